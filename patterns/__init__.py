@@ -1,0 +1,1 @@
+"""Event-driven serverless patterns for AWS CDK: one sub-package each."""

@@ -1,0 +1,93 @@
+"""Alarms that tell somebody before an event is lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aws_cdk import aws_sqs as sqs
+    from constructs import Construct
+
+
+def alarm_on_dead_letters(
+    scope: Construct,
+    construct_id: str,
+    *,
+    dead_letter_queue: sqs.IQueue,
+    actions: Sequence[cloudwatch.IAlarmAction] = (),
+) -> cloudwatch.Alarm:
+    """Raise when anything is in the dead-letter queue, and stay until it is empty again."""
+    return _alarm(
+        scope,
+        construct_id,
+        metric=dead_letter_queue.metric_approximate_number_of_messages_visible(
+            period=Duration.minutes(1), statistic="Maximum"
+        ),
+        threshold=0,
+        evaluation_periods=1,
+        description=(
+            "Messages could not be processed. Read one in the dead-letter queue (its Reason "
+            "attribute, or the consumer's log for its message id), fix the cause, then start a "
+            "redrive of the dead-letter queue."
+        ),
+        actions=actions,
+    )
+
+
+def alarm_on_oldest_message(
+    scope: Construct,
+    construct_id: str,
+    *,
+    queue: sqs.IQueue,
+    max_age: Duration,
+    actions: Sequence[cloudwatch.IAlarmAction] = (),
+) -> cloudwatch.Alarm:
+    """Raise when the oldest message has waited longer than ``max_age`` for 15 minutes.
+
+    Period and evaluations: CloudWatch user guide, "Recommended alarms", Amazon SQS.
+    """
+    return _alarm(
+        scope,
+        construct_id,
+        metric=queue.metric_approximate_age_of_oldest_message(
+            period=Duration.minutes(1), statistic="Maximum"
+        ),
+        threshold=max_age.to_seconds(),
+        evaluation_periods=15,
+        description=(
+            f"The oldest message has waited for more than {max_age.to_human_string()}. Look at "
+            "the consumer's errors and throttles and at what it depends on; raise its "
+            "concurrency if it only has too much to do. Messages are lost when the queue's "
+            "retention period ends."
+        ),
+        actions=actions,
+    )
+
+
+def _alarm(
+    scope: Construct,
+    construct_id: str,
+    *,
+    metric: cloudwatch.Metric,
+    threshold: float,
+    evaluation_periods: int,
+    description: str,
+    actions: Sequence[cloudwatch.IAlarmAction],
+) -> cloudwatch.Alarm:
+    alarm = cloudwatch.Alarm(
+        scope,
+        construct_id,
+        metric=metric,
+        threshold=threshold,
+        comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+        evaluation_periods=evaluation_periods,
+        treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        alarm_description=description,
+    )
+    alarm.add_alarm_action(*actions)
+    return alarm
