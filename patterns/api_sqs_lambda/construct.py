@@ -43,9 +43,9 @@ class ApiGatewayToSqsToLambda(Construct):
     idempotent and report partial batch failures.
 
     The client sees 202 with ``messageId`` and ``requestId``; 400 for a body that breaks
-    ``schema`` or without a required header; 403 unsigned; 415 for anything but JSON; 422 for
-    what SQS does not take (empty, too large, a character outside its set); 429 throttled;
-    5xx when the queue did not take the message. The message carries the body byte for byte and
+    ``schema``; 403 unsigned; 415 for anything but JSON; 422 for what SQS does not take (empty,
+    too large, a character outside its set, no group or deduplication id); 429 throttled; 5xx
+    when the queue did not take the message. The message carries the body byte for byte and
     the attributes ``RequestId``, ``Source`` and ``ReceivedAt`` (milliseconds since 1970).
 
     Args:
@@ -170,13 +170,11 @@ class ApiGatewayToSqsToLambda(Construct):
             "POST",
             _send_message(self.queue, self.api_role, message_group_id, deduplication_id),
             method_responses=mapping.method_responses(),
-            request_parameters=mapping.request_parameters(message_group_id, deduplication_id),
             request_validator=apigateway.RequestValidator(
                 self,
                 "Validator",
                 rest_api=self.api,
                 validate_request_body=True,
-                validate_request_parameters=True,
             ),
             request_models=schema
             and {
@@ -318,7 +316,7 @@ def _send_message(
         options=apigateway.IntegrationOptions(
             credentials_role=role,
             passthrough_behavior=apigateway.PassthroughBehavior.NEVER,
-            request_parameters={"integration.request.header.Content-Type": f"'{mapping.FORM}'"},
+            request_parameters=mapping.REQUEST_HEADERS,
             request_templates={mapping.JSON: mapping.request_template(group, deduplication)},
             integration_responses=mapping.integration_responses(),
         ),

@@ -12,16 +12,54 @@ from dataclasses import dataclass
 from aws_cdk import aws_apigateway as apigateway
 
 JSON = "application/json"
-FORM = "application/x-www-form-urlencoded"
 
-# What SQS says with status 400 of a message that the client can mend. Everything else it
-# refuses with 400 (no such queue, a disabled key, throttling) is ours, and becomes a 503.
-# Amazon SQS API reference, "SendMessage", Errors, and "Common Error Types".
-CLIENT_FAULTS = (
-    "InvalidMessageContents",
-    "InvalidParameterValue",
-    "MissingParameter",
-    "EmptyValue",
+# The trace id goes as a header: SQS keeps it as the message's AWSTraceHeader (AWS X-Ray developer
+# guide, "Amazon SQS and AWS X-Ray"), and no message is refused when a request has none.
+REQUEST_HEADERS = {
+    "integration.request.header.Content-Type": "'application/x-www-form-urlencoded'",
+    "integration.request.header.X-Amzn-Trace-Id": "context.xrayTraceId",
+}
+
+# What SQS says, with status 400, of a message that the client can mend. Everything else it
+# refuses with 400 (no such queue, a key it may not use, throttling) is ours: 503, send it again.
+# Amazon SQS API reference, "SendMessage" and "Common Error Types".
+CLIENT_FAULTS = ("InvalidMessageContents", "InvalidParameterValue", "MissingParameter")
+
+# One line a request, with what finds a failure and nothing that names a person.
+ACCESS_LOG = {
+    "requestId": "$context.requestId",
+    "requestTime": "$context.requestTime",
+    "method": "$context.httpMethod",
+    "path": "$context.resourcePath",
+    "status": "$context.status",
+    "integrationStatus": "$context.integrationStatus",
+    "responseLatency": "$context.responseLatency",
+    "integrationLatency": "$context.integrationLatency",
+    "errorType": "$context.error.responseType",
+    "errorMessage": "$context.error.message",
+    "validationError": "$context.error.validationErrorString",
+    "traceId": "$context.xrayTraceId",
+}
+
+_REQUEST_ID = '"requestId": "$context.requestId"'
+_ACCEPTED = (
+    '{"messageId": "$input.path(\'$.SendMessageResponse.SendMessageResult.MessageId\')", '
+    + _REQUEST_ID
+    + "}"
+)
+# The condition stands inside the reason, where it prints nothing, so that the answer stays JSON
+# on an emulator that knows no #if.
+_REFUSED = f"""\
+#set($code = $input.path('$.Error.Code'))
+#set($detail = $util.escapeJavaScript($input.path('$.Error.Message')).replaceAll("\\\\'", "'"))
+#set($clientFaults = " {" ".join(CLIENT_FAULTS)} ")
+{{"message": "The queue refused the message.", "reason": "$!code\
+#if(!$clientFaults.contains(" $code "))#set($context.responseOverride.status = 503)#end", \
+"detail": "$!detail", {_REQUEST_ID}}}"""
+_FAILED = f'{{"message": "The message was not accepted. Send it again.", {_REQUEST_ID}}}'
+REFUSED_BY_SCHEMA = (
+    '{"message": $context.error.messageString, '
+    f'"reason": "$context.error.validationErrorString", {_REQUEST_ID}}}'
 )
 
 
@@ -50,7 +88,10 @@ class RequestField:
 
     @classmethod
     def header(cls, name: str) -> RequestField:
-        """Take a request header, which the API then requires (400 without it).
+        """Take a request header, spelt like this or in lower case; SQS refuses to do without it.
+
+        API Gateway looks headers up by their spelling, and HTTP/2 clients send lower case (API
+        Gateway developer guide, "Amazon API Gateway important notes").
 
         Raises:
             ValueError: the name is not made of letters, digits and ``-``.
@@ -62,15 +103,11 @@ class RequestField:
     @property
     def template(self) -> str:
         """The value in a mapping template, encoded for the form."""
-        source = (
-            f"$input.params('{self.name}')" if self.in_header else f"$input.path('$.{self.name}')"
-        )
-        return f"$util.urlEncode({source})"
-
-
-def request_parameters(*fields: RequestField | None) -> dict[str, bool]:
-    """Return the headers that API Gateway must find before it calls SQS."""
-    return {f"method.request.header.{f.name}": True for f in fields if f and f.in_header}
+        if not self.in_header:
+            return f"$util.urlEncode($input.path('$.{self.name}'))"
+        spellings = dict.fromkeys((self.name, self.name.lower()))
+        found = "".join(f"$!input.params('{spelling}')" for spelling in spellings)
+        return f'$util.urlEncode("{found}")'
 
 
 def request_template(group: RequestField | None, deduplication: RequestField | None) -> str:
@@ -104,44 +141,6 @@ def request_template(group: RequestField | None, deduplication: RequestField | N
         parameters[f"{attribute}.Value.DataType"] = data_type
         parameters[f"{attribute}.Value.StringValue"] = value
     return "&".join(f"{name}={value}" for name, value in parameters.items())
-
-
-# One line a request, with what finds a failure and nothing that names a person.
-ACCESS_LOG = {
-    "requestId": "$context.requestId",
-    "requestTime": "$context.requestTime",
-    "method": "$context.httpMethod",
-    "path": "$context.resourcePath",
-    "status": "$context.status",
-    "integrationStatus": "$context.integrationStatus",
-    "responseLatency": "$context.responseLatency",
-    "integrationLatency": "$context.integrationLatency",
-    "errorType": "$context.error.responseType",
-    "errorMessage": "$context.error.message",
-    "validationError": "$context.error.validationErrorString",
-    "traceId": "$context.xrayTraceId",
-}
-REFUSED_BY_SCHEMA = """\
-{"message": $context.error.messageString, "reason": "$context.error.validationErrorString", \
-"requestId": "$context.requestId"}
-"""
-
-# A list the template can ask with contains(): Velocity's own lists hold no constants here.
-_REFUSED = f"""\
-#set($code = $input.path('$.Error.Code'))
-#set($clientFaults = " {" ".join(CLIENT_FAULTS)} ")
-#set($statuses = {{"true": 422, "false": 503}})
-#set($context.responseOverride.status = $statuses.get("$clientFaults.contains(" $code ")"))
-{{"message": "The queue refused the message.", "reason": "$!code", \\
-"requestId": "$context.requestId"}}
-"""
-_ACCEPTED = """\
-{"messageId": "$input.path('$.SendMessageResponse.SendMessageResult.MessageId')", \
-"requestId": "$context.requestId"}
-"""
-_FAILED = """\
-{"message": "The message was not accepted. Send it again.", "requestId": "$context.requestId"}
-"""
 
 
 def integration_responses() -> list[apigateway.IntegrationResponse]:

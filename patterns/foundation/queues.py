@@ -95,7 +95,7 @@ def _name_known_before_creation(scope: Construct, suffix: str) -> str:
     """
     stack_uuid = Fn.select(2, Fn.split("/", Aws.STACK_ID))
     path = Names.unique_resource_name(scope, max_length=38)
-    return Fn.join("", [path, "-", stack_uuid, suffix])
+    return Fn.join("-", [path, stack_uuid]) + suffix
 
 
 def _admit_only(dead_letter_queue: sqs.Queue, source_name: str) -> None:

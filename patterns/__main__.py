@@ -1,0 +1,105 @@
+"""Command line of the pattern library: list, try, deploy, scenario, copy.
+
+``python -m patterns`` lists the patterns; ``--help`` says the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from . import catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sandbox.target import Target
+
+    from .catalog import Pattern
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 when everything held."""
+    options = _parser().parse_args(arguments)
+    console = Console()
+    try:
+        status: int = options.run(options, console)
+    except ValueError as error:
+        console.print(f"[red]{error}[/]", highlight=False)
+        return 2
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m patterns", description=__doc__)
+    parser.set_defaults(run=list_patterns)
+    commands = parser.add_subparsers(title="commands")
+
+    command = commands.add_parser("list", help="list the patterns (the default)")
+    command.set_defaults(run=list_patterns)
+
+    command = commands.add_parser("try", help="deploy and drive on the embedded AWS")
+    command.add_argument("pattern", help="a pattern's slug, or all")
+    command.set_defaults(run=try_patterns)
+
+    command = commands.add_parser("deploy", help="deploy into the caller's AWS account")
+    command.add_argument("pattern")
+    command.set_defaults(run=deploy)
+
+    command = commands.add_parser("scenario", help="drive a stack that is already deployed")
+    command.add_argument("pattern")
+    command.add_argument("--endpoint", help="URL of an emulator, in place of the AWS account")
+    command.set_defaults(run=drive_deployed)
+    return parser
+
+
+def list_patterns(_: argparse.Namespace, console: Console) -> int:
+    """Print every pattern with its flow line."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for pattern in catalog.patterns():
+        table.add_row(f"[bold]{pattern.slug}[/]", pattern.flow)
+    console.print(table)
+    return 0
+
+
+def try_patterns(options: argparse.Namespace, console: Console) -> int:
+    """Deploy patterns into the embedded AWS and drive their scenarios."""
+    from sandbox import embedded
+
+    chosen = catalog.patterns() if options.pattern == "all" else [catalog.find(options.pattern)]
+    with embedded() as target:
+        return _deploy_and_drive(target, chosen, console)
+
+
+def deploy(options: argparse.Namespace, _: Console) -> int:
+    """Deploy a pattern into the account of the caller's credentials."""
+    from sandbox import aws
+
+    pattern = catalog.find(options.pattern)
+    with aws() as target:
+        target.deploy(stacks=[pattern.stack_name], context={"pattern": pattern.slug})
+    return 0
+
+
+def drive_deployed(options: argparse.Namespace, console: Console) -> int:
+    """Drive the scenario of a stack that is already deployed."""
+    from sandbox import aws, endpoint
+
+    pattern = catalog.find(options.pattern)
+    with endpoint(options.endpoint) if options.endpoint else aws() as target:
+        return 0 if _drive(pattern, target.deployed(pattern.stack_name), console) else 1
+
+
+def _deploy_and_drive(target: Target, chosen: list[Pattern], console: Console) -> int:
+    context = {"pattern": chosen[0].slug} if len(chosen) == 1 else {}
+    deployments = target.deploy(stacks=[p.stack_name for p in chosen], context=context)
+    held = [_drive(pattern, deployments[pattern.stack_name], console) for pattern in chosen]
+    return 0 if all(held) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
