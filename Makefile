@@ -1,0 +1,51 @@
+# The commands of the README. Each sets up what it needs first; that is skipped when it is there.
+PYTHON ?= python3
+PATTERN ?= api_sqs_lambda
+# The project's own programs first, its Node among them.
+RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
+COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup try test lint synth snapshot deploy scenario copy bench lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install everything into this folder
+	@$(PYTHON) tools/setup.py
+
+try: setup ## See a pattern work on this machine: PATTERN=<slug>, or PATTERN=all
+	@$(RUN); python -m patterns try $(PATTERN)
+
+test: setup ## Lint, types, and every test, on the embedded AWS too
+	@$(RUN); ruff check && ruff format --check && mypy && pytest
+
+lint: setup ## Lint and types only
+	@$(RUN); ruff check && ruff format --check && mypy
+
+synth: setup ## Write the CloudFormation templates into cdk.out
+	@$(RUN); node_modules/.bin/cdk synth --quiet --no-notices
+
+snapshot: setup ## Accept the stacks as they are now
+	@$(RUN); pytest tests/test_snapshots.py --snapshot-update
+
+deploy: setup ## Deploy a pattern into your AWS account: PATTERN=<slug>
+	@$(RUN); python -m patterns deploy $(PATTERN)
+
+scenario: setup ## Deploy a pattern into your AWS account and drive it: PATTERN=<slug>
+	@$(RUN); python -m patterns scenario $(PATTERN)
+
+copy: setup ## Copy a pattern into your project: PATTERN=<slug> TO=<folder>
+	@$(RUN); python -m patterns copy $(PATTERN) $(TO)
+
+bench: setup ## Measure: events a second, calls, latency
+	@$(RUN); python -m benchmarks
+
+lock: setup ## Pin the newest versions that fit
+	@$(RUN); $(COMPILE) --upgrade --group dev --extra sandbox pyproject.toml --output-file requirements.txt
+	@$(RUN); $(COMPILE) --upgrade sandbox/requirements.in --output-file sandbox/requirements.txt
+	@$(RUN); $(COMPILE) --upgrade lambdas/requirements.in --output-file lambdas/requirements.txt
+	@$(RUN); npm update --package-lock-only --omit-lockfile-registry-resolved --no-fund --no-audit
+
+clean: ## Remove everything that was made here
+	@$(PYTHON) tools/setup.py --clean

@@ -1,0 +1,123 @@
+"""The targets that run already: an emulator at a URL, and a real account."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import boto3
+
+from sandbox import cdk, runtime
+from sandbox.console import console
+from sandbox.embedded import emulator_target, new_log_folder
+from sandbox.errors import SandboxError
+from sandbox.target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+@contextmanager
+def endpoint(
+    url: str, *, log_dir: str | Path | None = None, loopback_only: bool = True
+) -> Iterator[Target]:
+    """Use an emulator that runs already, with made-up credentials.
+
+    Args:
+        url: Its address, such as http://127.0.0.1:4566.
+        log_dir: Folder in which this run gets a folder for its logs. Default: .build/logs.
+        loopback_only: Whether to refuse an address of another machine. Default: yes.
+
+    Raises:
+        SandboxError: The address is none, or of another machine.
+    """
+    host = urlsplit(url).hostname
+    if urlsplit(url).scheme not in ("http", "https") or not host:
+        raise SandboxError(f"{url!r} is no address of an emulator, such as http://127.0.0.1:4566.")
+    if loopback_only and not is_loopback(host):
+        raise SandboxError(
+            f"{host} is not this machine. An emulator is expected on 127.0.0.1; "
+            "pass loopback_only=False if that is what you want."
+        )
+    logs = new_log_folder(Path(log_dir or Path(".build", "logs")).resolve())
+    with tempfile.TemporaryDirectory(prefix="endpoint-") as folder:
+        found = runtime.find(Path.cwd())
+        target = emulator_target("endpoint", url.rstrip("/"), found, Path(folder).resolve(), logs)
+        try:
+            yield target
+        finally:
+            target.close()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own, without asking a name server."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+@contextmanager
+def aws(*, assume_yes: bool = False, log_dir: str | Path | None = None) -> Iterator[Target]:
+    """Use a real account, with the caller's own credentials, after showing what it will create.
+
+    The account must be bootstrapped (``cdk bootstrap``); this does not do so by itself.
+
+    Args:
+        assume_yes: Whether to deploy without asking. Default: ask once, on the terminal.
+        log_dir: Folder in which this run gets a folder for its logs. Default: .build/logs.
+
+    Raises:
+        SandboxError: There is no region; on a deployment: it was not confirmed.
+    """
+    session = boto3.Session()
+    if not session.region_name:
+        raise SandboxError("No region: set AWS_REGION, or `aws configure`.")
+    found = runtime.find(Path.cwd())
+    logs = new_log_folder(Path(log_dir or Path(".build", "logs")).resolve())
+    environment = {
+        **os.environ,
+        "PATH": found.path,
+        "AWS_REGION": session.region_name,
+        "AWS_DEFAULT_REGION": session.region_name,
+        "CDK_DISABLE_CLI_TELEMETRY": "true",
+    }
+    with tempfile.TemporaryDirectory(prefix="aws-") as folder:
+        cli = cdk.Cli(
+            found,
+            folder=Path(folder),
+            log_dir=logs,
+            environment=environment,
+            app_environment=environment,
+        )
+
+        def confirm(assembly: Path, stacks: Sequence[str]) -> None:
+            _confirm(target, assembly, stacks, assume_yes=assume_yes)
+
+        target = Target("aws", session, cli, confirm=confirm)
+        try:
+            yield target
+        finally:
+            target.close()
+
+
+def _confirm(target: Target, assembly: Path, stacks: Sequence[str], *, assume_yes: bool) -> None:
+    """Show what a deployment will create and where. Raises SandboxError unless it is wanted."""
+    console.print(f"Account {target.account}, region {target.region}. This deploys:")
+    for name, count in cdk.resource_counts(assembly, stacks).items():
+        console.print(f"  {name}: {count} resources")
+    if assume_yes:
+        return
+    if not sys.stdin.isatty():
+        raise SandboxError("Not deployed: nobody is there to confirm it (stdin is no terminal).")
+    if console.input("Deploy? Real resources cost money. [y/N] ").strip().lower() not in (
+        "y",
+        "yes",
+    ):
+        raise SandboxError("Not deployed.")

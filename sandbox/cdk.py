@@ -1,0 +1,214 @@
+"""Run the real CDK CLI: synth, bootstrap and deploy, with progress and readable failures."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sandbox import console, process
+from sandbox.errors import SandboxError, last_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sandbox.runtime import Runtime
+
+TIMEOUT_SECONDS = 900.0
+QUIET = ("--no-notices", "--ci", "--no-color")
+# A line of --progress events: "small |  3/14 | 7:23:34 AM | CREATE_COMPLETE ..."
+_EVENT = re.compile(r"^(?P<stack>\S+) \|\s*(?P<done>\d+)/(?P<total>\d+) \|")
+
+
+class DeployFailed(SandboxError):  # noqa: N818 - the name reads well where it is caught
+    """The CDK CLI failed; the message has the failed events, the last lines and the log's path."""
+
+
+class Cli:
+    """The CDK CLI against one target.
+
+    Args:
+        runtime: Where the CLI and Node are.
+        folder: Temporary folder for assemblies and outputs.
+        log_dir: Folder for one log file a run.
+        environment: Environment of bootstrap and deploy.
+        app_environment: Environment of synth, so of the user's app.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        *,
+        folder: Path,
+        log_dir: Path,
+        environment: Mapping[str, str],
+        app_environment: Mapping[str, str],
+    ) -> None:
+        self.log_dir = log_dir
+        self._runtime = runtime
+        self._folder = folder
+        self._environment = environment
+        self._app_environment = app_environment
+        self._bootstrapped = False
+        self._bootstrapping = threading.Lock()
+        self._runs = count(1)
+
+    def synthesize(
+        self,
+        app: str | Path | None,
+        cwd: Path,
+        context: Mapping[str, str],
+        alongside: Callable[[], None] | None = None,
+    ) -> Path:
+        """Run ``cdk synth``, unless the app is synthesized, and something else at the same time.
+
+        Returns:
+            The folder of the synthesized app.
+
+        Raises:
+            DeployFailed: Synthesis failed, or what ran alongside.
+        """
+        with ThreadPoolExecutor() as pool:
+            other = pool.submit(alongside) if alongside else None
+            assembly = self._synthesize(app, cwd, context)
+            if other:
+                other.result()
+        return assembly
+
+    def _synthesize(self, app: str | Path | None, cwd: Path, context: Mapping[str, str]) -> Path:
+        if app is not None and (ready := cwd / app).joinpath("manifest.json").is_file():
+            return ready
+        if isinstance(app, Path):
+            raise SandboxError(f"{app} is no synthesized app: it has no manifest.json.")
+        output = Path(tempfile.mkdtemp(prefix="cdk.out-", dir=self._folder))
+        arguments = ["synth", "--quiet", "--output", str(output)]
+        arguments += ["--app", app] if app else []
+        for name, value in context.items():
+            arguments += ["--context", f"{name}={value}"]
+        self._run("Synthesizing", arguments, cwd=cwd, environment=self._app_environment)
+        return output
+
+    def bootstrap(self, account: str, region: str) -> None:
+        """Run ``cdk bootstrap``, once. Raises DeployFailed."""
+        with self._bootstrapping:
+            if not self._bootstrapped:
+                arguments = ["bootstrap", f"aws://{account}/{region}"]
+                self._run("Bootstrapping", arguments, cwd=self._folder)
+                self._bootstrapped = True
+
+    def deploy(
+        self,
+        assembly: Path,
+        stacks: Sequence[str],
+        cloudformation: Any,
+    ) -> dict[str, dict[str, str]]:
+        """Run ``cdk deploy`` on a synthesized app.
+
+        Returns:
+            The outputs of each stack.
+
+        Raises:
+            DeployFailed: It failed; the message has the failed events of the stacks.
+        """
+        handle, name = tempfile.mkstemp(prefix="outputs-", suffix=".json", dir=self._folder)
+        os.close(handle)
+        arguments = ["deploy", "--app", str(assembly), "--outputs-file", name]
+        arguments += ["--require-approval", "never", "--progress", "events", *stacks]
+        try:
+            self._run(f"Deploying {', '.join(stacks)}", arguments, cwd=self._folder)
+        except DeployFailed as error:
+            events = "\n".join(failed_events(cloudformation, stacks))
+            raise DeployFailed(f"{events}\n{error}" if events else str(error)) from None
+        outputs = json.loads(Path(name).read_text() or "{}")
+        return {stack: outputs.get(stack, {}) for stack in [*stacks, *outputs]}
+
+    def _run(
+        self,
+        title: str,
+        arguments: Sequence[str],
+        *,
+        cwd: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Run the CLI with its output in a log file. Raises DeployFailed with its last lines."""
+        log = self.log_dir / f"cdk-{next(self._runs)}-{arguments[0]}.log"
+        command = [*self._runtime.cdk, *arguments, *QUIET]
+        started = time.monotonic()
+        with console.step(title) as show, log.open("w") as file:
+            run = process.start(
+                command,
+                environment=environment or self._environment,
+                cwd=cwd,
+                output=subprocess.PIPE,
+            )
+            limit = threading.Timer(TIMEOUT_SECONDS, process.stop, [run])
+            limit.daemon = True
+            limit.start()
+            try:
+                assert run.stdout  # noqa: S101
+                for line in run.stdout:
+                    file.write(line)
+                    if event := _EVENT.match(line):
+                        show(f"{event['stack']}: {event['done']} of {event['total']} resources")
+                code = run.wait()
+            finally:
+                limit.cancel()
+                process.stop(run)
+        if code:
+            late = time.monotonic() - started > TIMEOUT_SECONDS
+            why = f"took longer than {TIMEOUT_SECONDS:.0f} s" if late else f"exit {code}"
+            raise DeployFailed(f"{title} failed ({why}):\n{last_lines(log)}")
+
+
+def stack_names(assembly: Path) -> list[str]:
+    """Names of the stacks of a synthesized app, in its order."""
+    return [name for name, _ in _stacks(assembly)]
+
+
+def resource_counts(assembly: Path, stacks: Sequence[str]) -> dict[str, int]:
+    """How many resources each of the stacks has, from the synthesized templates."""
+    return {
+        name: len(json.loads(template.read_text()).get("Resources", {}))
+        for name, template in _stacks(assembly)
+        if name in stacks
+    }
+
+
+def _stacks(assembly: Path) -> list[tuple[str, Path]]:
+    artifacts = json.loads((assembly / "manifest.json").read_text()).get("artifacts", {})
+    return [
+        (
+            artifact["properties"].get("stackName", artifact_id),
+            assembly / artifact["properties"]["templateFile"],
+        )
+        for artifact_id, artifact in artifacts.items()
+        if artifact["type"] == "aws:cloudformation:stack"
+    ]
+
+
+def failed_events(cloudformation: Any, stacks: Sequence[str]) -> list[str]:
+    """The failed events of the stacks, a line each, the first cause first."""
+    lines = []
+    for stack in stacks:
+        try:
+            events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+        except (ClientError, BotoCoreError):
+            continue
+        lines += [
+            f"  {stack} | {event['LogicalResourceId']} | {event['ResourceType']} | "
+            f"{event['ResourceStatus']} | {event.get('ResourceStatusReason', 'no reason given')}"
+            for event in reversed(events)
+            if event["ResourceStatus"].endswith("FAILED")
+            and "cancelled" not in event.get("ResourceStatusReason", "").lower()
+        ]
+    return lines

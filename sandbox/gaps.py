@@ -1,0 +1,14 @@
+"""What the embedded AWS is known not to execute, as far as the patterns meet it.
+
+A scenario asks ``deployment.executes("...")`` before it expects such a thing to happen, and says
+``not proven here`` otherwise.
+"""
+
+GAPS = {
+    "api-gateway-access-logs": "A stage's access log settings are ignored: no line is written.",
+    "api-gateway-request-validation": "A method's request validator is ignored: "
+    "a body that breaks the model reaches the integration.",
+    "lambda-reserved-concurrency": "Reserved concurrency in a template is ignored.",
+    "sqs-metrics-and-alarms": "SQS emits no CloudWatch metrics, so alarms on them never change.",
+    "sqs-redrive-task": "StartMessageMoveTask is refused with InvalidAction.",
+}

@@ -1,0 +1,106 @@
+"""Start commands that end with this process, and build the environment they run in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+GUARD = Path(__file__).with_name("guard.py")
+GRACE_SECONDS = 3.0
+# All that a process of ours gets of the caller's environment: neither a credential, nor a profile,
+# nor a proxy that would see the calls to 127.0.0.1.
+ALLOWED = (
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "NODE_EXTRA_CA_CERTS",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TERM",
+    "TZ",
+)
+REGION = "us-east-1"
+ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105 - made up; the embedded AWS knows no others
+
+
+def made_up_aws(endpoint_url: str) -> dict[str, str]:
+    """The AWS variables with which an SDK or the CDK CLI reaches the endpoint and nothing else."""
+    return {
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ENDPOINT_URL": endpoint_url,
+        "AWS_ENDPOINT_URL_S3": endpoint_url,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "CDK_DISABLE_CLI_TELEMETRY": "true",
+        "CDK_DISABLE_VERSION_CHECK": "true",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
+    }
+
+
+def isolated(folder: Path, *, path: str) -> dict[str, str]:
+    """An environment from the allow-list, with a home and a temporary folder of its own."""
+    home, temporary = folder / "home", folder / "tmp"
+    home.mkdir(exist_ok=True)
+    temporary.mkdir(exist_ok=True)
+    allowed = {name: os.environ[name] for name in ALLOWED if name in os.environ}
+    return {**allowed, "PATH": path, "HOME": str(home), "TMPDIR": str(temporary)}
+
+
+def without_aws(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without its AWS variables, for the user's own app: it keeps its home."""
+    return {name: value for name, value in environment.items() if not name.startswith("AWS_")}
+
+
+def start(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    cwd: Path,
+    output: int,
+    grace: float = GRACE_SECONDS,
+    remove: Path | None = None,
+) -> subprocess.Popen[str]:
+    """Start a command in a process group of its own that ends when ``stop`` is called or we die.
+
+    Args:
+        command: The command line.
+        environment: Its whole environment.
+        cwd: Folder it runs in.
+        output: Where stdout and stderr go: a file descriptor or ``subprocess.PIPE``.
+        grace: Seconds between SIGTERM and SIGKILL.
+        remove: Folder to remove when it has ended. Default: none.
+    """
+    guard = [sys.executable, "-I", "-S", str(GUARD), str(grace), str(remove or "")]
+    return subprocess.Popen(
+        [*guard, *command],
+        env=environment,
+        cwd=cwd,
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # a Ctrl-C in the terminal is ours to handle
+        text=True,
+        errors="replace",
+    )
+
+
+def stop(process: subprocess.Popen[str], grace: float = GRACE_SECONDS) -> None:
+    """End the command and all it started. Returns when they are gone."""
+    assert process.stdin  # noqa: S101
+    process.stdin.close()
+    try:
+        process.wait(grace + 10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,125 @@
+"""An HTTP client that signs its requests for API Gateway, as a caller with AWS credentials does."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import urllib3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from botocore.credentials import ReadOnlyCredentials
+
+CONNECTIONS = 64
+CONNECT_SECONDS, READ_SECONDS = 5.0, 35.0  # API Gateway answers within 29 s
+_EXECUTE_API = re.compile(r"https?://([a-z0-9]+)\.execute-api\.[^/]+(/.*)?")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server answered.
+
+    Args:
+        status: HTTP status code.
+        headers: Headers; names in any case.
+        body: Body as it came.
+        seconds: From the first byte sent to the last one received.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    seconds: float
+
+
+class SignedHttp:
+    """Sends requests over kept connections; safe to use from many threads.
+
+    Args:
+        credentials: Gives the credentials to sign with; asked for each request, so they may expire.
+        region: Region to sign for.
+        endpoint_url: Emulator that serves every ``https://{id}.execute-api...`` URL.
+            Default: none, URLs are used as they are.
+    """
+
+    def __init__(
+        self,
+        credentials: Callable[[], ReadOnlyCredentials],
+        region: str,
+        endpoint_url: str | None = None,
+    ) -> None:
+        self._credentials = credentials
+        self._region = region
+        self._endpoint_url = endpoint_url
+        self._pool = urllib3.PoolManager(
+            maxsize=CONNECTIONS,
+            block=True,
+            retries=False,  # a scenario counts what it sent: nothing is sent twice unseen
+            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+        )
+
+    def get(
+        self, url: str, headers: Mapping[str, str] | None = None, *, signed: bool = True
+    ) -> Answer:
+        """Send a GET request. See ``request``."""
+        return self.request("GET", url, headers=headers, signed=signed)
+
+    def post(
+        self,
+        url: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        signed: bool = True,
+    ) -> Answer:
+        """Send a POST request. See ``request``."""
+        return self.request("POST", url, body, headers, signed=signed)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        signed: bool = True,
+    ) -> Answer:
+        """Send one request; redirects are not followed and nothing is retried.
+
+        Args:
+            method: HTTP method.
+            url: The URL as the stack's outputs give it, and the path.
+            body: Body to send.
+            headers: Headers to send; they are signed too. Default: none.
+            signed: Whether to sign with SigV4 for execute-api. Default: yes.
+
+        Raises:
+            urllib3.exceptions.HTTPError: No connection, a timeout, a broken answer.
+        """
+        url = self.reachable(url)
+        request = AWSRequest(method=method, url=url, data=body, headers=dict(headers or {}))
+        if signed:
+            SigV4Auth(self._credentials(), "execute-api", self._region).add_auth(request)
+        started = time.perf_counter()
+        answer = self._pool.request(
+            method, url, body=body, headers=dict(request.headers), redirect=False
+        )
+        seconds = time.perf_counter() - started
+        return Answer(answer.status, answer.headers, answer.data, seconds)
+
+    def reachable(self, url: str) -> str:
+        """The URL where this target serves an API: as it is on AWS, else a path on the emulator."""
+        match = _EXECUTE_API.fullmatch(url)
+        if not self._endpoint_url or not match:
+            return url
+        return f"{self._endpoint_url}/_aws/execute-api/{match[1]}{match[2] or '/'}"
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        self._pool.clear()

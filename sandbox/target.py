@@ -1,0 +1,254 @@
+"""A place to deploy to, and what was deployed there."""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+
+from sandbox import cdk, process
+from sandbox.errors import SandboxError
+from sandbox.gaps import GAPS
+from sandbox.signed_http import CONNECTIONS, SignedHttp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from botocore.credentials import ReadOnlyCredentials
+
+# An emulator's session reads no file and no variable of the caller: (config key, variable,
+# default, conversion).
+_NOTHING_OF_THE_CALLER: dict[str, tuple[str | None, str | None, Any, None]] = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+    "ca_bundle": (None, None, None, None),
+    "use_fips_endpoint": (None, None, False, None),
+    "use_dualstack_endpoint": (None, None, False, None),
+}
+
+
+def made_up_session() -> boto3.Session:
+    """A session with made-up credentials, which no setting of the caller's reaches."""
+    return boto3.Session(
+        aws_access_key_id=process.ACCESS_KEY,
+        aws_secret_access_key=process.SECRET_KEY,
+        region_name=process.REGION,
+        botocore_session=botocore.session.Session(session_vars=_NOTHING_OF_THE_CALLER),
+    )
+
+
+class Target:
+    """A place to deploy to: the embedded AWS, another emulator, or a real account.
+
+    Args:
+        name: ``embedded``, ``endpoint`` or ``aws``.
+        session: Session with the credentials and the region.
+        endpoint_url: Address of the emulator. Default: none, this is AWS.
+        gaps: Names of what it does not execute, of ``sandbox.gaps``. Default: none.
+        cli: Runs the CDK CLI against it.
+        confirm: Called before a deployment with the folder of the synthesized app and the names
+            of the stacks. Default: nothing is asked.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        session: boto3.Session,
+        cli: cdk.Cli,
+        *,
+        endpoint_url: str | None = None,
+        gaps: Mapping[str, str] | None = None,
+        confirm: Callable[[Path, Sequence[str]], None] | None = None,
+    ) -> None:
+        self.name = name
+        self.endpoint_url = endpoint_url
+        self.gaps = dict(gaps or {})
+        self._session = session
+        self._cli = cli
+        self._confirm = confirm
+        self._clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def region(self) -> str:
+        """Region that is deployed to."""
+        return str(self._session.region_name)
+
+    @cached_property
+    def account(self) -> str:
+        """Account that is deployed to, 12 digits."""
+        return str(self.client("sts").get_caller_identity()["Account"])
+
+    @property
+    def log_dir(self) -> Path:
+        """Folder of the logs: the emulator's and one for each run of the CDK CLI."""
+        return self._cli.log_dir
+
+    def client(self, service: str) -> Any:
+        """A boto3 client for this target, made once; safe to use from many threads."""
+        with self._lock:
+            if service not in self._clients:
+                make: Any = self._session.client  # typed for literal names only
+                self._clients[service] = make(
+                    service, endpoint_url=self.endpoint_url, config=self._config()
+                )
+            return self._clients[service]
+
+    def _config(self) -> Config:
+        common: dict[str, Any] = {
+            "max_pool_connections": CONNECTIONS,
+            "retries": {"mode": "standard"},
+        }
+        if not self.endpoint_url:
+            return Config(**common)
+        return Config(**common, proxies={}, s3={"addressing_style": "path"})
+
+    @cached_property
+    def http(self) -> SignedHttp:
+        """HTTP client that signs requests to API Gateway with this target's credentials."""
+        return SignedHttp(self._frozen_credentials, self.region, self.endpoint_url)
+
+    def _frozen_credentials(self) -> ReadOnlyCredentials:
+        credentials = self._session.get_credentials()
+        if not credentials:
+            raise SandboxError("No AWS credentials found.")
+        return credentials.get_frozen_credentials()
+
+    def executes(self, gap: str) -> bool:
+        """Whether this target executes a feature.
+
+        Args:
+            gap: Name of the feature, of ``sandbox.gaps``.
+
+        Raises:
+            ValueError: There is no such name.
+        """
+        if gap not in GAPS:
+            raise ValueError(f"Unknown gap {gap!r}. Known: {', '.join(sorted(GAPS))}")
+        return gap not in self.gaps
+
+    def bootstrap(self) -> None:
+        """Run ``cdk bootstrap`` here, once; a deployment does so by itself on an emulator.
+
+        Raises:
+            DeployFailed: It failed.
+        """
+        self._cli.bootstrap(self.account, self.region)
+
+    def deploy(
+        self,
+        app: str | Path | None = None,
+        stacks: Sequence[str] = (),
+        *,
+        cwd: str | Path | None = None,
+        context: Mapping[str, str] | None = None,
+    ) -> dict[str, Deployment]:
+        """Deploy stacks with the real CDK CLI.
+
+        Args:
+            app: Command that runs the CDK app, or the folder of a synthesized one (cdk.out).
+                Default: the app that cdk.json names.
+            stacks: Names of the stacks. Default: all of the app's.
+            cwd: Folder the app runs in. Default: the current one.
+            context: Context values for the app. Default: none.
+
+        Returns:
+            The deployed stacks by name.
+
+        Raises:
+            DeployFailed: Synthesis, bootstrap or deployment failed.
+        """
+        folder = Path(cwd or Path.cwd()).resolve()
+        bootstrap = self.bootstrap if self.endpoint_url else None
+        assembly = self._cli.synthesize(app, folder, context or {}, alongside=bootstrap)
+        selected = list(stacks) or cdk.stack_names(assembly)
+        if self._confirm:
+            self._confirm(assembly, selected)
+        outputs = self._cli.deploy(assembly, selected, self.client("cloudformation"))
+        return {name: Deployment(self, name, values) for name, values in outputs.items()}
+
+    def close(self) -> None:
+        """Close the connections."""
+        if "http" in self.__dict__:
+            self.http.close()
+        for client in self._clients.values():
+            client.close()
+
+
+class Deployment:
+    """One deployed stack: ``deployment["ApiUrl"]`` is the value of its output ApiUrl.
+
+    Args:
+        target: Where it was deployed.
+        stack_name: Name of the stack.
+        outputs: Its outputs.
+    """
+
+    def __init__(self, target: Target, stack_name: str, outputs: Mapping[str, str]) -> None:
+        self.target = target
+        self.stack_name = stack_name
+        self.outputs = dict(outputs)
+        self.client = target.client
+        self.executes = target.executes
+
+    def __getitem__(self, name: str) -> str:
+        """The value of an output. Raises KeyError that lists the outputs there are."""
+        try:
+            return self.outputs[name]
+        except KeyError:
+            known = ", ".join(sorted(self.outputs)) or "none"
+            message = f"{self.stack_name} has no output {name!r}; it has: {known}"
+            raise KeyError(message) from None
+
+    @property
+    def http(self) -> SignedHttp:
+        """HTTP client that signs requests to API Gateway with the target's credentials."""
+        return self.target.http
+
+    @property
+    def region(self) -> str:
+        """Region it was deployed to."""
+        return self.target.region
+
+    @property
+    def account(self) -> str:
+        """Account it was deployed to, 12 digits."""
+        return self.target.account
+
+    @property
+    def target_name(self) -> str:
+        """``embedded``, ``endpoint`` or ``aws``."""
+        return self.target.name
+
+    def log_lines(self, function_name: str, limit: int = 50) -> list[str]:
+        """The newest lines that a function of the stack has logged, oldest first.
+
+        Args:
+            function_name: Name of the function.
+            limit: Most lines to return. Default: 50.
+        """
+        logs = self.client("logs")
+        function = self.client("lambda").get_function_configuration(FunctionName=function_name)
+        group = function.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{function_name}")
+        try:
+            streams = logs.describe_log_streams(
+                logGroupName=group, orderBy="LastEventTime", descending=True, limit=5
+            )["logStreams"]
+        except logs.exceptions.ResourceNotFoundException:
+            return []
+        events = [
+            event
+            for stream in streams
+            for event in logs.get_log_events(
+                logGroupName=group, logStreamName=stream["logStreamName"], limit=limit
+            )["events"]
+        ]
+        events.sort(key=lambda event: event["timestamp"])
+        return [event["message"].rstrip("\n") for event in events[-limit:]]

