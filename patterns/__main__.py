@@ -17,7 +17,7 @@ from . import catalog
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sandbox.target import Target
+    from sandbox.target import Deployment, Target
 
     from .catalog import Pattern
 
@@ -99,6 +99,15 @@ def _deploy_and_drive(target: Target, chosen: list[Pattern], console: Console) -
     deployments = target.deploy(stacks=[p.stack_name for p in chosen], context=context)
     held = [_drive(pattern, deployments[pattern.stack_name], console) for pattern in chosen]
     return 0 if all(held) else 1
+
+
+def _drive(pattern: Pattern, deployment: Deployment, console: Console) -> bool:
+    from sandbox.report import Report
+
+    console.rule(f"[bold]{pattern.slug}[/]  {pattern.flow}", align="left")
+    report = Report(console)
+    pattern.module("scenario").run(deployment, report)
+    return report.close()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from constructs import Construct
 from patterns.foundation import rules
 from patterns.foundation.alarms import alarm_on_dead_letters, alarm_on_oldest_message
 from patterns.foundation.consumers import consume
+from patterns.foundation.findings import acknowledge
 from patterns.foundation.queues import QueueWithDeadLetterQueue
 
 from . import mapping
@@ -82,7 +83,7 @@ class ApiGatewayToSqsToLambda(Construct):
 
     Attributes:
         api, method, api_role: The way in; ``api_role`` lets API Gateway send to the queue.
-        queue, dead_letter_queue: ``dead_letter_queue`` is None for an imported ``queue``.
+        queue: The queue between them; see also ``dead_letter_queue``.
         event_source_mapping: Queue to consumer.
         alarms: Every alarm of the pattern.
 
@@ -150,7 +151,7 @@ class ApiGatewayToSqsToLambda(Construct):
         )
         if queue:
             rules.check_own_queue(queue, required_visibility)
-            self.queue, self.dead_letter_queue = queue, rules.dead_letter_queue_of(queue)
+            self.queue, self._dead_letter_queue = queue, rules.dead_letter_queue_of(queue)
         else:
             new = QueueWithDeadLetterQueue(
                 self,
@@ -164,7 +165,7 @@ class ApiGatewayToSqsToLambda(Construct):
                 max_receive_count=max_receive_count or rules.MIN_RECEIVE_COUNT,
                 encryption_key=encryption_key,
             )
-            self.queue, self.dead_letter_queue = new.queue, new.dead_letter_queue
+            self.queue, self._dead_letter_queue = new.queue, new.dead_letter_queue
         self.api_role = _role_that_sends_to(self, self.queue)
         self.method = self.api.root.resource_for_path(path).add_method(
             "POST",
@@ -175,13 +176,9 @@ class ApiGatewayToSqsToLambda(Construct):
                 "Validator",
                 rest_api=self.api,
                 validate_request_body=True,
+                validate_request_parameters=True,
             ),
-            request_models=schema
-            and {
-                mapping.JSON: apigateway.Model(
-                    self, "Schema", rest_api=self.api, content_type=mapping.JSON, schema=schema
-                )
-            },
+            request_models={mapping.JSON: _model(self, self.api, schema)} if schema else None,
             **_authorization(authorizer, usage_plan),
         )
         if usage_plan:
@@ -205,15 +202,34 @@ class ApiGatewayToSqsToLambda(Construct):
                 actions=alarm_actions,
             )
         ]
-        if self.dead_letter_queue:
+        if self._dead_letter_queue:
             self.alarms.append(
                 alarm_on_dead_letters(
                     self,
                     "DeadLetterAlarm",
-                    dead_letter_queue=self.dead_letter_queue,
+                    dead_letter_queue=self._dead_letter_queue,
                     actions=alarm_actions,
                 )
             )
+
+    @property
+    def url(self) -> str:
+        """Where to POST to."""
+        return self.api.deployment_stage.url_for_path(self.method.resource.path)
+
+    @property
+    def dead_letter_queue(self) -> sqs.IQueue:
+        """The queue's dead-letter queue.
+
+        Raises:
+            ValueError: the queue is imported, so its dead-letter queue is not known here.
+        """
+        if self._dead_letter_queue is None:
+            raise ValueError(
+                "The queue is imported, so its dead-letter queue is not known here. "
+                "Import that queue too, and use it directly."
+            )
+        return self._dead_letter_queue
 
     def grant_execute(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` POST, with requests that it signs."""
@@ -229,11 +245,6 @@ class ApiGatewayToSqsToLambda(Construct):
         Raises:
             ValueError: the queue is imported, so its dead-letter queue is not known here.
         """
-        if self.dead_letter_queue is None:
-            raise ValueError(
-                "The queue is imported, so its dead-letter queue is not known here. Import that "
-                "queue too and ask it for metric_approximate_number_of_messages_visible()."
-            )
         return self.dead_letter_queue.metric_approximate_number_of_messages_visible(**options)
 
 
@@ -284,6 +295,12 @@ def _new_api(
             access_log_format=apigateway.AccessLogFormat.custom(json.dumps(mapping.ACCESS_LOG)),
         ),
     )
+    acknowledge(
+        api,
+        "AwsSolutions::AwsSolutions-APIG6",
+        "Access logs tell what failed. Execution logs would go to a log group outside the stack "
+        "that never expires.",
+    )
     api.node.try_remove_child("Endpoint")  # an output, which is the stack's to make
     apigateway.GatewayResponse(
         scope,
@@ -293,6 +310,12 @@ def _new_api(
         templates={mapping.JSON: mapping.REFUSED_BY_SCHEMA},
     )
     return api
+
+
+def _model(
+    scope: Construct, api: apigateway.IRestApi, schema: apigateway.JsonSchema
+) -> apigateway.Model:
+    return apigateway.Model(scope, "Schema", rest_api=api, content_type=mapping.JSON, schema=schema)
 
 
 def _role_that_sends_to(scope: Construct, queue: sqs.IQueue) -> iam.Role:

@@ -11,29 +11,42 @@ import random
 import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from sandbox import queues
 
-    from sandbox.target import Answer, Deployment
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sandbox.http import Answer
 
     from sandbox.report import Report
+    from sandbox.target import Deployment
 
 SEED = 20261121
 SENDERS = 16
 ORDERS = 1_000
 CHANGED_ORDERS = 40
 CHANGES_EACH = 8
-JSON = "application/json"
-PARTS = (
-    ("BRK-PAD-F", "Bremsbelag vorn"), ("OIL-FLT-3", "Filtre à huile"), ("WPR-24", "Wischerblatt 24″"),
-    ("SPK-NGK", "点火プラグ"), ("BLT-ALT", "Пас генератора"), ("LMP-H7", "Лампа H7"),
-    ("CLT-KIT", "Kit d'embrayage"), ("TYR-205", "Tyre 205/55 & rim"), ("BAT-70", "Bateria 70 Ah"),
-    ("MIR-L", "Zrcátko levé 🚗"), ("EXH-M", "Schalldämpfer = \"Sport\""), ("SHK-R", "Amortiguador 100%"),
-)  # fmt: skip
+MIB = 2**20
+PARTS = {
+    "BRK-PAD-F": "Bremsbelag vorn",
+    "OIL-FLT-3": "Filtre à huile",
+    "WPR-24": "Wischerblatt 24″",
+    "SPK-NGK": "点火プラグ",
+    "BLT-ALT": "Пас генератора",
+    "CLT-KIT": "Kit d'embrayage",
+    "TYR-205": "Tyre 205/55 & rim",
+    "MIR-L": "Zrcátko levé 🚗",
+    "EXH-M": 'Schalldämpfer = "Sport"',
+    "SHK-R": "Amortiguador\n100 % gas + oil",
+    # An attempt to add parameters to the SQS call: it must stay a part's name.
+    "LMP-H7": "Лампа H7&MessageGroupId=evil&DelaySeconds=900&Action=DeleteQueue",
+}
 CURRENCIES = {"EUR": 2, "USD": 2, "GBP": 2, "JPY": 0, "KWD": 3}
 
 
@@ -49,20 +62,19 @@ class Request:
 
 
 class Shop:
-    """Makes realistic orders and changes; the same ones for the same seed and run."""
+    """Makes realistic orders and changes, the same ones for the same seed."""
 
     def __init__(self, run: str) -> None:
         self.run = run
         self._random = random.Random(SEED)  # noqa: S311 - test data
         self._count = 0
 
-    def order(self, **changes: Any) -> dict[str, Any]:
-        """Return a valid order; ``changes`` replace fields afterwards."""
+    def order(self) -> dict[str, Any]:
+        """Return a valid order."""
         self._count += 1
-        currency = self._random.choice(list(CURRENCIES))
-        digits = CURRENCIES[currency]
+        currency, digits = self._random.choice(list(CURRENCIES.items()))
         lines, total = [], Decimal(0)
-        for sku, name in self._random.sample(PARTS, self._random.randint(1, 6)):
+        for sku, name in self._random.sample(list(PARTS.items()), self._random.randint(1, 6)):
             price = Decimal(self._random.randint(100, 90_000)).scaleb(-digits)
             quantity = self._random.randint(1, 9)
             total += price * quantity
@@ -75,102 +87,96 @@ class Shop:
             "currency": currency,
             "lines": lines,
             "total": f"{total:f}",
-        } | changes
+        }
 
     def orders(self, count: int) -> list[dict[str, Any]]:
         """Return that many valid orders."""
         return [self.order() for _ in range(count)]
 
-    def changes(self) -> dict[str, list[dict[str, Any]]]:
-        """Return changes by order id, each list in the order it must take effect."""
+    def changes(self) -> list[list[dict[str, Any]]]:
+        """Return the changes of many orders, each list in the order it must take effect."""
+        return [
+            [self._change(f"{self.run}-changed-{order:03}", n) for n in range(CHANGES_EACH)]
+            for order in range(CHANGED_ORDERS)
+        ]
+
+    def _change(self, order_id: str, number: int) -> dict[str, Any]:
         return {
-            order_id: [
-                {
-                    "order_id": order_id,
-                    "change_id": f"{order_id}-{number:03}",
-                    "kind": "quantity",
-                    "sku": self._random.choice(PARTS)[0],
-                    "quantity": self._random.randint(1, 9),
-                }
-                for number in range(CHANGES_EACH)
-            ]
-            for order_id in (f"{self.run}-changed-{n:03}" for n in range(CHANGED_ORDERS))
+            "order_id": order_id,
+            "change_id": f"{order_id}-{number:03}",
+            "kind": "quantity",
+            "sku": self._random.choice(list(PARTS)),
+            "quantity": self._random.randint(1, 9),
         }
 
 
-def post_order(order: dict[str, Any], **options: Any) -> Request:
+def post_order(order: dict[str, Any], event: str = "", **options: Any) -> Request:
     """Return the request that sends an order."""
-    body = json.dumps(order, ensure_ascii=False).encode()
-    return Request(order["order_id"], "orders", body, **options)
+    body = json.dumps(order, ensure_ascii=False, indent=1).encode()
+    return Request(event or order["order_id"], "orders", body, **options)
 
 
 def post_change(change: dict[str, Any]) -> Request:
     """Return the request that sends a change, with its idempotency key."""
-    headers = {"Idempotency-Key": change["change_id"]}
-    return Request(
-        change["change_id"], "order-changes", json.dumps(change).encode(), headers=headers
-    )
+    key = {"Idempotency-Key": change["change_id"]}
+    return Request(change["change_id"], "order-changes", json.dumps(change).encode(), key)
 
 
 class Client:
-    """Sends requests concurrently, tries again what was throttled, and books every answer."""
+    """Sends requests concurrently, tries again what was throttled, and books every answer.
+
+    Attributes:
+        seconds: How long each answer took.
+        events: The event that a body belongs to.
+    """
 
     def __init__(self, stack: Deployment, report: Report) -> None:
         self._stack, self._report = stack, report
         self._url = stack["ApiUrl"].rstrip("/")
         self.seconds: list[float] = []
-        self.throttled = 0
+        self.events: dict[bytes, str] = {}
 
-    def send(self, title: str, requests: list[Request]) -> list[Answer]:
-        """Send each request once it is accepted or refused for good; answers in their order."""
-        with (
-            self._report.step(title, len(requests)) as advance,
-            ThreadPoolExecutor(SENDERS) as senders,
-        ):
-            answers = []
-            for answer in senders.map(self._send_until_answered, requests):
-                answers.append(answer)
-                advance()
-        for request, answer in zip(requests, answers, strict=True):
-            self._book(request.event, answer)
-        return answers
+    def send(self, title: str, requests: Sequence[Request]) -> list[Answer]:
+        """Send the requests side by side; return their answers."""
+        return [answers[0] for answers in self.send_groups(title, [[r] for r in requests])]
 
-    def send_in_order(self, title: str, groups: Iterable[list[Request]]) -> None:
-        """Send each group's requests one after the other, many groups side by side."""
-        groups = list(groups)
-
-        def send_group(group: list[Request]) -> list[tuple[str, Answer]]:
-            return [(request.event, self._send_until_answered(request)) for request in group]
-
+    def send_groups(self, title: str, groups: Sequence[Sequence[Request]]) -> list[list[Answer]]:
+        """Send many groups side by side, each group's requests one after the other."""
         with (
             self._report.step(title, len(groups)) as advance,
             ThreadPoolExecutor(SENDERS) as senders,
         ):
-            for answered in senders.map(send_group, groups):
-                for event, answer in answered:
-                    self._book(event, answer)
+            all_answers = []
+            for group, answers in zip(groups, senders.map(self._send_group, groups), strict=True):
+                for request, answer in zip(group, answers, strict=True):
+                    self._book(request, answer)
+                all_answers.append(answers)
                 advance()
+        return all_answers
+
+    def _send_group(self, group: Sequence[Request]) -> list[Answer]:
+        return [self._send_until_answered(request) for request in group]
 
     def _send_until_answered(self, request: Request) -> Answer:
-        headers = {"Content-Type": JSON} | request.headers
+        headers = {"Content-Type": "application/json"} | request.headers
         for attempt in range(60):
             answer = self._stack.http.post(
                 f"{self._url}/{request.path}", request.body, headers, signed=request.signed
             )
             if answer.status != 429 and answer.status < 500:
                 break
-            self.throttled += answer.status == 429
             time.sleep(min(2.0, 0.05 * 2**attempt) * random.random())  # noqa: S311 - jitter
-        self.seconds.append(answer.seconds)
         return answer
 
-    def _book(self, event: str, answer: Answer) -> None:
+    def _book(self, request: Request, answer: Answer) -> None:
         ledger = self._report.ledger
-        ledger.sent[event] += 1
+        self.events[request.body] = request.event
+        self.seconds.append(answer.seconds)
+        ledger.sent[request.event] += 1
         if answer.status == 202:
-            ledger.accepted[event] += 1
+            ledger.accepted[request.event] += 1
         else:
-            ledger.refused[f"{answer.status} {_text(answer)}"] += 1
+            ledger.refused[str(answer.status)] += 1
 
 
 def run(stack: Deployment, report: Report) -> None:
@@ -178,23 +184,291 @@ def run(stack: Deployment, report: Report) -> None:
     shop = Shop(run=f"ord-{secrets.token_hex(4)}")
     client = Client(stack, report)
     orders = shop.orders(ORDERS)
-
-    report.console.print("Good orders and changes")
-    client.send("Orders", [post_order(order) for order in orders])
     changes = shop.changes()
-    client.send_in_order("Changes", [[post_change(c) for c in group] for group in changes.values()])
 
-    report.console.print("Refused at the door")
-    refused_at_the_door(stack, report, client, shop)
-
-    report.console.print("Kept with a reason")
-    poison = poison_orders(client, shop, orders)
-    duplicates(stack, report, client, shop, orders, changes)
-
-    report.console.print("The table is away, and comes back")
-    outage(stack, report, client, shop)
-
+    report.title("Good events")
+    client.send("Orders, in any order", [post_order(order) for order in orders])
+    client.send_groups("Changes, in order", [[*map(post_change, group)] for group in changes])
     drain(stack, report)
-    settle(stack, report, poison, orders)
+
+    report.title("Refused at the door")
+    refused_at_the_door(report, client, shop)
+
+    report.title("Poison and duplicates")
+    reasons = poison(stack, report, client, shop, orders)
+    sent_again(stack, report, client, orders, changes)
+
+    report.title("The table is away, and comes back")
+    outage(stack, report, client, shop)
+    drain(stack, report)
+
+    report.title("Where is every event now?")
+    items = stored_items(stack, shop.run)
+    orders_are_stored_once(report, items)
+    changes_are_in_order(report, items, changes)
+    dead_letters_have_a_reason(stack, report, client, reasons)
     report.latency("POST to answer", client.seconds)
-    report.close()
+    report.latency("POST to stored", end_to_end(items, orders))
+
+
+def drain(stack: Deployment, report: Report) -> None:
+    """Wait until both queues are empty."""
+    with report.step("Waiting for the queues to drain"):
+        queues.wait_until_empty(stack, stack["QueueUrl"], stack["FifoQueueUrl"])
+
+
+def refused_at_the_door(report: Report, client: Client, shop: Shop) -> None:
+    """Send what the API or SQS must turn away."""
+    too_long = shop.order() | {"customer_id": "x" * MIB}
+    control = post_order(shop.order(), event=f"{shop.run}-control")
+    expected = {
+        ("unsigned", 403): [post_order(order, signed=False) for order in shop.orders(10)],
+        ("not JSON by its content type", 415): [
+            post_order(order, headers={"Content-Type": "text/plain"}) for order in shop.orders(10)
+        ],
+        ("over 1 MiB", 422): [post_order(too_long)],
+        ("empty", 422): [Request(f"{shop.run}-empty", "orders", b"")],
+        ("with a character that SQS does not take", 422): [
+            Request(control.event, "orders", control.body.replace(b"order_id", b"order\x0bid"))
+        ],
+        ("a change without an idempotency key", 422): [
+            Request(f"{shop.run}-no-key", "order-changes", json.dumps(change).encode())
+            for change in shop.changes()[0][:1]
+        ],
+    }
+    for (what, status), requests in expected.items():
+        seen = {answer.status for answer in client.send(f"Sending {what}", requests)}
+        report.check(f"{what}: {status}", seen <= {status, 400}, seen)
+
+
+def poison(
+    stack: Deployment,
+    report: Report,
+    client: Client,
+    shop: Shop,
+    orders: Sequence[dict[str, Any]],
+) -> dict[str, str]:
+    """Send what only a consumer can refuse; return the reason expected for each event."""
+    wrong_total = [order | {"total": "0.01"} for order in shop.orders(20)]
+    conflicts = [order | {"customer_id": "somebody-else"} for order in orders[:10]]
+    broken = _breaks_the_schema(shop)
+    answers = client.send("Bodies that break the schema", broken)
+    if stack.executes("api-gateway-request-validation"):
+        seen = {answer.status for answer in answers}
+        report.check("a body that breaks the schema: 400", seen == {400}, seen)
+    else:
+        report.not_proven(
+            "a body that breaks the schema: 400",
+            "template and schema are tested in test_construct.py; here the consumer refuses it",
+        )
+    client.send("Orders whose total is wrong", [post_order(order) for order in wrong_total])
+    client.send(
+        "Other orders under a known id",
+        [post_order(order, event=f"{order['order_id']}/conflict") for order in conflicts],
+    )
+    return {order["order_id"]: "total" for order in wrong_total} | {
+        f"{order['order_id']}/conflict": "conflict" for order in conflicts
+    }
+
+
+def _breaks_the_schema(shop: Shop) -> list[Request]:
+    order = shop.order()
+    bodies = {
+        "one-byte": b"1",
+        "no-lines": json.dumps(order | {"lines": []}).encode(),
+        "smuggle": b"x&MessageGroupId=evil&DelaySeconds=900&Action=DeleteQueue",
+        "encoded": b"%26Action%3DDeleteQueue+%E2%82%AC",
+        "quotes": "\"'\\ \t\r\n € 漢 🚗 $input.body #set($x = 1) ${x}".encode(),
+        "almost-1-MiB": b'"' + "é".encode() * 500_000 + b'"',
+    }
+    return [Request(f"{shop.run}-{name}", "orders", body) for name, body in bodies.items()]
+
+
+def sent_again(
+    stack: Deployment,
+    report: Report,
+    client: Client,
+    orders: Sequence[dict[str, Any]],
+    changes: Sequence[Sequence[dict[str, Any]]],
+) -> None:
+    """Send duplicates through the API, and deliver a batch to the consumer a second time."""
+    again = [post_order(order) for order in orders[:50]]
+    again += [post_change(change) for group in changes[:5] for change in group]
+    seen = {answer.status for answer in client.send("Duplicates", again)}
+    report.check("a duplicate is accepted like the first", seen == {202}, seen)
+
+    records = [_sqs_record(order) for order in orders[:10]]
+    answer = stack.client("lambda").invoke(
+        FunctionName=stack["FunctionName"], Payload=json.dumps({"Records": records})
+    )
+    result = json.load(answer["Payload"])
+    report.check("a redelivered batch is acknowledged", result == {"batchItemFailures": []}, result)
+
+
+def _sqs_record(order: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "messageId": secrets.token_hex(16),
+        "receiptHandle": "redelivered",
+        "body": json.dumps(order),
+        "attributes": {
+            "ApproximateReceiveCount": "2",
+            "SentTimestamp": f"{time.time_ns() // 10**6}",
+        },
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:redelivered",
+    }
+
+
+def outage(stack: Deployment, report: Report, client: Client, shop: Shop) -> None:
+    """Take the table away until retries are used up, bring it back, and redrive."""
+    unlucky, lucky = shop.orders(50), shop.orders(50)
+    already_there = queues.backlog(stack, stack["DeadLetterQueueUrl"])
+
+    def all_dead_lettered() -> bool:
+        there = queues.backlog(stack, stack["DeadLetterQueueUrl"])
+        return there >= already_there + len(unlucky)
+
+    with quick_retries(stack), table_away(stack):
+        client.send("Orders while the table is away", [post_order(o) for o in unlucky])
+        with report.step("Waiting for five failed tries each"):
+            queues.until(all_dead_lettered, seconds=600, what="messages are not dead-lettered")
+        client.send("More orders", [post_order(order) for order in lucky])
+        with report.step("Waiting for their first failed try"):
+            queues.until(
+                lambda: queues.in_flight(stack, stack["QueueUrl"]) > 0,
+                seconds=60,
+                what="no order was received",
+                pause=0.05,
+            )
+    report.check("an outage longer than the retries dead-letters and keeps", all_dead_lettered())
+    redrive(stack, report)
+
+
+@contextmanager
+def table_away(stack: Deployment) -> Iterator[None]:
+    """Point the consumer at a table that does not exist."""
+    lambda_ = stack.client("lambda")
+    name = stack["FunctionName"]
+    variables = lambda_.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+
+    def use(table: str) -> None:
+        lambda_.update_function_configuration(
+            FunctionName=name, Environment={"Variables": variables | {"TABLE_NAME": table}}
+        )
+        lambda_.get_waiter("function_updated_v2").wait(FunctionName=name)
+
+    use(f"{variables['TABLE_NAME']}-away")
+    try:
+        yield
+    finally:
+        use(variables["TABLE_NAME"])
+
+
+@contextmanager
+def quick_retries(stack: Deployment) -> Iterator[None]:
+    """Shorten the time between two tries to a second, so that an outage fits a scenario."""
+    sqs = stack.client("sqs")
+    url = stack["QueueUrl"]
+    before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "1"})
+    try:
+        yield
+    finally:
+        sqs.set_queue_attributes(QueueUrl=url, Attributes=before["Attributes"])
+
+
+def redrive(stack: Deployment, report: Report) -> None:
+    """Bring back what the outage dead-lettered."""
+    sqs = stack.client("sqs")
+    source, target = stack["DeadLetterQueueUrl"], stack["QueueUrl"]
+    if stack.executes("sqs-redrive-task"):
+        arn = sqs.get_queue_attributes(QueueUrl=source, AttributeNames=["QueueArn"])
+        sqs.start_message_move_task(SourceArn=arn["Attributes"]["QueueArn"])
+        return
+    report.not_proven(
+        "redrive by SQS itself (StartMessageMoveTask)",
+        "the redrive allow policy is tested in test_construct.py; here messages are moved by hand",
+    )
+    with report.step("Redriving what has no reason of its own"):
+        for messages in queues.receive(stack, source):
+            for message in messages:
+                if "Reason" in message.get("MessageAttributes", {}):
+                    continue
+                sqs.send_message(
+                    QueueUrl=target,
+                    MessageBody=message["Body"],
+                    MessageAttributes=message.get("MessageAttributes", {}),
+                )
+                sqs.delete_message(QueueUrl=source, ReceiptHandle=message["ReceiptHandle"])
+
+
+def stored_items(stack: Deployment, run: str) -> list[dict[str, Any]]:
+    """Return what the table holds of this run."""
+    pages = (
+        stack.client("dynamodb")
+        .get_paginator("scan")
+        .paginate(
+            TableName=stack["TableName"],
+            ConsistentRead=True,
+            FilterExpression="begins_with(pk, :run)",
+            ExpressionAttributeValues={":run": {"S": f"ORDER#{run}"}},
+        )
+    )
+    return [_plain(item) for page in pages for item in page["Items"]]
+
+
+def _plain(item: dict[str, Any]) -> dict[str, Any]:
+    return {name: next(iter(value.values())) for name, value in item.items()}
+
+
+def orders_are_stored_once(report: Report, items: Sequence[dict[str, Any]]) -> None:
+    """Book every order that the table holds."""
+    for item in items:
+        if item["sk"] == "ORDER":
+            report.ledger.processed[item["pk"].removeprefix("ORDER#")] += 1
+
+
+def changes_are_in_order(
+    report: Report,
+    items: Sequence[dict[str, Any]],
+    changes: Sequence[Sequence[dict[str, Any]]],
+) -> None:
+    """Book every change, and compare the order they took effect in with the one they were sent in."""
+    revisions: dict[str, int] = {}
+    for item in items:
+        if item["sk"].startswith("CHANGE#"):
+            change = item["sk"].removeprefix("CHANGE#")
+            revisions[change] = int(item["revision"])
+            report.ledger.processed[change] += 1
+    for group in changes:
+        took_effect = [revisions.get(change["change_id"], 0) for change in group]
+        report.ledger.out_of_order += sum(late >= early for late, early in pairwise(took_effect))
+
+
+def dead_letters_have_a_reason(
+    stack: Deployment, report: Report, client: Client, reasons: dict[str, str]
+) -> None:
+    """Book every dead letter: its body is one that was sent, byte for byte, with its reason."""
+    found: dict[str, str] = {}
+    for url in (stack["DeadLetterQueueUrl"], stack["FifoDeadLetterQueueUrl"]):
+        for messages in queues.receive(stack, url):
+            for message in messages:
+                event = client.events.get(message["Body"].encode(), message["Body"][:60])
+                reason = message.get("MessageAttributes", {}).get("Reason", {})
+                found[event] = reason.get("StringValue", "")
+                report.ledger.dead_lettered[event] += 1
+            queues.delete(stack, url, messages)
+    wrong = {event: found.get(event) for event in reasons if found.get(event) != reasons[event]}
+    report.check("every refused order is kept with its reason", not wrong, wrong)
+    report.check("every dead letter says why", all(found.values()), found)
+
+
+def end_to_end(items: Sequence[dict[str, Any]], orders: Sequence[dict[str, Any]]) -> list[float]:
+    """Return the seconds from the API's receipt to the table, for the good orders."""
+    wanted = {f"ORDER#{order['order_id']}" for order in orders}
+    return [
+        (int(item["stored_at"]) - int(item["received_at"])) / 1000
+        for item in items
+        if item["sk"] == "ORDER" and item["pk"] in wanted
+    ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 
+from patterns.foundation.findings import acknowledge
 from patterns.foundation.functions import python_function
 from patterns.foundation.layer import dependency_layer
 
@@ -85,11 +86,27 @@ class DemoStack(Stack):
         for function, pattern in ((store_orders, orders), (store_changes, changes)):
             function.add_environment("DEAD_LETTER_QUEUE_URL", pattern.dead_letter_queue.queue_url)
             pattern.dead_letter_queue.grant(function, "sqs:SendMessage")
+            acknowledge(
+                function,
+                "Serverless::Serverless-LambdaDLQ",
+                "A queue calls it, so the dead-letter queue is the queue's.",
+            )
         table.grant(store_orders, "dynamodb:PutItem")
         table.grant(store_changes, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
 
+        acknowledge(
+            orders.api,
+            "AwsSolutions::AwsSolutions-COG4",
+            "Callers sign their requests: the methods authorize by IAM.",
+        )
+        acknowledge(
+            orders.api,
+            "AwsSolutions::AwsSolutions-APIG3",
+            "A firewall is the account's to choose and to pay; the API takes signed requests only.",
+        )
+
         outputs = {
-            "ApiUrl": orders.api.url,
+            "ApiUrl": orders.api.deployment_stage.url_for_path(),
             "QueueUrl": orders.queue.queue_url,
             "DeadLetterQueueUrl": orders.dead_letter_queue.queue_url,
             "FunctionName": store_orders.function_name,

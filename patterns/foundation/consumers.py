@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from aws_cdk import aws_lambda as lambda_
 
 from . import rules
+from .findings import acknowledge
 
 if TYPE_CHECKING:
     from aws_cdk import Duration
@@ -51,7 +52,7 @@ def consume(
     rules.check_scaling(consumer, max_concurrency, provisioned_pollers)
 
     queue.grant_consume_messages(consumer)
-    return lambda_.EventSourceMapping(
+    mapping = lambda_.EventSourceMapping(
         scope,
         construct_id,
         target=consumer,
@@ -62,3 +63,10 @@ def consume(
         provisioned_poller_config=provisioned_pollers,
         report_batch_item_failures=True,
     )
+    acknowledge(
+        mapping,
+        "Serverless::Serverless-LambdaEventSourceMappingDestination",
+        "Lambda takes no failure destination for an SQS source; the queue's own redrive policy "
+        "moves failed messages to its dead-letter queue.",
+    )
+    return mapping

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from constructs import Construct
 
+from .findings import acknowledge
 from .layer import LAMBDAS, RUNTIME
 
 
@@ -51,6 +52,11 @@ def python_function(
         scope, f"{construct_id}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com")
     )
     log_group.grant_write(role)
+    acknowledge(
+        role,
+        "AwsSolutions::AwsSolutions-IAM5[Resource::*]",
+        "AWS X-Ray takes no resource for the actions that send traces.",
+    )
     return lambda_.Function(
         scope,
         construct_id,

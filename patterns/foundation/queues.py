@@ -9,6 +9,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from . import rules
+from .findings import acknowledge
 
 if TYPE_CHECKING:
     from aws_cdk import aws_kms as kms
@@ -66,6 +67,11 @@ class QueueWithDeadLetterQueue(Construct):
             enforce_ssl=True,
         )
         _admit_only(self.dead_letter_queue, name)
+        acknowledge(
+            self.dead_letter_queue,
+            "Serverless::Serverless-SQSRedrivePolicy",
+            "It is the dead-letter queue: its messages wait here for a person.",
+        )
         self.queue = sqs.Queue(
             self,
             "Queue",

@@ -185,7 +185,7 @@ def check_scaling(
 
 
 def _check_pollers(pollers: lambda_.ProvisionedPollerConfig) -> None:
-    low, high = pollers.minimum_pollers, pollers.maximum_pollers
+    low, high = pollers.minimum_pollers or 2, pollers.maximum_pollers or 200
     if not (2 <= low <= 200 and 2 <= high <= 10_000 and low <= high):
         raise ValueError(
             f"provisioned_pollers is {low:g} to {high:g}: allowed is a minimum of 2 to 200, "
