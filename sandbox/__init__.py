@@ -10,9 +10,9 @@
 The same code runs against a real account with ``aws()`` instead of ``embedded()``.
 """
 
-from sandbox.aws import aws, endpoint
+from sandbox.account import aws, endpoint
 from sandbox.cdk import DeployFailed
-from sandbox.embedded import embedded
+from sandbox.emulator import embedded
 from sandbox.errors import SandboxError
 from sandbox.signed_http import Answer
 from sandbox.target import Deployment, Target

@@ -5,15 +5,183 @@ never imitates a service. Each has a test that shows the gap without it, and so 
 has closed it and the shim can go. Loaded by ``launch.py``, on the embedded AWS's own Python.
 """
 
-from typing import TYPE_CHECKING
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from contextvars import ContextVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SHIMS: tuple["Callable[[], None]", ...] = ()
+GATEWAY = "ministack.services.apigateway_v1"
+PROVISIONERS = "ministack.services.cloudformation.provisioners"
+# Comma-separated names of shims to leave out: how their tests show the gap.
+WITHOUT_VARIABLE = "SANDBOX_WITHOUT_SHIMS"
+
+
+def mapping_template_context() -> None:
+    """Gap: in a mapping template, ``$context`` has nothing but ``authorizer``.
+
+    Forwards what the request knows of itself, under the names that API Gateway documents
+    ("Variables for data transformations"), to the request and the response template. The
+    ``requestId`` is the one that the client gets as ``x-amzn-requestid``.
+    """
+    gateway = import_module(GATEWAY)
+    get_account_id = import_module("ministack.core.responses").get_account_id
+    execute, invoke_sqs = gateway._execute_in_scope, gateway._invoke_sqs_v1
+    render = gateway._render_request_template_v1
+    request_id: ContextVar[str] = ContextVar("request_id", default="")
+    known: ContextVar[dict[str, Any]] = ContextVar("known", default={})  # noqa: B039 - never changed
+
+    async def execute_with_id(request: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        request_id.set(request["request_id"])
+        answer = await execute(request, *args, **kwargs)
+        if isinstance(answer, tuple):
+            answer[1].setdefault("x-amzn-requestid", request["request_id"])
+        return answer
+
+    async def invoke_with_context(
+        integration: Any,
+        api_id: str,
+        stage_name: str,
+        stage: Any,
+        resource: dict[str, Any],
+        request_path: str,
+        method: str,
+        headers: dict[str, Any],
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        now = time.time()
+        context = {
+            "accountId": get_account_id(),
+            "apiId": api_id,
+            "extendedRequestId": request_id.get(),
+            "httpMethod": method,
+            "identity": {
+                "sourceIp": "127.0.0.1",  # the server listens on no other interface
+                "userAgent": headers.get("user-agent", ""),
+            },
+            "path": f"/{stage_name}{request_path}",
+            "protocol": "HTTP/1.1",
+            "requestId": request_id.get(),
+            "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
+            "requestTimeEpoch": int(now * 1000),
+            "resourceId": resource["id"],
+            "resourcePath": resource["path"],
+            "stage": stage_name,
+        }
+        if trace := re.search(r"Root=([^;]+)", headers.get("x-amzn-trace-id", "")):
+            context["xrayTraceId"] = trace[1]
+        known.set(context)
+        return await invoke_sqs(
+            integration, api_id, stage_name, stage, resource, request_path, method, headers,
+            *args, **kwargs,
+        )  # fmt: skip
+
+    def render_with_context(
+        template: str, body: str, params: dict[str, Any], context: dict[str, Any] | None = None
+    ) -> Any:
+        return render(template, body, params, {**known.get(), **(context or {})})
+
+    gateway._execute_in_scope = execute_with_id
+    gateway._invoke_sqs_v1 = invoke_with_context
+    gateway._render_request_template_v1 = render_with_context
+
+
+def sqs_errors_as_json() -> None:
+    """Gap: an SQS error reaches API Gateway's response template as XML; its successes are JSON.
+
+    Forwards code, message, type and request id of that XML in the JSON form of SQS, which is what
+    API Gateway asks SQS for.
+    """
+    from xml.etree import ElementTree
+
+    gateway = import_module(GATEWAY)
+    respond = gateway._service_integration_response
+
+    def respond_in_json(integration: Any, status: int, text: str, *args: Any, **kwargs: Any) -> Any:
+        if status >= 400 and text.startswith("<?xml"):
+            answer = ElementTree.fromstring(text)  # noqa: S314 - SQS of this process wrote it
+            error = {
+                name: answer.findtext(f"{{*}}Error/{{*}}{name}")
+                for name in ("Code", "Message", "Type")
+            }
+            text = json.dumps({"Error": error, "RequestId": answer.findtext("{*}RequestId")})
+        return respond(integration, status, text, *args, **kwargs)
+
+    gateway._service_integration_response = respond_in_json
+
+
+def request_validators() -> None:
+    """Gap: a template's request validator, and a method's use of it, are dropped.
+
+    Forwards both to API Gateway's own control plane, whose validators do work.
+    """
+    gateway = import_module(GATEWAY)
+    handlers = import_module(PROVISIONERS)._RESOURCE_HANDLERS
+    method, validator = (
+        handlers["AWS::ApiGateway::Method"],
+        handlers["AWS::ApiGateway::RequestValidator"],
+    )
+    create_method, update_method = method["create"], method["update"]
+
+    def use_validator(properties: dict[str, Any], created: Any) -> Any:
+        validator_id = properties.get("RequestValidatorId")
+        operation = {"op": "replace", "path": "/requestValidatorId", "value": validator_id}
+        gateway._update_method(
+            properties["RestApiId"],
+            properties["ResourceId"],
+            properties["HttpMethod"],
+            {"patchOperations": [operation]},
+        )
+        return created
+
+    def create_validator(_id: str, properties: dict[str, Any], _stack: str) -> Any:
+        settings = {
+            "name": properties.get("Name", ""),
+            "validateRequestBody": _is_true(properties.get("ValidateRequestBody")),
+            "validateRequestParameters": _is_true(properties.get("ValidateRequestParameters")),
+        }
+        status, _, body = gateway._create_request_validator(properties["RestApiId"], settings)
+        if status >= 400:
+            raise ValueError(f"AWS::ApiGateway::RequestValidator: {body!r}")
+        validator_id = json.loads(body)["id"]
+        return validator_id, {"RequestValidatorId": validator_id}
+
+    method["create"] = lambda logical_id, properties, stack: use_validator(
+        properties, create_method(logical_id, properties, stack)
+    )
+    method["update"] = lambda physical_id, old, new, stack: use_validator(
+        new, update_method(physical_id, old, new, stack)
+    )
+    validator["create"] = create_validator
+    # A changed one is replaced: CloudFormation then updates the methods that name it.
+    validator["update"] = lambda physical_id, _old, new, stack: create_validator(
+        physical_id, new, stack
+    )
+
+
+def _is_true(value: object) -> bool:
+    """Whether a template's boolean is true; it may be text."""
+    return str(value).lower() == "true"
+
+
+SHIMS: tuple[Callable[[], None], ...] = (
+    mapping_template_context,
+    sqs_errors_as_json,
+    request_validators,
+)
 
 
 def apply_all() -> None:
-    """Apply every shim. Called once, before the server starts."""
+    """Apply every shim but those left out by name. Called once, before the server starts."""
+    without = os.environ.get(WITHOUT_VARIABLE, "").split(",")
     for shim in SHIMS:
-        shim()
+        if shim.__name__ not in without:
+            shim()

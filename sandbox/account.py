@@ -15,7 +15,7 @@ import boto3
 
 from sandbox import cdk, runtime
 from sandbox.console import console
-from sandbox.embedded import emulator_target, new_log_folder
+from sandbox.emulator import emulator_target, new_log_folder
 from sandbox.errors import SandboxError
 from sandbox.target import Target
 
