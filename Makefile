@@ -27,7 +27,7 @@ synth: setup ## Write the CloudFormation templates into cdk.out
 	@$(RUN); node_modules/.bin/cdk synth --quiet --no-notices
 
 snapshot: setup ## Accept the stacks as they are now
-	@$(RUN); pytest tests/test_snapshots.py --snapshot-update
+	@$(RUN); pytest tests/test_templates.py --snapshot-update
 
 deploy: setup ## Deploy a pattern into your AWS account: PATTERN=<slug>
 	@$(RUN); python -m patterns deploy $(PATTERN)

@@ -17,7 +17,7 @@ from . import catalog
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sandbox.target import Deployment, Target
+    from sandbox import Deployment, Target
 
     from .catalog import Pattern
 

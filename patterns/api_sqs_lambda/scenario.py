@@ -22,10 +22,8 @@ from sandbox import queues
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sandbox.http import Answer
-
+    from sandbox import Answer, Deployment
     from sandbox.report import Report
-    from sandbox.target import Deployment
 
 SEED = 20261121
 SENDERS = 16
@@ -312,7 +310,7 @@ def _sqs_record(order: dict[str, Any]) -> dict[str, Any]:
         "body": json.dumps(order),
         "attributes": {
             "ApproximateReceiveCount": "2",
-            "SentTimestamp": f"{time.time_ns() // 10**6}",
+            "SentTimestamp": f"{time.time():.0f}000",
         },
         "messageAttributes": {},
         "eventSource": "aws:sqs",
@@ -434,7 +432,7 @@ def changes_are_in_order(
     items: Sequence[dict[str, Any]],
     changes: Sequence[Sequence[dict[str, Any]]],
 ) -> None:
-    """Book every change, and compare the order they took effect in with the one they were sent in."""
+    """Book every change, and compare the order of effect with the order of sending."""
     revisions: dict[str, int] = {}
     for item in items:
         if item["sk"].startswith("CHANGE#"):

@@ -1,0 +1,52 @@
+"""Tiny synthesized apps and stacks to deploy."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sandbox import Target
+
+ECHO = """
+import json, os
+def handler(event, context):
+    print("got", json.dumps(event))
+    return dict(os.environ)
+"""
+FUNCTION = {
+    "Type": "AWS::Lambda::Function",
+    "Properties": {
+        "Runtime": "python3.13",
+        "Handler": "index.handler",
+        "Role": "arn:aws:iam::000000000000:role/any",
+        "Code": {"ZipFile": ECHO},
+    },
+}
+
+
+def synthesized(folder: Path, **templates: dict[str, Any]) -> Path:
+    """Write the cdk.out of an app with these stacks."""
+    artifacts = {}
+    for name, template in templates.items():
+        (folder / f"{name}.template.json").write_text(json.dumps(template))
+        artifacts[name] = {
+            "type": "aws:cloudformation:stack",
+            "environment": "aws://unknown-account/unknown-region",
+            "properties": {"templateFile": f"{name}.template.json"},
+        }
+    (folder / "manifest.json").write_text(json.dumps({"version": "48.0.0", "artifacts": artifacts}))
+    return folder
+
+
+def create_stack(target: Target, name: str, template: dict[str, Any]) -> dict[str, str]:
+    """Create a stack without the CLI, and return its outputs."""
+    cloudformation = target.client("cloudformation")
+    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
+    cloudformation.get_waiter("stack_create_complete").wait(
+        StackName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 100}
+    )
+    stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}

@@ -1,0 +1,140 @@
+"""Stacks are deployed by the real CDK CLI, and a failure says what failed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import textwrap
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from sandbox import DeployFailed, SandboxError, Target, account, cdk, embedded
+from tests.sandbox.helpers import FUNCTION, synthesized
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+QUEUE: dict[str, Any] = {
+    "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
+    "Outputs": {"QueueUrl": {"Value": {"Ref": "Queue"}}},
+}
+BROKEN = {"Resources": {"Thing": {"Type": "AWS::No::SuchThing"}}}
+# A CDK app in as little as it takes: it writes its assembly where the CLI tells it to.
+APP = """
+    import json, os, pathlib, sys
+    out = pathlib.Path(os.environ["CDK_OUTDIR"])
+    context = json.loads(os.environ["CDK_CONTEXT_JSON"])
+    assert context["pattern"] == "small", context
+    pathlib.Path("environment.json").write_text(json.dumps(dict(os.environ)))
+    template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
+    (out / "small.template.json").write_text(json.dumps(template))
+    stack = {
+        "type": "aws:cloudformation:stack",
+        "environment": "aws://unknown-account/unknown-region",
+        "properties": {"templateFile": "small.template.json"},
+    }
+    manifest = {"version": "48.0.0", "artifacts": {"small": stack}}
+    (out / "manifest.json").write_text(json.dumps(manifest))
+"""
+
+
+def test_a_synthesized_app_is_deployed_and_its_outputs_work(shared: Target, tmp_path: Path) -> None:
+    app = synthesized(tmp_path, one=QUEUE, two={"Resources": QUEUE["Resources"]})
+    deployed = shared.deploy(app=app, stacks=["one", "two"])
+    one = deployed["one"]
+    one.client("sqs").send_message(QueueUrl=one["QueueUrl"], MessageBody="hello")
+    received = one.client("sqs").receive_message(QueueUrl=one["QueueUrl"])["Messages"]
+    assert received[0]["Body"] == "hello"
+    assert (one.stack_name, one.region, one.target_name) == ("one", "us-east-1", "embedded")
+    assert deployed["two"].outputs == {}
+
+
+def test_an_unknown_output_lists_those_there_are(shared: Target, tmp_path: Path) -> None:
+    deployment = shared.deploy(app=synthesized(tmp_path, one=QUEUE))["one"]
+    with pytest.raises(KeyError, match="no output 'QueueURL'; it has: QueueUrl"):
+        deployment["QueueURL"]
+
+
+def test_an_app_is_synthesized_with_its_context_and_without_the_callers_credentials(
+    shared: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "app.py").write_text(textwrap.dedent(APP))
+    monkeypatch.setenv("AWS_PROFILE", "of-the-caller")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of-the-caller")
+    with embedded(log_dir=tmp_path / "logs") as target:
+        deployed = target.deploy(
+            app=f"{sys.executable} app.py", cwd=tmp_path, context={"pattern": "small"}
+        )
+    assert list(deployed) == ["small"]
+    environment = json.loads((tmp_path / "environment.json").read_text())
+    assert "of-the-caller" not in environment.values()
+    assert environment["AWS_ENDPOINT_URL"] == target.endpoint_url
+    assert environment["HOME"] == os.environ["HOME"], "the app finds its caches"
+
+
+def test_a_failed_deployment_says_which_resource_and_why(shared: Target, tmp_path: Path) -> None:
+    with pytest.raises(DeployFailed) as failure:
+        shared.deploy(app=synthesized(tmp_path, broken=BROKEN))
+    message = str(failure.value)
+    assert "broken | Thing | AWS::No::SuchThing | CREATE_FAILED" in message
+    assert "Deploying broken failed (exit 1)" in message
+    assert str(shared.log_dir) in message
+
+
+def test_a_failed_app_shows_its_last_lines(shared: Target, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("raise SystemExit('queue_name: too long')")
+    with pytest.raises(DeployFailed, match="Synthesizing failed") as failure:
+        shared.deploy(app=f"{sys.executable} app.py", cwd=tmp_path)
+    assert "queue_name: too long" in str(failure.value)
+
+
+def test_a_folder_without_a_synthesized_app_is_refused(shared: Target, tmp_path: Path) -> None:
+    with pytest.raises(SandboxError, match=r"it has no manifest\.json"):
+        shared.deploy(app=tmp_path)
+
+
+def test_a_deployment_that_hangs_is_given_up(
+    shared: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "app.py").write_text("import time; time.sleep(60)")
+    monkeypatch.setattr(cdk, "TIMEOUT_SECONDS", 2.0)
+    started = time.monotonic()
+    with pytest.raises(DeployFailed, match="took longer than 2 s"):
+        shared.deploy(app=f"{sys.executable} app.py", cwd=tmp_path)
+    assert time.monotonic() - started < 20
+
+
+def test_the_log_lines_of_a_function_are_found(shared: Target, tmp_path: Path) -> None:
+    template = {
+        "Resources": {"F": FUNCTION},
+        "Outputs": {"FunctionName": {"Value": {"Ref": "F"}}},
+    }
+    deployment = shared.deploy(app=synthesized(tmp_path, logging=template))["logging"]
+    name = deployment["FunctionName"]
+    assert deployment.log_lines(name) == []
+    deployment.client("lambda").invoke(FunctionName=name, Payload=b'{"order": 7}')
+    lines = deployment.log_lines(name)
+    assert 'got {"order": 7}' in lines
+    assert deployment.log_lines(name, limit=2) == lines[-2:]
+
+
+def test_a_real_account_is_not_deployed_to_unconfirmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = cast("Target", SimpleNamespace(account="123456789012", region="eu-west-1"))
+    app = synthesized(tmp_path, one=QUEUE, other=BROKEN)
+    with pytest.raises(SandboxError, match="nobody is there to confirm"):
+        account._confirm(target, app, ["one"], assume_yes=False)
+    shown = capsys.readouterr().err
+    assert "123456789012" in shown
+    assert "eu-west-1" in shown
+    assert "one: 1 resources" in shown
+    assert "other" not in shown
+    account._confirm(target, app, ["one"], assume_yes=True)
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True, readline=lambda: "n\n"))
+    with pytest.raises(SandboxError, match="Not deployed"):
+        account._confirm(target, app, ["one"], assume_yes=False)

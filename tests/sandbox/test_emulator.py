@@ -1,0 +1,248 @@
+"""The embedded AWS starts, stays apart from the caller and the network, and ends in every case."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from sandbox import SandboxError, Target, embedded, emulator, endpoint
+from tests.sandbox.helpers import FUNCTION, create_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+HOLD = """
+    import subprocess, sys, time
+    from pathlib import Path
+    from sandbox import embedded
+    from tests.sandbox.helpers import FUNCTION, create_stack
+
+    with embedded(log_dir=sys.argv[1]) as target:
+        create_stack(target, "held", {"Resources": {"F": FUNCTION}})
+        functions = target.client("lambda")
+        name = functions.list_functions()["Functions"][0]["FunctionName"]
+        functions.invoke(FunctionName=name)  # now there is a worker process too
+        print(target.endpoint_url, flush=True)
+        time.sleep(60)
+"""
+
+
+def descendants(pid: int) -> list[int]:
+    """Process ids of all that this process started, directly or not."""
+    listing = subprocess.run(["ps", "-Ao", "pid,ppid"], capture_output=True, text=True, check=True)
+    parents = [tuple(map(int, line.split())) for line in listing.stdout.splitlines()[1:]]
+    found = [pid]
+    for parent in found:
+        found += [child for child, its_parent in parents if its_parent == parent]
+    return found[1:]
+
+
+def is_running(pid: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
+    return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
+
+
+def wait_until_gone(pids: list[int], seconds: float = 10) -> list[int]:
+    """Wait for processes to end; returns those that did not."""
+    deadline = time.monotonic() + seconds
+    while (left := [pid for pid in pids if is_running(pid)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_process_outlives_its_starter(number: signal.Signals, tmp_path: Path) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(HOLD), str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with holder:
+        assert holder.stdout
+        assert holder.stdout.readline().startswith("http://127.0.0.1:")
+        started = descendants(holder.pid)
+        assert len(started) >= 3, "guard, server, Lambda worker"
+        holder.send_signal(number)
+        holder.wait(20)
+    assert wait_until_gone(started) == []
+    assert not list(tmp_path.glob("embedded-aws-*")), "its temporary folder is removed"
+
+
+def test_an_exception_ends_it(tmp_path: Path) -> None:
+    started: list[int] = []
+
+    def fail() -> None:
+        with embedded(log_dir=tmp_path):
+            started.extend(descendants(os.getpid()))
+            raise RuntimeError("scenario failed")
+
+    with pytest.raises(RuntimeError, match="scenario failed"):
+        fail()
+    assert started
+    assert wait_until_gone(started) == []
+
+
+def test_it_listens_on_this_machine_only(shared: Target) -> None:
+    port = urlsplit(shared.endpoint_url or "").port
+    listing = subprocess.run(["ss", "-ltnH"], capture_output=True, text=True, check=False)
+    if listing.returncode:
+        pytest.skip("no ss")
+    addresses = [line.split()[3] for line in listing.stdout.splitlines()]
+    assert [address for address in addresses if address.endswith(f":{port}")] == [
+        f"127.0.0.1:{port}"
+    ]
+
+
+def test_no_credential_of_the_caller_reaches_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (
+        "AWS_PROFILE",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CA_BUNDLE",
+        "AWS_ENDPOINT_URL_SQS",
+        "HTTPS_PROXY",
+        "HTTP_PROXY",
+        "SOME_TOKEN",
+    ):
+        monkeypatch.setenv(name, "of-the-caller")
+    with embedded(log_dir=tmp_path) as target:
+        create_stack(target, "environment", {"Resources": {"F": FUNCTION}})
+        functions = target.client("lambda")
+        name = functions.list_functions()["Functions"][0]["FunctionName"]
+        answer = functions.invoke(FunctionName=name)
+        environment = json.loads(answer["Payload"].read())
+    assert "of-the-caller" not in environment.values()
+    assert environment["AWS_ENDPOINT_URL"] == target.endpoint_url
+    assert environment["HOME"] != os.environ.get("HOME")
+
+
+def test_two_run_side_by_side(shared: Target, tmp_path: Path) -> None:
+    with embedded(log_dir=tmp_path) as other:
+        other.client("sqs").create_queue(QueueName="only-in-the-other")
+        assert len(other.client("sqs").list_queues()["QueueUrls"]) == 1
+        names = shared.client("sqs").list_queues().get("QueueUrls", [])
+        assert not [name for name in names if "only-in-the-other" in name]
+
+
+def test_a_hung_one_is_given_up_with_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hung = tmp_path / "hung.py"
+    hung.write_text("import time; print('waiting for Godot', flush=True); time.sleep(60)")
+    monkeypatch.setattr(emulator, "LAUNCH", hung)
+    with (
+        pytest.raises(SandboxError, match="did not answer within 1 s") as failure,
+        embedded(log_dir=tmp_path / "logs", health_seconds=1),
+    ):
+        pass
+    assert "waiting for Godot" in str(failure.value)
+    assert "embedded-aws.log" in str(failure.value)
+    assert descendants(os.getpid()) == [] or not any(
+        "hung.py" in command for command in commands(descendants(os.getpid()))
+    )
+
+
+def commands(pids: list[int]) -> list[str]:
+    listing = subprocess.run(
+        ["ps", "-o", "command=", "-p", ",".join(map(str, pids))], capture_output=True, text=True
+    )
+    return listing.stdout.splitlines()
+
+
+def test_one_that_ends_while_starting_shows_its_last_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken.py"
+    broken.write_text("raise SystemExit('no such thing as a free lunch')")
+    monkeypatch.setattr(emulator, "LAUNCH", broken)
+    with (
+        pytest.raises(SandboxError, match="no such thing as a free lunch"),
+        embedded(log_dir=tmp_path / "logs"),
+    ):
+        pass
+
+
+@contextlib.contextmanager
+def another_server() -> Iterator[int]:
+    """A server of somebody else, on a port that it holds; it answers everything with {}."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def test_a_port_that_is_taken_meanwhile_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with another_server() as taken:
+        ports = iter([taken, emulator.free_port()])
+        monkeypatch.setattr(emulator, "free_port", lambda: next(ports))
+        with embedded(log_dir=tmp_path) as target:
+            assert urlsplit(target.endpoint_url or "").port != taken
+            assert target.account == "000000000000"
+
+
+def test_old_logs_are_removed(tmp_path: Path) -> None:
+    for _ in range(emulator.KEPT_LOGS + 3):
+        emulator.new_log_folder(tmp_path)
+    assert len(list(tmp_path.iterdir())) == emulator.KEPT_LOGS
+
+
+@pytest.mark.parametrize(
+    "url", ["http://192.0.2.1:4566", "https://sqs.us-east-1.amazonaws.com", "http://127.0.0.1.evil"]
+)
+def test_an_endpoint_on_another_machine_is_refused(url: str, tmp_path: Path) -> None:
+    with pytest.raises(SandboxError, match="is not this machine"), endpoint(url, log_dir=tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:4566", "file:///etc/passwd", ""])
+def test_an_endpoint_that_is_no_address_is_refused(url: str, tmp_path: Path) -> None:
+    with pytest.raises(SandboxError, match="no address"), endpoint(url, log_dir=tmp_path):
+        pass
+
+
+def test_an_endpoint_that_runs_already_is_used(shared: Target, tmp_path: Path) -> None:
+    with endpoint(shared.endpoint_url or "", log_dir=tmp_path) as target:
+        assert target.account == shared.account
+        assert target.name == "endpoint"
+        assert not target.executes("api-gateway-request-validation")
+
+
+def test_a_gap_must_be_known(shared: Target) -> None:
+    assert not shared.executes("sqs-redrive-task")
+    assert shared.executes("api-gateway-request-validation")
+    with pytest.raises(ValueError, match="Known: api-gateway-access-logs"):
+        shared.executes("sqs-redrive-tasks")

@@ -1,0 +1,218 @@
+"""Each shim has its gap without it (if not: upstream closed it, remove the shim) and closes it."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.sandbox.helpers import FUNCTION, create_stack
+
+if TYPE_CHECKING:
+    from sandbox import Answer, Target
+
+KNOWN = """{
+  "accountId": "$context.accountId", "apiId": "$context.apiId", "stage": "$context.stage",
+  "httpMethod": "$context.httpMethod", "path": "$context.path",
+  "resourcePath": "$context.resourcePath", "requestId": "$context.requestId",
+  "extendedRequestId": "$context.extendedRequestId", "time": "$context.requestTimeEpoch",
+  "sourceIp": "$context.identity.sourceIp", "trace": "$context.xrayTraceId"}"""
+REFUSED = """{"code": "$input.path('$.Error.Code')", "text": "$input.path('$.Error.Message')",
+  "type": "$input.path('$.Error.Type')", "id": "$input.path('$.RequestId')"}"""
+SEND = "Action=SendMessage&MessageBody=$util.urlEncode($input.body)&MessageAttribute.1.Name=Id\
+&MessageAttribute.1.Value.DataType=String&MessageAttribute.1.Value.StringValue=i$context.requestId"
+
+
+def method(resource: str, template: str, **properties: Any) -> dict[str, Any]:
+    """A POST method that sends to the queue, and answers with what it knows, or what SQS said."""
+    uri = "arn:aws:apigateway:us-east-1:sqs:path/${AWS::AccountId}/${Queue.QueueName}"
+    return {
+        "Type": "AWS::ApiGateway::Method",
+        "Properties": {
+            "RestApiId": {"Ref": "Api"},
+            "ResourceId": {"Ref": resource},
+            "HttpMethod": "POST",
+            "AuthorizationType": "NONE",
+            "Integration": {
+                "Type": "AWS",
+                "IntegrationHttpMethod": "POST",
+                "Uri": {"Fn::Sub": uri},
+                "RequestTemplates": {"application/json": template},
+                "IntegrationResponses": [
+                    {"StatusCode": "202", "ResponseTemplates": {"application/json": KNOWN}},
+                    {
+                        "StatusCode": "400",
+                        "SelectionPattern": r"4\d\d",
+                        "ResponseTemplates": {"application/json": REFUSED},
+                    },
+                ],
+            },
+            "MethodResponses": [{"StatusCode": "202"}, {"StatusCode": "400"}],
+            **properties,
+        },
+    }
+
+
+def resource(name: str) -> dict[str, Any]:
+    parent = {"Fn::GetAtt": ["Api", "RootResourceId"]}
+    properties = {"RestApiId": {"Ref": "Api"}, "ParentId": parent, "PathPart": name}
+    return {"Type": "AWS::ApiGateway::Resource", "Properties": properties}
+
+
+STACK = {
+    "Resources": {
+        "Queue": {"Type": "AWS::SQS::Queue"},
+        "Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": "shims"}},
+        "Orders": resource("orders"),
+        "PostOrder": method("Orders", SEND),
+        "Broken": resource("broken"),
+        "PostBroken": method("Broken", "Action=SendMessage&MessageBody="),
+        "Strict": resource("strict"),
+        "PostStrict": method(
+            "Strict",
+            SEND,
+            RequestValidatorId={"Ref": "Validator"},
+            RequestModels={"application/json": {"Ref": "Model"}},
+        ),
+        "Validator": {
+            "Type": "AWS::ApiGateway::RequestValidator",
+            "Properties": {"RestApiId": {"Ref": "Api"}, "ValidateRequestBody": True},
+        },
+        "Model": {
+            "Type": "AWS::ApiGateway::Model",
+            "Properties": {
+                "RestApiId": {"Ref": "Api"},
+                "ContentType": "application/json",
+                "Name": "Order",
+                "Schema": {"type": "object", "required": ["order_id"]},
+            },
+        },
+        "Deployment": {
+            "Type": "AWS::ApiGateway::Deployment",
+            "DependsOn": ["PostOrder", "PostBroken", "PostStrict"],
+            "Properties": {"RestApiId": {"Ref": "Api"}, "StageName": "prod"},
+        },
+        "Reserved": {
+            **FUNCTION,
+            "Properties": {
+                **FUNCTION["Properties"],  # type: ignore[dict-item]
+                "Code": {"ZipFile": "import time\ndef handler(e, c): time.sleep(1)\n"},
+                "ReservedConcurrentExecutions": 1,
+            },
+        },
+    },
+    "Outputs": {
+        "QueueUrl": {"Value": {"Ref": "Queue"}},
+        "FunctionName": {"Value": {"Ref": "Reserved"}},
+        "ApiUrl": {
+            "Value": {"Fn::Sub": "https://${Api}.execute-api.us-east-1.amazonaws.com/prod/"}
+        },
+    },
+}
+TRACE = "1-5759e988-bd862e3fe1be46a994272793"
+
+
+class Api:
+    """The stack of these tests on one target."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.outputs = create_stack(target, "shims", STACK)
+
+    def post(self, path: str, body: bytes = b"{}", **headers: str) -> Answer:
+        headers = {"Content-Type": "application/json", **headers}
+        return self.target.http.post(self.outputs["ApiUrl"] + path, body, headers)
+
+
+@pytest.fixture(scope="module")
+def shimmed(shared: Target) -> Api:
+    return Api(shared)
+
+
+@pytest.fixture(scope="module")
+def plain(without_shims: Target) -> Api:
+    return Api(without_shims)
+
+
+def test_a_mapping_template_knows_its_request(plain: Api, shimmed: Api) -> None:
+    gap = json.loads(plain.post("orders").body)
+    assert set(gap.values()) == {""}, "upstream knows $context now: remove the shim"
+
+    answer = shimmed.post("orders", **{"X-Amzn-Trace-Id": f"Root={TRACE};Sampled=1"})
+    known = json.loads(answer.body)
+    assert known.pop("requestId") == answer.headers["x-amzn-requestid"] != ""
+    assert known.pop("extendedRequestId")
+    assert int(known.pop("time")) > 1_700_000_000_000
+    assert known.pop("apiId") in shimmed.outputs["ApiUrl"]
+    assert known == {
+        "accountId": "000000000000",
+        "stage": "prod",
+        "httpMethod": "POST",
+        "path": "/prod/orders",
+        "resourcePath": "/orders",
+        "sourceIp": "127.0.0.1",
+        "trace": TRACE,
+    }
+
+
+def test_the_request_template_knows_the_same_request(shimmed: Api) -> None:
+    sqs, queue = shimmed.target.client("sqs"), shimmed.outputs["QueueUrl"]
+    sqs.purge_queue(QueueUrl=queue)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: shimmed.post("orders"), range(50)))
+    answered = {json.loads(answer.body)["requestId"] for answer in answers}
+    stored = set()
+    while messages := sqs.receive_message(
+        QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+    ).get("Messages"):
+        stored |= {message["MessageAttributes"]["Id"]["StringValue"][1:] for message in messages}
+    assert len(answered) == 50
+    assert stored == answered
+
+
+def test_without_a_trace_header_there_is_no_trace(shimmed: Api) -> None:
+    assert json.loads(shimmed.post("orders").body)["trace"] == ""
+
+
+def test_an_sqs_error_reaches_the_response_template_as_json(plain: Api, shimmed: Api) -> None:
+    gap = json.loads(plain.post("broken").body)
+    assert set(gap.values()) == {""}, "upstream gives JSON now: remove the shim"
+
+    answer = shimmed.post("broken")
+    error = json.loads(answer.body)
+    assert answer.status == 400
+    assert error["code"] == "MissingParameter"
+    assert "MessageBody" in error["text"]
+    assert error["type"] == "Sender"
+    assert error["id"]
+
+
+def test_a_request_validator_of_a_template_refuses_a_bad_body(plain: Api, shimmed: Api) -> None:
+    assert plain.post("strict").status == 202, "upstream validates now: remove the shim"
+
+    assert shimmed.post("strict", b'{"order_id": 1}').status == 202
+    refused = shimmed.post("strict")
+    assert refused.status == 400
+    assert json.loads(refused.body) == {"message": "Invalid request body"}
+
+
+def throttled(api: Api) -> int:
+    """How many of two invocations at the same time are throttled."""
+    functions = api.target.client("lambda")
+
+    def invoke(_: int) -> int:
+        try:
+            functions.invoke(FunctionName=api.outputs["FunctionName"])
+        except functions.exceptions.TooManyRequestsException:
+            return 1
+        return 0
+
+    with ThreadPoolExecutor(2) as pool:
+        return sum(pool.map(invoke, range(2)))
+
+
+def test_reserved_concurrency_of_a_template_throttles(plain: Api, shimmed: Api) -> None:
+    assert throttled(plain) == 0, "upstream reserves concurrency now: remove the shim"
+    assert throttled(shimmed) == 1
