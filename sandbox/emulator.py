@@ -61,7 +61,7 @@ def embedded(
     try:
         with console.step("Starting the embedded AWS"):
             server, url = _start(found, folder, logs, environment or {}, health_seconds)
-        target = emulator_target("embedded", url, found, folder, logs)
+        target = emulator_target("embedded", url, found, folder, logs, gaps.EMBEDDED)
         try:
             yield target
         finally:
@@ -73,7 +73,12 @@ def embedded(
 
 
 def emulator_target(
-    name: str, url: str, found: runtime.Runtime, folder: Path, logs: Path
+    name: str,
+    url: str,
+    found: runtime.Runtime,
+    folder: Path,
+    logs: Path,
+    missing: Mapping[str, str] = gaps.GAPS,
 ) -> Target:
     """A target that is an emulator at a URL: made-up credentials, nothing of the caller's."""
     aws = process.made_up_aws(url)
@@ -85,7 +90,7 @@ def emulator_target(
         environment={**process.isolated(folder, path=found.path), **aws},
         app_environment={**caller, "PATH": found.path, **aws},
     )
-    return Target(name, made_up_session(), cli, endpoint_url=url, gaps=gaps.GAPS)
+    return Target(name, made_up_session(), cli, endpoint_url=url, gaps=missing)
 
 
 def new_log_folder(parent: Path) -> Path:

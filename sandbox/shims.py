@@ -24,6 +24,11 @@ PROVISIONERS = "ministack.services.cloudformation.provisioners"
 WITHOUT_VARIABLE = "SANDBOX_WITHOUT_SHIMS"
 
 
+def _module(name: str) -> Any:
+    """A module of MiniStack."""
+    return import_module(name)
+
+
 def mapping_template_context() -> None:
     """Gap: in a mapping template, ``$context`` has nothing but ``authorizer``.
 
@@ -31,8 +36,8 @@ def mapping_template_context() -> None:
     ("Variables for data transformations"), to the request and the response template. The
     ``requestId`` is the one that the client gets as ``x-amzn-requestid``.
     """
-    gateway = import_module(GATEWAY)
-    get_account_id = import_module("ministack.core.responses").get_account_id
+    gateway = _module(GATEWAY)
+    get_account_id = _module("ministack.core.responses").get_account_id
     execute, invoke_sqs = gateway._execute_in_scope, gateway._invoke_sqs_v1
     render = gateway._render_request_template_v1
     request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -102,7 +107,7 @@ def sqs_errors_as_json() -> None:
     """
     from xml.etree import ElementTree
 
-    gateway = import_module(GATEWAY)
+    gateway = _module(GATEWAY)
     respond = gateway._service_integration_response
 
     def respond_in_json(integration: Any, status: int, text: str, *args: Any, **kwargs: Any) -> Any:
@@ -123,8 +128,8 @@ def request_validators() -> None:
 
     Forwards both to API Gateway's own control plane, whose validators do work.
     """
-    gateway = import_module(GATEWAY)
-    handlers = import_module(PROVISIONERS)._RESOURCE_HANDLERS
+    gateway = _module(GATEWAY)
+    handlers = _module(PROVISIONERS)._RESOURCE_HANDLERS
     method, validator = (
         handlers["AWS::ApiGateway::Method"],
         handlers["AWS::ApiGateway::RequestValidator"],
@@ -167,6 +172,36 @@ def request_validators() -> None:
     )
 
 
+def reserved_concurrency() -> None:
+    """Gap: a function's reserved concurrency in a template is dropped.
+
+    Forwards it to Lambda's own control plane, which enforces it.
+    """
+    functions = _module("ministack.services.lambda_svc")
+    function = _module(PROVISIONERS)._RESOURCE_HANDLERS["AWS::Lambda::Function"]
+    create, update = function["create"], function["update"]
+
+    def reserve(properties: dict[str, Any], result: Any) -> Any:
+        reserved = properties.get("ReservedConcurrentExecutions")
+        if reserved is None:
+            functions._delete_function_concurrency(result[0])
+        else:
+            functions._put_function_concurrency(
+                result[0], {"ReservedConcurrentExecutions": int(reserved)}
+            )
+        return result
+
+    def create_and_reserve(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+        return reserve(properties, create(logical_id, properties, stack))
+
+    def update_and_reserve(
+        physical_id: str, old: dict[str, Any], new: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        return reserve(new, update(physical_id, old, new, *args, **kwargs))
+
+    function["create"], function["update"] = create_and_reserve, update_and_reserve
+
+
 def _is_true(value: object) -> bool:
     """Whether a template's boolean is true; it may be text."""
     return str(value).lower() == "true"
@@ -176,6 +211,7 @@ SHIMS: tuple[Callable[[], None], ...] = (
     mapping_template_context,
     sqs_errors_as_json,
     request_validators,
+    reserved_concurrency,
 )
 
 

@@ -22,7 +22,8 @@ QUEUE: dict[str, Any] = {
     "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
     "Outputs": {"QueueUrl": {"Value": {"Ref": "Queue"}}},
 }
-BROKEN = {"Resources": {"Thing": {"Type": "AWS::No::SuchThing"}}}
+NO_API = {"Type": "AWS::ApiGateway::Model", "Properties": {"RestApiId": "none", "Schema": {}}}
+BROKEN = {"Resources": {"Order": NO_API}}
 # A CDK app in as little as it takes: it writes its assembly where the CLI tells it to.
 APP = """
     import json, os, pathlib, sys
@@ -80,7 +81,7 @@ def test_a_failed_deployment_says_which_resource_and_why(shared: Target, tmp_pat
     with pytest.raises(DeployFailed) as failure:
         shared.deploy(app=synthesized(tmp_path, broken=BROKEN))
     message = str(failure.value)
-    assert "broken | Thing | AWS::No::SuchThing | CREATE_FAILED" in message
+    assert "broken | Order | AWS::ApiGateway::Model | CREATE_FAILED" in message
     assert "Deploying broken failed (exit 1)" in message
     assert str(shared.log_dir) in message
 

@@ -1,0 +1,156 @@
+"""Set-up does what is missing, skips what is done, repairs what broke, and explains a failure."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tools import setup
+
+ROOT = Path(__file__).parents[2]
+
+
+def make_step(root: Path, code: str, digest: str = "1", **more: Path) -> setup.Step:
+    """A step that runs this Python code in the root."""
+    return setup.Step(
+        "thing (of a test)",
+        digest=digest,
+        stamp=root / ".stamp",
+        proof=root / "thing",
+        commands=[[sys.executable, "-c", code]],
+        **more,
+    )
+
+
+ADD_A_LINE = "open('thing', 'a').write('made\\n')"
+
+
+def runs(root: Path) -> int:
+    return len((root / "thing").read_text().splitlines())
+
+
+def test_a_step_that_is_done_is_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_step(tmp_path, ADD_A_LINE).run(tmp_path, {})
+    assert "thing (of a test): done in" in capsys.readouterr().out
+    make_step(tmp_path, ADD_A_LINE).run(tmp_path, {})
+    assert capsys.readouterr().out == ""
+    assert runs(tmp_path) == 1
+
+
+def test_a_step_with_other_inputs_is_redone(tmp_path: Path) -> None:
+    make_step(tmp_path, ADD_A_LINE).run(tmp_path, {})
+    make_step(tmp_path, ADD_A_LINE, digest="2").run(tmp_path, {})
+    assert runs(tmp_path) == 2
+
+
+def test_a_step_whose_result_is_gone_is_redone(tmp_path: Path) -> None:
+    step = make_step(tmp_path, ADD_A_LINE)
+    step.run(tmp_path, {})
+    (tmp_path / "thing").unlink()
+    step.run(tmp_path, {})
+    assert runs(tmp_path) == 1
+
+
+def test_an_interrupted_step_is_redone_from_the_start(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "half").touch()
+    make_step(tmp_path, ADD_A_LINE).run(tmp_path, {})
+    broken = make_step(tmp_path, "raise SystemExit(1)", digest="2")
+    with pytest.raises(setup.SetupError):
+        broken.run(tmp_path, {})
+    assert not make_step(tmp_path, ADD_A_LINE).is_done(), "not even the older result counts"
+    make_step(tmp_path, ADD_A_LINE, digest="2", remove=folder).run(tmp_path, {})
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "cause"),
+    [
+        ("error: No space left on device (os error 28)", "The disk is full"),
+        ("npm error network request to the registry failed, reason: ENOTFOUND", "Is the network"),
+        ("invalid peer certificate: UnknownIssuer", "A certificate is not trusted"),
+        ("Hash mismatch for `uv==0.13.8`", "does not match the lock"),
+        ("something else", "make clean"),
+    ],
+)
+def test_a_failure_shows_its_output_its_log_and_the_likely_cause(
+    tmp_path: Path, output: str, cause: str
+) -> None:
+    with pytest.raises(setup.SetupError) as failure:
+        make_step(tmp_path, f"print({output!r}); raise SystemExit(3)").run(tmp_path, {})
+    message = str(failure.value)
+    assert "thing (of a test) failed (exit 3)" in message
+    assert output in message
+    assert cause in message
+    log = Path(message.rpartition("Log: ")[2])
+    assert log.parent == tmp_path / ".build" / "logs"
+    assert output in log.read_text()
+
+
+def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(setup.SetupError, match=r"cannot run .*nothing-here"):
+        setup.run_command(
+            ["/nothing-here"], log=tmp_path / "log", name="thing", cwd=tmp_path, environment={}
+        )
+
+
+def test_all_parallel_jobs_end_before_the_first_error_is_raised() -> None:
+    ended = []
+
+    def fail() -> None:
+        raise setup.SetupError("first")
+
+    def slow() -> None:
+        time.sleep(0.2)
+        ended.append("slow")
+
+    with pytest.raises(setup.SetupError, match="first"):
+        setup.in_parallel([fail, slow])
+    assert ended == ["slow"]
+
+
+def test_the_lines_that_pin_a_package_are_found_with_their_hashes() -> None:
+    lock = (
+        "uvicorn==1 \\\n    --hash=a\nuv==2 \\\n    --hash=b \\\n    --hash=c\n    # via x\nz==3\n"
+    )
+    assert setup.pinned(lock, "uv") == "uv==2 \\\n    --hash=b \\\n    --hash=c\n"
+    with pytest.raises(setup.SetupError, match="does not pin rich"):
+        setup.pinned(lock, "rich")
+
+
+def test_another_place_another_python_or_another_lock_redo_the_environment(tmp_path: Path) -> None:
+    for name in ("requirements.txt", "package.json", "package-lock.json", "sandbox"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    here, there = setup.steps(ROOT), setup.steps(tmp_path)
+    assert all(one.digest != other.digest for one, other in zip(here[:3], there[:3], strict=True))
+    assert here[3].digest == there[3].digest, "the CDK CLI may be moved"
+
+
+def test_clean_removes_what_was_made_and_nothing_else(tmp_path: Path) -> None:
+    keep = [".git/.mypy_cache/x", "src/app.py", "elsewhere/kept.py"]
+    made = [".venv/bin/python", "node_modules/a", ".build/logs/x", "cdk.out/x"]
+    made += ["src/__pycache__/app.pyc", ".pytest_cache/x", "src/deep/.ruff_cache/x"]
+    for name in keep + made:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / ".venv-sandbox").symlink_to(tmp_path / "elsewhere")
+    setup.clean(tmp_path)
+    assert [name for name in keep + made if (tmp_path / name).exists()] == keep
+    assert not (tmp_path / ".venv-sandbox").is_symlink()
+
+
+def test_a_set_up_project_is_left_alone_quickly_and_silently() -> None:
+    if not all(step.is_done() for step in setup.steps(ROOT)):
+        pytest.skip("set up by another Python or in another way")
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "setup.py")], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert time.monotonic() - started < 2
