@@ -62,6 +62,7 @@ class Cli:
         self._bootstrapped = False
         self._bootstrapping = threading.Lock()
         self._runs = count(1)
+        self._running: set[subprocess.Popen[str]] = set()
 
     def synthesize(
         self,
@@ -80,10 +81,19 @@ class Cli:
         """
         with ThreadPoolExecutor() as pool:
             other = pool.submit(alongside) if alongside else None
-            assembly = self._synthesize(app, cwd, context)
-            if other:
-                other.result()
+            try:
+                assembly = self._synthesize(app, cwd, context)
+                if other:
+                    other.result()
+            except BaseException:
+                self.stop()  # nobody wants to wait for the other one now
+                raise
         return assembly
+
+    def stop(self) -> None:
+        """End every run of the CLI that is under way."""
+        for run in list(self._running):
+            process.stop(run)
 
     def _synthesize(self, app: str | Path | None, cwd: Path, context: Mapping[str, str]) -> Path:
         if app is not None and (ready := cwd / app).joinpath("manifest.json").is_file():
@@ -151,6 +161,7 @@ class Cli:
                 cwd=cwd,
                 output=subprocess.PIPE,
             )
+            self._running.add(run)
             limit = threading.Timer(TIMEOUT_SECONDS, process.stop, [run])
             limit.daemon = True
             limit.start()
@@ -163,6 +174,7 @@ class Cli:
                 code = run.wait()
             finally:
                 limit.cancel()
+                self._running.discard(run)
                 process.stop(run)
         if code:
             late = time.monotonic() - started > TIMEOUT_SECONDS

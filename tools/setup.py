@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 HINTS = {
     r"no space left|disk quota|errno 28": "The disk is full.",
-    r"hash mismatch|HASHES|EINTEGRITY|hashes are required": "A download does not match the lock. "
+    r"hash mismatch|do not match the hashes|EINTEGRITY": "A download does not match the lock. "
     "Try again; if it stays, a proxy or mirror changes the files.",
     r"certificate|SSL|CERT_": "A certificate is not trusted. Behind a proxy, set SSL_CERT_FILE "
     "(uv, pip) and NODE_EXTRA_CA_CERTS (npm) to its certificate file.",
@@ -85,7 +85,7 @@ class Step:
         self.stamp.unlink(missing_ok=True)
         if self.remove:
             remove(self.remove)
-        log = root / ".build" / "logs" / f"setup-{self.name.split()[0]}.log"
+        log = root / ".build" / "logs" / f"setup-{self.stamp.parent.name.lstrip('.')}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_bytes(b"")
         for command in self.commands:
@@ -266,6 +266,8 @@ def set_up(root: Path) -> None:
     with (build / "setup.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a second make at the same time waits, then finds it done
         started = time.monotonic()
+        if all(step.is_done() for step in plan):
+            return
         say("Setting up (once; later runs skip this):")
         write_atomically(build / "uv.txt", pinned((root / "requirements.txt").read_text(), "uv"))
         environment = environment_for(root)

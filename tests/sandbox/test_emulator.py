@@ -40,6 +40,18 @@ HOLD = """
         time.sleep(60)
 """
 
+DEPLOY = """
+    import os, sys
+    from pathlib import Path
+    from sandbox import embedded
+
+    with embedded(log_dir=sys.argv[1]) as target:
+        folder = Path(sys.argv[1])
+        (folder / "app.py").write_text("import time; print('up', flush=True); time.sleep(60)")
+        print(target.endpoint_url, flush=True)
+        target.deploy(app=f"{sys.executable} app.py", cwd=folder)
+"""
+
 
 def descendants(pid: int) -> list[int]:
     """Process ids of all that this process started, directly or not."""
@@ -65,9 +77,12 @@ def wait_until_gone(pids: Iterable[int], seconds: float = 10) -> list[int]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_no_process_outlives_its_starter(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize("script", [HOLD, DEPLOY], ids=["running", "deploying"])
+def test_no_process_outlives_its_starter(
+    number: signal.Signals, script: str, tmp_path: Path
+) -> None:
     holder = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(HOLD), str(tmp_path)],
+        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
@@ -77,8 +92,10 @@ def test_no_process_outlives_its_starter(number: signal.Signals, tmp_path: Path)
     with holder:
         assert holder.stdout
         assert holder.stdout.readline().startswith("http://127.0.0.1:")
+        if script == DEPLOY:
+            time.sleep(1.5)  # the CLI and the app are up
         started = descendants(holder.pid)
-        assert len(started) >= 3, "guard, server, Lambda worker"
+        assert len(started) >= 3, "guard, server, and a Lambda worker or the CLI"
         holder.send_signal(number)
         holder.wait(20)
     assert wait_until_gone(started) == []
