@@ -112,7 +112,7 @@ def _make(home: Path) -> Path:
         [tool, "pip", "sync", "--require-hashes", "--python", str(venv), lock],
         [f"{node}/node", str(npm), "ci", "--no-fund", "--no-audit", "--no-update-notifier"],
     ]
-    log = home.with_suffix(".log")
+    log = home.with_name(f"{home.name}.log")
     environment = {**os.environ, "PATH": f"{node}{os.pathsep}{os.environ.get('PATH', '')}"}
     with console.step("Installing the embedded AWS (once)"), log.open("w") as output:
         for command in commands:
