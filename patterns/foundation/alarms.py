@@ -22,7 +22,7 @@ def alarm_on_dead_letters(
     actions: Sequence[cloudwatch.IAlarmAction] = (),
 ) -> cloudwatch.Alarm:
     """Raise when anything is in the dead-letter queue, and stay until it is empty again."""
-    return _alarm(
+    return alarm_when_above(
         scope,
         construct_id,
         metric=dead_letter_queue.metric_approximate_number_of_messages_visible(
@@ -51,7 +51,7 @@ def alarm_on_oldest_message(
 
     Period and evaluations: CloudWatch user guide, "Recommended alarms", Amazon SQS.
     """
-    return _alarm(
+    return alarm_when_above(
         scope,
         construct_id,
         metric=queue.metric_approximate_age_of_oldest_message(
@@ -69,16 +69,27 @@ def alarm_on_oldest_message(
     )
 
 
-def _alarm(
+def alarm_when_above(
     scope: Construct,
     construct_id: str,
     *,
     metric: cloudwatch.Metric,
-    threshold: float,
-    evaluation_periods: int,
     description: str,
-    actions: Sequence[cloudwatch.IAlarmAction],
+    threshold: float = 0,
+    evaluation_periods: int = 1,
+    actions: Sequence[cloudwatch.IAlarmAction] = (),
 ) -> cloudwatch.Alarm:
+    """Raise when ``metric`` is above ``threshold`` in every period; no data is no alarm.
+
+    Args:
+        scope: Where the alarm is made.
+        construct_id: Its id there.
+        metric: With its period and statistic.
+        description: What has happened and what to do, for whoever is woken by it.
+        threshold: The highest value that is still good. Default: 0.
+        evaluation_periods: Periods in a row. Default: 1.
+        actions: What the alarm does. Default: nothing.
+    """
     alarm = cloudwatch.Alarm(
         scope,
         construct_id,
