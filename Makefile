@@ -3,7 +3,9 @@ PYTHON ?= python3
 PATTERN ?= api_sqs_lambda
 # The project's own programs first, its Node among them.
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
-COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+COMPILE := uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --custom-compile-command "make lock"
+NPM := npm --no-fund --no-audit --no-update-notifier --silent
 
 .DEFAULT_GOAL := help
 .PHONY: help setup try test lint synth snapshot deploy scenario copy bench lock clean
@@ -42,10 +44,10 @@ bench: setup ## Measure: events a second, calls, latency
 	@$(RUN); python -m benchmarks
 
 lock: setup ## Pin the newest versions that fit
-	@$(RUN); $(COMPILE) --upgrade --group dev --extra sandbox pyproject.toml --output-file requirements.txt
-	@$(RUN); $(COMPILE) --upgrade sandbox/requirements.in --output-file sandbox/requirements.txt
-	@$(RUN); $(COMPILE) --upgrade lambdas/requirements.in --output-file lambdas/requirements.txt
-	@$(RUN); npm update --package-lock-only --omit-lockfile-registry-resolved --no-fund --no-audit
+	@$(RUN); $(COMPILE) --group dev --extra sandbox pyproject.toml --output-file requirements.txt
+	@$(RUN); $(COMPILE) sandbox/requirements.in --output-file sandbox/requirements.txt
+	@$(RUN); $(COMPILE) lambdas/requirements.in --output-file lambdas/requirements.txt
+	@$(RUN); $(NPM) update --package-lock-only --omit-lockfile-registry-resolved
 
 clean: ## Remove everything that was made here
 	@$(PYTHON) tools/setup.py --clean
