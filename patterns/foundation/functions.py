@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import IgnoreMode, RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 
+from .findings import acknowledge
+from .layer import LAMBDAS, RUNTIME
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aws_cdk import Duration
     from constructs import Construct
-
-from .findings import acknowledge
-from .layer import LAMBDAS, RUNTIME
 
 
 def python_function(
@@ -63,7 +64,11 @@ def python_function(
         runtime=RUNTIME,
         architecture=lambda_.Architecture.ARM_64,
         handler=handler,
-        code=lambda_.Code.from_asset(str(LAMBDAS), exclude=["*", f"!{package}", "**/__pycache__"]),
+        code=lambda_.Code.from_asset(
+            str(LAMBDAS),
+            exclude=["/*", f"!/{package}", "__pycache__"],
+            ignore_mode=IgnoreMode.GIT,
+        ),
         layers=[layer],
         timeout=timeout,
         memory_size=memory_size,

@@ -1,0 +1,169 @@
+"""The catalogue finds every pattern, and every pattern has the same form."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aws_cdk import App, Stack
+
+from patterns import __main__ as command_line
+from patterns import catalog
+from tests.conftest import ROOT
+
+if TYPE_CHECKING:
+    from patterns.catalog import Pattern
+
+PATTERNS = catalog.patterns()
+HEADINGS = [
+    "Use it when",
+    "Use something else when",
+    "What happens when it fails",
+    "Guarantees",
+    "Limits",
+    "Cost",
+    "What is proven where",
+    "Try it",
+    "Copy it",
+    "Change it",
+]
+every_pattern = pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.slug)
+
+
+@pytest.fixture(scope="module")
+def templates(cdk_context: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    app = App(context=cdk_context)
+    for pattern in PATTERNS:
+        pattern.demo_stack(app, pattern.stack_name)
+    assembly = app.synth()
+    return {p.slug: assembly.get_stack_by_name(p.stack_name).template for p in PATTERNS}
+
+
+def page(pattern: Pattern) -> str:
+    return (pattern.folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_first_pattern_is_found() -> None:
+    assert "api_sqs_lambda" in [pattern.slug for pattern in PATTERNS]
+
+
+def test_an_unknown_pattern_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match=r"no pattern 'nope'.*api_sqs_lambda"):
+        catalog.find("nope")
+
+
+def test_a_stack_name_finds_its_pattern() -> None:
+    assert catalog.find("api-sqs-lambda").slug == "api_sqs_lambda"
+
+
+def test_the_command_line_lists_every_pattern(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main([]) == 0
+    printed = capsys.readouterr().out
+    assert all(pattern.slug in printed for pattern in PATTERNS)
+
+
+def test_listing_the_patterns_does_not_import_the_cdk() -> None:
+    code = "import sys, patterns.__main__ as m; m.main([]); sys.exit('aws_cdk' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True)
+    assert run.returncode == 0, run.stderr
+
+
+def test_the_readme_lists_every_pattern_with_its_flow_line() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for pattern in PATTERNS:
+        assert f"[`{pattern.slug}`](patterns/{pattern.slug}/README.md) | {pattern.flow}" in readme
+
+
+@every_pattern
+def test_a_pattern_has_all_its_parts(pattern: Pattern) -> None:
+    parts = ["construct.py", "stack.py", "scenario.py", "README.md", "diagram.svg"]
+    missing = [part for part in parts if not (pattern.folder / part).exists()]
+    missing += [name for name in ("lambdas", "tests") if not (ROOT / name / pattern.slug).is_dir()]
+    assert not missing
+
+
+@every_pattern
+def test_a_page_starts_with_the_flow_line_and_has_every_heading(pattern: Pattern) -> None:
+    text = page(pattern)
+    assert pattern.flow in text.split("## ", 1)[0]
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == HEADINGS
+
+
+@every_pattern
+def test_every_test_that_a_page_names_is_there(pattern: Pattern) -> None:
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    named = set(re.findall(r"`(test_[a-z0-9_]+)`", page(pattern)))
+    unknown = [name for name in named if not any(f"def {name}(" in text for text in sources)]
+    assert named
+    assert not unknown
+
+
+@every_pattern
+def test_a_pattern_imports_no_other_pattern(pattern: Pattern) -> None:
+    others = {other.slug for other in PATTERNS} - {pattern.slug}
+    for path in pattern.folder.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            module = getattr(node, "module", None) or ""
+            assert not set(module.split(".")) & others, f"{path.name}: {module}"
+
+
+@every_pattern
+def test_a_construct_makes_no_outputs(pattern: Pattern) -> None:
+    for path in pattern.folder.glob("*.py"):
+        if path.name != "stack.py":
+            assert "CfnOutput" not in path.read_text(encoding="utf-8"), path.name
+
+
+@every_pattern
+def test_no_resource_has_a_physical_name_that_a_second_stack_would_clash_with(
+    pattern: Pattern, templates: dict[str, dict[str, Any]]
+) -> None:
+    for logical_id, resource in templates[pattern.slug]["Resources"].items():
+        kind = resource["Type"].rsplit("::", 1)[1]
+        for name in ("Name", f"{kind}Name"):
+            value = resource.get("Properties", {}).get(name)
+            if resource["Type"] in DISPLAY_NAMES or value is None:
+                continue
+            assert "AWS::StackId" in json.dumps(value), f"{logical_id}.{name} is {value!r}"
+
+
+# Their names are labels below a parent of the stack's own, or need not be unique.
+DISPLAY_NAMES = {
+    "AWS::ApiGateway::RestApi",
+    "AWS::ApiGateway::Stage",
+    "AWS::IAM::Policy",
+    "AWS::Lambda::Alias",
+}
+
+
+@every_pattern
+def test_the_outputs_have_plain_names(
+    pattern: Pattern, templates: dict[str, dict[str, Any]]
+) -> None:
+    names = templates[pattern.slug]["Outputs"]
+    assert names
+    assert all(re.fullmatch(r"([A-Z][a-z0-9]+)+", name) for name in names)
+
+
+@every_pattern
+def test_a_stack_is_removed_without_residue(
+    pattern: Pattern, templates: dict[str, dict[str, Any]]
+) -> None:
+    kept = [
+        logical_id
+        for logical_id, resource in templates[pattern.slug]["Resources"].items()
+        if resource.get("DeletionPolicy", "Delete") != "Delete"
+    ]
+    assert not kept
+
+
+@every_pattern
+def test_two_demo_stacks_fit_in_one_app(pattern: Pattern, cdk_context: dict[str, Any]) -> None:
+    app = App(context=cdk_context)
+    stacks: list[Stack] = [pattern.demo_stack(app, name) for name in ("one", "two")]
+    assert len(app.synth().stacks) == len(stacks)
