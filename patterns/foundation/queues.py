@@ -56,7 +56,7 @@ class QueueWithDeadLetterQueue(Construct):
         rules.check_receives(max_receive_count)
 
         encryption = sqs.QueueEncryption.KMS if encryption_key else sqs.QueueEncryption.SQS_MANAGED
-        name = _name_known_before_creation(self, ".fifo" if fifo else "")
+        name = name_known_before_creation(self, ".fifo" if fifo else "")
         self.dead_letter_queue = sqs.Queue(
             self,
             "DeadLetterQueue",
@@ -92,12 +92,13 @@ class QueueWithDeadLetterQueue(Construct):
         )
 
 
-def _name_known_before_creation(scope: Construct, suffix: str) -> str:
-    """Return a queue name made of the construct's path and the stack's own id.
+def name_known_before_creation(scope: Construct, suffix: str) -> str:
+    """Return a physical name made of the construct's path and the stack's own id.
 
-    The two queues name each other (redrive policy, redrive allow policy); with two generated
-    names CloudFormation finds a circle. The stack's id keeps this one as unique as a generated
-    name: it differs in every stack, account, region and re-creation.
+    For resources that name each other, such as a queue and its dead-letter queue (redrive policy,
+    redrive allow policy): with two generated names CloudFormation finds a circle. The stack's id
+    keeps this one as unique as a generated name: it differs in every stack, account, region and
+    re-creation. At most 80 characters with ``suffix``.
     """
     stack_uuid = Fn.select(2, Fn.split("/", Aws.STACK_ID))
     path = Names.unique_resource_name(scope, max_length=38)
