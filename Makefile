@@ -34,11 +34,11 @@ snapshot: setup ## Accept the stacks as they are now
 deploy: setup ## Deploy a pattern into your AWS account: PATTERN=<slug>
 	@$(RUN); python -m patterns deploy $(PATTERN)
 
-scenario: setup ## Deploy a pattern into your AWS account and drive it: PATTERN=<slug>
+scenario: setup ## Drive a pattern that is deployed in your AWS account: PATTERN=<slug>
 	@$(RUN); python -m patterns scenario $(PATTERN)
 
 copy: setup ## Copy a pattern into your project: PATTERN=<slug> TO=<folder>
-	@$(RUN); python -m patterns copy $(PATTERN) $(TO)
+	@$(RUN); python -m patterns copy "$(PATTERN)" "$(TO)"
 
 bench: setup ## Measure: events a second, calls, latency
 	@$(RUN); python -m benchmarks

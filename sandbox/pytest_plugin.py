@@ -3,6 +3,8 @@
     def test_orders_are_accepted(embedded_aws):
         stack = embedded_aws.deploy(app="python3 app.py", stacks=["orders"])["orders"]
         assert stack.http.post(stack["ApiUrl"] + "orders", b"{}").status == 202
+
+It ends with the run, however the run ends.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from sandbox import cdk, process
 from sandbox.errors import SandboxError
@@ -173,6 +174,22 @@ class Target:
             self._confirm(assembly, selected)
         outputs = self._cli.deploy(assembly, selected, self.client("cloudformation"))
         return {name: Deployment(self, name, values) for name, values in outputs.items()}
+
+    def deployed(self, stack_name: str) -> Deployment:
+        """A stack that is there already, with its outputs.
+
+        Raises:
+            SandboxError: There is no such stack here.
+        """
+        try:
+            found = self.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"][0]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationError":
+                raise
+            where = f"account {self.account}, region {self.region}"
+            raise SandboxError(f"No stack {stack_name} in {where}: deploy it first.") from None
+        outputs = {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", [])}
+        return Deployment(self, stack_name, outputs)
 
     def close(self) -> None:
         """Close the connections."""

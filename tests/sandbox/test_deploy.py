@@ -54,6 +54,13 @@ def test_a_synthesized_app_is_deployed_and_its_outputs_work(shared: Target, tmp_
     assert deployed["two"].outputs == {}
 
 
+def test_a_stack_that_is_there_already_is_found(shared: Target, tmp_path: Path) -> None:
+    one = shared.deploy(app=synthesized(tmp_path, one=QUEUE))["one"]
+    assert shared.deployed("one").outputs == one.outputs
+    with pytest.raises(SandboxError, match=r"No stack nowhere in account 000000000000"):
+        shared.deployed("nowhere")
+
+
 def test_an_unknown_output_lists_those_there_are(shared: Target, tmp_path: Path) -> None:
     deployment = shared.deploy(app=synthesized(tmp_path, one=QUEUE))["one"]
     with pytest.raises(KeyError, match="no output 'QueueURL'; it has: QueueUrl"):
