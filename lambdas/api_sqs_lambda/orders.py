@@ -56,7 +56,9 @@ def store_orders(messages: Sequence[Message]) -> dict[str, Outcome]:
             orders.append((logic.parse_order(message.body), message))
         except logic.RefusedError as error:
             outcomes[message.id] = Outcome.refused(error)
-    first = {order.id: (order, message) for order, message in reversed(orders)}
+    first: dict[str, tuple[logic.Order, Message]] = {}
+    for order, message in orders:
+        first.setdefault(order.id, (order, message))
     writes = store.put_orders(first.values(), stored_at=time.time_ns() // 10**6)
     for order, message in orders:
         winner, winners_message = first[order.id]

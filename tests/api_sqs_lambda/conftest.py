@@ -31,6 +31,10 @@ class Context:
     invoked_function_arn: str = f"arn:aws:lambda:{REGION}:123456789012:function:function"
     aws_request_id: str = "request"
 
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
+        return 30_000
+
 
 @dataclass
 class Cloud:
@@ -116,7 +120,7 @@ class Cloud:
     def fail(
         self, operation: str, error: Exception, *, when: str = "before", times: int = 1
     ) -> None:
-        """Let the next calls of an operation fail, ``before`` AWS has it or ``after`` it is done."""
+        """Let the next calls of an operation fail, ``before`` or ``after`` AWS has done it."""
         left = [times]
 
         def fault(name: str, moment: str) -> None:
@@ -131,7 +135,9 @@ def _failures(handler: Any, records: tuple[dict[str, Any], ...]) -> list[str]:
     """Call a handler as Lambda does: an exception fails the whole batch."""
     try:
         answer = handler({"Records": list(records)}, Context())
-    except BatchProcessingError:
+    except BatchProcessingError as error:
+        if len(error.child_exceptions) != len(records):
+            raise
         return [record["messageId"] for record in records]
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 

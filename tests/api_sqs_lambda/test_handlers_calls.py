@@ -1,4 +1,7 @@
-"""What a thousand orders cost, in AWS calls and write units, next to two other ways."""
+"""What a thousand orders cost, in AWS calls and write units, next to two other ways.
+
+The other ways cost the same for every order, so a hundred orders tell.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,11 @@ from aws_lambda_powertools.utilities.idempotency import (
     IdempotencyConfig,
     idempotent_function,
 )
-from boto3.dynamodb.types import TypeSerializer
 
 from lambdas.api_sqs_lambda import logic, store
 from lambdas.api_sqs_lambda.messages import Message
 
-from .conftest import TABLE
+from .conftest import TABLE, Context
 from .orders import order, record
 
 if TYPE_CHECKING:
@@ -49,14 +51,14 @@ def test_a_thousand_orders_cost_twenty_calls(cloud: Cloud) -> None:
     assert cloud.calls == {"TransactWriteItems": 20}
 
 
-def test_one_record_at_a_time_costs_a_thousand_calls(cloud: Cloud) -> None:
+def test_one_record_at_a_time_costs_a_call_an_order(cloud: Cloud) -> None:
     single = store.client(tries=1)
-    for row in _rows():
+    for row in _rows()[:100]:
         single.put_item(**row)
-    assert cloud.calls == {"PutItem": 1_000}
+    assert cloud.calls == {"PutItem": 100}
 
 
-def test_powertools_idempotency_costs_three_thousand_calls(cloud: Cloud) -> None:
+def test_powertools_idempotency_costs_three_calls_an_order(cloud: Cloud) -> None:
     cloud.dynamodb.create_table(
         TableName="idempotency",
         BillingMode="PAY_PER_REQUEST",
@@ -68,13 +70,17 @@ def test_powertools_idempotency_costs_three_thousand_calls(cloud: Cloud) -> None
     layer = DynamoDBPersistenceLayer(table_name="idempotency", boto3_client=client)
     config = IdempotencyConfig(event_key_jmespath="pk", expires_after_seconds=14 * 24 * 3600)
 
-    @idempotent_function(data_keyword_argument="item", persistence_store=layer, config=config)
     def store_one(item: dict[str, Any], row: dict[str, Any]) -> None:
+        assert item["pk"] == row["Item"]["pk"]["S"]
         client.put_item(**row)
 
-    for row in _rows():
-        store_one(item={"pk": row["Item"]["pk"]["S"]}, row=row)
-    assert cloud.calls == {"PutItem": 2_000, "UpdateItem": 1_000}
+    idempotent = idempotent_function(
+        store_one, data_keyword_argument="item", persistence_store=layer, config=config
+    )
+    config.register_lambda_context(Context())  # type: ignore[arg-type]
+    for row in _rows()[:100]:
+        idempotent(item={"pk": row["Item"]["pk"]["S"]}, row=row)
+    assert cloud.calls == {"PutItem": 200, "UpdateItem": 100}
 
 
 def test_an_order_of_two_lines_is_written_as_one_unit(cloud: Cloud) -> None:
@@ -100,5 +106,4 @@ def _bytes(item: dict[str, Any]) -> int:
             return 3 + sum(1 + size(v) for v in content)
         return 3 + sum(1 + len(k) + size(v) for k, v in content.items())
 
-    assert TypeSerializer().serialize("x") == {"S": "x"}
     return sum(len(name) + size(value) for name, value in item.items())

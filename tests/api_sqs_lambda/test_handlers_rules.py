@@ -85,6 +85,9 @@ def test_every_field_of_a_line_is_needed(field: str) -> None:
     assert reason(document) == "field"
 
 
+LINES: tuple[Any, ...] = ([], {}, "x", None, [None], [[]], 3)
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -92,7 +95,7 @@ def test_every_field_of_a_line_is_needed(field: str) -> None:
         with_line(colour="red"),
         *(order(order_id=value) for value in ("", "a" * 65, "a b", "a\n", "é", "a#b", 7, None)),
         *(order(customer_id=value) for value in ("", "a" * 65, "Ann Lee", ["a"])),
-        *(order(lines=value) for value in ([], {}, "x", None, [None], [[]], 3)),
+        *(order(lines=value) for value in LINES),
         order(lines=order()["lines"] * 51),
         *(with_line(sku=value) for value in ("", "a" * 65, "ü", 1)),
         *(with_line(name=value) for value in ("", "a" * 129, "a\x00", "a\n", 1)),
