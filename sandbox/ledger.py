@@ -1,0 +1,73 @@
+"""Counts every event of a scenario: what was sent, what became of it, and what is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Ledger:
+    """The account of a scenario's events, each known by an id of its own.
+
+    An event may be sent several times (copies); it counts as kept when at least one copy was
+    processed or lies in a dead-letter queue.
+
+    Attributes:
+        sent: Copies sent, by event id.
+        accepted: Copies that the entry point took over, by event id.
+        refused: Copies that it turned away, by reason.
+        processed: Times an event had its effect, by event id: more than one is a fault.
+        dead_lettered: Messages in a dead-letter queue, by event id.
+        out_of_order: Events that took effect before an earlier one of their group.
+    """
+
+    sent: Counter[str] = field(default_factory=Counter)
+    accepted: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    processed: Counter[str] = field(default_factory=Counter)
+    dead_lettered: Counter[str] = field(default_factory=Counter)
+    out_of_order: int = 0
+
+    @property
+    def lost(self) -> set[str]:
+        """Events that were accepted and are nowhere now."""
+        return set(self.accepted) - set(self.processed) - set(self.dead_lettered)
+
+    @property
+    def unexplained(self) -> set[str]:
+        """Events that took effect or were dead-lettered although nobody accepted them."""
+        return (set(self.processed) | set(self.dead_lettered)) - set(self.accepted)
+
+    @property
+    def unanswered(self) -> int:
+        """Copies that were neither accepted nor refused."""
+        return self.sent.total() - self.accepted.total() - self.refused.total()
+
+    @property
+    def suppressed(self) -> int:
+        """Accepted copies that rightly had no effect of their own."""
+        return (
+            self.accepted.total()
+            - self.processed.total()
+            - self.dead_lettered.total()
+            - len(self.lost)
+        )
+
+    @property
+    def processed_twice(self) -> set[str]:
+        """Events that had their effect more than once."""
+        return {event for event, times in self.processed.items() if times > 1}
+
+    def rows(self) -> list[tuple[str, int]]:
+        """Return the lines of the account, in the order an event meets them."""
+        return [
+            ("sent", self.sent.total()),
+            ("accepted", self.accepted.total()),
+            ("refused", self.refused.total()),
+            ("processed", self.processed.total()),
+            ("duplicates suppressed", self.suppressed),
+            ("dead-lettered", self.dead_lettered.total()),
+            ("out of order", self.out_of_order),
+            ("lost", len(self.lost)),
+        ]
