@@ -1,0 +1,196 @@
+"""What SNS needs to deliver from a FIFO topic into a queue, and what it cannot deliver to.
+
+Each grant holds for the service SNS on behalf of this topic of this account alone, so that nobody
+else's topic can use it (AWS IAM user guide, "The confused deputy problem").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aws_cdk import Annotations, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+
+if TYPE_CHECKING:
+    from aws_cdk import aws_kms as kms
+    from constructs import IDependable
+
+SNS = "sns.amazonaws.com"
+KEY_ACTIONS = ["kms:Decrypt", "kms:GenerateDataKey"]
+INSTEAD = {
+    "LAMBDA": "use add_fifo_queue() or add_queue() with the function as the consumer",
+    "FIREHOSE": "use add_queue() with a consumer that writes to it",
+    "HTTP": "use add_fifo_queue() with a consumer that calls it",
+    "HTTPS": "use add_fifo_queue() with a consumer that calls it",
+}
+OTHERWISE = "subscribe it to a standard topic"
+
+
+class FifoTopic(sns.Topic):
+    """A FIFO topic that refuses, at synth, the subscribers that it cannot deliver to."""
+
+    def add_subscription(self, subscription: sns.ITopicSubscription) -> sns.Subscription:
+        """Subscribe a queue.
+
+        Raises:
+            ValueError: it is no queue, or its dead-letter queue is not a FIFO queue.
+        """
+        config = subscription.bind(self)
+        protocol = config.protocol
+        if protocol != sns.SubscriptionProtocol.SQS:
+            raise ValueError(
+                f"The subscription's protocol is {protocol.name}, but a FIFO topic delivers to SQS "
+                f"queues only. Instead, {INSTEAD.get(protocol.name, OTHERWISE)}."
+            )
+        if config.dead_letter_queue is not None:
+            check_delivery_dead_letter_queue(config.dead_letter_queue)
+        return super().add_subscription(subscription)
+
+
+@dataclass(frozen=True)
+class Source:
+    """The topic that SNS delivers from.
+
+    Attributes:
+        topic: The topic.
+        arn: Its ARN, as the policies of queues and keys name it.
+    """
+
+    topic: sns.ITopic
+    arn: str
+
+    def allow_queue(self, queue: sqs.IQueue) -> list[IDependable]:
+        """Let SNS deliver from the topic into the queue; return what that waits for."""
+        added = queue.add_to_resource_policy(
+            self._statement(self.arn, ["sqs:SendMessage"], queue.queue_arn)
+        )
+        if not added.statement_added:
+            Annotations.of(queue).add_warning_v2(
+                "serverless-patterns:imported-queue-policy",
+                "This queue is imported, so its policy cannot be changed here: it must allow "
+                f"sqs:SendMessage to {SNS} with aws:SourceArn and aws:SourceAccount of the topic, "
+                "or nothing is delivered.",
+            )
+        if queue.encryption_master_key is not None:
+            self.allow_key(queue.encryption_master_key)
+        return [added.policy_dependable] if added.policy_dependable is not None else []
+
+    def allow_key(self, key: kms.IKey) -> None:
+        """Let SNS encrypt with the key what it delivers, and decrypt what it replays."""
+        added = key.add_to_resource_policy(
+            self._statement(self._arn_in_policy_of(key), KEY_ACTIONS, "*"), True
+        )
+        if not added.statement_added:
+            Annotations.of(key).add_warning_v2(
+                "serverless-patterns:imported-key-policy",
+                "This key is imported, so its policy cannot be changed here: it must allow "
+                f"{' and '.join(KEY_ACTIONS)} to {SNS} with aws:SourceArn and aws:SourceAccount of "
+                "the topic, or nothing is delivered.",
+            )
+
+    def _arn_in_policy_of(self, key: kms.IKey) -> str:
+        """Return the ARN, or a pattern of it where the key and the topic would name each other."""
+        own_key = self.topic.master_key
+        if (
+            isinstance(self.topic, sns.Topic)
+            and not isinstance(self.topic, FifoTopic)
+            and own_key is not None
+            and own_key.node.path == key.node.path
+        ):
+            return Stack.of(self.topic).format_arn(service="sns", resource="*")
+        return self.arn
+
+    def _statement(self, arn: str, actions: list[str], resource: str) -> iam.PolicyStatement:
+        return iam.PolicyStatement(
+            principals=[iam.ServicePrincipal(SNS)],
+            actions=actions,
+            resources=[resource],
+            conditions={
+                "ArnLike": {"aws:SourceArn": arn},
+                "StringEquals": {"aws:SourceAccount": self.topic.env.account},
+            },
+        )
+
+
+def check_topic(topic: sns.ITopic) -> None:
+    """Refuse a topic that keeps no order.
+
+    Raises:
+        ValueError: it is a standard topic, which does not deliver to FIFO queues either.
+    """
+    if not topic.fifo:
+        raise ValueError(
+            f"topic {topic.node.path} is a standard topic: it keeps no order and does not deliver "
+            "to FIFO queues. Make it a FIFO topic (fifo=True), or subscribe standard queues to it "
+            "with topic.add_subscription()."
+        )
+
+
+def check_archive(days: int | None, encryption_key: kms.IKey | None) -> None:
+    """Refuse an archive that SNS does not keep, or cannot replay.
+
+    Raises:
+        ValueError: not 1 to 365 days; or without a customer key, since the policy of the AWS
+            managed key cannot admit SNS to it (Amazon SNS developer guide, "Amazon SNS message
+            archiving for FIFO topic owners", "Grant access to an encrypted archive").
+    """
+    if days is None:
+        return
+    if not 1 <= days <= 365:
+        raise ValueError(
+            f"message_retention_period_in_days is {days}, allowed is 1 to 365. Leave it out for "
+            "no archive."
+        )
+    if encryption_key is None:
+        raise ValueError(
+            f"message_retention_period_in_days is {days} without encryption_key: SNS replays an "
+            "encrypted archive with a key whose policy admits it, and that of the AWS managed key "
+            "does not. Give encryption_key."
+        )
+
+
+def is_archived(topic: sns.ITopic) -> bool:
+    """Return whether the topic may have an archive: an imported one may."""
+    resource = topic.node.default_child
+    return not isinstance(resource, sns.CfnTopic) or resource.archive_policy is not None
+
+
+def check_queue(queue: sqs.IQueue, *, fifo: bool) -> None:
+    """Refuse a queue of the user's that this subscription does not deliver to.
+
+    Raises:
+        ValueError: it is of the other type, or encrypted with the AWS managed key.
+    """
+    if queue.fifo != fifo:
+        kind, method = ("FIFO", "add_fifo_queue") if queue.fifo else ("standard", "add_queue")
+        raise ValueError(f"queue {queue.node.path} is a {kind} queue. Add it with {method}().")
+    _check_encryption("queue", queue)
+
+
+def check_delivery_dead_letter_queue(queue: sqs.IQueue) -> None:
+    """Refuse a dead-letter queue that would lose what could not be delivered.
+
+    Raises:
+        ValueError: it is not a FIFO queue (Amazon SNS developer guide, "Amazon SNS dead-letter
+            queues": FIFO topic subscriptions use FIFO queues), or it is encrypted with the AWS
+            managed key.
+    """
+    if not queue.fifo:
+        raise ValueError(
+            f"delivery_dead_letter_queue {queue.node.path} is a standard queue, but what a FIFO "
+            "topic cannot deliver needs a FIFO queue, whatever the subscribed queue is. Make it "
+            "one (fifo=True), or leave it out."
+        )
+    _check_encryption("delivery_dead_letter_queue", queue)
+
+
+def _check_encryption(name: str, queue: sqs.IQueue) -> None:
+    if queue.encryption_type == sqs.QueueEncryption.KMS_MANAGED:
+        raise ValueError(
+            f"{name} {queue.node.path} is encrypted with the AWS managed key (KMS_MANAGED), whose "
+            "policy cannot admit SNS: every delivery would fail. Use SQS_MANAGED, or KMS with a "
+            "key of your own."
+        )
