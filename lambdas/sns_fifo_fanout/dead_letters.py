@@ -1,0 +1,145 @@
+"""What no retry can mend goes to the dead-letter queue, with its reason. Only this file sends."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import os
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from mypy_boto3_sqs import SQSClient
+
+    from .logic import Outcome
+    from .messages import Message
+
+# Amazon SQS developer guide, "Amazon SQS message quotas"; a message's size is that of its body
+# and its attributes' names, types and values.
+MAX_ENTRIES = 10
+MAX_BYTES = 1024**2
+MAX_ATTRIBUTES = 10
+
+REASON = "Reason"
+REASON_DETAIL = "ReasonDetail"
+ORIGINAL_MESSAGE_ID = "OriginalMessageId"
+
+
+@functools.cache
+def client() -> SQSClient:
+    """Return the client, made on first use."""
+    return boto3.client(
+        "sqs",
+        config=Config(
+            connect_timeout=1,
+            read_timeout=2,
+            retries={"mode": "standard", "total_max_attempts": 3},
+        ),
+    )
+
+
+def send(letters: Iterable[tuple[Message, Outcome]]) -> dict[str, str]:
+    """Send refused messages as they came, with the reason; return error codes by message id.
+
+    Body and attributes stay the same. ``Reason``, ``OriginalMessageId`` and ``ReasonDetail`` join
+    them as far as SQS's limits leave room; what is left out is in the log. Sending again what
+    was sent before makes a second letter: the queue holds it at least once.
+    """
+    failed: dict[str, str] = {}
+    for entries in _batches(_entry(message, outcome) for message, outcome in letters):
+        failed |= _send(entries)
+    return failed
+
+
+def _send(entries: list[Any]) -> dict[str, str]:
+    """Send a batch, and once more what SQS did not take of it; return what failed even then."""
+    codes: dict[str, str] = {}
+    for _ in range(2):
+        try:
+            answer = client().send_message_batch(
+                QueueUrl=os.environ["DEAD_LETTER_QUEUE_URL"], Entries=entries
+            )
+        except ClientError as error:
+            return dict.fromkeys(_ids(entries), error.response["Error"]["Code"])
+        except BotoCoreError as error:
+            return dict.fromkeys(_ids(entries), type(error).__name__)
+        codes = {failure["Id"]: failure["Code"] for failure in answer.get("Failed", [])}
+        entries = [entry for entry in entries if entry["Id"] in codes]
+        if not entries:
+            break
+    return codes
+
+
+def _ids(entries: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [entry["Id"] for entry in entries]
+
+
+def _batches(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for entry in entries:
+        entry_size = _size(entry["MessageBody"], entry["MessageAttributes"])
+        if batch and (len(batch) == MAX_ENTRIES or size + entry_size > MAX_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(entry)
+        size += entry_size
+    if batch:
+        yield batch
+
+
+def _entry(message: Message, outcome: Outcome) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "Id": message.id,
+        "MessageBody": message.body,
+        "MessageAttributes": _attributes(message, outcome),
+    }
+    if message.trace_header:
+        trace = {"DataType": "String", "StringValue": message.trace_header}
+        entry["MessageSystemAttributes"] = {"AWSTraceHeader": trace}
+    if os.environ["DEAD_LETTER_QUEUE_URL"].endswith(".fifo"):
+        entry["MessageGroupId"] = message.group_id or message.id
+        entry["MessageDeduplicationId"] = message.id
+    elif message.group_id:
+        entry["MessageGroupId"] = message.group_id
+    return entry
+
+
+def _attributes(message: Message, outcome: Outcome) -> dict[str, Any]:
+    ours = {
+        REASON: outcome.reason,
+        ORIGINAL_MESSAGE_ID: message.id,
+        REASON_DETAIL: outcome.detail,
+    }
+    attributes = {
+        name: _attribute(value) for name, value in message.attributes.items() if name not in ours
+    }
+    for name, text in ours.items():
+        more = attributes | {name: {"DataType": "String", "StringValue": text}}
+        if len(more) <= MAX_ATTRIBUTES and _size(message.body, more) <= MAX_BYTES:
+            attributes = more
+    return attributes
+
+
+def _attribute(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an attribute of a Lambda event as one to send."""
+    if value["dataType"].startswith("Binary"):
+        return {
+            "DataType": value["dataType"],
+            "BinaryValue": base64.b64decode(value["binaryValue"]),
+        }
+    return {"DataType": value["dataType"], "StringValue": value["stringValue"]}
+
+
+def _size(body: str, attributes: Mapping[str, Mapping[str, Any]]) -> int:
+    size = len(body.encode())
+    for name, attribute in attributes.items():
+        size += len(name) + len(attribute["DataType"])
+        size += len(attribute.get("BinaryValue", b""))
+        size += len(attribute.get("StringValue", "").encode())
+    return size

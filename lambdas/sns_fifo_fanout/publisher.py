@@ -1,0 +1,156 @@
+"""Publishes price changes in batches, in order for each part, whatever fails in part.
+
+For whoever changes prices; no function of the demo stack uses it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    Change = Mapping[str, Any]
+
+# Amazon SNS API reference, "PublishBatch".
+MAX_ENTRIES = 10
+MAX_BYTES = 256 * 1024
+# More than the group, the deduplication id and the attribute's name take.
+OVERHEAD = 512
+
+
+@dataclass
+class Published:
+    """What became of price changes, by event id.
+
+    Args:
+        accepted: SNS's message id.
+        refused: Error code; trying again as it is would not help.
+        unpublished: Error code of a change that failed to the last try, or of the one it stands
+            behind: nothing of a part is published behind a gap.
+    """
+
+    accepted: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    unpublished: dict[str, str] = field(default_factory=dict)
+
+
+def publish(
+    client: Any,
+    topic_arn: str,
+    changes: Iterable[Change],
+    *,
+    tries: int = 8,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Published:
+    """Publish price changes; those of one part in the order given.
+
+    A batch holds one change of a part at most: SNS may take some entries of a batch and fail
+    others (with HTTP 200), and a newer change must not pass an older one that is tried again. So
+    batches are full as long as there are changes of ten parts.
+
+    Args:
+        client: boto3 client of SNS.
+        topic_arn: A FIFO topic.
+        changes: As ``logic.parse`` takes them.
+        tries: Of each change.
+        sleep: Waits before the next try.
+    """
+    groups: dict[str, deque[Change]] = {}
+    for change in changes:
+        groups.setdefault(change["part_id"], deque()).append(change)
+    waiting, result = deque(groups.values()), Published()
+    failures: dict[str, int] = {}
+    while waiting:
+        batch = _next_batch(waiting)
+        codes = _publish_batch(client, topic_arn, [group[0] for group in batch], result)
+        for group in batch:
+            event_id = group[0]["event_id"]
+            if event_id in codes:
+                failures[event_id] = failures.get(event_id, 0) + 1
+                if failures[event_id] == tries:
+                    result.unpublished |= {c["event_id"]: codes[event_id] for c in group}
+                    continue
+            else:
+                group.popleft()
+            if group:
+                waiting.append(group)
+        if codes:
+            longest = 0.05 * 2 ** max(failures[event_id] for event_id in codes)
+            sleep(min(5.0, longest) * random.random())  # noqa: S311 - jitter
+    return result
+
+
+def _next_batch(waiting: deque[deque[Change]]) -> list[deque[Change]]:
+    """Take the next groups whose first changes fit into one call."""
+    size, count = 0, 0
+    for group in islice(waiting, MAX_ENTRIES):
+        size += len(_message(group[0]).encode()) + OVERHEAD
+        if count and size > MAX_BYTES:
+            break
+        count += 1
+    return [waiting.popleft() for _ in range(count)]
+
+
+def _publish_batch(
+    client: Any, topic_arn: str, changes: list[Change], result: Published
+) -> dict[str, str]:
+    """Publish one batch; return the codes of what may be tried again, by event id."""
+    entries = [_entry(str(number), change) for number, change in enumerate(changes)]
+    event_ids = [change["event_id"] for change in changes]
+    try:
+        answer = client.publish_batch(TopicArn=topic_arn, PublishBatchRequestEntries=entries)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if not _is_senders_fault(error):
+            return dict.fromkeys(event_ids, code)
+        if len(changes) == 1:
+            result.refused[event_ids[0]] = code
+            return {}
+        failed: dict[str, str] = {}
+        for change in changes:  # one of them is at fault: the others must not suffer
+            failed |= _publish_batch(client, topic_arn, [change], result)
+        return failed
+    except BotoCoreError as error:
+        return dict.fromkeys(event_ids, type(error).__name__)
+    for entry in answer.get("Successful", []):
+        result.accepted[event_ids[int(entry["Id"])]] = entry["MessageId"]
+    again = {}
+    for entry in answer.get("Failed", []):
+        codes = result.refused if entry["SenderFault"] else again
+        codes[event_ids[int(entry["Id"])]] = entry["Code"]
+    return again
+
+
+def _is_senders_fault(error: ClientError) -> bool:
+    return error.response["Error"]["Code"] in (
+        "InvalidParameter", "InvalidParameterValue", "ValidationError", "BatchRequestTooLong",
+        "InvalidParameterException", "ParameterValueInvalid",
+    )  # fmt: skip
+
+
+def _entry(entry_id: str, change: Change) -> dict[str, Any]:
+    return {
+        "Id": entry_id,
+        "Message": _message(change),
+        "MessageGroupId": change["part_id"],
+        "MessageDeduplicationId": change["event_id"],
+        "MessageAttributes": {
+            "channels": {
+                "DataType": "String.Array",
+                "StringValue": json.dumps(change["channels"]),
+            }
+        },
+    }
+
+
+def _message(change: Change) -> str:
+    return json.dumps(change, ensure_ascii=False, separators=(",", ":"))
