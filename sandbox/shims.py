@@ -202,6 +202,36 @@ def reserved_concurrency() -> None:
     function["create"], function["update"] = create_and_reserve, update_and_reserve
 
 
+def fifo_topics() -> None:
+    """Gap: a FIFO topic of a template is created as a standard topic.
+
+    Forwards what makes it one to SNS's own SetTopicAttributes.
+    """
+    sns = _module("ministack.services.sns")
+    topic = _module(PROVISIONERS)._RESOURCE_HANDLERS["AWS::SNS::Topic"]
+    create, update = topic["create"], topic["update"]
+
+    def set_attributes(properties: dict[str, Any], result: Any) -> Any:
+        if _is_true(properties.get("FifoTopic")):
+            by_content = str(_is_true(properties.get("ContentBasedDeduplication"))).lower()
+            attributes = {"FifoTopic": "true", "ContentBasedDeduplication": by_content}
+            for name, value in attributes.items():
+                sns._set_topic_attributes(
+                    {"TopicArn": result[0], "AttributeName": name, "AttributeValue": value}
+                )
+        return result
+
+    def create_and_set(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+        return set_attributes(properties, create(logical_id, properties, stack))
+
+    def update_and_set(
+        physical_id: str, old: dict[str, Any], new: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        return set_attributes(new, update(physical_id, old, new, *args, **kwargs))
+
+    topic["create"], topic["update"] = create_and_set, update_and_set
+
+
 def _is_true(value: object) -> bool:
     """Whether a template's boolean is true; it may be text."""
     return str(value).lower() == "true"
@@ -212,6 +242,7 @@ SHIMS: tuple[Callable[[], None], ...] = (
     sqs_errors_as_json,
     request_validators,
     reserved_concurrency,
+    fifo_topics,
 )
 
 
