@@ -123,7 +123,7 @@ def _publish_batch(
         return dict.fromkeys(event_ids, type(error).__name__)
     for entry in answer.get("Successful", []):
         result.accepted[event_ids[int(entry["Id"])]] = entry["MessageId"]
-    again = {}
+    again: dict[str, str] = {}
     for entry in answer.get("Failed", []):
         codes = result.refused if entry["SenderFault"] else again
         codes[event_ids[int(entry["Id"])]] = entry["Code"]
