@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options, console)
     except ValueError as error:
-        console.print(f"[red]{error}[/]", highlight=False)
+        console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return 2
     return status
 
@@ -54,6 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("pattern")
     command.add_argument("--endpoint", help="URL of an emulator, in place of the AWS account")
     command.set_defaults(run=drive_deployed)
+
+    command = commands.add_parser("copy", help="copy a pattern, with all that it needs")
+    command.add_argument("pattern")
+    command.add_argument("folder", help="a new one, or a CDK project")
+    command.set_defaults(run=copy)
     return parser
 
 
@@ -92,6 +97,18 @@ def drive_deployed(options: argparse.Namespace, console: Console) -> int:
     pattern = catalog.find(options.pattern)
     with endpoint(options.endpoint) if options.endpoint else aws() as target:
         return 0 if _drive(pattern, target.deployed(pattern.stack_name), console) else 1
+
+
+def copy(options: argparse.Namespace, console: Console) -> int:
+    """Copy a pattern into a new folder or into a CDK project."""
+    pattern = catalog.find(options.pattern)
+    try:
+        from tools import copy_pattern
+    except ImportError as error:  # an installed wheel has neither tests nor a Makefile to copy
+        raise ValueError(f"Copying needs a checkout of the whole library: {error}.") from error
+    for line in copy_pattern.copy(pattern, options.folder):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return 0
 
 
 def _deploy_and_drive(target: Target, chosen: list[Pattern], console: Console) -> int:

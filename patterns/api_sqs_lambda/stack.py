@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from constructs import Construct
 
 CLOUD_WATCH_ROLE = "api-gateway-cloud-watch-role"
+MAX_CONCURRENCY = 4  # more than the shop's load needs, and kind to a sandbox account's quota
 
 
 class DemoStack(Stack):
@@ -46,7 +47,7 @@ class DemoStack(Stack):
             "StoreOrders",
             handler="api_sqs_lambda.orders.handler",
             layer=layer,
-            timeout=Duration.seconds(30),
+            timeout=Duration.seconds(10),
             environment={"TABLE_NAME": table.table_name},
         )
         store_changes = python_function(
@@ -54,7 +55,7 @@ class DemoStack(Stack):
             "StoreOrderChanges",
             handler="api_sqs_lambda.order_changes.handler",
             layer=layer,
-            timeout=Duration.seconds(30),
+            timeout=Duration.seconds(10),
             environment={"TABLE_NAME": table.table_name},
         )
 
@@ -66,6 +67,7 @@ class DemoStack(Stack):
             consumer=store_orders,
             batch_size=50,
             max_batching_window=Duration.seconds(1),
+            max_concurrency=MAX_CONCURRENCY,
             rate_limit=200,
             burst_limit=200,
             cloud_watch_role=self.node.try_get_context(CLOUD_WATCH_ROLE) == "true",
@@ -77,6 +79,7 @@ class DemoStack(Stack):
             schema=ORDER_CHANGE,
             api=orders.api,
             consumer=store_changes,
+            max_concurrency=MAX_CONCURRENCY,
             fifo=True,
             message_group_id=RequestField.body("order_id"),
             deduplication_id=RequestField.header("Idempotency-Key"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -77,6 +78,23 @@ def test_only_an_answer_of_200_from_sqs_becomes_a_2xx(stack: Stack) -> None:
         ("400", "422"),
         (None, "502"),
     ]
+
+
+def test_a_fault_that_is_not_the_clients_is_a_503(stack: Stack) -> None:
+    pattern(stack)
+    refused = method(stack)["Integration"]["IntegrationResponses"][1]
+    text = refused["ResponseTemplates"]["application/json"]
+    assert (
+        '#if(!$clientFaults.contains(" $code "))#set($context.responseOverride.status = 503)#end'
+        in text
+    )
+    faults = re.search(r'#set\(\$clientFaults = " (.*) "\)', text)
+    assert faults
+    assert set(faults[1].split()) == {
+        "InvalidMessageContents",
+        "InvalidParameterValue",
+        "MissingParameter",
+    }
 
 
 def test_every_status_that_the_integration_may_answer_is_declared(stack: Stack) -> None:
