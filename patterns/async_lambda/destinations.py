@@ -1,0 +1,146 @@
+"""Where Lambda may send the record of an asynchronous invocation: named, checked, permitted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from aws_cdk import aws_iam as iam
+
+if TYPE_CHECKING:
+    from aws_cdk import aws_events as events
+    from aws_cdk import aws_lambda as lambda_
+    from aws_cdk import aws_s3 as s3
+    from aws_cdk import aws_sns as sns
+    from aws_cdk import aws_sqs as sqs
+
+    Destination: TypeAlias = (
+        sqs.IQueue | sns.ITopic | lambda_.IFunction | events.IEventBus | s3.IBucket
+    )
+    SuccessDestination: TypeAlias = sqs.IQueue | sns.ITopic | lambda_.IFunction | events.IEventBus
+
+# AWS Lambda developer guide, "Capturing records of Lambda asynchronous invocations". A resource
+# is known by the attribute that holds its ARN, so that no module is imported only to ask.
+KINDS = {
+    "queue": "queue_arn",
+    "topic": "topic_arn",
+    "function": "function_arn",
+    "event bus": "event_bus_arn",
+    "bucket": "bucket_arn",
+}
+RECORDS = "aws/lambda/async/*"
+
+
+def kind_of(destination: object) -> str | None:
+    """Return what a resource is, of ``KINDS``; None for anything else."""
+    return next((kind for kind, arn in KINDS.items() if hasattr(destination, arn)), None)
+
+
+def arn_of(destination: Destination) -> str:
+    """Return the ARN of a destination."""
+    arn: str = getattr(destination, KINDS[kind_of(destination) or ""])
+    return arn
+
+
+def check(name: str, destination: object, source: lambda_.IFunction) -> None:
+    """Refuse what Lambda does not deliver to, or what would never end.
+
+    Args:
+        name: The argument that the user gave it for: ``on_success`` or ``on_failure``.
+        destination: What was given.
+        source: The function, alias or version whose records it would take.
+
+    Raises:
+        ValueError: not a standard queue, standard topic, function, event bus or, for failures, a
+            bucket; or the function itself.
+    """
+    kind = kind_of(destination)
+    if kind is None or (kind == "bucket" and name != "on_failure"):
+        takes = "a queue, topic, function, event bus" + (
+            " or bucket" if name == "on_failure" else ""
+        )
+        raise ValueError(
+            f"{name} is a {kind or type(destination).__name__}, but Lambda sends these records to "
+            f"{takes} only. Name one of those."
+            + (" A bucket takes records of failures (on_failure)." if kind == "bucket" else "")
+        )
+    check_standard(name, destination)
+    if kind == "function" and _name(getattr(destination, "function_name", "")) == _name(
+        source.function_name
+    ):
+        raise ValueError(
+            f"{name} is the function itself: every record would invoke it again, without end. "
+            "Name another function."
+        )
+
+
+def check_standard(name: str, destination: object) -> None:
+    """Refuse a FIFO queue or topic.
+
+    Raises:
+        ValueError: it is FIFO; Lambda delivers to standard queues and topics only.
+    """
+    kind = kind_of(destination)
+    if getattr(destination, "fifo", None):
+        raise ValueError(
+            f"{name} is a FIFO {kind}, but Lambda delivers to standard queues and topics only: "
+            f"every record would be lost. Use a standard {kind}."
+        )
+
+
+def _name(function_name: str) -> str:
+    return function_name.split(":", 1)[0]
+
+
+def check_apart(
+    on_success: SuccessDestination | None,
+    on_failure: Destination,
+    dead_letter_queue: sqs.IQueue | None,
+) -> None:
+    """Refuse one resource in two places.
+
+    Raises:
+        ValueError: successes would be sent again by a redrive, or each failure would lie twice in
+            one queue.
+    """
+    places = {
+        "on_success": on_success,
+        "on_failure": on_failure,
+        "dead_letter_queue": dead_letter_queue,
+    }
+    names: dict[str, str] = {}
+    for name, destination in places.items():
+        other = names.setdefault(arn_of(destination), name) if destination else name
+        if other != name:
+            raise ValueError(
+                f"{other} and {name} are the same {kind_of(destination)}: what lies there could no "
+                "longer be told apart. Use one for each."
+            )
+
+
+def permit(destination: Destination, source: lambda_.IFunction) -> None:
+    """Let the function's role deliver to a destination, and no more."""
+    match kind_of(destination):
+        case "queue":
+            permit_queue(destination, source)  # type: ignore[arg-type]
+        case "topic":
+            destination.grant_publish(source)  # type: ignore[union-attr]
+        case "function":
+            destination.grant_invoke(source)  # type: ignore[union-attr]
+        case "event bus":
+            destination.grant_put_events_to(source)  # type: ignore[union-attr]
+        case "bucket":
+            _permit_bucket(destination, source)  # type: ignore[arg-type]
+
+
+def permit_queue(queue: sqs.IQueue, source: lambda_.IFunction) -> None:
+    """Let the function's role send to a queue, encrypted with a customer key or not."""
+    queue.grant(source, "sqs:SendMessage")
+    if queue.encryption_master_key:
+        queue.encryption_master_key.grant(source, "kms:Decrypt", "kms:GenerateDataKey")
+
+
+def _permit_bucket(bucket: s3.IBucket, source: lambda_.IFunction) -> None:
+    bucket.grant_put(source, RECORDS)
+    source.add_to_role_policy(
+        iam.PolicyStatement(actions=["s3:ListBucket"], resources=[bucket.bucket_arn])
+    )
