@@ -8,7 +8,15 @@ GAPS = {
     "api-gateway-access-logs": "A stage's access log settings are ignored: no line is written.",
     "api-gateway-request-validation": "A method's request validator is ignored: "
     "a body that breaks the model reaches the integration.",
+    "lambda-dead-letter-queue": "A function's dead-letter queue in a template is ignored.",
+    "lambda-dead-letters-beside-destination": "A function with a failure destination sends nothing "
+    "to its dead-letter queue.",
+    "lambda-event-age": "No event grows too old: its age is looked at before a retry only.",
+    "lambda-on-success": "Records of successful asynchronous invocations are not sent.",
+    "lambda-payload-checks": "An invocation takes any payload: not JSON, or larger than 1 MB.",
     "lambda-reserved-concurrency": "A function's reserved concurrency in a template is ignored.",
+    "lambda-retry-settings": "A retry of an asynchronous invocation runs with the settings of its "
+    "first try.",
     "sns-archive-and-replay": "A topic's archive and a subscription's replay are ignored.",
     "sns-fifo-topic": "A FIFO topic of a template is created as a standard topic.",
     "sns-message-group-deduplication": "A deduplication id counts in the whole topic, not in "
@@ -23,7 +31,9 @@ GAPS = {
 # Those that ``shims.py`` closes on the embedded AWS; another emulator is taken to have them all.
 CLOSED_BY_SHIMS = {
     "api-gateway-request-validation",
+    "lambda-dead-letter-queue",
     "lambda-reserved-concurrency",
+    "lambda-retry-settings",
     "sns-fifo-topic",
 }
 EMBEDDED = {name: gap for name, gap in GAPS.items() if name not in CLOSED_BY_SHIMS}

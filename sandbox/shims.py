@@ -202,6 +202,56 @@ def reserved_concurrency() -> None:
     function["create"], function["update"] = create_and_reserve, update_and_reserve
 
 
+def function_dead_letter_queue() -> None:
+    """Gap: a function's dead-letter queue in a template is dropped.
+
+    Forwards it to Lambda's own control plane, which uses it.
+    """
+    functions = _module("ministack.services.lambda_svc")
+    function = _module(PROVISIONERS)._RESOURCE_HANDLERS["AWS::Lambda::Function"]
+    create, update = function["create"], function["update"]
+
+    def configure(properties: dict[str, Any], result: Any) -> Any:
+        settings = properties.get("DeadLetterConfig") or {}
+        status, _, body = functions._update_config(result[0], {"DeadLetterConfig": settings})
+        if status >= 400:
+            raise ValueError(f"AWS::Lambda::Function DeadLetterConfig: {body!r}")
+        return result
+
+    def create_and_configure(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+        result = create(logical_id, properties, stack)
+        return configure(properties, result) if "DeadLetterConfig" in properties else result
+
+    def update_and_configure(
+        physical_id: str, old: dict[str, Any], new: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        result = update(physical_id, old, new, *args, **kwargs)
+        changed = old.get("DeadLetterConfig") != new.get("DeadLetterConfig")
+        return configure(new, result) if changed else result
+
+    function["create"], function["update"] = create_and_configure, update_and_configure
+
+
+def retries_with_current_settings() -> None:
+    """Gap: a retry of an asynchronous invocation runs with the settings of the first try.
+
+    It even leaves a worker with the old settings behind, which then serves new invocations.
+    Forwards the function as Lambda's control plane has it at the time of the retry.
+    """
+    functions = _module("ministack.services.lambda_svc")
+    execute = functions._execute_function
+
+    def execute_current(function: dict[str, Any], event: Any) -> Any:
+        config = function.get("config") or function
+        current = functions._functions.get(config.get("FunctionName"))
+        if current and config.get("Version") == "$LATEST":
+            arn = {"FunctionArn": config["FunctionArn"]}  # may name the alias that was invoked
+            function = {**current, "config": {**current["config"], **arn}}
+        return execute(function, event)
+
+    functions._execute_function = execute_current
+
+
 def fifo_topics() -> None:
     """Gap: a FIFO topic of a template is created as a standard topic.
 
@@ -242,6 +292,8 @@ SHIMS: tuple[Callable[[], None], ...] = (
     sqs_errors_as_json,
     request_validators,
     reserved_concurrency,
+    function_dead_letter_queue,
+    retries_with_current_settings,
     fifo_topics,
 )
 

@@ -1,0 +1,119 @@
+"""The shims of asynchronous invocation: the gap without each, and the right behaviour with it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sandbox.queues import until
+from tests.sandbox.helpers import FUNCTION, create_stack
+
+if TYPE_CHECKING:
+    from sandbox import Target
+
+# Fails until its variable says otherwise; tells what it runs with.
+FAILS = """
+import os
+def handler(event, context):
+    if os.environ["MODE"] == "bad":
+        raise ValueError("bad")
+    return os.environ["MODE"]
+"""
+PROPERTIES = FUNCTION["Properties"]
+assert isinstance(PROPERTIES, dict)
+STACK = {
+    "Resources": {
+        "DeadLetters": {"Type": "AWS::SQS::Queue"},
+        "Failures": {"Type": "AWS::SQS::Queue"},
+        "Function": {
+            "Type": "AWS::Lambda::Function",
+            "Properties": {
+                **PROPERTIES,
+                "Code": {"ZipFile": FAILS},
+                "Environment": {"Variables": {"MODE": "bad"}},
+                "DeadLetterConfig": {"TargetArn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}},
+            },
+        },
+    },
+    "Outputs": {
+        "FunctionName": {"Value": {"Ref": "Function"}},
+        "DeadLettersUrl": {"Value": {"Ref": "DeadLetters"}},
+        "FailuresArn": {"Value": {"Fn::GetAtt": ["Failures", "Arn"]}},
+        "FailuresUrl": {"Value": {"Ref": "Failures"}},
+    },
+}
+
+
+class Function:
+    """The stack of these tests on one target."""
+
+    def __init__(self, target: Target) -> None:
+        self.outputs = create_stack(target, "async-shims", STACK)
+        self.name = self.outputs["FunctionName"]
+        self.lambda_ = target.client("lambda")
+        self.sqs = target.client("sqs")
+
+    def send(self, event: object = None) -> None:
+        self.lambda_.invoke(
+            FunctionName=self.name, InvocationType="Event", Payload=json.dumps(event)
+        )
+
+    def set_mode(self, mode: str) -> None:
+        self.lambda_.update_function_configuration(
+            FunctionName=self.name, Environment={"Variables": {"MODE": mode}}
+        )
+        self.lambda_.get_waiter("function_updated_v2").wait(FunctionName=self.name)
+
+    def run(self) -> object:
+        return json.load(self.lambda_.invoke(FunctionName=self.name, Payload="{}")["Payload"])
+
+    def count(self, queue: str) -> int:
+        attributes = self.sqs.get_queue_attributes(
+            QueueUrl=self.outputs[queue], AttributeNames=["ApproximateNumberOfMessages"]
+        )["Attributes"]
+        return int(attributes["ApproximateNumberOfMessages"])
+
+
+@pytest.fixture(scope="module")
+def shimmed(shared: Target) -> Function:
+    return Function(shared)
+
+
+@pytest.fixture(scope="module")
+def plain(without_shims: Target) -> Function:
+    return Function(without_shims)
+
+
+def test_the_dead_letter_queue_of_a_template_is_the_functions(
+    plain: Function, shimmed: Function
+) -> None:
+    configuration = plain.lambda_.get_function_configuration(FunctionName=plain.name)
+    assert "DeadLetterConfig" not in configuration, "upstream keeps it now: remove the shim"
+
+    configuration = shimmed.lambda_.get_function_configuration(FunctionName=shimmed.name)
+    assert configuration["DeadLetterConfig"]["TargetArn"].endswith(
+        shimmed.outputs["DeadLettersUrl"].rsplit("/", 1)[1]
+    )
+    shimmed.send()
+    until(lambda: shimmed.count("DeadLettersUrl") == 1, seconds=20, what="no dead letter")
+
+
+def test_a_retry_runs_with_the_settings_of_its_time(plain: Function, shimmed: Function) -> None:
+    for function in (plain, shimmed):
+        function.lambda_.put_function_event_invoke_config(
+            FunctionName=function.name,
+            DestinationConfig={"OnFailure": {"Destination": function.outputs["FailuresArn"]}},
+        )
+        function.set_mode("bad")
+        function.send()
+        assert function.run() == {"errorMessage": "bad", "errorType": "Runtime.HandlerError"}
+        function.set_mode("good")
+    until(
+        lambda: plain.count("FailuresUrl") == 1,
+        seconds=20,
+        what="upstream retries with the current settings now: remove the shim",
+    )
+    assert shimmed.count("FailuresUrl") == 0
+    assert shimmed.run() == "good"
