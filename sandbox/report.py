@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from statistics import quantiles
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -59,16 +61,18 @@ class Report:
     def check(self, promise: str, holds: bool, seen: object = "") -> None:
         """Record whether a promise holds; ``seen`` says what was found when it does not."""
         if holds:
-            self.console.print(f"  [green]✓[/] {promise}", highlight=False)
+            self.console.print(f"  [green]✓[/] {escape(promise)}", highlight=False)
         else:
             self.failures.append(f"{promise}: {seen}" if seen != "" else promise)
-            self.console.print(f"  [red]✗ {promise}[/]  {seen}", highlight=False)
+            shown = escape(shorten(str(seen), 300, placeholder=" …"))
+            self.console.print(f"  [red]✗ {escape(promise)}[/]  {shown}", highlight=False)
 
     def not_proven(self, promise: str, instead: str) -> None:
         """Record a promise that this target cannot execute, and what covers it instead."""
         self.not_proven_here.append(f"{promise} ({instead})")
         self.console.print(
-            f"  [yellow]–[/] not proven here: {promise} [dim]({instead})[/]", highlight=False
+            f"  [yellow]-[/] not proven here: {escape(promise)} [dim]({escape(instead)})[/]",
+            highlight=False,
         )
 
     def latency(self, name: str, seconds: Sequence[float]) -> None:

@@ -1,0 +1,65 @@
+"""The built wheel, in a clean venv: what the README shows works in a project of its user."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+
+UV = Path(sys.executable).with_name("uv")
+
+
+def run(*command: str | Path, **options: Any) -> str:
+    """Run a command, show its output when it fails, and return it."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clean venv with the wheel; what it needs comes from the cache that set-up filled."""
+    folder = tmp_path_factory.mktemp("user")
+    run(UV, "build", "--wheel", "--offline", "--no-build-isolation", "--out-dir", folder, ROOT)
+    (wheel,) = folder.glob("*.whl")
+    python = folder / ".venv" / "bin" / "python"
+    run(UV, "venv", "--offline", "--python", sys.executable, folder / ".venv")
+    run(
+        UV, "pip", "install", "--offline", "--python", python,
+        "--constraint", ROOT / "requirements.txt", f"{wheel}[sandbox]", "pytest",
+    )  # fmt: skip
+    return folder / ".venv"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A CDK project with the files that the README shows."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"<!-- tested: (\S+) -->\n```python\n(.*?)```", readme, re.DOTALL)
+    assert [name for name, _ in blocks] == ["app.py", "test_orders.py"]
+    for name, code in blocks:
+        (tmp_path / name).write_text(code)
+    return tmp_path
+
+
+def test_a_construct_of_the_wheel_synthesizes_in_another_app(venv: Path, project: Path) -> None:
+    environment = {**os.environ, "CDK_OUTDIR": str(project / "cdk.out")}
+    run(venv / "bin" / "python", "app.py", cwd=project, env=environment)
+    template = json.loads((project / "cdk.out" / "orders.template.json").read_text())
+    kinds = {resource["Type"] for resource in template["Resources"].values()}
+    assert {"AWS::ApiGateway::RestApi", "AWS::SQS::Queue", "AWS::Lambda::Function"} <= kinds
+
+
+def test_a_users_own_stack_is_tested_on_the_embedded_aws(venv: Path, project: Path) -> None:
+    # The embedded AWS of this checkout: a user's first run would install one.
+    environment = {**os.environ, "SERVERLESS_PATTERNS_HOME": str(ROOT)}
+    printed = run(venv / "bin" / "python", "-m", "pytest", "-q", cwd=project, env=environment)
+    assert "1 passed" in printed
