@@ -1,0 +1,201 @@
+"""Copy a pattern, with all that it needs, into a new folder or into a CDK project that exists.
+
+What belongs to a pattern is found by its slug and by following imports. Nothing that exists is
+overwritten: files with other content are listed, and then nothing at all is written.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from patterns import catalog
+from tools import copy_advice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from patterns.catalog import Pattern
+
+# What makes a folder a project: a new one gets these, one that exists keeps its own.
+FRAME = (
+    *("requirements.txt", "pyproject.toml", "package.json", "package-lock.json", "Makefile"),
+    *("tools/setup.py", "tests/conftest.py", "tests/test_templates.py", "tests/test_scenarios.py"),
+    *("README.md", "LICENSE", ".gitignore", ".cfnlintrc", "cdk.json", "app.py"),
+)
+IN_A_REPOSITORY = ("README.md", "LICENSE", ".gitignore")  # before it is a project
+# The folder of the tests in somebody's project, whose own tests and conftest.py stay as they are.
+APART = "pattern_tests"
+CACHES = re.compile(r"__pycache__|\..*_cache|\.DS_Store|.*\.pyc|.*\.part")
+
+
+@dataclass(frozen=True)
+class Target:
+    """The folder that is copied to.
+
+    Attributes:
+        folder: Its path, absolute.
+        app: The file with its CDK app, absolute. Default: none, so it is no project yet.
+    """
+
+    folder: Path
+    app: Path | None
+
+    @property
+    def finds_patterns(self) -> bool:
+        """Whether its app finds the patterns by itself, as a new one does: copied to before."""
+        return not self.app or "catalog.patterns()" in copy_advice.text(self.app)
+
+
+def copy(pattern: Pattern, folder: str) -> list[str]:
+    """Copy a pattern and return what to tell: what was copied, what to add, what to do next.
+
+    Raises:
+        ValueError: The folder does not fit, or has files of these names with other content.
+    """
+    root = catalog.FOLDER.parent
+    target = find_target(root, folder)
+    wanted = contents(root, pattern, target)
+    kept = {file for file in wanted if keeps(target, file, wanted[file])}
+    new = {file: content for file, content in wanted.items() if file not in kept}
+    differing = [str(file) for file in new if _differs(target.folder, file, new[file])]
+    if differing:
+        raise ValueError(
+            f"Nothing was copied: {target.folder} has other files of these names:\n  "
+            + "\n  ".join(sorted(differing))
+            + "\nMove them away, or copy into another folder."
+        )
+    new = {file: new[file] for file in new if not (target.folder / file).exists()}
+    _write(target.folder, new)
+    folders = Counter("/".join(file.parts[:-1][:2]) or "." for file in new)
+    lines = [f"Copied {pattern.slug} to {target.folder}: {len(new)} files"]
+    lines += [f"  {count:>3}  {top}" for top, count in sorted(folders.items())]
+    if there := len(wanted) - len(new) - len(kept):
+        lines.append(f"  {there:>3}  were there already, the same")
+    if own := sorted(str(file) for file in kept if file.name != "__init__.py"):
+        lines.append(f"Kept as they are: {', '.join(own)}")
+    if target.app:
+        lines += copy_advice.to_add(root, pattern, target.folder, target.app, wanted)
+    return [*lines, *copy_advice.next_commands(pattern, target.folder, wanted)]
+
+
+def find_target(root: Path, folder: str) -> Target:
+    """Look at the folder that is copied to.
+
+    Raises:
+        ValueError: It cannot be copied to; the message says why.
+    """
+    if not folder:
+        raise ValueError("Name the folder to copy to: make copy PATTERN=<slug> TO=<folder>")
+    path = Path(folder).expanduser().resolve()
+    if path == root or root in path.parents:
+        raise ValueError(f"{path} is inside this project. Name a folder outside of {root}.")
+    there = next(parent for parent in (path, *path.parents) if parent.exists())
+    if not there.is_dir():
+        raise ValueError(f"{there} is a file. Name a folder.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ValueError(f"{there} is not writable.")
+    return Target(path, copy_advice.app_file(path))
+
+
+def contents(root: Path, pattern: Pattern, target: Target) -> dict[Path, bytes]:
+    """Every file that the copy needs, with its content, by its path in the copy."""
+    tests = root / "tests"
+    seeds = [root / "patterns" / "__main__.py", tests / "conftest.py"]
+    seeds += [*below(root / "sandbox"), *root.glob("lambdas/requirements.*")]
+    for folder in ("patterns", "lambdas", "tests"):
+        seeds += below(root / folder / pattern.slug)
+    if target.finds_patterns:
+        frame = [file for name in FRAME for file in root.glob(name)]
+        snapshots = [file for file in below(tests) if f"[{pattern.slug}]" in file.name]
+        files = _read(root, with_imports(root, [*seeds, *frame]) | {*snapshots})
+        files |= copy_advice.made_for(pattern, target.folder.name, files)
+        last = (Path("cdk.json"), Path("app.py"))  # an interrupted copy has no app: it starts anew
+        return {file: files[file] for file in sorted(files, key=lambda file: file in last)}
+    files = {Path("sandbox", name): (root / name).read_bytes() for name in copy_advice.CLI}
+    for file, content in _read(root, with_imports(root, seeds)).items():
+        if file.parts[0] == "tests":
+            imports = re.compile(rb"^(\s*(?:from|import) )tests\b", re.MULTILINE)
+            files[Path(APART, *file.parts[1:])] = imports.sub(rb"\1" + APART.encode(), content)
+        elif file.parts[0] != "tools":  # they copy and set up a project of ours
+            files[file] = content
+    return files
+
+
+def below(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, without caches."""
+    for file in folder.rglob("*"):
+        if file.is_file() and not any(map(CACHES.fullmatch, file.relative_to(folder).parts)):
+            yield file
+
+
+def with_imports(root: Path, seeds: Iterable[Path]) -> set[Path]:
+    """The files, and every file of this project that they import, directly or not."""
+    found: set[Path] = set()
+    todo = list(seeds)
+    while todo:
+        file = todo.pop()
+        if file not in found:
+            found.add(file)
+            names = modules(root, file) if file.suffix == ".py" else ()
+            todo += [source for name in names for source in sources(root, name)]
+    return found
+
+
+def modules(root: Path, file: Path) -> Iterator[str]:
+    """The absolute name of each module that a file may import, its own package among them."""
+    package = file.relative_to(root).parent.parts
+    yield ".".join(package)
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) + 1 - node.level] if node.level else ()
+            base = ".".join([*start, *filter(None, [node.module])])
+            yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
+
+
+def sources(root: Path, module: str) -> list[Path]:
+    """The files of this project that an import of the module runs."""
+    parts = [part for part in module.split(".") if part]
+    packages = [root.joinpath(*parts[:end], "__init__.py") for end in range(1, len(parts) + 1)]
+    own = root.joinpath(*parts[:-1], f"{parts[-1]}.py") if parts else root
+    return [file for file in (*packages, own) if file.is_file()]
+
+
+def keeps(target: Target, file: Path, content: bytes) -> bool:
+    """Whether the target keeps its own file of this name, whatever is in it."""
+    if not (target.folder / file).is_file():
+        return False
+    if file.name == "__init__.py":  # any will do in place of one that only marks a package
+        return all(isinstance(node, ast.Expr) for node in ast.parse(content).body)
+    return any(fnmatch(str(file), name) for name in (FRAME if target.app else IN_A_REPOSITORY))
+
+
+def _read(root: Path, files: Iterable[Path]) -> dict[Path, bytes]:
+    return {file.relative_to(root): file.read_bytes() for file in sorted(files)}
+
+
+def _differs(folder: Path, file: Path, content: bytes) -> bool:
+    path = folder / file
+    if path.is_file():
+        return path.read_bytes() != content
+    return path.is_dir() or any((folder / parent).is_file() for parent in file.parents)
+
+
+def _write(folder: Path, files: Mapping[Path, bytes]) -> None:
+    try:
+        for file, content in files.items():
+            path = folder / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(f"{path.name}.part")  # complete or not there
+            part.write_bytes(content)
+            part.replace(path)
+    except OSError as error:
+        raise ValueError(f"{error.filename}: {error.strerror}. Run it again to go on.") from error
