@@ -40,7 +40,7 @@ scenario: setup ## Drive a pattern that is deployed in your AWS account: PATTERN
 copy: setup ## Copy a pattern into your project: PATTERN=<slug> TO=<folder>
 	@$(RUN); python -m patterns copy "$(PATTERN)" "$(TO)"
 
-bench: setup ## Measure: events a second, calls, latency
+bench: setup ## Measure synthesis against an app with one queue
 	@$(RUN); python -m benchmarks
 
 lock: setup ## Pin the newest versions that fit

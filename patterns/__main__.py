@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from sandbox.errors import SandboxError
+
 from . import catalog
 
 if TYPE_CHECKING:
@@ -25,12 +27,15 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 when everything held."""
     options = _parser().parse_args(arguments)
-    console = Console()
+    console = Console(record=bool(getattr(options, "svg", None)))
     try:
         status: int = options.run(options, console)
-    except ValueError as error:
+    except (ValueError, SandboxError) as error:
         console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return 2
+    except KeyboardInterrupt:
+        console.print("Stopped.", style="yellow")
+        return 130
     return status
 
 
@@ -44,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("try", help="deploy and drive on the embedded AWS")
     command.add_argument("pattern", help="a pattern's slug, or all")
+    command.add_argument("--svg", help="also save what is printed as a picture")
     command.set_defaults(run=try_patterns)
 
     command = commands.add_parser("deploy", help="deploy into the caller's AWS account")
@@ -77,7 +83,10 @@ def try_patterns(options: argparse.Namespace, console: Console) -> int:
 
     chosen = catalog.patterns() if options.pattern == "all" else [catalog.find(options.pattern)]
     with embedded() as target:
-        return _deploy_and_drive(target, chosen, console)
+        status = _deploy_and_drive(target, chosen, console)
+    if options.svg:
+        console.save_svg(options.svg, title=f"make try PATTERN={options.pattern}")
+    return status
 
 
 def deploy(options: argparse.Namespace, _: Console) -> int:
@@ -123,8 +132,14 @@ def _drive(pattern: Pattern, deployment: Deployment, console: Console) -> bool:
 
     console.rule(f"[bold]{pattern.slug}[/]  {pattern.flow}", align="left")
     report = Report(console)
-    pattern.module("scenario").run(deployment, report)
-    return report.close()
+    try:
+        pattern.module("scenario").run(deployment, report)
+    except Exception as error:  # one broken scenario must not hide the others
+        report.check("the scenario runs to its end", holds=False, seen=repr(error))
+    held = report.close()
+    if not held:
+        console.print(f"Logs: {deployment.target.log_dir}", highlight=False, soft_wrap=True)
+    return held
 
 
 if __name__ == "__main__":
