@@ -36,9 +36,9 @@ def dependency_layer(scope: Construct, construct_id: str) -> lambda_.LayerVersio
     """
     lock = LOCK.read_bytes()
     key = hashlib.sha256(lock + PYTHON_VERSION.encode() + PLATFORM.encode()).hexdigest()
-    folder = CACHE / key[:16]
+    folder = CACHE.resolve() / key[:16]
     if not folder.exists():
-        _install(folder)
+        install(folder)
     return lambda_.LayerVersion(
         scope,
         construct_id,
@@ -49,7 +49,7 @@ def dependency_layer(scope: Construct, construct_id: str) -> lambda_.LayerVersio
     )
 
 
-def _install(folder: Path) -> None:
+def install(folder: Path) -> None:
     """Install the lock into ``folder``, which appears only when it is complete."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:

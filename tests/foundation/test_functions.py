@@ -1,0 +1,73 @@
+"""A function of the demo stacks: its own handlers, its own logs, nothing more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from aws_cdk import App, Duration, Stack
+from aws_cdk.assertions import Match, Template
+
+from patterns.foundation.functions import python_function
+from patterns.foundation.layer import LAMBDAS, dependency_layer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Template]:
+    outdir = tmp_path_factory.mktemp("cdk.out")
+    app = App(outdir=str(outdir))
+    stack = Stack(app, "Stack")
+    python_function(
+        stack,
+        "Function",
+        handler="api_sqs_lambda.orders.handler",
+        layer=dependency_layer(stack, "Layer"),
+        timeout=Duration.seconds(5),
+    )
+    template = Template.from_stack(stack)
+    app.synth()
+    return outdir, template
+
+
+def test_the_code_is_the_patterns_handlers_and_nothing_else(
+    assembly: tuple[Path, Template],
+) -> None:
+    (handlers,) = [path for path in assembly[0].glob("asset.*/api_sqs_lambda") if path.is_dir()]
+    assert [path.name for path in handlers.parent.iterdir()] == ["api_sqs_lambda"]
+    expected = {path.name for path in (LAMBDAS / "api_sqs_lambda").glob("*.py")}
+    assert {path.name for path in handlers.iterdir()} == expected
+
+
+def test_a_function_may_write_its_own_log_and_send_traces_and_no_more(
+    assembly: tuple[Path, Template],
+) -> None:
+    template = assembly[1]
+    ((log_group, _),) = template.find_resources("AWS::Logs::LogGroup").items()
+    template.has_resource_properties(
+        "AWS::IAM::Policy",
+        {
+            "PolicyDocument": {
+                "Statement": [
+                    {
+                        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                        "Effect": "Allow",
+                        "Resource": {"Fn::GetAtt": [log_group, "Arn"]},
+                    },
+                    Match.object_like(
+                        {"Action": ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]}
+                    ),
+                ]
+            }
+        },
+    )
+    template.has_resource_properties("AWS::IAM::Role", {"ManagedPolicyArns": Match.absent()})
+
+
+def test_logs_expire_and_go_with_the_stack(assembly: tuple[Path, Template]) -> None:
+    assembly[1].has_resource(
+        "AWS::Logs::LogGroup",
+        {"Properties": {"RetentionInDays": 30}, "DeletionPolicy": "Delete"},
+    )
