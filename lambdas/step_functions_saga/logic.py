@@ -1,0 +1,119 @@
+"""The rules of the shop: how an execution is named, what a carrier does, what a payment became.
+
+Pure: no AWS, no environment, no clock.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# AWS Step Functions API reference, "StartExecution": input up to 262,144 bytes, a name up to 80
+# characters.
+MAX_INPUT_BYTES = 262_144
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
+
+SERVED = {"AT", "BE", "CH", "CZ", "DE", "DK", "ES", "FR", "IT", "NL", "PL", "SE"}
+# Where a parcel goes by ship: the carrier gives signs of life until it is there.
+SLOW = {"IS", "MT"}
+SLOW_RECEIVES = 2
+
+
+class RefusedError(Exception):
+    """What no retry can mend.
+
+    Args:
+        reason: Short code, for machines.
+        detail: Plain sentence, without a word of what the client sent.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """What the saga tells the carrier."""
+
+    action: Literal["ship", "cancel"]
+    order_id: str
+    ship_to: str = ""
+    task_token: str = ""
+
+
+def execution_name(body: str) -> str:
+    """Return the name of an order's execution: its id, so that nothing is started twice.
+
+    Raises:
+        RefusedError: the body is no JSON object with a usable ``order_id``, or it is too large.
+    """
+    if len(body.encode()) > MAX_INPUT_BYTES:
+        raise RefusedError("size", f"The order has more than {MAX_INPUT_BYTES} bytes.")
+    name = _object(body).get("order_id")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise RefusedError("order_id", "order_id must be 1 to 80 letters, digits, _ or -.")
+    return name
+
+
+def same_order(body: str, other: str) -> bool:
+    """Return whether two bodies hold the same order, however they are spelt."""
+    return _object(body) == _object(other)
+
+
+def instruction(body: str) -> Instruction:
+    """Return what a message tells the carrier.
+
+    Raises:
+        RefusedError: it is no instruction of the saga's.
+    """
+    message = _object(body)
+    match message:
+        case {"action": "ship", "order_id": str(order), "ship_to": str(to), "task_token": str(tok)}:
+            return Instruction("ship", order, to, tok)
+        case {"action": "cancel", "order_id": str(order)}:
+            return Instruction("cancel", order)
+        case _:
+            raise RefusedError("instruction", "It is neither ship nor cancel, or lacks a field.")
+
+
+def carriers_choice(ship_to: str, receive_count: int) -> Literal["ship", "later", "refuse"]:
+    """Return what the carrier does with a parcel now."""
+    if ship_to in SLOW:
+        return "later" if receive_count < SLOW_RECEIVES else "ship"
+    return "ship" if ship_to in SERVED else "refuse"
+
+
+def charge_outcome(payment: str | None, *, covered: bool) -> str:
+    """Return what a charge that was not made now has become.
+
+    Args:
+        payment: State of the payment that is there already; none.
+        covered: Whether the account covers it.
+
+    Raises:
+        ValueError: neither is in the way: the write failed for another reason.
+    """
+    if payment == "charged":
+        return "charged"
+    if payment == "refunded":
+        return "cancelled"
+    if not covered:
+        return "declined"
+    raise ValueError("The charge is neither made nor refused.")
+
+
+def _object(body: str) -> Mapping[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise RefusedError("not_json", "The body is not JSON.") from None
+    if not isinstance(value, dict):
+        raise RefusedError("not_json", "The body is not a JSON object.")
+    return value
