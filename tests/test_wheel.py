@@ -19,7 +19,9 @@ UV = Path(sys.executable).with_name("uv")
 
 def run(*command: str | Path, **options: Any) -> str:
     """Run a command, show its output when it fails, and return it."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        command, capture_output=True, text=True, check=False, **options
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from patterns.foundation import rules
 from patterns.foundation.alarms import alarm_on_dead_letters, alarm_on_oldest_message
+from patterns.foundation.apis import rest_api
 from patterns.foundation.consumers import consume
-from patterns.foundation.findings import acknowledge
 from patterns.foundation.queues import QueueWithDeadLetterQueue
 
 from . import mapping
@@ -143,7 +141,7 @@ class ApiGatewayToSqsToLambda(Construct):
         _check_message_ids(queue, is_fifo, message_group_id, deduplication_id)
         required_visibility = rules.required_visibility(consumer, max_batching_window)
 
-        self.api = api or _new_api(
+        self.api = api or rest_api(
             self,
             rate_limit=rate_limit or DEFAULT_RATE_LIMIT,
             burst_limit=burst_limit or DEFAULT_BURST_LIMIT,
@@ -271,45 +269,6 @@ def _check_message_ids(
             "The FIFO queue does not deduplicate by content, so every message needs an id. "
             "Give deduplication_id, or set content_based_deduplication on the queue."
         )
-
-
-def _new_api(
-    scope: Construct, *, rate_limit: float, burst_limit: int, cloud_watch_role: bool
-) -> apigateway.RestApi:
-    access_logs = logs.LogGroup(
-        scope,
-        "AccessLogs",
-        retention=logs.RetentionDays.ONE_MONTH,
-        removal_policy=RemovalPolicy.DESTROY,
-    )
-    api = apigateway.RestApi(
-        scope,
-        "Api",
-        endpoint_types=[apigateway.EndpointType.REGIONAL],
-        cloud_watch_role=cloud_watch_role,
-        deploy_options=apigateway.StageOptions(
-            throttling_rate_limit=rate_limit,
-            throttling_burst_limit=burst_limit,
-            tracing_enabled=True,
-            access_log_destination=apigateway.LogGroupLogDestination(access_logs),
-            access_log_format=apigateway.AccessLogFormat.custom(json.dumps(mapping.ACCESS_LOG)),
-        ),
-    )
-    acknowledge(
-        api,
-        "AwsSolutions::AwsSolutions-APIG6",
-        "Access logs tell what failed. Execution logs would go to a log group outside the stack "
-        "that never expires.",
-    )
-    api.node.try_remove_child("Endpoint")  # an output, which is the stack's to make
-    apigateway.GatewayResponse(
-        scope,
-        "RefusedRequest",
-        rest_api=api,
-        type=apigateway.ResponseType.BAD_REQUEST_BODY,
-        templates={mapping.JSON: mapping.REFUSED_BY_SCHEMA},
-    )
-    return api
 
 
 def _model(

@@ -25,22 +25,6 @@ REQUEST_HEADERS = {
 # Amazon SQS API reference, "SendMessage" and "Common Error Types".
 CLIENT_FAULTS = ("InvalidMessageContents", "InvalidParameterValue", "MissingParameter")
 
-# One line a request, with what finds a failure and nothing that names a person.
-ACCESS_LOG = {
-    "requestId": "$context.requestId",
-    "requestTime": "$context.requestTime",
-    "method": "$context.httpMethod",
-    "path": "$context.resourcePath",
-    "status": "$context.status",
-    "integrationStatus": "$context.integrationStatus",
-    "responseLatency": "$context.responseLatency",
-    "integrationLatency": "$context.integrationLatency",
-    "errorType": "$context.error.responseType",
-    "errorMessage": "$context.error.message",
-    "validationError": "$context.error.validationErrorString",
-    "traceId": "$context.xrayTraceId",
-}
-
 _REQUEST_ID = '"requestId": "$context.requestId"'
 _ACCEPTED = (
     '{"messageId": "$input.path(\'$.SendMessageResponse.SendMessageResult.MessageId\')", '
@@ -57,10 +41,6 @@ _REFUSED = f"""\
 #if(!$clientFaults.contains(" $code "))#set($context.responseOverride.status = 503)#end", \
 "detail": "$!detail", {_REQUEST_ID}}}"""
 _FAILED = f'{{"message": "The message was not accepted. Send it again.", {_REQUEST_ID}}}'
-REFUSED_BY_SCHEMA = (
-    '{"message": $context.error.messageString, '
-    f'"reason": "$context.error.validationErrorString", {_REQUEST_ID}}}'
-)
 
 
 @dataclass(frozen=True)

@@ -483,7 +483,7 @@ def test_a_dead_letter_and_an_old_message_raise_an_alarm_on_the_right_queue(stac
 
 def own_queue(stack: Stack, *, fifo: bool | None = None, **settings: Any) -> sqs.Queue:
     kept = sqs.Queue(stack, "OwnDlq", fifo=fifo, retention_period=Duration.days(14))
-    defaults = {
+    defaults: dict[str, Any] = {
         "visibility_timeout": Duration.seconds(60),
         "dead_letter_queue": sqs.DeadLetterQueue(queue=kept, max_receive_count=5),
     }
