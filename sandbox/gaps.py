@@ -8,6 +8,7 @@ GAPS = {
     "api-gateway-access-logs": "A stage's access log settings are ignored: no line is written.",
     "api-gateway-request-validation": "A method's request validator is ignored: "
     "a body that breaks the model reaches the integration.",
+    "api-gateway-step-functions": "An API's calls of Step Functions are answered with 504.",
     "lambda-dead-letter-queue": "A function's dead-letter queue in a template is ignored.",
     "lambda-dead-letters-beside-destination": "A function with a failure destination sends nothing "
     "to its dead-letter queue.",
@@ -26,6 +27,10 @@ GAPS = {
     "subscription's dead-letter queue.",
     "sqs-metrics-and-alarms": "SQS emits no CloudWatch metrics, so alarms on them never change.",
     "sqs-redrive-task": "StartMessageMoveTask is refused with InvalidAction.",
+    "step-functions-heartbeat": "A task that gives no sign of life within HeartbeatSeconds is not "
+    "failed; only TimeoutSeconds counts.",
+    "step-functions-metrics-and-alarms": "Step Functions emits no CloudWatch metrics, so alarms on "
+    "them never change.",
 }
 
 # Those that ``shims.py`` closes on the embedded AWS; another emulator is taken to have them all.

@@ -109,7 +109,10 @@ class Target:
         }
         if not self.endpoint_url:
             return Config(**common)
-        return Config(**common, proxies={}, s3={"addressing_style": "path"})
+        # An emulator has one address: no "sync-" before it, as StartSyncExecution has on AWS.
+        return Config(
+            **common, proxies={}, s3={"addressing_style": "path"}, inject_host_prefix=False
+        )
 
     @cached_property
     def http(self) -> SignedHttp:
