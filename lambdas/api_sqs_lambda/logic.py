@@ -27,6 +27,7 @@ CURRENCIES = {
     "SEK": 2, "USD": 2,
 }  # fmt: skip
 
+_CHANGE = ("order_id", "change_id", "kind")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -153,9 +154,6 @@ def parse_change(body: str, group_id: str | None) -> Change:
     if group_id != change["order_id"]:
         raise RefusedError("group", "The message group is not the order's id.")
     return Change(change["order_id"], change["change_id"], change, _fingerprint(change))
-
-
-_CHANGE = ("order_id", "change_id", "kind")
 
 
 def compare(fingerprint: str, stored: str) -> Outcome:

@@ -202,8 +202,11 @@ def test_an_outage_of_the_table_fails_every_record_and_loses_none(cloud: Cloud) 
 def test_an_outage_shows_in_the_errors_of_the_function(cloud: Cloud) -> None:
     cloud.take_the_table_away()
     cloud.monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", cloud.queue_url)
-    with pytest.raises(Exception, match="All records failed processing"):
-        orders.handler({"Records": [record(order(1))]}, Context())  # type: ignore[arg-type]
+    event = {"Records": [record(order(1))]}
+    with pytest.raises(Exception, match="All records failed processing") as outage:
+        orders.handler(event, Context())  # type: ignore[arg-type]
+    assert "ResourceNotFoundException" in str(outage.value)
+    assert "customer-7" not in str(outage.value)  # Lambda logs it
 
 
 def test_an_order_of_one_id_fails_together_with_the_one_before(cloud: Cloud) -> None:
@@ -288,11 +291,17 @@ def test_a_dead_letter_sent_back_and_refused_again_has_the_new_reason(cloud: Clo
 
 def test_a_dead_letter_of_the_largest_size_fits_the_queue(cloud: Cloud) -> None:
     limit = dead_letters.MAX_BYTES
+    old = {"ReasonDetail": string("of another time")}
     assert cloud.orders(record("é" * (limit // 2), attributes={})) == []
-    assert cloud.orders(record("x" * (limit - 30), attributes={})) == []
+    assert cloud.orders(record("x" * (limit - 40), attributes=old)) == []
     largest, with_reason = cloud.letters()
     assert len(largest["Body"].encode()) == limit
-    assert "Reason" in with_reason["MessageAttributes"]
+    assert with_reason["MessageAttributes"].keys() == {"Reason"}
+    for request in cloud.requests:  # moto weighs the bodies only
+        [entry] = request["Entries"]
+        attributes = entry["MessageAttributes"].items()
+        texts = [entry["MessageBody"], *(t for k, v in attributes for t in (k, *v.values()))]
+        assert sum(len(text.encode()) for text in texts) <= limit
 
 
 def test_a_tenants_group_is_kept_for_fair_queues(cloud: Cloud) -> None:
@@ -317,6 +326,7 @@ def test_a_letter_that_the_queue_does_not_take_is_delivered_again(cloud: Cloud) 
     assert cloud.orders(good, poison) == ids(poison)
     assert len(cloud.items()) == 1
     assert cloud.summaries()[0]["failures"] == {"ServiceUnavailable": 1}
+    assert "Refused" not in cloud.log.getvalue()
     cloud.fail("SendMessageBatch", UNREACHABLE)
     assert cloud.orders(good, poison) == ids(poison)
     assert cloud.orders(poison) == []

@@ -125,7 +125,7 @@ def test_a_currency_that_the_shop_does_not_take_is_refused(currency: Any) -> Non
     ],
 )
 def test_an_amount_has_exactly_its_currencys_decimal_places(currency: str, amount: Any) -> None:
-    assert reason(priced(currency, amount, "0")) == "amount"
+    assert reason(priced(currency, amount, amount)) == "amount"
 
 
 @pytest.mark.parametrize("total", ["99.99", "100.01", "0.00", "-100.00"])
