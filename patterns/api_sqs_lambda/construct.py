@@ -143,8 +143,8 @@ class ApiGatewayToSqsToLambda(Construct):
 
         self.api = api or rest_api(
             self,
-            rate_limit=rate_limit or DEFAULT_RATE_LIMIT,
-            burst_limit=burst_limit or DEFAULT_BURST_LIMIT,
+            rate_limit=DEFAULT_RATE_LIMIT if rate_limit is None else rate_limit,
+            burst_limit=DEFAULT_BURST_LIMIT if burst_limit is None else burst_limit,
             cloud_watch_role=bool(cloud_watch_role),
         )
         if queue:
@@ -160,7 +160,9 @@ class ApiGatewayToSqsToLambda(Construct):
                 fifo=is_fifo,
                 content_based_deduplication=is_fifo and deduplication_id is None,
                 retention_period=retention_period,
-                max_receive_count=max_receive_count or rules.MIN_RECEIVE_COUNT,
+                max_receive_count=(
+                    rules.MIN_RECEIVE_COUNT if max_receive_count is None else max_receive_count
+                ),
                 encryption_key=encryption_key,
             )
             self.queue, self._dead_letter_queue = new.queue, new.dead_letter_queue
