@@ -1,4 +1,4 @@
-"""client → Lambda → on success: SQS;  Lambda ⇢ on failure: SQS ⇢ alarm;  Lambda ⇢ DLQ ⇢ alarm"""
+"""client → Lambda → SQS;  Lambda ⇢ failure queue ⇢ alarm;  Lambda ⇢ DLQ ⇢ alarm"""
 
 from __future__ import annotations
 

@@ -154,8 +154,8 @@ class Queue:
 
     def batches(self) -> Iterator[list[Letter]]:
         """Yield what lies there, each once, up to ten at a time."""
-        empty_answers = 0
-        while empty_answers < 2:
+        while True:
+            # A long poll asks every server, so one that finds nothing new is the end.
             answer = self._sqs.receive_message(
                 QueueUrl=self._url,
                 MaxNumberOfMessages=BATCH,
@@ -167,9 +167,9 @@ class Queue:
             letters = [self._letter(message) for message in answer.get("Messages", [])]
             new = [letter for letter in letters if letter.id not in self._kept]
             self._kept |= {letter.id: letter for letter in letters}
-            empty_answers = 0 if new else empty_answers + 1
-            if new:
-                yield new
+            if not new:
+                return
+            yield new
 
     @staticmethod
     def _letter(message: Mapping[str, Any]) -> Letter:
