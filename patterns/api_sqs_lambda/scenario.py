@@ -223,17 +223,18 @@ def drain(stack: Deployment, report: Report) -> None:
 
 def refused_at_the_door(report: Report, client: Client, shop: Shop) -> None:
     """Send what the API or SQS must turn away."""
-    too_long = shop.order() | {"padding": "x" * MIB}
-    outside = shop.order() | {"padding": "\uffff"}
-    keyless = Request(f"{shop.run}-no-key", "order-changes", _body(shop.changes()[0][0]))
+    note = shop.changes()[0][0] | {"kind": "note"}
+    too_long = note | {"text": "x" * MIB}
+    outside = note | {"text": "\uffff"}
+    keyless = Request(f"{shop.run}-no-key", "order-changes", _body(note))
     expected = {
         ("unsigned", 403): [post_order(order, signed=False) for order in shop.orders(10)],
         ("of another content type", 415): [
             post_order(order, headers={"Content-Type": "text/plain"}) for order in shop.orders(10)
         ],
         ("that break the schema", 400): _breaks_the_schema(shop),
-        ("over 1 MiB", 422): [post_order(too_long)],
-        ("with a character that SQS does not take", 422): [post_order(outside)],
+        ("over 1 MiB", 422): [post_change(too_long)],
+        ("with a character that SQS does not take", 422): [post_change(outside)],
         ("without an idempotency key", 422): [keyless],
     }
     for (what, status), requests in expected.items():
@@ -248,6 +249,7 @@ def _breaks_the_schema(shop: Shop) -> list[Request]:
         "one-byte": b"1",
         "not-json": _body(order)[:-1],
         "no-lines": _body(order | {"lines": []}),
+        "unknown-field": _body(order | {"discount": "1.00"}),
         "control-character": _body(order).replace(b"order_id", b"order\x0bid"),
         "smuggle": b"x&MessageGroupId=evil&DelaySeconds=900&Action=DeleteQueue",
         "encoded": b"%26Action%3DDeleteQueue+%E2%82%AC",
@@ -261,15 +263,18 @@ def poison(client: Client, shop: Shop, orders: Sequence[dict[str, Any]]) -> dict
     wrong_total = [order | {"total": f"1{order['total']}"} for order in shop.orders(20)]
     unknown = [order | {"currency": "XXX"} for order in shop.orders(20)]
     conflicts = [order | {"customer_id": "somebody-else"} for order in orders[:10]]
-    huge = [order | {"padding": "é&=%\"'\n" * 100_000} for order in shop.orders(2)]
+    huge = [
+        group[0] | {"kind": "note", "text": "é&=%\"'\n" * 100_000, "change_id": f"huge-{number}"}
+        for number, group in enumerate(shop.changes()[:2])
+    ]
     client.send("Orders that break a rule", [post_order(o) for o in wrong_total + unknown])
     client.send("Other orders under a known id", [post_order(o, "conflict") for o in conflicts])
-    client.send("Orders of almost 1 MiB", [post_order(order) for order in huge])
+    client.send("Changes of almost 1 MiB", [post_change(change) for change in huge])
     return {
         **{order["order_id"]: "total" for order in wrong_total},
         **{order["order_id"]: "currency" for order in unknown},
         **{f"{order['order_id']}/conflict": "conflict" for order in conflicts},
-        **{order["order_id"]: "field" for order in huge},
+        **{change["change_id"]: "field" for change in huge},
     }
 
 

@@ -9,12 +9,14 @@ _QUANTITY = JsonSchema(type=JsonSchemaType.INTEGER, minimum=1, maximum=999)
 
 _LINE = JsonSchema(
     type=JsonSchemaType.OBJECT,
+    additional_properties=False,
     required=["sku", "name", "quantity", "unit_price"],
     properties={"sku": _ID, "name": _TEXT, "quantity": _QUANTITY, "unit_price": _AMOUNT},
 )
 ORDER = JsonSchema(
     title="Order",
     type=JsonSchemaType.OBJECT,
+    additional_properties=False,
     required=["order_id", "customer_id", "currency", "lines", "total"],
     properties={
         "order_id": _ID,
@@ -24,6 +26,7 @@ ORDER = JsonSchema(
         "total": _AMOUNT,
     },
 )
+# Each kind has further fields; the consumer knows which.
 ORDER_CHANGE = JsonSchema(
     title="OrderChange",
     type=JsonSchemaType.OBJECT,

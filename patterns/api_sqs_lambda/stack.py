@@ -47,7 +47,7 @@ class DemoStack(Stack):
             "StoreOrders",
             handler="api_sqs_lambda.orders.handler",
             layer=layer,
-            timeout=Duration.seconds(10),
+            timeout=Duration.seconds(30),
             environment={"TABLE_NAME": table.table_name},
         )
         store_changes = python_function(
@@ -55,7 +55,7 @@ class DemoStack(Stack):
             "StoreOrderChanges",
             handler="api_sqs_lambda.order_changes.handler",
             layer=layer,
-            timeout=Duration.seconds(10),
+            timeout=Duration.seconds(30),
             environment={"TABLE_NAME": table.table_name},
         )
 
