@@ -282,6 +282,100 @@ def fifo_topics() -> None:
     topic["create"], topic["update"] = create_and_set, update_and_set
 
 
+def auto_delete_objects() -> None:
+    """Gap: CDK's function that empties a bucket before its deletion never starts.
+
+    It is written for Node and needs the AWS SDK that Lambda's runtime has; a deployment then waits
+    for it for an hour. Forwards the deletion of the bucket's objects, all that the function does,
+    to S3's own DeleteObject.
+    """
+    s3 = _module("ministack.services.s3")
+    handlers = _module(PROVISIONERS)._RESOURCE_HANDLERS
+
+    def create(logical_id: str, properties: dict[str, Any], _stack: str) -> Any:
+        return f"{logical_id}-{properties['BucketName']}", {}
+
+    def delete(_physical_id: str, properties: dict[str, Any]) -> None:
+        bucket = s3._buckets.get(properties["BucketName"])
+        for key in list(bucket["objects"]) if bucket else ():
+            s3._delete_object(properties["BucketName"], key)
+
+    handlers["Custom::S3AutoDeleteObjects"] = {
+        "create": create,
+        "update": lambda physical_id, _old, _new, _stack: (physical_id, {}),
+        "delete": delete,
+    }
+
+
+def firehose_failed_records() -> None:
+    """Gap: what a transform fails is dropped, what a failing transform has not seen is delivered.
+
+    Forwards both to Firehose's own delivery to the error prefix, which it makes of a record whose
+    prefix cannot be worked out.
+    """
+    firehose, functions = (
+        _module("ministack.services.firehose"),
+        _module("ministack.services.lambda_svc"),
+    )
+    apply, execute = firehose._apply_lambda_processors, functions._execute_function
+    evaluate = firehose._evaluate_prefix
+    seen: ContextVar[dict[str, str] | None] = ContextVar("seen", default=None)
+    failure: ContextVar[str] = ContextVar("failure", default="")
+
+    def execute_and_look(function: dict[str, Any], event: dict[str, Any]) -> Any:
+        result = execute(function, event)
+        failed = seen.get()
+        if failed is not None:
+            failed.update(_failed_records(event, result))
+        return result
+
+    def evaluate_or_fail(
+        template: str, at: Any, query_keys: Any = None, lambda_keys: Any = None,
+        error_type: str | None = None,
+    ) -> Any:  # fmt: skip
+        if failure.get() and error_type is None:
+            raise firehose._DeliveryError("processing-failed", failure.get())
+        return evaluate(template, at, query_keys, lambda_keys, error_type)
+
+    def apply_and_keep(
+        stream: dict[str, Any], destination: dict[str, Any], records: Any, *args: Any, **named: Any
+    ) -> Any:
+        failed: dict[str, str] = {}
+        token = seen.set(failed)
+        try:
+            processed = apply(stream, destination, records, *args, **named)
+        finally:
+            seen.reset(token)
+        for record_id, data in records:
+            if record_id in failed:
+                token_of_failure = failure.set(failed[record_id])
+                try:
+                    firehose._deliver_to_s3(stream, destination, data)
+                finally:
+                    failure.reset(token_of_failure)
+        return [record for record in processed if record[0] not in failed]
+
+    functions._execute_function = execute_and_look
+    firehose._apply_lambda_processors = apply_and_keep
+    firehose._evaluate_prefix = evaluate_or_fail
+
+
+def _failed_records(event: dict[str, Any], result: dict[str, Any]) -> dict[str, str]:
+    """What a transform has not processed of its event, with why, by record id."""
+    body = result.get("body")
+    if not result.get("error"):
+        try:
+            answer = body if isinstance(body, dict) else json.loads(body or "")
+            return {
+                record["recordId"]: "ProcessingFailed status set for record"
+                for record in answer["records"]
+                if record["result"] == "ProcessingFailed"
+            }
+        except (ValueError, TypeError, KeyError):
+            pass
+    return {record["recordId"]: f"The function failed: {body!r}" for record in event["records"]}
+
+
 def _is_true(value: object) -> bool:
     """Whether a template's boolean is true; it may be text."""
     return str(value).lower() == "true"
@@ -295,6 +389,8 @@ SHIMS: tuple[Callable[[], None], ...] = (
     function_dead_letter_queue,
     retries_with_current_settings,
     fifo_topics,
+    auto_delete_objects,
+    firehose_failed_records,
 )
 
 
