@@ -1,0 +1,234 @@
+"""What is a valid click, who is a bot, and what the lake keeps of a click.
+
+Pure: no AWS, no environment, no clock.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from . import kpl
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# The trackers that send lines of CSV send them in this order.
+CSV_FIELDS = (
+    "click_id", "user_id", "session_id", "clicked_at", "page", "referrer", "user_agent", "country",
+)  # fmt: skip
+MAX_EVENT_BYTES = 64 * 1024
+MAX_TEXT = 2048
+# A device's clock may be a little ahead; what it kept while offline may be a month old.
+MAX_AHEAD = timedelta(hours=1)
+MAX_OLD = timedelta(days=31)
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_COUNTRY = re.compile(r"[A-Z]{2}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SKU = re.compile(r"/parts/(?:[a-z0-9-]+/)*([A-Z0-9][A-Z0-9-]{1,31})/?")
+_BOT = re.compile(
+    r"bot\b|crawl|spider|slurp|curl/|wget/|python-requests|headless|lighthouse|monitor",
+    re.IGNORECASE,
+)
+_TABLET = re.compile(r"ipad|tablet|android(?!.*mobile)", re.IGNORECASE)
+_PHONE = re.compile(r"mobile|iphone|android", re.IGNORECASE)
+
+
+class RefusedError(Exception):
+    """What is not a click, so that no retry can mend it.
+
+    Args:
+        reason: Short code, for machines.
+        detail: Plain sentence, without a word of what was sent.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What becomes of a record.
+
+    Args:
+        kind: Firehose's own word for it.
+        data: What goes into the lake.
+        keys: Values of the partition keys; empty without any.
+        reason: Short code of why it was dropped or failed.
+        detail: Why, for whoever reads the log.
+        dropped: Events in it that were dropped, also when others of it were kept.
+        kept: Events in it that go into the lake.
+    """
+
+    kind: Literal["Ok", "Dropped", "ProcessingFailed"]
+    data: bytes = b""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""
+    detail: str = ""
+    dropped: int = 0
+    kept: int = 0
+
+
+def transform(data: bytes, arrived_at: datetime, partition_keys: Sequence[str] = ()) -> Outcome:
+    """Return what becomes of a record: cleaned, dropped by rule, or failed with its reason.
+
+    On AWS a record is one event, because Firehose takes aggregated records apart before. One that
+    still is aggregated is treated as a whole: it goes into the lake only if every event in it is a
+    click or dropped, so that nothing of it is forgotten.
+
+    Args:
+        data: As it was sent.
+        arrived_at: When the stream took it.
+        partition_keys: Names of the lake's columns whose values the path needs.
+    """
+    try:
+        events = kpl.split(data)
+        clicks = [read(event, arrived_at) for event in events]
+    except kpl.BrokenAggregateError:
+        return Outcome(
+            "ProcessingFailed", reason="aggregate", detail="The aggregated record is broken."
+        )
+    except RefusedError as error:
+        return Outcome("ProcessingFailed", reason=error.reason, detail=error.detail)
+    kept = [enrich(click) for click in clicks if not is_bot(click)]
+    dropped = len(clicks) - len(kept)
+    if not kept:
+        return Outcome("Dropped", reason="bot", dropped=dropped)
+    keys, *others = [{name: str(row[name]) for name in partition_keys} for row in kept]
+    if any(other != keys for other in others):
+        return Outcome(
+            "ProcessingFailed", reason="aggregate", detail="The clicks go to several folders."
+        )
+    lines = b"".join(_line(row) for row in kept)
+    return Outcome(
+        "Ok", lines, keys[0] if partition_keys else None, dropped=dropped, kept=len(kept)
+    )
+
+
+def read(event: bytes, arrived_at: datetime) -> dict[str, Any]:
+    """Return the click in an event, JSON or a line of CSV.
+
+    Raises:
+        RefusedError: it is not a valid click.
+    """
+    if len(event) > MAX_EVENT_BYTES:
+        raise RefusedError("too_large", f"A click has at most {MAX_EVENT_BYTES} bytes.")
+    try:
+        text = event.decode().strip()
+    except UnicodeDecodeError:
+        raise RefusedError("not_text", "The record is not UTF-8.") from None
+    if not text:
+        raise RefusedError("empty", "The record is empty.")
+    click = _from_json(text) if text[0] in "{[" else _from_csv(text)
+    for name in ("click_id", "user_id", "session_id"):
+        if not _ID.fullmatch(_text(click, name)):
+            raise RefusedError("field", f"{name} must be 1 to 64 of A-Z a-z 0-9 _ -.")
+    if not _COUNTRY.fullmatch(_text(click, "country")):
+        raise RefusedError("field", "country must be two capital letters.")
+    if not _text(click, "page").startswith("/"):
+        raise RefusedError("field", "page must be a path.")
+    for name in ("referrer", "user_agent"):
+        _text(click, name)
+    click["clicked_at"] = _time(click, arrived_at)
+    return click
+
+
+def is_bot(click: Mapping[str, Any]) -> bool:
+    """Whether a program made the click: by its user agent, or because it has none."""
+    agent = click["user_agent"]
+    return not agent or bool(_BOT.search(agent))
+
+
+def enrich(click: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of the lake: nothing of the query strings, which may name a person."""
+    page = urlsplit(click["page"]).path
+    part = _SKU.fullmatch(page)
+    return {
+        "click_id": click["click_id"],
+        "user_id": click["user_id"],
+        "session_id": click["session_id"],
+        # The one form that Firehose's JSON reader and Athena both take for a timestamp.
+        "clicked_at": click["clicked_at"].strftime("%Y-%m-%d %H:%M:%S.%f")[:-3],
+        "page": page,
+        "sku": part[1] if part else None,
+        "referrer_host": _host(click["referrer"]),
+        "device": device(click["user_agent"]),
+        "country": click["country"],
+        "source": click["source"],
+    }
+
+
+def device(user_agent: str) -> str:
+    """Return the kind of device: ``tablet``, ``phone`` or ``desktop``."""
+    if _TABLET.search(user_agent):
+        return "tablet"
+    return "phone" if _PHONE.search(user_agent) else "desktop"
+
+
+def _from_json(text: str) -> dict[str, Any]:
+    try:
+        click = json.loads(text)
+    except (ValueError, RecursionError):
+        raise RefusedError("not_json", "The record is not one JSON document.") from None
+    if not isinstance(click, dict):
+        raise RefusedError("not_json", "The JSON document is not an object.")
+    return {name: click.get(name, "") for name in CSV_FIELDS} | {"source": "json"}
+
+
+def _from_csv(text: str) -> dict[str, Any]:
+    try:
+        rows = list(csv.reader([text], strict=True))
+    except csv.Error:
+        raise RefusedError("not_csv", "The record is neither JSON nor a line of CSV.") from None
+    if len(rows) != 1 or len(rows[0]) != len(CSV_FIELDS):
+        raise RefusedError("not_csv", f"A line of CSV has {len(CSV_FIELDS)} fields.")
+    return dict(zip(CSV_FIELDS, rows[0], strict=True)) | {"source": "csv"}
+
+
+def _text(click: Mapping[str, Any], name: str) -> str:
+    value = click[name]
+    if not isinstance(value, str) or len(value) > MAX_TEXT or _CONTROL.search(value):
+        raise RefusedError(
+            "field", f"{name} must be a text of at most {MAX_TEXT} characters, none of control."
+        )
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise RefusedError("field", f"{name} has half a surrogate pair.") from None
+    return value
+
+
+def _time(click: Mapping[str, Any], arrived_at: datetime) -> datetime:
+    try:
+        clicked_at = datetime.fromisoformat(_text(click, "clicked_at"))
+    except ValueError:
+        raise RefusedError("time", "clicked_at is not a time in ISO 8601.") from None
+    if clicked_at.tzinfo is None:
+        raise RefusedError("time", "clicked_at has no time zone.")
+    try:
+        clicked_at = clicked_at.astimezone(UTC)
+    except OverflowError:
+        raise RefusedError("time", "clicked_at is out of range.") from None
+    if not arrived_at - MAX_OLD <= clicked_at <= arrived_at + MAX_AHEAD:
+        raise RefusedError("time", "clicked_at is in the future, or more than 31 days old.")
+    return clicked_at
+
+
+def _host(referrer: str) -> str | None:
+    try:
+        host = urlsplit(referrer).hostname
+    except ValueError:
+        return None
+    return host if host and len(host) <= 253 else None
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
