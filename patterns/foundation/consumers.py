@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
     from constructs import Construct
 
-# Enough for most consumers, and a tenth of a new account's quota of 1,000 concurrent executions.
-DEFAULT_MAX_CONCURRENCY = 100
+# A backlog then takes no more of the account than this; new accounts start with a quota of 10.
+DEFAULT_MAX_CONCURRENCY = 10
 
 
 def consume(
@@ -39,7 +39,7 @@ def consume(
         batch_size: Records a call: 1 to 10; up to 10,000 on a standard queue with a window.
         max_batching_window: Longest wait for a full batch, 1 to 300 s, standard queues only.
         max_concurrency: Concurrent calls, 2 to 1,000. Default: the consumer's reserved
-            concurrency, else 100; none with ``provisioned_pollers``.
+            concurrency, else 10; none with ``provisioned_pollers``.
         provisioned_pollers: Event pollers kept ready, in place of ``max_concurrency``.
 
     Raises:

@@ -62,7 +62,7 @@ class Subscriber(Construct):
         batch_size: Messages a call. Default: 10.
         max_batching_window: Longest wait for a full batch, on a standard queue. Default: none.
         max_concurrency: Concurrent calls of ``consumer``, 2 to 1,000. Default: its reserved
-            concurrency, else 100.
+            concurrency, else 10.
         provisioned_pollers: Event pollers kept ready, in place of ``max_concurrency``.
         max_message_age: Age of the oldest message that raises an alarm. Default: 15 minutes.
         alarm_actions: What every alarm does.

@@ -418,7 +418,7 @@ def test_one_failed_message_does_not_run_the_others_again(stack: Stack) -> None:
         "AWS::Lambda::EventSourceMapping",
         {
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
-            "ScalingConfig": {"MaximumConcurrency": 100},
+            "ScalingConfig": {"MaximumConcurrency": 10},
         },
     )
 
