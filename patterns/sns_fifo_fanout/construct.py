@@ -1,4 +1,4 @@
-"""publisher → SNS FIFO → SQS FIFO / SQS → Lambda;  SNS ⇢ DLQ ⇢ alarm;  SQS ⇢ DLQ ⇢ alarm"""
+"""publisher → SNS FIFO → SQS → Lambda;  SNS, SQS ⇢ DLQ ⇢ alarm"""
 
 from __future__ import annotations
 
