@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from aws_cdk import Token
 from aws_cdk import aws_iam as iam
+
+from patterns.foundation import rules
 
 if TYPE_CHECKING:
     from aws_cdk import aws_events as events
@@ -47,7 +50,7 @@ def check(name: str, destination: object, source: lambda_.IFunction) -> None:
     Args:
         name: The argument that the user gave it for: ``on_success`` or ``on_failure``.
         destination: What was given.
-        source: The function, alias or version whose records it would take.
+        source: The function whose records it would take.
 
     Raises:
         ValueError: not a standard queue, standard topic, function, event bus or, for failures, a
@@ -55,18 +58,13 @@ def check(name: str, destination: object, source: lambda_.IFunction) -> None:
     """
     kind = kind_of(destination)
     if kind is None or (kind == "bucket" and name != "on_failure"):
-        takes = "a queue, topic, function, event bus" + (
-            " or bucket" if name == "on_failure" else ""
-        )
         raise ValueError(
-            f"{name} is a {kind or type(destination).__name__}, but Lambda sends these records to "
-            f"{takes} only. Name one of those."
-            + (" A bucket takes records of failures (on_failure)." if kind == "bucket" else "")
+            f"{name} is a {kind or type(destination).__name__}, but Lambda sends records to queues, "
+            "topics, functions and event buses only, and those of failures to buckets too. "
+            "Name one of these."
         )
     check_standard(name, destination)
-    if kind == "function" and _name(getattr(destination, "function_name", "")) == _name(
-        source.function_name
-    ):
+    if kind == "function" and _same(rules.function_of(destination), source):  # type: ignore[arg-type]
         raise ValueError(
             f"{name} is the function itself: every record would invoke it again, without end. "
             "Name another function."
@@ -87,8 +85,11 @@ def check_standard(name: str, destination: object) -> None:
         )
 
 
-def _name(function_name: str) -> str:
-    return function_name.split(":", 1)[0]
+def _same(one: lambda_.IFunction, other: lambda_.IFunction) -> bool:
+    """Whether two functions are one, perhaps imported twice."""
+    return one.node.path == other.node.path or (
+        not Token.is_unresolved(one.function_name) and one.function_name == other.function_name
+    )
 
 
 def check_apart(

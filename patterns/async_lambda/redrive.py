@@ -21,7 +21,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -505,7 +505,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     heading = [stopped] * bool(stopped) + ["Dry run: nothing was changed."] * options.dry_run
     print("\n".join(heading + report.lines()))
     if options.json:
-        options.json.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(vars(report), indent=2) + "\n", encoding="utf-8")
     return 0 if report.good and not stopped else 1
 
 
