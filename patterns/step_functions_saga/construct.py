@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import ArnFormat, Duration, RemovalPolicy, Stack
+from aws_cdk import ArnFormat, Duration, Fn, RemovalPolicy, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
@@ -197,9 +197,11 @@ class StepFunctionsSaga(Construct):
             cloud_watch_role=bool(cloud_watch_role),
         )
         self.api_role = _role_that_starts(self, self.state_machine, express=express)
-        options = {"authorizer": authorizer} if authorizer else {}
-        if not authorizer:
-            options["authorization_type"] = apigateway.AuthorizationType.IAM
+        options: dict[str, Any] = (
+            {"authorizer": authorizer}
+            if authorizer
+            else {"authorization_type": apigateway.AuthorizationType.IAM}
+        )
         resource = self.api.root.resource_for_path(path)
         self.start_method = self._add_start(resource, name_field, schema, options)
         if not express:
@@ -349,7 +351,7 @@ class StepFunctionsSaga(Construct):
                     actions=actions,
                 )
             )
-        if own_api:
+        if isinstance(self.api, apigateway.RestApi) and own_api:
             self.alarms.append(
                 alarm_when_above(
                     self,
@@ -530,10 +532,12 @@ def _new_state_machine(
 
 
 def _execution_arn(state_machine: stepfunctions.IStateMachine, name: str) -> str:
+    # Of the ARN, since an imported state machine has no name attribute.
+    machine_name = Fn.select(6, Fn.split(":", state_machine.state_machine_arn))
     return Stack.of(state_machine).format_arn(
         service="states",
         resource="execution",
-        resource_name=f"{state_machine.state_machine_name}:{name}",
+        resource_name=f"{machine_name}:{name}",
         arn_format=ArnFormat.COLON_RESOURCE_NAME,
     )
 
@@ -556,8 +560,8 @@ def _grant_describe(
     grant = state_machine.grant_execution(grantee, "states:DescribeExecution")
     resource, principal = state_machine.node.default_child, grantee.grant_principal
     if isinstance(resource, stepfunctions.CfnStateMachine) and isinstance(principal, Construct):
-        name = {"Ref": Stack.of(state_machine).get_logical_id(resource)}
-        name = {"Fn::Select": [6, {"Fn::Split": [":", name]}]}
+        ref = {"Ref": Stack.of(state_machine).get_logical_id(resource)}
+        name = {"Fn::Select": [6, {"Fn::Split": [":", ref]}]}
         arn = "arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution"
         acknowledge(
             principal,

@@ -67,6 +67,7 @@ class DemoStack(Stack):
             path="orders",
             schema=ORDER,
             starter=starter,
+            max_concurrency=5,
             cloud_watch_role=self.node.try_get_context(CLOUD_WATCH_ROLE) == "true",
         )
         counter_sales = StepFunctionsSaga(
@@ -145,7 +146,7 @@ class DemoStack(Stack):
             consumer=carrier,
             batch_size=50,
             max_batching_window=Duration.seconds(1),
-            max_concurrency=10,
+            max_concurrency=2,
         )
         shipments.grant(carrier, "dynamodb:PutItem", "dynamodb:BatchWriteItem")
         queue.dead_letter_queue.grant(carrier, "sqs:SendMessage")
