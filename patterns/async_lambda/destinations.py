@@ -59,8 +59,8 @@ def check(name: str, destination: object, source: lambda_.IFunction) -> None:
     kind = kind_of(destination)
     if kind is None or (kind == "bucket" and name != "on_failure"):
         raise ValueError(
-            f"{name} is a {kind or type(destination).__name__}, but Lambda sends records to queues, "
-            "topics, functions and event buses only, and those of failures to buckets too. "
+            f"{name} is a {kind or type(destination).__name__}, but Lambda sends records only to "
+            "queues, topics, functions and event buses, and those of failures to buckets too. "
             "Name one of these."
         )
     check_standard(name, destination)

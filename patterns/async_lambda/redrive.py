@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     Invoke = Callable[[bytes], None]
 
 BATCH = 10  # of SQS; what the calls are counted by
+POLL_SECONDS = 1
 DEFAULT_RATE = 10.0
 SHORTEST_HIDING = 300  # seconds
 LONGEST_HIDING = 12 * 3600
@@ -160,7 +161,7 @@ class Queue:
                 QueueUrl=self._url,
                 MaxNumberOfMessages=BATCH,
                 VisibilityTimeout=self._hiding,
-                WaitTimeSeconds=1,
+                WaitTimeSeconds=POLL_SECONDS,
                 MessageAttributeNames=["All"],
                 MessageSystemAttributeNames=["SentTimestamp"],
             )

@@ -70,7 +70,8 @@ def function() -> Function:
 
 
 @pytest.fixture
-def sqs(aws: None) -> Any:
+def sqs(aws: None, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(redrive, "POLL_SECONDS", 0)  # moto has one server, and waits for nothing
     return boto3.client("sqs")
 
 
