@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
     from constructs import Construct
 
-# A backlog then takes no more of the account than this; new accounts start with a quota of 10.
+# A backlog then takes no more of the account than this; some new accounts have a quota of 10.
 DEFAULT_MAX_CONCURRENCY = 10
 
 
