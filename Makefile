@@ -28,8 +28,8 @@ lint: setup ## Lint and types only
 synth: setup ## Write the CloudFormation templates into cdk.out
 	@$(RUN); node_modules/.bin/cdk synth --quiet --no-notices
 
-snapshot: setup ## Accept the stacks as they are now
-	@$(RUN); pytest tests/test_templates.py --snapshot-update
+snapshot: setup ## Accept the stacks as they are now: snapshots, diagrams, the README's table
+	@$(RUN); pytest tests/test_templates.py tests/test_catalog.py --snapshot-update
 
 deploy: setup ## Deploy a pattern into your AWS account: PATTERN=<slug>
 	@$(RUN); python -m patterns deploy $(PATTERN)

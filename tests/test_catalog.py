@@ -73,10 +73,15 @@ def test_listing_the_patterns_does_not_import_the_cdk() -> None:
     assert run.returncode == 0, run.stderr
 
 
-def test_the_readme_lists_every_pattern_with_its_flow_line() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for pattern in PATTERNS:
-        assert f"[`{pattern.slug}`](patterns/{pattern.slug}/README.md) | {pattern.flow}" in readme
+def test_the_readme_lists_every_pattern_with_its_flow_line(request: pytest.FixtureRequest) -> None:
+    rows = [f"| [`{p.slug}`](patterns/{p.slug}/README.md) | {p.flow} |\n" for p in PATTERNS]
+    table = "".join(["| Pattern | Flow |\n|---|---|\n", *rows])
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    if request.config.getoption("update_snapshots"):
+        text = re.sub(r"\| Pattern \| Flow \|\n(\|.*\n)+", lambda _: table, text)
+        readme.write_text(text, encoding="utf-8")
+    assert table in text, "Run `make snapshot`."
 
 
 @every_pattern
