@@ -108,9 +108,7 @@ def transform(data: bytes, arrived_at: datetime, partition_keys: Sequence[str] =
             "ProcessingFailed", reason="aggregate", detail="The clicks go to several folders."
         )
     lines = b"".join(_line(row) for row in kept)
-    return Outcome(
-        "Ok", lines, keys[0] if partition_keys else None, dropped=dropped, kept=len(kept)
-    )
+    return Outcome("Ok", lines, keys, dropped=dropped, kept=len(kept))
 
 
 def read(event: bytes, arrived_at: datetime) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""client → Kinesis → Firehose → Lambda → S3;  Firehose ⇢ error prefix ⇢ alarm"""
+"""client → Kinesis → Firehose → Lambda → S3;  Firehose ⇢ errors ⇢ alarm"""
 
 from __future__ import annotations
 
