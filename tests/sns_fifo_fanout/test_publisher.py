@@ -1,0 +1,197 @@
+"""Publishing in batches: in order for each part, whatever fails in part."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from moto import mock_aws
+
+from lambdas.sns_fifo_fanout.publisher import MAX_BYTES, Published, publish
+
+from .events import change, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Entry = dict[str, Any]
+
+INTERNAL = {"Code": "InternalError", "SenderFault": False}
+INVALID = {"Code": "InvalidParameter", "SenderFault": True}
+
+
+@dataclass
+class Sns:
+    """A FIFO topic that fails as it is told to: neither moto nor AWS can be made to.
+
+    Args:
+        fails: Gives the failure of an entry at a call, if any.
+        loses: Whether the entry is published although the call says that it failed.
+    """
+
+    fails: Callable[[Entry, int], dict[str, Any] | None] = lambda entry, call: None
+    loses: Callable[[Entry], bool] = lambda entry: False
+    calls: int = 0
+    groups: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def publish_batch(self, **request: Any) -> dict[str, Any]:
+        entries = request["PublishBatchRequestEntries"]
+        self.calls += 1
+        assert 1 <= len(entries) <= 10
+        if len(entries) > 1:
+            assert sum(len(entry["Message"].encode()) for entry in entries) <= MAX_BYTES
+        answer: dict[str, list[Any]] = {"Successful": [], "Failed": []}
+        for entry in entries:
+            failure = self.fails(entry, self.calls)
+            event_id = entry["MessageDeduplicationId"]
+            published = self.groups[entry["MessageGroupId"]]
+            if (failure is None or self.loses(entry)) and event_id not in published:
+                published.append(event_id)
+            if failure:
+                answer["Failed"].append({"Id": entry["Id"], **failure})
+            else:
+                answer["Successful"].append({"Id": entry["Id"], "MessageId": f"m-{event_id}"})
+        return answer
+
+
+def changes(parts: int, each: int) -> list[dict[str, Any]]:
+    return [change(v, f"p{part}") for v in range(1, each + 1) for part in range(parts)]
+
+
+def put(sns: Any, sent: list[dict[str, Any]], **options: Any) -> Published:
+    return publish(sns, "arn", sent, **{"sleep": lambda _: None} | options)
+
+
+def test_batches_are_full_when_there_are_enough_parts() -> None:
+    sns = Sns()
+    assert len(put(sns, changes(20, 5)).accepted) == 100
+    assert sns.calls == 10
+
+
+def test_an_entry_is_complete() -> None:
+    seen: list[Entry] = []
+    put(Sns(fails=lambda entry, _: seen.append(entry)), [change(1)])
+    (entry,) = seen
+    assert entry["MessageGroupId"] == "BRK-PAD-F"
+    assert entry["MessageDeduplicationId"] == "BRK-PAD-F-1"
+    assert entry["MessageAttributes"]["channels"] == {
+        "DataType": "String.Array",
+        "StringValue": '["wholesale", "retail"]',
+    }
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32), share=st.floats(0, 0.5))
+def test_whatever_fails_in_part_each_part_is_published_in_order(seed: int, share: float) -> None:
+    rng = random.Random(seed)  # noqa: S311 - test data
+    sns = Sns(
+        fails=lambda entry, _: INTERNAL if rng.random() < share else None,
+        loses=lambda entry: rng.random() < 0.5,
+    )
+    sent = changes(13, 6)
+    published = put(sns, sent, tries=100)
+    assert set(published.accepted) == {one["event_id"] for one in sent}
+    for part, found in sns.groups.items():
+        assert found == [f"{part}-{version}" for version in range(1, 7)]
+
+
+def test_what_is_refused_is_told_and_the_others_go_on() -> None:
+    sns = Sns(fails=lambda entry, _: INVALID if entry["MessageGroupId"] == "p3" else None)
+    published = put(sns, changes(5, 2))
+    assert published.refused == {"p3-1": "InvalidParameter", "p3-2": "InvalidParameter"}
+    assert len(published.accepted) == 8
+    assert published.unpublished == {}
+
+
+def test_nothing_of_a_part_is_published_behind_a_gap() -> None:
+    sns = Sns(
+        fails=lambda entry, _: INTERNAL if entry["MessageDeduplicationId"] == "p1-2" else None
+    )
+    published = put(sns, changes(3, 4), tries=5)
+    assert published.unpublished == dict.fromkeys(("p1-2", "p1-3", "p1-4"), "InternalError")
+    assert sns.groups["p1"] == ["p1-1"]
+    assert len(published.accepted) == 9
+
+
+def test_it_waits_longer_from_try_to_try() -> None:
+    waits: list[float] = []
+    sns = Sns(fails=lambda entry, call: INTERNAL if call < 8 else None)
+    assert put(sns, [change(1)], sleep=waits.append).accepted
+    assert len(waits) == 7
+    assert all(0 <= wait <= 5 for wait in waits)
+
+
+@pytest.mark.parametrize("size", [30_000, 100_000, 300_000])
+def test_a_batch_is_no_larger_than_sns_takes(size: int) -> None:
+    sns = Sns()
+    sent = [change(1, f"p{part}", price="9" * size) for part in range(10)]
+    assert len(put(sns, sent).accepted) == 10
+
+
+def test_a_call_that_is_refused_does_not_take_the_others_with_it() -> None:
+    class Refuses(Sns):
+        def publish_batch(self, **request: Any) -> dict[str, Any]:
+            if "p2" in [e["MessageGroupId"] for e in request["PublishBatchRequestEntries"]]:
+                raise error("InvalidParameter")
+            return super().publish_batch(**request)
+
+    published = put(Refuses(), changes(4, 1))
+    assert published.refused == {"p2-1": "InvalidParameter"}
+    assert len(published.accepted) == 3
+
+
+@pytest.mark.parametrize("kind", ["throttled", "unreachable"])
+def test_a_call_that_fails_is_tried_again(kind: str) -> None:
+    class Fails(Sns):
+        def publish_batch(self, **request: Any) -> dict[str, Any]:
+            self.calls += 1
+            if self.calls < 3:
+                raise error("Throttled") if kind == "throttled" else UNREACHABLE
+            return super().publish_batch(**request)
+
+    assert len(put(Fails(), changes(4, 1)).accepted) == 4
+
+
+UNREACHABLE = EndpointConnectionError(endpoint_url="https://sns")
+
+
+def error(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": code}}, "PublishBatch")
+
+
+@pytest.fixture
+def topic(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Any, str, str]]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "made-up")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    with mock_aws():
+        sns, sqs = boto3.client("sns"), boto3.client("sqs")
+        arn = sns.create_topic(Name="prices.fifo", Attributes={"FifoTopic": "true"})["TopicArn"]
+        url = sqs.create_queue(QueueName="all.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
+        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        sns.subscribe(
+            TopicArn=arn,
+            Protocol="sqs",
+            Endpoint=found["Attributes"]["QueueArn"],
+            Attributes={"RawMessageDelivery": "true"},
+        )
+        yield sns, sqs, arn, url
+
+
+def test_sns_takes_what_is_published(topic: tuple[Any, Any, str, str]) -> None:
+    sns, sqs, arn, url = topic
+    sent = [change(1), change(1, "OIL-FLT-3"), change(2)]
+    assert len(publish(sns, arn, sent).accepted) == 3
+    bodies = []
+    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        bodies += [message["Body"] for message in messages]
+        for message in messages:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    assert sorted(bodies) == sorted(text(one).replace(", ", ",").replace(": ", ":") for one in sent)
