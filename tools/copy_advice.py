@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from patterns.catalog import Pattern
 
 CLI = ("package.json", "package-lock.json")  # pin the CDK CLI
+# The folder of the tests in somebody's project, whose own tests and conftest.py stay as they are.
+APART = "pattern_tests"
 README = """\
 # {name}
 
@@ -122,8 +124,10 @@ def to_add(
 def next_commands(pattern: Pattern, folder: Path, files: Iterable[Path]) -> list[str]:
     """The two commands that show that the copy works."""
     if Path("Makefile") not in files:
-        tests = next(str(file.parent) for file in files if file.name == "test_construct.py")
-        commands = [f"python -m pytest {tests}", f"python -m patterns try {pattern.slug}"]
+        commands = [
+            f"python -m pytest {APART}/{pattern.slug}",
+            f"python -m patterns try {pattern.slug}",
+        ]
     elif f"PATTERN ?= {pattern.slug}\n" in text(folder / "Makefile"):
         commands = ["make try", "make test"]
     else:

@@ -26,12 +26,11 @@ if TYPE_CHECKING:
 # What makes a folder a project: a new one gets these, one that exists keeps its own.
 FRAME = (
     *("requirements.txt", "pyproject.toml", "package.json", "package-lock.json", "Makefile"),
-    *("tools/setup.py", "tests/conftest.py", "tests/test_templates.py", "tests/test_scenarios.py"),
+    *("tools/setup.py", "tools/copy_*.py", "tests/conftest.py"),
+    *("tests/test_templates.py", "tests/test_scenarios.py"),
     *("README.md", "LICENSE", ".gitignore", ".cfnlintrc", "cdk.json", "app.py"),
 )
 IN_A_REPOSITORY = ("README.md", "LICENSE", ".gitignore")  # before it is a project
-# The folder of the tests in somebody's project, whose own tests and conftest.py stay as they are.
-APART = "pattern_tests"
 CACHES = re.compile(r"__pycache__|\..*_cache|\.DS_Store|.*\.pyc|.*\.part")
 
 
@@ -122,7 +121,9 @@ def contents(root: Path, pattern: Pattern, target: Target) -> dict[Path, bytes]:
     for file, content in _read(root, with_imports(root, seeds)).items():
         if file.parts[0] == "tests":
             imports = re.compile(rb"^(\s*(?:from|import) )tests\b", re.MULTILINE)
-            files[Path(APART, *file.parts[1:])] = imports.sub(rb"\1" + APART.encode(), content)
+            files[Path(copy_advice.APART, *file.parts[1:])] = imports.sub(
+                rb"\1" + copy_advice.APART.encode(), content
+            )
         elif file.parts[0] != "tools":  # they copy and set up a project of ours
             files[file] = content
     return files
@@ -171,7 +172,8 @@ def sources(root: Path, module: str) -> list[Path]:
 
 def keeps(target: Target, file: Path, content: bytes) -> bool:
     """Whether the target keeps its own file of this name, whatever is in it."""
-    if not (target.folder / file).is_file():
+    path = target.folder / file
+    if not path.is_file() or path.read_bytes() == content:
         return False
     if file.name == "__init__.py":  # any will do in place of one that only marks a package
         return all(isinstance(node, ast.Expr) for node in ast.parse(content).body)
