@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Acknowledgment, Validations
+from aws_cdk import Acknowledgment, Stack, Validations
 
 if TYPE_CHECKING:
     from constructs import IConstruct
@@ -19,3 +19,24 @@ def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
         reason: Why, for whoever audits the stack.
     """
     Validations.of(construct).acknowledge(Acknowledgment(id=rule, reason=reason))
+
+
+def resource_in_findings(scope: IConstruct, resource: str) -> str:
+    """Return a resource of a policy as cdk-nag names it: ``<Bucket1A2B.Arn>/clicks/*``."""
+    value = Stack.of(scope).resolve(resource)
+    if not isinstance(value, dict):
+        return str(value)
+    if "Fn::Join" in value:
+        separator, parts = value["Fn::Join"]
+        return str(separator).join(_in_findings(part) for part in parts)
+    return _in_findings(value)
+
+
+def _in_findings(part: Any) -> str:
+    match part:
+        case {"Ref": name}:
+            return f"<{name}>"
+        case {"Fn::GetAtt": [name, attribute]}:
+            return f"<{name}.{attribute}>"
+        case _:
+            return str(part)
