@@ -82,7 +82,8 @@ def replay(
         done.reasons.update(outcome.reason or "ok" for outcome in outcomes)
         if not send:
             continue
-        good, left = [], []
+        good: list[_Failure] = []
+        left: list[_Failure] = []
         for failure, outcome in zip(failures, outcomes, strict=True):
             (left if outcome.kind == "ProcessingFailed" else good).append(failure)
         sent = producer.put(failure.event for failure in good)

@@ -12,13 +12,13 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from patterns.foundation import rules
-from patterns.foundation.findings import acknowledge
+from patterns.foundation.findings import acknowledge, resource_in_findings
 
 from . import alarms, delivery, limits
 from .table import DAY, LakeTable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from aws_cdk import aws_cloudwatch as cloudwatch
     from aws_cdk import aws_iam as iam
@@ -93,7 +93,7 @@ class KinesisToFirehoseToS3(Construct):
         delivery_stream: Firehose's delivery stream; ``role`` is what it may do, ``log_group``
             where it says what failed.
         bucket: The lake and what failed.
-        table: The table over the lake; None without ``columns``.
+        table: The table over the lake, with ``columns``.
         alarms: Every alarm of the pattern.
 
     Raises:
@@ -172,7 +172,7 @@ class KinesisToFirehoseToS3(Construct):
         )
         self.bucket = bucket or _new_bucket(self, lifecycle_rules, encryption_key, removal_policy)
         self.prefix, self.error_prefix = prefix, error_prefix
-        self.table = (
+        self._table = (
             LakeTable(
                 self,
                 "Lake",
@@ -198,10 +198,9 @@ class KinesisToFirehoseToS3(Construct):
             transform=transform,
             bucket=self.bucket,
             prefixes=list(prefixes.values()),
-            table=self.table,
+            table=self._table,
             log_group=self.log_group,
         )
-        self._acknowledge_rights_on_folders()
         self.delivery_stream = firehose.CfnDeliveryStream(
             self,
             "Delivery",
@@ -222,11 +221,11 @@ class KinesisToFirehoseToS3(Construct):
                     retries=transform_retries,
                 ),
                 data_format_conversion_configuration=(
-                    delivery.as_parquet(self.table, self.role) if self.table else None
+                    delivery.as_parquet(self._table, self.role) if self._table else None
                 ),
                 # Parquet compresses by itself, and Firehose takes no other compression with it.
-                compression_format="UNCOMPRESSED" if self.table else "GZIP",
-                file_extension=None if self.table else ".jsonl.gz",
+                compression_format="UNCOMPRESSED" if self._table else "GZIP",
+                file_extension=None if self._table else ".jsonl.gz",
                 dynamic_partitioning_configuration=(
                     firehose.CfnDeliveryStream.DynamicPartitioningConfigurationProperty(
                         enabled=True
@@ -253,8 +252,9 @@ class KinesisToFirehoseToS3(Construct):
         )
         # Firehose tries its rights when it is made.
         self.delivery_stream.node.add_dependency(self.role)
-        if self.table:
-            self.delivery_stream.node.add_dependency(self.table)
+        if self._table:
+            self.delivery_stream.node.add_dependency(self._table)
+        self._acknowledge_findings(prefixes.values(), transform)
         failed = alarms.error_objects(self, self.bucket, error_prefix)
         if failed is None:
             Annotations.of(self).add_warning_v2(
@@ -274,6 +274,20 @@ class KinesisToFirehoseToS3(Construct):
             ),
         ]
 
+    @property
+    def table(self) -> LakeTable:
+        """The table over the lake.
+
+        Raises:
+            ValueError: there is none without ``columns``.
+        """
+        if self._table is None:
+            raise ValueError(
+                "There is no table: the lake is JSON lines. Give columns to have Parquet with a "
+                "table that Athena can query."
+            )
+        return self._table
+
     def grant_write(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` put records into the stream."""
         return self.stream.grant_write(grantee)
@@ -281,8 +295,8 @@ class KinesisToFirehoseToS3(Construct):
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` read the lake, and its table if there is one."""
         grant = self.bucket.grant_read(grantee, f"{self.prefix}*")
-        if self.table:
-            return grant.combine(self.table.grant_read(grantee))
+        if self._table:
+            return grant.combine(self._table.grant_read(grantee))
         return grant
 
     def metric_data_freshness(self, **options: Any) -> cloudwatch.Metric:
@@ -308,13 +322,24 @@ class KinesisToFirehoseToS3(Construct):
             log_stream_name=log_stream.log_stream_name,
         )
 
-    def _acknowledge_rights_on_folders(self) -> None:
+    def _acknowledge_findings(
+        self, prefixes: Collection[str], transform: lambda_.IFunction
+    ) -> None:
         acknowledge(
-            self.role,
-            "AwsSolutions::AwsSolutions-IAM5",
-            "Firehose writes objects whose names it makes up, below this pattern's folders, and "
-            "calls whichever version of the function is named.",
+            self.delivery_stream,
+            "AwsSolutions::AwsSolutions-KDF1",
+            "Firehose takes no encryption of its own beside a stream as its source: the stream's "
+            "counts.",
         )
+        folders = {f"{self.bucket.bucket_arn}/{prefix}*" for prefix in prefixes}
+        for resource in (f"{transform.function_arn}:*", *sorted(folders)):
+            found = resource_in_findings(self, resource)
+            acknowledge(
+                self.role,
+                f"AwsSolutions::AwsSolutions-IAM5[Resource::{found}]",
+                "Firehose makes up the names of its objects, and calls whichever version of the "
+                "function it is told.",
+            )
 
 
 def _default_max_data_age(interval: Duration) -> Duration:
