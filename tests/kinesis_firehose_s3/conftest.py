@@ -1,0 +1,151 @@
+"""Clicks, Firehose's events, and a stream and a bucket on moto."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from lambdas.kinesis_firehose_s3 import kpl, transform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REGION = "eu-central-1"
+STREAM, BUCKET = "clicks", "lake"
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Mobile/15E148"
+
+
+@dataclass(frozen=True)
+class Context:
+    """The part of Lambda's context that Powertools reads."""
+
+    function_name: str = "function"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = f"arn:aws:lambda:{REGION}:123456789012:function:function"
+    aws_request_id: str = "request"
+
+
+def click(number: int = 1, **changes: Any) -> dict[str, Any]:
+    """Return a valid click."""
+    return {
+        "click_id": f"click-{number}",
+        "user_id": "user-7",
+        "session_id": "session-3",
+        "clicked_at": "2026-11-21T11:59:58.123456+00:00",
+        "page": "/parts/brakes/BRK-PAD-F?mail=someone%40example.com",
+        "referrer": "https://www.example.com/search?q=secret",
+        "user_agent": PHONE,
+        "country": "DE",
+    } | changes
+
+
+def to_bytes(document: Any) -> bytes:
+    return json.dumps(document, ensure_ascii=False).encode()
+
+
+def event(*records: bytes) -> dict[str, Any]:
+    """Return what Firehose calls the function with."""
+    return {
+        "invocationId": "invocation",
+        "deliveryStreamArn": f"arn:aws:firehose:{REGION}:123456789012:deliverystream/delivery",
+        "region": REGION,
+        "records": [
+            {
+                "recordId": f"record-{number}",
+                "approximateArrivalTimestamp": int(NOW.timestamp() * 1000),
+                "data": base64.b64encode(record).decode(),
+            }
+            for number, record in enumerate(records)
+        ],
+    }
+
+
+def answers(*records: bytes) -> list[dict[str, Any]]:
+    """Run the function; return what it answers for each record, its data decoded."""
+    response = transform.handler(event(*records), Context())
+    json.dumps(response)
+    assert [r["recordId"] for r in response["records"]] == [
+        f"record-{number}" for number in range(len(records))
+    ]
+    return [r | {"data": base64.b64decode(r["data"])} for r in response["records"]]
+
+
+def rows(data: bytes) -> list[dict[str, Any]]:
+    """Return the lines of JSON that go into the lake."""
+    assert data.endswith(b"\n")
+    return [json.loads(line) for line in data.splitlines()]
+
+
+@dataclass
+class Cloud:
+    """A stream with four shards and a bucket, and every call made of them."""
+
+    kinesis: Any = field(repr=False)
+    s3: Any = field(repr=False)
+    calls: Counter[str] = field(default_factory=Counter)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return every record of the stream."""
+        found = []
+        for shard in self.kinesis.list_shards(StreamName=STREAM)["Shards"]:
+            iterator = self.kinesis.get_shard_iterator(
+                StreamName=STREAM, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+            )["ShardIterator"]
+            found += self.kinesis.get_records(ShardIterator=iterator, Limit=10_000)["Records"]
+        return found
+
+    def events(self) -> list[bytes]:
+        """Return every event of the stream, taken out of its record."""
+        return [event for record in self.records() for event in kpl.split(record["Data"])]
+
+    def keep(self, key: str, *records: bytes, between: str = "\n") -> None:
+        """Write an error object as Firehose does."""
+        documents = [
+            json.dumps(
+                {
+                    "attemptsMade": 4,
+                    "arrivalTimestamp": int(time.time() * 1000),
+                    "errorCode": "Lambda.FunctionError",
+                    "rawData": base64.b64encode(record).decode(),
+                }
+            )
+            for record in records
+        ]
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=between.join(documents))
+
+    def kept(self) -> dict[str, list[bytes]]:
+        """Return the records of every error object, by key."""
+        found = {}
+        for item in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+            body = self.s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read()
+            found[item["Key"]] = [
+                base64.b64decode(json.loads(line)["rawData"]) for line in body.splitlines()
+            ]
+        return found
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "made-up")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
+    with mock_aws():
+        kinesis, s3 = boto3.client("kinesis"), boto3.client("s3")
+        kinesis.create_stream(StreamName=STREAM, ShardCount=4)
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+        made = Cloud(kinesis, s3)
+        for client in (kinesis, s3):
+            client.meta.events.register(
+                "before-call", lambda model, **_: made.calls.update([model.name])
+            )
+        yield made

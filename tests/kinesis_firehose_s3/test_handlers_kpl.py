@@ -1,0 +1,83 @@
+"""The Kinesis Producer Library's format, read and written."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambdas.kinesis_firehose_s3 import kpl
+
+# Written by aws-kinesis-agg 1.2.3: three events, two partition keys, an explicit hash key.
+BY_AWS = base64.b64decode(
+    "84mawgoCazEKAmsyEgMxMjMaCwgAEAAaBWZpcnN0Gg4IARoKendlaXRlIOKCrBoJCAAaBXRoaXJk4G1E9JqaOgUNvU6n"
+    "XGn32g=="
+)
+
+
+def checksummed(body: bytes) -> bytes:
+    return kpl.MAGIC + body + hashlib.md5(body, usedforsecurity=False).digest()
+
+
+def test_a_record_that_awss_own_library_wrote_is_read() -> None:
+    assert kpl.split(BY_AWS) == [b"first", "zweite €".encode(), b"third"]
+
+
+def test_a_record_is_written_as_awss_own_library_writes_it() -> None:
+    # aws-kinesis-agg 1.2.3 of b"a" and b"bc" under the key "k"
+    assert kpl.aggregate("k", [b"a", b"bc"])[4:-16].hex() == "0a016b1a0508001a01611a0608001a026263"
+
+
+@given(st.lists(st.binary(max_size=400), min_size=1, max_size=20))
+def test_what_is_put_together_comes_apart_again(events: list[bytes]) -> None:
+    assert kpl.split(kpl.aggregate("key", events)) == events
+
+
+@given(st.binary(max_size=400))
+def test_the_overhead_is_never_underestimated(event: bytes) -> None:
+    one, two = (len(kpl.aggregate("key", [event] * count)) for count in (1, 2))
+    assert two - one <= len(event) + kpl.overhead(event)
+
+
+@given(st.binary(max_size=200))
+def test_any_other_record_is_one_event(data: bytes) -> None:
+    assert kpl.split(data) == [data]
+
+
+@pytest.mark.parametrize("position", [0, 5, len(BY_AWS) - 1])
+def test_a_record_with_a_wrong_checksum_is_one_event(position: int) -> None:
+    changed = bytearray(BY_AWS)
+    changed[position] ^= 1
+    assert kpl.split(bytes(changed)) == [bytes(changed)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x1a",
+        b"\x1a\x7f",
+        b"\x1b",
+        b"\x1a\x02\x08\x00",
+        b"\x08" + b"\xff" * 11,
+        b"\x1a\x03\x1a\x7f1",
+    ],
+    ids=["no length", "too short", "group", "no data", "long number", "short inside"],
+)
+def test_a_broken_record_is_refused_as_a_whole(body: bytes) -> None:
+    with pytest.raises(kpl.BrokenAggregateError):
+        kpl.split(checksummed(body))
+
+
+@given(st.binary(min_size=1, max_size=100))
+def test_no_checksummed_record_does_worse_than_being_refused(body: bytes) -> None:
+    with contextlib.suppress(kpl.BrokenAggregateError):
+        assert isinstance(kpl.split(checksummed(body)), list)
+
+
+def test_unknown_fields_are_passed_over() -> None:
+    tagged = b"\x1a\x0b\x08\x00\x1a\x01a\x22\x02\x0a\x00\x10\x05"
+    assert kpl.split(checksummed(b"\x0a\x01k\x25abcd\x29abcdefgh" + tagged)) == [b"a"]
