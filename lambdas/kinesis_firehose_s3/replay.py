@@ -56,6 +56,7 @@ def replay(
     prefix: str,
     stream_name: str,
     send: bool = False,
+    give_up_after: float = 60.0,
 ) -> Replayed:
     """Read every error object below ``prefix`` and send what would be processed now.
 
@@ -70,10 +71,11 @@ def replay(
             or not seen lie below ``processing-failed/``, as they came.
         stream_name: Where to send to.
         send: Whether to send and delete. Default: only look.
+        give_up_after: Seconds of trying again what the stream does not take. Default: 60.
     """
     done = Replayed()
     # Alone in a record, so that each fails or passes for itself.
-    producer = Producer(kinesis, stream_name, aggregate=False)
+    producer = Producer(kinesis, stream_name, aggregate=False, give_up_after=give_up_after)
     for key in list(_keys(s3, bucket, prefix)):
         done.objects += 1
         failures = _read(s3, bucket, key)

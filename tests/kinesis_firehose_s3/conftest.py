@@ -8,7 +8,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 import pytest
@@ -19,20 +20,19 @@ from lambdas.kinesis_firehose_s3 import kpl, transform
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-REGION = "eu-central-1"
+REGION: Literal["eu-central-1"] = "eu-central-1"
 STREAM, BUCKET = "clicks", "lake"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Mobile/15E148"
 
 
-@dataclass(frozen=True)
-class Context:
-    """The part of Lambda's context that Powertools reads."""
-
-    function_name: str = "function"
-    memory_limit_in_mb: int = 512
-    invoked_function_arn: str = f"arn:aws:lambda:{REGION}:123456789012:function:function"
-    aws_request_id: str = "request"
+# The part of Lambda's context that Powertools reads.
+CONTEXT: Any = SimpleNamespace(
+    function_name="function",
+    memory_limit_in_mb=512,
+    invoked_function_arn=f"arn:aws:lambda:{REGION}:123456789012:function:function",
+    aws_request_id="request",
+)
 
 
 def click(number: int = 1, **changes: Any) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def event(*records: bytes) -> dict[str, Any]:
 
 def answers(*records: bytes) -> list[dict[str, Any]]:
     """Run the function; return what it answers for each record, its data decoded."""
-    response = transform.handler(event(*records), Context())
+    response = transform.handler(event(*records), CONTEXT)
     json.dumps(response)
     assert [r["recordId"] for r in response["records"]] == [
         f"record-{number}" for number in range(len(records))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lambdas.kinesis_firehose_s3 import kpl, logic, transform
 
-from .conftest import NOW, PHONE, Context, answers, click, event, rows, to_bytes
+from .conftest import CONTEXT, NOW, PHONE, answers, click, event, rows, to_bytes
 
 
 def outcome(document: Any, **options: Any) -> logic.Outcome:
@@ -309,7 +309,7 @@ def test_partition_keys_are_returned_on_request(monkeypatch: pytest.MonkeyPatch)
 def test_a_response_never_grows_beyond_what_lambda_returns() -> None:
     big = to_bytes(click(page="/" + "ö" * 2000))
     records = [kpl.aggregate("k", [big] * 300)] * 9
-    response = transform.handler(event(*records), Context())
+    response = transform.handler(event(*records), CONTEXT)
     assert len(json.dumps(response)) < 6_000_000
     results = [record["result"] for record in response["records"]]
     assert results[0] == "Ok"
