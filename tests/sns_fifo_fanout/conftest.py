@@ -163,7 +163,8 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     for client in clients:
         client.cache_clear()
     with mock_aws():
-        dynamodb, s3, sqs = boto3.client("dynamodb"), boto3.client("s3"), boto3.client("sqs")
+        dynamodb, sqs = boto3.client("dynamodb"), boto3.client("sqs")
+        s3: Any = boto3.client("s3")
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         dynamodb.create_table(
             TableName=TABLE,

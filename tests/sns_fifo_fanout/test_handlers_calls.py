@@ -24,10 +24,12 @@ CHANGES = [change(number // PARTS + 1, f"part-{number % PARTS}") for number in r
 @pytest.fixture
 def quick(cloud: Cloud) -> Cloud:
     """AWS that takes every write: moto copies the whole table for every action of a transaction."""
+
+    def done(**_: Any) -> Any:
+        return SimpleNamespace(status_code=200), {}
+
     for client in (price_list.client(), lake.client()):
-        client.meta.events.register(
-            "before-call", lambda **_: (SimpleNamespace(status_code=200), {})
-        )
+        client.meta.events.register("before-call", done)
     return cloud
 
 

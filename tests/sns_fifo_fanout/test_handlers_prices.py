@@ -80,6 +80,13 @@ def test_an_older_price_never_overwrites_a_newer_one(
     assert cloud.history("BRK-PAD-F") == late
 
 
+def test_a_late_price_in_one_batch_with_a_newer_one_is_known_as_late(cloud: Cloud) -> None:
+    cloud.prices(in_order(change(4)))
+    assert cloud.prices(in_order(change(3)), in_order(change(5))) == []
+    assert cloud.history("BRK-PAD-F") == {3: True, 4: False, 5: False}
+    assert cloud.price("BRK-PAD-F") == "5.90"
+
+
 def test_a_late_price_is_logged_as_superseded(cloud: Cloud) -> None:
     cloud.prices(in_order(change(2)), in_order(change(1)))
     assert cloud.log_lines()[-1]["outcomes"] == {"stored": 1, "superseded": 1}
@@ -155,6 +162,7 @@ def test_a_poison_price_that_cannot_be_dead_lettered_holds_up_its_part_alone(clo
     poison, behind = in_order(change(2, price="0")), in_order(change(3))
     other = in_order(change(1, "OIL-FLT-3"))
     assert cloud.prices(in_order(change(1)), poison, other, behind) == ids(poison, behind)
+    assert cloud.log_lines()[-1]["outcomes"] == {"stored": 2, "failed": 2}
     assert cloud.price("OIL-FLT-3") == "1.90"
     assert cloud.prices(poison, behind) == []
     assert cloud.history("BRK-PAD-F") == {1: False, 3: False}
@@ -172,6 +180,16 @@ def test_an_outage_fails_every_record_and_is_made_up_for(cloud: Cloud, error: Ex
     cloud.faults.clear()
     assert cloud.prices(*sent) == []
     assert cloud.history("BRK-PAD-F") == {1: False, 2: False}
+
+
+def test_poison_behind_a_failure_waits_for_its_turn(cloud: Cloud) -> None:
+    cloud.fail("TransactWriteItems", UNREACHABLE, times=3)
+    sent = [in_order(change(1)), in_order(change(2, price="0"))]
+    assert cloud.prices(*sent) == ids(*sent)
+    assert cloud.reasons() == []
+    cloud.faults.clear()
+    assert cloud.prices(*sent) == []
+    assert cloud.reasons() == ["price"]
 
 
 def test_a_lost_answer_does_not_apply_a_change_twice(cloud: Cloud) -> None:

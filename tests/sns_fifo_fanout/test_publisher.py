@@ -117,6 +117,7 @@ def test_nothing_of_a_part_is_published_behind_a_gap() -> None:
     published = put(sns, changes(3, 4), tries=5)
     assert published.unpublished == dict.fromkeys(("p1-2", "p1-3", "p1-4"), "InternalError")
     assert sns.groups["p1"] == ["p1-1"]
+    assert sns.calls == 1 + 5  # five tries; what the others had to send went along
     assert len(published.accepted) == 9
 
 
