@@ -1,0 +1,247 @@
+"""What every synthesized stack lets be done, read from its templates: least privilege."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aws_cdk import App
+
+from patterns import catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PATTERNS = catalog.patterns()
+every_pattern = pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.slug)
+
+# Actions that take no resource (AWS service authorization reference).
+NEED_ALL_RESOURCES = {
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+    # Vended logs of Step Functions: delivery is set up by account, not by log group.
+    "logs:CreateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
+    "logs:GetLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:UpdateLogDelivery",
+}
+# Written by the CDK for its own custom resources, which only run at deployment.
+CDK_PROVIDERS = ("CustomS3AutoDeleteObjects", "CustomResourceProvider")
+
+
+@pytest.fixture(scope="module")
+def templates(cdk_context: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    app = App(context=cdk_context)
+    for pattern in PATTERNS:
+        pattern.demo_stack(app, pattern.stack_name)
+    assembly = app.synth()
+    return {p.slug: assembly.get_stack_by_name(p.stack_name).template for p in PATTERNS}
+
+
+def resources(template: dict[str, Any], *types: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for logical_id, resource in template["Resources"].items():
+        if resource["Type"] in types and not logical_id.startswith(CDK_PROVIDERS):
+            yield logical_id, resource.get("Properties", {})
+
+
+def statements(template: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every statement of every policy, attached to a role or to a resource."""
+    for logical_id, resource in template["Resources"].items():
+        if logical_id.startswith(CDK_PROVIDERS):
+            continue
+        for name, document in _documents(resource.get("Properties", {})):
+            for statement in document["Statement"]:
+                if not _is_for_a_provider(statement):
+                    yield f"{logical_id}.{name}", statement
+
+
+def _is_for_a_provider(statement: dict[str, Any]) -> bool:
+    principal = json.dumps(statement.get("Principal", {}))
+    return any(provider in principal for provider in CDK_PROVIDERS)
+
+
+def _documents(value: Any, name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(value, dict):
+        if isinstance(value.get("Statement"), list):
+            yield name, value
+        for key, item in value.items():
+            yield from _documents(item, key)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _documents(item, name)
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def allows(statement: dict[str, Any]) -> bool:
+    return bool(statement["Effect"] == "Allow")
+
+
+@every_pattern
+def test_no_policy_allows_a_wildcard_action(
+    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
+) -> None:
+    found = [
+        (where, action)
+        for where, statement in statements(templates[pattern.slug])
+        if allows(statement) and not where.endswith(".KeyPolicy")  # a key's owner: kms:*
+        for action in listed(statement["Action"])
+        if "*" in action
+    ]
+    assert not found
+
+
+@every_pattern
+def test_no_policy_allows_all_resources_where_one_can_be_named(
+    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
+) -> None:
+    found = [
+        (where, action)
+        for where, statement in statements(templates[pattern.slug])
+        if allows(statement) and "*" in listed(statement.get("Resource", []))
+        if not where.endswith(".KeyPolicy")  # there, * is the key itself
+        for action in listed(statement["Action"])
+        if action not in NEED_ALL_RESOURCES
+    ]
+    assert not found
+
+
+@every_pattern
+def test_a_service_that_may_send_is_limited_by_source(
+    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
+) -> None:
+    found = [
+        where
+        for where, statement in statements(templates[pattern.slug])
+        if allows(statement) and "Service" in (statement.get("Principal") or {})
+        if where.endswith(".PolicyDocument")  # of a resource, not the trust of a role
+        if not re.search(r"aws:Source(Arn|Account)", json.dumps(statement.get("Condition", {})))
+    ]
+    assert not found
+
+
+@every_pattern
+def test_nobody_outside_the_account_is_let_in(
+    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
+) -> None:
+    found = [
+        where
+        for where, statement in statements(templates[pattern.slug])
+        if allows(statement) and statement.get("Principal") in ("*", {"AWS": "*"})
+        if not statement.get("Condition")
+    ]
+    assert not found
+
+
+@every_pattern
+def test_every_queue_topic_and_bucket_refuses_plain_http(
+    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
+) -> None:
+    template = templates[pattern.slug]
+    policies = {
+        "AWS::SQS::Queue": ("AWS::SQS::QueuePolicy", "Queues"),
+        "AWS::SNS::Topic": ("AWS::SNS::TopicPolicy", "Topics"),
+        "AWS::S3::Bucket": ("AWS::S3::BucketPolicy", "Bucket"),
+    }
+    open_to_http = []
+    for kind, (policy_type, member) in policies.items():
+        closed = [
+            reference["Ref"]
+            for _, policy in resources(template, policy_type)
+            if any(_denies_plain_http(s) for s in policy["PolicyDocument"]["Statement"])
+            for reference in listed(policy[member])
+        ]
+        open_to_http += [name for name, _ in resources(template, kind) if name not in closed]
+    assert not open_to_http
+
+
+def _denies_plain_http(statement: dict[str, Any]) -> bool:
+    condition = statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport")
+    return bool(statement["Effect"] == "Deny" and condition == "false")
+
+
+ENCRYPTED = {
+    "AWS::SQS::Queue": ("SqsManagedSseEnabled", "KmsMasterKeyId"),
+    "AWS::SNS::Topic": ("KmsMasterKeyId",),
+    "AWS::S3::Bucket": ("BucketEncryption",),
+    "AWS::Kinesis::Stream": ("StreamEncryption",),
+}
+
+
+@every_pattern
+def test_everything_that_keeps_events_is_encrypted(
+    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
+) -> None:
+    plain = [
+        name
+        for kind, settings in ENCRYPTED.items()
+        for name, properties in resources(templates[pattern.slug], kind)
+        if not any(properties.get(setting) for setting in settings)
+    ]
+    assert not plain
+
+
+@every_pattern
+def test_no_bucket_is_public(
+    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
+) -> None:
+    blocked = {"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"}
+    for name, properties in resources(templates[pattern.slug], "AWS::S3::Bucket"):
+        block = properties.get("PublicAccessBlockConfiguration", {})
+        assert {key for key, value in block.items() if value is True} == blocked, name
+
+
+@every_pattern
+def test_every_log_group_expires(
+    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
+) -> None:
+    endless = [
+        name
+        for name, properties in resources(templates[pattern.slug], "AWS::Logs::LogGroup")
+        if not properties.get("RetentionInDays")
+    ]
+    assert not endless
+
+
+@every_pattern
+def test_every_function_logs_to_a_group_of_the_stack(
+    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
+) -> None:
+    elsewhere = [
+        name
+        for name, properties in resources(templates[pattern.slug], "AWS::Lambda::Function")
+        if "LogGroup" not in properties.get("LoggingConfig", {})
+    ]
+    assert not elsewhere
+
+
+@every_pattern
+def test_no_variable_of_a_function_holds_a_secret(
+    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
+) -> None:
+    suspicious = re.compile(r"SECRET|PASSWORD|TOKEN|CREDENTIAL|API_?KEY", re.IGNORECASE)
+    for name, properties in resources(templates[pattern.slug], "AWS::Lambda::Function"):
+        variables = properties.get("Environment", {}).get("Variables", {})
+        assert not [key for key in variables if suspicious.search(key)], name
+
+
+@every_pattern
+def test_every_method_of_an_api_asks_who_calls(
+    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
+) -> None:
+    open_methods = [
+        name
+        for name, properties in resources(templates[pattern.slug], "AWS::ApiGateway::Method")
+        if properties["AuthorizationType"] == "NONE" and not properties.get("ApiKeyRequired")
+    ]
+    assert not open_methods
