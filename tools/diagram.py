@@ -1,0 +1,442 @@
+"""Draw a stack's architecture from its synthesized template, in AWS's visual language.
+
+    python -m tools.diagram TEMPLATE.json OUT.svg --title "API Gateway → SQS → Lambda"
+
+template → graph (wiring.py) → layout (ELK, run by Node) → SVG with AWS's architecture icons. The
+SVG refers to nothing outside itself; the same wiring gives the same bytes. Events flow from left
+to right; what a resource hands failures to, or asks for an answer, stands below it.
+
+ELK, not Graphviz: right-angled lines with labels of their own, and lanes in the events' order. The
+icons are AWS's, who allow them in architecture diagrams: https://aws.amazon.com/architecture/icons
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections import Counter
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .wiring import BOTH, FAILURE, FLOW, Edge, Graph, Node, graph
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ROOT = Path(__file__).resolve().parents[1]
+ICONS = ROOT / "node_modules" / "aws-icons" / "icons"
+ICON, AIR = 48, 5  # AWS's icon size; the air between an icon and its arrows
+NAME, TERM, LEADING = 13, 11, 3  # font sizes, and what is between two lines
+DROP, ASIDE = 36, 14  # length of an arrow down; how far below the middle failures leave an icon
+DOCKS = (0, -10, 10, -19, 19)  # where arrows meet an icon, from its middle
+MARGIN, HEADER, PADDING = 28, 60, 24  # of the card; above the frame, for the title; in the frame
+INK, GREY, RED, PINK = "#232f3e", "#5a6472", "#b3261e", "#e7157b"
+FONT = "Amazon Ember, Helvetica Neue, Helvetica, Arial, sans-serif"
+CLIENT = "client"  # no logical id: those have no lower-case start
+LAYOUT = {
+    "elk.algorithm": "layered",
+    "elk.direction": "RIGHT",
+    "elk.edgeRouting": "ORTHOGONAL",
+    "elk.layered.considerModelOrder.strategy": "PREFER_NODES",  # lanes as the events' order
+    "elk.layered.edgeLabels.sideSelection": "ALWAYS_UP",
+    "elk.layered.nodePlacement.strategy": "BRANDES_KOEPF",
+    "elk.layered.spacing.edgeEdgeBetweenLayers": "12",
+    "elk.layered.spacing.edgeNodeBetweenLayers": "12",
+    "elk.layered.spacing.nodeNodeBetweenLayers": "20",
+    "elk.separateConnectedComponents": "false",
+    "elk.spacing.edgeEdge": "14",
+    "elk.spacing.edgeLabel": "3",
+    "elk.spacing.edgeNode": "16",
+    "elk.spacing.nodeNode": "28",
+    "elk.padding": "[top=0,left=0,bottom=0,right=0]",
+}
+ALIGNMENT = "elk.layered.nodePlacement.bk.fixedAlignment"
+ALIGNMENTS = ("NONE", "LEFTUP", "LEFTDOWN", "RIGHTUP")  # the one with the fewest bends is drawn
+RUN_ELK = """
+const ELK = require("elkjs/lib/elk.bundled.js");
+const graphs = JSON.parse(require("fs").readFileSync(0, "utf8"));
+Promise.all(graphs.map((graph) => new ELK().layout(graph)))
+  .then((layouts) => process.stdout.write(JSON.stringify(layouts)));
+"""
+
+
+def render(template: dict[str, Any], title: str) -> str:
+    """The architecture diagram of a synthesized template, as SVG.
+
+    Raises:
+        ValueError: The template wires nothing together.
+    """
+    drawn = graph(template)
+    if not drawn.edges:
+        raise ValueError("There is nothing to draw: no resource of this template feeds another.")
+    return _Drawing(drawn).svg(title)
+
+
+class _Drawing:
+    """A graph with its layout."""
+
+    def __init__(self, drawn: Graph) -> None:
+        entered = {edge.target for edge in drawn.edges}
+        entries = [n for n, what in drawn.nodes.items() if what.needs_event and n not in entered]
+        called = any(re.search("API|function", drawn.nodes[node].term) for node in entries)
+        client = {CLIENT: Node("Client", "Client" if called else "Producer", "")}
+        self.nodes = (client if entries else {}) | drawn.nodes
+        self.edges = [*(Edge(CLIENT, node, FLOW) for node in entries), *drawn.edges]
+        self.alarms, self.told = drawn.alarms, drawn.told
+        self.below = self._below()
+        self.docks = self._docks()
+        self.icons: dict[str, str] = {}
+        request = self._request()
+        layouts = _elk([request | {"layoutOptions": LAYOUT | {ALIGNMENT: a}} for a in ALIGNMENTS])
+        self.layout = min(layouts, key=self._bends)
+        self.at = dict(self._places())
+        self.frame = self._around()
+
+    def _below(self) -> dict[str, Edge]:
+        """What stands below another resource: its dead-letter queue, a function it asks."""
+        below: dict[str, Edge] = {}
+        owners: set[str] = set()
+        candidates = [edge for edge in self.edges if edge.kind != FLOW]
+        for edge in sorted(
+            candidates, key=lambda edge: "queue" not in self.nodes[edge.source].term
+        ):
+            others = [e for e in self.edges if e.target == edge.target and e != edge]
+            if (
+                edge.target not in below.keys() | owners
+                and edge.source not in below.keys() | owners
+                and all(e.kind == FAILURE and self._related(e.source, edge.source) for e in others)
+            ):
+                below[edge.target] = edge
+                owners.add(edge.source)
+        return below
+
+    def _docks(self) -> dict[Edge, int]:
+        """Where arrows meet their target: those of sources that fan out must not look like one."""
+        docks = {}
+        fans = Counter(edge.source for edge in self.edges if edge.kind == FLOW)
+        for target in self.nodes:
+            edges = [edge for edge in self.edges if edge.target == target]
+            trunks = list(dict.fromkeys(e.source if fans[e.source] > 1 else "" for e in edges))
+            for edge in edges:
+                trunk = edge.source if fans[edge.source] > 1 else ""
+                docks[edge] = DOCKS[trunks.index(trunk) % len(DOCKS)]
+        return docks
+
+    def _related(self, one: str, other: str) -> bool:
+        return other in self._reached(one) or one in self._reached(other)
+
+    def _reached(self, node: str) -> set[str]:
+        """All that the events of a node flow on to."""
+        reached = {node}
+        for _ in self.nodes:
+            reached |= {e.target for e in self.edges if e.source in reached and e.kind == FLOW}
+        return reached
+
+    def _request(self) -> dict[str, Any]:
+        """The graph in ELK's terms: a box for each resource and what stands below it."""
+        return {
+            "id": "root",
+            "children": [self._box(node) for node in self.nodes if node not in self.below],
+            "edges": [
+                self._arrow(edge) | {"id": str(n)}
+                for n, edge in enumerate(self.edges)
+                if self.below.get(edge.target) != edge
+            ],
+        }
+
+    def _bends(self, layout: dict[str, Any]) -> tuple[int, int]:
+        """How often the arrows of a layout bend: those of the events, all."""
+        bends = {e["id"]: len(e["sections"][0].get("bendPoints", [])) for e in layout["edges"]}
+        flows = [str(n) for n, edge in enumerate(self.edges) if edge.kind != FAILURE]
+        return sum(bends.get(n, 0) for n in flows), sum(bends.values())
+
+    def _box(self, owner: str) -> dict[str, Any]:
+        width, height, ports = float(ICON + 2 * AIR), 0.0, []
+        for node in (owner, *(n for n, edge in self.below.items() if edge.source == owner)):
+            height += DROP if height else 0
+            middle = height + AIR + ICON / 2
+            ports += [
+                {"id": f"{node} {side} {aside}", "x": side, "y": middle + aside}
+                for side in ("in", "out")
+                for aside in (*DOCKS, ASIDE)
+            ]
+            beside = self.below[node].label if node in self.below else ()
+            label, tall = self._label_size(node)
+            width = max(width, label, *(2 * _width(line, TERM) + 20 for line in beside))
+            height += ICON + 2 * AIR + tall
+        for port in ports:
+            port["x"] = width if port["x"] == "out" else 0
+        options = {"elk.portConstraints": "FIXED_POS", "elk.alignment": "CENTER"}
+        if owner == CLIENT:
+            options["elk.layered.layering.layerConstraint"] = "FIRST_SEPARATE"
+        return {
+            "id": owner, "width": width, "height": height, "ports": ports, "layoutOptions": options
+        }  # fmt: skip
+
+    def _label_size(self, node: str) -> tuple[float, float]:
+        name, term = _wrapped(self.nodes[node])
+        widths = [_width(t, NAME) for t in name] + [_width(t, TERM) for t in term]
+        return max(widths), len(name) * (NAME + LEADING) + len(term) * (TERM + LEADING) + 4
+
+    def _goes_back(self, edge: Edge) -> bool:
+        """Whether a failure goes back, to what stands below a resource before."""
+        owner = self.below.get(edge.target)
+        return owner not in (None, edge) and edge.source in self._reached(owner.source)
+
+    def _arrow(self, edge: Edge) -> dict[str, Any]:
+        aside = ASIDE if edge.kind == FAILURE else 0
+        ends = [f"{edge.source} out {aside}", f"{edge.target} in {self.docks[edge]}"]
+        if self._goes_back(edge):
+            ends = [f"{edge.target} out 0", f"{edge.source} in {aside}"]
+        # A label takes room between two columns: beside it, an arrow without one takes it too.
+        room = any(
+            other.label
+            for other in self.edges
+            if other.source == edge.source and self.below.get(other.target) != other
+        )
+        width = max((_width(line, TERM) for line in edge.label), default=1)
+        label = {"text": "label", "width": width, "height": len(edge.label) * (TERM + LEADING)}
+        weight = {"elk.layered.priority.straightness": "1" if edge.kind == FAILURE else "10"}
+        return {
+            "sources": ends[:1],
+            "targets": ends[1:],
+            "labels": [label] if room else [],
+            "layoutOptions": weight,
+        }
+
+    def _places(self) -> Iterator[tuple[str, tuple[float, float]]]:
+        """Where each icon is: the middle of its upper edge."""
+        for box in self.layout["children"]:
+            for port in box["ports"]:
+                node, side, aside = port["id"].split()
+                if (side, aside) == ("in", "0"):
+                    x = box["x"] + box["width"] / 2 - (2 * PADDING if node == CLIENT else 0)
+                    yield node, (x, box["y"] + port["y"] - ICON / 2)
+
+    def _around(self) -> tuple[float, float, float, float]:
+        """The frame around all but the client: left, top, right, bottom."""
+        inside = [box for box in self.layout["children"] if box["id"] != CLIENT]
+        left = min(box["x"] for box in inside)
+        right, bottom = self.layout["width"], self.layout["height"]
+        return left - PADDING, -2 * PADDING, right + PADDING, bottom + PADDING
+
+    def svg(self, title: str) -> str:
+        body = [self._cloud(), *self._edges(), *map(self._node, self.nodes), *self._legend()]
+        left, top, right, bottom = self.frame
+        if CLIENT in self.at:
+            left = self.at[CLIENT][0] - ICON / 2
+        left, top, bottom = left - MARGIN, top - HEADER, bottom + HEADER - 12
+        width, height = max(right + MARGIN - left, _width(title, 18) + 2 * MARGIN), bottom - top
+        card = " ".join(map(_n, (left, top, width, height)))
+        flows = "; ".join(
+            f"{self.nodes[e.source].name} → {self.nodes[e.target].name}" for e in self.edges
+        )
+        heads = (
+            f'<marker id="{kind}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="9" '
+            'markerHeight="9" orient="auto-start-reverse" markerUnits="userSpaceOnUse">'
+            f'<path d="M1 1 9 5 1 9" fill="none" stroke="{colour}" stroke-width="1.6"/></marker>'
+            for kind, colour in ((FLOW, INK), (FAILURE, RED))
+        )
+        return "\n".join(
+            [
+                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{card}" '
+                f'width="{_n(width)}" height="{_n(height)}" role="img" font-family="{FONT}">',
+                f"<title>{escape(title)}</title>",
+                f"<desc>{escape(flows)}</desc>",
+                "<defs>",
+                *heads,
+                *self.icons.values(),
+                "</defs>",
+                f'<rect x="{_n(left + 0.5)}" y="{_n(top + 0.5)}" width="{_n(width - 1)}" '
+                f'height="{_n(height - 1)}" rx="8" fill="#fff" stroke="#d5dbdb"/>',
+                _text(left + MARGIN, top + 38, [title], size=18, weight=700, anchor="start"),
+                *body,
+                "</svg>\n",
+            ]
+        )
+
+    def _icon(self, name: str, x: float, y: float, size: int) -> str:
+        """Use an icon; its drawing is in the file once."""
+        file = next(ICONS.glob(f"*/{name}.svg"))
+        found = re.search(
+            r'viewBox="([^"]+)"[^>]*>(?:<title>.*?</title>)?(.*)</svg>', file.read_text(), re.DOTALL
+        )
+        if not found:
+            raise ValueError(f"{file.name} is not an icon as aws-icons makes them.")
+        self.icons[name] = f'<symbol id="{name}" viewBox="{found[1]}">{found[2]}</symbol>'
+        return f'<use href="#{name}" x="{_n(x)}" y="{_n(y)}" width="{size}" height="{size}"/>'
+
+    def _cloud(self) -> str:
+        x, y, right, bottom = self.frame
+        return (
+            f'<rect x="{_n(x)}" y="{_n(y)}" width="{_n(right - x)}" height="{_n(bottom - y)}" '
+            f'fill="none" stroke="{INK}"/>'
+            + self._icon("AWSCloudlogo", x, y, 28)
+            + _text(x + 38, y + 18, ["AWS Cloud"], size=12, anchor="start")
+        )
+
+    def _node(self, node: str) -> str:
+        """An icon with its name and term below, and a badge where alarms watch."""
+        what, (x, y) = self.nodes[node], self.at[node]
+        name, term = _wrapped(what)
+        under = y + ICON + AIR + NAME + 2
+        icon = (
+            self._icon(what.icon, x - ICON / 2, y, ICON)
+            if what.icon
+            else f'<rect x="{_n(x - ICON / 2)}" y="{_n(y)}" width="{ICON}" height="{ICON}" rx="4" '
+            f'fill="#fff" stroke="{GREY}" stroke-width="1.5"/>'
+        )
+        parts = [
+            icon,
+            _text(x, under, name, size=NAME, weight=600),
+            _text(x, under + len(name) * (NAME + LEADING) - 1, term, size=TERM, colour=GREY),
+        ]
+        if count := self.alarms.get(node):
+            parts.append(self._badge(x + ICON / 2 - 2, y + 2, count))
+        return "".join(parts)
+
+    def _badge(self, x: float, y: float, count: int) -> str:
+        return (
+            f"<g><title>{count} CloudWatch alarm{'s' * (count > 1)}</title>"
+            f'<circle cx="{_n(x)}" cy="{_n(y)}" r="11" fill="#fff" stroke="{PINK}"/>'
+            + self._icon("AmazonCloudWatchAlarm", x - 6.5, y - 7, 13)
+            + "</g>"
+        )
+
+    def _edges(self) -> Iterator[str]:
+        routes = {edge["id"]: edge for edge in self.layout["edges"]}
+        for n, edge in enumerate(self.edges):
+            x, y = self.at[edge.target]
+            if self.below.get(edge.target) == edge:
+                top = self.at[edge.source][1] + ICON + AIR + self._label_size(edge.source)[1]
+                yield _line([(x, top + 2), (x, y - AIR)], edge.kind)
+                middle = (top + y) / 2 + TERM / 3
+                yield _text(
+                    x + 8, middle, edge.label, size=TERM, colour=_colour(edge.kind), anchor="start"
+                )
+                continue
+            route = routes[str(n)]
+            (section,) = route["sections"]
+            points = [section["startPoint"], *section.get("bendPoints", []), section["endPoint"]]
+            line = [(point["x"], point["y"]) for point in points]
+            if self._goes_back(edge):
+                line.reverse()
+            for end, node, next_to in ((0, edge.source, 1), (-1, edge.target, -2)):
+                side = ICON / 2 + AIR
+                right = line[next_to][0] > self.at[node][0]
+                line[end] = (self.at[node][0] + (side if right else -side), line[end][1])
+            yield _line(line, edge.kind)
+            for label in route["labels"]:
+                middle = label["x"] + label["width"] / 2
+                yield _text(
+                    middle, label["y"] + TERM, edge.label, size=TERM, colour=_colour(edge.kind)
+                )
+
+    def _legend(self) -> Iterator[str]:
+        x, y = self.frame[0], self.frame[3] + HEADER / 2 - 4
+        if any(edge.kind == FAILURE for edge in self.edges):
+            for kind, text in ((FLOW, "Event"), (FAILURE, "Failed event")):
+                yield _line([(x, y), (x + 30, y)], kind)
+                yield _text(x + 38, y + 4, [text], size=TERM, colour=GREY, anchor="start")
+                x += _width(text, TERM) + 62
+        if self.alarms:
+            yield self._badge(x + 11, y, 1)
+            told = f", sent to {self.told}" if self.told else ""
+            text = f"CloudWatch alarm{told}"
+            yield _text(x + 28, y + 4, [text], size=TERM, colour=GREY, anchor="start")
+
+
+def _elk(requests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The requests, with a place for everything."""
+    # The project's own Node stands beside its Python.
+    node = shutil.which("node", path=str(Path(sys.executable).parent)) or "node"
+    run = subprocess.run(
+        [node, "-e", RUN_ELK],
+        input=json.dumps(requests),
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    if run.returncode:
+        raise RuntimeError(f"The layout failed; is `npm ci` done?\n{run.stderr}")
+    result: list[dict[str, Any]] = json.loads(run.stdout)
+    return result
+
+
+def _wrapped(what: Node) -> tuple[list[str], list[str]]:
+    """A node's name, in lines about as long as each other, and its term."""
+    names = [textwrap.wrap(what.name, width, break_on_hyphens=False) for width in range(18, 0, -1)]
+    return [lines for lines in names if len(lines) == len(names[0])][-1], textwrap.wrap(
+        what.term, 22
+    )
+
+
+def _width(text: str, size: int) -> float:
+    """About how wide a text is, in the widest of the fonts."""
+    narrow, wide = "fijlrtI.,:;|!'()[]/ -", "mwMWQGO@%→"
+    units = sum(
+        0.32 if c in narrow else 0.88 if c in wide else 0.58 + c.isupper() / 8 for c in text
+    )
+    return round(units * size * 1.04, 1)
+
+
+def _colour(kind: str) -> str:
+    return RED if kind == FAILURE else INK
+
+
+def _line(points: Sequence[tuple[float, float]], kind: str) -> str:
+    """An arrow along right-angled lines, with rounded corners."""
+    path = f"M{_n(points[0][0])} {_n(points[0][1])}"
+    for before, at, after in zip(points, points[1:], points[2:], strict=False):
+        near, far = _towards(at, before), _towards(at, after)
+        path += f"L{near}Q{_n(at[0])} {_n(at[1])} {far}"
+    path += f"L{_n(points[-1][0])} {_n(points[-1][1])}"
+    head = FAILURE if kind == FAILURE else FLOW
+    return (
+        f'<path class="{kind}" d="{path}" fill="none" stroke="{_colour(kind)}" stroke-width="1.4"'
+        + ' stroke-dasharray="5 4"' * (kind == FAILURE)
+        + f' marker-start="url(#{head})"' * (kind == BOTH)
+        + f' marker-end="url(#{head})"/>'
+    )
+
+
+def _towards(start: tuple[float, float], end: tuple[float, float], distance: float = 6) -> str:
+    dx, dy = end[0] - start[0], end[1] - start[1]
+    share = min(0.5, distance / max(abs(dx), abs(dy), 0.1))
+    return f"{_n(start[0] + dx * share)} {_n(start[1] + dy * share)}"
+
+
+def _text(
+    x: float, y: float, lines: Sequence[str], *,
+    size: int, weight: int = 400, colour: str = INK, anchor: str = "middle",
+) -> str:  # fmt: skip
+    return "".join(
+        f'<text x="{_n(x)}" y="{_n(y + n * (size + LEADING))}" font-size="{size}" '
+        f'font-weight="{weight}" fill="{colour}" text-anchor="{anchor}">{escape(line)}</text>'
+        for n, line in enumerate(lines)
+    )
+
+
+def _n(value: float) -> str:
+    return f"{round(value, 1):g}"
+
+
+def main() -> None:
+    """Write the diagram of a template."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("template", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--title", required=True)
+    options = parser.parse_args()
+    options.out.write_text(render(json.loads(options.template.read_text()), options.title), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
