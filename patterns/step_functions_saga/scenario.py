@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from sandbox.report import Report
 
 SEED = 20261121
-SENDERS = 8
+SENDERS = 4
 # Executions at a time: on this machine each running function is a process of its own.
-WAVE, NEXT_WAVE = 12, 4
+WAVE, NEXT_WAVE = 8, 4
 ORDERS = 120
 QUEUED_ORDERS = 60
 COUNTER_SALES = 15
@@ -94,7 +94,11 @@ class Shop:
 
 @dataclass
 class Sagas:
-    """Starts executions and books what became of each start."""
+    """Starts executions and books what became of each start.
+
+    Attributes:
+        machines: State machines with executions that may still run.
+    """
 
     stack: Deployment
     report: Report
@@ -107,7 +111,6 @@ class Sagas:
     def start_on(self, title: str, starts: Sequence[tuple[str, Order]], again: str = "") -> int:
         """Start each order on its machine; return how many were new."""
         deployed = self.stack["StateMachineArn"]
-        self.machines |= {machine or deployed for machine, _ in starts}
         orders = [order for _, order in starts]
 
         def start_one(start: tuple[str, Order]) -> bool:
@@ -117,9 +120,10 @@ class Sagas:
         new = 0
         with self.report.step(title, len(orders)) as advance, ThreadPoolExecutor(SENDERS) as pool:
             for first in range(0, len(starts), WAVE):
-                if first and starts[0][0] in ("", deployed):
-                    self._until_running(NEXT_WAVE, deployed)
+                if first:
+                    self._until_busy(NEXT_WAVE)
                 wave = starts[first : first + WAVE]
+                self.machines |= {machine or deployed for machine, _ in wave}
                 for (_, order), started in zip(wave, pool.map(start_one, wave), strict=True):
                     self.report.ledger.sent[order["order_id"]] += 1
                     if started:
@@ -178,25 +182,24 @@ class Sagas:
                         self.report.ledger.refused["queue"] += 1
                     advance()
 
-    def running(self, machine: str = "") -> list[str]:
-        """Return the executions that have not ended."""
-        machines = [machine] if machine else self.machines
-        return [
-            execution["executionArn"]
-            for each in machines
-            for execution in self._list(each, statusFilter="RUNNING")
-        ]
+    def busy(self) -> int:
+        """Return how many executions have neither ended nor been parked."""
+        running = 0
+        for machine in list(self.machines):
+            executions = list(self._list(machine, statusFilter="RUNNING"))
+            running += len(executions)
+            if not executions:
+                self.machines.discard(machine)
+        return running - queues.backlog(self.stack, self.stack["ParkedQueueUrl"])
 
-    def wait(self, title: str, machine: str = "") -> None:
-        """Wait until all executions have ended, or those of one machine."""
+    def wait(self, title: str) -> None:
+        """Wait until every execution has ended or been parked."""
         with self.report.step(title):
-            self._until_running(0, machine)
+            self._until_busy(0)
 
-    def _until_running(self, at_most: int, machine: str) -> None:
+    def _until_busy(self, at_most: int) -> None:
         queues.until(
-            lambda: len(self.running(machine)) <= at_most,
-            seconds=300,
-            what="executions are still running",
+            lambda: self.busy() <= at_most, seconds=300, what="executions are still running"
         )
 
     def seconds(self, machine: str, orders: Sequence[Order]) -> list[float]:
@@ -217,7 +220,7 @@ class Sagas:
 def run(stack: Deployment, report: Report) -> None:
     """Drive every promise of the page through the deployed stack."""
     shop = Shop(stack)
-    sagas = Sagas(stack, report, {stack["StateMachineArn"]})
+    sagas = Sagas(stack, report)
     report.title("Orders, and what the business refuses")
     good = shop.many(ORDERS)
     refused = business(shop)
@@ -240,7 +243,8 @@ def run(stack: Deployment, report: Report) -> None:
         sagas.wait("Waiting for the last ends")
 
     report.title("Where is every order now?")
-    queues.wait_until_empty(stack, stack["QueueUrl"], stack["CarrierQueueUrl"])
+    with report.step("Waiting for the carrier to read its cancellations"):
+        queues.wait_until_empty(stack, stack["CarrierQueueUrl"])
     outcomes = book_outcomes(stack, report, shop, refused)
     report.check(
         "good orders are confirmed",
@@ -340,11 +344,10 @@ def over_the_counter(stack: Deployment, report: Report, shop: Shop, sagas: Sagas
 
 def started_again(report: Report, sagas: Sagas, orders: Sequence[Order]) -> None:
     """Start orders a second time; only an execution that still runs answers for itself."""
-    already = sagas.report.ledger.refused["already started"]
-    running = len(sagas.running(sagas.stack["StateMachineArn"]))
+    already = report.ledger.refused["already started"]
     new = sagas.start("Orders started again", orders[:30])
-    known = sagas.report.ledger.refused["already started"] - already
-    report.check("an order started again starts nothing", new + known == 30, (new, known, running))
+    known = report.ledger.refused["already started"] - already
+    report.check("an order started again starts nothing", new + known == 30, (new, known))
 
 
 @contextmanager
@@ -428,15 +431,8 @@ def steps_fail(
     )
     del undoing_fails[HEALS]
     parked = [order for each in undoing_fails.values() for _, order in each]
-    waiting = len(parked)
-
-    def settled() -> bool:
-        there = queues.backlog(stack, stack["ParkedQueueUrl"])
-        return there >= waiting and len(sagas.running()) <= waiting
-
-    with report.step("Waiting until all are undone or parked"):
-        queues.until(settled, seconds=300, what="orders are neither undone nor parked")
-    there = queues.backlog(stack, stack["ParkedQueueUrl"])
+    sagas.wait("Waiting until all are undone or parked")
+    there, waiting = queues.backlog(stack, stack["ParkedQueueUrl"]), len(parked)
     report.check("what cannot be undone is parked", there == waiting, (there, waiting))
     return parked
 
@@ -449,7 +445,7 @@ def carrier_is_silent(
     orders = shop.many(6)
     with carrier_away(stack):
         sagas.start("Orders while the carrier is away", orders, machine)
-        sagas.wait("Waiting for the carrier in vain", machine)
+        sagas.wait("Waiting for the carrier in vain")
     failed = [
         stack.client("stepfunctions").describe_execution(
             executionArn=f"{machine.replace(':stateMachine:', ':execution:')}:{order['order_id']}"
@@ -471,23 +467,29 @@ def carrier_is_silent(
 
 @contextmanager
 def carrier_away(stack: Deployment) -> Iterator[None]:
-    """Stop the carrier from reading its queue."""
-    lambda_ = stack.client("lambda")
+    """Stop the carrier from reading its queue; when it is back, wait until it has read all."""
+    lambda_, sqs = stack.client("lambda"), stack.client("sqs")
+    mapping, url = stack["CarrierMappingId"], stack["CarrierQueueUrl"]
+    before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])
 
     def switch(on: bool, state: str) -> None:
-        uuid = stack["CarrierMappingId"]
-        lambda_.update_event_source_mapping(UUID=uuid, Enabled=on)
+        lambda_.update_event_source_mapping(UUID=mapping, Enabled=on)
         queues.until(
-            lambda: lambda_.get_event_source_mapping(UUID=uuid)["State"] == state,
+            lambda: lambda_.get_event_source_mapping(UUID=mapping)["State"] == state,
             seconds=180,
             what=f"the carrier's mapping is not {state}",
         )
 
-    switch(False, "Disabled")
+    queues.wait_until_empty(stack, url)
+    # What a poller takes at the moment it is switched off comes back after this time.
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "5"})
     try:
+        switch(False, "Disabled")
         yield
     finally:
         switch(True, "Enabled")
+        queues.wait_until_empty(stack, url)
+        sqs.set_queue_attributes(QueueUrl=url, Attributes=before["Attributes"])
 
 
 def person_answers(
@@ -507,7 +509,7 @@ def person_answers(
         stack.client("stepfunctions").send_task_success(
             taskToken=message["task_token"], output="{}"
         )
-    sagas.wait("Waiting until the answered ones are undone", machine)
+    sagas.wait("Waiting until the answered ones are undone")
 
 
 def read_parked(stack: Deployment, url: str, ids: set[str]) -> list[dict[str, Any]]:
@@ -556,12 +558,12 @@ def person_starts_again(
     """Start what a faulty definition parked again on the right one, and close the old ones."""
     messages = read_parked(stack, stack["ParkedQueueUrl"], {order["order_id"] for order in orders})
     report.check("every parked order has its message", len(messages) == len(orders), len(messages))
-    sagas.start("Parked orders started again", orders, again="-again")
-    sagas.wait("Waiting for their ends", stack["StateMachineArn"])
     for message in messages:
         stack.client("stepfunctions").stop_execution(
-            executionArn=message["execution"], cause="Started again on the mended definition"
+            executionArn=message["execution"], cause="Starts again on the mended definition"
         )
+    sagas.start("Parked orders started again", orders, again="-again")
+    sagas.wait("Waiting for their ends")
 
 
 def express_fails(

@@ -67,7 +67,7 @@ class DemoStack(Stack):
             path="orders",
             schema=ORDER,
             starter=starter,
-            max_concurrency=5,
+            max_concurrency=2,
             cloud_watch_role=self.node.try_get_context(CLOUD_WATCH_ROLE) == "true",
         )
         counter_sales = StepFunctionsSaga(
