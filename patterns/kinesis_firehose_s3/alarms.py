@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from aws_cdk import Duration, Names
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 
 from patterns.foundation import rules
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aws_cdk import aws_kinesis as kinesis
-    from aws_cdk import aws_lambda as lambda_
     from constructs import Construct
 
 MINUTE = Duration.minutes(1)
@@ -150,7 +150,9 @@ def alarm_on_transform(
         ),
     ]
     function = rules.function_of(transform)
-    timeout = getattr(function, "timeout", None) or rules.DEFAULT_FUNCTION_TIMEOUT
+    if not isinstance(function, lambda_.Function):
+        return alarms  # imported: its timeout is not known
+    timeout = function.timeout or rules.DEFAULT_FUNCTION_TIMEOUT
     if not timeout.is_unresolved():
         alarms.append(
             alarm_when_above(

@@ -242,7 +242,11 @@ class KinesisToFirehoseToS3(Construct):
                 s3_backup_mode="Enabled" if back_up_source else "Disabled",
                 s3_backup_configuration=(
                     delivery.source_backup(
-                        self.bucket, self.role, source_prefix, self._logging("SourceErrors")
+                        self.bucket,
+                        self.role,
+                        source_prefix,
+                        error_prefix,
+                        self._logging("SourceErrors"),
                     )
                     if back_up_source
                     else None

@@ -157,6 +157,7 @@ def source_backup(
     bucket: s3.IBucket,
     role: iam.IRole,
     prefix: str,
+    error_prefix: str,
     logging: _Delivery.CloudWatchLoggingOptionsProperty,
 ) -> _Delivery.S3DestinationConfigurationProperty:
     """Return where every record is kept as it came, compressed, before the function sees it."""
@@ -164,6 +165,7 @@ def source_backup(
         bucket_arn=bucket.bucket_arn,
         role_arn=role.role_arn,
         prefix=prefix + ARRIVED,
+        error_output_prefix=error_prefix + FAILED_BY_TYPE,
         compression_format="GZIP",
         buffering_hints=_Delivery.BufferingHintsProperty(size_in_m_bs=64, interval_in_seconds=300),
         cloud_watch_logging_options=logging,
