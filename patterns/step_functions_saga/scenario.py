@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 SEED = 20261121
 SENDERS = 4
 # Executions at a time: on this machine each running function is a process of its own.
-WAVE, NEXT_WAVE = 8, 4
-ORDERS = 120
+WAVE, NEXT_WAVE = 8, 8
+ORDERS = 100
 QUEUED_ORDERS = 60
 COUNTER_SALES = 15
 FAILED_EACH = 2

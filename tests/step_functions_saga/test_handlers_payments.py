@@ -106,7 +106,7 @@ def test_another_transaction_in_the_way_is_a_failure_to_retry(
         {
             "Error": {"Code": "TransactionCanceledException"},
             "CancellationReasons": [{"Code": "None"}, {"Code": "TransactionConflict"}],
-        },  # type: ignore[typeddict-unknown-key]
+        },
         "TransactWriteItems",
     )
 
