@@ -1,0 +1,1 @@
+"""A cfn-lint rule pack against lost events, for any CloudFormation template."""

@@ -1,0 +1,1 @@
+"""The rules, one topic a file. cfn-lint loads them with ``--append-rules lint/rules``."""

@@ -1,0 +1,130 @@
+"""Event source mappings: SQS → Lambda."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lint import template
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LAMBDA_SQS_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"
+ERRORS_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html"
+SCALING_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html"
+FACTOR = 6
+
+
+def _timeouts(
+    scenario: template.Scenario,
+) -> Iterator[tuple[template.Resource, template.Resource, int, int, int]]:
+    """Yield queue, function, visibility timeout, function timeout and window, where all known."""
+    for mapping in scenario.of("AWS::Lambda::EventSourceMapping"):
+        queue = scenario.queue(mapping.get("EventSourceArn"))
+        function = scenario.function(mapping.get("FunctionName"))
+        if queue and function:
+            visible = queue.number("VisibilityTimeout", 30)
+            timeout = function.number("Timeout", 3)
+            window = mapping.number("MaximumBatchingWindowInSeconds", 0)
+            if visible is not None and timeout is not None and window is not None:
+                yield queue, function, visible, timeout, window
+
+
+class VisibilityBelowTimeout(template.Rule):
+    id = "E9111"
+    shortdesc = "A queue's visibility timeout must not be below its function's timeout"
+    description = (
+        "Lambda rejects the event source mapping, and every message would be delivered again "
+        "while it is still worked on. Set VisibilityTimeout to at least 6 x the function's "
+        "Timeout plus the batching window."
+    )
+    source_url = LAMBDA_SQS_PAGE
+    tags = ["sqs", "lambda"]
+
+    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
+        for queue, function, visible, timeout, window in _timeouts(scenario):
+            if visible < timeout:
+                yield template.Finding(
+                    queue,
+                    f"{queue.id} hides a message for {visible} s, but {function.id} may run "
+                    f"{timeout} s: Lambda rejects the mapping. Set VisibilityTimeout to "
+                    f"{FACTOR * timeout + window} s or more.",
+                    ("VisibilityTimeout",),
+                )
+
+
+class VisibilityShort(template.Rule):
+    id = "W9112"
+    shortdesc = "A queue's visibility timeout should be 6 x its function's timeout"
+    description = (
+        "A batch that Lambda throttles is retried while its messages stay hidden; when they turn "
+        "visible first, they are delivered twice and their receives are used up. Set "
+        "VisibilityTimeout to at least 6 x the function's Timeout plus the batching window."
+    )
+    source_url = LAMBDA_SQS_PAGE
+    tags = ["sqs", "lambda"]
+
+    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
+        for queue, function, visible, timeout, window in _timeouts(scenario):
+            needed = FACTOR * timeout + window
+            if timeout <= visible < needed:
+                yield template.Finding(
+                    queue,
+                    f"{queue.id} hides a message for {visible} s, but {function.id} (timeout "
+                    f"{timeout} s, batching window {window} s) needs {needed} s: 6 x the timeout "
+                    f"plus the window. Set VisibilityTimeout to {needed} s or more.",
+                    ("VisibilityTimeout",),
+                )
+
+
+class MappingAboveReserved(template.Rule):
+    id = "W9113"
+    shortdesc = "A mapping's MaximumConcurrency must not exceed the reserved concurrency"
+    description = (
+        "Every poll above the function's reserved concurrency is throttled and counts as a "
+        "receive, until good messages are dead-lettered. Reserve at least as many executions as "
+        "the mappings of the function may use, or lower MaximumConcurrency."
+    )
+    source_url = SCALING_PAGE
+    tags = ["sqs", "lambda"]
+
+    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
+        for mapping in scenario.of("AWS::Lambda::EventSourceMapping"):
+            function = scenario.function(mapping.get("FunctionName"))
+            polls = mapping.number("ScalingConfig.MaximumConcurrency")
+            reserved = function.number("ReservedConcurrentExecutions") if function else None
+            if function and polls and reserved and polls > reserved:
+                yield template.Finding(
+                    mapping,
+                    f"MaximumConcurrency is {polls}, but {function.id} reserves only {reserved} "
+                    "executions: throttled polls count as receives and dead-letter good messages. "
+                    f"Lower MaximumConcurrency to {reserved}, or reserve {polls}.",
+                    ("ScalingConfig", "MaximumConcurrency"),
+                )
+
+
+class BatchItemFailures(template.Rule):
+    id = "W9114"
+    shortdesc = "A mapping should report batch item failures"
+    description = (
+        "Without ReportBatchItemFailures one failed record fails its whole batch: the others are "
+        "processed again, and dead-lettered with it. Set FunctionResponseTypes to "
+        "[ReportBatchItemFailures] and return the failed ids from the handler."
+    )
+    source_url = ERRORS_PAGE
+    tags = ["sqs", "kinesis", "dynamodb", "lambda"]
+
+    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
+        for mapping in scenario.of("AWS::Lambda::EventSourceMapping"):
+            source = mapping.get("EventSourceArn")
+            types = ("AWS::SQS::Queue", "AWS::Kinesis::Stream", "AWS::DynamoDB::Table")
+            batch = mapping.number("BatchSize", 10)
+            if not scenario.find(source, *types) or batch is None or batch <= 1:
+                continue
+            if not mapping.get("FunctionResponseTypes"):
+                yield template.Finding(
+                    mapping,
+                    f"{mapping.id} does not report batch item failures: one failed record fails "
+                    "its whole batch. Set FunctionResponseTypes to [ReportBatchItemFailures], and "
+                    "return the failed ids from the handler.",
+                )

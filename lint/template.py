@@ -1,0 +1,310 @@
+"""What a template says once its references are resolved, for each way its conditions can fall.
+
+Every text is resolved into the form of ``Fn::Sub``: a reference to something of the template is
+``${Queue.Arn}``, a value that only deployment knows is ``${?}``. Rules that meet a hole where they
+need a value say nothing: a correct template never gets a finding.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from cfnlint.rules import CloudFormationLintRule, RuleMatch
+
+from . import sam
+
+if TYPE_CHECKING:
+    from cfnlint.template import Template
+
+UNKNOWN = "${?}"
+OMIT = object()
+HOLE = re.compile(r"\$\{(?!!)[^}]*\}|\{\{resolve:")
+REFERENCE = re.compile(r"\$\{([A-Za-z0-9]+)(?:\.([A-Za-z0-9.]+))?\}")
+SUB = re.compile(r"\$\{([^}]*)\}")
+OWN_ACCOUNT = "${AWS::AccountId}"
+DEAD_LETTER_KEYS = {"deadLetterTargetArn", "DeadLetterConfig", "OnFailure"}
+MAX_SCENARIOS = 64  # more combinations of conditions than this are not looked at
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A resource with resolved properties, and where they stand in the template."""
+
+    id: str
+    type: str
+    properties: Mapping[str, Any]
+    path: tuple[str | int, ...]
+
+    def get(self, dotted: str) -> Any:
+        """Return a property by its dotted path; None when absent, UNKNOWN below a hole."""
+        value: Any = self.properties
+        for key in dotted.split("."):
+            if isinstance(value, str) and is_unknown(value):
+                return UNKNOWN
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return value
+
+    def list(self, dotted: str) -> list[Any]:
+        """Return the items of a list property; none when absent or unknown."""
+        value = self.get(dotted)
+        return value if isinstance(value, list) else []
+
+    def number(self, dotted: str, default: int | None = None) -> int | None:
+        """Return a whole number; ``default`` when absent, None when not known."""
+        value = self.get(dotted)
+        if value is None:
+            return default
+        return int(value) if re.fullmatch(r"-?\d+", str(value)) else None
+
+    def flag(self, dotted: str, *, default: bool | None = False) -> bool | None:
+        """Return a boolean; ``default`` when absent, None when not known."""
+        value = self.get(dotted)
+        if value is None:
+            return default
+        return {"true": True, "false": False}.get(str(value).lower())
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong, and at which property of which resource."""
+
+    resource: Resource
+    message: str
+    at: tuple[str | int, ...] = ()
+
+
+class Rule(CloudFormationLintRule):
+    """A rule that looks at one scenario at a time; each distinct finding counts once."""
+
+    def check(self, scenario: Scenario) -> Iterator[Finding]:
+        """Yield what is wrong in this scenario."""
+        raise NotImplementedError
+
+    def match(self, cfn: Template) -> list[RuleMatch]:
+        """Run ``check`` on every scenario, as cfn-lint asks."""
+        matches = {
+            RuleMatch([*finding.resource.path, *finding.at], finding.message): None
+            for scenario in scenarios(cfn)
+            for finding in self.check(scenario)
+        }
+        return list(matches)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A template under one combination of its conditions."""
+
+    template: Mapping[str, Any]
+    conditions: Mapping[str, bool]
+    # Parameters whose value is not their default: set by the caller, or asked by a condition.
+    open_parameters: frozenset[str] = field(default_factory=frozenset)
+
+    @cached_property
+    def resources(self) -> dict[str, Resource]:
+        """Every resource that exists in this scenario, by its id; SAM events among them."""
+        found: dict[str, Resource] = {}
+        for name, raw in self.template.get("Resources", {}).items():
+            if not isinstance(raw, dict) or not isinstance(raw.get("Type"), str):
+                continue
+            condition = raw.get("Condition")
+            if condition is not None and not self.conditions.get(condition, False):
+                continue
+            properties = self.resolve(raw.get("Properties") or {})
+            if isinstance(properties, dict):
+                for part in sam.parts(name, raw["Type"], properties):
+                    path = ("Resources", name, "Properties", *part.path)
+                    found[part.id] = Resource(part.id, part.type, part.properties, path)
+        return found
+
+    def of(self, *types: str) -> list[Resource]:
+        """Return the resources of these types."""
+        return [resource for resource in self.resources.values() if resource.type in types]
+
+    def find(self, value: Any, *types: str) -> Resource | None:
+        """Return the resource that a value names: by reference, or by an ARN of this account."""
+        if not isinstance(value, str):
+            return None
+        whole = REFERENCE.fullmatch(value)
+        if not whole and value.startswith("arn:") and f":{OWN_ACCOUNT}:" in value:
+            whole = REFERENCE.fullmatch(value.rsplit(":", 1)[-1])
+        resource = self.resources.get(whole.group(1)) if whole else None
+        return resource if resource and resource.type in types else None
+
+    def queue(self, value: Any) -> Resource | None:
+        """Return the SQS queue that a value names."""
+        return self.find(value, "AWS::SQS::Queue")
+
+    def function(self, value: Any) -> Resource | None:
+        """Return the Lambda function that a value names, behind an alias or a version too."""
+        kinds = ("AWS::Lambda::Function", "AWS::Lambda::Alias", "AWS::Lambda::Version")
+        resource = self.find(value, *kinds)
+        while resource and resource.type != kinds[0]:
+            resource = self.find(resource.get("FunctionName"), *kinds)
+        return resource
+
+    def fifo(self, value: Any) -> bool | None:
+        """Tell whether a value names a FIFO queue or topic; None when that is not known."""
+        resource = self.find(value, "AWS::SQS::Queue", "AWS::SNS::Topic")
+        if resource:
+            kind = "FifoQueue" if resource.type == "AWS::SQS::Queue" else "FifoTopic"
+            return resource.flag(kind)
+        if not isinstance(value, str) or not re.match(r"arn:[^:]+:(sqs|sns):", value):
+            return None
+        name = value.rsplit(":", 1)[-1]
+        if name.endswith(".fifo"):
+            return True
+        return None if HOLE.search(name) else False
+
+    @cached_property
+    def dead_letter_queues(self) -> dict[str, Resource]:
+        """Every queue that something hands its failures to."""
+        found: dict[str, Resource] = {}
+        for resource in self.resources.values():
+            for text in _dead_letter_targets(resource.properties, inside=False):
+                queue = self.queue(text)
+                if queue:
+                    found[queue.id] = queue
+        return found
+
+    def resolve(self, value: Any) -> Any:
+        """Resolve references, intrinsic functions and conditions as far as they are known."""
+        if isinstance(value, dict):
+            if len(value) == 1:
+                name, argument = next(iter(value.items()))
+                if name == "Ref":
+                    return self._ref(argument)
+                if name.startswith("Fn::"):
+                    return self._function(name, argument)
+            items = {key: self.resolve(item) for key, item in value.items()}
+            return {key: item for key, item in items.items() if item is not OMIT}
+        if isinstance(value, list):
+            return [item for item in map(self.resolve, value) if item is not OMIT]
+        if isinstance(value, str):
+            return str(value).replace("${", "${!")
+        return value
+
+    def _ref(self, name: Any) -> Any:
+        if name == "AWS::NoValue":
+            return OMIT
+        parameter = self.template.get("Parameters", {}).get(name)
+        if parameter is None:
+            return f"${{{name}}}"
+        known = parameter.get("Type") in ("String", "Number") and name not in self.open_parameters
+        default = parameter.get("Default", UNKNOWN) if known else UNKNOWN
+        return default if default == UNKNOWN else self.resolve(default)
+
+    def _function(self, name: str, argument: Any) -> Any:
+        if name == "Fn::If" and isinstance(argument, list) and len(argument) == 3:
+            holds = self.conditions.get(argument[0])
+            return UNKNOWN if holds is None else self.resolve(argument[1 if holds else 2])
+        if name == "Fn::GetAtt":
+            parts = argument.split(".", 1) if isinstance(argument, str) else argument
+            return f"${{{'.'.join(parts)}}}" if all(isinstance(p, str) for p in parts) else UNKNOWN
+        if name == "Fn::Sub":
+            text, own = argument if isinstance(argument, list) else (argument, {})
+            return self._sub(text, own)
+        if name == "Fn::Join" and isinstance(argument, list) and len(argument) == 2:
+            items = self.resolve(argument[1])
+            if isinstance(items, list) and not any(isinstance(i, dict | list) for i in items):
+                return str(argument[0]).join(map(str, items))
+        if name == "Fn::FindInMap" and isinstance(argument, list) and len(argument) == 3:
+            value: Any = self.template.get("Mappings", {})
+            for key in self.resolve(argument):
+                value = value.get(key, UNKNOWN) if isinstance(value, dict) else UNKNOWN
+            return value if value == UNKNOWN else self.resolve(value)
+        return UNKNOWN
+
+    def _sub(self, text: Any, own: Mapping[str, Any]) -> str:
+        def value(match: re.Match[str]) -> str:
+            name = match.group(1).strip()
+            if name.startswith("!"):
+                return match.group(0)
+            if name in own:
+                return str(self.resolve(own[name]))
+            return f"${{{name}}}" if "." in name else str(self._ref(name))
+
+        return SUB.sub(value, text) if isinstance(text, str) else UNKNOWN
+
+
+def is_unknown(value: Any) -> bool:
+    """Tell whether a value, or a part of it, is known at deployment only."""
+    if isinstance(value, Mapping):
+        return any(map(is_unknown, value.values()))
+    if isinstance(value, list):
+        return any(map(is_unknown, value))
+    return isinstance(value, str) and bool(HOLE.search(value))
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return a value that may be one or many as a list."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def scenarios(cfn: Template) -> list[Scenario]:
+    """Return a template's scenarios; none when a macro of unknown effect rewrites it."""
+    known: list[Scenario] | None = getattr(cfn, "_event_scenarios", None)
+    if known is None:
+        known = _scenarios(cfn)
+        cfn._event_scenarios = known
+    return known
+
+
+def _scenarios(cfn: Template) -> list[Scenario]:
+    template = cfn.template
+    macros = as_list(template.get("Transform"))
+    if any(not str(macro).startswith("AWS::") or macro == "AWS::Include" for macro in macros):
+        return []
+    if "Fn::Transform" in _keys(template):
+        return []
+    conditions = template.get("Conditions") or {}
+    used = sorted(_conditions_used(template.get("Resources")) & conditions.keys())
+    asked = {ref for key, ref in _pairs(conditions) if key == "Ref" and isinstance(ref, str)}
+    given = {name for sets in cfn.context.parameter_sets or [] for name in sets.parameters}
+    open_parameters = frozenset(asked | given)
+    if not used:
+        return [Scenario(template, {}, open_parameters)]
+    built = cfn.conditions.build_scenarios({name: {True, False} for name in used})
+    return [
+        Scenario(template, scenario, open_parameters)
+        for scenario in itertools.islice(built, MAX_SCENARIOS)
+    ]
+
+
+def _dead_letter_targets(value: Any, *, inside: bool) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _dead_letter_targets(item, inside=inside or key in DEAD_LETTER_KEYS)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _dead_letter_targets(item, inside=inside)
+    elif inside and isinstance(value, str):
+        yield value
+
+
+def _pairs(value: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield key, item
+            yield from _pairs(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _pairs(item)
+
+
+def _keys(value: Any) -> set[Any]:
+    return {key for key, _ in _pairs(value)}
+
+
+def _conditions_used(resources: Any) -> set[str]:
+    chosen = {
+        item[0] for key, item in _pairs(resources) if key == "Fn::If" and isinstance(item, list)
+    }
+    stated = {raw.get("Condition") for raw in (resources or {}).values() if isinstance(raw, dict)}
+    return {name for name in chosen | stated if isinstance(name, str)}
