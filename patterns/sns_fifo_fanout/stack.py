@@ -87,7 +87,7 @@ class DemoStack(Stack):
             construct_id,
             handler=f"sns_fifo_fanout.{module}.handler",
             layer=self._layer,
-            timeout=Duration.seconds(10),
+            timeout=Duration.seconds(30),
             environment=environment,
         )
 
