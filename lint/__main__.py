@@ -28,7 +28,7 @@ def rules() -> list[CloudFormationLintRule]:
 
 def runner(arguments: Sequence[str], *, everything: bool = False) -> Runner:
     """Return cfn-lint, ready to run this pack alone, or everything."""
-    made = Runner(ConfigMixIn(["--append-rules", str(RULES), *arguments]))
+    made = Runner(ConfigMixIn([f"--append-rules={RULES}", *arguments]))
     if not everything:
         own = {rule.id for rule in rules()}
         # E0: a template that cannot be read, or a rule that broke.

@@ -43,7 +43,7 @@ def parts(name: str, kind: str, properties: Mapping[str, Any]) -> Iterator[Part]
         )
     events = own.get("Events")
     for key, event in events.items() if isinstance(events, dict) else ():
-        source = SOURCES.get(event.get("Type")) if isinstance(event, dict) else None
+        source = SOURCES.get(str(event.get("Type"))) if isinstance(event, dict) else None
         if source and isinstance(event.get("Properties"), dict):
             mapping = {
                 **event["Properties"],

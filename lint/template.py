@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from cfnlint.rules import CloudFormationLintRule, RuleMatch
 
@@ -28,6 +29,7 @@ REFERENCE = re.compile(r"\$\{([A-Za-z0-9]+)(?:\.([A-Za-z0-9.]+))?\}")
 SUB = re.compile(r"\$\{([^}]*)\}")
 OWN_ACCOUNT = "${AWS::AccountId}"
 DEAD_LETTER_KEYS = {"deadLetterTargetArn", "DeadLetterConfig", "OnFailure"}
+_CACHE: WeakKeyDictionary[Template, list[Scenario]] = WeakKeyDictionary()
 MAX_SCENARIOS = 64  # more combinations of conditions than this are not looked at
 
 
@@ -249,11 +251,9 @@ def as_list(value: Any) -> list[Any]:
 
 def scenarios(cfn: Template) -> list[Scenario]:
     """Return a template's scenarios; none when a macro of unknown effect rewrites it."""
-    known: list[Scenario] | None = getattr(cfn, "_event_scenarios", None)
-    if known is None:
-        known = _scenarios(cfn)
-        cfn._event_scenarios = known
-    return known
+    if cfn not in _CACHE:
+        _CACHE[cfn] = _scenarios(cfn)
+    return _CACHE[cfn]
 
 
 def _scenarios(cfn: Template) -> list[Scenario]:
