@@ -1,0 +1,152 @@
+"""Anything a client may send: the queue holds exactly that, or the client is told no."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from sandbox import Deployment, embedded
+from sandbox.queues import delete
+from tests.conftest import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# Two queues behind one API, no schema, and nobody who takes the messages away.
+APP = """
+from aws_cdk import App, CfnOutput, Stack
+from aws_cdk import aws_lambda as lambda_
+
+from patterns.api_sqs_lambda.construct import ApiGatewayToSqsToLambda, RequestField
+
+app = App()
+stack = Stack(app, "fuzz")
+consumer = lambda_.Function(
+    stack,
+    "Consumer",
+    runtime=lambda_.Runtime.PYTHON_3_14,
+    handler="index.handler",
+    code=lambda_.Code.from_inline("def handler(event, context): ..."),
+)
+plain = ApiGatewayToSqsToLambda(stack, "Plain", consumer=consumer, path="plain", rate_limit=10000)
+fifo = ApiGatewayToSqsToLambda(
+    stack,
+    "Fifo",
+    consumer=consumer,
+    path="fifo",
+    api=plain.api,
+    fifo=True,
+    message_group_id=RequestField.body("group"),
+    deduplication_id=RequestField.header("Idempotency-Key"),
+)
+for pattern in (plain, fifo):
+    pattern.event_source_mapping.node.default_child.add_property_override("Enabled", False)
+CfnOutput(stack, "PlainUrl", value=plain.url)
+CfnOutput(stack, "FifoUrl", value=fifo.url)
+CfnOutput(stack, "PlainQueueUrl", value=plain.queue.queue_url)
+CfnOutput(stack, "FifoQueueUrl", value=fifo.queue.queue_url)
+app.synth()
+"""
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda values: st.lists(values) | st.dictionaries(st.text(), values),
+    max_leaves=8,
+)
+SMUGGLE = "&MessageGroupId=evil&DelaySeconds=900&Action=DeleteQueue&MessageAttribute.4.Name=x"
+# What an HTTP header may hold, and SQS takes as an id.
+KEYS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=128)
+MIB = 2**20
+fuzz = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    folder: Path = tmp_path_factory.mktemp("fuzz")
+    (folder / "app.py").write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{APP}")
+    with embedded(cwd=ROOT) as target:
+        yield target.deploy(app=f"{sys.executable} app.py", stacks=["fuzz"], cwd=folder)["fuzz"]
+
+
+def post(stack: Deployment, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
+    answer = stack.http.post(stack[url], body, {"Content-Type": "application/json"} | headers)
+    return answer.status, json.loads(answer.body)
+
+
+def take(stack: Deployment, queue: str) -> list[dict[str, Any]]:
+    """Take what is in a queue out of it: one message, or none if it was a duplicate."""
+    answer = stack.client("sqs").receive_message(
+        QueueUrl=stack[queue],
+        WaitTimeSeconds=0,
+        AttributeNames=["All"],
+        MessageAttributeNames=["All"],
+    )
+    messages: list[dict[str, Any]] = answer.get("Messages", [])
+    if messages:
+        delete(stack, stack[queue], messages)
+    return messages
+
+
+@fuzz
+@given(body=JSON_VALUES.map(json.dumps) | st.text(min_size=1))
+@example(body=SMUGGLE)
+@example(body=json.dumps({"name": SMUGGLE}))
+@example(body="%26Action%3DDeleteQueue+%00")
+@example(body="$input.params('x') #set($x = 1) ${x} ## comment")
+@example(body='"\'\\\\u0027" \r\n\t')
+@example(body="\ufffe")
+@example(body="\x0b")
+@example(body="🚗漢é")
+def test_the_queue_holds_exactly_what_was_sent_or_the_client_is_told_no(
+    stack: Deployment, body: str
+) -> None:
+    sent = body.encode("utf-8", errors="ignore")
+    status, answer = post(stack, "PlainUrl", sent, {})
+    if status != 202:
+        assert status in (400, 422), answer
+        return
+    (message,) = take(stack, "PlainQueueUrl")
+    assert message["Body"].encode() == sent
+    assert message["MessageId"] == answer["messageId"]
+    attributes = message["MessageAttributes"]
+    assert attributes.keys() == {"RequestId", "Source", "ReceivedAt"}
+    assert attributes["RequestId"]["StringValue"] == answer["requestId"]
+    assert "MessageGroupId" not in message["Attributes"]
+
+
+@fuzz
+@given(group=KEYS, key=KEYS, extra=JSON_VALUES)
+@example(group="a&MessageGroupId=evil", key="k&DelaySeconds=900", extra=SMUGGLE)
+@example(group="%26MessageGroupId%3Devil", key="+", extra=None)
+@example(group="$input.body", key="${x}", extra={"group": "other"})
+def test_group_and_key_reach_sqs_as_they_are(
+    stack: Deployment, group: str, key: str, extra: Any
+) -> None:
+    body = json.dumps({"group": group, "extra": extra}).encode()
+    status, answer = post(stack, "FifoUrl", body, {"Idempotency-Key": key})
+    if status != 202:
+        assert status in (400, 422), answer
+        return
+    for message in take(stack, "FifoQueueUrl"):
+        assert message["Body"].encode() == body
+        assert message["Attributes"]["MessageGroupId"] == group
+        assert message["Attributes"]["MessageDeduplicationId"] == key
+
+
+# On AWS the attributes count too, so the limit is a little below 1 MiB; the emulator counts the
+# body alone. What lies between is left out.
+@pytest.mark.parametrize(("size", "status"), [(MIB - 400, 202), (MIB + 1, 422), (MIB + 1024, 422)])
+def test_a_message_around_the_limit_is_taken_whole_or_refused(
+    stack: Deployment, size: int, status: int
+) -> None:
+    body = b'"' + b"x" * (size - 2) + b'"'
+    answered, _ = post(stack, "PlainUrl", body, {})
+    assert answered == status
+    assert [m["Body"].encode() for m in take(stack, "PlainQueueUrl")] == [body] * (status == 202)
