@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambdas.kinesis_firehose_s3 import kpl
@@ -32,17 +32,20 @@ def test_a_record_is_written_as_awss_own_library_writes_it() -> None:
     assert kpl.aggregate("k", [b"a", b"bc"])[4:-16].hex() == "0a016b1a0508001a01611a0608001a026263"
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=400), min_size=1, max_size=20))
 def test_what_is_put_together_comes_apart_again(events: list[bytes]) -> None:
     assert kpl.split(kpl.aggregate("key", events)) == events
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_the_overhead_is_never_underestimated(event: bytes) -> None:
     one, two = (len(kpl.aggregate("key", [event] * count)) for count in (1, 2))
     assert two - one <= len(event) + kpl.overhead(event)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_other_record_is_one_event(data: bytes) -> None:
     assert kpl.split(data) == [data]
@@ -72,6 +75,7 @@ def test_a_broken_record_is_refused_as_a_whole(body: bytes) -> None:
         kpl.split(checksummed(body))
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=100))
 def test_no_checksummed_record_does_worse_than_being_refused(body: bytes) -> None:
     with contextlib.suppress(kpl.BrokenAggregateError):

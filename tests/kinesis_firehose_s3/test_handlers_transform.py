@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambdas.kinesis_firehose_s3 import kpl, logic, transform
@@ -228,6 +228,7 @@ def test_a_time_far_from_its_arrival_fails(clicked_at: object, accepted: bool) -
     assert (outcome(click(clicked_at=clicked_at)).kind == "Ok") is accepted
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300) | st.text(max_size=100).map(str.encode))
 def test_no_record_whatsoever_makes_the_transform_fail(record: bytes) -> None:
     made = outcome(record)
@@ -235,6 +236,7 @@ def test_no_record_whatsoever_makes_the_transform_fail(record: bytes) -> None:
     assert (made.kind == "ProcessingFailed") == bool(made.detail)
 
 
+@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {},
