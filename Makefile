@@ -34,7 +34,7 @@ snapshot: setup ## Accept the stacks as they are now: snapshots, diagrams, the R
 deploy: setup ## Deploy a pattern into your AWS account: PATTERN=<slug>
 	@$(RUN); python -m patterns deploy $(PATTERN)
 
-scenario: setup ## Drive a pattern that is deployed in your AWS account: PATTERN=<slug>
+scenario: setup ## Drive the stack you deployed into your AWS account: PATTERN=<slug>
 	@$(RUN); python -m patterns scenario $(PATTERN)
 
 copy: setup ## Copy a pattern into your project: PATTERN=<slug> TO=<folder>

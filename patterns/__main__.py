@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("try", help="deploy and drive on the embedded AWS")
     command.add_argument("pattern", help="a pattern's slug, or all")
+    command.add_argument("--endpoint", help="URL of another emulator that runs already")
     command.add_argument("--svg", help="also save what is printed as a picture")
     command.set_defaults(run=try_patterns)
 
@@ -79,10 +80,10 @@ def list_patterns(_: argparse.Namespace, console: Console) -> int:
 
 def try_patterns(options: argparse.Namespace, console: Console) -> int:
     """Deploy patterns into the embedded AWS and drive their scenarios."""
-    from sandbox import embedded
+    from sandbox import embedded, endpoint
 
     chosen = catalog.patterns() if options.pattern == "all" else [catalog.find(options.pattern)]
-    with embedded() as target:
+    with endpoint(options.endpoint) if options.endpoint else embedded() as target:
         status = _deploy_and_drive(target, chosen, console)
     if options.svg:
         console.save_svg(options.svg, title=f"make try PATTERN={options.pattern}")
