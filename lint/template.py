@@ -89,12 +89,12 @@ class Rule(CloudFormationLintRule):
 
     def match(self, cfn: Template) -> list[RuleMatch]:
         """Run ``check`` on every scenario, as cfn-lint asks."""
-        matches = {
-            RuleMatch([*finding.resource.path, *finding.at], finding.message): None
+        found = {
+            ((*finding.resource.path, *finding.at), finding.message): None
             for scenario in scenarios(cfn)
             for finding in self.check(scenario)
         }
-        return list(matches)
+        return [RuleMatch(list(path), message) for path, message in found]
 
 
 @dataclass(frozen=True)
@@ -155,12 +155,13 @@ class Scenario:
         if resource:
             kind = "FifoQueue" if resource.type == "AWS::SQS::Queue" else "FifoTopic"
             return resource.flag(kind)
-        if not isinstance(value, str) or not re.match(r"arn:[^:]+:(sqs|sns):", value):
+        arn = HOLE.sub("?", value) if isinstance(value, str) else ""
+        if not re.match(r"arn:[^:]+:(sqs|sns):", arn):
             return None
-        name = value.rsplit(":", 1)[-1]
+        name = arn.rsplit(":", 1)[-1]
         if name.endswith(".fifo"):
             return True
-        return None if HOLE.search(name) else False
+        return None if "?" in name else False
 
     @cached_property
     def dead_letter_queues(self) -> dict[str, Resource]:

@@ -1,0 +1,92 @@
+"""Each rule flags its fault and nothing else, and leaves the good twin beside it alone.
+
+A template is named for the rule that it is about: templates/bad/<id>-….yaml has that one fault,
+templates/good/<id>-….yaml stands just on the other side.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lint.__main__ import main, rules, runner
+
+if TYPE_CHECKING:
+    from cfnlint.match import Match
+
+TEMPLATES = Path(__file__).parent / "templates"
+BAD, GOOD = sorted((TEMPLATES / "bad").iterdir()), sorted((TEMPLATES / "good").iterdir())
+IDS = [rule.id for rule in rules()]
+
+
+def rule_of(file: Path) -> str:
+    return file.name.split("-")[0]
+
+
+@pytest.fixture(scope="module")
+def findings() -> dict[str, list[Match]]:
+    """Every finding of one run over every template, by the template's path."""
+    found: dict[str, list[Match]] = defaultdict(list)
+    for match in runner(["--include-checks", "I", "--", *map(str, BAD + GOOD)]).run():
+        found[str(match.filename)].append(match)
+    return found
+
+
+def ids(matches: list[Match], about: str) -> list[str]:
+    """The ids of the findings; informational ones only in a template that is about one."""
+    found = {match.rule.id for match in matches}
+    return sorted(i for i in found if i[0] != "I" or about.startswith("I"))
+
+
+@pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
+def test_a_bad_template_is_flagged_for_its_fault_only(
+    file: Path, findings: dict[str, list[Match]]
+) -> None:
+    assert ids(findings[str(file)], rule_of(file)) == [rule_of(file)]
+
+
+@pytest.mark.parametrize("file", GOOD, ids=lambda file: file.stem)
+def test_a_good_template_has_no_finding(file: Path, findings: dict[str, list[Match]]) -> None:
+    assert ids(findings[str(file)], rule_of(file)) == []
+
+
+@pytest.mark.parametrize("rule", IDS)
+def test_a_rule_has_a_bad_template_and_a_good_twin(rule: str) -> None:
+    assert rule in map(rule_of, BAD)
+    assert rule in map(rule_of, GOOD)
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: str(rule.id))
+def test_a_rule_says_what_to_do_and_where_aws_says_so(rule: object) -> None:
+    attributes = {name: getattr(rule, name) for name in ("shortdesc", "description", "tags")}
+    assert all(attributes.values())
+    assert re.match(r"https://docs\.aws\.amazon\.com/\S+\.html", getattr(rule, "source_url", ""))
+
+
+def test_a_finding_stands_at_the_property_that_causes_it(findings: dict[str, list[Match]]) -> None:
+    file = TEMPLATES / "bad" / "W9112-visibility-below-six-timeouts.yaml"
+    match = findings[str(file)][0]
+    line = file.read_text(encoding="utf-8").splitlines()[match.linenumber - 1]
+    assert "VisibilityTimeout" in line
+    assert "needs 65 s" in match.message
+
+
+@pytest.mark.parametrize(("folder", "status"), [("good", 0), ("bad", 2)])
+def test_the_command_ends_with_cfn_lints_status(
+    folder: str, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = next((TEMPLATES / folder).glob("E9101-*.yaml"))
+    with pytest.raises(SystemExit) as end:
+        main(["--format", "json", str(file)])
+    assert end.value.code == status
+    assert ("E9101" in capsys.readouterr().out) is (status != 0)
+
+
+def test_the_command_runs_cfn_lints_own_rules_only_when_asked() -> None:
+    own, everything = runner(["x"]), runner(["x"], everything=True)
+    assert {name for name in own.rules if not name.startswith("E0")} == set(IDS)
+    assert len(everything.rules) > len(own.rules) + 100
