@@ -491,7 +491,10 @@ def not_proven_here(report: Report) -> None:
     """Say what this scenario does not show on any target."""
     for promise, instead in (
         ("what SNS cannot deliver is kept", "redrive policy and its grants: test_construct"),
-        ("archive and replay", "policies: test_construct; a replay's changes: test_prices"),
+        (
+            "archive and replay",
+            "policies: test_construct; a replay's changes: test_handlers_prices",
+        ),
         ("deduplication within the message group", "FifoThroughputScope: test_construct"),
         ("alarms", "metrics, dimensions and thresholds: test_construct"),
         ("grants of a customer key and of queue policies", "test_construct"),
