@@ -21,7 +21,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as stepfunctions
 from aws_cdk.assertions import Match, Template
 
-from patterns.step_functions_saga import mapping
+from patterns.step_functions_saga import graph, mapping
 from patterns.step_functions_saga.construct import StepFunctionsSaga
 from patterns.step_functions_saga.definition import Definition
 from patterns.step_functions_saga.stack import FOLDER
@@ -873,3 +873,18 @@ def test_metrics_are_those_of_the_state_machine(saga: Callable[..., StepFunction
 
 def test_the_url_ends_in_the_path(stack: Stack, saga: Callable[..., StepFunctionsSaga]) -> None:
     assert text(stack.resolve(saga(path="orders").url)).endswith("/orders")
+
+
+# The page
+
+
+def test_the_page_shows_the_definition_as_it_is() -> None:
+    page = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert f"```mermaid\n{graph.mermaid(STANDARD.machine)}```" in page
+
+
+def test_the_diagram_names_every_state() -> None:
+    drawn = graph.mermaid(EXPRESS.machine)
+    for name in EXPRESS.machine["States"]:
+        assert name.rstrip("?") in drawn
+    assert drawn.count("fails") >= len([s for s in EXPRESS.steps if "Catch" in s.state]) - 1
