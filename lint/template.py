@@ -123,6 +123,12 @@ class Scenario:
                     found[part.id] = Resource(part.id, part.type, part.properties, path)
         return found
 
+    @cached_property
+    def has_connectors(self) -> bool:
+        """Tell whether SAM adds permissions that the template does not show."""
+        raw = [item for item in self.template["Resources"].values() if isinstance(item, dict)]
+        return any("Connectors" in r or r.get("Type") == "AWS::Serverless::Connector" for r in raw)
+
     def of(self, *types: str) -> list[Resource]:
         """Return the resources of these types."""
         return [resource for resource in self.resources.values() if resource.type in types]

@@ -1,0 +1,129 @@
+"""Alarms that cannot fire, and failures that nobody hears of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lint import template, wiring
+
+DOCS = "https://docs.aws.amazon.com"
+# Namespace → metric prefixes → a dimension that each of these metrics has. Lambda, EventBridge
+# and Scheduler publish totals without a dimension too, so they are not here.
+STREAM = ("GetRecords", "PutRecord", "Incoming", "ReadProv", "WriteProv", "SubscribeToShard")
+DIMENSIONS = {
+    "AWS/SQS": (("NumberOf", "Approximate", "SentMessageSize"), ("QueueName",)),
+    "AWS/SNS": (("NumberOf",), ("TopicName",)),
+    "AWS/Kinesis": (STREAM, ("StreamName",)),
+    "AWS/Firehose": (("DeliveryTo", "Incoming", "ThrottledRecords"), ("DeliveryStreamName",)),
+    "AWS/States": (("Execution",), ("StateMachineArn",)),
+    "AWS/ApiGateway": (("4", "5", "Latency", "IntegrationLatency"), ("ApiName", "ApiId")),
+}
+
+
+def _metrics(alarm: template.Resource) -> Iterator[tuple[Mapping[str, Any], tuple[str | int, ...]]]:
+    """Yield the metrics of an alarm, and where they stand."""
+    if alarm.get("MetricName") is not None:
+        yield alarm.properties, ("MetricName",)
+    for index, query in enumerate(alarm.list("Metrics")):
+        stat = query.get("MetricStat") if isinstance(query, Mapping) else None
+        metric = stat.get("Metric") if isinstance(stat, Mapping) else None
+        if isinstance(metric, Mapping):
+            yield metric, ("Metrics", index)
+
+
+def _dimensions(metric: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a metric's dimensions by name; None when they are not known."""
+    listed = metric.get("Dimensions") or []
+    if not isinstance(listed, list) or not all(isinstance(item, Mapping) for item in listed):
+        return None
+    found = {str(item.get("Name")): item.get("Value") for item in listed}
+    return None if template.is_unknown(list(found)) else found
+
+
+class AlarmWithoutDimension(template.Rule):
+    id = "E9181"
+    shortdesc = "An alarm must name the resource that its metric is of"
+    description = (
+        "The metric exists per queue, topic, stream, state machine or API only: without that "
+        "dimension the alarm never gets a data point, and never fires. Add the dimension."
+    )
+    source_url = f"{DOCS}/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html"
+    tags = ["cloudwatch"]
+
+    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
+        for alarm in scenario.of("AWS::CloudWatch::Alarm"):
+            for metric, where in _metrics(alarm):
+                namespace, name = metric.get("Namespace"), metric.get("MetricName")
+                prefixes, needed = DIMENSIONS.get(str(namespace), ((), ()))
+                given = _dimensions(metric)
+                if given is None or template.is_unknown(name) or given.keys() & set(needed):
+                    continue
+                if str(name).startswith(prefixes):
+                    yield template.Finding(
+                        alarm,
+                        f"{alarm.id} watches {namespace} {name} without the dimension "
+                        f"{' or '.join(needed)}: it gets no data and never fires. Add it.",
+                        where,
+                    )
+
+
+class UnwatchedDeadLetterQueue(template.Rule):
+    id = "I9182"
+    shortdesc = "A dead-letter queue should have an alarm"
+    description = (
+        "Messages in a dead-letter queue that nobody hears of expire there. Add an alarm on "
+        "ApproximateNumberOfMessagesVisible > 0."
+    )
+    source_url = (
+        f"{DOCS}/AWSSimpleQueueService/latest/SQSDeveloperGuide/dead-letter-queues-alarms-"
+        "cloudwatch.html"
+    )
+    tags = ["sqs", "cloudwatch"]
+
+    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
+        watched = set()
+        for alarm in scenario.of("AWS::CloudWatch::Alarm"):
+            for metric, _ in _metrics(alarm):
+                name = (_dimensions(metric) or {template.UNKNOWN: ""}).get("QueueName")
+                queue = scenario.queue(name)
+                if queue:
+                    watched.add(queue.id)
+                elif metric.get("Namespace") == "AWS/SQS":
+                    return  # it may watch any queue
+        for queue in scenario.dead_letter_queues.values():
+            if queue.id not in watched:
+                yield template.Finding(
+                    queue,
+                    f"No alarm watches the dead-letter queue {queue.id}: what arrives there "
+                    "expires unseen. Add one on ApproximateNumberOfMessagesVisible > 0.",
+                )
+
+
+class DeliveryWithoutDeadLetterQueue(template.Rule):
+    id = "I9183"
+    shortdesc = "A rule target, a schedule or a subscription should have a dead-letter queue"
+    description = (
+        "What cannot be delivered is dropped when the retries end, or at once when a permission "
+        "is missing. Add a dead-letter queue: DeadLetterConfig, or RedrivePolicy of a subscription."
+    )
+    source_url = f"{DOCS}/eventbridge/latest/userguide/eb-rule-dlq.html"
+    tags = ["events", "scheduler", "sns", "sqs"]
+
+    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
+        bare: list[tuple[template.Resource, tuple[str | int, ...]]] = [
+            (target.source, target.at)
+            for target in wiring.rule_targets(scenario)
+            if target.dead_letter_queue is None
+        ]
+        schedules = scenario.of("AWS::Scheduler::Schedule")
+        bare += [(item, ()) for item in schedules if item.get("Target.DeadLetterConfig") is None]
+        topics = scenario.of("AWS::SNS::Subscription")
+        bare += [(item, ()) for item in topics if item.get("RedrivePolicy") is None]
+        for resource, where in bare:
+            yield template.Finding(
+                resource,
+                f"{resource.id} delivers without a dead-letter queue: what cannot be delivered is "
+                "dropped. Add one.",
+                where,
+            )

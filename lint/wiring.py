@@ -1,0 +1,131 @@
+"""Who delivers to what: rule targets, bucket notifications, subscriptions, and who may."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from .template import as_list, is_unknown
+
+if TYPE_CHECKING:
+    from .template import Resource, Scenario
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A service that hands events to a target, and the property that says so."""
+
+    source: Resource
+    service: str
+    target: Any
+    at: tuple[str | int, ...]
+    role: Any = None
+    dead_letter_queue: Any = None
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """A subscription of a topic, be it a resource of its own or a part of the topic."""
+
+    resource: Resource
+    topic: Any
+    protocol: Any
+    endpoint: Any
+    at: tuple[str | int, ...]
+
+
+def rule_targets(scenario: Scenario) -> Iterator[Delivery]:
+    """Yield the targets of EventBridge rules."""
+    for rule in scenario.of("AWS::Events::Rule"):
+        for index, target in enumerate(rule.list("Targets")):
+            if isinstance(target, Mapping):
+                config = target.get("DeadLetterConfig")
+                dead = config.get("Arn") if isinstance(config, Mapping) else config
+                arn, role = target.get("Arn"), target.get("RoleArn")
+                at = ("Targets", index)
+                yield Delivery(rule, "events.amazonaws.com", arn, at, role, dead)
+
+
+def bucket_notifications(scenario: Scenario) -> Iterator[Delivery]:
+    """Yield the queues that buckets notify, in CloudFormation's form and in the CDK's."""
+    where = "NotificationConfiguration", "QueueConfigurations"
+    for bucket in scenario.of("AWS::S3::Bucket", "Custom::S3BucketNotifications"):
+        for index, item in enumerate(bucket.list(".".join(where))):
+            if isinstance(item, Mapping):
+                queue = item.get("Queue", item.get("QueueArn"))
+                yield Delivery(bucket, "s3.amazonaws.com", queue, (*where, index))
+
+
+def subscriptions(scenario: Scenario) -> Iterator[Subscription]:
+    """Yield every subscription of every topic."""
+    for resource in scenario.of("AWS::SNS::Subscription"):
+        topic, protocol, endpoint = map(resource.get, ("TopicArn", "Protocol", "Endpoint"))
+        yield Subscription(resource, topic, protocol, endpoint, ("Protocol",))
+    for topic in scenario.of("AWS::SNS::Topic"):
+        for index, item in enumerate(topic.list("Subscription")):
+            if isinstance(item, Mapping):
+                protocol, endpoint, at = item.get("Protocol"), item.get("Endpoint"), index
+                yield Subscription(
+                    topic, f"${{{topic.id}}}", protocol, endpoint, ("Subscription", at)
+                )
+
+
+def deliveries_to_queues(scenario: Scenario) -> Iterator[tuple[Delivery, Resource]]:
+    """Yield what a service principal sends to a queue of the template: targets, not failures."""
+    found = [delivery for delivery in rule_targets(scenario) if not delivery.role]
+    found += bucket_notifications(scenario)
+    found += [
+        Delivery(item.resource, "sns.amazonaws.com", item.endpoint, item.at)
+        for item in subscriptions(scenario)
+        if item.protocol == "sqs"
+    ]
+    for delivery in found:
+        queue = scenario.queue(delivery.target)
+        if queue:
+            yield delivery, queue
+
+
+def statements(document: Any) -> list[Mapping[str, Any]] | None:
+    """Return a policy's statements; None when the policy is not known."""
+    listed: list[Any] = [None]
+    if isinstance(document, Mapping):
+        listed = as_list(document.get("Statement"))
+    return listed if all(isinstance(item, Mapping) for item in listed) else None
+
+
+def services(statement: Mapping[str, Any]) -> list[Any]:
+    """Return the service principals of a statement."""
+    principal = statement.get("Principal")
+    return as_list(principal.get("Service")) if isinstance(principal, Mapping) else []
+
+
+def admits(document: Any, service: str) -> bool:
+    """Tell whether a policy may admit a service: by name, by everyone, or unknown."""
+    listed = statements(document)
+    if listed is None:
+        return True
+    for statement in listed:
+        principal = statement.get("Principal")
+        everyone = principal == "*" or (
+            isinstance(principal, Mapping) and "*" in as_list(principal.get("AWS"))
+        )
+        named = services(statement)
+        if statement.get("Effect") == "Allow" and (
+            everyone or service in named or is_unknown(principal_names(principal))
+        ):
+            return True
+    return False
+
+
+def principal_names(principal: Any) -> Any:
+    """Return what could hide a service: a principal that is unknown as a whole, or by service."""
+    return as_list(principal.get("Service")) if isinstance(principal, Mapping) else principal
+
+
+def allows(statement: Mapping[str, Any], action: str) -> bool:
+    """Tell whether a statement allows an action, which is known."""
+    actions = [str(item).lower() for item in as_list(statement.get("Action"))]
+    matched = any(fnmatchcase(action.lower(), pattern) for pattern in actions)
+    return statement.get("Effect") == "Allow" and matched
