@@ -30,8 +30,8 @@ SEED = 20261121
 SENDERS = 4
 # Executions at a time: on this machine each running function is a process of its own.
 WAVE, NEXT_WAVE = 8, 8
-ORDERS = 100
-QUEUED_ORDERS = 60
+ORDERS = 80
+QUEUED_ORDERS = 40
 COUNTER_SALES = 15
 FAILED_EACH = 2
 RICH, POOR, PART_COUNT = 10**9, 5, 12
