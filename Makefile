@@ -8,7 +8,7 @@ COMPILE := uv pip compile --quiet --upgrade --universal --python-version 3.11 --
 NPM := npm --no-fund --no-audit --no-update-notifier --silent
 
 .DEFAULT_GOAL := help
-.PHONY: help setup try test lint synth snapshot deploy scenario copy bench lock clean
+.PHONY: help setup try test lint check synth snapshot deploy scenario copy bench lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,11 +25,14 @@ test: setup ## Lint, types, and every test, on the embedded AWS too
 lint: setup ## Lint and types only
 	@$(RUN); ruff check && ruff format --check && mypy
 
+check: setup ## Check any template for mistakes that lose events: TEMPLATE="a.yaml b.json"
+	@$(RUN); python -m lint $(TEMPLATE)
+
 synth: setup ## Write the CloudFormation templates into cdk.out
 	@$(RUN); node_modules/.bin/cdk synth --quiet --no-notices
 
-snapshot: setup ## Accept the stacks as they are now: snapshots, diagrams, the README's table
-	@$(RUN); pytest tests/test_templates.py tests/test_catalog.py --snapshot-update
+snapshot: setup ## Accept the stacks as they are now: snapshots, diagrams, the README's table, the rules' page
+	@$(RUN); pytest tests/test_templates.py tests/test_catalog.py tests/lint/test_page.py --snapshot-update
 
 deploy: setup ## Deploy a pattern into your AWS account: PATTERN=<slug>
 	@$(RUN); python -m patterns deploy $(PATTERN)

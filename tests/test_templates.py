@@ -14,6 +14,7 @@ from aws_cdk import App, Validations
 from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 from syrupy.extensions.json import JSONSnapshotExtension
 
+from lint.__main__ import runner
 from patterns import catalog
 from tests.conftest import ROOT
 from tools import diagram
@@ -85,3 +86,8 @@ def test_cfn_lint_has_no_error_and_no_warning(assembly: Path, slug: str) -> None
         [cfn_lint, template(assembly, slug)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stdout
+
+
+def test_the_projects_own_rules_find_nothing(assembly: Path) -> None:
+    stacks = [str(template(assembly, slug)) for slug in SLUGS]
+    assert [str(match) for match in runner(["--include-checks", "I", "--", *stacks]).run()] == []

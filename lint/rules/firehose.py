@@ -17,17 +17,19 @@ def _processors(
     """Yield each Lambda processor: its stream, where it stands, its parameters by name."""
     for stream in scenario.of("AWS::KinesisFirehose::DeliveryStream"):
         for destination in stream.properties:
-            where = (destination, "ProcessingConfiguration", "Processors")
-            for index, processor in enumerate(stream.list(".".join(where))):
+            where = (destination, "ProcessingConfiguration")
+            enabled = stream.flag(".".join((*where, "Enabled")), default=None)
+            for index, processor in enumerate(stream.list(".".join((*where, "Processors")))):
                 if not isinstance(processor, Mapping) or processor.get("Type") != "Lambda":
                     continue
                 listed = template.as_list(processor.get("Parameters"))
                 parameters = {
-                    item.get("ParameterName"): item.get("ParameterValue")
+                    str(item.get("ParameterName")): item.get("ParameterValue")
                     for item in listed
                     if isinstance(item, Mapping)
                 }
-                yield stream, (*where, index), parameters
+                if enabled:
+                    yield stream, (*where, "Processors", index), parameters
 
 
 class ProcessorBuffer(template.Rule):

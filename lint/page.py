@@ -1,0 +1,54 @@
+"""The page that lists the rules, made of what each rule says of itself."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .__main__ import rules
+
+if TYPE_CHECKING:
+    from cfnlint.rules import CloudFormationLintRule
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "rules.md"
+TOPICS = {
+    "0": "Queues and dead-letter queues",
+    "1": "SQS → Lambda",
+    "2": "Streams → Lambda",
+    "3": "FIFO where it does not work",
+    "4": "Firehose",
+    "5": "Encryption",
+    "6": "Permissions",
+    "7": "API Gateway",
+    "8": "Alarms and failures",
+}
+HEAD = """\
+# Rules for any template
+
+What `make check TEMPLATE=…` looks for. The fix stands in each rule, the reason on the AWS page
+that it links to. **E**: AWS rejects it, or events are lost in normal operation. **W**: events are
+lost, or good ones dead-lettered, when something fails. **I**: worth knowing; shown with
+`--include-checks I`.
+
+A value that only deployment knows (an import, a parameter without default, a parameter that a
+condition asks for) is never a finding. Each way that the template's conditions can fall is looked
+at on its own. SAM functions count with their events; a template that a macro of your own rewrites
+is not looked at. Leave a rule out with `--ignore-checks W9114`, in `.cfnlintrc`, or for one
+resource with its `Metadata: {cfn-lint: {config: {ignore_checks: [W9114]}}}`.
+
+E9101 and E9111 go further than E3502 and E3505 of cfn-lint itself (ARNs, aliases, SAM events), so
+`--all` can name one fault twice.
+"""
+
+
+def render() -> str:
+    """Return the page as it has to be now."""
+    parts = [HEAD]
+    for topic, members in groupby(rules(), key=lambda rule: str(rule.id)[3]):
+        parts += [f"## {TOPICS[topic]}\n", *map(_entry, members)]
+    return "\n".join(parts)
+
+
+def _entry(rule: CloudFormationLintRule) -> str:
+    return f"**{rule.id}** {rule.shortdesc}.\n{rule.description} [AWS]({rule.source_url})\n"
