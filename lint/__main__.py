@@ -39,6 +39,8 @@ def runner(arguments: Sequence[str], *, everything: bool = False) -> Runner:
 
 def main(arguments: Sequence[str]) -> None:
     """Run cfn-lint and exit with its status: 0 without a finding."""
+    if {"-h", "--help"} & set(arguments):
+        print(__doc__)
     everything = "--all" in arguments
     options = [argument for argument in arguments if argument != "--all"]
     runner(options, everything=everything).cli()

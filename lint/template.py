@@ -114,7 +114,7 @@ class Scenario:
             if not isinstance(raw, dict) or not isinstance(raw.get("Type"), str):
                 continue
             condition = raw.get("Condition")
-            if condition is not None and not self.conditions.get(condition, False):
+            if condition is not None and not self.conditions.get(str(condition), False):
                 continue
             properties = self.resolve(raw.get("Properties") or {})
             if isinstance(properties, dict):
@@ -187,7 +187,7 @@ class Scenario:
                 name, argument = next(iter(value.items()))
                 if name == "Ref":
                     return self._ref(argument)
-                if name.startswith("Fn::"):
+                if isinstance(name, str) and name.startswith("Fn::"):
                     return self._function(name, argument)
             items = {key: self.resolve(item) for key, item in value.items()}
             return {key: item for key, item in items.items() if item is not OMIT}
@@ -198,6 +198,8 @@ class Scenario:
         return value
 
     def _ref(self, name: Any) -> Any:
+        if not isinstance(name, str):
+            return UNKNOWN
         if name == "AWS::NoValue":
             return OMIT
         parameter = self.template.get("Parameters", {}).get(name)
@@ -208,27 +210,28 @@ class Scenario:
         return default if default == UNKNOWN else self.resolve(default)
 
     def _function(self, name: str, argument: Any) -> Any:
-        if name == "Fn::If" and isinstance(argument, list) and len(argument) == 3:
-            holds = self.conditions.get(argument[0])
-            return UNKNOWN if holds is None else self.resolve(argument[1 if holds else 2])
-        if name == "Fn::GetAtt":
-            parts = argument.split(".", 1) if isinstance(argument, str) else argument
-            return f"${{{'.'.join(parts)}}}" if all(isinstance(p, str) for p in parts) else UNKNOWN
-        if name == "Fn::Sub":
-            text, own = argument if isinstance(argument, list) else (argument, {})
-            return self._sub(text, own)
-        if name == "Fn::Join" and isinstance(argument, list) and len(argument) == 2:
-            items = self.resolve(argument[1])
-            if isinstance(items, list) and not any(isinstance(i, dict | list) for i in items):
-                return str(argument[0]).join(map(str, items))
-        if name == "Fn::FindInMap" and isinstance(argument, list) and len(argument) == 3:
-            value: Any = self.template.get("Mappings", {})
-            for key in self.resolve(argument):
-                value = value.get(key, UNKNOWN) if isinstance(value, dict) else UNKNOWN
-            return value if value == UNKNOWN else self.resolve(value)
+        match name, argument:
+            case "Fn::If", [str(condition), then, otherwise]:
+                holds = self.conditions.get(condition)
+                return UNKNOWN if holds is None else self.resolve(then if holds else otherwise)
+            case "Fn::GetAtt", str() | [str(), str()]:
+                return f"${{{argument if isinstance(argument, str) else '.'.join(argument)}}}"
+            case "Fn::Sub", str():
+                return self._sub(argument, {})
+            case "Fn::Sub", [str(text), dict(own)]:
+                return self._sub(text, own)
+            case "Fn::Join", [str(delimiter), listed]:
+                items = self.resolve(listed)
+                if isinstance(items, list) and not any(isinstance(i, dict | list) for i in items):
+                    return delimiter.join(map(str, items))
+            case "Fn::FindInMap", [_, _, _]:
+                value: Any = self.template.get("Mappings", {})
+                for key in map(str, self.resolve(argument)):
+                    value = value.get(key, UNKNOWN) if isinstance(value, dict) else UNKNOWN
+                return value if value == UNKNOWN else self.resolve(value)
         return UNKNOWN
 
-    def _sub(self, text: Any, own: Mapping[str, Any]) -> str:
+    def _sub(self, text: str, own: Mapping[str, Any]) -> str:
         def value(match: re.Match[str]) -> str:
             name = match.group(1).strip()
             if name.startswith("!"):
@@ -237,7 +240,7 @@ class Scenario:
                 return str(self.resolve(own[name]))
             return f"${{{name}}}" if "." in name else str(self._ref(name))
 
-        return SUB.sub(value, text) if isinstance(text, str) else UNKNOWN
+        return SUB.sub(value, text)
 
 
 def is_unknown(value: Any) -> bool:
@@ -310,8 +313,8 @@ def _keys(value: Any) -> set[Any]:
 
 
 def _conditions_used(resources: Any) -> set[str]:
-    chosen = {
+    stated = [raw.get("Condition") for raw in (resources or {}).values() if isinstance(raw, dict)]
+    chosen = [
         item[0] for key, item in _pairs(resources) if key == "Fn::If" and isinstance(item, list)
-    }
-    stated = {raw.get("Condition") for raw in (resources or {}).values() if isinstance(raw, dict)}
-    return {name for name in chosen | stated if isinstance(name, str)}
+    ]
+    return {name for name in stated + chosen if isinstance(name, str)}

@@ -16,7 +16,7 @@ def _processors(
 ) -> Iterator[tuple[template.Resource, tuple[str | int, ...], dict[str, Any]]]:
     """Yield each Lambda processor: its stream, where it stands, its parameters by name."""
     for stream in scenario.of("AWS::KinesisFirehose::DeliveryStream"):
-        for destination in stream.properties:
+        for destination in map(str, stream.properties):
             where = (destination, "ProcessingConfiguration")
             enabled = stream.flag(".".join((*where, "Enabled")), default=None)
             for index, processor in enumerate(stream.list(".".join((*where, "Processors")))):

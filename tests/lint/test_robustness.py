@@ -1,0 +1,68 @@
+"""A rule that meets what no template should hold says nothing, and does not break."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cfnlint.decode import decode
+from cfnlint.template import Template
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lint.__main__ import rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FILES = sorted((Path(__file__).parent / "templates").glob("*/*"))
+DECODED: list[Any] = [decode(str(file))[0] for file in FILES]
+RULES = rules()
+ODD: list[Any] = [
+    None,
+    True,
+    1,
+    "",
+    "text",
+    [],
+    [None],
+    {},
+    {"Ref": "Nothing"},
+    {"Ref": ["a"]},
+    {"Ref": "AWS::NoValue"},
+    {"Fn::GetAtt": "A"},
+    {"Fn::GetAtt": ["A", {"Ref": "B"}]},
+    {"Fn::If": ["Nothing", 1, 2]},
+    {"Fn::If": [{}, 1, 2]},
+    {"Fn::Sub": []},
+    {"Fn::Sub": ["${a}", {"a": {"Ref": "B"}}]},
+    {"Fn::Join": ["", {"Ref": "B"}]},
+    {"Fn::FindInMap": ["Map", {"Ref": "AWS::Region"}, "key"]},
+    {"Fn::ImportValue": "name"},
+]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, item in pairs:
+        yield (*path, key)
+        if isinstance(item, dict | list):
+            yield from places(item, (*path, key))
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_no_rule_breaks_on_an_odd_template(data: st.DataObject) -> None:
+    template: dict[str, Any] = copy.deepcopy(data.draw(st.sampled_from(DECODED)))
+    *above, last = data.draw(st.sampled_from([p for p in places(template) if len(p) > 2]))
+    parent: Any = template
+    for key in above:
+        parent = parent[key]
+    parent[last] = data.draw(st.sampled_from(ODD))
+    try:
+        cfn = Template("odd.yaml", template)
+    except Exception:  # cfn-lint itself cannot read it
+        return
+    for rule in RULES:
+        rule.match(cfn)
