@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 SEED = 20261121
 SENDERS = 4
-# Executions at a time: on this machine each running function is a process of its own.
-WAVE, NEXT_WAVE = 8, 8
+# Orders started at a time: on an emulator each running function is a process of its own.
+WAVE = 4
 ORDERS = 80
 QUEUED_ORDERS = 40
-COUNTER_SALES = 15
+COUNTER_SALES = 10
 FAILED_EACH = 2
 RICH, POOR, PART_COUNT = 10**9, 5, 12
 FORWARD = ("OpenOrder", "ReserveLine", "Charge", "Ship", "Confirm")
@@ -121,7 +121,7 @@ class Sagas:
         with self.report.step(title, len(orders)) as advance, ThreadPoolExecutor(SENDERS) as pool:
             for first in range(0, len(starts), WAVE):
                 if first:
-                    self._until_busy(NEXT_WAVE)
+                    self._until_busy(WAVE)
                 wave = starts[first : first + WAVE]
                 self.machines |= {machine or deployed for machine, _ in wave}
                 for (_, order), started in zip(wave, pool.map(start_one, wave), strict=True):
@@ -225,7 +225,9 @@ def run(stack: Deployment, report: Report) -> None:
     good = shop.many(ORDERS)
     refused = business(shop)
     through_the_api(report, stack, shop, sagas)
-    sagas.start("Good orders", good)
+    sagas.start("The first orders", good[:2])
+    sagas.wait("Waiting until the functions have started")
+    sagas.start("More orders", good[2:])
     sagas.start("Orders that end badly", refused)
     from_the_queue(sagas, shop)
     sold = over_the_counter(stack, report, shop, sagas)
@@ -262,12 +264,12 @@ def business(shop: Shop) -> list[Order]:
     """Return orders that the business refuses, and some that take their time."""
     line = {"sku": shop.rare, "quantity": 1, "unit_price": 100}
     return [
-        *shop.many(8, customer_id=shop.poor),
-        *shop.many(8, ship_to="AQ"),
-        *shop.many(8, lines=[line, {"sku": shop.parts[0], "quantity": 1, "unit_price": 5}]),
+        *shop.many(6, customer_id=shop.poor),
+        *shop.many(6, ship_to="AQ"),
+        *shop.many(5, lines=[line, {"sku": shop.parts[0], "quantity": 1, "unit_price": 5}]),
         *shop.many(4, total=1),
         *shop.many(2, lines=[]),
-        *shop.many(3, ship_to="IS"),
+        *shop.many(2, ship_to="IS"),
     ]
 
 
