@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 
 from cfnlint.rules import CloudFormationLintRule, RuleMatch
 
-from . import sam
+from . import expand
 
 if TYPE_CHECKING:
     from cfnlint.template import Template
@@ -118,16 +118,17 @@ class Scenario:
                 continue
             properties = self.resolve(raw.get("Properties") or {})
             if isinstance(properties, dict):
-                for part in sam.parts(name, raw["Type"], properties):
+                for part in expand.parts(name, raw["Type"], properties):
                     path = ("Resources", name, "Properties", *part.path)
                     found[part.id] = Resource(part.id, part.type, part.properties, path)
         return found
 
     @cached_property
-    def has_connectors(self) -> bool:
-        """Tell whether SAM adds permissions that the template does not show."""
+    def has_hidden_permissions(self) -> bool:
+        """Tell whether SAM connectors or nested stacks may permit what the template does not."""
+        hiding = "AWS::Serverless::Connector", "AWS::CloudFormation::Stack"
         raw = [item for item in self.template["Resources"].values() if isinstance(item, dict)]
-        return any("Connectors" in r or r.get("Type") == "AWS::Serverless::Connector" for r in raw)
+        return any("Connectors" in item or item.get("Type") in hiding for item in raw)
 
     def of(self, *types: str) -> list[Resource]:
         """Return the resources of these types."""
@@ -183,6 +184,8 @@ class Scenario:
     def resolve(self, value: Any) -> Any:
         """Resolve references, intrinsic functions and conditions as far as they are known."""
         if isinstance(value, dict):
+            if "Fn::Transform" in value:
+                return UNKNOWN
             if len(value) == 1:
                 name, argument = next(iter(value.items()))
                 if name == "Ref":
@@ -271,7 +274,9 @@ def _scenarios(cfn: Template) -> list[Scenario]:
     macros = as_list(template.get("Transform"))
     if any(not str(macro).startswith("AWS::") or macro == "AWS::Include" for macro in macros):
         return []
-    if "Fn::Transform" in _keys(template):
+    resources = template.get("Resources") or {}
+    bodies = [raw.get("Properties") for raw in resources.values() if isinstance(raw, dict)]
+    if any("Fn::Transform" in body for body in [resources, *bodies] if isinstance(body, dict)):
         return []
     conditions = template.get("Conditions") or {}
     used = sorted(_conditions_used(template.get("Resources")) & conditions.keys())
@@ -306,10 +311,6 @@ def _pairs(value: Any) -> Iterator[tuple[Any, Any]]:
     elif isinstance(value, list):
         for item in value:
             yield from _pairs(item)
-
-
-def _keys(value: Any) -> set[Any]:
-    return {key for key, _ in _pairs(value)}
 
 
 def _conditions_used(resources: Any) -> set[str]:

@@ -60,7 +60,7 @@ class QueueNotOpen(template.Rule):
     def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
         policies = scenario.of(*POLICIES)
         named = [(item, name) for item in policies for name in _queues(item)]
-        if scenario.has_connectors or any(not scenario.queue(name) for _, name in named):
+        if scenario.has_hidden_permissions or any(not scenario.queue(name) for _, name in named):
             return
         for delivery, queue in wiring.deliveries_to_queues(scenario):
             own = [item for item, name in named if scenario.queue(name) is queue]
@@ -90,6 +90,8 @@ class RuleMayNotInvoke(template.Rule):
     tags = ["lambda", "events"]
 
     def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
+        if scenario.has_hidden_permissions:
+            return
         allowed = set()
         for permission in scenario.of("AWS::Lambda::Permission"):
             function = scenario.function(permission.get("FunctionName"))
@@ -100,7 +102,7 @@ class RuleMayNotInvoke(template.Rule):
                 allowed.add(function.id)
         for target in wiring.rule_targets(scenario):
             function = scenario.function(target.target)
-            if not function or function.id in allowed or target.role or scenario.has_connectors:
+            if not function or function.id in allowed or target.role:
                 continue
             yield template.Finding(
                 target.source,

@@ -90,7 +90,8 @@ class DeadLetterRetention(template.Rule):
         for queue, target in _with_dead_letter_queue(scenario):
             kept = queue.number("MessageRetentionPeriod", DAYS_4)
             dead = target.number("MessageRetentionPeriod", DAYS_4)
-            if queue.flag("FifoQueue") is not False or kept is None or dead is None:
+            standard = all(item.flag("FifoQueue") is False for item in (queue, target))
+            if not standard or kept is None or dead is None:
                 continue
             if dead <= kept:
                 yield template.Finding(
