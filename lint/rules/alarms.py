@@ -8,12 +8,12 @@ from typing import Any
 from lint import template, wiring
 
 DOCS = "https://docs.aws.amazon.com"
-# Namespace → metric prefixes → a dimension that each of these metrics has. Lambda, EventBridge
-# and Scheduler publish totals without a dimension too, so they are not here.
+# Namespace → metric prefixes → dimensions of which each of these metrics has one, the usual one
+# first. Lambda, EventBridge and Scheduler publish totals without a dimension: they are not here.
 STREAM = ("GetRecords", "PutRecord", "Incoming", "ReadProv", "WriteProv", "SubscribeToShard")
 DIMENSIONS = {
     "AWS/SQS": (("NumberOf", "Approximate", "SentMessageSize"), ("QueueName",)),
-    "AWS/SNS": (("NumberOf",), ("TopicName",)),
+    "AWS/SNS": (("NumberOf",), ("TopicName", "PhoneNumber", "SMSType", "Country", "Platform")),
     "AWS/Kinesis": (STREAM, ("StreamName",)),
     "AWS/Firehose": (("DeliveryTo", "Incoming", "ThrottledRecords"), ("DeliveryStreamName",)),
     "AWS/States": (("Execution",), ("StateMachineArn",)),
@@ -63,7 +63,7 @@ class AlarmWithoutDimension(template.Rule):
                     yield template.Finding(
                         alarm,
                         f"{alarm.id} watches {namespace} {name} without the dimension "
-                        f"{' or '.join(needed)}: it gets no data and never fires. Add it.",
+                        f"{needed[0]}: it gets no data and never fires. Add it.",
                         where,
                     )
 
