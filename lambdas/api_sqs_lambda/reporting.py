@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
-from . import dead_letters
+from ..foundation import dead_letters
 from .logic import Outcome
 
 if TYPE_CHECKING:

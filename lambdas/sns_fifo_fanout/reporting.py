@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
-from . import dead_letters, logic
+from ..foundation import dead_letters
+from . import logic
 from .logic import Outcome
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ def python_function(
         scope: Where the function is made.
         construct_id: Its id there.
         handler: Module and function below ``lambdas/``: ``api_sqs_lambda.orders.handler``. The
-            code asset is the first part's folder alone.
+            code asset is the first part's folder, and what handlers share.
         layer: What the handler imports beside boto3.
         timeout: Longest run of one call, at most 15 minutes.
         memory_size: MB; the CPU grows with it. Default: 512.
@@ -63,10 +63,18 @@ def python_function(
         construct_id,
         runtime=RUNTIME,
         architecture=lambda_.Architecture.ARM_64,
-        handler=handler,
+        handler=f"lambdas.{handler}",
         code=lambda_.Code.from_asset(
-            str(LAMBDAS),
-            exclude=["/*", f"!/{package}", "__pycache__"],
+            str(LAMBDAS.parent),
+            exclude=[
+                "/*",
+                "!/lambdas",
+                "/lambdas/*",
+                "!/lambdas/__init__.py",
+                "!/lambdas/foundation",
+                f"!/lambdas/{package}",
+                "__pycache__",
+            ],
             ignore_mode=IgnoreMode.GIT,
         ),
         layers=[layer],

@@ -13,7 +13,8 @@ import pytest
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 from moto import mock_aws
 
-from lambdas.api_sqs_lambda import dead_letters, order_changes, orders, reporting, store
+from lambdas.api_sqs_lambda import order_changes, orders, reporting, store
+from lambdas.foundation import dead_letters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
-from lambdas.api_sqs_lambda import dead_letters, orders, store
+from lambdas.api_sqs_lambda import orders, store
+from lambdas.foundation import dead_letters
 
 from .conftest import Context
 from .orders import RECEIVED_AT, SENT_AT, largest_order, order, record, string, text
@@ -18,7 +19,7 @@ from .orders import RECEIVED_AT, SENT_AT, largest_order, order, record, string, 
 if TYPE_CHECKING:
     from .conftest import Cloud
 
-LAMBDAS = Path(__file__).parents[2] / "lambdas"
+ROOT = Path(__file__).parents[2]
 UNREACHABLE = EndpointConnectionError(endpoint_url="https://dynamodb")
 
 
@@ -409,10 +410,10 @@ def test_a_batch_logs_one_line_and_one_for_each_refusal(cloud: Cloud) -> None:
 def test_importing_a_handler_needs_no_environment(entry: str) -> None:
     code = (
         "import sys, socket; socket.socket.connect = None; sys.path.insert(0, sys.argv[1]);"
-        f"from api_sqs_lambda.{entry} import handler; print(callable(handler))"
+        f"from lambdas.api_sqs_lambda.{entry} import handler; print(callable(handler))"
     )
     run = subprocess.run(
-        [sys.executable, "-I", "-c", code, str(LAMBDAS)],
+        [sys.executable, "-I", "-c", code, str(ROOT)],
         capture_output=True, text=True, env={}, check=False,
     )  # fmt: skip
     assert (run.stdout, run.stderr) == ("True\n", "")

@@ -35,10 +35,15 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Template]:
 def test_the_code_is_the_patterns_handlers_and_nothing_else(
     assembly: tuple[Path, Template],
 ) -> None:
-    (handlers,) = [path for path in assembly[0].glob("asset.*/api_sqs_lambda") if path.is_dir()]
-    assert [path.name for path in handlers.parent.iterdir()] == ["api_sqs_lambda"]
+    (code,) = assembly[0].glob("asset.*/lambdas")
+    assert [path.name for path in code.parent.iterdir()] == ["lambdas"]
+    assert {path.name for path in code.iterdir()} == {
+        "__init__.py",
+        "api_sqs_lambda",
+        "foundation",
+    }
     expected = {path.name for path in (LAMBDAS / "api_sqs_lambda").glob("*.py")}
-    assert {path.name for path in handlers.iterdir()} == expected
+    assert {path.name for path in (code / "api_sqs_lambda").iterdir()} == expected
 
 
 def test_a_function_may_write_its_own_log_and_send_traces_and_no_more(

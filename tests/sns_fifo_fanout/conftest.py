@@ -13,7 +13,8 @@ import pytest
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 from moto import mock_aws
 
-from lambdas.sns_fifo_fanout import analytics, dead_letters, lake, price_list, prices, reporting
+from lambdas.foundation import dead_letters
+from lambdas.sns_fifo_fanout import analytics, lake, price_list, prices, reporting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

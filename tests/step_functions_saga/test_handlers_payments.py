@@ -139,10 +139,10 @@ def test_no_customer_and_no_amount_is_logged(caplog: pytest.LogCaptureFixture) -
 
 
 def test_importing_the_handlers_needs_neither_aws_nor_environment() -> None:
-    code = "from step_functions_saga import carrier, charge, refund, starter"
+    code = "from lambdas.step_functions_saga import carrier, charge, refund, starter"
     run = subprocess.run(
         [sys.executable, "-c", code],
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "lambdas")},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,

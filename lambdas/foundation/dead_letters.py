@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import boto3
 from botocore.config import Config
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from mypy_boto3_sqs import SQSClient
 
-    from .logic import Outcome
-    from .messages import Message
-
 # Amazon SQS developer guide, "Amazon SQS message quotas"; a message's size is that of its body
 # and its attributes' names, types and values.
 MAX_ENTRIES = 10
@@ -28,6 +25,42 @@ MAX_ATTRIBUTES = 10
 REASON = "Reason"
 REASON_DETAIL = "ReasonDetail"
 ORIGINAL_MESSAGE_ID = "OriginalMessageId"
+
+
+class Letter(Protocol):
+    """The message to send; ``attributes`` in the spelling of the Lambda event."""
+
+    @property
+    def id(self) -> str:
+        """SQS's id; it becomes the deduplication id."""
+
+    @property
+    def body(self) -> str:
+        """As it came."""
+
+    @property
+    def group_id(self) -> str | None:
+        """Message group, kept if there is one."""
+
+    @property
+    def trace_header(self) -> str | None:
+        """X-Ray trace, kept if there is one."""
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """Message attributes, kept."""
+
+
+class Refusal(Protocol):
+    """Why it is sent: a short code for machines, and a sentence."""
+
+    @property
+    def reason(self) -> str:
+        """Short code, for machines."""
+
+    @property
+    def detail(self) -> str:
+        """Plain sentence."""
 
 
 @functools.cache
@@ -43,7 +76,7 @@ def client() -> SQSClient:
     )
 
 
-def send(letters: Iterable[tuple[Message, Outcome]]) -> dict[str, str]:
+def send(letters: Iterable[tuple[Letter, Refusal]]) -> dict[str, str]:
     """Send refused messages as they came, with the reason; return error codes by message id.
 
     Body and attributes stay the same. ``Reason``, ``OriginalMessageId`` and ``ReasonDetail`` join
@@ -93,7 +126,7 @@ def _batches(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]
         yield batch
 
 
-def _entry(message: Message, outcome: Outcome) -> dict[str, Any]:
+def _entry(message: Letter, outcome: Refusal) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "Id": message.id,
         "MessageBody": message.body,
@@ -110,7 +143,7 @@ def _entry(message: Message, outcome: Outcome) -> dict[str, Any]:
     return entry
 
 
-def _attributes(message: Message, outcome: Outcome) -> dict[str, Any]:
+def _attributes(message: Letter, outcome: Refusal) -> dict[str, Any]:
     ours = {
         REASON: outcome.reason,
         ORIGINAL_MESSAGE_ID: message.id,
