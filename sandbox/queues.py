@@ -32,18 +32,24 @@ def until(condition: Callable[[], bool], *, seconds: float, what: str, pause: fl
 
 def backlog(stack: Deployment, queue_url: str) -> int:
     """Return how many messages a queue holds: waiting, delayed or in flight."""
-    attributes = stack.client("sqs").get_queue_attributes(
-        QueueUrl=queue_url, AttributeNames=list(_COUNTS)
-    )["Attributes"]
-    return sum(int(attributes[name]) for name in _COUNTS)
+    return _count(stack, queue_url, *_COUNTS)
+
+
+def waiting(stack: Deployment, queue_url: str) -> int:
+    """Return how many messages can be received now."""
+    return _count(stack, queue_url, "ApproximateNumberOfMessages")
 
 
 def in_flight(stack: Deployment, queue_url: str) -> int:
     """Return how many messages have been received and are not deleted yet."""
+    return _count(stack, queue_url, "ApproximateNumberOfMessagesNotVisible")
+
+
+def _count(stack: Deployment, queue_url: str, *names: str) -> int:
     attributes = stack.client("sqs").get_queue_attributes(
-        QueueUrl=queue_url, AttributeNames=[_COUNTS[1]]
+        QueueUrl=queue_url, AttributeNames=list(names)
     )["Attributes"]
-    return int(attributes[_COUNTS[1]])
+    return sum(int(attributes[name]) for name in names)
 
 
 def wait_until_empty(stack: Deployment, *queue_urls: str, seconds: float = 300) -> None:
@@ -64,13 +70,12 @@ def wait_until_empty(stack: Deployment, *queue_urls: str, seconds: float = 300) 
 
 
 def receive(stack: Deployment, queue_url: str) -> Iterator[list[dict[str, Any]]]:
-    """Yield what lies in a queue, up to ten messages at a time, until it gives none twice.
+    """Yield what lies in a queue, up to ten messages at a time, until it gives and counts none.
 
     Nothing is deleted: the messages stay hidden for five minutes.
     """
     sqs = stack.client("sqs")
-    empty_answers = 0
-    while empty_answers < 2:
+    while True:
         answer = sqs.receive_message(
             QueueUrl=queue_url,
             MaxNumberOfMessages=10,
@@ -79,10 +84,10 @@ def receive(stack: Deployment, queue_url: str) -> Iterator[list[dict[str, Any]]]
             AttributeNames=["All"],
             MessageAttributeNames=["All"],
         )
-        messages: list[dict[str, Any]] = answer.get("Messages", [])
-        empty_answers = 0 if messages else empty_answers + 1
-        if messages:
+        if messages := answer.get("Messages"):
             yield messages
+        elif not waiting(stack, queue_url):
+            return
 
 
 def delete(stack: Deployment, queue_url: str, messages: list[dict[str, Any]]) -> None:

@@ -193,9 +193,6 @@ def run(stack: Deployment, report: Report) -> None:
     client.send_groups("Changes, in order", [[*map(post_change, group)] for group in changes])
     drain(stack, report)
 
-    report.title("Refused at the door")
-    refused_at_the_door(report, client, shop)
-
     report.title("Poison and duplicates")
     reasons = poison(client, shop, orders)
     sent_again(stack, report, client, orders, changes)
@@ -323,7 +320,8 @@ def outage(stack: Deployment, report: Report, client: Client, shop: Shop) -> Non
 
     with quick_retries(stack), table_away(stack):
         client.send("Orders while the table is away", [post_order(o) for o in unlucky])
-        with report.step("Waiting for five failed tries each"):
+        refused_at_the_door(report, client, shop)  # which does not depend on what is behind it
+        with report.step("Waiting until their tries are used up"):
             queues.until(all_dead_lettered, seconds=600, what="messages are not dead-lettered")
         client.send("More orders", [post_order(order) for order in lucky])
         with report.step("Waiting for their first failed try"):
@@ -359,15 +357,18 @@ def table_away(stack: Deployment) -> Iterator[None]:
 
 @contextmanager
 def quick_retries(stack: Deployment) -> Iterator[None]:
-    """Shorten the time between two tries to a second, so that an outage fits a scenario."""
+    """Give a message two tries, a second apart, so that an outage fits a scenario."""
     sqs = stack.client("sqs")
     url = stack["QueueUrl"]
-    before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "1"})
+    names = ["VisibilityTimeout", "RedrivePolicy"]
+    before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    policy = json.loads(before["RedrivePolicy"]) | {"maxReceiveCount": 2}
+    quick = {"VisibilityTimeout": "1", "RedrivePolicy": json.dumps(policy)}
+    sqs.set_queue_attributes(QueueUrl=url, Attributes=quick)
     try:
         yield
     finally:
-        sqs.set_queue_attributes(QueueUrl=url, Attributes=before["Attributes"])
+        sqs.set_queue_attributes(QueueUrl=url, Attributes=before)
 
 
 def redrive(stack: Deployment, report: Report) -> None:

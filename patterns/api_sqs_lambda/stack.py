@@ -68,8 +68,8 @@ class DemoStack(Stack):
             batch_size=50,
             max_batching_window=Duration.seconds(1),
             max_concurrency=MAX_CONCURRENCY,
-            rate_limit=200,
-            burst_limit=200,
+            rate_limit=400,
+            burst_limit=400,
             cloud_watch_role=self.node.try_get_context(CLOUD_WATCH_ROLE) == "true",
         )
         changes = ApiGatewayToSqsToLambda(
