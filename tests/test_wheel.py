@@ -28,16 +28,15 @@ def run(*command: str | Path, **options: Any) -> str:
 
 @pytest.fixture(scope="module")
 def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clean venv with the wheel; what it needs comes from the cache that set-up filled."""
+    """A clean venv with the wheel, and the locked packages from the cache that set-up filled."""
     folder = tmp_path_factory.mktemp("user")
     run(UV, "build", "--wheel", "--offline", "--no-build-isolation", "--out-dir", folder, ROOT)
     (wheel,) = folder.glob("*.whl")
     python = folder / ".venv" / "bin" / "python"
     run(UV, "venv", "--offline", "--python", sys.executable, folder / ".venv")
-    run(
-        UV, "pip", "install", "--offline", "--python", python,
-        "--constraint", ROOT / "requirements.txt", f"{wheel}[sandbox]", "pytest",
-    )  # fmt: skip
+    run(UV, "pip", "sync", "--offline", "--python", python, ROOT / "requirements.txt")
+    run(UV, "pip", "install", "--offline", "--no-deps", "--python", python, wheel)
+    run(UV, "pip", "check", "--python", python)  # nothing that the wheel asks for is missing
     return folder / ".venv"
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 ROOT = Path(__file__).parents[2]
+# A job that a shell starts in the background ignores Ctrl-C, and passes that on.
+AT_A_TERMINAL = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
 HOLD = """
     import subprocess, sys, time
     from pathlib import Path
@@ -82,7 +85,7 @@ def test_no_process_outlives_its_starter(
     number: signal.Signals, script: str, tmp_path: Path
 ) -> None:
     holder = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)],
+        [sys.executable, "-c", AT_A_TERMINAL + textwrap.dedent(script), str(tmp_path)],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
