@@ -22,7 +22,7 @@ from rich.table import Table
 from patterns import catalog
 
 ROOT = Path(__file__).resolve().parents[1]
-ROUNDS = 7
+ROUNDS = 5
 FLOOR = "one queue"
 
 
