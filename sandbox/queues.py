@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -105,3 +106,24 @@ def delete(stack: Deployment, queue_url: str, messages: list[dict[str, Any]]) ->
     )
     if answer.get("Failed"):
         raise RuntimeError(f"SQS did not delete: {answer['Failed']}")
+
+
+def move_back(stack: Deployment, source_url: str, target_url: str) -> None:
+    """Move every message of a dead-letter queue to its source, where no redrive task runs.
+
+    Body, attributes and message group stay; a FIFO queue gets a new deduplication id, so that it
+    does not take the message for a duplicate of itself.
+    """
+    for messages in receive(stack, source_url):
+        for message in messages:
+            group = message["Attributes"].get("MessageGroupId")
+            ids = {"MessageGroupId": group} if group else {}
+            if target_url.endswith(".fifo"):
+                ids["MessageDeduplicationId"] = secrets.token_hex(16)
+            stack.client("sqs").send_message(
+                QueueUrl=target_url,
+                MessageBody=message["Body"],
+                MessageAttributes=message.get("MessageAttributes", {}),
+                **ids,
+            )
+        delete(stack, source_url, messages)

@@ -384,14 +384,7 @@ def redrive(stack: Deployment, report: Report) -> None:
         "the redrive allow policy: test_construct; here a script moves the messages",
     )
     with report.step("Moving the dead letters back by hand"):
-        for messages in queues.receive(stack, source):
-            for message in messages:
-                sqs.send_message(
-                    QueueUrl=target,
-                    MessageBody=message["Body"],
-                    MessageAttributes=message.get("MessageAttributes", {}),
-                )
-            queues.delete(stack, source, messages)
+        queues.move_back(stack, source, target)
 
 
 def stored_items(stack: Deployment, run: str) -> list[dict[str, Any]]:

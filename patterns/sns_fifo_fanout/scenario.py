@@ -347,16 +347,7 @@ def redrive(stack: Deployment, report: Report) -> None:
         "the redrive allow policy: test_construct; here a script moves the messages",
     )
     with report.step("Moving the dead letters back by hand"):
-        for messages in queues.receive(stack, source):
-            for message in messages:
-                sqs.send_message(
-                    QueueUrl=target,
-                    MessageBody=message["Body"],
-                    MessageAttributes=message.get("MessageAttributes", {}),
-                    MessageGroupId=message["Attributes"]["MessageGroupId"],
-                    MessageDeduplicationId=secrets.token_hex(16),
-                )
-            queues.delete(stack, source, messages)
+        queues.move_back(stack, source, target)
 
 
 def poison(report: Report, publisher: Publisher, shop: Shop) -> dict[str, str]:
