@@ -12,6 +12,14 @@ from .template import as_list, is_unknown
 if TYPE_CHECKING:
     from .template import Resource, Scenario
 
+NOTIFIED = {
+    "QueueConfigurations": ("Queue", "QueueArn"),
+    "TopicConfigurations": ("Topic", "TopicArn"),
+    "LambdaConfigurations": ("Function",),
+    "LambdaFunctionConfigurations": ("LambdaFunctionArn",),
+}
+ALARMS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -49,13 +57,14 @@ def rule_targets(scenario: Scenario) -> Iterator[Delivery]:
 
 
 def bucket_notifications(scenario: Scenario) -> Iterator[Delivery]:
-    """Yield the queues that buckets notify, in CloudFormation's form and in the CDK's."""
-    where = "NotificationConfiguration", "QueueConfigurations"
+    """Yield what buckets notify, in CloudFormation's form and in the CDK's."""
     for bucket in scenario.of("AWS::S3::Bucket", "Custom::S3BucketNotifications"):
-        for index, item in enumerate(bucket.list(".".join(where))):
-            if isinstance(item, Mapping):
-                queue = item.get("Queue", item.get("QueueArn"))
-                yield Delivery(bucket, "s3.amazonaws.com", queue, (*where, index))
+        for kind, keys in NOTIFIED.items():
+            where = "NotificationConfiguration", kind
+            for index, item in enumerate(bucket.list(".".join(where))):
+                if isinstance(item, Mapping):
+                    target = next((item[key] for key in keys if key in item), None)
+                    yield Delivery(bucket, "s3.amazonaws.com", target, (*where, index))
 
 
 def subscriptions(scenario: Scenario) -> Iterator[Subscription]:
@@ -72,19 +81,30 @@ def subscriptions(scenario: Scenario) -> Iterator[Subscription]:
                 )
 
 
-def deliveries_to_queues(scenario: Scenario) -> Iterator[tuple[Delivery, Resource]]:
-    """Yield what a service principal sends to a queue of the template: targets, not failures."""
-    found = [delivery for delivery in rule_targets(scenario) if not delivery.role]
-    found += bucket_notifications(scenario)
-    found += [
-        Delivery(item.resource, "sns.amazonaws.com", item.endpoint, item.at)
-        for item in subscriptions(scenario)
-        if item.protocol == "sqs"
-    ]
-    for delivery in found:
-        queue = scenario.queue(delivery.target)
-        if queue:
-            yield delivery, queue
+def alarm_actions(scenario: Scenario) -> Iterator[Delivery]:
+    """Yield whom alarms tell."""
+    for alarm in scenario.of(*ALARMS):
+        for index, action in enumerate(alarm.list("AlarmActions")):
+            yield Delivery(alarm, "cloudwatch.amazonaws.com", action, ("AlarmActions", index))
+
+
+def deliveries(scenario: Scenario) -> Iterator[Delivery]:
+    """Yield what a service principal delivers: to targets, not as failures."""
+    yield from (delivery for delivery in rule_targets(scenario) if not delivery.role)
+    yield from bucket_notifications(scenario)
+    for item in subscriptions(scenario):
+        if item.protocol in ("sqs", "lambda"):
+            yield Delivery(item.resource, "sns.amazonaws.com", item.endpoint, item.at)
+
+
+def failures(scenario: Scenario) -> Iterator[Delivery]:
+    """Yield what a service principal delivers to a dead-letter queue."""
+    for rule in rule_targets(scenario):
+        at = (*rule.at, "DeadLetterConfig")
+        yield Delivery(rule.source, rule.service, rule.dead_letter_queue, at)
+    for subscription in scenario.of("AWS::SNS::Subscription"):
+        target, at = subscription.get("RedrivePolicy.deadLetterTargetArn"), ("RedrivePolicy",)
+        yield Delivery(subscription, "sns.amazonaws.com", target, at)
 
 
 def statements(document: Any) -> list[Mapping[str, Any]] | None:

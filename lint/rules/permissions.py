@@ -1,28 +1,35 @@
-"""Who may send to a queue, and who may invoke a function."""
+"""Who may send to a queue or a topic, and who may invoke a function."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from lint import template, wiring
 
 DOCS = "https://docs.aws.amazon.com"
-POLICIES = ("AWS::SQS::QueuePolicy", "AWS::SQS::QueueInlinePolicy")
+PERMISSION = "AWS::Lambda::Permission"
+EVENT_SOURCES = ("events.amazonaws.com", "s3.amazonaws.com", "sns.amazonaws.com")
+QUEUE, TOPIC = "AWS::SQS::Queue", "AWS::SNS::Topic"
+POLICIES = {
+    QUEUE: ("AWS::SQS::QueuePolicy", "AWS::SQS::QueueInlinePolicy"),
+    TOPIC: ("AWS::SNS::TopicPolicy", "AWS::SNS::TopicInlinePolicy"),
+}
 
 
 class ConfusedDeputy(template.Rule):
     id = "W9161"
-    shortdesc = "A queue policy should say for whom a service may send"
+    shortdesc = "A policy should say for whom a service may send or invoke"
     description = (
         "A statement that admits a service without saying for which source lets anybody's rule, "
-        "bucket or topic send to the queue. Add a Condition on aws:SourceArn or aws:SourceAccount."
+        "bucket or topic send to the queue, or invoke the function. Add a Condition on "
+        "aws:SourceArn or aws:SourceAccount, or SourceArn of an AWS::Lambda::Permission."
     )
     source_url = f"{DOCS}/IAM/latest/UserGuide/confused-deputy.html"
-    tags = ["sqs", "iam"]
+    tags = ["sqs", "lambda", "iam"]
 
     def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        for policy in scenario.of(*POLICIES):
+        for policy in scenario.of(*POLICIES[QUEUE]):
             for statement in wiring.statements(policy.get("PolicyDocument")) or []:
                 named = [name for name in wiring.services(statement) if isinstance(name, str)]
                 if not named or not wiring.allows(statement, "sqs:SendMessage"):
@@ -34,6 +41,14 @@ class ConfusedDeputy(template.Rule):
                         "Add a Condition on aws:SourceArn or aws:SourceAccount.",
                         ("PolicyDocument",),
                     )
+        for permission in scenario.of(PERMISSION):
+            limits = map(permission.get, ("SourceArn", "SourceAccount", "PrincipalOrgID"))
+            if permission.get("Principal") in EVENT_SOURCES and not any(limits):
+                yield template.Finding(
+                    permission,
+                    f"{permission.id} lets {permission.get('Principal')} invoke for any account's "
+                    "resources. Add SourceArn, or SourceAccount.",
+                )
 
 
 def _limits_the_source(condition: Any) -> bool:
@@ -44,6 +59,27 @@ def _limits_the_source(condition: Any) -> bool:
     return any(str(key).lower().startswith(limits) for key in keys) or template.is_unknown(
         condition
     )
+
+
+def _refused(
+    scenario: template.Scenario, deliveries: Iterable[wiring.Delivery], kind: str
+) -> Iterator[tuple[wiring.Delivery, template.Resource]]:
+    """Yield what no policy of its target admits; nothing when a policy cannot be seen."""
+    found = [(delivery, scenario.find(delivery.target, kind)) for delivery in deliveries]
+    policies = scenario.of(*POLICIES[kind])
+    named = [(item, scenario.find(name, kind)) for item in policies for name in _targets(item)]
+    if scenario.has_hidden_permissions or any(target is None for _, target in named):
+        return
+    for delivery, target in found:
+        own = [item.get("PolicyDocument") for item, other in named if other is target]
+        if target and not any(wiring.admits(document, delivery.service) for document in own):
+            yield delivery, target
+
+
+def _targets(policy: template.Resource) -> list[Any]:
+    """Return the queues or topics that a policy is of: a policy of unknown ones names a hole."""
+    listed = map(policy.get, ("Queues", "Queue", "Topics", "TopicArn"))
+    return [name for item in listed for name in template.as_list(item)]
 
 
 class QueueNotOpen(template.Rule):
@@ -58,14 +94,7 @@ class QueueNotOpen(template.Rule):
     tags = ["sqs", "events", "sns", "s3"]
 
     def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        policies = scenario.of(*POLICIES)
-        named = [(item, name) for item in policies for name in _queues(item)]
-        if scenario.has_hidden_permissions or any(not scenario.queue(name) for _, name in named):
-            return
-        for delivery, queue in wiring.deliveries_to_queues(scenario):
-            own = [item for item, name in named if scenario.queue(name) is queue]
-            if any(wiring.admits(item.get("PolicyDocument"), delivery.service) for item in own):
-                continue
+        for delivery, queue in _refused(scenario, wiring.deliveries(scenario), QUEUE):
             yield template.Finding(
                 delivery.source,
                 f"{delivery.source.id} sends to {queue.id}, whose policy does not admit "
@@ -75,38 +104,101 @@ class QueueNotOpen(template.Rule):
             )
 
 
-def _queues(policy: template.Resource) -> list[Any]:
-    return template.as_list(policy.get("Queues") or policy.get("Queue"))
-
-
-class RuleMayNotInvoke(template.Rule):
+class MayNotInvoke(template.Rule):
     id = "E9163"
-    shortdesc = "A rule's function needs a permission for EventBridge"
+    shortdesc = "A rule, a bucket or a topic needs a permission to invoke its function"
     description = (
-        "EventBridge loses an event whose function it may not invoke. Add an "
-        "AWS::Lambda::Permission for events.amazonaws.com, with the rule's ARN as SourceArn."
+        "EventBridge and SNS lose an event whose function they may not invoke; S3 rejects the "
+        "notification. Add an AWS::Lambda::Permission for the service, with the rule, bucket or "
+        "topic as SourceArn."
     )
-    source_url = f"{DOCS}/eventbridge/latest/userguide/eb-use-resource-based.html"
-    tags = ["lambda", "events"]
+    source_url = f"{DOCS}/lambda/latest/dg/access-control-resource-based.html"
+    tags = ["lambda", "events", "s3", "sns"]
 
     def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
         if scenario.has_hidden_permissions:
             return
         allowed = set()
-        for permission in scenario.of("AWS::Lambda::Permission"):
+        for permission in scenario.of(PERMISSION):
             function = scenario.function(permission.get("FunctionName"))
             if not function:
                 return  # it may be for any function
-            principal = permission.get("Principal")
-            if template.is_unknown(principal) or principal in ("events.amazonaws.com", "*"):
-                allowed.add(function.id)
-        for target in wiring.rule_targets(scenario):
-            function = scenario.function(target.target)
-            if not function or function.id in allowed or target.role:
-                continue
+            principal = str(permission.get("Principal"))
+            everyone = template.is_unknown(principal) or principal == "*"
+            allowed |= {
+                (function.id, item) for item in (EVENT_SOURCES if everyone else [principal])
+            }
+        for delivery in wiring.deliveries(scenario):
+            function = scenario.function(delivery.target)
+            if function and (function.id, delivery.service) not in allowed:
+                yield template.Finding(
+                    delivery.source,
+                    f"{delivery.source.id} may not invoke {function.id}: every event is lost. "
+                    f"Add an AWS::Lambda::Permission for {delivery.service}.",
+                    delivery.at,
+                )
+
+
+class TopicNotOpen(template.Rule):
+    id = "E9164"
+    shortdesc = "A topic needs a policy that admits the service that publishes to it"
+    description = (
+        "A topic's own default policy admits neither EventBridge nor S3, and a policy of yours "
+        "takes the default's place, which admitted CloudWatch: what is not admitted is never "
+        "published. Add an AWS::SNS::TopicPolicy that allows the service sns:Publish."
+    )
+    source_url = f"{DOCS}/eventbridge/latest/userguide/eb-use-resource-based.html"
+    tags = ["sns", "events", "s3", "cloudwatch"]
+
+    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
+        closed = _closed_topics(scenario)
+        alarms = [item for item in wiring.alarm_actions(scenario) if item.target in closed]
+        deliveries = [*wiring.deliveries(scenario), *alarms]
+        for delivery, topic in _refused(scenario, deliveries, TOPIC):
             yield template.Finding(
-                target.source,
-                f"{target.source.id} may not invoke {function.id}: every event is lost. "
-                "Add an AWS::Lambda::Permission for events.amazonaws.com.",
-                target.at,
+                delivery.source,
+                f"{delivery.source.id} publishes to {topic.id}, whose policy does not admit "
+                f"{delivery.service}: nothing is published. Add an AWS::SNS::TopicPolicy that "
+                "allows it sns:Publish.",
+                delivery.at,
+            )
+
+
+def _closed_topics(scenario: template.Scenario) -> list[Any]:
+    """Return the topics whose own policy took the default's place and allows no principal."""
+    return [
+        name
+        for policy in scenario.of(*POLICIES[TOPIC])
+        for name in _targets(policy)
+        if not any(
+            _allows_an_account(s) for s in wiring.statements(policy.get("PolicyDocument")) or [{}]
+        )
+    ]
+
+
+def _allows_an_account(statement: Mapping[str, Any]) -> bool:
+    principal = statement.get("Principal")
+    service_only = isinstance(principal, Mapping) and list(principal) == ["Service"]
+    return statement.get("Effect") != "Deny" and not service_only
+
+
+class DeadLetterQueueNotOpen(template.Rule):
+    id = "W9165"
+    shortdesc = "A dead-letter queue needs a policy that admits the service that fills it"
+    description = (
+        "EventBridge and SNS send what they cannot deliver to the queue as the service, not as "
+        "you: without a policy it is lost there too. Add an AWS::SQS::QueuePolicy that allows the "
+        "service sqs:SendMessage, with the rule or topic as aws:SourceArn."
+    )
+    source_url = f"{DOCS}/eventbridge/latest/userguide/eb-rule-dlq.html"
+    tags = ["sqs", "events", "sns"]
+
+    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
+        for failure, queue in _refused(scenario, wiring.failures(scenario), QUEUE):
+            yield template.Finding(
+                failure.source,
+                f"{failure.source.id} hands its failures to {queue.id}, whose policy does not "
+                f"admit {failure.service}: they are lost. Add an AWS::SQS::QueuePolicy that allows "
+                "it sqs:SendMessage.",
+                failure.at,
             )
