@@ -1,0 +1,201 @@
+"""What a role of the template is used for, and whether its policies allow that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import wiring
+from .template import REFERENCE, as_list, is_unknown
+
+if TYPE_CHECKING:
+    from .template import Resource, Scenario
+
+ROLE, MANAGED = "AWS::IAM::Role", "AWS::IAM::ManagedPolicy"
+# Policies of AWS itself that let nothing be sent, published or invoked.
+SILENT = {
+    "AWSLambdaBasicExecutionRole",
+    "AWSLambdaDynamoDBExecutionRole",
+    "AWSLambdaKinesisExecutionRole",
+    "AWSLambdaSQSQueueExecutionRole",
+    "AWSLambdaVPCAccessExecutionRole",
+    "AWSXRayDaemonWriteAccess",
+    "AWSXrayWriteOnlyAccess",
+    "CloudWatchLambdaInsightsExecutionRolePolicy",
+}
+# What lets somebody use a resource, by its type; one of them is enough.
+USES = {
+    "AWS::SQS::Queue": ("sqs:SendMessage",),
+    "AWS::SNS::Topic": ("sns:Publish",),
+    "AWS::Lambda::Function": ("lambda:InvokeFunction",),
+    "AWS::Events::EventBus": ("events:PutEvents",),
+    "AWS::S3::Bucket": ("s3:PutObject",),
+    "AWS::Kinesis::Stream": ("kinesis:PutRecord", "kinesis:PutRecords"),
+    "AWS::KinesisFirehose::DeliveryStream": ("firehose:PutRecord", "firehose:PutRecordBatch"),
+    "AWS::StepFunctions::StateMachine": ("states:StartExecution", "states:StartSyncExecution"),
+    "AWS::Serverless::StateMachine": ("states:StartExecution", "states:StartSyncExecution"),
+}
+RESOURCE_POLICIES = (
+    "AWS::SQS::QueuePolicy",
+    "AWS::SQS::QueueInlinePolicy",
+    "AWS::SNS::TopicPolicy",
+    "AWS::SNS::TopicInlinePolicy",
+    "AWS::S3::BucketPolicy",
+    "AWS::Events::EventBusPolicy",
+    "AWS::Kinesis::ResourcePolicy",
+    "AWS::Lambda::Permission",
+)
+
+# Where a resource names a role, the service that takes it on, and what it is for.
+ROLES = {
+    "AWS::Lambda::Function": ("Role", "lambda.amazonaws.com", ()),
+    "AWS::Scheduler::Schedule": ("Target.RoleArn", "scheduler.amazonaws.com", ("Target.Arn",)),
+    "AWS::Pipes::Pipe": ("RoleArn", "pipes.amazonaws.com", ("Target", "Enrichment")),
+    "AWS::SNS::Subscription": ("SubscriptionRoleArn", "sns.amazonaws.com", ("Endpoint",)),
+    "AWS::KinesisFirehose::DeliveryStream": (
+        "ExtendedS3DestinationConfiguration.RoleARN",
+        "firehose.amazonaws.com",
+        ("ExtendedS3DestinationConfiguration.BucketARN",),
+    ),
+}
+FAILURES = {
+    "AWS::Lambda::Function": ("DeadLetterConfig.TargetArn",),
+    "AWS::Scheduler::Schedule": ("Target.DeadLetterConfig.Arn",),
+    "AWS::Pipes::Pipe": (
+        "SourceParameters.KinesisStreamParameters.DeadLetterConfig.Arn",
+        "SourceParameters.DynamoDBStreamParameters.DeadLetterConfig.Arn",
+    ),
+}
+ON_FAILURE, ON_SUCCESS = (
+    f"DestinationConfig.{on}.Destination" for on in ("OnFailure", "OnSuccess")
+)
+OF_A_FUNCTION = {
+    "AWS::Lambda::EventInvokeConfig": (ON_FAILURE, ON_SUCCESS),
+    "AWS::Lambda::EventSourceMapping": (ON_FAILURE,),
+}
+
+
+@dataclass(frozen=True)
+class Use:
+    """A role that a service takes on to use a target, and the property that says so."""
+
+    user: Resource
+    role: Resource
+    service: str
+    target: Any
+    at: tuple[str | int, ...]
+    failure: bool = False
+
+
+def _own_uses(scenario: Scenario) -> Iterator[Use]:
+    """Yield what a resource uses its own role for."""
+    for kind, (place, service, targets) in ROLES.items():
+        for user in scenario.of(kind):
+            role = scenario.find(user.get(place), ROLE)
+            if role is None:
+                continue
+            for at in (*targets, *FAILURES.get(kind, ())):
+                failure = at in FAILURES.get(kind, ())
+                yield Use(user, role, service, user.get(at), tuple(at.split(".")), failure)
+
+
+def uses(scenario: Scenario) -> Iterator[Use]:
+    """Yield what the roles of the template are used for, as far as targets name the use."""
+    yield from _own_uses(scenario)
+    for rule in wiring.rule_targets(scenario):
+        role = scenario.find(rule.role, ROLE)
+        if role:
+            yield Use(rule.source, role, rule.service, rule.target, rule.at)
+    for kind, places in OF_A_FUNCTION.items():
+        for user in scenario.of(kind):
+            function = scenario.function(user.get("FunctionName"))
+            role = scenario.find(function.get("Role"), ROLE) if function else None
+            if role is None:
+                continue
+            for at in places:
+                failure = at == ON_FAILURE
+                yield Use(
+                    user, role, "lambda.amazonaws.com", user.get(at), tuple(at.split(".")), failure
+                )
+
+
+def target(scenario: Scenario, value: Any) -> Resource | None:
+    """Return what a value names, if it is something that can be sent to or invoked."""
+    return scenario.function(value) or scenario.find(value, *USES)
+
+
+def refuses(scenario: Scenario, role: Resource, used: Resource) -> str | None:
+    """Return the action that a role lacks to use a resource; None when it may have it."""
+    actions = USES[used.type]
+    statements = _statements(scenario, role)
+    if statements is None or _opened_by_its_own_policy(scenario, used):
+        return None
+    if any(_grants(scenario, item, action, used) for item in statements for action in actions):
+        return None
+    return actions[0]
+
+
+def _statements(scenario: Scenario, role: Resource) -> list[Mapping[str, Any]] | None:
+    """Return the statements of all policies of a role; None when one of them cannot be seen."""
+    found: list[Mapping[str, Any]] = []
+    for document in _documents(scenario, role):
+        listed = wiring.statements(document)
+        if listed is None:
+            return None
+        found += listed
+    return found
+
+
+def _documents(scenario: Scenario, role: Resource) -> Iterator[Any]:
+    """Yield the documents of a role's policies; None for one that cannot be seen."""
+    if scenario.has_hidden_permissions:
+        yield None
+    for policy in as_list(role.get("Policies")):
+        yield policy.get("PolicyDocument") if isinstance(policy, Mapping) else None
+    for arn in as_list(role.get("ManagedPolicyArns")):
+        managed = scenario.find(arn, MANAGED)
+        if managed or str(arn).rsplit("/", 1)[-1] not in SILENT:
+            yield managed.get("PolicyDocument") if managed else None
+    for policy in scenario.of("AWS::IAM::Policy", "AWS::IAM::RolePolicy", MANAGED):
+        for name in as_list(policy.get("Roles")) + as_list(policy.get("RoleName")):
+            holder = scenario.find(name, ROLE)
+            if holder is None:
+                yield None  # it may be this role
+            elif holder is role:
+                yield policy.get("PolicyDocument")
+
+
+def _opened_by_its_own_policy(scenario: Scenario, used: Resource) -> bool:
+    """Tell whether a policy of the resource may admit the role."""
+    for policy in scenario.of(*RESOURCE_POLICIES):
+        if f"${{{used.id}" not in str(policy.properties):
+            continue
+        if policy.type == "AWS::Lambda::Permission":
+            if not str(policy.get("Principal")).endswith(".amazonaws.com"):
+                return True
+            continue
+        for statement in wiring.statements(policy.get("PolicyDocument")) or [{}]:
+            principal = statement.get("Principal")
+            services_only = isinstance(principal, Mapping) and list(principal) == ["Service"]
+            if statement.get("Effect") != "Deny" and not services_only:
+                return True
+    return False
+
+
+def _grants(scenario: Scenario, statement: Mapping[str, Any], action: str, used: Resource) -> bool:
+    if statement.get("Effect") != "Allow":
+        return is_unknown(statement.get("Effect"))
+    if "Action" not in statement or "Resource" not in statement:
+        return True  # NotAction, NotResource
+    unknown = is_unknown(as_list(statement["Action"]))
+    if not unknown and not wiring.allows(statement, action):
+        return False
+    return any(_covers(scenario, text, used) for text in as_list(statement["Resource"]))
+
+
+def _covers(scenario: Scenario, text: Any, used: Resource) -> bool:
+    """Tell whether a Resource may be the one used: not when it names others of the template."""
+    names = [name for name, _ in REFERENCE.findall(text)] if isinstance(text, str) else []
+    named = [item for name in names if (item := target(scenario, f"${{{name}}}"))]
+    return used in named or len(named) < max(len(names), 1)
