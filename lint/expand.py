@@ -81,6 +81,7 @@ def _methods(name: str, key: str, properties: Mapping[str, Any]) -> Iterator[Par
                 "Uri": given.get("uri"),
                 "PassthroughBehavior": _upper(given.get("passthroughBehavior")),
                 "RequestTemplates": given.get("requestTemplates"),
+                "RequestParameters": given.get("requestParameters"),
                 "IntegrationResponses": responses,
             }
             where = (key, "paths", path, verb, INTEGRATION)

@@ -107,6 +107,18 @@ def failures(scenario: Scenario) -> Iterator[Delivery]:
         yield Delivery(subscription, "sns.amazonaws.com", target, at)
 
 
+def consumed_queues(scenario: Scenario) -> Iterator[tuple[Resource, Resource]]:
+    """Yield the queues that functions and pipes consume, each with its mapping or pipe."""
+    consumers = [
+        *((item, "EventSourceArn") for item in scenario.of("AWS::Lambda::EventSourceMapping")),
+        *((item, "Source") for item in scenario.of("AWS::Pipes::Pipe")),
+    ]
+    for consumer, place in consumers:
+        queue = scenario.queue(consumer.get(place))
+        if queue:
+            yield consumer, queue
+
+
 def statements(document: Any) -> list[Mapping[str, Any]] | None:
     """Return a policy's statements; None when the policy is not known."""
     listed: list[Any] = [None]

@@ -13,6 +13,7 @@ SERVICE = re.compile(r":(sqs|sns|states|events|kinesis|firehose|dynamodb):(?:pat
 REFUSALS = ("400", "403", "500", "503")  # statuses with which a service refuses an event
 FORM = re.compile(r"\bAction=(SendMessage|SendMessageBatch|Publish|PublishBatch)\b")
 INPUT = re.compile(r"\$!?(?:\{!?)?input\.(body|path|json|params)\b")
+QUEUE = re.compile(r":sqs:path/[^/]*/(.*)")
 SAFE = re.compile(r"\$!?(?:\{!?)?util\.urlEncode\s*\(|#[a-z]+\s*\(", re.IGNORECASE)
 
 
@@ -130,3 +131,48 @@ class Passthrough(template.Rule):
                     f"content type reaches {service} as the client sent it. Set it to NEVER.",
                     ("Integration", "PassthroughBehavior"),
                 )
+
+
+class FifoQueueParameters(template.Rule):
+    id = "E9174"
+    shortdesc = "A request to a FIFO queue must give a message group and a deduplication id"
+    description = (
+        "SQS refuses a message without a group, and without a deduplication id unless the queue "
+        "has ContentBasedDeduplication: every request fails. Add MessageGroupId, and "
+        "MessageDeduplicationId where the queue needs it."
+    )
+    source_url = (
+        "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"
+    )
+    tags = ["apigateway", "sqs"]
+
+    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
+        for sender, named, sent in _requests(scenario):
+            queue = scenario.queue(named)
+            fifo = queue.flag("FifoQueue") if queue else str(named).endswith(".fifo")
+            content = queue.flag("ContentBasedDeduplication") if queue else None
+            if not fifo or not sent or template.UNKNOWN in sent:
+                continue
+            lacks = ["MessageGroupId"] if "MessageGroupId" not in sent else []
+            if content is False and "MessageDeduplicationId" not in sent:
+                lacks.append("MessageDeduplicationId")
+            if lacks:
+                yield template.Finding(
+                    sender,
+                    f"{sender.id} sends to a FIFO queue without {' and '.join(lacks)}: SQS refuses "
+                    "every message. Add it.",
+                )
+
+
+def _requests(scenario: template.Scenario) -> Iterator[tuple[template.Resource, Any, str]]:
+    """Yield what APIs send to queues: the sender, the queue's name or URL, and what is sent."""
+    for method, _ in _integrations(scenario):
+        queue = QUEUE.search(str(method.get("Integration.Uri")))
+        templates = _templates(method)
+        if queue and templates:
+            parameters = method.get("Integration.RequestParameters")
+            yield method, queue.group(1), f"{templates} {parameters}"
+    for integration in scenario.of("AWS::ApiGatewayV2::Integration"):
+        if integration.get("IntegrationSubtype") == "SQS-SendMessage":
+            queue_url = integration.get("RequestParameters.QueueUrl")
+            yield integration, queue_url, str(integration.get("RequestParameters"))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from lint import template, wiring
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 DOCS = "https://docs.aws.amazon.com"
 KIND = {True: "FIFO", False: "standard"}
@@ -43,10 +41,11 @@ class FailureDestinationFifo(template.Rule):
 
 class BucketToFifoQueue(template.Rule):
     id = "E9132"
-    shortdesc = "A bucket cannot notify a FIFO queue"
+    shortdesc = "A bucket cannot notify a FIFO queue or topic"
     description = (
-        "S3 rejects a FIFO queue as the destination of event notifications. Use a standard queue, "
-        "or send the bucket's events to EventBridge, and from there to the FIFO queue."
+        "S3 rejects a FIFO queue or topic as the destination of event notifications. Use a "
+        "standard one, or send the bucket's events to EventBridge, and from there to the FIFO "
+        "queue."
     )
     source_url = (
         f"{DOCS}/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html"
@@ -58,8 +57,8 @@ class BucketToFifoQueue(template.Rule):
             if scenario.fifo(delivery.target):
                 yield template.Finding(
                     delivery.source,
-                    f"{delivery.source.id} notifies a FIFO queue, which S3 does not support. Use "
-                    "a standard queue, or go through EventBridge.",
+                    f"{delivery.source.id} notifies a FIFO queue or topic, which S3 does not "
+                    "support. Use a standard one, or go through EventBridge.",
                     delivery.at,
                 )
 
@@ -177,3 +176,49 @@ class ScheduleDeadLetterQueueFifo(template.Rule):
                     "does not support: undeliverable events are lost. Use a standard queue.",
                     ("Target", "DeadLetterConfig", "Arn"),
                 )
+
+
+class FifoQueueParameters(template.Rule):
+    id = "E9138"
+    shortdesc = "What sends to a FIFO queue must give a message group and a deduplication id"
+    description = (
+        "SQS refuses a message without a group or a deduplication id, so nothing arrives. Set "
+        "MessageGroupId (SqsParameters of a rule or a schedule, SqsQueueParameters of a pipe) and "
+        "ContentBasedDeduplication of the queue; a pipe may give a MessageDeduplicationId instead."
+    )
+    source_url = f"{DOCS}/eventbridge/latest/APIReference/API_Target.html"
+    tags = ["events", "scheduler", "pipes", "sqs"]
+
+    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
+        for sender, target, parameters, at in _sent(scenario):
+            if not scenario.fifo(target) or isinstance(parameters, str):
+                continue
+            given = parameters if isinstance(parameters, Mapping) else {}
+            queue = scenario.queue(target)
+            content = queue.flag("ContentBasedDeduplication") if queue else None
+            lacks = ["MessageGroupId"] if "MessageGroupId" not in given else []
+            if content is False and "MessageDeduplicationId" not in given:
+                lacks.append("ContentBasedDeduplication of the queue")
+            if lacks:
+                yield template.Finding(
+                    sender,
+                    f"{sender.id} sends to a FIFO queue without {' and '.join(lacks)}: SQS refuses "
+                    "every message. Set it.",
+                    at,
+                )
+
+
+def _sent(
+    scenario: template.Scenario,
+) -> Iterator[tuple[template.Resource, Any, Any, tuple[str | int, ...]]]:
+    """Yield what rules, schedules and pipes send to: the sender, the target, its parameters."""
+    for rule in scenario.of("AWS::Events::Rule"):
+        for index, target in enumerate(rule.list("Targets")):
+            if isinstance(target, Mapping):
+                yield rule, target.get("Arn"), target.get("SqsParameters"), ("Targets", index)
+    for schedule in scenario.of("AWS::Scheduler::Schedule"):
+        parameters = schedule.get("Target.SqsParameters")
+        yield schedule, schedule.get("Target.Arn"), parameters, ("Target",)
+    for pipe in scenario.of("AWS::Pipes::Pipe"):
+        parameters = pipe.get("TargetParameters.SqsQueueParameters")
+        yield pipe, pipe.get("Target"), parameters, ("TargetParameters",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lint import template
+from lint import template, wiring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +28,25 @@ def _timeouts(
             window = mapping.number("MaximumBatchingWindowInSeconds", 0)
             if visible is not None and timeout is not None and window is not None:
                 yield queue, function, visible, timeout, window
+
+
+def _pipes(
+    scenario: template.Scenario,
+) -> Iterator[tuple[template.Resource, template.Resource, int, int, int]]:
+    """Yield queue, pipe, visibility timeout, and the timeout of the pipe's functions together."""
+    for pipe, queue in wiring.consumed_queues(scenario):
+        if pipe.type != "AWS::Pipes::Pipe":
+            continue
+        kind = pipe.get("TargetParameters.LambdaFunctionParameters.InvocationType")
+        waited_for = (
+            ("Enrichment", "Target") if kind in (None, "REQUEST_RESPONSE") else ("Enrichment",)
+        )
+        functions = filter(None, (scenario.function(pipe.get(place)) for place in waited_for))
+        timeouts = [function.number("Timeout", 3) for function in functions]
+        known = sum(timeout for timeout in timeouts if timeout is not None)
+        visible = queue.number("VisibilityTimeout", 30)
+        if known and visible is not None:
+            yield queue, pipe, visible, known, 0
 
 
 class VisibilityBelowTimeout(template.Rule):
@@ -55,19 +74,23 @@ class VisibilityBelowTimeout(template.Rule):
 
 class VisibilityShort(template.Rule):
     id = "W9112"
-    shortdesc = "A queue's visibility timeout should be 6 x its function's timeout"
+    shortdesc = "A queue's visibility timeout should be 6 x its function's or its pipe's timeout"
     description = (
         "A batch that Lambda throttles is retried while its messages stay hidden; when they turn "
         "visible first, they are delivered twice and their receives are used up. Set "
-        "VisibilityTimeout to at least 6 x the function's Timeout plus the batching window."
+        "VisibilityTimeout to at least 6 x the function's Timeout plus the batching window; of a "
+        "pipe, to 6 x the Timeout of its enrichment and its target together."
     )
     source_url = LAMBDA_SQS_PAGE
-    tags = ["sqs", "lambda"]
+    tags = ["sqs", "lambda", "pipes"]
 
     def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        for queue, function, visible, timeout, window in _timeouts(scenario):
+        rejected = {
+            queue.id for queue, _, visible, limit, _ in _timeouts(scenario) if visible < limit
+        }
+        for queue, function, visible, timeout, window in (*_timeouts(scenario), *_pipes(scenario)):
             needed = FACTOR * timeout + window
-            if timeout <= visible < needed:
+            if visible < needed and queue.id not in rejected:
                 yield template.Finding(
                     queue,
                     f"{queue.id} hides a message for {visible} s, but {function.id} (timeout "

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from lint import template
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from lint import template, wiring
 
 SQS_GUIDE = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide"
 DLQ_PAGE = f"{SQS_GUIDE}/sqs-dead-letter-queues.html"
@@ -59,12 +57,8 @@ class NoDeadLetterQueue(template.Rule):
     tags = ["sqs", "lambda", "pipes"]
 
     def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        mappings = scenario.of("AWS::Lambda::EventSourceMapping")
-        consumers = [(mapping, mapping.get("EventSourceArn")) for mapping in mappings]
-        consumers += [(pipe, pipe.get("Source")) for pipe in scenario.of("AWS::Pipes::Pipe")]
-        for consumer, source in consumers:
-            queue = scenario.queue(source)
-            if not queue or queue.id in scenario.dead_letter_queues:
+        for consumer, queue in wiring.consumed_queues(scenario):
+            if queue.id in scenario.dead_letter_queues:
                 continue  # what drains a dead-letter queue may stop there
             if queue.get("RedrivePolicy") is None:
                 yield template.Finding(
@@ -106,23 +100,84 @@ class DeadLetterRetention(template.Rule):
 
 class ReceiveCount(template.Rule):
     id = "W9104"
-    shortdesc = "A Lambda function's queue needs a maxReceiveCount of at least 5"
+    shortdesc = "The queue of a Lambda function or a pipe needs a maxReceiveCount of at least 5"
     description = (
-        "A poll that Lambda throttles counts as a receive, so fewer than 5 dead-letters good "
+        "A poll that is throttled counts as a receive, so fewer than 5 dead-letters good "
         "messages. Set maxReceiveCount to 5 or more."
     )
     source_url = LAMBDA_SQS_PAGE
-    tags = ["sqs", "lambda"]
+    tags = ["sqs", "lambda", "pipes"]
 
     def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        for mapping in scenario.of("AWS::Lambda::EventSourceMapping"):
-            queue = scenario.queue(mapping.get("EventSourceArn"))
-            count = queue.number("RedrivePolicy.maxReceiveCount") if queue else None
-            if queue and count is not None and count < 5:
+        for consumer, queue in wiring.consumed_queues(scenario):
+            count = queue.number("RedrivePolicy.maxReceiveCount")
+            if count is not None and count < 5:
                 yield template.Finding(
                     queue,
-                    f"{queue.id} has a maxReceiveCount of {count} and is consumed by Lambda "
-                    f"({mapping.id}): polls that are throttled count as receives, so good "
+                    f"{queue.id} has a maxReceiveCount of {count} and is consumed by "
+                    f"{consumer.id}: polls that are throttled count as receives, so good "
                     "messages are dead-lettered. Set maxReceiveCount to 5 or more.",
+                    ("RedrivePolicy", "maxReceiveCount"),
+                )
+
+
+class RedriveRefused(template.Rule):
+    id = "E9105"
+    shortdesc = "A dead-letter queue must allow its source queue"
+    description = (
+        "A RedriveAllowPolicy of denyAll, or one that names other queues, keeps the source queue "
+        "from using the dead-letter queue, and SQS rejects it. Name the source in "
+        "sourceQueueArns, or allow all."
+    )
+    source_url = f"{SQS_GUIDE}/sqs-dead-letter-queues.html"
+    tags = ["sqs"]
+
+    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
+        for queue, target in _with_dead_letter_queue(scenario):
+            if _refuses(scenario, target.get("RedriveAllowPolicy"), queue):
+                yield template.Finding(
+                    target,
+                    f"{queue.id} dead-letters to {target.id}, whose RedriveAllowPolicy does not "
+                    f"allow it. Name {queue.id} in sourceQueueArns, or allow all.",
+                    ("RedriveAllowPolicy",),
+                )
+
+
+def _refuses(scenario: template.Scenario, policy: Any, queue: template.Resource) -> bool:
+    """Tell whether a RedriveAllowPolicy refuses a queue; not when that cannot be known."""
+    if not isinstance(policy, Mapping):
+        return False
+    permission, listed = policy.get("redrivePermission"), policy.get("sourceQueueArns")
+    if permission != "byQueue" or not isinstance(listed, list):
+        return permission == "denyAll"
+    sources = [scenario.queue(arn) for arn in listed]
+    return None not in sources and queue not in sources
+
+
+class ExpiresBeforeDeadLettering(template.Rule):
+    id = "W9106"
+    shortdesc = "A queue must keep a message until its receives are used up"
+    description = (
+        "A message that fails is received again when its visibility timeout ends. When "
+        "maxReceiveCount x the visibility timeout reaches the retention period, it is deleted "
+        "before it could be dead-lettered. Raise MessageRetentionPeriod, or lower one of the two."
+    )
+    source_url = DLQ_PAGE
+    tags = ["sqs", "lambda", "pipes"]
+
+    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
+        for _, queue in wiring.consumed_queues(scenario):
+            count = queue.number("RedrivePolicy.maxReceiveCount")
+            visible = queue.number("VisibilityTimeout", 30)
+            kept = queue.number("MessageRetentionPeriod", DAYS_4)
+            if count is None or visible is None or kept is None:
+                continue
+            if count * visible >= kept:
+                yield template.Finding(
+                    queue,
+                    f"{queue.id} keeps a message {kept} s, but {count} receives of {visible} s "
+                    f"take {count * visible} s: what always fails is deleted before it is "
+                    "dead-lettered. Raise MessageRetentionPeriod, or lower maxReceiveCount or "
+                    "VisibilityTimeout.",
                     ("RedrivePolicy", "maxReceiveCount"),
                 )
