@@ -1,6 +1,7 @@
-"""Set up all the project needs, inside the project: two virtual environments and the CDK CLI.
+"""Set up all the project needs, inside the project: virtual environments and the CDK CLI.
 
     python3 tools/setup.py            does what is missing or out of date; silent when nothing is
+    python3 tools/setup.py --checkov  makes the environment of checkov, too
     python3 tools/setup.py --clean    removes everything that was made here, caches included
 
 Uses only the standard library, because it runs before anything is installed. A step is done when
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 if sys.version_info < (3, 11):  # noqa: UP036 - an older one must say so, not fail on syntax
@@ -41,7 +43,7 @@ HINTS = {
 }
 PIP = ("--quiet", "--no-input", "--disable-pip-version-check", "--require-hashes", "--requirement")
 NPM = ("--no-fund", "--no-audit", "--no-update-notifier", "--loglevel=warn")
-GENERATED = (".venv", ".venv-sandbox", "node_modules", ".build", "cdk.out")
+GENERATED = (".venv", ".venv-sandbox", ".venv-checkov", "node_modules", ".build", "cdk.out")
 CACHES = re.compile(r"__pycache__|\.(pytest|ruff|mypy)_cache|\.hypothesis|.*\.egg-info")
 
 
@@ -167,11 +169,11 @@ def pinned(requirements: str, name: str) -> str:
     return found.group()
 
 
-def steps(root: Path) -> tuple[Step, Step, Step, Step]:
-    """The four steps: Python, then its packages and the embedded AWS, then the CDK CLI."""
+def steps(root: Path, *, checkov: bool = False) -> list[Step]:
+    """The steps: Python, its packages, the CDK CLI, then the environments of their own."""
     lock = (root / "requirements.txt").read_text()
     uv_lock = pinned(lock, "uv")
-    venv, sandbox = root / ".venv", root / ".venv-sandbox"
+    venv = root / ".venv"
     uv = str(venv / "bin" / "uv")
     uv_pin = root / ".build" / "uv.txt"
     # A virtual environment holds absolute paths: a moved folder or another Python remakes it.
@@ -196,17 +198,6 @@ def steps(root: Path) -> tuple[Step, Step, Step, Step]:
         proof=venv / "bin" / "npm",
         commands=[uv_sync(uv, venv, root / "requirements.txt")],
     )
-    embedded = Step(
-        "embedded AWS (.venv-sandbox)",
-        digest=digest(base, (root / "sandbox" / "requirements.txt").read_bytes()),
-        stamp=sandbox / ".setup-packages",
-        proof=sandbox / "bin" / "python",
-        remove=sandbox,
-        commands=[
-            [uv, "venv", "--quiet", "--python", str(venv / "bin" / "python"), str(sandbox)],
-            uv_sync(uv, sandbox, root / "sandbox" / "requirements.txt"),
-        ],
-    )
     node_modules = root / "node_modules"
     cli = Step(
         "cdk CLI (node_modules)",
@@ -219,7 +210,28 @@ def steps(root: Path) -> tuple[Step, Step, Step, Step]:
         proof=node_modules / ".bin" / "cdk",
         commands=[[str(venv / "bin" / "npm"), "ci", *NPM]],
     )
-    return python, packages, embedded, cli
+    plan = [python, packages, cli, own_environment(root, "sandbox", "embedded AWS", base)]
+    if checkov:
+        plan.append(own_environment(root, "tools/checkov", "checkov", base))
+    return plan
+
+
+def own_environment(root: Path, folder: str, name: str, base: str) -> Step:
+    """The step for what pins older libraries than the project: its lock is in ``folder``."""
+    lock = root / folder / "requirements.txt"
+    venv = root / f".venv-{lock.parent.name}"
+    bin_ = root / ".venv" / "bin"
+    return Step(
+        f"{name} ({venv.name})",
+        digest=digest(base, lock.read_bytes()),
+        stamp=venv / ".setup-packages",
+        proof=venv / "bin" / "python",
+        remove=venv,
+        commands=[
+            [str(bin_ / "uv"), "venv", "--quiet", "--python", str(bin_ / "python"), str(venv)],
+            uv_sync(str(bin_ / "uv"), venv, lock),
+        ],
+    )
 
 
 def uv_sync(uv: str, venv: Path, lock: Path) -> list[str]:
@@ -248,9 +260,9 @@ def in_parallel(jobs: Iterable[Callable[[], None]]) -> None:
             future.result()
 
 
-def set_up(root: Path) -> None:
+def set_up(root: Path, *, checkov: bool = False) -> None:
     """Make what is missing or out of date. Raises SetupError."""
-    python, packages, embedded, cli = plan = steps(root)
+    python, packages, cli, *others = plan = steps(root, checkov=checkov)
     if all(step.is_done() for step in plan):
         return
     try:
@@ -277,7 +289,7 @@ def set_up(root: Path) -> None:
             packages.run(root, environment)
             cli.run(root, environment)  # Node and npm are among the packages
 
-        in_parallel([project, lambda: embedded.run(root, environment)])
+        in_parallel([project, *(partial(step.run, root, environment) for step in others)])
         say(f"Set up in {time.monotonic() - started:.1f} s.")
 
 
@@ -295,9 +307,10 @@ def clean(root: Path) -> None:
 
 def main() -> int:
     """Set up, or clean with ``--clean``. Returns the exit code."""
+    options = sys.argv[1:]
     root = Path(__file__).resolve().parent.parent
     try:
-        clean(root) if "--clean" in sys.argv[1:] else set_up(root)
+        clean(root) if "--clean" in options else set_up(root, checkov="--checkov" in options)
     except SetupError as error:
         print(f"\nSet-up failed. {error}", file=sys.stderr)
         return 1

@@ -124,17 +124,27 @@ def test_the_lines_that_pin_a_package_are_found_with_their_hashes() -> None:
 
 
 def test_another_place_another_python_or_another_lock_redo_the_environment(tmp_path: Path) -> None:
-    for name in ("requirements.txt", "package.json", "package-lock.json", "sandbox"):
+    for name in ("requirements.txt", "package.json", "package-lock.json", "sandbox", "tools"):
         (tmp_path / name).symlink_to(ROOT / name)
-    here, there = setup.steps(ROOT), setup.steps(tmp_path)
-    assert all(one.digest != other.digest for one, other in zip(here[:3], there[:3], strict=True))
-    assert here[3].digest == there[3].digest, "the CDK CLI may be moved"
+    both = zip(setup.steps(ROOT, checkov=True), setup.steps(tmp_path, checkov=True), strict=True)
+    same = [one.name for one, other in both if one.digest == other.digest]
+    assert same == ["cdk CLI (node_modules)"], "it may be moved"
+
+
+def test_checkov_is_installed_only_when_it_is_asked_for() -> None:
+    without, with_it = (
+        {step.stamp.parent.name for step in setup.steps(ROOT, checkov=checkov)}
+        for checkov in (False, True)
+    )
+    assert without == {".venv", ".venv-sandbox", "node_modules"}
+    assert with_it - without == {".venv-checkov"}
 
 
 def test_clean_removes_what_was_made_and_nothing_else(tmp_path: Path) -> None:
     keep = [".git/.mypy_cache/x", "src/app.py", "elsewhere/kept.py"]
     made = [".venv/bin/python", "node_modules/a", ".build/logs/x", "cdk.out/x"]
     made += ["src/__pycache__/app.pyc", ".pytest_cache/x", "src/deep/.ruff_cache/x"]
+    made += [".venv-checkov/bin/checkov"]
     for name in keep + made:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
