@@ -9,11 +9,12 @@ NPM := npm --no-fund --no-audit --no-update-notifier --silent
 
 .DEFAULT_GOAL := help
 .PHONY: help setup try test lint check synth snapshot deploy scenario copy bench lock clean
+.PHONY: checkov checkov-venv
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## Install everything into this folder
+setup: ## Install what the other commands need into this folder
 	@$(PYTHON) tools/setup.py
 
 try: setup ## See a pattern work on this machine: PATTERN=<slug>, or PATTERN=all
@@ -21,6 +22,12 @@ try: setup ## See a pattern work on this machine: PATTERN=<slug>, or PATTERN=all
 
 test: setup ## Lint, types, and every test, on the embedded AWS too
 	@$(RUN); ruff check && ruff format --check && mypy && pytest
+
+test: checkov-venv
+checkov: setup checkov-venv ## Check the stacks with checkov; make test does, too
+	@$(RUN); pytest tests/test_checkov.py
+checkov-venv:
+	@$(PYTHON) tools/setup.py --checkov
 
 lint: setup ## Lint and types only
 	@$(RUN); ruff check && ruff format --check && mypy
@@ -50,6 +57,7 @@ lock: setup ## Pin the newest versions that fit
 	@$(RUN); $(COMPILE) --group dev --extra sandbox pyproject.toml --output-file requirements.txt
 	@$(RUN); $(COMPILE) sandbox/requirements.in --output-file sandbox/requirements.txt
 	@$(RUN); $(COMPILE) lambdas/requirements.in --output-file lambdas/requirements.txt
+	@$(RUN); $(COMPILE) tools/checkov/requirements.in --output-file tools/checkov/requirements.txt
 	@$(RUN); $(NPM) update --package-lock-only --omit-lockfile-registry-resolved
 
 clean: ## Remove everything that was made here

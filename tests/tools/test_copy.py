@@ -107,6 +107,8 @@ def test_each_command_of_a_new_project_has_what_it_runs(project: Path) -> None:
     scripts = re.findall(r"\$\(PYTHON\) (\S+\.py)", makefile)
     assert {"patterns"} <= set(modules)
     assert {"tools/setup.py"} <= set(scripts)
+    assert {"setup", "try", "test", "lock"} <= set(re.findall(r"(?m)^(\w+):", makefile))
+    assert "checkov" not in makefile
     names = [*scripts, *(f"{module.replace('.', '/')}/__main__.py" for module in modules)]
     assert [name for name in names if not (project / name).exists()] == []
 

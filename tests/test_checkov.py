@@ -1,0 +1,190 @@
+"""checkov has no finding in the stacks but those that ``.checkov.yaml`` answers, and truly."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from aws_cdk import App
+
+from patterns import catalog
+from tests.conftest import ROOT
+from tests.test_security import allows, listed, statements
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CHECKOV = ROOT / ".venv-checkov" / "bin" / "checkov"
+CONFIG = ROOT / ".checkov.yaml"
+STACKS = {pattern.stack_name for pattern in catalog.patterns()}
+
+# Added to every stack, so that silence is no pass: a topic in plain text, named after a secret.
+SECRET = "AKIA" + "Q7SBZT4MXW2LKEHV"
+PLANTED = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": SECRET}}
+PLANTED_FINDINGS = {
+    ("CKV_AWS_26", "AWS::SNS::Topic.Planted"),
+    ("CKV_SECRET_2", hashlib.sha1(SECRET.encode(), usedforsecurity=False).hexdigest()),
+}
+
+
+class Finding(NamedTuple):
+    stack: str
+    check: str
+    resource: str
+
+
+class Findings(NamedTuple):
+    """What checkov finds as a user runs it, and what its skips hide; the templates."""
+
+    shown: set[Finding]
+    hidden: set[Finding]
+    templates: dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def findings(tmp_path_factory: pytest.TempPathFactory, cdk_context: dict[str, Any]) -> Findings:
+    if not CHECKOV.exists():
+        pytest.fail("checkov is not installed here: run `make checkov`.", pytrace=False)
+    outdir, home = tmp_path_factory.mktemp("cdk.out"), tmp_path_factory.mktemp("home")
+    app = App(outdir=str(outdir), context=cdk_context)
+    for pattern in catalog.patterns():
+        pattern.demo_stack(app, pattern.stack_name)
+    app.synth()
+    templates = {}
+    for stack in STACKS:
+        file = outdir / f"{stack}.template.json"
+        templates[stack] = json.loads(file.read_text())
+        templates[stack]["Resources"]["Planted"] = PLANTED
+        file.write_text(json.dumps(templates[stack], indent=1))
+    with ThreadPoolExecutor() as pool:
+        shown = pool.submit(run_checkov, outdir, home)
+        everything = pool.submit(run_checkov, outdir, home, "--skip-check", "")
+        return Findings(shown.result(), everything.result() - shown.result(), templates)
+
+
+def run_checkov(folder: Path, home: Path, *options: str) -> set[Finding]:
+    """Run it with its configuration, and without network, credentials and settings of the user."""
+    done = subprocess.run(
+        [CHECKOV, "--directory", folder, "--output", "json", *options],
+        cwd=ROOT,
+        env={
+            "PATH": os.defpath,
+            "HOME": str(home),
+            "CKV_SKIP_PACKAGE_UPDATE_CHECK": "true",
+            "CKV_PARSE_ERROR_FAIL": "true",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr  # the planted findings
+    reports = json.loads(done.stdout)
+    return {
+        Finding(Path(found["file_path"]).name.split(".")[0], found["check_id"], found["resource"])
+        for report in (reports if isinstance(reports, list) else [reports])
+        for found in report["results"]["failed_checks"]
+    }
+
+
+def skips() -> dict[str, str]:
+    """Each check that the configuration skips, with the comment above it."""
+    listed = CONFIG.read_text().partition("\nskip-check:\n")[2]
+    return {check: reason for reason, check in re.findall(r"((?: *#.*\n)*) *- *(.+)\n", listed)}
+
+
+def lines(found: set[Finding]) -> str:
+    return "\n".join(" ".join(finding) for finding in sorted(found))
+
+
+def planted(stack: str) -> set[Finding]:
+    return {Finding(stack, check, resource) for check, resource in PLANTED_FINDINGS}
+
+
+def test_checkov_looks_into_every_stack_for_bad_settings_and_secrets(findings: Findings) -> None:
+    missed = set().union(*map(planted, STACKS)) - findings.shown
+    assert not missed, lines(missed)
+
+
+def test_checkov_has_no_finding_without_an_answer(findings: Findings) -> None:
+    left = findings.shown.difference(*map(planted, STACKS))
+    assert not left, f"Mend it, or skip the check in {CONFIG.name}, with the reason:\n{lines(left)}"
+
+
+def test_every_skip_still_hides_a_finding(findings: Findings) -> None:
+    unneeded = skips().keys() - {found.check for found in findings.hidden}
+    assert not unneeded, f"Remove from {CONFIG.name} what hides nothing any more: {unneeded}"
+
+
+def test_nothing_is_hidden_but_by_a_skip_with_its_reason(findings: Findings) -> None:
+    reasons = skips()
+    unexplained = {found for found in findings.hidden if not reasons.get(found.check)}
+    assert not unexplained, lines(unexplained)
+
+
+# For the reasons that are about a resource: whether one is true of it, by its logical id.
+
+CALLERS_THAT_KEEP_EVENTS = {
+    "AWS::Lambda::EventSourceMapping",
+    "AWS::KinesisFirehose::DeliveryStream",
+    "AWS::StepFunctions::StateMachine",
+    "Custom::S3AutoDeleteObjects",
+}
+NO_CALLERS = {"AWS::CloudWatch::Alarm", "AWS::IAM::Policy"}
+
+
+def _is_encrypted_by_sqs(resources: dict[str, Any], queue: str) -> bool:
+    return resources[queue]["Properties"].get("SqsManagedSseEnabled") is True
+
+
+def _is_called_by_what_keeps_events(resources: dict[str, Any], function: str) -> bool:
+    naming = {r["Type"] for r in resources.values() if f'"{function}"' in json.dumps(r)}
+    callers = naming - NO_CALLERS
+    return bool(callers) and callers <= CALLERS_THAT_KEEP_EVENTS
+
+
+def _has_no_answer_to_cache(resources: dict[str, Any], _stage: str) -> bool:
+    return all(
+        method["Properties"]["HttpMethod"] == "POST"
+        or "action/DescribeExecution" in json.dumps(method["Properties"]["Integration"])
+        for method in resources.values()
+        if method["Type"] == "AWS::ApiGateway::Method"
+    )
+
+
+def _is_never_deleted_from(resources: dict[str, Any], _bucket: str) -> bool:
+    return not any(
+        action.startswith(("s3:Delete", "s3:*"))
+        for _, statement in statements({"Resources": resources})
+        if allows(statement)
+        for action in listed(statement["Action"])
+    )
+
+
+REASONS: dict[str, Callable[[dict[str, Any], str], bool]] = {
+    "CKV_AWS_21": _is_never_deleted_from,
+    "CKV_AWS_27": _is_encrypted_by_sqs,
+    "CKV_AWS_116": _is_called_by_what_keeps_events,
+    "CKV_AWS_120": _has_no_answer_to_cache,
+}
+
+
+@pytest.mark.parametrize("check", REASONS)
+def test_a_skips_reason_is_true_of_every_resource_that_it_hides(
+    findings: Findings, check: str
+) -> None:
+    wrong = {
+        found
+        for found in findings.hidden
+        if found.check == check
+        and not REASONS[check](
+            findings.templates[found.stack]["Resources"], found.resource.rpartition(".")[2]
+        )
+    }
+    assert not wrong, f"The reason in {CONFIG.name} is not true of:\n{lines(wrong)}"
