@@ -22,6 +22,7 @@ TOPICS = {
     "6": "Permissions",
     "7": "API Gateway",
     "8": "Alarms and failures",
+    "9": "Events that are never sent, or lost after one try",
 }
 HEAD = """\
 # Rules for any template

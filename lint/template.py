@@ -171,15 +171,19 @@ class Scenario:
         return None if "?" in name else False
 
     @cached_property
+    def dead_letters(self) -> list[tuple[Resource, Resource]]:
+        """What hands its failures to a queue, and that queue."""
+        return [
+            (resource, queue)
+            for resource in self.resources.values()
+            for text in _dead_letter_targets(resource.properties, inside=False)
+            if (queue := self.queue(text))
+        ]
+
+    @cached_property
     def dead_letter_queues(self) -> dict[str, Resource]:
         """Every queue that something hands its failures to."""
-        found: dict[str, Resource] = {}
-        for resource in self.resources.values():
-            for text in _dead_letter_targets(resource.properties, inside=False):
-                queue = self.queue(text)
-                if queue:
-                    found[queue.id] = queue
-        return found
+        return {queue.id: queue for _, queue in self.dead_letters}
 
     def resolve(self, value: Any) -> Any:
         """Resolve references, intrinsic functions and conditions as far as they are known."""

@@ -20,6 +20,8 @@ NOTIFIED = {
 }
 ALARMS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
 
+ASYNCHRONOUS = ("S3", "SNS", "EventBridgeRule", "CloudWatchEvent")
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -95,6 +97,20 @@ def deliveries(scenario: Scenario) -> Iterator[Delivery]:
     for item in subscriptions(scenario):
         if item.protocol in ("sqs", "lambda"):
             yield Delivery(item.resource, "sns.amazonaws.com", item.endpoint, item.at)
+
+
+def functions_of_events(scenario: Scenario) -> Iterator[tuple[Resource, str]]:
+    """Yield the functions that get events asynchronously, and from what; schedules are none."""
+    for delivery in deliveries(scenario):
+        function = scenario.function(delivery.target)
+        planned = delivery.source.get("ScheduleExpression") is not None
+        if function and not planned:
+            yield function, delivery.source.id
+    for function in scenario.of("AWS::Lambda::Function"):
+        events = function.get("Events")
+        for key, event in events.items() if isinstance(events, Mapping) else ():
+            if isinstance(event, Mapping) and event.get("Type") in ASYNCHRONOUS:
+                yield function, f"its event {key}"
 
 
 def failures(scenario: Scenario) -> Iterator[Delivery]:

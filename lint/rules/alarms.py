@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lint import template, wiring
+from lint.template import REFERENCE
 
 DOCS = "https://docs.aws.amazon.com"
 # Namespace → metric prefixes → dimensions of which each of these metrics has one, the usual one
@@ -19,6 +20,18 @@ DIMENSIONS = {
     "AWS/States": (("Execution",), ("StateMachineArn",)),
     "AWS/ApiGateway": (("4", "5", "Latency", "IntegrationLatency"), ("ApiName", "ApiId")),
 }
+
+# Namespace → dimension → the type it names, and the attributes that are that name ("" for Ref).
+NAMES = {
+    "AWS/SQS": ("QueueName", "AWS::SQS::Queue", ("QueueName",)),
+    "AWS/SNS": ("TopicName", "AWS::SNS::Topic", ("TopicName",)),
+    "AWS/Kinesis": ("StreamName", "AWS::Kinesis::Stream", ("",)),
+    "AWS/Lambda": ("FunctionName", "AWS::Lambda::Function", ("",)),
+    "AWS/Firehose": ("DeliveryStreamName", "AWS::KinesisFirehose::DeliveryStream", ("",)),
+    "AWS/States": ("StateMachineArn", "AWS::StepFunctions::StateMachine", ("", "Arn")),
+    "AWS/ApiGateway": ("ApiName", "AWS::ApiGateway::RestApi", ()),
+}
+SENT = {"NumberOfMessagesSent", "SentMessageSize"}
 
 
 def _metrics(alarm: template.Resource) -> Iterator[tuple[Mapping[str, Any], tuple[str | int, ...]]]:
@@ -66,6 +79,68 @@ class AlarmWithoutDimension(template.Rule):
                         f"{needed[0]}: it gets no data and never fires. Add it.",
                         where,
                     )
+
+
+class DimensionIsNotTheName(template.Rule):
+    id = "E9184"
+    shortdesc = "An alarm's dimension must be the name that the metric has"
+    description = (
+        "Ref of a queue is its URL, of a topic its ARN, of a REST API its id: as QueueName, "
+        "TopicName or ApiName they match no metric, so the alarm never gets a data point, and "
+        "never fires. Use GetAtt QueueName, GetAtt TopicName, or the API's name."
+    )
+    source_url = (
+        f"{DOCS}/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-"
+        "metrics.html"
+    )
+    tags = ["cloudwatch", "sqs", "sns", "apigateway"]
+
+    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
+        for alarm in scenario.of("AWS::CloudWatch::Alarm"):
+            for metric, where in _metrics(alarm):
+                name, kind, right = NAMES.get(str(metric.get("Namespace")), ("", "", ()))
+                value = str((_dimensions(metric) or {}).get(name))
+                resource, reference = scenario.find(value, kind), REFERENCE.fullmatch(value)
+                if resource and reference and (reference.group(2) or "") not in right:
+                    yield template.Finding(
+                        alarm,
+                        f"{alarm.id} gives {value} as {name}, which is not the name of "
+                        f"{resource.id}: it gets no data and never fires.",
+                        where,
+                    )
+
+
+class AlarmOnSentDeadLetters(template.Rule):
+    id = "W9185"
+    shortdesc = "An alarm on a dead-letter queue must watch what is in it"
+    description = (
+        "NumberOfMessagesSent does not count what SQS itself moves to a dead-letter queue, so the "
+        "alarm never fires. Watch ApproximateNumberOfMessagesVisible."
+    )
+    source_url = (
+        f"{DOCS}/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html"
+    )
+    tags = ["cloudwatch", "sqs"]
+
+    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
+        watched: dict[str, dict[str, template.Resource]] = {}
+        for alarm in scenario.of("AWS::CloudWatch::Alarm"):
+            for metric, _ in _metrics(alarm):
+                if metric.get("Namespace") == "AWS/SQS":
+                    queue = scenario.queue((_dimensions(metric) or {}).get("QueueName"))
+                    if not queue:
+                        return  # it may watch any queue
+                    watched.setdefault(queue.id, {})[str(metric.get("MetricName"))] = alarm
+        others = {q.id for source, q in scenario.dead_letters if source.type != "AWS::SQS::Queue"}
+        for name, alarms in watched.items():
+            if name in scenario.dead_letter_queues.keys() - others and alarms.keys() <= SENT:
+                alarm = next(iter(alarms.values()))
+                yield template.Finding(
+                    alarm,
+                    f"{alarm.id} counts what is sent to {name}, but what SQS moves there is not "
+                    "counted: it never fires. Watch ApproximateNumberOfMessagesVisible.",
+                    ("MetricName",),
+                )
 
 
 class UnwatchedDeadLetterQueue(template.Rule):

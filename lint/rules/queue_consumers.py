@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from lint import template, wiring
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 LAMBDA_SQS_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"
 ERRORS_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html"
+FILTER_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/with-sqs-filtering.html"
 SCALING_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html"
 FACTOR = 6
+RECORD = {  # what a record of a queue holds, as Lambda filters it
+    "messageId",
+    "receiptHandle",
+    "body",
+    "attributes",
+    "messageAttributes",
+    "md5OfBody",
+    "md5OfMessageAttributes",
+    "eventSource",
+    "eventSourceARN",
+    "awsRegion",
+}
 
 
 def _timeouts(
@@ -151,3 +163,71 @@ class BatchItemFailures(template.Rule):
                     "its whole batch. Set FunctionResponseTypes to [ReportBatchItemFailures], and "
                     "return the failed ids from the handler.",
                 )
+
+
+def _filtered(
+    scenario: template.Scenario,
+) -> Iterator[tuple[template.Resource, template.Resource, list[Any]]]:
+    """Yield the mappings of queues that filter: the mapping, the queue, the filters."""
+    for mapping in scenario.of("AWS::Lambda::EventSourceMapping"):
+        queue = scenario.queue(mapping.get("EventSourceArn"))
+        filters = mapping.list("FilterCriteria.Filters")
+        if queue and filters:
+            yield mapping, queue, filters
+
+
+class FilterMatchesNothing(template.Rule):
+    id = "E9115"
+    shortdesc = "A queue's filter must name what its records hold"
+    description = (
+        "A record must hold every field that a pattern names, and Lambda deletes the messages that "
+        "match no filter: with a field that no record has, it deletes them all. Put the fields of "
+        "the message below body."
+    )
+    source_url = FILTER_PAGE
+    tags = ["sqs", "lambda"]
+
+    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
+        for mapping, queue, filters in _filtered(scenario):
+            strange = [_strange_fields(item) for item in filters]
+            if all(strange):
+                yield template.Finding(
+                    mapping,
+                    f"{mapping.id} filters {queue.id} by {', '.join(sorted(strange[0]))}, which no "
+                    "record of a queue has: Lambda deletes every message. Put the fields of the "
+                    "message below body.",
+                    ("FilterCriteria",),
+                )
+
+
+def _strange_fields(item: Any) -> set[str]:
+    """Return the fields that a filter needs and no record has; none when that is not known."""
+    pattern = item.get("Pattern") if isinstance(item, Mapping) else None
+    try:
+        fields = json.loads(pattern) if isinstance(pattern, str) else None
+    except ValueError:
+        return set()
+    if not isinstance(fields, dict) or template.is_unknown(pattern) or "exists" in str(pattern):
+        return set()
+    return {name for name in fields if name not in RECORD and not name.startswith("$")}
+
+
+class FilteredMessagesAreDeleted(template.Rule):
+    id = "I9116"
+    shortdesc = "What a queue's filter leaves out is deleted"
+    description = (
+        "Lambda removes the messages that match no filter from the queue: no other consumer, and "
+        "no dead-letter queue, gets them. Filter where the message is sent (a rule's pattern, a "
+        "subscription's filter policy), or drain the rest by a queue of its own."
+    )
+    source_url = FILTER_PAGE
+    tags = ["sqs", "lambda"]
+
+    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
+        for mapping, queue, _ in _filtered(scenario):
+            yield template.Finding(
+                mapping,
+                f"{mapping.id} filters {queue.id}: Lambda deletes every message that does not "
+                "match. See that each of them may go.",
+                ("FilterCriteria",),
+            )
