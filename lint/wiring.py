@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from .template import as_list, is_unknown
+from .template import REFERENCE, as_list, is_unknown
 
 if TYPE_CHECKING:
     from .template import Resource, Scenario
@@ -19,7 +19,7 @@ NOTIFIED = {
     "LambdaFunctionConfigurations": ("LambdaFunctionArn",),
 }
 ALARMS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
-
+ORIGINS = ("AWS::Events::Rule", "AWS::S3::Bucket", "AWS::SNS::Topic", *ALARMS)
 ASYNCHRONOUS = ("S3", "SNS", "EventBridgeRule", "CloudWatchEvent")
 
 
@@ -121,6 +121,16 @@ def failures(scenario: Scenario) -> Iterator[Delivery]:
     for subscription in scenario.of("AWS::SNS::Subscription"):
         target, at = subscription.get("RedrivePolicy.deadLetterTargetArn"), ("RedrivePolicy",)
         yield Delivery(subscription, "sns.amazonaws.com", target, at)
+
+
+def is_from(scenario: Scenario, arn: Any, source: Resource) -> bool:
+    """Tell whether a source ARN in a policy may be of what delivers: not when it names another."""
+    behind = {"AWS::SNS::Subscription": "TopicArn", "Custom::S3BucketNotifications": "BucketName"}
+    place = behind.get(source.type)
+    origin = scenario.find(source.get(place), *ORIGINS) if place else source
+    names = [name for name, _ in REFERENCE.findall(arn)] if isinstance(arn, str) else []
+    named = [item for name in names if (item := scenario.find(f"${{{name}}}", *ORIGINS))]
+    return origin is None or not named or origin in named
 
 
 def consumed_queues(scenario: Scenario) -> Iterator[tuple[Resource, Resource]]:

@@ -10,6 +10,7 @@ from lint import template, wiring
 DOCS = "https://docs.aws.amazon.com"
 PERMISSION = "AWS::Lambda::Permission"
 EVENT_SOURCES = ("events.amazonaws.com", "s3.amazonaws.com", "sns.amazonaws.com")
+ASKS_FOR = ("ArnEquals", "ArnLike", "StringEquals", "StringLike")
 QUEUE, TOPIC = "AWS::SQS::Queue", "AWS::SNS::Topic"
 POLICIES = {
     QUEUE: ("AWS::SQS::QueuePolicy", "AWS::SQS::QueueInlinePolicy"),
@@ -72,8 +73,36 @@ def _refused(
         return
     for delivery, target in found:
         own = [item.get("PolicyDocument") for item, other in named if other is target]
-        if target and not any(wiring.admits(document, delivery.service) for document in own):
+        meant = [_for_source(scenario, document, delivery.source) for document in own]
+        if target and not any(wiring.admits(document, delivery.service) for document in meant):
             yield delivery, target
+
+
+def _for_source(scenario: template.Scenario, document: Any, source: template.Resource) -> Any:
+    """Return a policy without the statements that are for another source."""
+    listed = wiring.statements(document)
+    if listed is None:
+        return document
+    meant = [
+        statement
+        for statement in listed
+        if not (arns := _source_arns(statement.get("Condition")))
+        or any(wiring.is_from(scenario, arn, source) for arn in arns)
+    ]
+    return {"Statement": meant}
+
+
+def _source_arns(condition: Any) -> list[Any]:
+    """Return the source ARNs that a condition asks for."""
+    tests = condition.items() if isinstance(condition, Mapping) else ()
+    return [
+        arn
+        for test, keys in tests
+        if test in ASKS_FOR and isinstance(keys, Mapping)
+        for key, value in keys.items()
+        if str(key).lower() == "aws:sourcearn"
+        for arn in template.as_list(value)
+    ]
 
 
 def _targets(policy: template.Resource) -> list[Any]:
@@ -118,25 +147,29 @@ class MayNotInvoke(template.Rule):
     def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
         if scenario.has_hidden_permissions:
             return
-        allowed = set()
-        for permission in scenario.of(PERMISSION):
-            function = scenario.function(permission.get("FunctionName"))
-            if not function:
-                return  # it may be for any function
-            principal = str(permission.get("Principal"))
-            everyone = template.is_unknown(principal) or principal == "*"
-            allowed |= {
-                (function.id, item) for item in (EVENT_SOURCES if everyone else [principal])
-            }
+        permissions = [
+            (scenario.function(item.get("FunctionName")), item) for item in scenario.of(PERMISSION)
+        ]
+        if any(function is None for function, _ in permissions):
+            return  # it may be for any function
         for delivery in wiring.deliveries(scenario):
             function = scenario.function(delivery.target)
-            if function and (function.id, delivery.service) not in allowed:
+            own = [item for other, item in permissions if other is function]
+            if function and not any(_permits(scenario, item, delivery) for item in own):
                 yield template.Finding(
                     delivery.source,
                     f"{delivery.source.id} may not invoke {function.id}: every event is lost. "
                     f"Add an AWS::Lambda::Permission for {delivery.service}.",
                     delivery.at,
                 )
+
+
+def _permits(
+    scenario: template.Scenario, permission: template.Resource, delivery: wiring.Delivery
+) -> bool:
+    principal = permission.get("Principal")
+    named = principal in (delivery.service, "*") or template.is_unknown(principal)
+    return named and wiring.is_from(scenario, permission.get("SourceArn"), delivery.source)
 
 
 class TopicNotOpen(template.Rule):
