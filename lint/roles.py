@@ -36,6 +36,7 @@ USES = {
     "AWS::StepFunctions::StateMachine": ("states:StartExecution", "states:StartSyncExecution"),
     "AWS::Serverless::StateMachine": ("states:StartExecution", "states:StartSyncExecution"),
 }
+USE_KEY = "kms:GenerateDataKey"  # what sending to something encrypted needs besides
 RESOURCE_POLICIES = (
     "AWS::SQS::QueuePolicy",
     "AWS::SQS::QueueInlinePolicy",
@@ -126,14 +127,29 @@ def target(scenario: Scenario, value: Any) -> Resource | None:
 
 
 def refuses(scenario: Scenario, role: Resource, used: Resource) -> str | None:
-    """Return the action that a role lacks to use a resource; None when it may have it."""
-    actions = USES[used.type]
+    """Return what a role lacks to use a resource; None when it may have it."""
     statements = _statements(scenario, role)
     if statements is None or _opened_by_its_own_policy(scenario, used):
         return None
-    if any(_grants(scenario, item, action, used) for item in statements for action in actions):
+    actions = USES[used.type]
+    if not any(_grants(scenario, item, action, used) for item in statements for action in actions):
+        return f"{actions[0]} on {used.id}"
+    key = wiring.key(scenario, used.get("KmsMasterKeyId"))
+    if key is None or not _leaves_it_to_roles(key):
         return None
-    return actions[0]
+    granted = any(_grants(scenario, item, USE_KEY, key) for item in statements)
+    return None if granted else f"{USE_KEY} on {key.id}"
+
+
+def _leaves_it_to_roles(key: Resource) -> bool:
+    """Tell whether a key's policy names no principal but the account itself and services."""
+    listed = wiring.statements(key.get("KeyPolicy"))
+    allowed = [item.get("Principal") for item in listed or [{}] if item.get("Effect") != "Deny"]
+    named = [item if isinstance(item, Mapping) else {"AWS": item} for item in allowed]
+    accounts = [name for item in named for name in as_list(item.get("AWS", []))]
+    return all(set(item) <= {"AWS", "Service"} for item in named) and all(
+        str(name).endswith(":root") for name in accounts
+    )
 
 
 def _statements(scenario: Scenario, role: Resource) -> list[Mapping[str, Any]] | None:

@@ -133,6 +133,14 @@ def is_from(scenario: Scenario, arn: Any, source: Resource) -> bool:
     return origin is None or not named or origin in named
 
 
+def key(scenario: Scenario, value: Any) -> Resource | None:
+    """Return the KMS key of the template that a value names, behind an alias too."""
+    found = scenario.find(value, "AWS::KMS::Key", "AWS::KMS::Alias")
+    if found and found.type == "AWS::KMS::Alias":
+        return scenario.find(found.get("TargetKeyId"), "AWS::KMS::Key")
+    return found
+
+
 def consumed_queues(scenario: Scenario) -> Iterator[tuple[Resource, Resource]]:
     """Yield the queues that functions and pipes consume, each with its mapping or pipe."""
     consumers = [

@@ -32,14 +32,6 @@ def _sent(scenario: template.Scenario) -> Iterator[tuple[template.Resource, str,
             yield target, delivery.service, delivery.source.id
 
 
-def _key(scenario: template.Scenario, value: object) -> template.Resource | None:
-    """Return the key of the template that a value names, behind an alias too."""
-    key = scenario.find(value, "AWS::KMS::Key", "AWS::KMS::Alias")
-    if key and key.type == "AWS::KMS::Alias":
-        return scenario.find(key.get("TargetKeyId"), "AWS::KMS::Key")
-    return key
-
-
 class ManagedKey(template.Rule):
     id = "E9151"
     shortdesc = "A service cannot send to a queue or topic encrypted with an AWS managed key"
@@ -78,7 +70,7 @@ class KeyPolicy(template.Rule):
 
     def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
         for target, service, sender in _sent(scenario):
-            key = _key(scenario, target.get("KmsMasterKeyId"))
+            key = wiring.key(scenario, target.get("KmsMasterKeyId"))
             if key and not wiring.admits(key.get("KeyPolicy"), service):
                 yield template.Finding(
                     key,
@@ -102,7 +94,7 @@ class DisabledKey(template.Rule):
     def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
         for kind, place in KEYS.items():
             for resource in scenario.of(kind):
-                key = _key(scenario, resource.get(place))
+                key = wiring.key(scenario, resource.get(place))
                 if key and key.flag("Enabled", default=True) is False:
                     yield template.Finding(
                         key,

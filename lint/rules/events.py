@@ -194,3 +194,27 @@ class NoExecutions(template.Rule):
                     "runs. Reserve some, or disable what feeds it.",
                     ("ReservedConcurrentExecutions",),
                 )
+
+
+class NestedFilterPolicy(template.Rule):
+    id = "E9199"
+    shortdesc = "A filter policy on the message's body must say so"
+    description = (
+        "FilterPolicyScope is MessageAttributes unless it is given, and attributes do not nest: "
+        "SNS rejects a nested FilterPolicy. Set FilterPolicyScope to MessageBody."
+    )
+    source_url = f"{DOCS}/sns/latest/dg/sns-message-filtering-scope.html"
+    tags = ["sns"]
+
+    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
+        for subscription in scenario.of("AWS::SNS::Subscription"):
+            scope = subscription.get("FilterPolicyScope") or "MessageAttributes"
+            policy = subscription.get("FilterPolicy")
+            rules = policy.values() if isinstance(policy, Mapping) else ()
+            if scope == "MessageAttributes" and any(isinstance(rule, Mapping) for rule in rules):
+                yield template.Finding(
+                    subscription,
+                    f"{subscription.id} has a nested filter policy, but filters by attributes: "
+                    "SNS rejects it. Set FilterPolicyScope to MessageBody.",
+                    ("FilterPolicy",),
+                )

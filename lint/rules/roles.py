@@ -34,7 +34,7 @@ class RoleMayNotSend(template.Rule):
     description = (
         "A schedule, a pipe, a rule, a delivery stream or a function's destination sends with its "
         "role: what no policy of the role allows fails every time. Allow the role the action on "
-        "the target."
+        "the target, and kms:GenerateDataKey and kms:Decrypt on the target's key."
     )
     source_url = f"{DOCS}/eventbridge/latest/userguide/eb-events-iam-roles.html"
     tags = ["iam", "events", "scheduler", "pipes", "firehose", "lambda"]
@@ -44,7 +44,7 @@ class RoleMayNotSend(template.Rule):
             yield template.Finding(
                 use.user,
                 f"{use.user.id} sends to {used.id} as {use.role.id}, which no policy allows "
-                f"{action} there: nothing arrives. Allow it.",
+                f"{action}: nothing arrives. Allow it.",
                 use.at,
             )
 
@@ -55,7 +55,7 @@ class RoleMayNotSendFailures(template.Rule):
     description = (
         "Lambda, Scheduler and Pipes send what failed with the role of the function, the schedule "
         "or the pipe: without the permission it is lost, and only a metric rises. Allow the role "
-        "the action on the destination."
+        "the action on the destination, and kms:GenerateDataKey and kms:Decrypt on its key."
     )
     source_url = f"{DOCS}/lambda/latest/dg/invocation-async-retain-records.html"
     tags = ["iam", "lambda", "scheduler", "pipes"]
@@ -94,14 +94,14 @@ class RoleNotTrusting(template.Rule):
 
 class TargetWithoutRole(template.Rule):
     id = "E9169"
-    shortdesc = "A rule needs a role to send to a stream or to start a state machine"
+    shortdesc = "A rule or a topic needs a role for streams and state machines"
     description = (
-        "Kinesis streams and state machines have no policy that could admit EventBridge: without "
-        "RoleArn the target is rejected. Give the target a role that events.amazonaws.com may "
-        "assume."
+        "No policy of a Kinesis stream, a Firehose stream or a state machine admits EventBridge "
+        "or SNS: without a role the target is rejected. Give a rule's target a RoleArn, and a "
+        "firehose subscription a SubscriptionRoleArn."
     )
     source_url = f"{DOCS}/eventbridge/latest/userguide/eb-targets.html"
-    tags = ["events", "kinesis", "stepfunctions"]
+    tags = ["events", "sns", "kinesis", "firehose", "stepfunctions"]
 
     def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
         for rule in wiring.rule_targets(scenario):
@@ -112,4 +112,12 @@ class TargetWithoutRole(template.Rule):
                     f"{rule.source.id} sends to {target.id} without a role: EventBridge may not. "
                     "Give the target a RoleArn.",
                     rule.at,
+                )
+        for subscription in scenario.of("AWS::SNS::Subscription"):
+            role = subscription.get("SubscriptionRoleArn")
+            if subscription.get("Protocol") == "firehose" and role is None:
+                yield template.Finding(
+                    subscription,
+                    f"{subscription.id} sends to Firehose without a role: SNS may not. Give it a "
+                    "SubscriptionRoleArn.",
                 )
