@@ -109,7 +109,8 @@ def functions_of_events(scenario: Scenario) -> Iterator[tuple[Resource, str]]:
     for function in scenario.of("AWS::Lambda::Function"):
         events = function.get("Events")
         for key, event in events.items() if isinstance(events, Mapping) else ():
-            if isinstance(event, Mapping) and event.get("Type") in ASYNCHRONOUS:
+            known = isinstance(event, Mapping) and event.get("Type") in ASYNCHRONOUS
+            if known and "SqsSubscription" not in str(event):
                 yield function, f"its event {key}"
 
 

@@ -9,6 +9,9 @@ from lint import template, wiring
 from lint.template import REFERENCE
 
 DOCS = "https://docs.aws.amazon.com"
+METRICS_PAGE = (
+    f"{DOCS}/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html"
+)
 # Namespace → metric prefixes → dimensions of which each of these metrics has one, the usual one
 # first. Lambda, EventBridge and Scheduler publish totals without a dimension: they are not here.
 STREAM = ("GetRecords", "PutRecord", "Incoming", "ReadProv", "WriteProv", "SubscribeToShard")
@@ -89,10 +92,7 @@ class DimensionIsNotTheName(template.Rule):
         "TopicName or ApiName they match no metric, so the alarm never gets a data point, and "
         "never fires. Use GetAtt QueueName, GetAtt TopicName, or the API's name."
     )
-    source_url = (
-        f"{DOCS}/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-"
-        "metrics.html"
-    )
+    source_url = METRICS_PAGE
     tags = ["cloudwatch", "sqs", "sns", "apigateway"]
 
     def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:

@@ -11,6 +11,9 @@ DOCS = "https://docs.aws.amazon.com"
 ASYNC_PAGE = f"{DOCS}/lambda/latest/dg/invocation-async-error-handling.html"
 RULES = ("EventBridgeRule", "CloudWatchEvent")  # a SAM function's events that are rules
 
+CUSTOM = ("AWS::S3::Bucket", "Custom::", "AWS::CloudFormation::CustomResource")
+HARMLESS = ("AWS::S3::BucketPolicy", "Custom::S3AutoDeleteObjects", "Custom::CDKBucketDeployment")
+
 
 def _patterns(
     scenario: template.Scenario,
@@ -68,19 +71,18 @@ def _buckets(
 
 
 def _sends_to_eventbridge(scenario: template.Scenario, bucket: template.Resource) -> bool:
-    """Tell whether a bucket may send to EventBridge: by itself, or by the CDK's resource."""
-    given = [bucket]
-    for notifications in scenario.of("Custom::S3BucketNotifications"):
-        owner = scenario.find(notifications.get("BucketName"), "AWS::S3::Bucket")
-        if owner is None:
-            return True  # it may be for this bucket
-        given += [notifications] if owner is bucket else []
+    """Tell whether a bucket may send to EventBridge: by itself, or by a custom resource."""
     place = "NotificationConfiguration.EventBridgeConfiguration"
-    return any(
-        item.get(place) is not None
-        and item.flag(f"{place}.EventBridgeEnabled", default=True) is not False
-        for item in given
-    )
+    for item in scenario.resources.values():
+        of_it = item is bucket or f"${{{bucket.id}" in str(item.properties)
+        if not of_it or item.type in HARMLESS or not item.type.startswith(CUSTOM):
+            continue
+        if item.type not in ("AWS::S3::Bucket", "Custom::S3BucketNotifications"):
+            return True  # who knows what it does
+        off = item.flag(f"{place}.EventBridgeEnabled", default=True) is False
+        if item.get(place) is not None and not off:
+            return True
+    return False
 
 
 class OneTryOnly(template.Rule):
