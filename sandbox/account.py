@@ -25,12 +25,18 @@ if TYPE_CHECKING:
 
 @contextmanager
 def endpoint(
-    url: str, *, log_dir: str | Path | None = None, loopback_only: bool = True
+    url: str,
+    *,
+    certificate: str | Path | None = None,
+    log_dir: str | Path | None = None,
+    loopback_only: bool = True,
 ) -> Iterator[Target]:
     """Use an emulator that runs already, with made-up credentials.
 
     Args:
         url: Its address, such as http://127.0.0.1:4566.
+        certificate: File with the only certificate to trust there. Default: those that this
+            machine trusts.
         log_dir: Folder in which this run gets a folder for its logs. Default: .build/logs.
         loopback_only: Whether to refuse an address of another machine. Default: yes.
 
@@ -48,7 +54,14 @@ def endpoint(
     logs = new_log_folder(Path(log_dir or Path(".build", "logs")).resolve())
     with tempfile.TemporaryDirectory(prefix="endpoint-") as folder:
         found = runtime.find(Path.cwd())
-        target = emulator_target("endpoint", url.rstrip("/"), found, Path(folder).resolve(), logs)
+        target = emulator_target(
+            "endpoint",
+            url.rstrip("/"),
+            found,
+            Path(folder).resolve(),
+            logs,
+            certificate=Path(certificate).resolve() if certificate else None,
+        )
         try:
             yield target
         finally:

@@ -61,7 +61,15 @@ def embedded(
     try:
         with console.step("Starting the embedded AWS"):
             server, url = _start(found, folder, logs, environment or {}, health_seconds)
-        target = emulator_target("embedded", url, found, folder, logs, gaps.EMBEDDED)
+        target = emulator_target(
+            "embedded",
+            url,
+            found,
+            folder,
+            logs,
+            missing=gaps.EMBEDDED,
+            certificate=_certificate_in(folder),
+        )
         try:
             yield target
         finally:
@@ -78,19 +86,29 @@ def emulator_target(
     found: runtime.Runtime,
     folder: Path,
     logs: Path,
+    *,
     missing: Mapping[str, str] = gaps.GAPS,
+    certificate: Path | None = None,
 ) -> Target:
     """A target that is an emulator at a URL: made-up credentials, nothing of the caller's."""
     aws = process.made_up_aws(url)
+    trust = process.trust(certificate) if certificate else {}
     caller = process.without_aws(os.environ)
     cli = cdk.Cli(
         found,
         folder=folder,
         log_dir=logs,
-        environment={**process.isolated(folder, path=found.path), **aws},
+        environment={**process.isolated(folder, path=found.path), **aws, **trust},
         app_environment={**caller, "PATH": found.path, **aws},
     )
-    return Target(name, made_up_session(), cli, endpoint_url=url, gaps=missing)
+    return Target(
+        name, made_up_session(), cli, endpoint_url=url, certificate=certificate, gaps=missing
+    )
+
+
+def _certificate_in(folder: Path) -> Path:
+    """The file in which launch.py leaves the server's certificate."""
+    return folder / "certificate.pem"
 
 
 def new_log_folder(parent: Path) -> Path:
@@ -109,7 +127,7 @@ def _start(
     health_seconds: float,
 ) -> tuple[subprocess.Popen[str], str]:
     """Start the server; again on another port if one is taken meanwhile."""
-    log = logs / "embedded-aws.log"
+    log, certificate = logs / "embedded-aws.log", _certificate_in(folder)
     for _ in range(ATTEMPTS):
         port, mark = free_port(), secrets.token_hex(8)
         environment = {
@@ -120,6 +138,11 @@ def _start(
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
             "MINISTACK_EDITION": mark,
+            "AUTH": "true",  # policies hold, as they do on AWS
+            "USE_SSL": "1",  # or the policies that refuse plain HTTP would refuse us
+            "MINISTACK_SSL_CERT": str(certificate),
+            "MINISTACK_SSL_KEY": str(folder / "key.pem"),
+            **process.trust(certificate),
             **settings,
         }
         with log.open("w") as output:
@@ -130,9 +153,9 @@ def _start(
                 output=output.fileno(),
                 remove=folder,
             )
-        url = f"http://127.0.0.1:{port}"
+        url = f"https://127.0.0.1:{port}"
         try:
-            _wait_until_healthy(server, url, mark, log, health_seconds)
+            _wait_until_healthy(server, url, mark, log, certificate, health_seconds)
         except _PortTakenError:
             process.stop(server)
             folder.mkdir(exist_ok=True)
@@ -152,11 +175,16 @@ def free_port() -> int:
 
 
 def _wait_until_healthy(
-    server: subprocess.Popen[str], url: str, mark: str, log: Path, seconds: float
+    server: subprocess.Popen[str],
+    url: str,
+    mark: str,
+    log: Path,
+    certificate: Path,
+    seconds: float,
 ) -> None:
     """Wait until our own server answers: the mark tells it from another one on the same port."""
     deadline = time.monotonic() + seconds
-    with urllib3.PoolManager(retries=False, timeout=1.0) as http:
+    with urllib3.PoolManager(retries=False, timeout=1.0, ca_certs=str(certificate)) as http:
         while time.monotonic() < deadline:
             if server.poll() is not None:
                 if "already in use" in log.read_text(errors="replace"):

@@ -28,6 +28,8 @@ GAPS = {
     "lambda-reserved-concurrency": "A function's reserved concurrency in a template is ignored.",
     "lambda-retry-settings": "A retry of an asynchronous invocation runs with the settings of its "
     "first try.",
+    "service-roles": "What a role allows is not looked at when a service acts under it (API Gateway, "
+    "Step Functions, Firehose, a mapping, a destination); a function's own calls need its role.",
     "sns-archive-and-replay": "A topic's archive and a subscription's replay are ignored.",
     "sns-fifo-topic": "A FIFO topic of a template is created as a standard topic.",
     "sns-message-group-deduplication": "A deduplication id counts in the whole topic, not in "

@@ -48,6 +48,11 @@ def made_up_aws(endpoint_url: str) -> dict[str, str]:
     }
 
 
+def trust(certificate: Path) -> dict[str, str]:
+    """The variables with which an SDK, of Python or of Node, trusts this certificate."""
+    return {"AWS_CA_BUNDLE": str(certificate), "NODE_EXTRA_CA_CERTS": str(certificate)}
+
+
 def isolated(folder: Path, *, path: str) -> dict[str, str]:
     """An environment from the allow-list, with a home and a temporary folder of its own."""
     home, temporary = folder / "home", folder / "tmp"

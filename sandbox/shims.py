@@ -376,6 +376,63 @@ def _failed_records(event: dict[str, Any], result: dict[str, Any]) -> dict[str, 
     return {record["recordId"]: f"The function failed: {body!r}" for record in event["records"]}
 
 
+def batch_calls_are_authorized() -> None:
+    """Gap: a batch call is authorized as an action that IAM does not have.
+
+    Forwards the action that it does have: a batch needs the permission of the single call (Amazon
+    SQS developer guide, "Amazon SQS API permissions: Actions and resource reference"; service
+    authorization reference, "Actions defined by Amazon SNS").
+    """
+    actions = _module("ministack.core.iam_actions")
+    extract = actions.extract_iam_action
+
+    def extract_known(*args: Any, **kwargs: Any) -> str | None:
+        action = extract(*args, **kwargs)
+        if action and action.startswith(("sqs:", "sns:")):
+            return str(action).removesuffix("Batch")
+        return action  # type: ignore[no-any-return]
+
+    actions.extract_iam_action = extract_known
+
+
+def task_tokens_are_of_their_state_machine() -> None:
+    """Gap: an answer to a task is authorized on all resources, not on the token's state machine.
+
+    Forwards which state machine a token is of, so that a permission for this one suffices.
+    """
+    states = _module("ministack.services.stepfunctions")
+    actions = _module("ministack.core.iam_actions")
+    execute, wait, extract = (
+        states._execute_task,
+        states._invoke_with_callback,
+        actions.extract_resource_arn,
+    )
+    running: ContextVar[str] = ContextVar("running", default="*")
+    owners: dict[str, str] = {}
+
+    def execute_known(state: Any, given: Any, execution: dict[str, Any], context: Any) -> Any:
+        token = running.set(execution["stateMachineArn"])
+        try:
+            return execute(state, given, execution, context)
+        finally:
+            running.reset(token)
+
+    def wait_known(resource: str, given: Any, token: str, *args: Any) -> Any:
+        owners[token] = running.get()  # for good: a late answer is authorized too
+        return wait(resource, given, token, *args)
+
+    def extract_known(service: str, *args: Any, **kwargs: Any) -> Any:
+        found = extract(service, *args, **kwargs)
+        if service == "states" and found == "*":
+            *_, body = args[:4]
+            return owners.get(actions._safe_json_field(body, "taskToken"), found)
+        return found
+
+    states._execute_task = execute_known
+    states._invoke_with_callback = wait_known
+    actions.extract_resource_arn = extract_known
+
+
 def _is_true(value: object) -> bool:
     """Whether a template's boolean is true; it may be text."""
     return str(value).lower() == "true"
@@ -391,6 +448,8 @@ SHIMS: tuple[Callable[[], None], ...] = (
     fifo_topics,
     auto_delete_objects,
     firehose_failed_records,
+    batch_calls_are_authorized,
+    task_tokens_are_of_their_state_machine,
 )
 
 

@@ -13,6 +13,7 @@ from botocore.awsrequest import AWSRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from botocore.credentials import ReadOnlyCredentials
 
@@ -46,6 +47,8 @@ class SignedHttp:
         region: Region to sign for.
         endpoint_url: Emulator that serves every ``https://{id}.execute-api...`` URL.
             Default: none, URLs are used as they are.
+        certificate: File with the only certificate to trust. Default: those that this machine
+            trusts.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class SignedHttp:
         credentials: Callable[[], ReadOnlyCredentials],
         region: str,
         endpoint_url: str | None = None,
+        certificate: Path | None = None,
     ) -> None:
         self._credentials = credentials
         self._region = region
@@ -62,6 +66,7 @@ class SignedHttp:
             block=True,
             retries=False,  # a scenario counts what it sent: nothing is sent twice unseen
             timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+            ca_certs=str(certificate) if certificate else None,
         )
 
     def get(

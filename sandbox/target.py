@@ -52,6 +52,8 @@ class Target:
         name: ``embedded``, ``endpoint`` or ``aws``.
         session: Session with the credentials and the region.
         endpoint_url: Address of the emulator. Default: none, this is AWS.
+        certificate: File with the only certificate to trust there. Default: those that this
+            machine trusts.
         gaps: Names of what it does not execute, of ``sandbox.gaps``. Default: none.
         cli: Runs the CDK CLI against it.
         confirm: Called before a deployment with the folder of the synthesized app and the names
@@ -65,12 +67,14 @@ class Target:
         cli: cdk.Cli,
         *,
         endpoint_url: str | None = None,
+        certificate: Path | None = None,
         gaps: Mapping[str, str] | None = None,
         confirm: Callable[[Path, Sequence[str]], None] | None = None,
     ) -> None:
         self.name = name
         self.endpoint_url = endpoint_url
         self.gaps = dict(gaps or {})
+        self.certificate = certificate
         self._session = session
         self._cli = cli
         self._confirm = confirm
@@ -98,7 +102,10 @@ class Target:
             if service not in self._clients:
                 make: Any = self._session.client  # typed for literal names only
                 self._clients[service] = make(
-                    service, endpoint_url=self.endpoint_url, config=self._config()
+                    service,
+                    endpoint_url=self.endpoint_url,
+                    verify=str(self.certificate) if self.certificate else None,
+                    config=self._config(),
                 )
             return self._clients[service]
 
@@ -117,7 +124,9 @@ class Target:
     @cached_property
     def http(self) -> SignedHttp:
         """HTTP client that signs requests to API Gateway with this target's credentials."""
-        return SignedHttp(self._frozen_credentials, self.region, self.endpoint_url)
+        return SignedHttp(
+            self._frozen_credentials, self.region, self.endpoint_url, self.certificate
+        )
 
     def _frozen_credentials(self) -> ReadOnlyCredentials:
         credentials = self._session.get_credentials()

@@ -116,6 +116,32 @@ def test_no_policy_allows_all_resources_where_one_can_be_named(
     assert not found
 
 
+# What Lambda does with the function's role (AWS Lambda developer guide, "Using Lambda with SQS").
+READ_A_QUEUE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+
+
+@every_pattern
+def test_a_function_may_read_the_queue_that_feeds_it(
+    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
+) -> None:
+    template = templates[pattern.slug]
+    roles = {
+        name: properties["Role"]["Fn::GetAtt"][0]
+        for name, properties in resources(template, "AWS::Lambda::Function")
+    }
+    for name, mapping in resources(template, "AWS::Lambda::EventSourceMapping"):
+        role = roles[mapping["FunctionName"]["Ref"]]
+        allowed = {
+            action
+            for _, policy in resources(template, "AWS::IAM::Policy")
+            if {"Ref": role} in policy["Roles"]
+            for statement in policy["PolicyDocument"]["Statement"]
+            if allows(statement) and mapping["EventSourceArn"] in listed(statement["Resource"])
+            for action in listed(statement["Action"])
+        }
+        assert allowed >= READ_A_QUEUE, name
+
+
 @every_pattern
 def test_a_service_that_may_send_is_limited_by_source(
     pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]

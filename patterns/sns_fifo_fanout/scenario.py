@@ -225,7 +225,7 @@ def run(stack: Deployment, report: Report) -> None:
         report.latency(f"published to {name} list", seconds)
     lake_is_complete(stack, report, shop.run)
     dead_letters_have_a_reason(stack, report, reasons)
-    not_proven_here(report)
+    not_proven_here(stack, report)
 
 
 def drain(stack: Deployment, report: Report) -> None:
@@ -478,8 +478,8 @@ def dead_letters_have_a_reason(stack: Deployment, report: Report, reasons: dict[
     report.check("SNS delivered everything", undelivered == 0, undelivered)
 
 
-def not_proven_here(report: Report) -> None:
-    """Say what this scenario does not show on any target."""
+def not_proven_here(stack: Deployment, report: Report) -> None:
+    """Say what this scenario does not show on any target, or not on this one."""
     for promise, instead in (
         ("what SNS cannot deliver is kept", "redrive policy and its grants: test_construct"),
         (
@@ -488,6 +488,8 @@ def not_proven_here(report: Report) -> None:
         ),
         ("deduplication within the message group", "FifoThroughputScope: test_construct"),
         ("alarms", "metrics, dimensions and thresholds: test_construct"),
-        ("grants of a customer key and of queue policies", "test_construct"),
+        ("grants of a customer key", "test_construct"),
     ):
         report.not_proven(promise, instead)
+    if not stack.executes("service-roles"):
+        report.not_proven("the mappings may read their queues", "policies: test_security")

@@ -27,6 +27,21 @@ FUNCTION = {
 }
 
 
+def document(*statements: dict[str, Any]) -> dict[str, Any]:
+    """A policy document."""
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def role(service: str, *statements: dict[str, Any]) -> dict[str, Any]:
+    """A role that the service may assume, which allows the statements."""
+    trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    policy = {"PolicyName": "own", "PolicyDocument": document(*statements)}
+    return {
+        "Type": "AWS::IAM::Role",
+        "Properties": {"AssumeRolePolicyDocument": document(trust), "Policies": [policy]},
+    }
+
+
 def synthesized(folder: Path, **templates: dict[str, Any]) -> Path:
     """Write the cdk.out of an app with these stacks."""
     artifacts = {}
@@ -44,7 +59,9 @@ def synthesized(folder: Path, **templates: dict[str, Any]) -> Path:
 def create_stack(target: Target, name: str, template: dict[str, Any]) -> dict[str, str]:
     """Create a stack without the CLI, and return its outputs."""
     cloudformation = target.client("cloudformation")
-    cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
+    cloudformation.create_stack(
+        StackName=name, TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_IAM"]
+    )
     cloudformation.get_waiter("stack_create_complete").wait(
         StackName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 100}
     )

@@ -94,7 +94,7 @@ def test_no_process_outlives_its_starter(
     )
     with holder:
         assert holder.stdout
-        assert holder.stdout.readline().startswith("http://127.0.0.1:")
+        assert holder.stdout.readline().startswith("https://127.0.0.1:")
         if script == DEPLOY:
             time.sleep(1.5)  # the CLI and the app are up
         started = descendants(holder.pid)
@@ -248,7 +248,8 @@ def test_an_endpoint_that_is_no_address_is_refused(url: str, tmp_path: Path) -> 
 
 
 def test_an_endpoint_that_runs_already_is_used(shared: Target, tmp_path: Path) -> None:
-    with endpoint(shared.endpoint_url or "", log_dir=tmp_path) as target:
+    url, certificate = shared.endpoint_url or "", shared.certificate
+    with endpoint(url, certificate=certificate, log_dir=tmp_path) as target:
         assert target.account == shared.account
         assert target.name == "endpoint"
         assert not target.executes("api-gateway-request-validation")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .helpers import create_stack
+from .helpers import create_stack, role
 
 if TYPE_CHECKING:
     from sandbox import Target
@@ -28,7 +28,7 @@ def handler(event, context):
 
 def stack(run: str) -> dict[str, Any]:
     """A stream, and Firehose that sends it through the function into a bucket."""
-    role = "arn:aws:iam::000000000000:role/any"
+    firehose = {"Fn::GetAtt": ["Role", "Arn"]}
     processor = {
         "Type": "Lambda",
         "Parameters": [
@@ -37,6 +37,7 @@ def stack(run: str) -> dict[str, Any]:
     }
     return {
         "Resources": {
+            "Role": role("firehose.amazonaws.com"),
             "Stream": {"Type": "AWS::Kinesis::Stream", "Properties": {"ShardCount": 1}},
             "Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": f"lake-{run}"}},
             "Transform": {
@@ -44,7 +45,7 @@ def stack(run: str) -> dict[str, Any]:
                 "Properties": {
                     "Runtime": "python3.13",
                     "Handler": "index.handler",
-                    "Role": role,
+                    "Role": "arn:aws:iam::000000000000:role/any",
                     "Code": {"ZipFile": TRANSFORM},
                 },
             },
@@ -54,11 +55,11 @@ def stack(run: str) -> dict[str, Any]:
                     "DeliveryStreamType": "KinesisStreamAsSource",
                     "KinesisStreamSourceConfiguration": {
                         "KinesisStreamARN": {"Fn::GetAtt": ["Stream", "Arn"]},
-                        "RoleARN": role,
+                        "RoleARN": firehose,
                     },
                     "ExtendedS3DestinationConfiguration": {
                         "BucketARN": {"Fn::GetAtt": ["Bucket", "Arn"]},
-                        "RoleARN": role,
+                        "RoleARN": firehose,
                         "Prefix": "data/!{timestamp:yyyy}/",
                         "ErrorOutputPrefix": "errors/!{firehose:error-output-type}/",
                         "ProcessingConfiguration": {"Enabled": True, "Processors": [processor]},

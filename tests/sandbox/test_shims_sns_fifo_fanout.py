@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .helpers import create_stack
+from .helpers import create_stack, document
 
 if TYPE_CHECKING:
     from sandbox import Target
@@ -20,6 +20,21 @@ def stack(**topic: Any) -> dict[str, Any]:
             "Queue": {
                 "Type": "AWS::SQS::Queue",
                 "Properties": {"QueueName": f"of-{topic['TopicName']}", "FifoQueue": True},
+            },
+            "Admission": {
+                "Type": "AWS::SQS::QueuePolicy",
+                "Properties": {
+                    "Queues": [{"Ref": "Queue"}],
+                    "PolicyDocument": document(
+                        {
+                            "Effect": "Allow",
+                            "Principal": {"Service": "sns.amazonaws.com"},
+                            "Action": "sqs:SendMessage",
+                            "Resource": {"Fn::GetAtt": ["Queue", "Arn"]},
+                            "Condition": {"ArnEquals": {"aws:SourceArn": {"Ref": "Topic"}}},
+                        }
+                    ),
+                },
             },
             "Subscription": {
                 "Type": "AWS::SNS::Subscription",
