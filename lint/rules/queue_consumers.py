@@ -13,6 +13,13 @@ ERRORS_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorha
 FILTER_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/with-sqs-filtering.html"
 SCALING_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html"
 FACTOR = 6
+SOURCES = (
+    "AWS::SQS::Queue",
+    "AWS::Kinesis::Stream",
+    "AWS::Kinesis::StreamConsumer",
+    "AWS::DynamoDB::Table",
+    "AWS::DynamoDB::GlobalTable",
+)
 RECORD = {  # what a record of a queue holds, as Lambda filters it
     "messageId",
     "receiptHandle",
@@ -152,9 +159,8 @@ class BatchItemFailures(template.Rule):
     def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
         for mapping in scenario.of("AWS::Lambda::EventSourceMapping"):
             source = mapping.get("EventSourceArn")
-            types = ("AWS::SQS::Queue", "AWS::Kinesis::Stream", "AWS::DynamoDB::Table")
             batch = mapping.number("BatchSize", 10)
-            if not scenario.find(source, *types) or batch is None or batch <= 1:
+            if not scenario.find(source, *SOURCES) or batch is None or batch <= 1:
                 continue
             if not mapping.get("FunctionResponseTypes"):
                 yield template.Finding(
