@@ -10,7 +10,6 @@ from lint import template, wiring
 DOCS = "https://docs.aws.amazon.com"
 ASYNC_PAGE = f"{DOCS}/lambda/latest/dg/invocation-async-error-handling.html"
 RULES = ("EventBridgeRule", "CloudWatchEvent")  # a SAM function's events that are rules
-
 CUSTOM = ("AWS::S3::Bucket", "Custom::", "AWS::CloudFormation::CustomResource")
 HARMLESS = ("AWS::S3::BucketPolicy", "Custom::S3AutoDeleteObjects", "Custom::CDKBucketDeployment")
 
