@@ -1,1 +1,1 @@
-"""The rules, one topic a file. cfn-lint loads them with ``--append-rules lint/rules``."""
+"""What `cfn-lint --append-rules` loads: give it the path of this folder."""

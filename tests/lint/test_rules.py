@@ -6,7 +6,10 @@ templates/good/<id>-….yaml stands just on the other side.
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lint.__main__ import main, rules, runner
+from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from cfnlint.match import Match
@@ -84,6 +88,31 @@ def test_the_command_ends_with_cfn_lints_status(
         main(["--format", "json", str(file)])
     assert end.value.code == status
     assert ("E9101" in capsys.readouterr().out) is (status != 0)
+
+
+@pytest.mark.parametrize("form", ["parseable", "json", "sarif", "junit"])
+def test_a_finding_is_reported_in_every_form(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    file = next((TEMPLATES / "bad").glob("E9101-*.yaml"))
+    with pytest.raises(SystemExit):
+        main(["--format", form, str(file)])
+    report = capsys.readouterr().out
+    assert "E9101" in report
+    assert "both must be of one type" in report
+
+
+def test_cfn_lint_itself_takes_the_rules_from_any_folder(tmp_path: Path) -> None:
+    """As a user's own cfn-lint does, in a project that knows nothing of this one."""
+    file = next((TEMPLATES / "bad").glob("E9101-*.yaml"))
+    folder = ROOT / "lint" / "rules"
+    run = subprocess.run(
+        [Path(sys.executable).with_name("cfn-lint"), "--append-rules", folder, "--", file],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "E9101" in run.stdout, run.stderr
 
 
 def test_the_command_runs_cfn_lints_own_rules_only_when_asked() -> None:
