@@ -61,6 +61,12 @@ JSON_VALUES = st.recursive(
 SMUGGLE = "&MessageGroupId=evil&DelaySeconds=900&Action=DeleteQueue&MessageAttribute.4.Name=x"
 # What an HTTP header may hold, and SQS takes as an id.
 KEYS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=128)
+# Any header beside those that make an HTTP request what it is.
+HEADERS = st.dictionaries(
+    st.from_regex(r"X-[A-Za-z0-9!#$%&'*+.^_`|~-]{1,20}", fullmatch=True),
+    st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=60).map(str.strip),
+    max_size=4,
+)
 MIB = 2**20
 fuzz = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -118,6 +124,21 @@ def test_the_queue_holds_exactly_what_was_sent_or_the_client_is_told_no(
     attributes = message["MessageAttributes"]
     assert attributes.keys() == {"RequestId", "Source", "ReceivedAt"}
     assert attributes["RequestId"]["StringValue"] == answer["requestId"]
+    assert "MessageGroupId" not in message["Attributes"]
+
+
+@fuzz
+@given(headers=HEADERS)
+@example(headers={"X-Amz-Target": "AmazonSQS.DeleteQueue", "X-Action": "DeleteQueue"})
+@example(headers={"X-Forwarded-For": SMUGGLE, "X-HTTP-Method-Override": "DELETE"})
+@example(headers={"X-Amzn-Trace-Id": SMUGGLE})
+@example(headers={"MessageGroupId": "evil", "Action": "DeleteQueue", "DelaySeconds": "900"})
+def test_no_header_changes_what_the_queue_holds(stack: Deployment, headers: dict[str, str]) -> None:
+    status, answer = post(stack, "PlainUrl", b'{"n": 1}', headers)
+    assert status == 202, answer
+    (message,) = take(stack, "PlainQueueUrl")
+    assert message["Body"] == '{"n": 1}'
+    assert message["MessageAttributes"].keys() == {"RequestId", "Source", "ReceivedAt"}
     assert "MessageGroupId" not in message["Attributes"]
 
 
