@@ -28,8 +28,9 @@ GAPS = {
     "lambda-reserved-concurrency": "A function's reserved concurrency in a template is ignored.",
     "lambda-retry-settings": "A retry of an asynchronous invocation runs with the settings of its "
     "first try.",
-    "service-roles": "What a role allows is not looked at when a service acts under it (API Gateway, "
-    "Step Functions, Firehose, a mapping, a destination); a function's own calls need its role.",
+    "service-roles": "What a role allows is not looked at when a service acts under it (API "
+    "Gateway, Step Functions, Firehose, a mapping, a destination); a function's own calls need its "
+    "role.",
     "sns-archive-and-replay": "A topic's archive and a subscription's replay are ignored.",
     "sns-fifo-topic": "A FIFO topic of a template is created as a standard topic.",
     "sns-message-group-deduplication": "A deduplication id counts in the whole topic, not in "
@@ -37,6 +38,8 @@ GAPS = {
     "sns-metrics-and-alarms": "SNS emits no CloudWatch metrics, so alarms on them never change.",
     "sns-subscription-dead-letters": "What SNS cannot deliver is dropped, not sent to the "
     "subscription's dead-letter queue.",
+    "sqs-eventual-consistency": "A queue's counts are exact, and what it holds can be "
+    "received at once.",
     "sqs-metrics-and-alarms": "SQS emits no CloudWatch metrics, so alarms on them never change.",
     "sqs-redrive-task": "StartMessageMoveTask is refused with InvalidAction.",
     "step-functions-heartbeat": "A task that gives no sign of life within HeartbeatSeconds is not "

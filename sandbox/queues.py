@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from .report import Report
     from .target import Deployment
 
 _COUNTS = (
@@ -76,12 +77,14 @@ def receive(stack: Deployment, queue_url: str) -> Iterator[list[dict[str, Any]]]
     Nothing is deleted: the messages stay hidden for five minutes.
     """
     sqs = stack.client("sqs")
+    # A long poll asks all of SQS's servers; an empty queue makes it wait to the end.
+    patience = 1 if stack.executes("sqs-eventual-consistency") else 0
     while True:
         answer = sqs.receive_message(
             QueueUrl=queue_url,
             MaxNumberOfMessages=10,
             VisibilityTimeout=300,
-            WaitTimeSeconds=1,
+            WaitTimeSeconds=patience,
             AttributeNames=["All"],
             MessageAttributeNames=["All"],
         )
@@ -89,6 +92,22 @@ def receive(stack: Deployment, queue_url: str) -> Iterator[list[dict[str, Any]]]
             yield messages
         elif not waiting(stack, queue_url):
             return
+        else:
+            time.sleep(0.1)
+
+
+def take(stack: Deployment, *queue_urls: str) -> Iterator[dict[str, Any]]:
+    """Yield every message of these queues; each is deleted once the caller is done with it."""
+    for url in queue_urls:
+        for messages in receive(stack, url):
+            yield from messages
+            delete(stack, url, messages)
+
+
+def reason(message: dict[str, Any]) -> str:
+    """Return why a message was dead-lettered by its consumer; empty if SQS did it."""
+    attribute = message.get("MessageAttributes", {}).get("Reason", {})
+    return str(attribute.get("StringValue", ""))
 
 
 def delete(stack: Deployment, queue_url: str, messages: list[dict[str, Any]]) -> None:
@@ -106,6 +125,21 @@ def delete(stack: Deployment, queue_url: str, messages: list[dict[str, Any]]) ->
     )
     if answer.get("Failed"):
         raise RuntimeError(f"SQS did not delete: {answer['Failed']}")
+
+
+def redrive(stack: Deployment, report: Report, source_url: str, target_url: str) -> None:
+    """Move every message of a dead-letter queue back to its source: by SQS, else by hand."""
+    sqs = stack.client("sqs")
+    if stack.executes("sqs-redrive-task"):
+        arn = sqs.get_queue_attributes(QueueUrl=source_url, AttributeNames=["QueueArn"])
+        sqs.start_message_move_task(SourceArn=arn["Attributes"]["QueueArn"])
+        return
+    report.not_proven(
+        "redrive by SQS itself (StartMessageMoveTask)",
+        "the redrive allow policy: test_construct; here a script moves the messages",
+    )
+    with report.step("Moving the dead letters back by hand"):
+        move_back(stack, source_url, target_url)
 
 
 def move_back(stack: Deployment, source_url: str, target_url: str) -> None:

@@ -11,16 +11,15 @@ import random
 import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from sandbox import queues
+from sandbox import outages, queues, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from sandbox import Answer, Deployment
     from sandbox.report import Report
@@ -314,11 +313,15 @@ def _sqs_record(order: dict[str, Any]) -> dict[str, Any]:
 def outage(stack: Deployment, report: Report, client: Client, shop: Shop) -> None:
     """Take the table away until retries are used up, bring it back, and redrive."""
     unlucky, lucky = shop.orders(20), shop.orders(50)
+    url, dead_letters = stack["QueueUrl"], stack["DeadLetterQueueUrl"]
 
     def all_dead_lettered() -> bool:
-        return queues.backlog(stack, stack["DeadLetterQueueUrl"]) >= len(unlucky)
+        return queues.backlog(stack, dead_letters) >= len(unlucky)
 
-    with quick_retries(stack), table_away(stack):
+    with (
+        outages.quick_retries(stack, url, tries=2),
+        outages.table_away(stack, stack["FunctionName"]),
+    ):
         client.send("Orders while the table is away", [post_order(o) for o in unlucky])
         refused_at_the_door(report, client, shop)  # which does not depend on what is behind it
         with report.step("Waiting until their tries are used up"):
@@ -326,84 +329,18 @@ def outage(stack: Deployment, report: Report, client: Client, shop: Shop) -> Non
         client.send("More orders", [post_order(order) for order in lucky])
         with report.step("Waiting for their first failed try"):
             queues.until(
-                lambda: queues.in_flight(stack, stack["QueueUrl"]) > 0,
+                lambda: queues.in_flight(stack, url) > 0,
                 seconds=60,
                 what="no order was received",
                 pause=0.05,
             )
     report.check("an outage longer than the retries dead-letters and keeps", all_dead_lettered())
-    redrive(stack, report)
-
-
-@contextmanager
-def table_away(stack: Deployment) -> Iterator[None]:
-    """Point the consumer at a table that does not exist."""
-    lambda_ = stack.client("lambda")
-    name = stack["FunctionName"]
-    variables = lambda_.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-
-    def use(table: str) -> None:
-        lambda_.update_function_configuration(
-            FunctionName=name, Environment={"Variables": variables | {"TABLE_NAME": table}}
-        )
-        lambda_.get_waiter("function_updated_v2").wait(FunctionName=name)
-
-    use(f"{variables['TABLE_NAME']}-away")
-    try:
-        yield
-    finally:
-        use(variables["TABLE_NAME"])
-
-
-@contextmanager
-def quick_retries(stack: Deployment) -> Iterator[None]:
-    """Give a message two tries, a second apart, so that an outage fits a scenario."""
-    sqs = stack.client("sqs")
-    url = stack["QueueUrl"]
-    names = ["VisibilityTimeout", "RedrivePolicy"]
-    before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-    policy = json.loads(before["RedrivePolicy"]) | {"maxReceiveCount": 2}
-    quick = {"VisibilityTimeout": "1", "RedrivePolicy": json.dumps(policy)}
-    sqs.set_queue_attributes(QueueUrl=url, Attributes=quick)
-    try:
-        yield
-    finally:
-        sqs.set_queue_attributes(QueueUrl=url, Attributes=before)
-
-
-def redrive(stack: Deployment, report: Report) -> None:
-    """Bring back what the outage dead-lettered."""
-    sqs = stack.client("sqs")
-    source, target = stack["DeadLetterQueueUrl"], stack["QueueUrl"]
-    if stack.executes("sqs-redrive-task"):
-        arn = sqs.get_queue_attributes(QueueUrl=source, AttributeNames=["QueueArn"])
-        sqs.start_message_move_task(SourceArn=arn["Attributes"]["QueueArn"])
-        return
-    report.not_proven(
-        "redrive by SQS itself (StartMessageMoveTask)",
-        "the redrive allow policy: test_construct; here a script moves the messages",
-    )
-    with report.step("Moving the dead letters back by hand"):
-        queues.move_back(stack, source, target)
+    queues.redrive(stack, report, dead_letters, url)
 
 
 def stored_items(stack: Deployment, run: str) -> list[dict[str, Any]]:
     """Return what the table holds of this run."""
-    pages = (
-        stack.client("dynamodb")
-        .get_paginator("scan")
-        .paginate(
-            TableName=stack["TableName"],
-            ConsistentRead=True,
-            FilterExpression="begins_with(pk, :run)",
-            ExpressionAttributeValues={":run": {"S": f"ORDER#{run}"}},
-        )
-    )
-    return [_plain(item) for page in pages for item in page["Items"]]
-
-
-def _plain(item: dict[str, Any]) -> dict[str, Any]:
-    return {name: next(iter(value.values())) for name, value in item.items()}
+    return tables.rows(stack, stack["TableName"], "begins_with(pk, :text)", f"ORDER#{run}")
 
 
 def orders_are_stored_once(report: Report, items: Sequence[dict[str, Any]]) -> None:
@@ -435,14 +372,10 @@ def dead_letters_have_a_reason(
 ) -> None:
     """Book every dead letter: its body is one that was sent, byte for byte, with its reason."""
     found: dict[str, str] = {}
-    for url in (stack["DeadLetterQueueUrl"], stack["FifoDeadLetterQueueUrl"]):
-        for messages in queues.receive(stack, url):
-            for message in messages:
-                event = client.events.get(message["Body"].encode(), message["Body"][:60])
-                reason = message.get("MessageAttributes", {}).get("Reason", {})
-                found[event] = reason.get("StringValue", "")
-                report.ledger.dead_lettered[event] += 1
-            queues.delete(stack, url, messages)
+    for message in queues.take(stack, stack["DeadLetterQueueUrl"], stack["FifoDeadLetterQueueUrl"]):
+        event = client.events.get(message["Body"].encode(), message["Body"][:60])
+        found[event] = queues.reason(message)
+        report.ledger.dead_lettered[event] += 1
     wrong = {
         event: (found.get(event), reason)
         for event, reason in reasons.items()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from sandbox import queues
+from sandbox import outages, queues, tables
 
 from . import redrive
 
@@ -384,15 +384,10 @@ def configuration(stack: Deployment) -> dict[str, Any]:
 def settings_restored(stack: Deployment) -> Iterator[Callable[..., None]]:
     """Yield what gives the function other settings; put them back as they were at the end."""
     before = configuration(stack)
-    lambda_ = stack.client("lambda")
 
     def use(timeout: int = before["Timeout"], **variables: str) -> None:
-        lambda_.update_function_configuration(
-            FunctionName=stack["FunctionName"],
-            Timeout=timeout,
-            Environment={"Variables": before["Environment"]["Variables"] | variables},
-        )
-        lambda_.get_waiter("function_updated_v2").wait(FunctionName=stack["FunctionName"])
+        environment = {"Variables": before["Environment"]["Variables"] | variables}
+        outages.configure(stack, stack["FunctionName"], Timeout=timeout, Environment=environment)
 
     try:
         yield use
@@ -471,25 +466,10 @@ def wait_until_issued(
     queues.until(issued, seconds=240, what="invoices are not issued", pause=pause)
 
 
-def invoices(stack: Deployment, run: str) -> dict[str, dict[str, str]]:
-    """Return this run's invoices by order id: everything of them that is not nested."""
-    pages = (
-        stack.client("dynamodb")
-        .get_paginator("scan")
-        .paginate(
-            TableName=stack["TableName"],
-            ConsistentRead=True,
-            FilterExpression="begins_with(pk, :run)",
-            ExpressionAttributeValues={":run": {"S": f"INVOICE#{run}"}},
-        )
-    )
-    return {
-        item["pk"]["S"].removeprefix("INVOICE#"): {
-            name: value.get("S") or value.get("N", "") for name, value in item.items()
-        }
-        for page in pages
-        for item in page["Items"]
-    }
+def invoices(stack: Deployment, run: str) -> dict[str, dict[str, Any]]:
+    """Return this run's invoices by order id."""
+    found = tables.rows(stack, stack["TableName"], "begins_with(pk, :text)", f"INVOICE#{run}")
+    return {item["pk"].removeprefix("INVOICE#"): item for item in found}
 
 
 def dead_letters_have_a_reason(
@@ -497,20 +477,16 @@ def dead_letters_have_a_reason(
 ) -> None:
     """Book every dead letter: its body is an event that was sent, with its reason."""
     found: dict[str, str] = {}
-    url = stack["DeadLetterQueueUrl"]
-    for messages in queues.receive(stack, url):
-        for message in messages:
-            event = client.events.get(_canonical(json.loads(message["Body"])), message["Body"][:60])
-            reason = message.get("MessageAttributes", {}).get("Reason", {})
-            found[event] = reason.get("StringValue", "")
-            report.ledger.dead_lettered[event] += 1
-        queues.delete(stack, url, messages)
+    for message in queues.take(stack, stack["DeadLetterQueueUrl"]):
+        event = client.events.get(_canonical(json.loads(message["Body"])), message["Body"][:60])
+        found[event] = queues.reason(message)
+        report.ledger.dead_lettered[event] += 1
     wrong = sorted(found.items() ^ reasons.items())[:5]
     report.check("what the shop refuses is kept with its reason", not wrong, wrong)
 
 
 def successes_are_recorded(
-    stack: Deployment, report: Report, items: dict[str, dict[str, str]]
+    stack: Deployment, report: Report, items: dict[str, dict[str, Any]]
 ) -> None:
     """Compare the records of success with the invoices."""
     promise = "every invoice has a record of success"
@@ -518,16 +494,15 @@ def successes_are_recorded(
         report.not_proven(promise, "the template in test_construct.py")
         return
     wanted = {item["number"] for item in items.values()}
-    found = set()
     with report.step("Reading the records of success"):
-        for messages in queues.receive(stack, stack["ResultQueueUrl"]):
-            payloads = [json.loads(message["Body"])["responsePayload"] for message in messages]
-            found |= {payload.get("number", "") for payload in payloads}
-            queues.delete(stack, stack["ResultQueueUrl"], messages)
+        found = {
+            json.loads(message["Body"])["responsePayload"].get("number", "")
+            for message in queues.take(stack, stack["ResultQueueUrl"])
+        }
     report.check(promise, wanted <= found, wanted - found)
 
 
-def end_to_end(items: dict[str, dict[str, str]], requests: Iterable[dict[str, Any]]) -> list[float]:
+def end_to_end(items: dict[str, dict[str, Any]], requests: Iterable[dict[str, Any]]) -> list[float]:
     """Return the seconds from the request to the table, for the good ones."""
     return [
         (int(items[request["order_id"]]["issued_at"]) - request["requested_at"]) / 1000

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from lambdas.kinesis_firehose_s3 import kpl
 from lambdas.kinesis_firehose_s3.producer import Producer, Sent
 from lambdas.kinesis_firehose_s3.replay import replay
+from sandbox import outages
 from sandbox.queues import until
 
 if TYPE_CHECKING:
@@ -417,19 +418,10 @@ def outage(
 @contextmanager
 def transform_away(stack: Deployment) -> Iterator[None]:
     """Name a handler that the function does not have."""
-    lambda_ = stack.client("lambda")
     name = stack["FunctionName"]
-    handler = lambda_.get_function_configuration(FunctionName=name)["Handler"]
-
-    def use(handler: str) -> None:
-        lambda_.update_function_configuration(FunctionName=name, Handler=handler)
-        lambda_.get_waiter("function_updated_v2").wait(FunctionName=name)
-
-    use(f"{handler}_away")
-    try:
+    handler = stack.client("lambda").get_function_configuration(FunctionName=name)["Handler"]
+    with outages.function_changed(stack, name, Handler=f"{handler}_away"):
         yield
-    finally:
-        use(handler)
 
 
 def terminals(stack: Deployment, report: Report, sender: Sender, shop: Shop) -> None:

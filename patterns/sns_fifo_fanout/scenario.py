@@ -13,17 +13,16 @@ import secrets
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from lambdas.sns_fifo_fanout.publisher import Published, publish
-from sandbox import queues
+from sandbox import outages, queues, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from sandbox import Deployment
     from sandbox.report import Report
@@ -242,10 +241,11 @@ def outage(stack: Deployment, report: Report, publisher: Publisher, shop: Shop) 
     """
     both = {"channels": ["wholesale", "retail"]}
     parts = [f"outage{number:02}" for number in range(20)]
+    function, url = stack["WholesaleFunctionName"], stack["WholesaleQueueUrl"]
     dead_letters = stack["WholesaleDeadLetterQueueUrl"]
 
-    with quick_retries(stack):
-        with list_away(stack):
+    with outages.quick_retries(stack, url):
+        with outages.table_away(stack, function):
             meanwhile = shop.changes(parts, 5, **both)
             publisher.publish("Changes while the list is away", meanwhile)
             wanted = {change["event_id"] for change in meanwhile}
@@ -259,7 +259,7 @@ def outage(stack: Deployment, report: Report, publisher: Publisher, shop: Shop) 
         report.check("retail has every change while wholesale has none yet", not had, had)
         drain(stack, report)
 
-        with list_away(stack), few_retries(stack):
+        with outages.table_away(stack, function), outages.quick_retries(stack, url, tries=2):
             older = shop.changes(parts[:BATCH], 1, **both)
             publisher.publish("Older prices, while it is away until retries are used up", older)
             with report.step("Waiting for wholesale to dead-letter them"):
@@ -271,7 +271,7 @@ def outage(stack: Deployment, report: Report, publisher: Publisher, shop: Shop) 
         newer = shop.changes(parts[:BATCH], 1, **both)
         publisher.publish("Newer prices, when it is back", newer)
         drain(stack, report)
-        redrive(stack, report)
+        queues.redrive(stack, report, dead_letters, url)
         drain(stack, report)
     current = {
         item["event_id"]
@@ -283,71 +283,6 @@ def outage(stack: Deployment, report: Report, publisher: Publisher, shop: Shop) 
         {change["event_id"] for change in newer} <= current,
     )
     return {change["event_id"] for change in older}
-
-
-@contextmanager
-def list_away(stack: Deployment) -> Iterator[None]:
-    """Point the wholesale consumer at a table that does not exist."""
-    lambda_ = stack.client("lambda")
-    name = stack["WholesaleFunctionName"]
-    variables = lambda_.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-
-    def use(table: str) -> None:
-        lambda_.update_function_configuration(
-            FunctionName=name, Environment={"Variables": variables | {"TABLE_NAME": table}}
-        )
-        lambda_.get_waiter("function_updated_v2").wait(FunctionName=name)
-
-    use(f"{variables['TABLE_NAME']}-away")
-    try:
-        yield
-    finally:
-        use(variables["TABLE_NAME"])
-
-
-@contextmanager
-def quick_retries(stack: Deployment) -> Iterator[None]:
-    """Shorten the time between two tries to a second, so that an outage fits a scenario."""
-    with queue_attribute(stack, "VisibilityTimeout", "1"):
-        yield
-
-
-@contextmanager
-def few_retries(stack: Deployment) -> Iterator[None]:
-    """Let two failed tries dead-letter a message, for the same reason."""
-    sqs, url = stack.client("sqs"), stack["WholesaleQueueUrl"]
-    before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
-    policy = json.loads(before["Attributes"]["RedrivePolicy"]) | {"maxReceiveCount": 2}
-    with queue_attribute(stack, "RedrivePolicy", json.dumps(policy)):
-        yield
-
-
-@contextmanager
-def queue_attribute(stack: Deployment, name: str, value: str) -> Iterator[None]:
-    """Set an attribute of the wholesale queue for a while."""
-    sqs, url = stack.client("sqs"), stack["WholesaleQueueUrl"]
-    before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"]
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={name: value})
-    try:
-        yield
-    finally:
-        sqs.set_queue_attributes(QueueUrl=url, Attributes=before)
-
-
-def redrive(stack: Deployment, report: Report) -> None:
-    """Bring back what the outage dead-lettered."""
-    sqs = stack.client("sqs")
-    source, target = stack["WholesaleDeadLetterQueueUrl"], stack["WholesaleQueueUrl"]
-    if stack.executes("sqs-redrive-task"):
-        arn = sqs.get_queue_attributes(QueueUrl=source, AttributeNames=["QueueArn"])
-        sqs.start_message_move_task(SourceArn=arn["Attributes"]["QueueArn"])
-        return
-    report.not_proven(
-        "redrive by SQS itself (StartMessageMoveTask)",
-        "the redrive allow policy: test_construct; here a script moves the messages",
-    )
-    with report.step("Moving the dead letters back by hand"):
-        queues.move_back(stack, source, target)
 
 
 def poison(report: Report, publisher: Publisher, shop: Shop) -> dict[str, str]:
@@ -385,21 +320,8 @@ def recorded(stack: Deployment, name: str, run: str) -> set[str]:
 
 def price_list(stack: Deployment, name: str, run: str) -> list[dict[str, Any]]:
     """Return what a price list has of this run."""
-    pages = (
-        stack.client("dynamodb")
-        .get_paginator("scan")
-        .paginate(
-            TableName=stack[f"{name.title()}TableName"],
-            ConsistentRead=True,
-            FilterExpression="begins_with(pk, :run)",
-            ExpressionAttributeValues={":run": {"S": f"PART#{run}"}},
-        )
-    )
-    return [
-        {key: next(iter(value.values())) for key, value in item.items()}
-        for page in pages
-        for item in page["Items"]
-    ]
+    table = stack[f"{name.title()}TableName"]
+    return tables.rows(stack, table, "begins_with(pk, :text)", f"PART#{run}")
 
 
 def changes_are_in_order(
@@ -458,14 +380,10 @@ def dead_letters_have_a_reason(stack: Deployment, report: Report, reasons: dict[
     """Book every dead letter: it is one that was expected, with its reason."""
     found: dict[str, str] = {}
     for name in SUBSCRIBERS:
-        url = stack[f"{name.title()}DeadLetterQueueUrl"]
-        for messages in queues.receive(stack, url):
-            for message in messages:
-                event = f"{name}: {json.loads(message['Body'])['event_id']}"
-                reason = message.get("MessageAttributes", {}).get("Reason", {})
-                found[event] = reason.get("StringValue", "none")
-                report.ledger.dead_lettered[event] += 1
-            queues.delete(stack, url, messages)
+        for message in queues.take(stack, stack[f"{name.title()}DeadLetterQueueUrl"]):
+            event = f"{name}: {json.loads(message['Body'])['event_id']}"
+            found[event] = queues.reason(message)
+            report.ledger.dead_lettered[event] += 1
     report.check(
         "what no retry can mend is kept with its reason, and nothing else is",
         found == reasons,

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sandbox import queues
+from sandbox import outages, queues, tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -496,9 +496,8 @@ def carrier_is_silent(
 @contextmanager
 def carrier_away(stack: Deployment) -> Iterator[None]:
     """Stop the carrier from reading its queue; when it is back, wait until it has read all."""
-    lambda_, sqs = stack.client("lambda"), stack.client("sqs")
+    lambda_ = stack.client("lambda")
     mapping, url = stack["CarrierMappingId"], stack["CarrierQueueUrl"]
-    before = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])
 
     def switch(on: bool, state: str) -> None:
         lambda_.update_event_source_mapping(UUID=mapping, Enabled=on)
@@ -510,14 +509,13 @@ def carrier_away(stack: Deployment) -> Iterator[None]:
 
     queues.wait_until_empty(stack, url)
     # What a poller takes at the moment it is switched off comes back after this time.
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "5"})
-    try:
-        switch(False, "Disabled")
-        yield
-    finally:
-        switch(True, "Enabled")
-        queues.wait_until_empty(stack, url)
-        sqs.set_queue_attributes(QueueUrl=url, Attributes=before["Attributes"])
+    with outages.queue_changed(stack, url, VisibilityTimeout="5"):
+        try:
+            switch(False, "Disabled")
+            yield
+        finally:
+            switch(True, "Enabled")
+            queues.wait_until_empty(stack, url)
 
 
 def person_answers(
@@ -527,7 +525,7 @@ def person_answers(
     machine = twin()
     orders = shop.many(6, ship_to="AQ")
     ids = {order["order_id"] for order in orders}
-    with table_away(stack, stack["RefundFunctionName"]):
+    with outages.table_away(stack, stack["RefundFunctionName"], "ACCOUNTS_TABLE"):
         sagas.start("Orders while nothing can be refunded", orders, machine)
         with report.step("Waiting until they are parked"):
             parked = read_parked(stack, stack["ParkedQueueUrl"], ids)
@@ -557,27 +555,6 @@ def read_parked(stack: Deployment, url: str, ids: set[str]) -> list[dict[str, An
         if mine:
             queues.delete(stack, url, mine)
     return list(found.values())
-
-
-@contextmanager
-def table_away(stack: Deployment, function: str) -> Iterator[None]:
-    """Point a function at a table that does not exist."""
-    lambda_ = stack.client("lambda")
-    variables = lambda_.get_function_configuration(FunctionName=function)["Environment"][
-        "Variables"
-    ]
-
-    def use(table: str) -> None:
-        lambda_.update_function_configuration(
-            FunctionName=function, Environment={"Variables": variables | {"ACCOUNTS_TABLE": table}}
-        )
-        lambda_.get_waiter("function_updated_v2").wait(FunctionName=function)
-
-    use(f"{variables['ACCOUNTS_TABLE']}-away")
-    try:
-        yield
-    finally:
-        use(variables["ACCOUNTS_TABLE"])
 
 
 def person_starts_again(
@@ -639,15 +616,12 @@ def book_outcomes(
 def dead_letters_have_a_reason(stack: Deployment, report: Report, shop: Shop) -> None:
     """Book every dead letter of the starter's queue, with its reason."""
     reasons = Counter[str]()
-    url = stack["DeadLetterQueueUrl"]
-    for messages in queues.receive(stack, url):
-        for message in messages:
-            reason = message.get("MessageAttributes", {}).get("Reason", {}).get("StringValue", "")
-            body = json.loads(message["Body"])
-            event = body if isinstance(body, str) else f"{body['order_id']}/{reason}"
-            reasons[reason] += 1
-            report.ledger.dead_lettered[event] += 1
-        queues.delete(stack, url, messages)
+    for message in queues.take(stack, stack["DeadLetterQueueUrl"]):
+        reason = queues.reason(message)
+        body = json.loads(message["Body"])
+        event = body if isinstance(body, str) else f"{body['order_id']}/{reason}"
+        reasons[reason] += 1
+        report.ledger.dead_lettered[event] += 1
     report.check(
         "what cannot be started is kept with its reason",
         reasons == {"conflict": 5, "not_json": 5},
@@ -717,18 +691,4 @@ def only_confirmed_orders_are_shipped(
 
 def _rows(stack: Deployment, table: str, run: str, separator: str = "") -> list[dict[str, Any]]:
     """Return this run's rows of a table."""
-    pages = (
-        stack.client("dynamodb")
-        .get_paginator("scan")
-        .paginate(
-            TableName=table,
-            ConsistentRead=True,
-            FilterExpression="contains(id, :run)",
-            ExpressionAttributeValues={":run": {"S": f"{separator}{run}"}},
-        )
-    )
-    return [
-        {name: next(iter(value.values())) for name, value in item.items()}
-        for page in pages
-        for item in page["Items"]
-    ]
+    return tables.rows(stack, table, "contains(id, :text)", f"{separator}{run}")
