@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
+from . import rules
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -50,7 +52,11 @@ def alarm_on_oldest_message(
     """Raise when the oldest message has waited longer than ``max_age`` for 15 minutes.
 
     Period and evaluations: CloudWatch user guide, "Recommended alarms", Amazon SQS.
+
+    Raises:
+        ValueError: messages would be gone by then; see ``rules``.
     """
+    rules.check_max_message_age(max_age, queue)
     return alarm_when_above(
         scope,
         construct_id,

@@ -8,7 +8,7 @@ from aws_cdk import Aws, Duration, Fn, Names, Stack
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from . import rules
+from . import keys, rules
 from .findings import acknowledge
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class QueueWithDeadLetterQueue(Construct):
         encryption_key: Customer key for both queues. Default: SQS-managed encryption.
 
     Raises:
-        ValueError: a setting that would lose events; see ``rules``.
+        ValueError: a setting that would lose events, or a key that encrypts nothing; see
+            ``rules`` and ``keys``.
     """
 
     def __init__(
@@ -54,6 +55,8 @@ class QueueWithDeadLetterQueue(Construct):
         dead_letter_retention = dead_letter_retention_period or rules.MAX_RETENTION
         rules.check_retention(retention, dead_letter_retention, fifo=fifo)
         rules.check_receives(max_receive_count)
+        rules.check_receives_fit(visibility_timeout, max_receive_count, retention)
+        keys.check_key("encryption_key", encryption_key)
 
         encryption = sqs.QueueEncryption.KMS if encryption_key else sqs.QueueEncryption.SQS_MANAGED
         name = name_known_before_creation(self, ".fifo" if fifo else "")

@@ -1,0 +1,108 @@
+"""Keys that encrypt nothing are refused; keys that cannot be read are warned of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aws_cdk import App, Duration, Stack
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_events as events
+from aws_cdk import aws_kinesis as kinesis
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from aws_cdk.assertions import Annotations, Match
+
+from patterns.foundation.keys import check_key, check_key_of
+from patterns.foundation.queues import QueueWithDeadLetterQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from constructs import Construct
+
+
+@pytest.fixture
+def stack() -> Stack:
+    return Stack(App(), "Stack")
+
+
+@pytest.mark.parametrize("enabled", [True, None])
+def test_an_enabled_key_is_accepted_without_a_word(stack: Stack, enabled: bool | None) -> None:
+    check_key("encryption_key", kms.Key(stack, "Key", enabled=enabled))
+    check_key("encryption_key", None)
+    Annotations.from_stack(stack).has_no_warning("*", Match.any_value())
+
+
+def test_a_disabled_key_is_refused(stack: Stack) -> None:
+    key = kms.Key(stack, "Key", enabled=False)
+    with pytest.raises(ValueError, match=r"encryption_key is Stack/Key, which is disabled"):
+        check_key("encryption_key", key)
+    with pytest.raises(ValueError, match="which is disabled"):
+        check_key("encryption_key", key.add_alias("alias/mine"))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"key_spec": kms.KeySpec.RSA_2048},
+        {"key_spec": kms.KeySpec.HMAC_256, "key_usage": kms.KeyUsage.GENERATE_VERIFY_MAC},
+    ],
+    ids=["asymmetric", "hmac"],
+)
+def test_a_key_that_is_not_symmetric_is_refused(stack: Stack, settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"is Stack/Key, of the type .*SYMMETRIC_DEFAULT"):
+        check_key("encryption_key", kms.Key(stack, "Key", **settings))
+    check_key("encryption_key", kms.Key(stack, "Symmetric", key_spec=kms.KeySpec.SYMMETRIC_DEFAULT))
+
+
+def test_an_imported_key_is_used_with_a_warning_of_what_it_needs(stack: Stack) -> None:
+    key = kms.Key.from_key_arn(stack, "Theirs", "arn:aws:kms:us-east-1:111111111111:key/1")
+    check_key("encryption_key", key)
+    Annotations.from_stack(stack).has_warning(
+        "/Stack/Theirs", Match.string_like_regexp("cannot be checked.*enabled and symmetric")
+    )
+
+
+def test_the_aws_managed_key_is_enabled(stack: Stack) -> None:
+    check_key("encryption_key", kms.Alias.from_alias_name(stack, "Key", "alias/aws/sqs"))
+    Annotations.from_stack(stack).has_no_warning("*", Match.any_value())
+
+
+RESOURCES: dict[str, Callable[[Construct, kms.IKey], object]] = {
+    "queue": lambda scope, key: sqs.Queue(scope, "Own", encryption_master_key=key),
+    "topic": lambda scope, key: sns.Topic(scope, "Own", master_key=key),
+    "stream": lambda scope, key: kinesis.Stream(
+        scope, "Own", encryption=kinesis.StreamEncryption.KMS, encryption_key=key
+    ),
+    "bucket": lambda scope, key: s3.Bucket(scope, "Own", encryption_key=key),
+    "bus": lambda scope, key: events.EventBus(scope, "Own", kms_key=key),
+    "table": lambda scope, key: dynamodb.Table(
+        scope,
+        "Own",
+        partition_key=dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING),
+        encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED,
+        encryption_key=key,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", RESOURCES)
+def test_the_disabled_key_of_a_resource_is_refused(stack: Stack, kind: str) -> None:
+    make = RESOURCES[kind]
+    with pytest.raises(ValueError, match=r"key of Stack/Own is Stack/Key, which is disabled"):
+        check_key_of(make(stack, kms.Key(stack, "Key", enabled=False)))
+    other = Stack(App(), "Other")
+    check_key_of(make(other, kms.Key(other, "Key")))
+
+
+def test_the_disabled_key_of_new_queues_is_refused(stack: Stack) -> None:
+    with pytest.raises(ValueError, match="encryption_key is Stack/Key, which is disabled"):
+        QueueWithDeadLetterQueue(
+            stack,
+            "New",
+            visibility_timeout=Duration.seconds(60),
+            encryption_key=kms.Key(stack, "Key", enabled=False),
+        )
