@@ -117,6 +117,7 @@ def _lake(stack: Stack) -> s3.Bucket:
         block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
         encryption=s3.BucketEncryption.S3_MANAGED,
         enforce_ssl=True,
+        minimum_tls_version=1.2,
         removal_policy=RemovalPolicy.DESTROY,
         auto_delete_objects=True,
     )
