@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Duration, Stack
+from aws_cdk import Annotations, Duration, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -13,7 +13,7 @@ from constructs import Construct
 
 from patterns.foundation import rules
 from patterns.foundation.alarms import alarm_on_dead_letters, alarm_on_oldest_message
-from patterns.foundation.apis import rest_api
+from patterns.foundation.apis import check_own_api, rest_api
 from patterns.foundation.consumers import consume
 from patterns.foundation.queues import QueueWithDeadLetterQueue
 
@@ -140,6 +140,8 @@ class ApiGatewayToSqsToLambda(Construct):
         is_fifo = queue.fifo if queue else bool(fifo)
         _check_message_ids(queue, is_fifo, message_group_id, deduplication_id)
         required_visibility = rules.required_visibility(consumer, max_batching_window)
+        if api:
+            check_own_api(api, usage_plan)
 
         self.api = api or rest_api(
             self,
@@ -254,6 +256,12 @@ def _check_message_ids(
     group: RequestField | None,
     deduplication: RequestField | None,
 ) -> None:
+    """Refuse messages that the queue would refuse; warn where its deduplication is not known.
+
+    Raises:
+        ValueError: a FIFO queue without a group id or any deduplication, or a standard queue with
+            a deduplication id (lint E9174; Amazon SQS API reference, "SendMessage").
+    """
     if fifo and group is None:
         raise ValueError(
             "A FIFO queue needs message_group_id: SQS refuses a message without a group. Name "
@@ -264,12 +272,19 @@ def _check_message_ids(
             f"deduplication_id is {deduplication.name!r}, but a standard queue does not "
             "deduplicate. Leave it out, or set fifo=True."
         )
-    own = isinstance(queue, sqs.Queue) and queue.node.default_child
+    own = queue.node.default_child if isinstance(queue, sqs.Queue) else None
     by_content = isinstance(own, sqs.CfnQueue) and own.content_based_deduplication
     if fifo and own and deduplication is None and not by_content:
         raise ValueError(
             "The FIFO queue does not deduplicate by content, so every message needs an id. "
             "Give deduplication_id, or set content_based_deduplication on the queue."
+        )
+    if fifo and queue and not own and deduplication is None:
+        Annotations.of(queue).add_warning_v2(
+            "serverless-patterns:imported-fifo-queue",
+            "This queue is imported, so its deduplication cannot be checked: it needs "
+            "ContentBasedDeduplication, since there is no deduplication_id, or SQS refuses every "
+            "message.",
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import Annotations, RemovalPolicy, Token
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_logs as logs
 
@@ -35,6 +35,46 @@ REFUSED_BY_SCHEMA = (
 )
 
 
+def check_own_api(api: apigateway.IRestApi, usage_plan: apigateway.UsagePlan | None = None) -> None:
+    """Refuse a usage plan for a stage that is not known; warn of what an imported API needs.
+
+    Raises:
+        ValueError: ``usage_plan`` next to an imported API (Amazon API Gateway developer guide,
+            "Usage plans and API keys for REST APIs in API Gateway": a plan names stages).
+    """
+    if isinstance(api, apigateway.RestApi):
+        return
+    if usage_plan is not None:
+        raise ValueError(
+            f"usage_plan was given together with {api.node.path}, which is imported, so its stage "
+            "is not known here. Set the plan where the API is made, or leave api out."
+        )
+    Annotations.of(api).add_warning_v2(
+        "serverless-patterns:imported-api",
+        "This API is imported, so its stages cannot be deployed or checked here: what is added "
+        "answers only once the API is deployed again, and it needs throttling, access logs and an "
+        "alarm on 5XXError of its own.",
+    )
+
+
+def _check_limits(rate_limit: float, burst_limit: int) -> None:
+    """Refuse throttling that turns every request away.
+
+    Raises:
+        ValueError: a rate of 0 or a burst below 1 (Amazon API Gateway developer guide, "Throttle
+            requests to your REST APIs for better throughput in API Gateway").
+    """
+    for name, limit, allowed in (
+        ("rate_limit", rate_limit, rate_limit > 0),
+        ("burst_limit", burst_limit, burst_limit >= 1),
+    ):
+        if not allowed and not Token.is_unresolved(limit):
+            raise ValueError(
+                f"{name} is {limit:g}, so every request would be answered with 429. Allow at least "
+                "1, or leave it out."
+            )
+
+
 def rest_api(
     scope: Construct,
     *,
@@ -49,7 +89,11 @@ def rest_api(
         rate_limit: Requests a second.
         burst_limit: Requests at once.
         cloud_watch_role: Also sets the account's one role for API Gateway's logs. Default: False.
+
+    Raises:
+        ValueError: a limit that turns every request away.
     """
+    _check_limits(rate_limit, burst_limit)
     access_logs = logs.LogGroup(
         scope,
         "AccessLogs",

@@ -102,8 +102,8 @@ def check_imported_consumer(
         if not visibility.is_unresolved() and shortest is not None:
             spare = visibility.to_seconds() - shortest.to_seconds()
             seconds = 1 + spare // rules.VISIBILITY_FACTOR
-            longest = f"{seconds:g} s, because the queue hides a message for "
-            longest += f"{visibility.to_seconds():g} s"
+            longest = f"{seconds:.0f} s, because the queue hides a message for "
+            longest += f"{visibility.to_seconds():.0f} s"
     Annotations.of(consumer).add_warning_v2(
         "serverless-patterns:imported-consumer",
         "This function is imported, so its timeout and reserved concurrency cannot be checked: it "

@@ -102,10 +102,10 @@ def check_visibility(visibility_timeout: Duration, required: Duration | None) ->
     given, minimum = visibility_timeout.to_seconds(), required.to_seconds()
     if given < minimum:
         raise ValueError(
-            f"visibility_timeout is {given:g} s, but this consumer needs at least {minimum:g} s: "
-            f"{VISIBILITY_FACTOR} x its timeout plus the batching window, or a message is "
+            f"visibility_timeout is {given:.0f} s, but this consumer needs at least "
+            f"{minimum:.0f} s: {VISIBILITY_FACTOR} x its timeout plus the batching window, or a message is "
             "delivered again while it is still being processed. "
-            f"Raise visibility_timeout to {minimum:g} s, or lower the function's timeout."
+            f"Raise visibility_timeout to {minimum:.0f} s, or lower the function's timeout."
         )
 
 
@@ -143,8 +143,8 @@ def check_receives_fit(
     hidden, kept = visibility_timeout.to_seconds(), retention.to_seconds()
     if max_receive_count * hidden >= kept:
         raise ValueError(
-            f"retention_period is {kept:g} s, but {max_receive_count} receives of {hidden:g} s "
-            f"take {max_receive_count * hidden:g} s: what always fails is deleted before it is "
+            f"retention_period is {kept:.0f} s, but {max_receive_count} receives of {hidden:.0f} s "
+            f"take {max_receive_count * hidden:.0f} s: what always fails is deleted before it is "
             f"dead-lettered. Raise retention_period above that (14 days at most), or lower "
             "max_receive_count or visibility_timeout."
         )
@@ -374,7 +374,7 @@ def _warn_of_imported_queue(queue: sqs.IQueue, required_visibility: Duration | N
     hidden = (
         f"{VISIBILITY_FACTOR} x the consumer's timeout plus the batching window"
         if required_visibility is None or required_visibility.is_unresolved()
-        else f"{required_visibility.to_seconds():g} s"
+        else f"{required_visibility.to_seconds():.0f} s"
     )
     Annotations.of(queue).add_warning_v2(
         "serverless-patterns:imported-queue",
@@ -487,7 +487,7 @@ def check_max_message_age(max_message_age: Duration, queue: sqs.IQueue) -> None:
     age, kept = max_message_age.to_seconds(), retention.to_seconds()
     if age >= kept:
         raise ValueError(
-            f"max_message_age is {age:g} s, but the queue keeps messages for {kept:g} s: they "
+            f"max_message_age is {age:.0f} s, but the queue keeps messages for {kept:.0f} s: they "
             "would be gone before the alarm rings. Lower max_message_age, or raise "
             "retention_period (14 days at most)."
         )

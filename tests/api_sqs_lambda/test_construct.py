@@ -738,3 +738,98 @@ def test_a_mapping_that_lambda_would_refuse_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         pattern(stack, **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "accepted"),
+    [
+        ({"rate_limit": 0}, False),
+        ({"rate_limit": 0.5}, True),
+        ({"burst_limit": 0}, False),
+        ({"burst_limit": 1}, True),
+    ],
+)
+def test_a_limit_that_turns_every_request_away_is_refused(
+    stack: Stack, settings: dict[str, Any], accepted: bool
+) -> None:
+    if accepted:
+        assert pattern(stack, **settings)
+    else:
+        with pytest.raises(ValueError, match=f"{next(iter(settings))} is 0, .*429"):
+            pattern(stack, **settings)
+
+
+def test_a_disabled_key_is_refused(stack: Stack) -> None:
+    key = kms.Key(stack, "Key", enabled=False)
+    with pytest.raises(ValueError, match="encryption_key is Stack/Key, which is disabled"):
+        pattern(stack, encryption_key=key)
+
+
+@pytest.mark.parametrize(("seconds", "accepted"), [(300, False), (301, True)])
+def test_a_queue_that_deletes_before_it_dead_letters_is_refused(
+    stack: Stack, seconds: int, accepted: bool
+) -> None:
+    def make() -> object:
+        period = Duration.seconds(seconds)
+        return pattern(stack, retention_period=period, max_message_age=Duration.minutes(1))
+
+    if accepted:
+        assert make()
+    else:
+        with pytest.raises(ValueError, match="deleted before it is dead-lettered"):
+            make()
+
+
+def test_an_alarm_on_messages_that_are_gone_by_then_is_refused(stack: Stack) -> None:
+    with pytest.raises(ValueError, match=r"max_message_age is 900 s.*for 600 s"):
+        pattern(stack, retention_period=Duration.minutes(10))
+
+
+# What is imported is used with a warning of what it needs
+
+
+def imported_api(stack: Stack) -> apigateway.IRestApi:
+    return apigateway.RestApi.from_rest_api_attributes(
+        stack, "Theirs", rest_api_id="theirs", root_resource_id="root"
+    )
+
+
+def test_an_imported_api_must_be_deployed_again(stack: Stack) -> None:
+    pattern(stack, api=imported_api(stack))
+    Annotations.from_stack(stack).has_warning(
+        "/Stack/Theirs", Match.string_like_regexp("imported.*deployed again")
+    )
+
+
+def test_a_usage_plan_for_an_imported_api_is_refused(stack: Stack) -> None:
+    plan = apigateway.UsagePlan(stack, "Plan")
+    with pytest.raises(ValueError, match=r"usage_plan was given together with Stack/Theirs"):
+        pattern(stack, api=imported_api(stack), usage_plan=plan)
+
+
+def test_an_imported_consumer_is_told_how_long_it_may_run(stack: Stack) -> None:
+    role = iam.Role.from_role_arn(stack, "Role", "arn:aws:iam::111111111111:role/consumer")
+    consumer = lambda_.Function.from_function_attributes(
+        stack,
+        "Theirs",
+        function_arn="arn:aws:lambda:us-east-1:111111111111:function:consumer",
+        role=role,
+        same_environment=True,
+    )
+    pattern(stack, consumer=consumer, visibility_timeout=Duration.minutes(3))
+    Annotations.from_stack(stack).has_warning(
+        "/Stack/Theirs", Match.string_like_regexp("at most 30 s.*at least 10")
+    )
+
+
+@pytest.mark.parametrize("settings", [{}, {"deduplication_id": KEY}], ids=["none", "given"])
+def test_an_imported_fifo_queue_must_deduplicate_unless_messages_name_an_id(
+    stack: Stack, settings: dict[str, Any]
+) -> None:
+    arn = "arn:aws:sqs:us-east-1:111111111111:orders.fifo"
+    queue = sqs.Queue.from_queue_arn(stack, "Theirs", arn)
+    pattern(stack, queue=queue, message_group_id=GROUP, **settings)
+    found = Annotations.from_stack(stack).find_warning(
+        "/Stack/Theirs", Match.string_like_regexp("ContentBasedDeduplication")
+    )
+    assert len(found) == (0 if settings else 1)
