@@ -92,6 +92,7 @@ class SnsFifoFanout(Construct):
             fifo_throughput_scope=fifo_throughput_scope,
             message_retention_period_in_days=message_retention_period_in_days,
         )
+        delivery.check_encryption_key(encryption_key)
         if topic:
             delivery.check_topic(topic)
             self._source = delivery.Source(topic, topic.topic_arn)

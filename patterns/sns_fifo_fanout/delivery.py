@@ -14,7 +14,11 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 
+from patterns.foundation import keys, rules
+
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from aws_cdk import aws_kms as kms
     from constructs import IDependable
 
@@ -70,9 +74,10 @@ class Source:
         if not added.statement_added:
             Annotations.of(queue).add_warning_v2(
                 "serverless-patterns:imported-queue-policy",
-                "This queue is imported, so its policy cannot be changed here: it must allow "
-                f"sqs:SendMessage to {SNS} with aws:SourceArn and aws:SourceAccount of the topic, "
-                "or nothing is delivered.",
+                "This queue is imported, so its policy and encryption cannot be checked or changed "
+                f"here: it must allow sqs:SendMessage to {SNS} with aws:SourceArn and "
+                "aws:SourceAccount of the topic, and not be encrypted with the AWS managed key, or "
+                "nothing is delivered.",
             )
         if queue.encryption_master_key is not None:
             self.allow_key(queue.encryption_master_key)
@@ -90,6 +95,11 @@ class Source:
                 f"{' and '.join(KEY_ACTIONS)} to {SNS} with aws:SourceArn and aws:SourceAccount of "
                 "the topic, or nothing is delivered.",
             )
+
+    def allow_replay(self) -> None:
+        """Let SNS decrypt the archive of a topic of the user's; a new topic's key does so."""
+        if self.topic.master_key is not None and not isinstance(self.topic, FifoTopic):
+            self.allow_key(self.topic.master_key)
 
     def _arn_in_policy_of(self, key: kms.IKey) -> str:
         """Return the ARN, or a pattern of it where the key and the topic would name each other."""
@@ -116,16 +126,77 @@ class Source:
 
 
 def check_topic(topic: sns.ITopic) -> None:
-    """Refuse a topic that keeps no order.
+    """Refuse a topic that keeps no order or takes no message; warn of one that is imported.
 
     Raises:
-        ValueError: it is a standard topic, which does not deliver to FIFO queues either.
+        ValueError: it is a standard topic, which does not deliver to FIFO queues either (lint
+            E9134; Amazon SNS developer guide, "Message delivery for FIFO topics"), or its key
+            encrypts nothing.
     """
     if not topic.fifo:
         raise ValueError(
             f"topic {topic.node.path} is a standard topic: it keeps no order and does not deliver "
             "to FIFO queues. Make it a FIFO topic (fifo=True), or subscribe standard queues to it "
             "with topic.add_subscription()."
+        )
+    keys.check_key_of(topic)
+    if not isinstance(topic, sns.Topic):
+        Annotations.of(topic).add_warning_v2(
+            "serverless-patterns:imported-topic",
+            "This topic is imported, so its settings cannot be checked: unless it deduplicates by "
+            "content, every publisher must name a deduplication id; if it has a customer key, "
+            "import it by from_topic_attributes() with key_arn, so that grant_publish() covers it.",
+        )
+
+
+def check_encryption_key(key: kms.IKey | None) -> None:
+    """Refuse a key with which nothing could be delivered.
+
+    Raises:
+        ValueError: it encrypts nothing, or is one that AWS manages, whose policy cannot admit SNS
+            (lint E9151; Amazon SQS developer guide, "Key management").
+    """
+    keys.check_key("encryption_key", key)
+    if key is not None and keys.is_aws_managed(key):
+        raise ValueError(
+            f"encryption_key is {key.key_id}, which AWS manages: its policy cannot admit SNS, and "
+            "every delivery would fail. Give a customer key, or leave it out."
+        )
+
+
+def check_replay(topic: sns.ITopic, replay_from: datetime | None) -> None:
+    """Refuse a replay of what is not kept or cannot be read; warn where that is not known.
+
+    Raises:
+        ValueError: no time zone, no archive, or an archive encrypted with the AWS managed key
+            (Amazon SNS developer guide, "Amazon SNS message archiving for FIFO topic owners").
+    """
+    if replay_from is None:
+        return
+    if replay_from.tzinfo is None:
+        raise ValueError(
+            f"replay_from is {replay_from.isoformat()} without a time zone. Give it one, such as "
+            "datetime(2026, 11, 21, 8, 0, tzinfo=UTC)."
+        )
+    resource = topic.node.default_child
+    if not isinstance(resource, sns.CfnTopic):
+        Annotations.of(topic).add_warning_v2(
+            "serverless-patterns:imported-topic-archive",
+            "This topic is imported, so its archive cannot be checked: it must reach back to "
+            f"{replay_from.isoformat()}, and a key that encrypts it must admit {SNS}.",
+        )
+        return
+    if resource.archive_policy is None:
+        raise ValueError(
+            f"replay_from is {replay_from.isoformat()}, but the topic keeps no archive. Set "
+            "message_retention_period_in_days on it."
+        )
+    own_key = topic.master_key
+    named = own_key.key_id if own_key else resource.kms_master_key_id or ""
+    if keys.AWS_MANAGED in named:
+        raise ValueError(
+            f"replay_from is {replay_from.isoformat()}, but the topic's archive is encrypted with "
+            f"{named}, whose policy cannot admit SNS to read it. Give the topic a customer key."
         )
 
 
@@ -152,12 +223,6 @@ def check_archive(days: int | None, encryption_key: kms.IKey | None) -> None:
         )
 
 
-def is_archived(topic: sns.ITopic) -> bool:
-    """Return whether the topic may have an archive: an imported one may."""
-    resource = topic.node.default_child
-    return not isinstance(resource, sns.CfnTopic) or resource.archive_policy is not None
-
-
 def check_queue(queue: sqs.IQueue, *, fifo: bool) -> None:
     """Refuse a queue of the user's that this subscription does not deliver to.
 
@@ -176,7 +241,7 @@ def check_delivery_dead_letter_queue(queue: sqs.IQueue) -> None:
     Raises:
         ValueError: it is not a FIFO queue (Amazon SNS developer guide, "Amazon SNS dead-letter
             queues": FIFO topic subscriptions use FIFO queues), or it is encrypted with the AWS
-            managed key.
+            managed key or one that encrypts nothing.
     """
     if not queue.fifo:
         raise ValueError(
@@ -184,11 +249,38 @@ def check_delivery_dead_letter_queue(queue: sqs.IQueue) -> None:
             "topic cannot deliver needs a FIFO queue, whatever the subscribed queue is. Make it "
             "one (fifo=True), or leave it out."
         )
+    keys.check_key_of(queue)
     _check_encryption("delivery_dead_letter_queue", queue)
+    if not isinstance(queue.node.default_child, sqs.CfnQueue):
+        Annotations.of(queue).add_warning_v2(
+            "serverless-patterns:imported-delivery-dead-letter-queue",
+            "This queue is imported, so its retention period cannot be checked: what SNS cannot "
+            "deliver is lost after it, which is 4 days unless it is raised, to 14 at most."
+            f"{rules.ask_for_key(queue)}",
+        )
+
+
+def check_apart(queue: sqs.IQueue, delivery_dead_letter_queue: sqs.IQueue | None) -> None:
+    """Refuse a dead-letter queue to which nothing can be delivered when it is needed.
+
+    Raises:
+        ValueError: it is the subscribed queue itself (Amazon SNS developer guide, "Amazon SNS
+            dead-letter queues").
+    """
+    other = delivery_dead_letter_queue
+    if other is not None and (
+        other.node.path == queue.node.path or other.queue_arn == queue.queue_arn
+    ):
+        raise ValueError(
+            f"delivery_dead_letter_queue {other.node.path} is the subscribed queue itself: what "
+            "cannot be delivered to it would be lost. Give another queue, or leave it out."
+        )
 
 
 def _check_encryption(name: str, queue: sqs.IQueue) -> None:
-    if queue.encryption_type == sqs.QueueEncryption.KMS_MANAGED:
+    key = queue.encryption_master_key
+    managed = queue.encryption_type == sqs.QueueEncryption.KMS_MANAGED
+    if managed or (key is not None and keys.is_aws_managed(key)):
         raise ValueError(
             f"{name} {queue.node.path} is encrypted with the AWS managed key (KMS_MANAGED), whose "
             "policy cannot admit SNS: every delivery would fail. Use SQS_MANAGED, or KMS with a "

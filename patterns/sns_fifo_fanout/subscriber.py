@@ -113,7 +113,7 @@ class Subscriber(Construct):
             max_receive_count=max_receive_count,
         )
         _check_filters(filter_policy, filter_policy_with_message_body)
-        _check_replay(source.topic, replay_from)
+        delivery.check_replay(source.topic, replay_from)
         required_visibility = rules.required_visibility(consumer, max_batching_window)
 
         self.queue: sqs.IQueue
@@ -130,12 +130,15 @@ class Subscriber(Construct):
                 ),
                 fifo=fifo,
                 retention_period=retention_period,
-                max_receive_count=max_receive_count or rules.MIN_RECEIVE_COUNT,
+                max_receive_count=(
+                    rules.MIN_RECEIVE_COUNT if max_receive_count is None else max_receive_count
+                ),
                 encryption_key=encryption_key,
             )
             self.queue, self._dead_letter_queue = new.queue, new.dead_letter_queue
         if delivery_dead_letter_queue:
             delivery.check_delivery_dead_letter_queue(delivery_dead_letter_queue)
+        delivery.check_apart(self.queue, delivery_dead_letter_queue)
         self.delivery_dead_letter_queue = delivery_dead_letter_queue or _new_delivery_queue(
             self, encryption_key
         )
@@ -150,6 +153,8 @@ class Subscriber(Construct):
             filter_policy_with_message_body=filter_policy_with_message_body,
         )
         _keep_undelivered(self.subscription, self.delivery_dead_letter_queue, replay_from)
+        if replay_from:
+            source.allow_replay()
         # An event that comes before its permission is not delivered.
         self.subscription.node.add_dependency(
             *source.allow_queue(self.queue),
@@ -232,25 +237,16 @@ class Subscriber(Construct):
 
 
 def _check_filters(by_attributes: object | None, by_body: object | None) -> None:
+    """Refuse two filters on one subscription.
+
+    Raises:
+        ValueError: both are given (Amazon SNS developer guide, "Amazon SNS subscription filter
+            policy scope": one scope a subscription).
+    """
     if by_attributes is not None and by_body is not None:
         raise ValueError(
             "filter_policy and filter_policy_with_message_body were both given: a subscription "
             "filters by one of them. Leave one out."
-        )
-
-
-def _check_replay(topic: sns.ITopic, replay_from: datetime | None) -> None:
-    if replay_from is None:
-        return
-    if replay_from.tzinfo is None:
-        raise ValueError(
-            f"replay_from is {replay_from.isoformat()} without a time zone. Give it one, such as "
-            "datetime(2026, 11, 21, 8, 0, tzinfo=UTC)."
-        )
-    if not delivery.is_archived(topic):
-        raise ValueError(
-            f"replay_from is {replay_from.isoformat()}, but the topic keeps no archive. Set "
-            "message_retention_period_in_days on it."
         )
 
 

@@ -811,3 +811,112 @@ def test_an_imported_consumer_needs_a_visibility_timeout(stack: Stack) -> None:
     with pytest.raises(ValueError, match="imported, so its timeout is not known"):
         subscribe(made, consumer=consumer)
     assert subscribe(made, "Given", consumer=consumer, visibility_timeout=Duration.minutes(3))
+
+
+def test_a_disabled_key_is_refused(stack: Stack) -> None:
+    key = kms.Key(stack, "Key", enabled=False)
+    with pytest.raises(ValueError, match="encryption_key is Stack/Key, which is disabled"):
+        fanout(stack, encryption_key=key)
+    topic = sns.Topic(stack, "Own", fifo=True, master_key=key)
+    with pytest.raises(ValueError, match="key of Stack/Own is Stack/Key, which is disabled"):
+        fanout(stack, "Other", topic=topic)
+    kept = sqs.Queue(stack, "Kept", fifo=True, encryption_master_key=key)
+    with pytest.raises(ValueError, match="key of Stack/Kept is Stack/Key, which is disabled"):
+        subscribe(fanout(stack, "Third"), delivery_dead_letter_queue=kept)
+
+
+def test_the_alias_of_a_key_that_aws_manages_is_refused(stack: Stack) -> None:
+    key = kms.Alias.from_alias_name(stack, "Key", "alias/aws/sqs")
+    with pytest.raises(ValueError, match="encryption_key is alias/aws/sqs, which AWS manages"):
+        fanout(stack, encryption_key=key)
+    queue = own_queue(stack, fifo=True, encryption_master_key=key)
+    with pytest.raises(ValueError, match="queue Stack/Own is encrypted with the AWS managed key"):
+        subscribe(fanout(stack, "Other"), queue=queue)
+
+
+def test_a_queue_that_would_take_what_cannot_be_delivered_to_itself_is_refused(
+    stack: Stack,
+) -> None:
+    queue = own_queue(stack, fifo=True)
+    with pytest.raises(ValueError, match="Stack/Own is the subscribed queue itself"):
+        subscribe(fanout(stack), queue=queue, delivery_dead_letter_queue=queue)
+
+
+@pytest.mark.parametrize(("seconds", "accepted"), [(300, False), (301, True)])
+def test_a_queue_that_deletes_before_it_dead_letters_is_refused(
+    stack: Stack, seconds: int, accepted: bool
+) -> None:
+    def make() -> object:
+        period = Duration.seconds(seconds)
+        age = Duration.minutes(1)
+        return subscribe(fanout(stack), retention_period=period, max_message_age=age)
+
+    if accepted:
+        assert make()
+    else:
+        with pytest.raises(ValueError, match="deleted before it is dead-lettered"):
+            make()
+
+
+def test_no_receive_at_all_is_refused(stack: Stack) -> None:
+    with pytest.raises(ValueError, match="max_receive_count is 0"):
+        subscribe(fanout(stack), max_receive_count=0)
+
+
+def test_subscribers_that_together_call_more_than_their_consumer_may_run_are_refused(
+    stack: Stack,
+) -> None:
+    made, consumer = fanout(stack), function(stack, reserved_concurrent_executions=10)
+    subscribe(made, "First", consumer=consumer, max_concurrency=6)
+    subscribe(made, "Second", consumer=consumer, max_concurrency=4)
+    with pytest.raises(ValueError, match="its other mappings 10"):
+        subscribe(made, "Third", consumer=consumer, max_concurrency=2)
+
+
+REPLAY = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+def test_a_replay_of_an_archive_that_sns_cannot_read_is_refused(stack: Stack) -> None:
+    managed = kms.Alias.from_alias_name(stack, "Key", "alias/aws/sns")
+    own = sns.Topic(stack, "Own", fifo=True, message_retention_period_in_days=7, master_key=managed)
+    with pytest.raises(ValueError, match=r"archive is encrypted with alias/aws/sns"):
+        subscribe(fanout(stack, topic=own), replay_from=REPLAY)
+
+
+def test_sns_may_read_the_archive_of_a_topic_of_the_users(stack: Stack) -> None:
+    key = kms.Key(stack, "Key")
+    own = sns.Topic(stack, "Own", fifo=True, message_retention_period_in_days=7, master_key=key)
+    subscribe(fanout(stack, topic=own), replay_from=REPLAY)
+    (statement,) = statements_for_sns(stack, "AWS::KMS::Key")
+    assert statement["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+
+
+# What is imported is used with a warning of what it needs
+
+
+def warned(stack: Stack, pattern: str, path: str = "/Stack/Theirs") -> None:
+    Annotations.from_stack(stack).has_warning(path, Match.string_like_regexp(pattern))
+
+
+def test_an_imported_topic_is_told_what_it_needs(stack: Stack) -> None:
+    topic = sns.Topic.from_topic_arn(stack, "Theirs", TOPIC_ARN)
+    made = fanout(stack, topic=topic)
+    warned(stack, "imported.*deduplication id.*key_arn")
+    subscribe(made, replay_from=REPLAY)
+    warned(stack, "archive cannot be checked.*2026-11-21T00:00:00")
+
+
+def test_an_imported_queue_for_what_cannot_be_delivered_is_told_what_it_needs(
+    stack: Stack,
+) -> None:
+    arn = "arn:aws:sqs:us-east-1:111111111111:kept.fifo"
+    kept = sqs.Queue.from_queue_arn(stack, "Theirs", arn)
+    subscribe(fanout(stack), delivery_dead_letter_queue=kept)
+    warned(stack, "retention period cannot be checked.*key_arn")
+    warned(stack, "sqs:SendMessage.*not be encrypted with the AWS managed key")
+
+
+def test_an_imported_key_is_told_that_it_must_be_enabled(stack: Stack) -> None:
+    key = kms.Key.from_key_arn(stack, "Theirs", "arn:aws:kms:us-east-1:111111111111:key/1")
+    fanout(stack, encryption_key=key)
+    warned(stack, "enabled and symmetric")
