@@ -9,7 +9,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from patterns.foundation import rules
+from patterns.foundation import keys, rules
 from patterns.foundation.findings import acknowledge
 
 from . import destinations, settings
@@ -94,6 +94,7 @@ class AsyncLambda(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         settings.check_retries(function, retry_attempts, max_event_age)
+        settings.check_max_wait(max_wait, max_event_age)
         settings.check_reserved(function, reserved_concurrency)
         settings.check_not_configured(function)
         settings.check_can_be_set(
@@ -101,6 +102,8 @@ class AsyncLambda(Construct):
             dead_letter_queue=dead_letter_queue,
             reserved_concurrency=reserved_concurrency,
         )
+        settings.warn_of_imported(function, retry_attempts, max_event_age)
+        keys.check_key("encryption_key", encryption_key)
         if rollout:
             settings.check_can_roll_out(function)
         if on_failure and (dead_letter_queue or not _takes_a_dead_letter_queue(function)):
@@ -260,7 +263,7 @@ def _takes_a_dead_letter_queue(function: lambda_.IFunction) -> bool:
 
 
 def _set_dead_letter_queue(function: lambda_.IFunction, queue: sqs.IQueue) -> None:
-    destinations.check_standard("dead_letter_queue", queue)
+    destinations.check_keeps("dead_letter_queue", queue)
     destinations.permit_queue(queue, function)
     settings.resource_of(
         function
@@ -282,12 +285,8 @@ def _destination_config(
 
 
 def _qualifier(target: lambda_.IFunction) -> str:
-    match target:
-        case lambda_.Alias():
-            return target.alias_name
-        case lambda_.Version():
-            return target.version
-    return "$LATEST"
+    alias, version = getattr(target, "alias_name", None), getattr(target, "version", "$LATEST")
+    return str(alias or version)
 
 
 def _default_max_wait(max_event_age: Duration) -> Duration:

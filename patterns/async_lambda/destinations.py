@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from aws_cdk import Token
+from aws_cdk import Annotations, Token
 from aws_cdk import aws_iam as iam
 
-from patterns.foundation import rules
+from patterns.foundation import keys, rules
 
 if TYPE_CHECKING:
     from aws_cdk import aws_events as events
@@ -31,6 +31,15 @@ KINDS = {
     "bucket": "bucket_arn",
 }
 RECORDS = "aws/lambda/async/*"
+# What an imported one needs, or records are lost; its type is known by its name.
+NEEDS = {
+    "queue": "it keeps records for its retention period only, 4 days unless it is raised",
+    "topic": "somebody must subscribe to it",
+    "function": "it must not reserve 0 concurrent executions",
+    "event bus": "a rule must match the records, and its key, if any, must admit the function",
+    "bucket": "its policy must let the function write",
+}
+KEY_ARGUMENTS = {"queue": "key_arn", "topic": "key_arn", "bucket": "encryption_key"}
 
 
 def kind_of(destination: object) -> str | None:
@@ -54,7 +63,7 @@ def check(name: str, destination: object, source: lambda_.IFunction) -> None:
 
     Raises:
         ValueError: not a standard queue, standard topic, function, event bus or, for failures, a
-            bucket; or the function itself.
+            bucket; the function itself, or one that may not run; or a key that encrypts nothing.
     """
     kind = kind_of(destination)
     if kind is None or (kind == "bucket" and name != "on_failure"):
@@ -63,19 +72,48 @@ def check(name: str, destination: object, source: lambda_.IFunction) -> None:
             "queues, topics, functions and event buses, and those of failures to buckets too. "
             "Name one of these."
         )
-    check_standard(name, destination)
-    if kind == "function" and _same(rules.function_of(destination), source):  # type: ignore[arg-type]
+    check_keeps(name, destination)
+    if kind != "function":
+        return
+    function: lambda_.IFunction = destination  # type: ignore[assignment]
+    rules.check_may_run(name, function, "no record would be taken, and each is lost after 6 hours")
+    if _same(rules.function_of(function), source):
         raise ValueError(
             f"{name} is the function itself: every record would invoke it again, without end. "
             "Name another function."
         )
 
 
+def check_keeps(name: str, destination: object) -> None:
+    """Refuse what cannot keep a record; warn of what an imported one needs.
+
+    Raises:
+        ValueError: it is FIFO, or its key encrypts nothing.
+    """
+    check_standard(name, destination)
+    keys.check_key_of(destination)
+    kind = kind_of(destination) or ""
+    behind: Any = rules.function_of(destination) if kind == "function" else destination  # type: ignore[arg-type]
+    if behind.node.default_child is not None:
+        return
+    needs = NEEDS[kind]
+    if kind in KEY_ARGUMENTS and keys.key_of(destination) is None:
+        needs += (
+            f"; if it has a customer key, import it with {KEY_ARGUMENTS[kind]}, so that the key's "
+            "use is granted"
+        )
+    Annotations.of(behind).add_warning_v2(
+        "serverless-patterns:imported-destination",
+        f"This {kind} is imported, so its settings cannot be checked. As {name}, {needs}.",
+    )
+
+
 def check_standard(name: str, destination: object) -> None:
     """Refuse a FIFO queue or topic.
 
     Raises:
-        ValueError: it is FIFO; Lambda delivers to standard queues and topics only.
+        ValueError: it is FIFO; Lambda delivers to standard queues and topics only (lint E9131;
+            AWS Lambda developer guide, "Capturing records of Lambda asynchronous invocations").
     """
     kind = kind_of(destination)
     if getattr(destination, "fifo", None):

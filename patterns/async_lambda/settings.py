@@ -59,6 +59,49 @@ def check_retries(
         )
 
 
+def check_max_wait(max_wait: Duration | None, max_event_age: Duration) -> None:
+    """Refuse an alarm that could not ring before its events are dropped.
+
+    Raises:
+        ValueError: ``max_wait`` is not below ``max_event_age``.
+    """
+    if max_wait is None or max_wait.is_unresolved() or max_event_age.is_unresolved():
+        return
+    if max_wait.to_seconds() >= max_event_age.to_seconds():
+        raise ValueError(
+            f"max_wait is {max_wait.to_seconds():.0f} s, but events are dropped at max_event_age, "
+            f"{max_event_age.to_seconds():.0f} s, so the alarm would never ring. Lower max_wait, "
+            "or raise max_event_age."
+        )
+
+
+def warn_of_imported(
+    function: lambda_.IFunction, retry_attempts: int, max_event_age: Duration
+) -> None:
+    """Refuse an imported function without its role; warn of what else is not known of it.
+
+    Raises:
+        ValueError: see ``rules.check_has_role``.
+    """
+    if find_resource(function) is not None:
+        return
+    rules.check_has_role("The function", function)
+    Annotations.of(function).add_warning_v2(
+        "serverless-patterns:imported-function",
+        "This function is imported, so it cannot be checked or changed: it needs a dead-letter "
+        "queue, which gets no alarm here, must not reserve 0 concurrent executions"
+        f"{_longest_run(retry_attempts, max_event_age)}, and its role must be allowed to deliver "
+        "to the destinations.",
+    )
+
+
+def _longest_run(retry_attempts: int, max_event_age: Duration) -> str:
+    if Token.is_unresolved(retry_attempts) or max_event_age.is_unresolved() or not retry_attempts:
+        return ""
+    spare = (max_event_age.to_seconds() - sum(WAITS[:retry_attempts])) / retry_attempts
+    return "" if spare > 900 else f", must have a timeout below {spare:g} s"
+
+
 def timeout_of(function: lambda_.IFunction) -> Duration | None:
     """Return a function's timeout; None when it is imported or known only at deployment."""
     function = rules.function_of(function)
@@ -72,12 +115,15 @@ def check_reserved(function: lambda_.IFunction, reserved_concurrency: int | None
     """Refuse a reservation that is not one, or a second one.
 
     Raises:
-        ValueError: below 1, or the function reserves concurrency already.
+        ValueError: below 1 (lint W9195; AWS Lambda developer guide, "Configuring reserved
+            concurrency for a function"), or the function reserves concurrency already.
     """
-    own = rules.reserved_concurrency(function)
+    resource = find_resource(function)
+    own = resource.reserved_concurrent_executions if resource else None
     if reserved_concurrency is not None and own is not None:
+        already = "some" if Token.is_unresolved(own) else f"{own:g}"
         raise ValueError(
-            f"reserved_concurrency is {reserved_concurrency}, but the function reserves {own:g} "
+            f"reserved_concurrency is {reserved_concurrency}, but the function reserves {already} "
             "already. Set it in one place."
         )
     for name, value in (
@@ -144,17 +190,17 @@ def own_dead_letter_queue(function: lambda_.IFunction) -> sqs.IQueue | None:
     """Return the dead-letter queue that a function brings along; None when none is known.
 
     Raises:
-        ValueError: it is FIFO.
+        ValueError: it is FIFO, or its key encrypts nothing.
     """
     function = rules.function_of(function)
     queue = function.dead_letter_queue if isinstance(function, lambda_.Function) else None
     if queue:
-        destinations.check_standard("The function's dead_letter_queue", queue)
+        destinations.check_keeps("The function's dead_letter_queue", queue)
     return queue
 
 
 def check_can_be_set(function: lambda_.IFunction, **given: object | None) -> None:
-    """Refuse settings of the function itself where they cannot be made; warn of what is unknown.
+    """Refuse settings of the function itself where they cannot be made.
 
     Raises:
         ValueError: the function is imported, or has a dead-letter queue or topic of its own, next
@@ -167,13 +213,7 @@ def check_can_be_set(function: lambda_.IFunction, **given: object | None) -> Non
             f"{', '.join(names)} was given, but the function is imported, so nothing can be set on "
             "it here. Set it where the function is made."
         )
-    if resource is None:
-        Annotations.of(function).add_warning_v2(
-            "serverless-patterns:imported-function",
-            "This function is imported, so it cannot be checked or changed: it needs a dead-letter "
-            "queue, and its role must be allowed to deliver to the destinations.",
-        )
-    elif resource.dead_letter_config is not None and "dead_letter_queue" in names:
+    if resource is not None and resource.dead_letter_config and "dead_letter_queue" in names:
         raise ValueError(
             "dead_letter_queue was given, but the function has a dead-letter queue or topic "
             "already. Leave one of them out."

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_cdk import App, Duration, Stack
+from aws_cdk import App, CfnParameter, Duration, Stack
 from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
 from aws_cdk import aws_codedeploy as codedeploy
 from aws_cdk import aws_events as events
@@ -634,3 +634,141 @@ def test_a_second_reservation_is_refused(stack: Stack) -> None:
 def test_a_rollout_of_an_alias_is_refused(stack: Stack) -> None:
     with pytest.raises(ValueError, match="alias of its own"):
         pattern(stack, function=function(stack).add_alias("live"), rollout=CANARY)
+
+
+@pytest.mark.parametrize(("seconds", "accepted"), [(599, True), (600, False)])
+def test_an_alarm_on_events_that_are_dropped_by_then_is_refused(
+    stack: Stack, seconds: int, accepted: bool
+) -> None:
+    def make() -> object:
+        age, wait = Duration.minutes(10), Duration.seconds(seconds)
+        return pattern(stack, max_event_age=age, max_wait=wait)
+
+    if accepted:
+        assert make()
+    else:
+        with pytest.raises(ValueError, match=r"max_wait is 600 s.*max_event_age, 600 s"):
+            make()
+
+
+def test_a_disabled_key_is_refused(stack: Stack) -> None:
+    key = kms.Key(stack, "Key", enabled=False)
+    with pytest.raises(ValueError, match="encryption_key is Stack/Key, which is disabled"):
+        pattern(stack, encryption_key=key)
+
+
+@pytest.mark.parametrize("name", ["on_success", "on_failure", "dead_letter_queue"])
+def test_a_queue_with_a_disabled_key_is_refused(stack: Stack, name: str) -> None:
+    queue = a_queue(stack, encryption_master_key=kms.Key(stack, "Key", enabled=False))
+    with pytest.raises(ValueError, match="key of Stack/OwnQueue is Stack/Key, which is disabled"):
+        pattern(stack, **{name: queue})
+
+
+def test_a_dead_letter_queue_of_the_function_with_a_disabled_key_is_refused(stack: Stack) -> None:
+    queue = a_queue(stack, encryption_master_key=kms.Key(stack, "Key", enabled=False))
+    with pytest.raises(ValueError, match="which is disabled"):
+        pattern(stack, function=function(stack, dead_letter_queue=queue))
+
+
+@pytest.mark.parametrize("name", ["on_success", "on_failure"])
+@pytest.mark.parametrize(("reserved", "accepted"), [(0, False), (1, True)])
+def test_a_function_that_takes_no_record_is_refused(
+    stack: Stack, name: str, reserved: int, accepted: bool
+) -> None:
+    other = function(stack, "Other", reserved_concurrent_executions=reserved)
+    if accepted:
+        assert pattern(stack, **{name: other.add_alias("live")})
+    else:
+        with pytest.raises(ValueError, match=f"{name} reserves 0 concurrent executions"):
+            pattern(stack, **{name: other.add_alias("live")})
+
+
+def test_a_reservation_that_only_deployment_knows_is_one_already(stack: Stack) -> None:
+    number = CfnParameter(stack, "Number", type="Number").value_as_number
+    own = function(stack, reserved_concurrent_executions=number)
+    with pytest.raises(ValueError, match="reserves some already"):
+        pattern(stack, function=own, reserved_concurrency=5)
+    assert pattern(stack, "Other", function=own)
+
+
+# What is imported is used with a warning of what it needs
+
+
+QUEUE_ARN = "arn:aws:sqs:us-east-1:111111111111:theirs"
+IMPORTED: dict[str, tuple[Callable[[Stack], Any], str]] = {
+    "queue": (
+        lambda stack: sqs.Queue.from_queue_arn(stack, "Theirs", QUEUE_ARN),
+        "retention period.*key_arn",
+    ),
+    "topic": (
+        lambda stack: sns.Topic.from_topic_arn(
+            stack, "Theirs", "arn:aws:sns:us-east-1:111111111111:theirs"
+        ),
+        "subscribe.*key_arn",
+    ),
+    "function": (
+        lambda stack: lambda_.Function.from_function_attributes(
+            stack,
+            "Theirs",
+            function_arn="arn:aws:lambda:us-east-1:111111111111:function:theirs",
+            same_environment=True,
+        ),
+        "reserve 0",
+    ),
+    "event bus": (
+        lambda stack: events.EventBus.from_event_bus_name(stack, "Theirs", "theirs"),
+        "rule",
+    ),
+    "bucket": (
+        lambda stack: s3.Bucket.from_bucket_name(stack, "Theirs", "theirs"),
+        "policy.*encryption_key",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", IMPORTED)
+def test_an_imported_destination_is_told_what_it_needs(stack: Stack, kind: str) -> None:
+    make, needs = IMPORTED[kind]
+    pattern(stack, on_failure=make(stack))
+    Annotations.from_stack(stack).has_warning(
+        "/Stack/Theirs", Match.string_like_regexp(f"This {kind} is imported.*on_failure.*{needs}")
+    )
+
+
+@pytest.mark.parametrize("given", ["here", "to the function"])
+def test_an_imported_dead_letter_queue_is_told_what_it_needs(stack: Stack, given: str) -> None:
+    queue = sqs.Queue.from_queue_arn(stack, "Theirs", QUEUE_ARN)
+    if given == "here":
+        pattern(stack, dead_letter_queue=queue)
+    else:
+        pattern(stack, function=function(stack, dead_letter_queue=queue))
+    Annotations.from_stack(stack).has_warning(
+        "/Stack/Theirs", Match.string_like_regexp("imported.*dead_letter_queue.*retention period")
+    )
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(1980, True), (1981, False)])
+def test_an_imported_function_is_told_how_long_it_may_run(
+    stack: Stack, seconds: int, told: bool
+) -> None:
+    pattern(stack, function=imported(stack), max_event_age=Duration.seconds(seconds))
+    found = Annotations.from_stack(stack).find_warning(
+        "/Stack/Imported", Match.string_like_regexp("timeout below 900 s")
+    )
+    assert bool(found) == told
+
+
+def test_a_function_imported_without_its_role_is_refused(stack: Stack) -> None:
+    own = lambda_.Function.from_function_name(stack, "Imported", "theirs")
+    with pytest.raises(ValueError, match="imported without its role"):
+        pattern(stack, function=own)
+
+
+def test_an_imported_alias_of_a_function_of_this_app_gets_the_settings(stack: Stack) -> None:
+    own = function(stack)
+    alias = lambda_.Alias.from_alias_attributes(
+        stack, "Alias", alias_name="blue", alias_version=own.current_version
+    )
+    made = pattern(stack, function=alias)
+    assert made.function is own
+    assert config(stack)["Qualifier"] == "blue"
