@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Annotations, Duration, RemovalPolicy, Size
+from aws_cdk import Duration, RemovalPolicy, Size
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_kinesisfirehose as firehose
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from patterns.foundation import rules
+from patterns.foundation import keys, rules
 from patterns.foundation.findings import acknowledge, resource_in_findings
 
 from . import alarms, delivery, limits
@@ -166,6 +166,13 @@ class KinesisToFirehoseToS3(Construct):
         )
         max_age = max_data_age or _default_max_data_age(buffering_interval)
         limits.check_max_data_age(max_age, buffering_interval)
+        keys.check_key("encryption_key", encryption_key)
+        if stream:
+            limits.check_own_stream(stream, max_age)
+        else:
+            limits.check_retention(retention_period or DEFAULT_RETENTION, max_age)
+        if bucket:
+            limits.check_own_bucket(bucket, error_prefix)
 
         self.stream = stream or _new_stream(
             self, shard_count, retention_period or DEFAULT_RETENTION, encryption_key, removal_policy
@@ -260,12 +267,6 @@ class KinesisToFirehoseToS3(Construct):
             self.delivery_stream.node.add_dependency(self._table)
         self._acknowledge_findings(prefixes.values(), transform)
         failed = alarms.error_objects(self, self.bucket, error_prefix)
-        if failed is None:
-            Annotations.of(self).add_warning_v2(
-                "serverless-patterns:imported-bucket",
-                f"The bucket is imported, so nothing raises an alarm when records fail: watch "
-                f"{error_prefix} yourself, for example with S3 request metrics.",
-            )
         self.alarms = [
             *alarms.alarm_on_stream(self, self.stream, max_age, alarm_actions),
             *alarms.alarm_on_transform(self, transform, alarm_actions),

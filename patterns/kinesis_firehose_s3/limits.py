@@ -10,9 +10,11 @@ import re
 from typing import TYPE_CHECKING
 
 from aws_cdk import Annotations, Duration, Token
+from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_s3 as s3
 
-from patterns.foundation import rules
+from patterns.foundation import keys, rules
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -37,18 +39,24 @@ _PREFIX = re.compile(r"[A-Za-z0-9._=/-]{1,200}/")
 
 
 def check_transform(transform: lambda_.IFunction) -> None:
-    """Refuse a function that may run longer than Firehose waits for it.
+    """Refuse a function that may not run, or longer than Firehose waits for it.
 
     Raises:
-        ValueError: its timeout is above 5 minutes: Firehose gives the batch up before the function
-            has finished. Of an imported function a warning says so.
+        ValueError: it reserves 0 concurrent executions (lint W9195), or its timeout is above 5
+            minutes: Firehose gives the batch up before the function has finished (lint E9142;
+            Amazon Data Firehose developer guide, "Transform source data"). Of an imported function
+            a warning says so.
     """
+    rules.check_may_run(
+        "transform", transform, "every batch would end in the error prefix, untransformed"
+    )
     function = rules.function_of(transform)
     if not isinstance(function, lambda_.Function):
         Annotations.of(transform).add_warning_v2(
             "serverless-patterns:imported-transform",
-            "This function is imported, so its timeout cannot be checked: Firehose waits for at "
-            "most 5 minutes.",
+            "This function is imported, so its timeout and reserved concurrency cannot be "
+            "checked: Firehose waits for at most 5 minutes, and it must not reserve 0 concurrent "
+            "executions.",
         )
         return
     timeout = function.timeout or rules.DEFAULT_FUNCTION_TIMEOUT
@@ -124,10 +132,77 @@ def check_max_data_age(max_data_age: Duration, buffering_interval: Duration) -> 
         return
     if max_data_age.to_seconds() <= buffering_interval.to_seconds():
         raise ValueError(
-            f"max_data_age is {max_data_age.to_seconds():g} s, but Firehose keeps records for "
+            f"max_data_age is {max_data_age.to_seconds():.0f} s, but Firehose keeps records for "
             f"buffering_interval, {buffering_interval.to_seconds():g} s, before it delivers them: "
             "the alarm would ring all the time. Raise max_data_age above it."
         )
+
+
+def check_own_stream(stream: kinesis.IStream, max_data_age: Duration) -> None:
+    """Refuse a stream that forgets records before anybody hears of it; warn of an imported one.
+
+    Raises:
+        ValueError: its key encrypts nothing (lint E9153), or see ``check_retention``.
+    """
+    keys.check_key_of(stream)
+    resource = stream.node.default_child
+    if isinstance(resource, kinesis.CfnStream):
+        hours = resource.retention_period_hours
+        check_retention(MIN_RETENTION if hours is None else Duration.hours(hours), max_data_age)
+        return
+    key = (
+        ""
+        if stream.encryption_key
+        else " If it has a customer key, import it by from_stream_attributes() with "
+        "encryption_key, or Firehose may not read it."
+    )
+    Annotations.of(stream).add_warning_v2(
+        "serverless-patterns:imported-stream",
+        "This stream is imported, so its retention period and key cannot be checked: a record that "
+        "cannot be delivered is lost after that period, 24 hours unless it is raised, so it must "
+        f"be longer than max_data_age, {max_data_age.to_human_string()}.{key}",
+    )
+
+
+def check_retention(retention_period: Duration, max_data_age: Duration) -> None:
+    """Refuse an alarm that could not ring before its records are gone.
+
+    Raises:
+        ValueError: the stream keeps no record as long as ``max_data_age`` (Amazon Kinesis Data
+            Streams developer guide, "Change the data retention period").
+    """
+    if retention_period.is_unresolved() or max_data_age.is_unresolved():
+        return
+    age, kept = max_data_age.to_seconds(), retention_period.to_seconds()
+    if age >= kept:
+        raise ValueError(
+            f"max_data_age is {age:.0f} s, but the stream keeps records for {kept:.0f} s: they "
+            "would be gone before the alarm rings. Lower max_data_age, or raise retention_period (365 "
+            "days at most)."
+        )
+
+
+def check_own_bucket(bucket: s3.IBucket, error_prefix: str) -> None:
+    """Refuse a bucket whose key encrypts nothing; warn of what an imported one needs.
+
+    Raises:
+        ValueError: see ``keys.check_key``.
+    """
+    keys.check_key_of(bucket)
+    if isinstance(bucket, s3.Bucket):
+        return
+    key = (
+        ""
+        if bucket.encryption_key
+        else " If it has a customer key, import it by from_bucket_attributes() with "
+        "encryption_key, or Firehose may not write."
+    )
+    Annotations.of(bucket).add_warning_v2(
+        "serverless-patterns:imported-bucket",
+        "This bucket is imported, so its policy and key cannot be checked, and nothing raises an "
+        f"alarm when records fail: watch {error_prefix} yourself, for example with S3 request "
+        f"metrics.{key}",
+    )
 
 
 def check_stream(shard_count: int | None, retention_period: Duration) -> None:

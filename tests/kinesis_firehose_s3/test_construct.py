@@ -707,3 +707,90 @@ def test_a_table_that_athena_would_not_read_is_refused(
     stack: Stack, settings: dict[str, Any], message: str
 ) -> None:
     refused(stack, message, **settings)
+
+
+@pytest.mark.parametrize(("reserved", "accepted"), [(0, False), (1, True)])
+def test_a_transform_that_may_not_run_is_refused(
+    stack: Stack, reserved: int, accepted: bool
+) -> None:
+    transform = function(stack, reserved_concurrent_executions=reserved).add_alias("live")
+    if accepted:
+        assert pattern(stack, transform=transform)
+    else:
+        refused(stack, "transform reserves 0 concurrent.*error prefix", transform=transform)
+
+
+def test_a_disabled_key_is_refused(stack: Stack) -> None:
+    key = kms.Key(stack, "Key", enabled=False)
+    refused(stack, "encryption_key is Stack/Key, which is disabled", encryption_key=key)
+
+
+def test_a_stream_or_bucket_with_a_disabled_key_is_refused(stack: Stack) -> None:
+    key = kms.Key(stack, "Key", enabled=False)
+    kind = kinesis.StreamEncryption.KMS
+    stream = kinesis.Stream(stack, "Stream", encryption=kind, encryption_key=key)
+    refused(stack, "key of Stack/Stream is Stack/Key, which is disabled", stream=stream)
+    bucket = s3.Bucket(stack, "Bucket", encryption_key=key)
+    with pytest.raises(ValueError, match="key of Stack/Bucket is Stack/Key, which is disabled"):
+        pattern(stack, "Other", bucket=bucket)
+
+
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize(("seconds", "accepted"), [(86_399, True), (86_400, False)])
+def test_an_alarm_on_records_that_are_gone_by_then_is_refused(
+    stack: Stack, own: bool, seconds: int, accepted: bool
+) -> None:
+    settings: dict[str, Any] = (
+        {"stream": kinesis.Stream(stack, "Own")} if own else {"retention_period": Duration.days(1)}
+    )
+    age = Duration.seconds(seconds)
+    if accepted:
+        assert pattern(stack, max_data_age=age, **settings)
+    else:
+        refused(stack, "max_data_age is 86400 s.*for 86400 s", max_data_age=age, **settings)
+
+
+# What is imported is used with a warning of what it needs
+
+
+STREAM_ARN = "arn:aws:kinesis:us-east-1:111111111111:stream/theirs"
+
+
+def test_an_imported_stream_is_told_how_long_it_must_keep_records(stack: Stack) -> None:
+    stream = kinesis.Stream.from_stream_arn(stack, "Theirs", STREAM_ARN)
+    made = pattern(stack, stream=stream, max_data_age=Duration.minutes(20))
+    assert len(made.alarms) == 9
+    Annotations.from_stack(stack).has_warning(
+        "/Stack/Theirs",
+        Match.string_like_regexp("longer than max_data_age, 20 minutes.*from_stream_attributes"),
+    )
+
+
+def test_what_is_imported_with_its_key_is_not_asked_for_it(stack: Stack) -> None:
+    key = kms.Key(stack, "Key")
+    stream = kinesis.Stream.from_stream_attributes(
+        stack, "Stream", stream_arn=STREAM_ARN, encryption_key=key
+    )
+    bucket = s3.Bucket.from_bucket_attributes(
+        stack, "Bucket", bucket_name="lake", encryption_key=key
+    )
+    made = pattern(stack, stream=stream, bucket=bucket)
+    warnings = Annotations.from_stack(stack)
+    warnings.has_warning("*", Match.string_like_regexp("bucket is imported"))
+    warnings.has_no_warning("*", Match.string_like_regexp("customer key"))
+    assert {"kms:Decrypt", "kms:GenerateDataKey"} <= actions(stack, made)
+
+
+def test_an_imported_bucket_is_asked_for_its_key(stack: Stack) -> None:
+    pattern(stack, bucket=s3.Bucket.from_bucket_name(stack, "Theirs", "lake"))
+    Annotations.from_stack(stack).has_warning(
+        "/Stack/Theirs", Match.string_like_regexp("customer key.*from_bucket_attributes")
+    )
+
+
+def test_an_imported_transform_is_told_that_it_must_be_able_to_run(stack: Stack) -> None:
+    transform = lambda_.Function.from_function_name(stack, "Theirs", "transform")
+    pattern(stack, transform=transform)
+    Annotations.from_stack(stack).has_warning(
+        "/Stack/Theirs", Match.string_like_regexp("at most 5 minutes.*reserve 0")
+    )
