@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import ArnFormat, Duration, Fn, RemovalPolicy, Stack
+from aws_cdk import Annotations, ArnFormat, Duration, Fn, RemovalPolicy, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
@@ -14,13 +14,13 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
-from patterns.foundation import rules
+from patterns.foundation import keys, rules
 from patterns.foundation.alarms import (
     alarm_on_dead_letters,
     alarm_on_oldest_message,
     alarm_when_above,
 )
-from patterns.foundation.apis import rest_api
+from patterns.foundation.apis import check_own_api, rest_api
 from patterns.foundation.consumers import consume
 from patterns.foundation.findings import acknowledge
 from patterns.foundation.queues import QueueWithDeadLetterQueue, name_known_before_creation
@@ -170,6 +170,11 @@ class StepFunctionsSaga(Construct):
             max_message_age=max_message_age,
         )
         _check_name_field(name_field)
+        parks = state_machine is None and parked_queue is None
+        starts = starter is not None and queue is None
+        _check_key(encryption_key, used=parks or starts)
+        if api:
+            check_own_api(api)
         self._express = express
         self.alarms: list[cloudwatch.Alarm] = []
         self.parked_queue: sqs.IQueue | None = None
@@ -192,8 +197,8 @@ class StepFunctionsSaga(Construct):
 
         self.api = api or rest_api(
             self,
-            rate_limit=rate_limit or DEFAULT_RATE_LIMIT,
-            burst_limit=burst_limit or DEFAULT_BURST_LIMIT,
+            rate_limit=DEFAULT_RATE_LIMIT if rate_limit is None else rate_limit,
+            burst_limit=DEFAULT_BURST_LIMIT if burst_limit is None else burst_limit,
             cloud_watch_role=bool(cloud_watch_role),
         )
         self.api_role = _role_that_starts(self, self.state_machine, express=express)
@@ -309,7 +314,9 @@ class StepFunctionsSaga(Construct):
                 "Queue",
                 visibility_timeout=rules.visibility_timeout(visibility_timeout, required),
                 retention_period=retention_period,
-                max_receive_count=max_receive_count or rules.MIN_RECEIVE_COUNT,
+                max_receive_count=(
+                    rules.MIN_RECEIVE_COUNT if max_receive_count is None else max_receive_count
+                ),
                 encryption_key=encryption_key,
             )
             self.queue, self._dead_letter_queue = new.queue, new.dead_letter_queue
@@ -450,6 +457,12 @@ def _required(definition: str | Path | None) -> str | Path:
 def _check_own(
     state_machine: stepfunctions.IStateMachine, *, express: bool
 ) -> stepfunctions.IStateMachine:
+    """Refuse a state machine of the other type; warn of one that is imported.
+
+    Raises:
+        ValueError: Standard for ``express``, or Express without it: the API would call what the
+            type does not have (AWS Step Functions API reference, "StartSyncExecution").
+    """
     if isinstance(state_machine, stepfunctions.StateMachine):
         is_express = state_machine.state_machine_type == stepfunctions.StateMachineType.EXPRESS
         if is_express != express:
@@ -457,10 +470,22 @@ def _check_own(
                 f"express is {express}, but state_machine {state_machine.node.path} is "
                 f"{state_machine.state_machine_type.value}. Set express={is_express}."
             )
+        return state_machine
+    Annotations.of(state_machine).add_warning_v2(
+        "serverless-patterns:imported-state-machine",
+        "This state machine is imported, so its type and definition cannot be checked: it must be "
+        f"{'EXPRESS' if express else 'STANDARD'}, since express is {express}, have no time limit "
+        "of its own, and give every step a timeout, retries and a catch that undoes.",
+    )
     return state_machine
 
 
 def _check_starter(starter: lambda_.IFunction | None, **settings: object | None) -> None:
+    """Refuse settings of a queue that nobody would read.
+
+    Raises:
+        ValueError: any of ``settings`` without ``starter``.
+    """
     given = [name for name, value in settings.items() if value is not None]
     if starter is None and given:
         raise ValueError(
@@ -469,7 +494,26 @@ def _check_starter(starter: lambda_.IFunction | None, **settings: object | None)
         )
 
 
+def _check_key(encryption_key: kms.IKey | None, *, used: bool) -> None:
+    """Refuse a key that encrypts nothing, or that no queue would use.
+
+    Raises:
+        ValueError: see ``keys.check_key``; or no queue is new.
+    """
+    keys.check_key("encryption_key", encryption_key)
+    if encryption_key is not None and not used:
+        raise ValueError(
+            "encryption_key was given, but no queue is new here. Set the key on your own queues, "
+            "or leave it out."
+        )
+
+
 def _check_name_field(name_field: str) -> None:
+    """Refuse a field that could change the mapping template.
+
+    Raises:
+        ValueError: anything but names joined with dots.
+    """
     if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", name_field, re.ASCII):
         raise ValueError(
             f"name_field {name_field!r}: allowed are letters, digits and _, nested with dots."

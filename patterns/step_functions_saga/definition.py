@@ -12,18 +12,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from aws_cdk import Annotations
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
 
-from patterns.foundation import rules
+from patterns.foundation import keys, rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from aws_cdk import aws_dynamodb as dynamodb
     from aws_cdk import aws_kms as kms
-    from aws_cdk import aws_sqs as sqs
 
     Resource = dynamodb.ITable | sqs.IQueue | lambda_.IFunction
 
@@ -47,6 +48,12 @@ _ITEM_ACTIONS = {
 _TRANSACTION = "arn:aws:states:::aws-sdk:dynamodb:transactWriteItems"
 _INVOKE = "arn:aws:states:::lambda:invoke"
 _SEND = "arn:aws:states:::sqs:sendMessage"
+# What a resource must be for an action of a service, and the attribute that it is known by.
+_KINDS = {
+    "lambda": ("function", "function_arn"),
+    "sqs": ("queue", "queue_url"),
+    "dynamodb": ("table", "table_name"),
+}
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,12 @@ class Step:
     def callback(self) -> bool:
         """Whether it waits for somebody to send its task token back."""
         return str(self.state["Resource"]).endswith(_CALLBACK)
+
+    @property
+    def longest_wait(self) -> float:
+        """The time that a message of it must be kept: what it waits for an answer, else 0."""
+        state = self.state
+        return state.get("HeartbeatSeconds", state["TimeoutSeconds"]) if self.callback else 0
 
     @property
     def longest_seconds(self) -> float:
@@ -126,9 +139,11 @@ class Definition:
 
         Raises:
             ValueError: a timeout of the whole execution; a step without timeout, retries or catch;
-                a function that outlives its step; a Map without a limit; in Express, a step that
-                waits for a callback, or more than five minutes in all; a placeholder without a
-                resource, or a resource without a placeholder.
+                a function that outlives its step or may not run; a queue that refuses the message
+                or forgets it before the step stops waiting; a key that encrypts nothing; a Map
+                without a limit; in Express, a step that waits for a callback, or more than five
+                minutes in all; a placeholder without a resource, or a resource without a
+                placeholder. Of what is imported a warning says what it needs.
         """
         _check_names(self.placeholders, resources)
         if "TimeoutSeconds" in self.machine:
@@ -139,13 +154,29 @@ class Definition:
             )
         for step in self.steps:
             _check_step(step)
-            _check_function(step, resources)
+        for name, steps in self._users(resources).items():
+            _check_resource(name, resources[name], steps)
         for name, state in self.maps.items():
             _check_map(name, state)
         if express:
             self._check_express()
 
+    def _users(self, resources: Mapping[str, Resource]) -> dict[str, list[Step]]:
+        """Return the steps that use each resource, by its name."""
+        users: dict[str, list[Step]] = {}
+        for step in self.steps:
+            for name, action in _permissions(step):
+                _check_kind(step, name, resources[name], action)
+                users.setdefault(name, []).append(step)
+        return users
+
     def _check_express(self) -> None:
+        """Refuse what an Express execution cannot do, or not within its five minutes.
+
+        Raises:
+            ValueError: a step that waits (lint E9196; AWS Step Functions developer guide,
+                "Choosing workflow type"), or steps that take longer.
+        """
         waiting = [step.name for step in self.steps if step.callback or _waits(step)]
         if waiting:
             raise ValueError(
@@ -166,7 +197,7 @@ class Definition:
         Raises:
             ValueError: a step calls a service that no permission is derived for.
         """
-        keys: dict[str, kms.IKey] = {}
+        found: dict[str, kms.IKey] = {}
         for step in self.steps:
             for name, action in _permissions(step):
                 resource = resources[name]
@@ -174,12 +205,10 @@ class Definition:
                 iam.Grant.add_to_principal(
                     grantee=role, actions=[action], resource_arns=[_arn(resource)]
                 )
-                key = getattr(resource, "encryption_key", None) or getattr(
-                    resource, "encryption_master_key", None
-                )
+                key = keys.key_of(resource)
                 if key is not None:
-                    keys[name] = key
-        for key in keys.values():
+                    found[name] = key
+        for key in found.values():
             key.grant(role, "kms:Decrypt", "kms:GenerateDataKey*")
 
 
@@ -204,15 +233,14 @@ def _arn(resource: Any) -> str:
 
 def _permissions(step: Step) -> Iterator[tuple[str, str]]:
     """Yield resource name and IAM action for what a step does."""
-    arguments = step.state.get("Arguments", {})
     if step.service in _ITEM_ACTIONS:
-        yield _name(step, arguments["TableName"]), _ITEM_ACTIONS[step.service]
+        yield _name(step, _argument(step, "TableName")), _ITEM_ACTIONS[step.service]
     elif step.service == _INVOKE:
-        yield _name(step, arguments["FunctionName"]), "lambda:InvokeFunction"
+        yield _name(step, _argument(step, "FunctionName")), "lambda:InvokeFunction"
     elif step.service == _SEND:
-        yield _name(step, arguments["QueueUrl"]), "sqs:SendMessage"
+        yield _name(step, _argument(step, "QueueUrl")), "sqs:SendMessage"
     elif step.service == _TRANSACTION:
-        for item in arguments["TransactItems"]:
+        for item in _argument(step, "TransactItems"):
             for kind, write in item.items():
                 yield _name(step, write["TableName"]), _WRITES[kind]
     else:
@@ -221,6 +249,15 @@ def _permissions(step: Step) -> Iterator[tuple[str, str]]:
             "are DynamoDB's four item calls and transactWriteItems, lambda:invoke and "
             "sqs:sendMessage. Do it in a function, or bring your own state_machine."
         )
+
+
+def _argument(step: Step, name: str) -> Any:
+    if name not in step.state.get("Arguments", {}):
+        raise ValueError(
+            f"Step {step.name} has no {name} in its Arguments, so its permission cannot be "
+            "derived. Name it there; the definition must be in JSONata."
+        )
+    return step.state["Arguments"][name]
 
 
 def _name(step: Step, value: str) -> str:
@@ -246,6 +283,11 @@ def _walk(
 
 
 def _check_names(placeholders: set[str], resources: Mapping[str, Resource]) -> None:
+    """Refuse a placeholder without a resource, and a resource without a placeholder.
+
+    Raises:
+        ValueError: there is one.
+    """
     if missing := sorted(placeholders - set(resources)):
         raise ValueError(
             f"The definition uses {', '.join(missing)}, which resources does not name. Add them "
@@ -259,16 +301,23 @@ def _check_names(placeholders: set[str], resources: Mapping[str, Resource]) -> N
 
 
 def _check_step(step: Step) -> None:
+    """Refuse a step that could hold the saga, or fail without anything being undone.
+
+    Raises:
+        ValueError: no timeout, a heartbeat that is not shorter, no retries, retries without
+            jitter, or no catch (lint I9198; AWS Step Functions developer guide, "Best practices
+            for Step Functions").
+    """
     timeout, heartbeat = step.state.get("TimeoutSeconds"), step.state.get("HeartbeatSeconds")
     if not isinstance(timeout, int):
         raise ValueError(
             f"Step {step.name} has no TimeoutSeconds: an answer that never comes would hold the "
             "saga for a year. Give it one, as a whole number."
         )
-    if heartbeat is not None and not heartbeat < timeout:
+    if heartbeat is not None and not (isinstance(heartbeat, int) and heartbeat < timeout):
         raise ValueError(
             f"Step {step.name} has HeartbeatSeconds {heartbeat} and TimeoutSeconds {timeout}: the "
-            "heartbeat must be the shorter one."
+            "heartbeat must be the shorter one, and a whole number."
         )
     if not any("States.ALL" in retry["ErrorEquals"] for retry in step.state.get("Retry", [])):
         raise ValueError(
@@ -288,12 +337,55 @@ def _check_step(step: Step) -> None:
         )
 
 
-def _check_function(step: Step, resources: Mapping[str, Resource]) -> None:
-    if step.service != _INVOKE:
-        return
-    resource: Any = resources[_name(step, step.state["Arguments"]["FunctionName"])]
+def _check_kind(step: Step, name: str, resource: Any, action: str) -> None:
+    """Refuse a resource that a step cannot do its action on.
+
+    Raises:
+        ValueError: it is not what the step calls.
+    """
+    kind, attribute = _KINDS[action.split(":")[0]]
+    if not hasattr(resource, attribute):
+        raise ValueError(
+            f"Step {step.name} needs a {kind}, but {name} of resources is a "
+            f"{type(resource).__name__}. Give a {kind} by that name."
+        )
+
+
+def _check_resource(name: str, resource: Resource, steps: Sequence[Step]) -> None:
+    """Refuse a resource on which its steps would fail.
+
+    Raises:
+        ValueError: its key encrypts nothing, or see ``_check_function`` and ``_check_queue``.
+    """
+    keys.check_key_of(resource)
+    match steps[0].service:
+        case service if service == _INVOKE:
+            _check_function(resource, steps)  # type: ignore[arg-type]
+        case service if service == _SEND:
+            _check_queue(name, resource, steps)  # type: ignore[arg-type]
+        case _:
+            _warn_of_imported_table(resource)
+
+
+def _check_function(resource: lambda_.IFunction, steps: Sequence[Step]) -> None:
+    """Refuse a function that may not run, or goes on when its step has given up.
+
+    Raises:
+        ValueError: it reserves 0 concurrent executions (lint W9195), or its timeout is not below
+            the step's. Of an imported function a warning says so.
+    """
+    step = min(steps, key=lambda one: int(one.state["TimeoutSeconds"]))
+    rules.check_may_run(
+        f"The function of step {step.name}", resource, "the step would fail in every try"
+    )
     function = rules.function_of(resource)
     if not isinstance(function, lambda_.Function):
+        Annotations.of(resource).add_warning_v2(
+            "serverless-patterns:imported-step-function",
+            "This function is imported, so its timeout and reserved concurrency cannot be checked: "
+            f"it must end within {step.state['TimeoutSeconds']} s, when step {step.name} gives up, "
+            "so its timeout must be shorter, and it must not reserve 0 concurrent executions.",
+        )
         return
     limit = function.timeout or rules.DEFAULT_FUNCTION_TIMEOUT
     if limit.is_unresolved() or limit.to_seconds() < step.state["TimeoutSeconds"]:
@@ -305,7 +397,87 @@ def _check_function(step: Step, resources: Mapping[str, Resource]) -> None:
     )
 
 
+def _check_queue(name: str, queue: sqs.IQueue, steps: Sequence[Step]) -> None:
+    """Refuse a queue that refuses a message, or forgets it while its step waits for an answer.
+
+    Raises:
+        ValueError: a FIFO queue without what it needs, or a retention period below the wait
+            (Amazon SQS developer guide, "Configuring queue parameters").
+    """
+    resource = queue.node.default_child
+    own = resource if isinstance(resource, sqs.CfnQueue) else None
+    for step in steps:
+        if queue.fifo:
+            _check_fifo(name, own, step)
+    waiting = max(steps, key=lambda step: step.longest_wait)
+    if own is None:
+        _warn_of_imported_queue(queue, waiting)
+        return
+    retention = rules.retention_of(own)
+    if retention.is_unresolved() or retention.to_seconds() >= waiting.longest_wait:
+        return
+    raise ValueError(
+        f"{name} keeps messages for {retention.to_seconds():.0f} s, but step {waiting.name} waits "
+        f"{waiting.longest_wait:.0f} s for an answer: the message and its task token would be gone "
+        "while the saga still waits. Raise the queue's retention_period to that (14 days at most), "
+        "or lower the step's TimeoutSeconds."
+    )
+
+
+def _check_fifo(name: str, queue: sqs.CfnQueue | None, step: Step) -> None:
+    """Refuse a message that a FIFO queue does not take.
+
+    Raises:
+        ValueError: no MessageGroupId, or no deduplication id (lint E9138; Amazon SQS API
+            reference, "SendMessage").
+    """
+    arguments = step.state["Arguments"]
+    if "MessageGroupId" not in arguments:
+        raise ValueError(
+            f"{name} is a FIFO queue, but step {step.name} gives no MessageGroupId: SQS refuses "
+            "every message without a group. Give one in the step's Arguments, or use a standard "
+            "queue."
+        )
+    by_content = queue is None or queue.content_based_deduplication
+    if "MessageDeduplicationId" not in arguments and not by_content:
+        raise ValueError(
+            f"{name} is a FIFO queue that does not deduplicate by content, but step {step.name} "
+            "gives no MessageDeduplicationId: SQS refuses every message without one. Give one in "
+            "the step's Arguments, or set content_based_deduplication on the queue."
+        )
+
+
+def _warn_of_imported_queue(queue: sqs.IQueue, step: Step) -> None:
+    kept = (
+        f"step {step.name} waits {step.longest_wait:.0f} s for an answer, so it must keep messages "
+        "at least that long"
+        if step.longest_wait
+        else "it keeps messages for its retention period only, 4 days unless it is raised"
+    )
+    unique = " It needs ContentBasedDeduplication, unless each step gives an id." * queue.fifo
+    Annotations.of(queue).add_warning_v2(
+        "serverless-patterns:imported-step-queue",
+        "This queue is imported, so its settings cannot be checked: "
+        f"{kept}.{unique}{rules.ask_for_key(queue)}",
+    )
+
+
+def _warn_of_imported_table(table: Any) -> None:
+    if table.node.default_child is None and table.encryption_key is None:
+        Annotations.of(table).add_warning_v2(
+            "serverless-patterns:imported-table",
+            "This table is imported, so its key cannot be checked: if it has a customer key, "
+            "import it by from_table_attributes() with encryption_key, so that its use is granted.",
+        )
+
+
 def _check_map(name: str, state: Mapping[str, Any]) -> None:
+    """Refuse a Map that one big input could run without a limit.
+
+    Raises:
+        ValueError: no MaxConcurrency of 1 to 40 (AWS Step Functions developer guide, "Map workflow
+            state").
+    """
     limit = state.get("MaxConcurrency")
     if not isinstance(limit, int) or not 1 <= limit <= MAX_CONCURRENCY:
         raise ValueError(

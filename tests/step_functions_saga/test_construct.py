@@ -19,7 +19,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as stepfunctions
-from aws_cdk.assertions import Match, Template
+from aws_cdk.assertions import Annotations, Match, Template
 
 from patterns.step_functions_saga import graph, mapping
 from patterns.step_functions_saga.construct import StepFunctionsSaga
@@ -888,3 +888,211 @@ def test_the_diagram_names_every_state() -> None:
     for name in EXPRESS.machine["States"]:
         assert name.rstrip("?") in drawn
     assert drawn.count("fails") >= len([s for s in EXPRESS.steps if "Catch" in s.state]) - 1
+
+
+# Queues, functions, tables and keys that the saga would fail on
+
+
+WAIT = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
+
+
+@pytest.mark.parametrize(("days", "accepted"), [(4, False), (12, False), (13, True), (14, True)])
+def test_a_parked_queue_that_forgets_a_saga_that_waits_is_refused(
+    stack: Stack, saga: Callable[..., StepFunctionsSaga], days: int, accepted: bool
+) -> None:
+    machine = changed("Park", Resource=WAIT, TimeoutSeconds=13 * 86_400)
+    queue = sqs.Queue(stack, "Mine", retention_period=Duration.days(days))
+    if accepted:
+        assert saga(machine=machine, parked_queue=queue)
+    else:
+        with pytest.raises(ValueError, match=r"ParkedQueue keeps.*Park waits 1123200 s.*token"):
+            saga(machine=machine, parked_queue=queue)
+
+
+def test_no_queue_keeps_a_parked_saga_longer_than_14_days(
+    saga: Callable[..., StepFunctionsSaga],
+) -> None:
+    fortnight = 14 * 86_400
+    assert saga(machine=changed("Park", Resource=WAIT, TimeoutSeconds=fortnight))
+    with pytest.raises(ValueError, match=f"keeps messages for {fortnight} s"):
+        saga("Longer", machine=changed("Park", Resource=WAIT, TimeoutSeconds=fortnight + 1))
+
+
+def test_a_heartbeat_ends_the_wait_for_a_message_that_is_gone(
+    stack: Stack, saga: Callable[..., StepFunctionsSaga]
+) -> None:
+    machine = changed("Park", Resource=WAIT, TimeoutSeconds=13 * 86_400, HeartbeatSeconds=900)
+    assert saga(machine=machine, parked_queue=sqs.Queue(stack, "Mine"))
+
+
+def test_a_parked_queue_that_nobody_waits_for_may_forget(
+    stack: Stack, saga: Callable[..., StepFunctionsSaga]
+) -> None:
+    assert saga(parked_queue=sqs.Queue(stack, "Mine", retention_period=Duration.minutes(1)))
+
+
+PARKED = {"QueueUrl": "${ParkedQueue}", "MessageBody": "parked"}
+GROUP = {"MessageGroupId": "{% $order.order_id %}"}
+UNIQUE = {"MessageDeduplicationId": "{% $states.context.Execution.Id %}"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "by_content", "message"),
+    [
+        ({}, True, "no MessageGroupId"),
+        (GROUP, None, "no MessageDeduplicationId"),
+        (GROUP, True, None),
+        (GROUP | UNIQUE, None, None),
+    ],
+)
+def test_a_fifo_queue_that_would_refuse_the_message_is_refused(
+    stack: Stack,
+    saga: Callable[..., StepFunctionsSaga],
+    arguments: dict[str, str],
+    by_content: bool | None,
+    message: str | None,
+) -> None:
+    queue = sqs.Queue(stack, "Mine", fifo=True, content_based_deduplication=by_content)
+    machine = changed("Park", Arguments=PARKED | arguments)
+    if message is None:
+        assert saga(machine=machine, parked_queue=queue)
+    else:
+        with pytest.raises(ValueError, match=message):
+            saga(machine=machine, parked_queue=queue)
+
+
+@pytest.mark.parametrize(("reserved", "accepted"), [(0, False), (1, True)])
+def test_a_function_of_a_step_that_may_not_run_is_refused(
+    stack: Stack, saga: Callable[..., StepFunctionsSaga], reserved: int, accepted: bool
+) -> None:
+    charge = function(stack, "Reserved", reserved_concurrent_executions=reserved)
+    found = resources(stack) | {"Charge": charge.add_alias("live")}
+    if accepted:
+        assert saga(resources=found)
+    else:
+        with pytest.raises(ValueError, match="function of step Charge reserves 0"):
+            saga(resources=found)
+
+
+def test_a_starter_that_may_not_run_is_refused(
+    stack: Stack, saga: Callable[..., StepFunctionsSaga]
+) -> None:
+    with pytest.raises(ValueError, match="consumer reserves 0"):
+        saga(starter=function(stack, "Starter", reserved_concurrent_executions=0))
+
+
+def test_a_disabled_key_is_refused(stack: Stack, saga: Callable[..., StepFunctionsSaga]) -> None:
+    key = kms.Key(stack, "Key", enabled=False)
+    with pytest.raises(ValueError, match="encryption_key is Stack/Key, which is disabled"):
+        saga(encryption_key=key)
+    queue = sqs.Queue(stack, "Mine", encryption_master_key=key)
+    with pytest.raises(ValueError, match="key of Stack/Mine is Stack/Key, which is disabled"):
+        saga("Parked", parked_queue=queue)
+    found = resources(stack, "Table") | {"Orders": table(stack, "Theirs", encryption_key=key)}
+    with pytest.raises(ValueError, match="key of Stack/Theirs is Stack/Key, which is disabled"):
+        saga("Table", resources=found)
+
+
+def test_a_key_that_no_queue_would_use_is_refused(
+    stack: Stack, saga: Callable[..., StepFunctionsSaga]
+) -> None:
+    key = kms.Key(stack, "Key")
+    with pytest.raises(ValueError, match="no queue is new"):
+        StepFunctionsSaga(stack, "Pattern", state_machine=own_machine(stack), encryption_key=key)
+    with pytest.raises(ValueError, match="no queue is new"):
+        saga("Parked", parked_queue=sqs.Queue(stack, "Mine"), encryption_key=key)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"rate_limit": 0}, "rate_limit is 0"),
+        ({"burst_limit": 0}, "burst_limit is 0"),
+    ],
+)
+def test_a_limit_that_turns_every_request_away_is_refused(
+    saga: Callable[..., StepFunctionsSaga], settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        saga(**settings)
+
+
+def test_no_receive_at_all_is_refused(stack: Stack, saga: Callable[..., StepFunctionsSaga]) -> None:
+    with pytest.raises(ValueError, match="max_receive_count is 0"):
+        saga(starter=function(stack, "Starter"), max_receive_count=0)
+
+
+def test_a_resource_of_another_kind_is_refused(
+    stack: Stack, saga: Callable[..., StepFunctionsSaga]
+) -> None:
+    found = resources(stack)
+    with pytest.raises(ValueError, match=r"Charge needs a function, but Charge .* is a Table"):
+        saga(resources=found | {"Charge": found["Stock"]})
+
+
+def test_a_definition_that_is_not_in_jsonata_is_refused(
+    saga: Callable[..., StepFunctionsSaga],
+) -> None:
+    parameters = {"FunctionName": "${Charge}", "Payload": {}}
+    machine = changed("Charge", Arguments=None, Parameters=parameters)
+    with pytest.raises(ValueError, match="Charge has no FunctionName in its Arguments"):
+        saga(machine=machine)
+
+
+def test_a_heartbeat_that_is_no_number_is_refused(saga: Callable[..., StepFunctionsSaga]) -> None:
+    with pytest.raises(ValueError, match="whole number"):
+        saga(machine=changed("Park", HeartbeatSeconds="{% 4 %}"))
+
+
+# What is imported is used with a warning of what it needs
+
+
+def warned(stack: Stack, pattern: str) -> None:
+    Annotations.from_stack(stack).has_warning("/Stack/Theirs", Match.string_like_regexp(pattern))
+
+
+@pytest.mark.parametrize(("express", "kind"), [(False, "STANDARD"), (True, "EXPRESS")])
+def test_an_imported_state_machine_is_told_its_type(stack: Stack, express: bool, kind: str) -> None:
+    arn = "arn:aws:states:us-east-1:123456789012:stateMachine:theirs"
+    machine = stepfunctions.StateMachine.from_state_machine_arn(stack, "Theirs", arn)
+    StepFunctionsSaga(stack, "Pattern", state_machine=machine, express=express)
+    warned(stack, f"must be {kind}, since express is {express}")
+
+
+def test_an_imported_function_is_told_when_its_step_gives_up(
+    stack: Stack, saga: Callable[..., StepFunctionsSaga]
+) -> None:
+    theirs = lambda_.Function.from_function_name(stack, "Theirs", "charge")
+    saga(resources=resources(stack) | {"Charge": theirs})
+    warned(stack, "end within 11 s, when step Charge gives up.*reserve 0")
+
+
+@pytest.mark.parametrize(
+    ("resource", "told"),
+    [(WAIT, "waits 5 s.*keep messages at least that long"), (None, "retention period only")],
+)
+def test_an_imported_parked_queue_is_told_how_long_it_must_keep_messages(
+    stack: Stack, saga: Callable[..., StepFunctionsSaga], resource: str | None, told: str
+) -> None:
+    arn = "arn:aws:sqs:us-east-1:111111111111:parked"
+    queue = sqs.Queue.from_queue_arn(stack, "Theirs", arn)
+    saga(machine=changed("Park", Resource=resource) if resource else SAGA, parked_queue=queue)
+    warned(stack, f"{told}.*key_arn")
+
+
+def test_an_imported_table_is_asked_for_its_key(
+    stack: Stack, saga: Callable[..., StepFunctionsSaga]
+) -> None:
+    theirs = dynamodb.Table.from_table_name(stack, "Theirs", "orders")
+    saga(resources=resources(stack) | {"Orders": theirs})
+    warned(stack, "customer key.*from_table_attributes")
+
+
+def test_an_imported_api_must_be_deployed_again(
+    stack: Stack, saga: Callable[..., StepFunctionsSaga]
+) -> None:
+    api = apigateway.RestApi.from_rest_api_attributes(
+        stack, "Theirs", rest_api_id="theirs", root_resource_id="root"
+    )
+    saga(api=api)
+    warned(stack, "deployed again")
