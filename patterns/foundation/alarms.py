@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
-from . import rules
+from . import keys, rules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,6 +95,9 @@ def alarm_when_above(
         threshold: The highest value that is still good. Default: 0.
         evaluation_periods: Periods in a row. Default: 1.
         actions: What the alarm does. Default: nothing.
+
+    Raises:
+        ValueError: an action that CloudWatch could not carry out.
     """
     alarm = cloudwatch.Alarm(
         scope,
@@ -106,5 +109,33 @@ def alarm_when_above(
         treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         alarm_description=description,
     )
+    for action in actions:
+        _check_action(action, alarm)
     alarm.add_alarm_action(*actions)
     return alarm
+
+
+def _check_action(action: cloudwatch.IAlarmAction, alarm: cloudwatch.Alarm) -> None:
+    """Refuse a topic that CloudWatch cannot publish to: nobody would hear of the alarm.
+
+    An action is known by its name, so that no module is imported only to ask.
+
+    Raises:
+        ValueError: it is encrypted with the AWS managed key, whose policy cannot admit CloudWatch
+            (lint E9151; Amazon SNS developer guide, "Managing Amazon SNS encryption keys and
+            costs"), or its key encrypts nothing.
+    """
+    if type(action).__name__ != "SnsAction":
+        return
+    topic = keys.behind(action.bind(alarm, alarm).alarm_action_arn)
+    key = getattr(topic, "kms_master_key_id", None)
+    if key is None:
+        return
+    path = topic.node.path.rsplit("/", 1)[0]
+    if keys.AWS_MANAGED in key:
+        raise ValueError(
+            f"alarm_actions has topic {path}, which is encrypted with the AWS managed key: its "
+            "policy cannot admit CloudWatch, so nobody would hear of the alarm. Use a customer key "
+            "that admits cloudwatch.amazonaws.com, or none."
+        )
+    keys.check_resource(f"The key of {path}", keys.behind(key))

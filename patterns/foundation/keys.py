@@ -38,7 +38,7 @@ def check_key(name: str, key: kms.IKey | None) -> None:
     if resource is None:
         _warn_of_imported_key(key)
         return
-    _check_resource(name, key.node.path, resource)
+    check_resource(name, resource)
 
 
 def check_key_of(resource: Any) -> None:
@@ -49,9 +49,8 @@ def check_key_of(resource: Any) -> None:
     """
     name = f"The key of {resource.node.path}"
     check_key(name, key_of(resource))
-    key = _behind(getattr(resource.node.default_child, "kms_key_identifier", None))
-    if hasattr(key, "key_spec"):
-        _check_resource(name, key.node.path.rsplit("/", 1)[0], key)
+    identifier = getattr(resource.node.default_child, "kms_key_identifier", None)
+    check_resource(name, behind(identifier))
 
 
 def key_of(resource: Any) -> kms.IKey | None:
@@ -66,7 +65,15 @@ def is_aws_managed(key: kms.IKey) -> bool:
     return key.key_id.startswith(AWS_MANAGED)
 
 
-def _check_resource(name: str, path: str, key: Any) -> None:
+def check_resource(name: str, key: Any) -> None:
+    """Refuse a key's own resource that encrypts nothing; anything else passes.
+
+    Raises:
+        ValueError: see ``check_key``.
+    """
+    if not hasattr(key, "key_spec"):
+        return
+    path = key.node.path.rsplit("/", 1)[0]
     if key.enabled is False:
         raise ValueError(
             f"{name} is {path}, which is disabled: whatever is sent would be refused, and what is "
@@ -88,7 +95,7 @@ def _warn_of_imported_key(key: kms.IKey) -> None:
     )
 
 
-def _behind(value: Any) -> Any:
-    """Return the resource that a reference refers to; None for anything else."""
+def behind(value: Any) -> Any:
+    """Return the resource of this app that a reference refers to; None for anything else."""
     token = Tokenization.reverse_string(value).first_token if isinstance(value, str) else None
     return token.target if isinstance(token, Reference) else None

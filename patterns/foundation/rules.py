@@ -103,8 +103,8 @@ def check_visibility(visibility_timeout: Duration, required: Duration | None) ->
     if given < minimum:
         raise ValueError(
             f"visibility_timeout is {given:.0f} s, but this consumer needs at least "
-            f"{minimum:.0f} s: {VISIBILITY_FACTOR} x its timeout plus the batching window, or a message is "
-            "delivered again while it is still being processed. "
+            f"{minimum:.0f} s: {VISIBILITY_FACTOR} x its timeout plus the batching window, or a "
+            "message is delivered again while it is still being processed. "
             f"Raise visibility_timeout to {minimum:.0f} s, or lower the function's timeout."
         )
 

@@ -177,8 +177,8 @@ def check_retention(retention_period: Duration, max_data_age: Duration) -> None:
     if age >= kept:
         raise ValueError(
             f"max_data_age is {age:.0f} s, but the stream keeps records for {kept:.0f} s: they "
-            "would be gone before the alarm rings. Lower max_data_age, or raise retention_period (365 "
-            "days at most)."
+            "would be gone before the alarm rings. Lower max_data_age, or raise retention_period "
+            "(365 days at most)."
         )
 
 
