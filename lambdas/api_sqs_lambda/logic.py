@@ -6,15 +6,15 @@ sent to the queue directly, so nothing is taken for granted here.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any
+
+from ..foundation import checks, strict_json
+from ..foundation.outcomes import Outcome, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
 MAX_LINES = 100
 MAX_QUANTITY = 999
@@ -28,41 +28,10 @@ CURRENCIES = {
 }  # fmt: skip
 
 _CHANGE = ("order_id", "change_id", "kind")
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-
-class RefusedError(Exception):
-    """What no retry can mend.
-
-    Args:
-        reason: Short code, for machines.
-        detail: Plain sentence, without a word of what the client sent.
-    """
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a message; ``reason`` and ``detail`` say why it was refused or failed."""
-
-    kind: Literal["stored", "duplicate", "refused", "failed"]
-    reason: str = ""
-    detail: str = ""
-
-    @classmethod
-    def refused(cls, error: RefusedError) -> Outcome:
-        """Return the outcome of a message that no retry can mend."""
-        return cls("refused", error.reason, error.detail)
 
 
 STORED = Outcome("stored")
 DUPLICATE = Outcome("duplicate")
-BEHIND_A_FAILURE = Outcome("failed", "BehindAFailure")
 
 
 @dataclass(frozen=True)
@@ -98,10 +67,11 @@ def parse_order(body: str) -> Order:
     Raises:
         RefusedError: it is not a valid order.
     """
-    document = _parse(body)
-    order = _object(document, "order", "order_id", "customer_id", "currency", "lines", "total")
-    _id(order, "order_id")
-    _id(order, "customer_id")
+    document = strict_json.parse(body)
+    fields = ("order_id", "customer_id", "currency", "lines", "total")
+    order = checks.fields(document, "order", *fields)
+    checks.identifier(order["order_id"], "order_id")
+    checks.identifier(order["customer_id"], "customer_id")
     if not isinstance(order["currency"], str) or order["currency"] not in CURRENCIES:
         raise RefusedError("currency", f"currency must be one of {', '.join(CURRENCIES)}.")
     digits = CURRENCIES[order["currency"]]
@@ -109,19 +79,18 @@ def parse_order(body: str) -> Order:
     if not isinstance(lines, list) or not 1 <= len(lines) <= MAX_LINES:
         raise RefusedError("field", f"lines must be a list of 1 to {MAX_LINES}.")
     total = sum((_line_total(line, number, digits) for number, line in enumerate(lines)), Decimal())
-    if _amount(order["total"], "total", digits) != total:
+    if checks.amount(order["total"], "total", digits) != total:
         raise RefusedError("total", "total is not the sum of the lines.")
-    return Order(order["order_id"], order, _fingerprint(order))
+    return Order(order["order_id"], order, strict_json.fingerprint(order))
 
 
 def _line_total(line: Any, number: int, digits: int) -> Decimal:
     where = f"lines[{number}]"
-    line = _object(line, where, "sku", "name", "quantity", "unit_price")
-    _id(line, "sku", f"{where}.sku")
-    _text(line["name"], f"{where}.name", MAX_NAME)
-    _quantity(line["quantity"], f"{where}.quantity")
-    price = _amount(line["unit_price"], f"{where}.unit_price", digits)
-    return price * int(line["quantity"])
+    line = checks.fields(line, where, "sku", "name", "quantity", "unit_price")
+    checks.identifier(line["sku"], f"{where}.sku")
+    checks.text(line["name"], f"{where}.name", MAX_NAME)
+    quantity = checks.whole(line["quantity"], f"{where}.quantity", MAX_QUANTITY)
+    return checks.amount(line["unit_price"], f"{where}.unit_price", digits) * quantity
 
 
 def parse_change(body: str, group_id: str | None) -> Change:
@@ -134,26 +103,26 @@ def parse_change(body: str, group_id: str | None) -> Change:
     Raises:
         RefusedError: it is not a valid change.
     """
-    document = _parse(body)
+    document = strict_json.parse(body)
     kind = document.get("kind") if isinstance(document, dict) else None
     match kind:
         case "quantity":
-            change = _object(document, kind, *_CHANGE, "sku", "quantity")
-            _id(change, "sku")
-            _quantity(change["quantity"], "quantity")
+            change = checks.fields(document, kind, *_CHANGE, "sku", "quantity")
+            checks.identifier(change["sku"], "sku")
+            checks.whole(change["quantity"], "quantity", MAX_QUANTITY)
         case "cancel_line":
-            change = _object(document, kind, *_CHANGE, "sku")
-            _id(change, "sku")
+            change = checks.fields(document, kind, *_CHANGE, "sku")
+            checks.identifier(change["sku"], "sku")
         case "note":
-            change = _object(document, kind, *_CHANGE, "text")
-            _text(change["text"], "text", MAX_NOTE)
+            change = checks.fields(document, kind, *_CHANGE, "text")
+            checks.text(change["text"], "text", MAX_NOTE)
         case _:
             raise RefusedError("kind", "kind must be quantity, cancel_line or note.")
-    _id(change, "order_id")
-    _id(change, "change_id")
+    checks.identifier(change["order_id"], "order_id")
+    checks.identifier(change["change_id"], "change_id")
     if group_id != change["order_id"]:
         raise RefusedError("group", "The message group is not the order's id.")
-    return Change(change["order_id"], change["change_id"], change, _fingerprint(change))
+    return Change(change["order_id"], change["change_id"], change, strict_json.fingerprint(change))
 
 
 def compare(fingerprint: str, stored: str) -> Outcome:
@@ -186,98 +155,3 @@ def place(changes: Iterable[Change], histories: Mapping[str, History]) -> list[i
         revisions[change.order_id] += 1
         places.append(revisions[change.order_id])
     return places
-
-
-def hold_back(
-    groups: Sequence[tuple[str, str | None]], outcomes: Mapping[str, Outcome]
-) -> dict[str, Outcome]:
-    """Return the outcomes with everything behind a failure of its group failed too.
-
-    AWS Lambda developer guide, "Handling errors for an SQS event source": for a FIFO queue, stop
-    at the first failure and return all failed and unprocessed messages.
-
-    Args:
-        groups: Message id and group of each message, in the order of the queue.
-        outcomes: By message id.
-    """
-    held_back = dict(outcomes)
-    failed: set[str | None] = set()
-    for message_id, group in groups:
-        if group in failed and held_back[message_id].kind != "failed":
-            held_back[message_id] = BEHIND_A_FAILURE
-        elif held_back[message_id].kind == "failed":
-            failed.add(group)
-    return held_back
-
-
-def _parse(body: str) -> Any:
-    try:
-        document = json.loads(
-            body,
-            object_pairs_hook=_unique,
-            parse_float=_no_float,
-            parse_constant=_no_float,
-        )
-        _canonical(document).encode()
-    except UnicodeEncodeError:
-        raise RefusedError("text", "A text is not Unicode: half a surrogate pair.") from None
-    except json.JSONDecodeError as error:
-        raise RefusedError("not_json", f"The body is not JSON at character {error.pos}.") from None
-    except (ValueError, RecursionError):
-        raise RefusedError("not_json", "The body is JSON out of all proportion.") from None
-    return document
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) < len(pairs):
-        raise RefusedError("duplicate_key", "An object has a key twice.")
-    return document
-
-
-def _no_float(_: str) -> NoReturn:
-    raise RefusedError("number", "Numbers must be whole; amounts are texts such as '49.90'.")
-
-
-def _canonical(document: Any) -> str:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-
-
-def _fingerprint(document: Any) -> str:
-    return hashlib.sha256(_canonical(document).encode()).hexdigest()
-
-
-def _object(value: Any, where: str, *fields: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise RefusedError("field", f"{where} must be an object.")
-    if missing := [field for field in fields if field not in value]:
-        raise RefusedError("field", f"{where} lacks {', '.join(missing)}.")
-    if len(value) > len(fields):
-        raise RefusedError("field", f"{where} has a field other than {', '.join(fields)}.")
-    return value
-
-
-def _id(document: Mapping[str, Any], field: str, where: str = "") -> None:
-    value = document[field]
-    if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise RefusedError("field", f"{where or field} must be 1 to 64 of A-Z a-z 0-9 _ -.")
-
-
-def _text(value: Any, where: str, longest: int) -> None:
-    if not isinstance(value, str) or not 1 <= len(value) <= longest or _CONTROL.search(value):
-        raise RefusedError(
-            "field", f"{where} must be a text of 1 to {longest} characters, none of control."
-        )
-
-
-def _quantity(value: Any, where: str) -> None:
-    if type(value) is not int or not 1 <= value <= MAX_QUANTITY:  # bool is an int too
-        raise RefusedError("field", f"{where} must be a whole number from 1 to {MAX_QUANTITY}.")
-
-
-def _amount(value: Any, where: str, digits: int) -> Decimal:
-    """Return an amount; it has one spelling, so that equal orders have equal fingerprints."""
-    fraction = rf"\.[0-9]{{{digits}}}" if digits else ""
-    if not isinstance(value, str) or not re.fullmatch(rf"(0|[1-9][0-9]{{0,11}}){fraction}", value):
-        raise RefusedError("amount", f"{where} must be a text with {digits} decimal places.")
-    return Decimal(value)

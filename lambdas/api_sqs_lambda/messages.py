@@ -35,6 +35,11 @@ class Message:
     trace_header: str | None
     attributes: Mapping[str, Any]
 
+    @property
+    def ids(self) -> dict[str, str | None]:
+        """What a log line names it by."""
+        return {"message_id": self.id, "request_id": self.request_id}
+
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Message:
         """Read a record of the event (AWS Lambda developer guide, "Using Lambda with SQS")."""

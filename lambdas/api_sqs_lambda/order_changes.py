@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, process_partial_response
 
+from ..foundation.outcomes import Outcome, RefusedError, hold_back
+from ..foundation.reporting import dead_letter, logger, report
 from . import logic, store
-from .logic import Outcome
 from .messages import Message
-from .reporting import dead_letter, log_summary, logger, report
+from .reporting import log_summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,8 +35,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     """
     messages = [Message.of(record) for record in event["Records"]]
     groups = [(message.id, message.group_id) for message in messages]
-    applied = logic.hold_back(groups, apply_changes(messages))
-    outcomes = logic.hold_back(groups, dead_letter(messages, applied))
+    applied = hold_back(groups, apply_changes(messages))
+    outcomes = hold_back(groups, dead_letter(messages, applied))
     log_summary(outcomes)
     return process_partial_response(
         event=event,
@@ -52,7 +53,7 @@ def apply_changes(messages: Sequence[Message]) -> dict[str, Outcome]:
     for message in messages:
         try:
             changes.append((logic.parse_change(message.body, message.group_id), message))
-        except logic.RefusedError as error:
+        except RefusedError as error:
             outcomes[message.id] = Outcome.refused(error)
     try:
         histories = store.read_histories([change for change, _ in changes])

@@ -15,10 +15,11 @@ from aws_lambda_powertools.utilities.batch import (
     process_partial_response,
 )
 
+from ..foundation.outcomes import Outcome, RefusedError
+from ..foundation.reporting import dead_letter, logger, report
 from . import logic, store
-from .logic import Outcome
 from .messages import Message
-from .reporting import dead_letter, log_summary, logger, report
+from .reporting import log_summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +55,7 @@ def store_orders(messages: Sequence[Message]) -> dict[str, Outcome]:
     for message in messages:
         try:
             orders.append((logic.parse_order(message.body), message))
-        except logic.RefusedError as error:
+        except RefusedError as error:
             outcomes[message.id] = Outcome.refused(error)
     first: dict[str, tuple[logic.Order, Message]] = {}
     for order, message in orders:

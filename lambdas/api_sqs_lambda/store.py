@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from boto3.dynamodb.types import TypeSerializer
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ..foundation import aws
 from .logic import History
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
@@ -67,14 +67,7 @@ class _Row:
 @functools.cache
 def client(tries: int = 3) -> DynamoDBClient:
     """Return the client, made on first use. ``tries``: of a call, the first one included."""
-    return boto3.client(
-        "dynamodb",
-        config=Config(
-            connect_timeout=1,
-            read_timeout=2,
-            retries={"mode": "standard", "total_max_attempts": tries},
-        ),
-    )
+    return boto3.client("dynamodb", config=aws.config(tries=tries))
 
 
 def put_orders(orders: Iterable[tuple[Order, Message]], stored_at: int) -> Writes:
@@ -88,8 +81,9 @@ def put_orders(orders: Iterable[tuple[Order, Message]], stored_at: int) -> Write
         stored_at: Milliseconds since 1970.
     """
     writes = Writes()
-    for rows in _parts([_order_row(order, message, stored_at) for order, message in orders]):
-        _put_together(rows, writes)
+    rows = (_order_row(order, message, stored_at) for order, message in orders)
+    for part in aws.batches(rows, most=MAX_ACTIONS, largest=MAX_BYTES, size=lambda row: row.size):
+        _put_together(part, writes)
     return writes
 
 
@@ -102,19 +96,6 @@ def _order_row(order: Order, message: Message, stored_at: int) -> _Row:
         "stored_at": stored_at,
     }
     return _Row(order.id, _put(item), len(message.body.encode()) + 1024)
-
-
-def _parts(rows: Sequence[_Row]) -> Iterator[list[_Row]]:
-    part: list[_Row] = []
-    size = 0
-    for row in rows:
-        if part and (len(part) == MAX_ACTIONS or size + row.size > MAX_BYTES):
-            yield part
-            part, size = [], 0
-        part.append(row)
-        size += row.size
-    if part:
-        yield part
 
 
 def _put_together(rows: list[_Row], writes: Writes) -> None:
@@ -136,9 +117,9 @@ def _put_together(rows: list[_Row], writes: Writes) -> None:
             if {reason["Code"] for reason in reasons} - {CONDITION_FAILED, "None"}:
                 break
         except (ClientError, BotoCoreError) as error:
-            if _code(error) == "ValidationException":
+            if aws.code(error) == "ValidationException":
                 break
-            writes.failed |= {row.id: _code(error) for row in rows}
+            writes.failed |= {row.id: aws.code(error) for row in rows}
             return
     _put_each(rows, writes)
 
@@ -155,9 +136,9 @@ def _put_each(rows: list[_Row], writes: Writes) -> None:
         except single.exceptions.ConditionalCheckFailedException as error:
             writes.found[row.id] = _fingerprint(error.response)
         except ClientError as error:
-            writes.failed[row.id] = _code(error)
+            writes.failed[row.id] = aws.code(error)
         except BotoCoreError as error:
-            writes.failed |= {row.id: _code(error) for row in rows[number:]}
+            writes.failed |= {row.id: aws.code(error) for row in rows[number:]}
             return
 
 
@@ -205,7 +186,7 @@ def _read(keys: Iterable[Mapping[str, str]]) -> list[Mapping[str, Any]]:
             ]
         )
     except (ClientError, BotoCoreError) as error:
-        raise StoreError(_code(error)) from error
+        raise StoreError(aws.code(error)) from error
     return [response.get("Item", {}) for response in answer["Responses"]]
 
 
@@ -267,7 +248,7 @@ def _append(actions: Mapping[str, list[dict[str, Any]]]) -> dict[str, str]:
     try:
         client().transact_write_items(TransactItems=together)
     except (ClientError, BotoCoreError) as error:
-        code = _code(error)
+        code = aws.code(error)
         if len(actions) == 1 or code not in ("TransactionCanceledException", "ValidationException"):
             return dict.fromkeys(actions, code)
         failed: dict[str, str] = {}
@@ -306,9 +287,3 @@ def _fingerprint(failure: Mapping[str, Any]) -> str:
     """Return the fingerprint of the item that stood in the way; none if it is not one of ours."""
     fingerprint: str = failure.get("Item", {}).get("fingerprint", {}).get("S", "")
     return fingerprint
-
-
-def _code(error: ClientError | BotoCoreError) -> str:
-    if isinstance(error, ClientError):
-        return error.response["Error"]["Code"]
-    return type(error).__name__

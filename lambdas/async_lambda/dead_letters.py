@@ -9,12 +9,13 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.config import Config
+
+from ..foundation import aws
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-    from .logic import RefusedError
+    from ..foundation.outcomes import RefusedError
 
 # Amazon SQS API reference, "SendMessage": what JSON text may hold and a message may not.
 _NOT_IN_A_MESSAGE = re.compile("[\ud800-\udfff\ufffe\uffff]")
@@ -23,14 +24,7 @@ _NOT_IN_A_MESSAGE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 @functools.cache
 def client() -> SQSClient:
     """Return the client, made on first use."""
-    return boto3.client(
-        "sqs",
-        config=Config(
-            connect_timeout=1,
-            read_timeout=2,
-            retries={"mode": "standard", "total_max_attempts": 3},
-        ),
-    )
+    return boto3.client("sqs", config=aws.config())
 
 
 def send(event: Any, error: RefusedError, request_id: str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
+from ..foundation.outcomes import RefusedError
 from . import dead_letters, logic, rendering, store
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def handler(event: Any, context: LambdaContext) -> dict[str, str]:
     request_id = context.aws_request_id
     try:
         return issue(event, request_id)
-    except logic.RefusedError as error:
+    except RefusedError as error:
         dead_letters.send(event, error, request_id)
         logger.warning("Refused", reason=error.reason, detail=error.detail)
         return {"status": "refused", "reason": error.reason}

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from boto3.dynamodb.types import TypeSerializer
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+from ..foundation import aws
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,14 +30,7 @@ class StoreError(Exception):
 @functools.cache
 def client() -> DynamoDBClient:
     """Return the client, made on first use."""
-    return boto3.client(
-        "dynamodb",
-        config=Config(
-            connect_timeout=1,
-            read_timeout=2,
-            retries={"mode": "standard", "total_max_attempts": 3},
-        ),
-    )
+    return boto3.client("dynamodb", config=aws.config())
 
 
 def put_invoice(invoice: Invoice, text: str, request_id: str, issued_at: int) -> str | None:
@@ -75,10 +69,8 @@ def put_invoice(invoice: Invoice, text: str, request_id: str, issued_at: int) ->
         )
     except client().exceptions.ConditionalCheckFailedException as error:
         return _fingerprint(error.response)
-    except ClientError as error:
-        raise StoreError(error.response["Error"]["Code"]) from error
-    except BotoCoreError as error:
-        raise StoreError(type(error).__name__) from error
+    except (ClientError, BotoCoreError) as error:
+        raise StoreError(aws.code(error)) from error
     return None
 
 

@@ -8,11 +8,12 @@ import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from . import aws
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from mypy_boto3_sqs import SQSClient
 
@@ -66,14 +67,7 @@ class Refusal(Protocol):
 @functools.cache
 def client() -> SQSClient:
     """Return the client, made on first use."""
-    return boto3.client(
-        "sqs",
-        config=Config(
-            connect_timeout=1,
-            read_timeout=2,
-            retries={"mode": "standard", "total_max_attempts": 3},
-        ),
-    )
+    return boto3.client("sqs", config=aws.config())
 
 
 def send(letters: Iterable[tuple[Letter, Refusal]]) -> dict[str, str]:
@@ -84,7 +78,10 @@ def send(letters: Iterable[tuple[Letter, Refusal]]) -> dict[str, str]:
     was sent before makes a second letter: the queue holds it at least once.
     """
     failed: dict[str, str] = {}
-    for entries in _batches(_entry(message, outcome) for message, outcome in letters):
+    entries_of_all = (_entry(message, outcome) for message, outcome in letters)
+    for entries in aws.batches(
+        entries_of_all, most=MAX_ENTRIES, largest=MAX_BYTES, size=_size_of_entry
+    ):
         failed |= _send(entries)
     return failed
 
@@ -97,33 +94,13 @@ def _send(entries: list[Any]) -> dict[str, str]:
             answer = client().send_message_batch(
                 QueueUrl=os.environ["DEAD_LETTER_QUEUE_URL"], Entries=entries
             )
-        except ClientError as error:
-            return dict.fromkeys(_ids(entries), error.response["Error"]["Code"])
-        except BotoCoreError as error:
-            return dict.fromkeys(_ids(entries), type(error).__name__)
+        except (ClientError, BotoCoreError) as error:
+            return dict.fromkeys((entry["Id"] for entry in entries), aws.code(error))
         codes = {failure["Id"]: failure["Code"] for failure in answer.get("Failed", [])}
         entries = [entry for entry in entries if entry["Id"] in codes]
         if not entries:
             break
     return codes
-
-
-def _ids(entries: Iterable[Mapping[str, Any]]) -> list[str]:
-    return [entry["Id"] for entry in entries]
-
-
-def _batches(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    batch: list[dict[str, Any]] = []
-    size = 0
-    for entry in entries:
-        entry_size = _size(entry["MessageBody"], entry["MessageAttributes"])
-        if batch and (len(batch) == MAX_ENTRIES or size + entry_size > MAX_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(entry)
-        size += entry_size
-    if batch:
-        yield batch
 
 
 def _entry(message: Letter, outcome: Refusal) -> dict[str, Any]:
@@ -167,6 +144,10 @@ def _attribute(value: Mapping[str, Any]) -> dict[str, Any]:
             "BinaryValue": base64.b64decode(value["binaryValue"]),
         }
     return {"DataType": value["dataType"], "StringValue": value["stringValue"]}
+
+
+def _size_of_entry(entry: Mapping[str, Any]) -> int:
+    return _size(entry["MessageBody"], entry["MessageAttributes"])
 
 
 def _size(body: str, attributes: Mapping[str, Mapping[str, Any]]) -> int:

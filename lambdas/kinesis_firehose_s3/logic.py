@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from ..foundation.outcomes import RefusedError
 from . import kpl
 
 if TYPE_CHECKING:
@@ -38,20 +39,6 @@ _BOT = re.compile(
 )
 _TABLET = re.compile(r"ipad|tablet|android(?!.*mobile)", re.IGNORECASE)
 _PHONE = re.compile(r"mobile|iphone|android", re.IGNORECASE)
-
-
-class RefusedError(Exception):
-    """What is not a click, so that no retry can mend it.
-
-    Args:
-        reason: Short code, for machines.
-        detail: Plain sentence, without a word of what was sent.
-    """
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
 
 
 @dataclass(frozen=True)

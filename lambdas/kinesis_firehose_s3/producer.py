@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ..foundation import aws
 from . import kpl
 
 if TYPE_CHECKING:
@@ -98,7 +99,9 @@ class Producer:
             else:
                 sent.refused.append(position)
         records = _together(numbered) if self._aggregate else [_alone(*one) for one in numbered]
-        for call in _calls(records):
+        for call in aws.batches(
+            records, most=MAX_RECORDS, largest=MAX_CALL_BYTES, size=lambda record: record.size
+        ):
             self._put_until_taken(call, sent)
         return sent
 
@@ -128,10 +131,8 @@ class Producer:
             answer = self._client.put_records(
                 StreamName=self._stream_name, Records=[record.entry for record in records]
             )
-        except ClientError as error:
-            return [error.response["Error"]["Code"]] * len(records)
-        except BotoCoreError as error:
-            return [type(error).__name__] * len(records)
+        except (ClientError, BotoCoreError) as error:
+            return [aws.code(error)] * len(records)
         finally:
             sent.seconds.append(time.perf_counter() - started)
         for result in answer["Records"]:
@@ -167,19 +168,6 @@ def _record_of(positions: Sequence[int], events: Sequence[bytes]) -> _Record:
     key = _key()
     data = kpl.aggregate(key, events)
     return _Record(tuple(positions), {"Data": data, "PartitionKey": key})
-
-
-def _calls(records: Iterable[_Record]) -> Iterator[list[_Record]]:
-    call: list[_Record] = []
-    size = 0
-    for record in records:
-        if call and (len(call) == MAX_RECORDS or size + record.size > MAX_CALL_BYTES):
-            yield call
-            call, size = [], 0
-        call.append(record)
-        size += record.size
-    if call:
-        yield call
 
 
 def _key() -> str:

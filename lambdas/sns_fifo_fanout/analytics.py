@@ -13,10 +13,11 @@ from aws_lambda_powertools.utilities.batch import (
     process_partial_response,
 )
 
+from ..foundation.outcomes import Outcome, RefusedError
+from ..foundation.reporting import dead_letter, logger, report
 from . import lake, logic
-from .logic import Outcome
 from .messages import Message
-from .reporting import dead_letter, log_summary, logger, report
+from .reporting import log_summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +52,7 @@ def write_changes(messages: Sequence[Message]) -> dict[str, Outcome]:
         try:
             received.append((logic.parse(message.body), message))
             outcomes[message.id] = logic.STORED
-        except logic.RefusedError as error:
+        except RefusedError as error:
             outcomes[message.id] = Outcome.refused(error)
     failed = lake.write(received)
     return outcomes | {id_: Outcome("failed", code) for id_, code in failed.items()}

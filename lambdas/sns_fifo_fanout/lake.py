@@ -8,9 +8,9 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ..foundation import aws
 from . import logic
 
 if TYPE_CHECKING:
@@ -25,14 +25,7 @@ PREFIX = "price-changes"
 @functools.cache
 def client() -> Any:
     """Return the client, made on first use."""
-    return boto3.client(
-        "s3",
-        config=Config(
-            connect_timeout=1,
-            read_timeout=5,
-            retries={"mode": "standard", "total_max_attempts": 3},
-        ),
-    )
+    return boto3.client("s3", config=aws.config(read_timeout=5))
 
 
 def write(received: Iterable[tuple[PriceChange, Message]]) -> dict[str, str]:
@@ -55,10 +48,8 @@ def write(received: Iterable[tuple[PriceChange, Message]]) -> dict[str, str]:
                 Body=b"".join(logic.line(change) for change, _ in lines),
                 ContentType="application/x-ndjson",
             )
-        except ClientError as error:
-            failed |= dict.fromkeys(ids, error.response["Error"]["Code"])
-        except BotoCoreError as error:
-            failed |= dict.fromkeys(ids, type(error).__name__)
+        except (ClientError, BotoCoreError) as error:
+            failed |= dict.fromkeys(ids, aws.code(error))
     return failed
 
 

@@ -5,17 +5,18 @@ Pure: no AWS, no environment, no clock.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any
+
+from ..foundation import strict_json
+from ..foundation.outcomes import Outcome, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
 FIELDS = ("event_id", "part_id", "version", "price", "currency", "channels", "changed_at")
 CHANNELS = ("retail", "wholesale")
@@ -32,39 +33,10 @@ _PRICE = re.compile(r"(0|[1-9][0-9]{0,11})(\.([0-9]+))?")
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z")
 
 
-class RefusedError(Exception):
-    """What no retry can mend.
-
-    Args:
-        reason: Short code, for machines.
-        detail: Plain sentence, without a word of what the publisher sent.
-    """
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a message; ``reason`` and ``detail`` say why it was refused or failed."""
-
-    kind: Literal["stored", "superseded", "duplicate", "refused", "failed"]
-    reason: str = ""
-    detail: str = ""
-
-    @classmethod
-    def refused(cls, error: RefusedError) -> Outcome:
-        """Return the outcome of a message that no retry can mend."""
-        return cls("refused", error.reason, error.detail)
-
-
 STORED = Outcome("stored")
 SUPERSEDED = Outcome("superseded")
 DUPLICATE = Outcome("duplicate")
 CONFLICT = Outcome("refused", "conflict", "Another price has this part's version already.")
-BEHIND_A_FAILURE = Outcome("failed", "BehindAFailure")
 
 
 @dataclass(frozen=True)
@@ -111,7 +83,7 @@ def parse(body: str) -> PriceChange:
     Raises:
         RefusedError: it is not a valid one.
     """
-    change = _object(_parse(body))
+    change = _object(strict_json.parse(body))
     _id(change["event_id"], "event_id")
     _id(change["part_id"], "part_id")
     version = change["version"]
@@ -126,7 +98,7 @@ def parse(body: str) -> PriceChange:
         version=version,
         changed_at=_moment(change["changed_at"]),
         document=change,
-        fingerprint=hashlib.sha256(_canonical(change).encode()).hexdigest(),
+        fingerprint=strict_json.fingerprint(change),
     )
 
 
@@ -163,28 +135,6 @@ def plan(changes: Iterable[PriceChange], known: Known) -> list[Outcome]:
     return outcomes
 
 
-def hold_back(
-    groups: Sequence[tuple[str, str | None]], outcomes: Mapping[str, Outcome]
-) -> dict[str, Outcome]:
-    """Return the outcomes with everything behind a failure of its group failed too.
-
-    AWS Lambda developer guide, "Handling errors for an SQS event source": for a FIFO queue, stop
-    at the first failure and return all failed and unprocessed messages.
-
-    Args:
-        groups: Message id and group of each message, in the order of the queue.
-        outcomes: By message id.
-    """
-    held_back = dict(outcomes)
-    failed: set[str | None] = set()
-    for message_id, group in groups:
-        if group in failed and held_back[message_id].kind != "failed":
-            held_back[message_id] = BEHIND_A_FAILURE
-        elif held_back[message_id].kind == "failed":
-            failed.add(group)
-    return held_back
-
-
 def counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
     """Return how many there are of each kind."""
     return dict(Counter(outcome.kind for outcome in outcomes))
@@ -192,37 +142,7 @@ def counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
 
 def line(change: PriceChange) -> bytes:
     """Return the change as a line of newline-delimited JSON."""
-    return _canonical(change.document).encode() + b"\n"
-
-
-def _parse(body: str) -> Any:
-    try:
-        document = json.loads(
-            body, object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float
-        )
-        _canonical(document).encode()
-    except UnicodeEncodeError:
-        raise RefusedError("text", "A text is not Unicode: half a surrogate pair.") from None
-    except json.JSONDecodeError as error:
-        raise RefusedError("not_json", f"The body is not JSON at character {error.pos}.") from None
-    except (ValueError, RecursionError):
-        raise RefusedError("not_json", "The body is JSON out of all proportion.") from None
-    return document
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) < len(pairs):
-        raise RefusedError("duplicate_key", "An object has a key twice.")
-    return document
-
-
-def _no_float(_: str) -> NoReturn:
-    raise RefusedError("number", "Numbers must be whole; prices are texts such as '49.90'.")
-
-
-def _canonical(document: Any) -> str:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return strict_json.encode(change.document) + b"\n"
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from boto3.dynamodb.types import TypeSerializer
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ..foundation import aws
+from ..foundation.outcomes import Outcome
 from . import logic
-from .logic import Known, Outcome
+from .logic import Known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,14 +39,7 @@ TRIES = 3
 @functools.cache
 def client() -> DynamoDBClient:
     """Return the client, made on first use."""
-    return boto3.client(
-        "dynamodb",
-        config=Config(
-            connect_timeout=1,
-            read_timeout=2,
-            retries={"mode": "standard", "total_max_attempts": 3},
-        ),
-    )
+    return boto3.client("dynamodb", config=aws.config())
 
 
 def record(received: Sequence[Received], stored_at: int) -> dict[str, Outcome]:
@@ -87,10 +81,8 @@ def _record_together(received: Sequence[Received], stored_at: int) -> dict[str, 
             client().transact_write_items(TransactItems=[{"Put": put} for put in writes.values()])
         except client().exceptions.TransactionCanceledException as error:
             _learn(known, list(writes), error.response["CancellationReasons"])
-        except ClientError as error:
-            return dict.fromkeys(ids, Outcome("failed", error.response["Error"]["Code"]))
-        except BotoCoreError as error:
-            return dict.fromkeys(ids, Outcome("failed", type(error).__name__))
+        except (ClientError, BotoCoreError) as error:
+            return dict.fromkeys(ids, Outcome("failed", aws.code(error)))
         else:
             return dict(zip(ids, outcomes, strict=True))
     return None

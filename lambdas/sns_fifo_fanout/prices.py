@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, process_partial_response
 
+from ..foundation.outcomes import Outcome, RefusedError, hold_back
+from ..foundation.reporting import dead_letter, logger, report
 from . import logic, price_list
-from .logic import Outcome
 from .messages import Message
-from .reporting import dead_letter, log_summary, logger, report
+from .reporting import log_summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,8 +35,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     """
     messages = [Message.of(record) for record in event["Records"]]
     groups = [(message.id, message.group_id) for message in messages]
-    recorded = logic.hold_back(groups, record_changes(messages))
-    outcomes = logic.hold_back(groups, dead_letter(messages, recorded))
+    recorded = hold_back(groups, record_changes(messages))
+    outcomes = hold_back(groups, dead_letter(messages, recorded))
     log_summary(outcomes)
     return process_partial_response(
         event=event,
@@ -52,6 +53,6 @@ def record_changes(messages: Sequence[Message]) -> dict[str, Outcome]:
     for message in messages:
         try:
             received.append((logic.parse_in_group(message.body, message.group_id), message))
-        except logic.RefusedError as error:
+        except RefusedError as error:
             outcomes[message.id] = Outcome.refused(error)
     return outcomes | price_list.record(received, stored_at=time.time_ns() // 10**6)

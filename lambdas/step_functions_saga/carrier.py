@@ -12,8 +12,10 @@ from aws_lambda_powertools.utilities.batch import (
 )
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ..foundation.outcomes import RefusedError
+from ..foundation.reporting import NotDoneError
 from . import executions, logic, store
-from .messages import NotDoneError, logger, postpone, refuse
+from .messages import logger, postpone, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,11 +32,11 @@ POSTPONED_SECONDS = 5
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Cancel, ship and answer what a batch asks for; a cancellation wins."""
     reads: list[Read] = []
-    refused: list[tuple[Mapping[str, Any], logic.RefusedError]] = []
+    refused: list[tuple[Mapping[str, Any], RefusedError]] = []
     for record in event["Records"]:
         try:
             reads.append((record, logic.instruction(record["body"])))
-        except logic.RefusedError as error:
+        except RefusedError as error:
             refused.append((record, error))
     not_done = refuse(refused) | _work(reads)
     logger.info("Batch", records=len(reads), refused=len(refused), not_done=len(not_done))

@@ -8,20 +8,14 @@ import os
 from typing import Any
 
 import boto3
-from botocore.config import Config
+
+from ..foundation import aws
 
 
 @functools.cache
 def client() -> Any:
     """Return the client, made on first use."""
-    return boto3.client(
-        "stepfunctions",
-        config=Config(
-            connect_timeout=1,
-            read_timeout=3,
-            retries={"mode": "standard", "total_max_attempts": 3},
-        ),
-    )
+    return boto3.client("stepfunctions", config=aws.config(read_timeout=3))
 
 
 def start(name: str, body: str) -> str | None:

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..foundation.outcomes import RefusedError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -22,20 +24,6 @@ SERVED = {"AT", "BE", "CH", "CZ", "DE", "DK", "ES", "FR", "IT", "NL", "PL", "SE"
 # Where a parcel goes by ship: the carrier gives signs of life until it is there.
 SLOW = {"IS", "MT"}
 SLOW_RECEIVES = 2
-
-
-class RefusedError(Exception):
-    """What no retry can mend.
-
-    Args:
-        reason: Short code, for machines.
-        detail: Plain sentence, without a word of what the client sent.
-    """
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
-from botocore.config import Config
+
+from ..foundation import aws
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mypy_boto3_sqs import SQSClient
 
-    from .logic import RefusedError
+    from ..foundation.outcomes import RefusedError
 
 MAX_ENTRIES = 10
 
@@ -23,21 +24,10 @@ MAX_ENTRIES = 10
 logger = Logger()
 
 
-class NotDoneError(Exception):
-    """Tells Powertools to report a record as failed, so that SQS delivers it again."""
-
-
 @functools.cache
 def client() -> SQSClient:
     """Return the client, made on first use."""
-    return boto3.client(
-        "sqs",
-        config=Config(
-            connect_timeout=1,
-            read_timeout=2,
-            retries={"mode": "standard", "total_max_attempts": 3},
-        ),
-    )
+    return boto3.client("sqs", config=aws.config())
 
 
 def refuse(refused: Sequence[tuple[Mapping[str, Any], RefusedError]]) -> set[str]:

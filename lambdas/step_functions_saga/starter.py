@@ -11,8 +11,11 @@ from aws_lambda_powertools.utilities.batch import (
 )
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ..foundation import aws
+from ..foundation.outcomes import RefusedError
+from ..foundation.reporting import NotDoneError
 from . import executions, logic
-from .messages import NotDoneError, logger, refuse
+from .messages import logger, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,14 +35,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
         BatchProcessingError: every record failed: an outage, which Lambda's Errors metric shows.
     """
     failed: dict[str, str] = {}
-    refused: list[tuple[Mapping[str, Any], logic.RefusedError]] = []
+    refused: list[tuple[Mapping[str, Any], RefusedError]] = []
     for record in event["Records"]:
         try:
             _start(record["body"])
-        except logic.RefusedError as error:
+        except RefusedError as error:
             refused.append((record, error))
         except (ClientError, BotoCoreError) as error:
-            failed[record["messageId"]] = _code(error)
+            failed[record["messageId"]] = aws.code(error)
     failed |= dict.fromkeys(refuse(refused), "DeadLetterQueue")
     log = logger.error if failed else logger.info
     log("Batch", records=len(event["Records"]), refused=len(refused), failed=failed)
@@ -61,14 +64,8 @@ def _start(body: str) -> None:
     try:
         other = executions.start(name, body)
     except ClientError as error:
-        if _code(error) in PERMANENT:
-            raise logic.RefusedError(_code(error), "Step Functions does not take it.") from error
+        if aws.code(error) in PERMANENT:
+            raise RefusedError(aws.code(error), "Step Functions does not take it.") from error
         raise
     if other is not None and not logic.same_order(body, other):
-        raise logic.RefusedError("conflict", "Another order has been started under this id.")
-
-
-def _code(error: ClientError | BotoCoreError) -> str:
-    if isinstance(error, ClientError):
-        return error.response["Error"]["Code"]
-    return type(error).__name__
+        raise RefusedError("conflict", "Another order has been started under this id.")

@@ -12,8 +12,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.config import Config
 
+from ..foundation import aws
 from . import logic
 
 if TYPE_CHECKING:
@@ -30,14 +30,7 @@ MAX_PUTS = 25
 @functools.cache
 def client() -> DynamoDBClient:
     """Return the client, made on first use."""
-    return boto3.client(
-        "dynamodb",
-        config=Config(
-            connect_timeout=1,
-            read_timeout=2,
-            retries={"mode": "standard", "total_max_attempts": 3},
-        ),
-    )
+    return boto3.client("dynamodb", config=aws.config())
 
 
 def charge(order_id: str, customer_id: str, amount: int) -> str:

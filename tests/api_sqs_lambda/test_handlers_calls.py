@@ -17,8 +17,8 @@ from aws_lambda_powertools.utilities.idempotency import (
 
 from lambdas.api_sqs_lambda import logic, store
 from lambdas.api_sqs_lambda.messages import Message
+from tests.moto_cloud import TABLE, Context
 
-from .conftest import TABLE, Context
 from .orders import order, record
 
 if TYPE_CHECKING:

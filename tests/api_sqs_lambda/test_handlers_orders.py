@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 
 from lambdas.api_sqs_lambda import orders, store
 from lambdas.foundation import dead_letters
+from tests.moto_cloud import Context
 
-from .conftest import Context
 from .orders import RECEIVED_AT, SENT_AT, largest_order, order, record, string, text
 
 if TYPE_CHECKING:

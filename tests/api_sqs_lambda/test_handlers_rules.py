@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambdas.api_sqs_lambda import logic
-from lambdas.api_sqs_lambda.logic import RefusedError, parse_change, parse_order
+from lambdas.api_sqs_lambda.logic import parse_change, parse_order
+from lambdas.foundation.outcomes import RefusedError
 
 from .orders import change, largest_order, order, text
 

@@ -8,31 +8,21 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from lambdas.kinesis_firehose_s3 import kpl, transform
+from tests.moto_cloud import REGION, Context, account
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-REGION: Literal["eu-central-1"] = "eu-central-1"
 STREAM, BUCKET = "clicks", "lake"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+CONTEXT: Any = Context()
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Mobile/15E148"
-
-
-# The part of Lambda's context that Powertools reads.
-CONTEXT: Any = SimpleNamespace(
-    function_name="function",
-    memory_limit_in_mb=512,
-    invoked_function_arn=f"arn:aws:lambda:{REGION}:123456789012:function:function",
-    aws_request_id="request",
-)
 
 
 def click(number: int = 1, **changes: Any) -> dict[str, Any]:
@@ -136,10 +126,7 @@ class Cloud:
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "made-up")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
-    with mock_aws():
+    with account(monkeypatch):
         kinesis, s3 = boto3.client("kinesis"), boto3.client("s3")
         kinesis.create_stream(StreamName=STREAM, ShardCount=4)
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})

@@ -10,7 +10,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from .conftest import TABLE
+from tests.moto_cloud import TABLE
+
 from .events import SENT_AT, change, ids, in_order, record
 
 if TYPE_CHECKING:

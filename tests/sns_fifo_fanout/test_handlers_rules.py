@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lambdas.foundation.outcomes import Outcome, RefusedError, hold_back
 from lambdas.sns_fifo_fanout import logic
-from lambdas.sns_fifo_fanout.logic import Known, Outcome, RefusedError
+from lambdas.sns_fifo_fanout.logic import Known
 
 from .events import change, text
 
@@ -142,6 +143,6 @@ def test_everything_behind_a_failure_of_its_group_is_held_back() -> None:
     failed = Outcome("failed", "Throttled")
     groups = [("1", "a"), ("2", "b"), ("3", "a"), ("4", "b")]
     outcomes = {"1": failed, "2": logic.STORED, "3": logic.STORED, "4": logic.STORED}
-    held = logic.hold_back(groups, outcomes)
+    held = hold_back(groups, outcomes)
     assert [held[name].kind for name in "1234"] == ["failed", "stored", "failed", "stored"]
     assert held["3"].reason == "BehindAFailure"

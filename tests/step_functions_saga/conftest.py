@@ -10,24 +10,15 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 
 from lambdas.step_functions_saga import executions, messages, store
+from tests.moto_cloud import account, make_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ACCOUNTS, SHIPMENTS = "accounts", "shipments"
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:orders"
-
-
-class Context:
-    """What Lambda hands over beside the event."""
-
-    function_name = "function"
-    memory_limit_in_mb = 512
-    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:function"
-    aws_request_id = "request"
 
 
 class FakeStepFunctions:
@@ -135,32 +126,19 @@ class Aws:
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "made-up",
-        "AWS_SECRET_ACCESS_KEY": "made-up",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "ACCOUNTS_TABLE": ACCOUNTS,
-        "SHIPMENTS_TABLE": SHIPMENTS,
-        "STATE_MACHINE_ARN": MACHINE,
-    }.items():
+    names = {"ACCOUNTS_TABLE": ACCOUNTS, "SHIPMENTS_TABLE": SHIPMENTS, "STATE_MACHINE_ARN": MACHINE}
+    for name, value in names.items():
         monkeypatch.setenv(name, value)
-    with mock_aws():
+    with account(monkeypatch, store.client, messages.client, region="us-east-1"):
         dynamodb, sqs = boto3.client("dynamodb"), boto3.client("sqs")
         for table in (ACCOUNTS, SHIPMENTS):
-            dynamodb.create_table(
-                TableName=table,
-                KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-                AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-                BillingMode="PAY_PER_REQUEST",
-            )
+            make_table(dynamodb, table, "id")
         queue, dead_letters = (
             sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("queue", "dead-letters")
         )
         monkeypatch.setenv("QUEUE_URL", queue)
         monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", dead_letters)
         fake = FakeStepFunctions()
-        for module in (store, messages):
-            module.client.cache_clear()
         monkeypatch.setattr(executions, "client", lambda: fake)
         aws = Aws(dynamodb, sqs, fake, queue, dead_letters)
         for client in (store.client(), messages.client()):
@@ -168,8 +146,6 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
                 "before-call.*", lambda model, **_: aws.calls.update([model.name])
             )
         yield aws
-    for module in (store, messages):
-        module.client.cache_clear()
 
 
 def records(*bodies: Any, receive_count: int = 1) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lambdas.step_functions_saga import carrier, store
-from tests.step_functions_saga.conftest import SHIPMENTS, Aws, Context, failed, records
+from tests.moto_cloud import Context
+from tests.step_functions_saga.conftest import SHIPMENTS, Aws, failed, records
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from lambdas.step_functions_saga import charge, logic, refund, store
 from tests.conftest import ROOT
-from tests.step_functions_saga.conftest import ACCOUNTS, Aws, Context
+from tests.moto_cloud import Context
+from tests.step_functions_saga.conftest import ACCOUNTS, Aws
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

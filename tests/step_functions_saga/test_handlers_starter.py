@@ -9,7 +9,8 @@ import pytest
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 
 from lambdas.step_functions_saga import logic, starter
-from tests.step_functions_saga.conftest import Aws, Context, failed, records
+from tests.moto_cloud import Context
+from tests.step_functions_saga.conftest import Aws, failed, records
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -1,0 +1,58 @@
+"""How the handlers call AWS: how long they wait, what an error is called, what fits into a call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+T = TypeVar("T")
+
+
+def config(*, read_timeout: int = 2, tries: int = 3) -> Config:
+    """Return a client's settings: it gives up while the function still has time to report it.
+
+    Args:
+        read_timeout: Seconds. Default: 2.
+        tries: Of a call, the first one included. Default: 3.
+    """
+    return Config(
+        connect_timeout=1,
+        read_timeout=read_timeout,
+        retries={"mode": "standard", "total_max_attempts": tries},
+    )
+
+
+def code(error: ClientError | BotoCoreError) -> str:
+    """Return AWS's code of an error, or the name of one that never reached AWS."""
+    if isinstance(error, ClientError):
+        return error.response["Error"]["Code"]
+    return type(error).__name__
+
+
+def batches(
+    items: Iterable[T], *, most: int, largest: int, size: Callable[[T], int]
+) -> Iterator[list[T]]:
+    """Yield the items in batches, in order; an item that is too large by itself is one alone.
+
+    Args:
+        items: Of any kind.
+        most: Items in a batch.
+        largest: Bytes in a batch.
+        size: Bytes of an item.
+    """
+    batch: list[T] = []
+    total = 0
+    for item in items:
+        bytes_ = size(item)
+        if batch and (len(batch) == most or total + bytes_ > largest):
+            yield batch
+            batch, total = [], 0
+        batch.append(item)
+        total += bytes_
+    if batch:
+        yield batch
