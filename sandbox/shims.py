@@ -252,6 +252,25 @@ def retries_with_current_settings() -> None:
     functions._execute_function = execute_current
 
 
+def failures_keep_their_process() -> None:
+    """Gap: a Python function that raises loses its process; Lambda's environment outlives that.
+
+    What the module keeps between calls is gone then, and the next call waits for a new process.
+    Forwards what was raised as an answer, which ends no process, and out of it as the failure.
+    """
+    runtime = _module("ministack.core.lambda_runtime")
+    failure = '{"status": "error", "error": str(e), "trace": traceback.format_exc()}'
+    answer = f'{{"status": "ok", "raised": {failure}}}'
+    invoke = runtime.Worker.invoke
+
+    def invoke_and_keep(worker: Any, *args: Any, **named: Any) -> Any:
+        result = invoke(worker, *args, **named)
+        return {**result, **result.pop("raised", {})}
+
+    runtime._PYTHON_WORKER_SCRIPT = runtime._PYTHON_WORKER_SCRIPT.replace(failure, answer)
+    runtime.Worker.invoke = invoke_and_keep
+
+
 def fifo_topics() -> None:
     """Gap: a FIFO topic of a template is created as a standard topic.
 
@@ -445,6 +464,7 @@ SHIMS: tuple[Callable[[], None], ...] = (
     reserved_concurrency,
     function_dead_letter_queue,
     retries_with_current_settings,
+    failures_keep_their_process,
     fifo_topics,
     auto_delete_objects,
     firehose_failed_records,

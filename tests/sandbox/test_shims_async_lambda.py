@@ -1,7 +1,8 @@
-"""The shims of asynchronous invocation: the gap without each, and the right behaviour with it."""
+"""The shims of failing functions: the gap without each, and the right behaviour with it."""
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,15 @@ from tests.sandbox.helpers import FUNCTION, create_stack
 if TYPE_CHECKING:
     from sandbox import Target
 
-# Fails until its variable says otherwise; tells what it runs with.
+# Fails until its variable says otherwise; tells what it runs with, or how often its process ran.
 FAILS = """
 import os
+runs = 0
 def handler(event, context):
+    global runs
+    runs += 1
+    if event == "count":
+        return runs
     if os.environ["MODE"] == "bad":
         raise ValueError("bad")
     return os.environ["MODE"]
@@ -66,8 +72,9 @@ class Function:
         )
         self.lambda_.get_waiter("function_updated_v2").wait(FunctionName=self.name)
 
-    def run(self) -> object:
-        return json.load(self.lambda_.invoke(FunctionName=self.name, Payload="{}")["Payload"])
+    def run(self, event: object = None) -> object:
+        answer = self.lambda_.invoke(FunctionName=self.name, Payload=json.dumps(event))
+        return json.load(answer["Payload"])
 
     def count(self, queue: str) -> int:
         attributes = self.sqs.get_queue_attributes(
@@ -117,3 +124,17 @@ def test_a_retry_runs_with_the_settings_of_its_time(plain: Function, shimmed: Fu
     )
     assert shimmed.count("FailuresUrl") == 0
     assert shimmed.run() == "good"
+
+
+def test_a_function_that_raises_keeps_its_process(plain: Function, shimmed: Function) -> None:
+    runs = {}
+    for name, function in (("plain", plain), ("shimmed", shimmed)):
+        function.set_mode("bad")
+        assert function.run("count") == 1
+        failure = function.lambda_.invoke(FunctionName=function.name, Payload="{}", LogType="Tail")
+        assert failure["FunctionError"]
+        assert json.load(failure["Payload"])["errorMessage"] == "bad"
+        assert "ValueError: bad" in base64.b64decode(failure["LogResult"]).decode()
+        runs[name] = function.run("count")
+    assert runs["plain"] == 1, "upstream keeps it now: remove the shim"
+    assert runs["shimmed"] == 3
