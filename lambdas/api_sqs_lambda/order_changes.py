@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, process_partial_response
+from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor
 
-from ..foundation.outcomes import Outcome, RefusedError, hold_back
-from ..foundation.reporting import dead_letter, logger, report
+from ..foundation.outcomes import Outcome, RefusedError
+from ..foundation.reporting import answer, dead_letter_in_order, logger
 from . import logic, store
 from .messages import Message
 from .reporting import log_summary
@@ -34,16 +34,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
         BatchProcessingError: every record failed: an outage, which Lambda's Errors metric shows.
     """
     messages = [Message.of(record) for record in event["Records"]]
-    groups = [(message.id, message.group_id) for message in messages]
-    applied = hold_back(groups, apply_changes(messages))
-    outcomes = hold_back(groups, dead_letter(messages, applied))
+    outcomes = dead_letter_in_order(messages, apply_changes(messages))
     log_summary(outcomes)
-    return process_partial_response(
-        event=event,
-        context=context,
-        processor=SqsFifoPartialProcessor(skip_group_on_error=True),
-        record_handler=lambda record: report(outcomes[record.message_id]),
-    )
+    return answer(event, context, SqsFifoPartialProcessor(skip_group_on_error=True), outcomes)
 
 
 def apply_changes(messages: Sequence[Message]) -> dict[str, Outcome]:

@@ -9,14 +9,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.utilities.batch import (
-    BatchProcessor,
-    EventType,
-    process_partial_response,
-)
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
 
 from ..foundation.outcomes import Outcome, RefusedError
-from ..foundation.reporting import dead_letter, logger, report
+from ..foundation.reporting import answer, dead_letter, logger
 from . import logic, store
 from .messages import Message
 from .reporting import log_summary
@@ -40,12 +36,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     messages = [Message.of(record) for record in event["Records"]]
     outcomes = dead_letter(messages, store_orders(messages))
     log_summary(outcomes)
-    return process_partial_response(
-        event=event,
-        context=context,
-        processor=BatchProcessor(event_type=EventType.SQS),
-        record_handler=lambda record: report(outcomes[record.message_id]),
-    )
+    return answer(event, context, BatchProcessor(event_type=EventType.SQS), outcomes)
 
 
 def store_orders(messages: Sequence[Message]) -> dict[str, Outcome]:

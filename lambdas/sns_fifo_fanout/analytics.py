@@ -7,14 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.utilities.batch import (
-    BatchProcessor,
-    EventType,
-    process_partial_response,
-)
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
 
 from ..foundation.outcomes import Outcome, RefusedError
-from ..foundation.reporting import dead_letter, logger, report
+from ..foundation.reporting import answer, dead_letter, logger
 from . import lake, logic
 from .messages import Message
 from .reporting import log_summary
@@ -36,12 +32,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     messages = [Message.of(record) for record in event["Records"]]
     outcomes = dead_letter(messages, write_changes(messages))
     log_summary(outcomes)
-    return process_partial_response(
-        event=event,
-        context=context,
-        processor=BatchProcessor(event_type=EventType.SQS),
-        record_handler=lambda record: report(outcomes[record.message_id]),
-    )
+    return answer(event, context, BatchProcessor(event_type=EventType.SQS), outcomes)
 
 
 def write_changes(messages: Sequence[Message]) -> dict[str, Outcome]:
