@@ -6,6 +6,9 @@ RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 COMPILE := uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock"
 NPM := npm --no-fund --no-audit --no-update-notifier --silent
+# The tests that hold a generated file; a copied pattern has some of them.
+GENERATED = $(wildcard tests/test_templates.py tests/test_catalog.py tests/lint/test_page.py \
+	tests/tools/test_refusals.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup try test lint check synth snapshot deploy scenario copy bench lock clean
@@ -38,8 +41,8 @@ check: setup ## Check any template for mistakes that lose events: TEMPLATE="a.ya
 synth: setup ## Write the CloudFormation templates into cdk.out
 	@$(RUN); node_modules/.bin/cdk synth --quiet --no-notices
 
-snapshot: setup ## Accept the stacks as they are now: snapshots, diagrams, the README's table, the rules' page
-	@$(RUN); pytest tests/test_templates.py tests/test_catalog.py tests/lint/test_page.py --snapshot-update
+snapshot: setup ## Accept what is generated as it is now: snapshots, diagrams, the README's table, pages
+	@$(RUN); pytest $(GENERATED) --snapshot-update
 
 deploy: setup ## Deploy a pattern into your AWS account: PATTERN=<slug>
 	@$(RUN); python -m patterns deploy $(PATTERN)

@@ -27,8 +27,9 @@ TOPICS = {
 HEAD = """\
 # Rules for any template
 
-What `make check TEMPLATE=…` looks for. The fix stands in each rule, the reason on the AWS page
-that it links to. **E**: AWS rejects it, or events are lost in normal operation. **W**: events are
+What `make check TEMPLATE=…` looks for; what the constructs refuse has
+[a page of its own](refusals.md). The fix stands in each rule, the reason on the AWS page that it
+links to. **E**: AWS rejects it, or events are lost in normal operation. **W**: events are
 lost, or good ones dead-lettered, when something fails. **I**: worth knowing; shown with
 `--include-checks I`.
 

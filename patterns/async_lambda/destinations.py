@@ -63,7 +63,8 @@ def check(name: str, destination: object, source: lambda_.IFunction) -> None:
 
     Raises:
         ValueError: not a standard queue, standard topic, function, event bus or, for failures, a
-            bucket; the function itself, or one that may not run; or a key that encrypts nothing.
+            bucket; the function itself, or one that may not run; or a key that encrypts nothing
+            (AWS Lambda developer guide, "Capturing records of Lambda asynchronous invocations").
     """
     kind = kind_of(destination)
     if kind is None or (kind == "bucket" and name != "on_failure"):

@@ -34,7 +34,8 @@ def check_retries(
 
     Raises:
         ValueError: outside 0 to 2 retries or 60 s to 6 h, or an age at which the event is gone
-            before its last retry.
+            before its last retry (AWS Lambda developer guide, "Configuring error handling settings
+            for Lambda asynchronous invocations").
     """
     if not Token.is_unresolved(retry_attempts) and not 0 <= retry_attempts <= MAX_RETRIES:
         raise ValueError(
@@ -142,7 +143,8 @@ def check_not_configured(function: lambda_.IFunction) -> None:
 
     Raises:
         ValueError: it was made with on_success, on_failure, max_event_age or retry_attempts: the
-            two configurations would clash at deployment.
+            two configurations would clash at deployment (AWS Lambda developer guide, "Configuring
+            error handling settings for Lambda asynchronous invocations").
     """
     if function.node.try_find_child("EventInvokeConfig"):
         raise ValueError(
@@ -155,8 +157,8 @@ def check_grantee(grantee: iam.IGrantable) -> None:
     """Refuse to open the function to everybody's resources of a service.
 
     Raises:
-        ValueError: a service principal without a condition (the confused deputy: anybody's bucket
-            or topic could invoke it).
+        ValueError: a service principal without a condition: anybody's bucket or topic could invoke
+            it (lint W9161; AWS IAM user guide, "The confused deputy problem").
     """
     principal = grantee.grant_principal
     if isinstance(principal, iam.ServicePrincipal):
@@ -182,7 +184,10 @@ def resource_of(function: lambda_.IFunction) -> lambda_.CfnFunction:
     """
     resource = find_resource(function)
     if resource is None:
-        raise ValueError(f"{function.node.path} is imported, so nothing can be set on it here.")
+        raise ValueError(
+            f"{function.node.path} is imported, so nothing can be set on it here. Set it where the "
+            "function is made."
+        )
     return resource
 
 

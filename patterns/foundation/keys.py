@@ -25,9 +25,9 @@ def check_key(name: str, key: kms.IKey | None) -> None:
         key: The key, or an alias of it.
 
     Raises:
-        ValueError: it is disabled (lint E9153; AWS KMS developer guide, "Key states of AWS KMS
-            keys"), or not a symmetric encryption key, the only type that queues, topics, streams
-            and buckets take (Amazon SQS developer guide, "Key management").
+        ValueError: it is disabled, or not a symmetric encryption key, the only type that queues,
+            topics, streams and buckets take (lint E9153; AWS KMS developer guide, "Key states of
+            AWS KMS keys"; Amazon SQS developer guide, "Key management").
     """
     if key is None or is_aws_managed(key):
         return
@@ -69,7 +69,8 @@ def check_resource(name: str, key: Any) -> None:
     """Refuse a key's own resource that encrypts nothing; anything else passes.
 
     Raises:
-        ValueError: see ``check_key``.
+        ValueError: it is disabled (lint E9153; AWS KMS developer guide, "Key states of AWS KMS
+            keys"), or not symmetric (Amazon SQS developer guide, "Key management").
     """
     if not hasattr(key, "key_spec"):
         return

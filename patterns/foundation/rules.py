@@ -78,7 +78,7 @@ def visibility_timeout(given: Duration | None, required: Duration | None) -> Dur
 
     Raises:
         ValueError: too short; or not given while the consumer is imported, so that its timeout
-            is not known.
+            is not known (lint W9112; AWS Lambda developer guide, "Using Lambda with Amazon SQS").
     """
     if given is None and required is None:
         raise ValueError(
@@ -113,7 +113,8 @@ def check_receives(max_receive_count: int) -> None:
     """Refuse a redrive policy that dead-letters good messages when the consumer is throttled.
 
     Raises:
-        ValueError: fewer than 5 receives, or more than SQS allows (1,000).
+        ValueError: fewer than 5 receives, or more than SQS allows (1,000) (lint W9104; AWS Lambda
+            developer guide, "Using Lambda with Amazon SQS").
     """
     if Token.is_unresolved(max_receive_count):
         return
@@ -181,7 +182,8 @@ def check_batching(batch_size: int, window: Duration | None, *, fifo: bool) -> N
 
     Raises:
         ValueError: FIFO above 10 or with a window; standard above 10 without a window, above
-            10,000, or a window outside 1 to 300 s (AWS Lambda API, CreateEventSourceMapping).
+            10,000, or a window outside 1 to 300 s (AWS Lambda API reference,
+            "CreateEventSourceMapping").
     """
     seconds = window.to_seconds() if window and not window.is_unresolved() else None
     if fifo and window is not None:
@@ -347,9 +349,10 @@ def check_own_queue(queue: sqs.IQueue, required_visibility_timeout: Duration | N
     """Refuse a queue of the user's that loses messages; warn of one that is imported.
 
     Raises:
-        ValueError: no dead-letter queue, one of the other type or one that refuses it, a key that
-            encrypts nothing, or a setting that the checks above refuse. An imported queue has no
-            settings to read: a warning says so.
+        ValueError: no dead-letter queue (lint W9102), one of the other type (lint E9101) or one
+            that refuses it, a key that encrypts nothing, or a setting that the checks above refuse
+            (Amazon SQS developer guide, "Dead-letter queues"). An imported queue has no settings
+            to read: a warning says so.
     """
     keys.check_key_of(queue)
     resource = queue.node.default_child

@@ -74,7 +74,8 @@ def check_transform_batch(size: Size, interval: Duration, retries: int) -> None:
 
     Raises:
         ValueError: outside 0.2 to 3 MiB (request and response are limited to 6 MB, in base64),
-            0 to 900 s, or 0 to 300 retries.
+            0 to 900 s, or 0 to 300 retries (lint E9141; Amazon Data Firehose developer guide,
+            "Transform source data").
     """
     mebibytes = _mebibytes(size)
     if mebibytes is not None and not MIN_TRANSFORM_MIB <= mebibytes <= MAX_TRANSFORM_MIB:
@@ -92,7 +93,8 @@ def check_buffer(size: Size, interval: Duration, *, converts: bool, partitions: 
 
     Raises:
         ValueError: outside 1 to 128 MiB and 0 to 900 s; below 64 MiB with columns or partition
-            keys; below 60 s with partition keys.
+            keys; below 60 s with partition keys (lint E9144; Amazon Data Firehose API reference,
+            "BufferingHints").
     """
     mebibytes = _mebibytes(size)
     least = MIN_LARGE_BUFFER_MIB if converts or partitions else 1
@@ -126,7 +128,8 @@ def check_max_data_age(max_data_age: Duration, buffering_interval: Duration) -> 
     """Refuse an alarm that would ring while everything is well.
 
     Raises:
-        ValueError: ``max_data_age`` is not above the interval that Firehose buffers for.
+        ValueError: ``max_data_age`` is not above the interval that Firehose buffers for (Amazon
+            Data Firehose API reference, "BufferingHints").
     """
     if max_data_age.is_unresolved() or buffering_interval.is_unresolved():
         return
@@ -209,7 +212,8 @@ def check_stream(shard_count: int | None, retention_period: Duration) -> None:
     """Refuse a stream that Kinesis does not make.
 
     Raises:
-        ValueError: no shard, or a retention period outside 24 hours to 365 days.
+        ValueError: no shard, or a retention period outside 24 hours to 365 days (Amazon Kinesis
+            Data Streams developer guide, "Change the data retention period").
     """
     if shard_count is not None and not Token.is_unresolved(shard_count) and shard_count < 1:
         raise ValueError(
@@ -233,7 +237,8 @@ def check_prefixes(prefixes: Mapping[str, str]) -> None:
         prefixes: By the argument's name.
 
     Raises:
-        ValueError: not a folder, or one below another: a query would read what failed as data.
+        ValueError: not a folder, or one below another: a query would read what failed as data
+            (lint I9147).
     """
     for name, prefix in prefixes.items():
         if not _PREFIX.fullmatch(prefix) or prefix.startswith("/") or "//" in prefix:
@@ -255,7 +260,8 @@ def check_columns(columns: Mapping[str, str], partition_columns: Collection[str]
     """Refuse a table that Glue or Athena would not read as it is meant.
 
     Raises:
-        ValueError: no column, a name that is not lower case, or one that is a partition's too.
+        ValueError: no column, a name that is not lower case, or one that is a partition's too
+            (Amazon Athena user guide, "Name databases, tables, and columns").
     """
     if not columns:
         raise ValueError(
@@ -274,7 +280,8 @@ def check_partition_keys(partition_keys: Collection[str], reserved: str) -> None
     """Refuse partition keys that cannot be columns of a table.
 
     Raises:
-        ValueError: a name that is not lower case, given twice, or ``reserved``.
+        ValueError: a name that is not lower case, given twice, or ``reserved`` (Amazon Athena user
+            guide, "Name databases, tables, and columns").
     """
     _check_names("partition_keys", partition_keys)
     if len(set(partition_keys)) < len(partition_keys) or reserved in partition_keys:

@@ -40,7 +40,8 @@ class FifoTopic(sns.Topic):
         """Subscribe a queue.
 
         Raises:
-            ValueError: it is no queue, or its dead-letter queue is not a FIFO queue.
+            ValueError: it is no queue (lint E9133), or its dead-letter queue is not a FIFO queue
+                (Amazon SNS developer guide, "Message delivery for FIFO topics").
         """
         config = subscription.bind(self)
         protocol = config.protocol
@@ -227,7 +228,8 @@ def check_queue(queue: sqs.IQueue, *, fifo: bool) -> None:
     """Refuse a queue of the user's that this subscription does not deliver to.
 
     Raises:
-        ValueError: it is of the other type, or encrypted with the AWS managed key.
+        ValueError: it is of the other type, or encrypted with the AWS managed key (lint E9151;
+            Amazon SQS developer guide, "Key management").
     """
     if queue.fifo != fifo:
         kind, method = ("FIFO", "add_fifo_queue") if queue.fifo else ("standard", "add_queue")

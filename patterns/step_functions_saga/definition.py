@@ -115,7 +115,9 @@ class Definition:
         try:
             machine: dict[str, Any] = json.loads(self.text)
         except json.JSONDecodeError as error:
-            raise ValueError(f"The definition is not JSON: {error}.") from error
+            raise ValueError(
+                f"The definition is not JSON: {error}. Write it in Amazon States Language."
+            ) from error
         return machine
 
     @cached_property
@@ -218,17 +220,18 @@ def values(resources: Mapping[str, Resource]) -> dict[str, str]:
 
 
 def _value(resource: Any) -> str:
-    for attribute in ("queue_url", "function_arn", "table_name"):
-        if hasattr(resource, attribute):
-            return str(getattr(resource, attribute))
-    raise ValueError(f"{resource} is no table, queue or function.")
+    return _attribute(resource, "queue_url", "function_arn", "table_name")
 
 
 def _arn(resource: Any) -> str:
-    for attribute in ("queue_arn", "function_arn", "table_arn"):
-        if hasattr(resource, attribute):
-            return str(getattr(resource, attribute))
-    raise ValueError(f"{resource} is no table, queue or function.")
+    return _attribute(resource, "queue_arn", "function_arn", "table_arn")
+
+
+def _attribute(resource: Any, *names: str) -> str:
+    for name in names:
+        if hasattr(resource, name):
+            return str(getattr(resource, name))
+    raise ValueError(f"{resource} is no table, queue or function. Give one of these.")
 
 
 def _permissions(step: Step) -> Iterator[tuple[str, str]]:
@@ -317,7 +320,7 @@ def _check_step(step: Step) -> None:
     if heartbeat is not None and not (isinstance(heartbeat, int) and heartbeat < timeout):
         raise ValueError(
             f"Step {step.name} has HeartbeatSeconds {heartbeat} and TimeoutSeconds {timeout}: the "
-            "heartbeat must be the shorter one, and a whole number."
+            "heartbeat must be the shorter one, and a whole number. Lower it."
         )
     if not any("States.ALL" in retry["ErrorEquals"] for retry in step.state.get("Retry", [])):
         raise ValueError(
