@@ -177,17 +177,10 @@ def find_resource(function: lambda_.IFunction) -> lambda_.CfnFunction | None:
 
 
 def resource_of(function: lambda_.IFunction) -> lambda_.CfnFunction:
-    """Return the resource of a function of this app.
-
-    Raises:
-        ValueError: the function is imported.
-    """
+    """Return the resource of a function of this app."""
     resource = find_resource(function)
-    if resource is None:
-        raise ValueError(
-            f"{function.node.path} is imported, so nothing can be set on it here. Set it where the "
-            "function is made."
-        )
+    if resource is None:  # pragma: no cover - check_can_be_set has refused an imported one
+        raise TypeError(f"{function.node.path} has no CfnFunction")
     return resource
 
 

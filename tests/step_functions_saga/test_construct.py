@@ -694,6 +694,14 @@ def test_a_resource_that_is_missing_or_not_used_is_refused(
         saga("Unused", resources=found | {"Extra": found["Stock"]})
 
 
+def test_a_resource_that_no_step_can_use_is_refused(
+    stack: Stack, saga: Callable[..., StepFunctionsSaga]
+) -> None:
+    found = resources(stack) | {"Thing": sns.Topic(stack, "Topic")}
+    with pytest.raises(ValueError, match="is no table, queue or function. Give one of these"):
+        saga("Thing", machine={**SAGA, "Comment": "${Thing}"}, resources=found)
+
+
 def test_a_definition_that_is_no_json_is_refused(
     saga: Callable[..., StepFunctionsSaga], tmp_path: Path
 ) -> None:
