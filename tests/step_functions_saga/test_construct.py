@@ -698,7 +698,7 @@ def test_a_resource_that_no_step_can_use_is_refused(
     stack: Stack, saga: Callable[..., StepFunctionsSaga]
 ) -> None:
     found = resources(stack) | {"Thing": sns.Topic(stack, "Topic")}
-    with pytest.raises(ValueError, match="is no table, queue or function. Give one of these"):
+    with pytest.raises(ValueError, match="is no table, queue or function"):
         saga("Thing", machine={**SAGA, "Comment": "${Thing}"}, resources=found)
 
 
