@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -86,8 +88,16 @@ def try_patterns(options: argparse.Namespace, console: Console) -> int:
     with endpoint(options.endpoint) if options.endpoint else embedded() as target:
         status = _deploy_and_drive(target, chosen, console)
     if options.svg:
-        console.save_svg(options.svg, title=f"make try PATTERN={options.pattern}")
+        save_picture(console, Path(options.svg), f"make try PATTERN={options.pattern}")
     return status
+
+
+def save_picture(console: Console, path: Path, title: str) -> None:
+    """Save what was printed as an SVG that takes no font from elsewhere."""
+    picture = console.export_svg(title=title)
+    path.write_text(
+        re.sub(r"\s*@font-face \{.*?\}", "", picture, flags=re.DOTALL), encoding="utf-8"
+    )
 
 
 def deploy(options: argparse.Namespace, _: Console) -> int:

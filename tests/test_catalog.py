@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import re
 import subprocess
@@ -11,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aws_cdk import App, Stack
+from rich.console import Console
 
 from patterns import __main__ as command_line
 from patterns import catalog
 from tests.conftest import ROOT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from patterns.catalog import Pattern
 
 PATTERNS = catalog.patterns()
@@ -65,6 +69,15 @@ def test_the_command_line_lists_every_pattern(capsys: pytest.CaptureFixture[str]
     assert command_line.main([]) == 0
     printed = capsys.readouterr().out
     assert all(pattern.slug in printed for pattern in PATTERNS)
+
+
+def test_the_picture_of_what_was_printed_takes_nothing_from_elsewhere(tmp_path: Path) -> None:
+    console = Console(record=True, file=io.StringIO())
+    console.print("no event is lost")
+    command_line.save_picture(console, tmp_path / "try.svg", "make try")
+    picture = (tmp_path / "try.svg").read_text(encoding="utf-8")
+    assert "no&#160;event&#160;is&#160;lost" in picture
+    assert "url(" not in picture.replace("url(#", "")
 
 
 def test_listing_the_patterns_does_not_import_the_cdk() -> None:
