@@ -28,6 +28,7 @@ FRAME = (
     *("requirements.txt", "pyproject.toml", "package.json", "package-lock.json", "Makefile"),
     *("tools/setup.py", "tools/copy_*.py", "tests/conftest.py"),
     *("tests/test_templates.py", "tests/test_scenarios.py"),
+    *("lint/checks/*.py", "lint/rules/*.py"),  # which cfn-lint loads, and nothing imports
     *("README.md", "LICENSE", ".gitignore", ".cfnlintrc", "cdk.json", "app.py"),
 )
 IN_A_REPOSITORY = ("README.md", "LICENSE", ".gitignore")  # before it is a project

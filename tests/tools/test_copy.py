@@ -113,6 +113,19 @@ def test_each_command_of_a_new_project_has_what_it_runs(project: Path) -> None:
     assert [name for name in names if not (project / name).exists()] == []
 
 
+def test_a_new_project_checks_templates_by_the_whole_rule_pack(project: Path) -> None:
+    bad = next((ROOT / "tests" / "lint" / "templates" / "bad").glob("E9101-*.yaml"))
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "lint", bad],
+        cwd=project,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(project)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "E9101" in done.stdout, done.stderr
+
+
 @pytest.mark.parametrize("pattern", REAL, ids=lambda pattern: pattern.slug)
 def test_every_import_of_a_copied_file_is_copied_too(
     pattern: catalog.Pattern, tmp_path: Path
