@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_cdk import Aws, Duration, Fn, Names, Stack
+from aws_cdk import Duration, Fn, Names, ScopedAws, Stack
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
@@ -103,9 +103,20 @@ def name_known_before_creation(scope: Construct, suffix: str) -> str:
     keeps this one as unique as a generated name: it differs in every stack, account, region and
     re-creation. At most 80 characters with ``suffix``.
     """
-    stack_uuid = Fn.select(2, Fn.split("/", Aws.STACK_ID))
-    path = Names.unique_resource_name(scope, max_length=38)
-    return Fn.join("-", [path, stack_uuid]) + suffix
+    stack_uuid = Fn.select(2, Fn.split("/", ScopedAws(scope).stack_id))
+    return Fn.join("-", [_path_in_name(scope), stack_uuid]) + suffix
+
+
+def pattern_of_name(scope: Construct, suffix: str) -> str:
+    """Return what ``name_known_before_creation`` matches, for a policy in another stack.
+
+    The stack's id there would make the two stacks depend on each other.
+    """
+    return f"{_path_in_name(scope)}-*{suffix}"
+
+
+def _path_in_name(scope: Construct) -> str:
+    return Names.unique_resource_name(scope, max_length=38)
 
 
 def _admit_only(dead_letter_queue: sqs.Queue, source_name: str) -> None:

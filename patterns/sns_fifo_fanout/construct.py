@@ -10,7 +10,7 @@ from constructs import Construct
 
 from patterns.foundation import rules
 from patterns.foundation.alarms import alarm_when_above
-from patterns.foundation.queues import name_known_before_creation
+from patterns.foundation.queues import name_known_before_creation, pattern_of_name
 
 from . import delivery
 from .subscriber import Subscriber
@@ -307,7 +307,11 @@ def _new_topic(
         enforce_ssl=True,
     )
     # The ARN is made of the name: the policy of the topic's key cannot refer to the topic itself.
-    source = delivery.Source(topic, Stack.of(scope).format_arn(service="sns", resource=name))
+    arn, pattern = (
+        Stack.of(scope).format_arn(service="sns", resource=resource)
+        for resource in (name, pattern_of_name(scope, ".fifo"))
+    )
+    source = delivery.Source(topic, arn, pattern)
     if encryption_key:
         source.allow_key(encryption_key)
         return source

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aws_cdk import Annotations, Stack
+from aws_cdk import Annotations, Stack, Token
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from aws_cdk import aws_kms as kms
-    from constructs import IDependable
+    from constructs import IConstruct, IDependable
 
 SNS = "sns.amazonaws.com"
 KEY_ACTIONS = ["kms:Decrypt", "kms:GenerateDataKey"]
@@ -62,15 +62,17 @@ class Source:
     Attributes:
         topic: The topic.
         arn: Its ARN, as the policies of queues and keys name it.
+        pattern: The same as those in other stacks name it. Default: ``arn``.
     """
 
     topic: sns.ITopic
     arn: str
+    pattern: str | None = None
 
     def allow_queue(self, queue: sqs.IQueue) -> list[IDependable]:
         """Let SNS deliver from the topic into the queue; return what that waits for."""
         added = queue.add_to_resource_policy(
-            self._statement(self.arn, ["sqs:SendMessage"], queue.queue_arn)
+            self._statement(self._arn_in_stack_of(queue), ["sqs:SendMessage"], queue.queue_arn)
         )
         if not added.statement_added:
             Annotations.of(queue).add_warning_v2(
@@ -112,7 +114,12 @@ class Source:
             and own_key.node.path == key.node.path
         ):
             return Stack.of(self.topic).format_arn(service="sns", resource="*")
-        return self.arn
+        return self._arn_in_stack_of(key)
+
+    def _arn_in_stack_of(self, resource: IConstruct) -> str:
+        """Return the ARN, or a pattern of it where two stacks would depend on each other."""
+        elsewhere = Stack.of(resource).node.path != Stack.of(self.topic).node.path
+        return self.pattern if self.pattern and elsewhere else self.arn
 
     def _statement(self, arn: str, actions: list[str], resource: str) -> iam.PolicyStatement:
         return iam.PolicyStatement(
@@ -211,7 +218,7 @@ def check_archive(days: int | None, encryption_key: kms.IKey | None) -> None:
     """
     if days is None:
         return
-    if not 1 <= days <= 365:
+    if not Token.is_unresolved(days) and not 1 <= days <= 365:
         raise ValueError(
             f"message_retention_period_in_days is {days}, allowed is 1 to 365. Leave it out for "
             "no archive."

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from aws_cdk import App, Duration, Stack
+from aws_cdk import App, CfnParameter, Duration, NestedStack, Stack
 from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -254,6 +255,32 @@ def test_an_imported_key_is_used_with_a_warning_of_what_it_must_allow(stack: Sta
     Annotations.from_stack(stack).has_warning(
         "*", Match.string_like_regexp("key is imported.*kms:Decrypt and kms:GenerateDataKey")
     )
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_policy_in_another_stack_names_the_topic_of_this_one(nested: bool) -> None:
+    """``AWS::StackId`` there would be that stack's own: no topic would have such an ARN."""
+    app = App()
+    other = Stack(app, "Other")
+    here = NestedStack(other, "Nested") if nested else Stack(app, "Stack")
+    key = kms.Key(other, "Key")
+    letters = sqs.Queue(other, "Letters", fifo=True, retention_period=Duration.days(14))
+    own = sqs.Queue(
+        other,
+        "Own",
+        fifo=True,
+        visibility_timeout=Duration.minutes(1),
+        dead_letter_queue=sqs.DeadLetterQueue(queue=letters, max_receive_count=5),
+    )
+    made = fanout(here, encryption_key=key)
+    subscribe(made, consumer=function(here), queue=own)
+    found = statements_for_sns(other, "AWS::KMS::Key")
+    found += statements_for_sns(other, "AWS::SQS::QueuePolicy")
+    assert len(found) == 2
+    for statement in found:
+        arn = json.dumps(statement["Condition"]["ArnLike"]["aws:SourceArn"])
+        assert "AWS::StackId" not in arn
+        assert re.search(r"Fanout[^\"]*-\*\.fifo", arn)
 
 
 # Subscribers
@@ -668,6 +695,15 @@ def test_an_archive_of_less_than_a_day_or_more_than_a_year_is_refused(
     else:
         with pytest.raises(ValueError, match=f"is {days}, allowed is 1 to 365"):
             make()
+
+
+def test_an_archive_whose_days_only_deployment_knows_is_accepted(stack: Stack) -> None:
+    days = CfnParameter(stack, "Days", type="Number", default=7).value_as_number
+    key = kms.Key(stack, "Key")
+    fanout(stack, encryption_key=key, message_retention_period_in_days=days)
+    assert only(stack, "AWS::SNS::Topic")["ArchivePolicy"] == {
+        "MessageRetentionPeriod": {"Ref": "Days"}
+    }
 
 
 def test_an_archive_without_a_customer_key_is_refused(stack: Stack) -> None:
