@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_cdk import Aws
+from aws_cdk import Aws, Tokenization
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesisfirehose as firehose
 
@@ -102,8 +102,12 @@ def transform_by(
     parameters = {
         "LambdaArn": function.function_arn,
         "RoleArn": role.role_arn,
-        "BufferSizeInMBs": f"{size.to_kibibytes() / 1024:g}",
-        "BufferIntervalInSeconds": f"{interval.to_seconds():g}",
+        "BufferSizeInMBs": (
+            Tokenization.stringify_number(size.to_mebibytes())
+            if size.is_unresolved()
+            else f"{size.to_kibibytes() / 1024:g}"
+        ),
+        "BufferIntervalInSeconds": Tokenization.stringify_number(interval.to_seconds()),
         "NumberOfRetries": f"{retries}",
     }
     return _Delivery.ProcessingConfigurationProperty(

@@ -240,15 +240,16 @@ def check_prefixes(prefixes: Mapping[str, str]) -> None:
         ValueError: not a folder, or one below another: a query would read what failed as data
             (lint I9147).
     """
-    for name, prefix in prefixes.items():
+    known = {name: it for name, it in prefixes.items() if not Token.is_unresolved(it)}
+    for name, prefix in known.items():
         if not _PREFIX.fullmatch(prefix) or prefix.startswith("/") or "//" in prefix:
             raise ValueError(
                 f"{name} is {prefix!r}: allowed is a folder such as 'clicks/', of letters, digits, "
                 ". _ = - and /, with / at its end and not at its start. Firehose's expressions "
                 "(!{...}) are added here."
             )
-    for name, prefix in prefixes.items():
-        for other, below in prefixes.items():
+    for name, prefix in known.items():
+        for other, below in known.items():
             if name != other and below.startswith(prefix):
                 raise ValueError(
                     f"{other} {below!r} lies in {name} {prefix!r}: what is kept there would be "

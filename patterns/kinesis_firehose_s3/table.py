@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_cdk import Aws, Fn, Names, Stack
+from aws_cdk import Aws, Fn, Names, ScopedAws, Stack
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -96,7 +96,8 @@ class LakeTable(Construct):
 
     def _own_database_name(self) -> str:
         """Return a name as unique as the stack's id; Athena takes no dashes in it."""
-        unique = Fn.select(0, Fn.split("-", Fn.select(2, Fn.split("/", Aws.STACK_ID))))
+        stack_uuid = Fn.select(2, Fn.split("/", ScopedAws(self).stack_id))
+        unique = Fn.select(0, Fn.split("-", stack_uuid))
         return Fn.join("_", [_name_from_path(self), unique])
 
     @property

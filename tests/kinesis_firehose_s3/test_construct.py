@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from aws_cdk import App, Duration, RemovalPolicy, Size, Stack
+from aws_cdk import App, CfnParameter, Duration, RemovalPolicy, Size, Stack
 from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
@@ -412,6 +412,17 @@ def test_grants_let_write_the_stream_and_read_the_lake(stack: Stack) -> None:
     assert "/data/*" in text
 
 
+def test_a_reader_in_another_stack_may_read_the_schema_of_this_one() -> None:
+    """``AWS::StackId`` there would be that stack's own: no database would have such a name."""
+    app = App()
+    stack, other = Stack(app, "Stack"), Stack(app, "Other")
+    reader = iam.Role(other, "Reader", assumed_by=iam.AccountRootPrincipal())
+    pattern(stack, columns=COLUMNS).grant_read(reader)
+    policy = json.dumps(only(other, "AWS::IAM::Policy"))
+    assert "glue:GetTable" in policy
+    assert "AWS::StackId" not in policy
+
+
 # Alarms
 
 
@@ -748,6 +759,27 @@ def test_an_alarm_on_records_that_are_gone_by_then_is_refused(
         assert pattern(stack, max_data_age=age, **settings)
     else:
         refused(stack, "max_data_age is 86400 s.*for 86400 s", max_data_age=age, **settings)
+
+
+def test_a_batch_that_only_deployment_knows_reaches_firehose(stack: Stack) -> None:
+    seconds = CfnParameter(stack, "Seconds", type="Number", default=60).value_as_number
+    mebibytes = CfnParameter(stack, "Mebibytes", type="Number", default=1).value_as_number
+    pattern(
+        stack,
+        transform_buffering_interval=Duration.seconds(seconds),
+        transform_buffering_size=Size.mebibytes(mebibytes),
+    )
+    found = processor(stack)
+    assert found["BufferIntervalInSeconds"] == {"Ref": "Seconds"}
+    assert found["BufferSizeInMBs"] == {"Ref": "Mebibytes"}
+
+
+def test_a_folder_that_only_deployment_knows_is_accepted(stack: Stack) -> None:
+    folder = CfnParameter(stack, "Folder", default="clicks/").value_as_string
+    pattern(stack, prefix=folder, back_up_source=True)
+    assert destination(stack)["Prefix"] == {
+        "Fn::Join": ["", [{"Ref": "Folder"}, "day=!{timestamp:yyyy-MM-dd}/"]]
+    }
 
 
 # What is imported is used with a warning of what it needs
