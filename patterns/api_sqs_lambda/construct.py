@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Annotations, Duration, Stack
+from aws_cdk import Annotations, Duration
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
@@ -310,7 +310,7 @@ def _send_message(
 ) -> apigateway.AwsIntegration:
     return apigateway.AwsIntegration(
         service="sqs",
-        path=f"{Stack.of(queue).account}/{queue.queue_name}",
+        path=f"{queue.env.account}/{queue.queue_name}",
         integration_http_method="POST",
         options=apigateway.IntegrationOptions(
             credentials_role=role,

@@ -285,6 +285,8 @@ def _destination_config(
 
 
 def _qualifier(target: lambda_.IFunction) -> str:
+    if isinstance(target, lambda_.Function):
+        return "$LATEST"
     alias, version = getattr(target, "alias_name", None), getattr(target, "version", "$LATEST")
     return str(alias or version)
 

@@ -136,7 +136,7 @@ def check_apart(
     on_failure: Destination,
     dead_letter_queue: sqs.IQueue | None,
 ) -> None:
-    """Refuse one resource in two places.
+    """Refuse one queue in two places; to others the record says what it is of.
 
     Raises:
         ValueError: successes would be sent again by a redrive, or each failure would lie twice in
@@ -149,11 +149,13 @@ def check_apart(
     }
     names: dict[str, str] = {}
     for name, destination in places.items():
-        other = names.setdefault(arn_of(destination), name) if destination else name
+        if destination is None or kind_of(destination) != "queue":
+            continue
+        other = names.setdefault(arn_of(destination), name)
         if other != name:
             raise ValueError(
-                f"{other} and {name} are the same {kind_of(destination)}: what lies there could no "
-                "longer be told apart. Use one for each."
+                f"{other} and {name} are the same queue: what lies there could no longer be told "
+                "apart. Use one for each."
             )
 
 

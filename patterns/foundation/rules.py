@@ -48,8 +48,10 @@ def function_of(function: lambda_.IFunction) -> lambda_.IFunction:
     """Return the function behind an alias or a version; a function itself as it is.
 
     Those that ``from_alias_attributes`` and ``latest_version`` return are known by what they have:
-    they are of no class.
+    they are of no class. What a function of a class of the user's has is its own.
     """
+    if isinstance(function, lambda_.Function):
+        return function
     version = getattr(function, "version", None)
     if version is not None and not isinstance(version, str):
         return function_of(version)

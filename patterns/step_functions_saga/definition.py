@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from aws_cdk import aws_sqs as sqs
 from patterns.foundation import keys, rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from aws_cdk import aws_dynamodb as dynamodb
@@ -243,9 +244,8 @@ def _permissions(step: Step) -> Iterator[tuple[str, str]]:
     elif step.service == _SEND:
         yield _name(step, _argument(step, "QueueUrl")), "sqs:SendMessage"
     elif step.service == _TRANSACTION:
-        for item in _argument(step, "TransactItems"):
-            for kind, write in item.items():
-                yield _name(step, write["TableName"]), _WRITES[kind]
+        for kind, table in _writes(step):
+            yield _name(step, table), _WRITES[kind]
     else:
         raise ValueError(
             f"Step {step.name} calls {step.service}, for which no permission is derived. Known "
@@ -254,17 +254,36 @@ def _permissions(step: Step) -> Iterator[tuple[str, str]]:
         )
 
 
+def _writes(step: Step) -> Iterator[tuple[str, Any]]:
+    """Yield kind and table of each write of a transaction."""
+    items = _argument(step, "TransactItems")
+    for item in items if isinstance(items, list) else [items]:
+        match item:
+            case {**writes} if len(writes) == 1:
+                ((kind, write),) = writes.items()
+            case _:
+                kind, write = None, item
+        if kind not in _WRITES or not isinstance(write, Mapping) or "TableName" not in write:
+            raise ValueError(
+                f"Step {step.name} has TransactItems {item!r}, whose kind of write and TableName "
+                "are not written out, so its permission cannot be derived. Write out both for "
+                "each item, or do it in a function."
+            )
+        yield kind, write["TableName"]
+
+
 def _argument(step: Step, name: str) -> Any:
-    if name not in step.state.get("Arguments", {}):
+    arguments = step.state.get("Arguments")
+    if not isinstance(arguments, Mapping) or name not in arguments:
         raise ValueError(
             f"Step {step.name} has no {name} in its Arguments, so its permission cannot be "
             "derived. Name it there; the definition must be in JSONata."
         )
-    return step.state["Arguments"][name]
+    return arguments[name]
 
 
-def _name(step: Step, value: str) -> str:
-    match = _PLACEHOLDER.fullmatch(value)
+def _name(step: Step, value: Any) -> str:
+    match = _PLACEHOLDER.fullmatch(value) if isinstance(value, str) else None
     if not match:
         raise ValueError(
             f"Step {step.name} names its resource {value!r}: give it as a placeholder such as "
@@ -280,8 +299,8 @@ def _walk(
         path = f"{within}{name}"
         catches = caught or any("States.ALL" in c["ErrorEquals"] for c in state.get("Catch", []))
         yield Step(path, state, catches) if state["Type"] == "Task" else None, (path, state)
-        inner = [state["ItemProcessor"]] if "ItemProcessor" in state else state.get("Branches", [])
-        for part in inner:
+        mapped = state.get("ItemProcessor", state.get("Iterator"))  # the latter is its old name
+        for part in [mapped] if mapped else state.get("Branches", []):
             yield from _walk(part, caught=catches, within=f"{path}/")
 
 

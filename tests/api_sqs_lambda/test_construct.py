@@ -807,6 +807,13 @@ def test_a_usage_plan_for_an_imported_api_is_refused(stack: Stack) -> None:
         pattern(stack, api=imported_api(stack), usage_plan=plan)
 
 
+def test_a_queue_of_another_account_is_sent_to_there(stack: Stack) -> None:
+    arn = "arn:aws:sqs:us-east-1:222222222222:theirs"
+    pattern(stack, queue=sqs.Queue.from_queue_arn(stack, "Theirs", arn))
+    uri = json.dumps(method(stack)["Integration"]["Uri"])
+    assert ":sqs:path/222222222222/theirs" in uri
+
+
 def test_an_imported_consumer_is_told_how_long_it_may_run(stack: Stack) -> None:
     role = iam.Role.from_role_arn(stack, "Role", "arn:aws:iam::111111111111:role/consumer")
     consumer = lambda_.Function.from_function_attributes(

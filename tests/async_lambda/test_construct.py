@@ -542,6 +542,28 @@ def test_one_queue_in_two_places_is_refused(stack: Stack) -> None:
         pattern(stack, "Other", on_failure=queue, dead_letter_queue=queue)
 
 
+@pytest.mark.parametrize("kind", [events.EventBus, sns.Topic, function])
+def test_one_receiver_may_take_the_records_of_successes_and_failures(
+    stack: Stack, kind: Callable[[Stack, str], Any]
+) -> None:
+    """The record says which it is, an event by its detail-type too."""
+    receiver = kind(stack, "Receiver")
+    pattern(stack, on_success=receiver, on_failure=receiver)
+    found = config(stack)["DestinationConfig"]
+    assert found["OnSuccess"] == found["OnFailure"]
+
+
+def test_what_a_function_of_a_class_of_your_own_knows_of_itself_is_its_own(stack: Stack) -> None:
+    class Release(lambda_.Function):
+        version, alias_name, lambda_ = "1.2.0", "live", None
+
+    code = lambda_.Code.from_inline("def handler(event, context): ...")
+    runtime = lambda_.Runtime.PYTHON_3_14
+    own = Release(stack, "Own", runtime=runtime, handler="index.handler", code=code)
+    pattern(stack, function=own)
+    assert config(stack)["Qualifier"] == "$LATEST"
+
+
 def test_a_second_dead_letter_queue_is_refused(stack: Stack) -> None:
     own = function(stack, dead_letter_queue=a_queue(stack))
     with pytest.raises(ValueError, match="has a dead-letter queue or topic already"):

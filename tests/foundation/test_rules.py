@@ -247,6 +247,22 @@ def test_a_consumer_that_reserves_nothing_is_refused(
         mapping(stack, own, 0, **settings)
 
 
+@pytest.mark.parametrize("version", [3, "1.2.0"])
+def test_a_function_of_a_class_of_your_own_may_have_a_version(
+    stack: Stack, own: sqs.Queue, version: object
+) -> None:
+    class Release(lambda_.Function):
+        lambda_ = None
+
+    code = lambda_.Code.from_inline("def handler(event, context): ...")
+    runtime = lambda_.Runtime.PYTHON_3_14
+    consumer = Release(stack, "Own", runtime=runtime, handler="index.handler", code=code)
+    consumer.version = version  # type: ignore[attr-defined]
+    assert rules.function_of(consumer) is consumer
+    consume(stack, "Mapping", queue=own, consumer=consumer)
+    Annotations.from_stack(stack).has_no_warning("*", Match.string_like_regexp("imported"))
+
+
 def test_the_functions_reservation_counts_behind_an_alias(stack: Stack, own: sqs.Queue) -> None:
     alias = function(stack, reserved_concurrent_executions=0).add_alias("live")
     with pytest.raises(ValueError, match="reserves 0"):

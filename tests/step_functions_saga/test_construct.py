@@ -1047,6 +1047,47 @@ def test_a_definition_that_is_not_in_jsonata_is_refused(
         saga(machine=machine)
 
 
+def test_arguments_that_only_run_time_knows_are_refused(
+    saga: Callable[..., StepFunctionsSaga],
+) -> None:
+    arguments = "{% {'FunctionName': '${Charge}'} %}"
+    with pytest.raises(ValueError, match="Charge has no FunctionName in its Arguments"):
+        saga(machine=changed("Charge", Arguments=arguments))
+    with pytest.raises(ValueError, match="Charge names its resource 5"):
+        saga("Number", machine=changed("Charge", Arguments={"FunctionName": 5, "In": "${Charge}"}))
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        "{% $map($lines, function($l) { {'Put': {'TableName': '${Orders}${Stock}'}} }) %}",
+        ["{% {'Put': {'TableName': '${Orders}${Stock}'}} %}"],
+        [{"Put": "{% {'TableName': '${Orders}${Stock}'} %}"}],
+        [{"Put": {"Item": "${Orders}${Stock}"}}],
+        [{"put": {"TableName": "${Orders}"}}, {"Put": {"TableName": "${Stock}"}}],
+    ],
+)
+def test_writes_that_only_run_time_knows_are_refused(
+    saga: Callable[..., StepFunctionsSaga], items: object
+) -> None:
+    machine = copy.deepcopy(SAGA)
+    step = machine["States"]["Lines"]["ItemProcessor"]["States"]["Reserve"]
+    step["Arguments"]["TransactItems"] = items
+    with pytest.raises(ValueError, match=r"Lines/Reserve has TransactItems .* not written out"):
+        saga(machine=machine)
+
+
+def test_steps_below_a_maps_old_iterator_are_checked_too(
+    saga: Callable[..., StepFunctionsSaga],
+) -> None:
+    machine = copy.deepcopy(SAGA)
+    lines = machine["States"]["Lines"]
+    lines["Iterator"] = lines.pop("ItemProcessor")
+    del lines["Iterator"]["States"]["Reserve"]["TimeoutSeconds"]
+    with pytest.raises(ValueError, match="Lines/Reserve has no TimeoutSeconds"):
+        saga(machine=machine)
+
+
 def test_a_heartbeat_that_is_no_number_is_refused(saga: Callable[..., StepFunctionsSaga]) -> None:
     with pytest.raises(ValueError, match="whole number"):
         saga(machine=changed("Park", HeartbeatSeconds="{% 4 %}"))
