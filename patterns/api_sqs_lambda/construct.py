@@ -30,7 +30,6 @@ __all__ = ["ApiGatewayToSqsToLambda", "RequestField"]
 
 DEFAULT_RATE_LIMIT = 100
 DEFAULT_BURST_LIMIT = 200
-DEFAULT_MAX_MESSAGE_AGE = Duration.minutes(15)
 
 
 class ApiGatewayToSqsToLambda(Construct):
@@ -76,7 +75,8 @@ class ApiGatewayToSqsToLambda(Construct):
         max_concurrency: Concurrent calls of ``consumer``, 2 to 1,000. Default: its reserved
             concurrency, else 10.
         provisioned_pollers: Event pollers kept ready, in place of ``max_concurrency``.
-        max_message_age: Age of the oldest message that raises an alarm. Default: 15 minutes.
+        max_message_age: Age of the oldest message that raises an alarm. Default: 15 minutes, or
+            half of the queue's retention period if that is shorter.
         alarm_actions: What every alarm does, such as publish to a topic. Default: nothing.
 
     Attributes:
@@ -200,7 +200,7 @@ class ApiGatewayToSqsToLambda(Construct):
                 self,
                 "OldestMessageAlarm",
                 queue=self.queue,
-                max_age=max_message_age or DEFAULT_MAX_MESSAGE_AGE,
+                max_age=max_message_age,
                 actions=alarm_actions,
             )
         ]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
     from constructs import Construct
 
+LONGEST_DEFAULT_AGE = Duration.minutes(15)
+
 
 def alarm_on_dead_letters(
     scope: Construct,
@@ -46,16 +48,25 @@ def alarm_on_oldest_message(
     construct_id: str,
     *,
     queue: sqs.IQueue,
-    max_age: Duration,
+    max_age: Duration | None = None,
     actions: Sequence[cloudwatch.IAlarmAction] = (),
 ) -> cloudwatch.Alarm:
     """Raise when the oldest message has waited longer than ``max_age`` for 15 minutes.
 
     Period and evaluations: CloudWatch user guide, "Recommended alarms", Amazon SQS.
 
+    Args:
+        scope: Where the alarm is made.
+        construct_id: Its id there.
+        queue: Whose messages.
+        max_age: Default: 15 minutes, or half of the queue's retention period if that is shorter.
+        actions: What the alarm does. Default: nothing.
+
     Raises:
         ValueError: messages would be gone by then; see ``rules``.
     """
+    if max_age is None:
+        max_age = _default_max_age(rules.retention_of_queue(queue))
     rules.check_max_message_age(max_age, queue)
     return alarm_when_above(
         scope,
@@ -73,6 +84,13 @@ def alarm_on_oldest_message(
         ),
         actions=actions,
     )
+
+
+def _default_max_age(retention: Duration) -> Duration:
+    if retention.is_unresolved():
+        return LONGEST_DEFAULT_AGE
+    half = Duration.seconds(retention.to_seconds() // 2)
+    return min(LONGEST_DEFAULT_AGE, half, key=Duration.to_seconds)
 
 
 def alarm_when_above(

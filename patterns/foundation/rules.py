@@ -478,6 +478,12 @@ def retention_of(queue: sqs.CfnQueue) -> Duration:
     return _seconds(queue.message_retention_period, DEFAULT_RETENTION)
 
 
+def retention_of_queue(queue: sqs.IQueue) -> Duration:
+    """Return how long a queue keeps messages; of one that is imported, the longest it may."""
+    resource = queue.node.default_child
+    return retention_of(resource) if isinstance(resource, sqs.CfnQueue) else MAX_RETENTION
+
+
 def check_max_message_age(max_message_age: Duration, queue: sqs.IQueue) -> None:
     """Refuse an alarm that could not ring before its messages are gone.
 
@@ -485,8 +491,7 @@ def check_max_message_age(max_message_age: Duration, queue: sqs.IQueue) -> None:
         ValueError: the queue keeps no message as long as ``max_message_age`` (Amazon SQS developer
             guide, "Configuring queue parameters").
     """
-    resource = queue.node.default_child
-    retention = retention_of(resource) if isinstance(resource, sqs.CfnQueue) else MAX_RETENTION
+    retention = retention_of_queue(queue)
     if max_message_age.is_unresolved() or retention.is_unresolved():
         return
     age, kept = max_message_age.to_seconds(), retention.to_seconds()

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from aws_cdk import aws_kms as kms
     from aws_cdk import aws_lambda as lambda_
 
-DEFAULT_MAX_MESSAGE_AGE = Duration.minutes(15)
-
 
 class Subscriber(Construct):
     """One subscriber of an ``SnsFifoFanout``, made by its ``add_fifo_queue()`` or ``add_queue()``.
@@ -64,7 +62,8 @@ class Subscriber(Construct):
         max_concurrency: Concurrent calls of ``consumer``, 2 to 1,000. Default: its reserved
             concurrency, else 10.
         provisioned_pollers: Event pollers kept ready, in place of ``max_concurrency``.
-        max_message_age: Age of the oldest message that raises an alarm. Default: 15 minutes.
+        max_message_age: Age of the oldest message that raises an alarm. Default: 15 minutes, or
+            half of the queue's retention period if that is shorter.
         alarm_actions: What every alarm does.
 
     Attributes:
@@ -170,7 +169,7 @@ class Subscriber(Construct):
             max_concurrency=max_concurrency,
             provisioned_pollers=provisioned_pollers,
         )
-        self.alarms = self._make_alarms(max_message_age or DEFAULT_MAX_MESSAGE_AGE, alarm_actions)
+        self.alarms = self._make_alarms(max_message_age, alarm_actions)
 
     @property
     def dead_letter_queue(self) -> sqs.IQueue:
@@ -205,7 +204,7 @@ class Subscriber(Construct):
         )
 
     def _make_alarms(
-        self, max_age: Duration, actions: Sequence[cloudwatch.IAlarmAction]
+        self, max_age: Duration | None, actions: Sequence[cloudwatch.IAlarmAction]
     ) -> list[cloudwatch.Alarm]:
         alarms = [
             alarm_on_oldest_message(

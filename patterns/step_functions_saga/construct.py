@@ -43,7 +43,6 @@ __all__ = ["PARKED_QUEUE", "StepFunctionsSaga"]
 PARKED_QUEUE = "ParkedQueue"
 DEFAULT_RATE_LIMIT = 100
 DEFAULT_BURST_LIMIT = 200
-DEFAULT_MAX_MESSAGE_AGE = Duration.minutes(15)
 DEFAULT_MAX_CONCURRENCY = 10
 
 
@@ -92,7 +91,8 @@ class StepFunctionsSaga(Construct):
         max_concurrency: Concurrent calls of ``starter``. Default: its reserved concurrency,
             else 10, which fills StartExecution's quota of 150 a second in small regions.
         encryption_key: Customer key of the new queues. Default: SQS-managed encryption.
-        max_message_age: Age of the oldest message that raises an alarm. Default: 15 minutes.
+        max_message_age: Age of the oldest message that raises an alarm. Default: 15 minutes, or
+            half of the queue's retention period if that is shorter.
         alarm_actions: What every alarm does, such as publish to a topic. Default: nothing.
 
     Attributes:
@@ -222,9 +222,7 @@ class StepFunctionsSaga(Construct):
                 max_concurrency=max_concurrency,
                 encryption_key=encryption_key,
             )
-        self._add_alarms(
-            alarm_actions, max_message_age or DEFAULT_MAX_MESSAGE_AGE, own_api=api is None
-        )
+        self._add_alarms(alarm_actions, max_message_age, own_api=api is None)
 
     def _add_start(
         self,
@@ -334,7 +332,7 @@ class StepFunctionsSaga(Construct):
     def _add_alarms(
         self,
         actions: Sequence[cloudwatch.IAlarmAction],
-        max_message_age: Duration,
+        max_message_age: Duration | None,
         *,
         own_api: bool,
     ) -> None:

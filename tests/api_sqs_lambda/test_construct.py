@@ -781,8 +781,20 @@ def test_a_queue_that_deletes_before_it_dead_letters_is_refused(
 
 
 def test_an_alarm_on_messages_that_are_gone_by_then_is_refused(stack: Stack) -> None:
+    retention, age = Duration.minutes(10), Duration.minutes(15)
     with pytest.raises(ValueError, match=r"max_message_age is 900 s.*for 600 s"):
-        pattern(stack, retention_period=Duration.minutes(10))
+        pattern(stack, retention_period=retention, max_message_age=age)
+
+
+@pytest.mark.parametrize(("minutes", "age"), [(10, 300), (30, 900), (60, 900)])
+def test_the_oldest_message_raises_an_alarm_before_it_is_gone(
+    stack: Stack, minutes: int, age: int
+) -> None:
+    pattern(stack, retention_period=Duration.minutes(minutes))
+    template(stack).has_resource_properties(
+        "AWS::CloudWatch::Alarm",
+        {"MetricName": "ApproximateAgeOfOldestMessage", "Threshold": age},
+    )
 
 
 # What is imported is used with a warning of what it needs
