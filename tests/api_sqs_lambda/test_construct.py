@@ -20,6 +20,7 @@ from aws_cdk.assertions import Annotations, Match, Template
 
 from patterns.api_sqs_lambda import mapping
 from patterns.api_sqs_lambda.construct import ApiGatewayToSqsToLambda, RequestField
+from tests.inline import function
 
 GROUP = RequestField.body("order_id")
 KEY = RequestField.header("Idempotency-Key")
@@ -28,17 +29,6 @@ KEY = RequestField.header("Idempotency-Key")
 @pytest.fixture
 def stack() -> Stack:
     return Stack(App(), "Stack")
-
-
-def function(stack: Stack, construct_id: str = "Consumer", **settings: Any) -> lambda_.Function:
-    return lambda_.Function(
-        stack,
-        construct_id,
-        runtime=lambda_.Runtime.PYTHON_3_14,
-        handler="index.handler",
-        code=lambda_.Code.from_inline("def handler(event, context): ..."),
-        **{"timeout": Duration.seconds(10)} | settings,
-    )
 
 
 def pattern(

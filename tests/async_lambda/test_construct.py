@@ -20,6 +20,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Annotations, Match, Template
 
 from patterns.async_lambda.construct import AsyncLambda
+from tests import inline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,14 +34,7 @@ def stack() -> Stack:
 
 
 def function(stack: Stack, construct_id: str = "Function", **settings: Any) -> lambda_.Function:
-    return lambda_.Function(
-        stack,
-        construct_id,
-        runtime=lambda_.Runtime.PYTHON_3_14,
-        handler="index.handler",
-        code=lambda_.Code.from_inline("def handler(event, context): ..."),
-        **{"timeout": Duration.seconds(10)} | settings,
-    )
+    return inline.function(stack, construct_id, **settings)
 
 
 def pattern(stack: Stack, construct_id: str = "Pattern", /, **settings: Any) -> AsyncLambda:

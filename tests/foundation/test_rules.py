@@ -15,6 +15,7 @@ from aws_cdk.assertions import Annotations, Match, Template
 from patterns.foundation import rules
 from patterns.foundation.consumers import consume
 from patterns.foundation.queues import QueueWithDeadLetterQueue
+from tests.inline import function
 
 LETTERS = "arn:aws:sqs:us-east-1:111111111111:letters"
 OTHERS = "arn:aws:sqs:us-east-1:111111111111:others"
@@ -24,17 +25,6 @@ LISTED = Fn.import_value("Listed")
 @pytest.fixture
 def stack() -> Stack:
     return Stack(App(), "Stack")
-
-
-def function(stack: Stack, construct_id: str = "Consumer", **settings: Any) -> lambda_.Function:
-    return lambda_.Function(
-        stack,
-        construct_id,
-        runtime=lambda_.Runtime.PYTHON_3_14,
-        handler="index.handler",
-        code=lambda_.Code.from_inline("def handler(event, context): ..."),
-        **{"timeout": Duration.seconds(10)} | settings,
-    )
 
 
 FUNCTION_ARN = "arn:aws:lambda:us-east-1:111111111111:function:consumer"

@@ -18,6 +18,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk.assertions import Annotations, Match, Template
 
 from patterns.kinesis_firehose_s3.construct import KinesisToFirehoseToS3
+from tests import inline
 
 COLUMNS = {"click_id": "string", "clicked_at": "timestamp"}
 
@@ -28,14 +29,7 @@ def stack() -> Stack:
 
 
 def function(stack: Stack, construct_id: str = "Transform", **settings: Any) -> lambda_.Function:
-    return lambda_.Function(
-        stack,
-        construct_id,
-        runtime=lambda_.Runtime.PYTHON_3_14,
-        handler="index.handler",
-        code=lambda_.Code.from_inline("def handler(event, context): ..."),
-        **{"timeout": Duration.seconds(60)} | settings,
-    )
+    return inline.function(stack, construct_id, **{"timeout": Duration.seconds(60)} | settings)
 
 
 def pattern(stack: Stack, construct_id: str = "Pattern", **settings: Any) -> KinesisToFirehoseToS3:

@@ -19,6 +19,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Annotations, Match, Template
 
 from patterns.sns_fifo_fanout.construct import SnsFifoFanout, Subscriber
+from tests.inline import function
 
 TOPIC_ARN = "arn:aws:sns:us-east-1:111111111111:prices.fifo"
 WHOLESALE = sns.SubscriptionFilter.string_filter(allowlist=["wholesale"])
@@ -28,17 +29,6 @@ METHODS = ("add_fifo_queue", "add_queue")
 @pytest.fixture
 def stack() -> Stack:
     return Stack(App(), "Stack")
-
-
-def function(stack: Stack, construct_id: str = "Consumer", **settings: Any) -> lambda_.Function:
-    return lambda_.Function(
-        stack,
-        construct_id,
-        runtime=lambda_.Runtime.PYTHON_3_14,
-        handler="index.handler",
-        code=lambda_.Code.from_inline("def handler(event, context): ..."),
-        **{"timeout": Duration.seconds(10)} | settings,
-    )
 
 
 def fanout(stack: Stack, construct_id: str = "Fanout", **settings: Any) -> SnsFifoFanout:

@@ -25,6 +25,7 @@ from patterns.step_functions_saga import graph, mapping
 from patterns.step_functions_saga.construct import StepFunctionsSaga
 from patterns.step_functions_saga.definition import Definition
 from patterns.step_functions_saga.stack import FOLDER
+from tests.inline import function
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,17 +112,6 @@ def saga(stack: Stack, write: Callable[[dict[str, Any]], Path]) -> Callable[...,
         return StepFunctionsSaga(stack, construct_id, **settings)
 
     return make
-
-
-def function(stack: Stack, construct_id: str, **settings: Any) -> lambda_.Function:
-    return lambda_.Function(
-        stack,
-        construct_id,
-        runtime=lambda_.Runtime.PYTHON_3_14,
-        handler="index.handler",
-        code=lambda_.Code.from_inline("def handler(event, context): ..."),
-        **{"timeout": Duration.seconds(10)} | settings,
-    )
 
 
 def table(stack: Stack, construct_id: str, **settings: Any) -> dynamodb.Table:
