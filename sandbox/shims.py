@@ -440,10 +440,11 @@ def task_tokens_are_of_their_state_machine() -> None:
         owners[token] = running.get()  # for good: a late answer is authorized too
         return wait(resource, given, token, *args)
 
-    def extract_known(service: str, *args: Any, **kwargs: Any) -> Any:
-        found = extract(service, *args, **kwargs)
+    def extract_known(
+        service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any
+    ) -> Any:
+        found = extract(service, method, path, headers, body, *rest)
         if service == "states" and found == "*":
-            *_, body = args[:4]
             return owners.get(actions._safe_json_field(body, "taskToken"), found)
         return found
 

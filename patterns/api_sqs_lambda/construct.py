@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ApiGatewayToSqsToLambda", "RequestField"]
 
-DEFAULT_RATE_LIMIT = 100
-DEFAULT_BURST_LIMIT = 200
-
 
 class ApiGatewayToSqsToLambda(Construct):
     """Accept a request now, work on it later: POST answers 202 once SQS holds the message.
@@ -145,8 +142,8 @@ class ApiGatewayToSqsToLambda(Construct):
 
         self.api = api or rest_api(
             self,
-            rate_limit=DEFAULT_RATE_LIMIT if rate_limit is None else rate_limit,
-            burst_limit=DEFAULT_BURST_LIMIT if burst_limit is None else burst_limit,
+            rate_limit=rate_limit,
+            burst_limit=burst_limit,
             cloud_watch_role=bool(cloud_watch_role),
         )
         if queue:
@@ -162,9 +159,7 @@ class ApiGatewayToSqsToLambda(Construct):
                 fifo=is_fifo,
                 content_based_deduplication=is_fifo and deduplication_id is None,
                 retention_period=retention_period,
-                max_receive_count=(
-                    rules.MIN_RECEIVE_COUNT if max_receive_count is None else max_receive_count
-                ),
+                max_receive_count=max_receive_count,
                 encryption_key=encryption_key,
             )
             self.queue, self._dead_letter_queue = new.queue, new.dead_letter_queue

@@ -107,7 +107,7 @@ class AsyncLambda(Construct):
         if rollout:
             settings.check_can_roll_out(function)
         if on_failure and (dead_letter_queue or not _takes_a_dead_letter_queue(function)):
-            settings.refuse_unused_key(encryption_key)
+            keys.refuse_unused_key(encryption_key)
 
         self.function = rules.function_of(function)
         if reserved_concurrency is not None:

@@ -17,7 +17,6 @@ from patterns.foundation import rules
 from . import destinations
 
 if TYPE_CHECKING:
-    from aws_cdk import aws_kms as kms
     from aws_cdk import aws_sqs as sqs
 
 MAX_RETRIES = 2
@@ -229,17 +228,4 @@ def check_can_roll_out(function: lambda_.IFunction) -> None:
             "rollout was given together with an alias, a version or an imported function: the "
             "rollout publishes versions of a function and moves an alias of its own. Give the "
             "function, or leave rollout out."
-        )
-
-
-def refuse_unused_key(encryption_key: kms.IKey | None) -> None:
-    """Refuse a key that no queue would use.
-
-    Raises:
-        ValueError: a key is given, but no queue is new.
-    """
-    if encryption_key is not None:
-        raise ValueError(
-            "encryption_key was given, but no queue is new here. Set the key on your own queues, "
-            "or leave it out."
         )

@@ -14,6 +14,8 @@ from .findings import acknowledge
 if TYPE_CHECKING:
     from constructs import Construct
 
+DEFAULT_RATE_LIMIT = 100
+DEFAULT_BURST_LIMIT = 200
 # One line a request, with what finds a failure and nothing that names a person.
 ACCESS_LOG = {
     "requestId": "$context.requestId",
@@ -78,21 +80,23 @@ def _check_limits(rate_limit: float, burst_limit: int) -> None:
 def rest_api(
     scope: Construct,
     *,
-    rate_limit: float,
-    burst_limit: int,
+    rate_limit: float | None = None,
+    burst_limit: int | None = None,
     cloud_watch_role: bool = False,
 ) -> apigateway.RestApi:
     """Make a regional API that logs each request, traces and throttles; its output is yours.
 
     Args:
         scope: Where the API and its log group are made, as ``Api`` and ``AccessLogs``.
-        rate_limit: Requests a second.
-        burst_limit: Requests at once.
+        rate_limit: Requests a second. Default: 100.
+        burst_limit: Requests at once. Default: 200.
         cloud_watch_role: Also sets the account's one role for API Gateway's logs. Default: False.
 
     Raises:
         ValueError: a limit that turns every request away.
     """
+    rate_limit = DEFAULT_RATE_LIMIT if rate_limit is None else rate_limit
+    burst_limit = DEFAULT_BURST_LIMIT if burst_limit is None else burst_limit
     _check_limits(rate_limit, burst_limit)
     access_logs = logs.LogGroup(
         scope,

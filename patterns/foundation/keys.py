@@ -41,6 +41,19 @@ def check_key(name: str, key: kms.IKey | None) -> None:
     check_resource(name, resource)
 
 
+def refuse_unused_key(encryption_key: kms.IKey | None) -> None:
+    """Refuse a key that no queue would use.
+
+    Raises:
+        ValueError: a key is given, but no queue is new.
+    """
+    if encryption_key is not None:
+        raise ValueError(
+            "encryption_key was given, but no queue is new here. Set the key on your own queues, "
+            "or leave it out."
+        )
+
+
 def check_key_of(resource: Any) -> None:
     """Refuse a queue, topic, stream, bucket, bus or table whose own key encrypts nothing.
 

@@ -47,10 +47,12 @@ class QueueWithDeadLetterQueue(Construct):
         content_based_deduplication: bool = False,
         retention_period: Duration | None = None,
         dead_letter_retention_period: Duration | None = None,
-        max_receive_count: int = rules.MIN_RECEIVE_COUNT,
+        max_receive_count: int | None = None,
         encryption_key: kms.IKey | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
+        if max_receive_count is None:
+            max_receive_count = rules.MIN_RECEIVE_COUNT
         retention = retention_period or rules.DEFAULT_RETENTION
         dead_letter_retention = dead_letter_retention_period or rules.MAX_RETENTION
         rules.check_retention(retention, dead_letter_retention, fifo=fifo)

@@ -129,9 +129,7 @@ class Subscriber(Construct):
                 ),
                 fifo=fifo,
                 retention_period=retention_period,
-                max_receive_count=(
-                    rules.MIN_RECEIVE_COUNT if max_receive_count is None else max_receive_count
-                ),
+                max_receive_count=max_receive_count,
                 encryption_key=encryption_key,
             )
             self.queue, self._dead_letter_queue = new.queue, new.dead_letter_queue

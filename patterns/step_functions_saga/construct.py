@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["PARKED_QUEUE", "StepFunctionsSaga"]
 
 PARKED_QUEUE = "ParkedQueue"
-DEFAULT_RATE_LIMIT = 100
-DEFAULT_BURST_LIMIT = 200
-DEFAULT_MAX_CONCURRENCY = 10
 
 
 class StepFunctionsSaga(Construct):
@@ -172,7 +169,9 @@ class StepFunctionsSaga(Construct):
         _check_name_field(name_field)
         parks = state_machine is None and parked_queue is None
         starts = starter is not None and queue is None
-        _check_key(encryption_key, used=parks or starts)
+        keys.check_key("encryption_key", encryption_key)
+        if not (parks or starts):
+            keys.refuse_unused_key(encryption_key)
         if api:
             check_own_api(api)
         self._express = express
@@ -197,8 +196,8 @@ class StepFunctionsSaga(Construct):
 
         self.api = api or rest_api(
             self,
-            rate_limit=DEFAULT_RATE_LIMIT if rate_limit is None else rate_limit,
-            burst_limit=DEFAULT_BURST_LIMIT if burst_limit is None else burst_limit,
+            rate_limit=rate_limit,
+            burst_limit=burst_limit,
             cloud_watch_role=bool(cloud_watch_role),
         )
         self.api_role = _role_that_starts(self, self.state_machine, express=express)
@@ -312,14 +311,10 @@ class StepFunctionsSaga(Construct):
                 "Queue",
                 visibility_timeout=rules.visibility_timeout(visibility_timeout, required),
                 retention_period=retention_period,
-                max_receive_count=(
-                    rules.MIN_RECEIVE_COUNT if max_receive_count is None else max_receive_count
-                ),
+                max_receive_count=max_receive_count,
                 encryption_key=encryption_key,
             )
             self.queue, self._dead_letter_queue = new.queue, new.dead_letter_queue
-        if max_concurrency is None and rules.reserved_concurrency(starter) is None:
-            max_concurrency = DEFAULT_MAX_CONCURRENCY
         self.event_source_mapping = consume(
             self,
             "EventSource",
@@ -489,20 +484,6 @@ def _check_starter(starter: lambda_.IFunction | None, **settings: object | None)
         raise ValueError(
             f"{', '.join(given)} was given without starter, the function that reads the queue. "
             "Give a starter, or leave them out."
-        )
-
-
-def _check_key(encryption_key: kms.IKey | None, *, used: bool) -> None:
-    """Refuse a key that encrypts nothing, or that no queue would use.
-
-    Raises:
-        ValueError: see ``keys.check_key``; or no queue is new.
-    """
-    keys.check_key("encryption_key", encryption_key)
-    if encryption_key is not None and not used:
-        raise ValueError(
-            "encryption_key was given, but no queue is new here. Set the key on your own queues, "
-            "or leave it out."
         )
 
 
