@@ -21,7 +21,7 @@ setup: ## Install what the other commands need into this folder
 	@$(PYTHON) tools/setup.py
 
 try: setup ## See a pattern work on this machine: PATTERN=<slug>, or PATTERN=all
-	@$(RUN); python -m patterns try $(PATTERN)
+	@$(RUN); python -m serverless_patterns try $(PATTERN)
 
 test: setup ## Lint, types, and every test, on the embedded AWS too
 	@$(RUN); ruff check && ruff format --check && mypy && pytest
@@ -36,7 +36,7 @@ lint: setup ## Lint and types only
 	@$(RUN); ruff check && ruff format --check && mypy
 
 check: setup ## Check any template for mistakes that lose events: TEMPLATE="a.yaml b.json"
-	@$(RUN); python -m lint $(TEMPLATE)
+	@$(RUN); python -m serverless_patterns.lint $(TEMPLATE)
 
 synth: setup ## Write the CloudFormation templates into cdk.out
 	@$(RUN); node_modules/.bin/cdk synth --quiet --no-notices
@@ -45,13 +45,13 @@ snapshot: setup ## Accept what is generated as it is now: snapshots, diagrams, t
 	@$(RUN); pytest $(GENERATED) --snapshot-update
 
 deploy: setup ## Deploy a pattern into your AWS account: PATTERN=<slug>
-	@$(RUN); python -m patterns deploy $(PATTERN)
+	@$(RUN); python -m serverless_patterns deploy $(PATTERN)
 
 scenario: setup ## Drive the stack you deployed into your AWS account: PATTERN=<slug>
-	@$(RUN); python -m patterns scenario $(PATTERN)
+	@$(RUN); python -m serverless_patterns scenario $(PATTERN)
 
 copy: setup ## Copy a pattern into your project: PATTERN=<slug> TO=<folder>
-	@$(RUN); python -m patterns copy "$(PATTERN)" "$(TO)"
+	@$(RUN); python -m serverless_patterns copy "$(PATTERN)" "$(TO)"
 
 bench: setup ## Measure synthesis against an app with one queue
 	@$(RUN); python -m benchmarks

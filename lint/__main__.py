@@ -1,4 +1,4 @@
-"""Check templates for mistakes that lose events: ``python -m lint TEMPLATE…``.
+"""Check templates for mistakes that lose events: ``python -m serverless_patterns.lint TEMPLATE…``.
 
 cfn-lint does the work, with this pack appended; its own options pass through, such as
 ``--format json``, ``sarif`` or ``junit``. ``--all`` runs cfn-lint's own rules too.

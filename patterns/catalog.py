@@ -42,7 +42,7 @@ class Pattern:
 
     def module(self, name: str) -> Any:
         """Import one of its modules: ``stack``, ``scenario``, ``construct``."""
-        return import_module(f"patterns.{self.slug}.{name}")
+        return import_module(f"{__package__}.{self.slug}.{name}")
 
     @property
     def demo_stack(self) -> type[Stack]:

@@ -1,6 +1,6 @@
 """Deploy a CDK app into an embedded AWS, with the real CDK CLI, and drive it.
 
-    from sandbox import embedded
+    from serverless_patterns.sandbox import embedded
 
     with embedded() as target:
         deployment = target.deploy(app="python3 app.py", stacks=["orders"])["orders"]
@@ -10,12 +10,12 @@
 The same code runs against a real account with ``aws()`` instead of ``embedded()``.
 """
 
-from sandbox.account import aws, endpoint
-from sandbox.cdk import DeployFailed
-from sandbox.emulator import embedded
-from sandbox.errors import SandboxError
-from sandbox.signed_http import Answer
-from sandbox.target import Deployment, Target
+from .account import aws, endpoint
+from .cdk import DeployFailed
+from .emulator import embedded
+from .errors import SandboxError
+from .signed_http import Answer
+from .target import Deployment, Target
 
 __all__ = [
     "Answer",

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 
 import boto3
 
-from sandbox import cdk, runtime
-from sandbox.console import console
-from sandbox.emulator import emulator_target, new_log_folder
-from sandbox.errors import SandboxError
-from sandbox.target import Target
+from . import cdk, runtime
+from .console import console
+from .emulator import emulator_target, new_log_folder
+from .errors import SandboxError
+from .target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

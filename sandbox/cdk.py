@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox import console, process
-from sandbox.errors import SandboxError, last_lines
+from . import console, process
+from .errors import SandboxError, last_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from sandbox.runtime import Runtime
+    from .runtime import Runtime
 
 TIMEOUT_SECONDS = 900.0
 QUIET = ("--no-notices", "--ci", "--no-color")

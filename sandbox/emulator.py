@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import urllib3
 
-from sandbox import cdk, console, gaps, process, runtime
-from sandbox.errors import SandboxError, last_lines
-from sandbox.target import Target, made_up_session
+from . import cdk, console, gaps, process, runtime
+from .errors import SandboxError, last_lines
+from .target import Target, made_up_session
 
 if TYPE_CHECKING:
     import subprocess

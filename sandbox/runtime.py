@@ -10,8 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox import console
-from sandbox.errors import SandboxError, last_lines
+from . import console
+from .errors import SandboxError, last_lines
 
 HERE = Path(__file__).resolve().parent
 HOME_VARIABLE = "SERVERLESS_PATTERNS_HOME"

@@ -13,10 +13,10 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from sandbox import cdk, process
-from sandbox.errors import SandboxError
-from sandbox.gaps import GAPS
-from sandbox.signed_http import CONNECTIONS, SignedHttp
+from . import cdk, process
+from .errors import SandboxError
+from .gaps import GAPS
+from .signed_http import CONNECTIONS, SignedHttp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -14,14 +14,14 @@ import pytest
 from aws_cdk import App, Stack
 from rich.console import Console
 
-from patterns import __main__ as command_line
-from patterns import catalog
+from serverless_patterns import __main__ as command_line
+from serverless_patterns.patterns import catalog
 from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from patterns.catalog import Pattern
+    from serverless_patterns.patterns.catalog import Pattern
 
 PATTERNS = catalog.patterns()
 HEADINGS = [
@@ -81,7 +81,10 @@ def test_the_picture_of_what_was_printed_takes_nothing_from_elsewhere(tmp_path: 
 
 
 def test_listing_the_patterns_does_not_import_the_cdk() -> None:
-    code = "import sys, patterns.__main__ as m; m.main([]); sys.exit('aws_cdk' in sys.modules)"
+    code = (
+        "import sys; from serverless_patterns.__main__ import main; main([]); "
+        "sys.exit('aws_cdk' in sys.modules)"
+    )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True)
     assert run.returncode == 0, run.stderr
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from aws_cdk import App
 
-from patterns import catalog
+from serverless_patterns.patterns import catalog
 from tests.conftest import ROOT
 from tests.test_security import allows, listed, statements
 

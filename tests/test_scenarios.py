@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from patterns import catalog
-from sandbox import Deployment, embedded
-from sandbox.report import Report
+from serverless_patterns.patterns import catalog
+from serverless_patterns.sandbox import Deployment, embedded
+from serverless_patterns.sandbox.report import Report
 from tests.conftest import ROOT
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aws_cdk import App
 
-from patterns import catalog
+from serverless_patterns.patterns import catalog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

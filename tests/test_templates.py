@@ -14,8 +14,8 @@ from aws_cdk import App, Validations
 from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from lint.__main__ import runner
-from patterns import catalog
+from serverless_patterns.lint.__main__ import runner
+from serverless_patterns.patterns import catalog
 from tests.conftest import ROOT
 from tools import diagram
 

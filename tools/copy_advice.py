@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from patterns.catalog import Pattern
+    from serverless_patterns.patterns.catalog import Pattern
 
 CLI = ("package.json", "package-lock.json")  # pin the CDK CLI
 # The folder of the tests in somebody's project, whose own tests and conftest.py stay as they are.
@@ -127,7 +127,7 @@ def next_commands(pattern: Pattern, folder: Path, files: Iterable[Path]) -> list
     if Path("Makefile") not in files:
         commands = [
             f"python -m pytest {APART}/{pattern.slug}",
-            f"python -m patterns try {pattern.slug}",
+            f"python -m serverless_patterns try {pattern.slug}",
         ]
     elif f"PATTERN ?= {pattern.slug}\n" in text(folder / "Makefile"):
         commands = ["make try", "make test"]

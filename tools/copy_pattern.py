@@ -15,13 +15,13 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from patterns import catalog
+from serverless_patterns.patterns import catalog
 from tools import copy_advice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from patterns.catalog import Pattern
+    from serverless_patterns.patterns.catalog import Pattern
 
 # What makes a folder a project: a new one gets these, one that exists keeps its own.
 FRAME = (

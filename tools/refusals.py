@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from patterns import catalog
+from serverless_patterns.patterns import catalog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -1,6 +1,7 @@
 """Error prefix → Kinesis: sends what failed once more, after the cause is mended.
 
-    python -m lambdas.kinesis_firehose_s3.replay BUCKET errors/clicks/processing-failed/ STREAM
+    python -m serverless_patterns.lambdas.kinesis_firehose_s3.replay \
+        BUCKET errors/clicks/processing-failed/ STREAM
 
 prints what lies there and why it fails; ``--send`` sends it. An object is deleted only when the
 stream holds every record in it, so a crash in between leaves duplicates and loses nothing.

@@ -6,7 +6,7 @@ from importlib import import_module
 from inspect import getmembers, isclass
 from pkgutil import iter_modules
 
-from lint.template import Rule
+from ..template import Rule
 
 
 def rule_classes() -> list[type[Rule]]:

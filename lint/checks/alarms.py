@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lint import template, wiring
-from lint.template import REFERENCE
+from .. import template, wiring
+from ..template import REFERENCE
 
 DOCS = "https://docs.aws.amazon.com"
 METRICS_PAGE = (

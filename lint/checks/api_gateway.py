@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lint import template
+from .. import template
 
 DOCS = "https://docs.aws.amazon.com/apigateway/latest/developerguide"
 SERVICE = re.compile(r":(sqs|sns|states|events|kinesis|firehose|dynamodb):(?:path|action)/")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lint import template, wiring
+from .. import template, wiring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lint import template, wiring
+from .. import template, wiring
 
 DOCS = "https://docs.aws.amazon.com"
 KIND = {True: "FIFO", False: "standard"}

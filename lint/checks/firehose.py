@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lint import template
+from .. import template
 
 DOCS = "https://docs.aws.amazon.com/firehose/latest"
 PAGE = f"{DOCS}/dev/data-transformation.html"

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lint import template
+from .. import template
 
 DOCS = "https://docs.aws.amazon.com/step-functions/latest/dg"
 TYPES = {

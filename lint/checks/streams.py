@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lint import template
+from .. import template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,12 +6,12 @@ cfn-lint loads this file by its path, alone, and takes each rule class that it f
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
-ROOT = str(Path(__file__).resolve().parents[2])
-if ROOT not in sys.path:
-    sys.path.append(ROOT)
+if find_spec("serverless_patterns") is None:
+    sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from lint.checks import rule_classes  # noqa: E402 - found by the line above
+from serverless_patterns.lint.checks import rule_classes
 
 globals().update({rule.id: rule for rule in rule_classes()})

@@ -11,12 +11,11 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from patterns.foundation import rules
-from patterns.foundation.alarms import alarm_on_dead_letters, alarm_on_oldest_message
-from patterns.foundation.apis import check_own_api, rest_api
-from patterns.foundation.consumers import consume
-from patterns.foundation.queues import QueueWithDeadLetterQueue
-
+from ..foundation import rules
+from ..foundation.alarms import alarm_on_dead_letters, alarm_on_oldest_message
+from ..foundation.apis import check_own_api, rest_api
+from ..foundation.consumers import consume
+from ..foundation.queues import QueueWithDeadLetterQueue
 from . import mapping
 from .mapping import RequestField
 

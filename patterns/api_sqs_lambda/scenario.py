@@ -16,13 +16,13 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from sandbox import outages, queues, tables
+from serverless_patterns.sandbox import outages, queues, tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sandbox import Answer, Deployment
-    from sandbox.report import Report
+    from serverless_patterns.sandbox import Answer, Deployment
+    from serverless_patterns.sandbox.report import Report
 
 SEED = 20261121
 SENDERS = 16

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 
-from patterns.foundation.findings import acknowledge
-from patterns.foundation.functions import python_function
-from patterns.foundation.layer import dependency_layer
-
+from ..foundation.findings import acknowledge
+from ..foundation.functions import python_function
+from ..foundation.layer import dependency_layer
 from .construct import ApiGatewayToSqsToLambda, RequestField
 from .schemas import ORDER, ORDER_CHANGE
 

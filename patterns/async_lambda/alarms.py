@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from aws_cdk import Duration
 
-from patterns.foundation.alarms import alarm_when_above
-
+from ..foundation.alarms import alarm_when_above
 from .settings import timeout_of
 
 if TYPE_CHECKING:
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
 
 MINUTE = Duration.minutes(1)
 REDRIVE = (
-    "Fix the cause, then send the events again with `python -m patterns.async_lambda.redrive`: "
+    "Fix the cause, then send the events again with "
+    "`python -m serverless_patterns.patterns.async_lambda.redrive`: "
     "the redrive of Amazon SQS does not work for this queue."
 )
 # Metric, evaluations, and what it says to whoever is woken by it.

@@ -9,9 +9,8 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from patterns.foundation import keys, rules
-from patterns.foundation.findings import acknowledge
-
+from ..foundation import keys, rules
+from ..foundation.findings import acknowledge
 from . import destinations, settings
 from .alarms import alarm_on_failed_events, alarms_of_function
 
@@ -37,8 +36,8 @@ class AsyncLambda(Construct):
     fails. What then still fails, or grows older than ``max_event_age``, becomes a record in
     ``on_failure`` and, as it came, a message in ``dead_letter_queue``: the second holds what the
     first could not take (too large, no permission). Delivery is at least once and unordered, so
-    ``function`` must be idempotent. ``python -m patterns.async_lambda.redrive`` sends failed
-    events again.
+    ``function`` must be idempotent.
+    ``python -m serverless_patterns.patterns.async_lambda.redrive`` sends failed events again.
 
     Args:
         function: Function, alias or version to invoke. You own its code. Its dead-letter queue and

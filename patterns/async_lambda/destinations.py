@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from aws_cdk import Annotations, Token
 from aws_cdk import aws_iam as iam
 
-from patterns.foundation import keys, rules
+from ..foundation import keys, rules
 
 if TYPE_CHECKING:
     from aws_cdk import aws_events as events

@@ -5,7 +5,8 @@ failure bucket) and dead letters. Nothing is deleted before Lambda has accepted 
 in between, an event is sent twice and never lost, so the function must be idempotent. What fails
 again during a run is left for the next one. Uses the AWS credentials and the region of your shell.
 
-    python -m patterns.async_lambda.redrive --function FUNCTION --queue-url URL --dry-run
+    python -m serverless_patterns.patterns.async_lambda.redrive \
+        --function FUNCTION --queue-url URL --dry-run
 
 Amazon SQS's own redrive does not work for these queues: it moves messages back to the queue that
 they came from, and these come from Lambda.
@@ -512,7 +513,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m patterns.async_lambda.redrive",
+        prog="python -m serverless_patterns.patterns.async_lambda.redrive",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

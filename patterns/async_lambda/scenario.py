@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from sandbox import outages, queues, tables
+from serverless_patterns.sandbox import outages, queues, tables
 
 from . import redrive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from sandbox import Deployment
-    from sandbox.report import Report
+    from serverless_patterns.sandbox import Deployment
+    from serverless_patterns.sandbox.report import Report
 
 SEED = 20261121
 INVOICES = 300

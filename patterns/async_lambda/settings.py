@@ -12,8 +12,7 @@ from aws_cdk import Annotations, Duration, Token
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 
-from patterns.foundation import rules
-
+from ..foundation import rules
 from . import destinations
 
 if TYPE_CHECKING:

@@ -9,10 +9,9 @@ from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_sqs as sqs
 
-from patterns.foundation.findings import acknowledge
-from patterns.foundation.functions import python_function
-from patterns.foundation.layer import dependency_layer
-
+from ..foundation.findings import acknowledge
+from ..foundation.functions import python_function
+from ..foundation.layer import dependency_layer
 from .construct import AsyncLambda
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 
-from patterns.foundation import rules
-from patterns.foundation.alarms import alarm_when_above
+from ..foundation import rules
+from ..foundation.alarms import alarm_when_above
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

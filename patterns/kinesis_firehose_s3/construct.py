@@ -11,9 +11,8 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from patterns.foundation import keys, rules
-from patterns.foundation.findings import acknowledge, resource_in_findings
-
+from ..foundation import keys, rules
+from ..foundation.findings import acknowledge, resource_in_findings
 from . import alarms, delivery, limits
 from .table import DAY, LakeTable
 

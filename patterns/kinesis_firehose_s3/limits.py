@@ -14,7 +14,7 @@ from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 
-from patterns.foundation import keys, rules
+from ..foundation import keys, rules
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping

@@ -20,17 +20,17 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lambdas.kinesis_firehose_s3 import kpl
-from lambdas.kinesis_firehose_s3.producer import Producer, Sent
-from lambdas.kinesis_firehose_s3.replay import replay
-from sandbox import outages
-from sandbox.queues import until
+from serverless_patterns.lambdas.kinesis_firehose_s3 import kpl
+from serverless_patterns.lambdas.kinesis_firehose_s3.producer import Producer, Sent
+from serverless_patterns.lambdas.kinesis_firehose_s3.replay import replay
+from serverless_patterns.sandbox import outages
+from serverless_patterns.sandbox.queues import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sandbox import Deployment
-    from sandbox.report import Report
+    from serverless_patterns.sandbox import Deployment
+    from serverless_patterns.sandbox.report import Report
 
 SEED = 20261121
 CLICKS = 5_000

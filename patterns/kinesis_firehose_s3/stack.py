@@ -8,10 +8,9 @@ from aws_cdk import Aws, CfnOutput, Duration, Fn, RemovalPolicy, Stack
 from aws_cdk import aws_athena as athena
 from aws_cdk import aws_s3 as s3
 
-from patterns.foundation.findings import acknowledge
-from patterns.foundation.functions import python_function
-from patterns.foundation.layer import dependency_layer
-
+from ..foundation.findings import acknowledge
+from ..foundation.functions import python_function
+from ..foundation.layer import dependency_layer
 from .construct import KinesisToFirehoseToS3
 
 if TYPE_CHECKING:

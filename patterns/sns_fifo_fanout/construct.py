@@ -8,10 +8,9 @@ from aws_cdk import Duration, Stack
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from patterns.foundation import rules
-from patterns.foundation.alarms import alarm_when_above
-from patterns.foundation.queues import name_known_before_creation, pattern_of_name
-
+from ..foundation import rules
+from ..foundation.alarms import alarm_when_above
+from ..foundation.queues import name_known_before_creation, pattern_of_name
 from . import delivery
 from .subscriber import Subscriber
 

@@ -14,7 +14,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 
-from patterns.foundation import keys, rules
+from ..foundation import keys, rules
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -18,14 +18,14 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from lambdas.sns_fifo_fanout.publisher import Published, publish
-from sandbox import outages, queues, tables
+from serverless_patterns.lambdas.sns_fifo_fanout.publisher import Published, publish
+from serverless_patterns.sandbox import outages, queues, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sandbox import Deployment
-    from sandbox.report import Report
+    from serverless_patterns.sandbox import Deployment
+    from serverless_patterns.sandbox.report import Report
 
     Change = dict[str, Any]
 

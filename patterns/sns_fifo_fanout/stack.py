@@ -10,10 +10,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 
-from patterns.foundation.findings import acknowledge
-from patterns.foundation.functions import python_function
-from patterns.foundation.layer import dependency_layer
-
+from ..foundation.findings import acknowledge
+from ..foundation.functions import python_function
+from ..foundation.layer import dependency_layer
 from .construct import SnsFifoFanout, Subscriber
 
 if TYPE_CHECKING:

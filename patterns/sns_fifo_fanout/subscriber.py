@@ -10,16 +10,15 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from patterns.foundation import rules
-from patterns.foundation.alarms import (
+from ..foundation import rules
+from ..foundation.alarms import (
     alarm_on_dead_letters,
     alarm_on_oldest_message,
     alarm_when_above,
 )
-from patterns.foundation.consumers import consume
-from patterns.foundation.findings import acknowledge
-from patterns.foundation.queues import QueueWithDeadLetterQueue
-
+from ..foundation.consumers import consume
+from ..foundation.findings import acknowledge
+from ..foundation.queues import QueueWithDeadLetterQueue
 from . import delivery
 
 if TYPE_CHECKING:

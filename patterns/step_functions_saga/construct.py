@@ -14,17 +14,16 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
-from patterns.foundation import keys, rules
-from patterns.foundation.alarms import (
+from ..foundation import keys, rules
+from ..foundation.alarms import (
     alarm_on_dead_letters,
     alarm_on_oldest_message,
     alarm_when_above,
 )
-from patterns.foundation.apis import check_own_api, rest_api
-from patterns.foundation.consumers import consume
-from patterns.foundation.findings import acknowledge
-from patterns.foundation.queues import QueueWithDeadLetterQueue, name_known_before_creation
-
+from ..foundation.apis import check_own_api, rest_api
+from ..foundation.consumers import consume
+from ..foundation.findings import acknowledge
+from ..foundation.queues import QueueWithDeadLetterQueue, name_known_before_creation
 from . import mapping
 from .definition import Definition, values
 

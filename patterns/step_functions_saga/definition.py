@@ -18,7 +18,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 
-from patterns.foundation import keys, rules
+from ..foundation import keys, rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -1,6 +1,6 @@
 """Draws a definition as a Mermaid diagram for the page.
 
-``python -m patterns.step_functions_saga.graph order_fulfilment.asl.json``
+``python -m serverless_patterns.patterns.step_functions_saga.graph order_fulfilment.asl.json``
 """
 
 from __future__ import annotations

@@ -18,13 +18,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sandbox import outages, queues, tables
+from serverless_patterns.sandbox import outages, queues, tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from sandbox import Deployment
-    from sandbox.report import Report
+    from serverless_patterns.sandbox import Deployment
+    from serverless_patterns.sandbox.report import Report
 
 SEED = 20261121
 SENDERS = 4

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 
-from patterns.foundation.alarms import alarm_on_dead_letters
-from patterns.foundation.consumers import consume
-from patterns.foundation.findings import acknowledge
-from patterns.foundation.functions import python_function
-from patterns.foundation.layer import dependency_layer
-from patterns.foundation.queues import QueueWithDeadLetterQueue
-
+from ..foundation.alarms import alarm_on_dead_letters
+from ..foundation.consumers import consume
+from ..foundation.findings import acknowledge
+from ..foundation.functions import python_function
+from ..foundation.layer import dependency_layer
+from ..foundation.queues import QueueWithDeadLetterQueue
 from .construct import StepFunctionsSaga
 from .schemas import COUNTER_SALE, ORDER
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambdas.api_sqs_lambda import order_changes, orders, store
-from lambdas.foundation import dead_letters, reporting
+from serverless_patterns.lambdas.api_sqs_lambda import order_changes, orders, store
+from serverless_patterns.lambdas.foundation import dead_letters, reporting
 from tests import moto_cloud
 
 if TYPE_CHECKING:

@@ -18,8 +18,11 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Annotations, Match, Template
 
-from patterns.api_sqs_lambda import mapping
-from patterns.api_sqs_lambda.construct import ApiGatewayToSqsToLambda, RequestField
+from serverless_patterns.patterns.api_sqs_lambda import mapping
+from serverless_patterns.patterns.api_sqs_lambda.construct import (
+    ApiGatewayToSqsToLambda,
+    RequestField,
+)
 from tests.inline import function
 
 GROUP = RequestField.body("order_id")

@@ -15,8 +15,8 @@ from aws_lambda_powertools.utilities.idempotency import (
     idempotent_function,
 )
 
-from lambdas.api_sqs_lambda import logic, store
-from lambdas.api_sqs_lambda.messages import Message
+from serverless_patterns.lambdas.api_sqs_lambda import logic, store
+from serverless_patterns.lambdas.api_sqs_lambda.messages import Message
 from tests.moto_cloud import TABLE, Context
 
 from .orders import order, record

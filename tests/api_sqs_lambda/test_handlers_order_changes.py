@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lambdas.api_sqs_lambda import store
-from lambdas.foundation import dead_letters
+from serverless_patterns.lambdas.api_sqs_lambda import store
+from serverless_patterns.lambdas.foundation import dead_letters
 
 from .orders import RECEIVED_AT, change, fifo_record
 

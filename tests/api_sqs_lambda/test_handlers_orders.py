@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
-from lambdas.api_sqs_lambda import orders, store
-from lambdas.foundation import dead_letters
+from serverless_patterns.lambdas.api_sqs_lambda import orders, store
+from serverless_patterns.lambdas.foundation import dead_letters
 from tests.moto_cloud import Context
 
 from .orders import RECEIVED_AT, SENT_AT, largest_order, order, record, string, text

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambdas.api_sqs_lambda import logic
-from lambdas.api_sqs_lambda.logic import parse_change, parse_order
-from lambdas.foundation.outcomes import RefusedError
+from serverless_patterns.lambdas.api_sqs_lambda import logic
+from serverless_patterns.lambdas.api_sqs_lambda.logic import parse_change, parse_order
+from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 
 from .orders import change, largest_order, order, text
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from sandbox import Deployment, embedded
-from sandbox.queues import delete
+from serverless_patterns.sandbox import Deployment, embedded
+from serverless_patterns.sandbox.queues import delete
 from tests.conftest import ROOT
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ APP = """
 from aws_cdk import App, CfnOutput, Stack
 from aws_cdk import aws_lambda as lambda_
 
-from patterns.api_sqs_lambda.construct import ApiGatewayToSqsToLambda, RequestField
+from serverless_patterns.patterns.api_sqs_lambda.construct import (
+    ApiGatewayToSqsToLambda,
+    RequestField,
+)
 
 app = App()
 stack = Stack(app, "fuzz")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambdas.async_lambda import dead_letters, invoices, store
+from serverless_patterns.lambdas.async_lambda import dead_letters, invoices, store
 from tests import moto_cloud
 from tests.moto_cloud import Context
 

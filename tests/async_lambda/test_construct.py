@@ -19,7 +19,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Annotations, Match, Template
 
-from patterns.async_lambda.construct import AsyncLambda
+from serverless_patterns.patterns.async_lambda.construct import AsyncLambda
 from tests import inline
 
 if TYPE_CHECKING:

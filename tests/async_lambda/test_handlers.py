@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambdas.async_lambda import logic, rendering, store
-from lambdas.foundation.outcomes import RefusedError
+from serverless_patterns.lambdas.async_lambda import logic, rendering, store
+from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from tests.async_lambda.conftest import VAT_RATES, request
 from tests.conftest import ROOT
 from tests.moto_cloud import TABLE
@@ -236,7 +236,7 @@ def test_looking_before_writing_costs_two_calls_an_event(cloud: Cloud) -> None:
 
 
 def test_importing_the_handler_needs_neither_aws_nor_environment() -> None:
-    code = "import lambdas.async_lambda.invoices"
+    code = "import serverless_patterns.lambdas.async_lambda.invoices"
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env={}, capture_output=True, check=False
     )

@@ -16,8 +16,14 @@ from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 
-from patterns.async_lambda import redrive
-from patterns.async_lambda.redrive import Bucket, Letter, Queue, Redrive, UnreadableError
+from serverless_patterns.patterns.async_lambda import redrive
+from serverless_patterns.patterns.async_lambda.redrive import (
+    Bucket,
+    Letter,
+    Queue,
+    Redrive,
+    UnreadableError,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 
-from patterns.foundation.alarms import alarm_when_above
+from serverless_patterns.patterns.foundation.alarms import alarm_when_above
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Annotations, Match
 
-from patterns.foundation.keys import check_key, check_key_of
-from patterns.foundation.queues import QueueWithDeadLetterQueue
+from serverless_patterns.patterns.foundation.keys import check_key, check_key_of
+from serverless_patterns.patterns.foundation.queues import QueueWithDeadLetterQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable

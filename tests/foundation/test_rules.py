@@ -12,9 +12,9 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Annotations, Match, Template
 
-from patterns.foundation import rules
-from patterns.foundation.consumers import consume
-from patterns.foundation.queues import QueueWithDeadLetterQueue
+from serverless_patterns.patterns.foundation import rules
+from serverless_patterns.patterns.foundation.consumers import consume
+from serverless_patterns.patterns.foundation.queues import QueueWithDeadLetterQueue
 from tests.inline import function
 
 LETTERS = "arn:aws:sqs:us-east-1:111111111111:letters"

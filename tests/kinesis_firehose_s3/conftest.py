@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from lambdas.kinesis_firehose_s3 import kpl, transform
+from serverless_patterns.lambdas.kinesis_firehose_s3 import kpl, transform
 from tests.moto_cloud import REGION, Context, account
 
 if TYPE_CHECKING:

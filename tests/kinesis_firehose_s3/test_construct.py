@@ -17,7 +17,7 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from aws_cdk.assertions import Annotations, Match, Template
 
-from patterns.kinesis_firehose_s3.construct import KinesisToFirehoseToS3
+from serverless_patterns.patterns.kinesis_firehose_s3.construct import KinesisToFirehoseToS3
 from tests import inline
 
 COLUMNS = {"click_id": "string", "clicked_at": "timestamp"}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from lambdas.kinesis_firehose_s3 import kpl
-from lambdas.kinesis_firehose_s3.producer import (
+from serverless_patterns.lambdas.kinesis_firehose_s3 import kpl
+from serverless_patterns.lambdas.kinesis_firehose_s3.producer import (
     AGGREGATE_BYTES,
     MAX_CALL_BYTES,
     MAX_RECORD_BYTES,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambdas.kinesis_firehose_s3 import kpl, replay
+from serverless_patterns.lambdas.kinesis_firehose_s3 import kpl, replay
 
 from .conftest import BUCKET, STREAM, click, to_bytes
 

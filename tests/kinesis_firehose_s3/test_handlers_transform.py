@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambdas.kinesis_firehose_s3 import kpl, logic, transform
+from serverless_patterns.lambdas.kinesis_firehose_s3 import kpl, logic, transform
 
 from .conftest import CONTEXT, NOW, PHONE, answers, click, event, rows, to_bytes
 
@@ -46,7 +46,7 @@ def test_a_click_becomes_a_row_of_every_column() -> None:
 
 
 def test_the_row_has_the_columns_of_the_table() -> None:
-    from patterns.kinesis_firehose_s3.stack import COLUMNS
+    from serverless_patterns.patterns.kinesis_firehose_s3.stack import COLUMNS
 
     assert list(row()) == list(COLUMNS)
 
@@ -345,5 +345,5 @@ def test_importing_the_handlers_needs_neither_aws_nor_environment() -> None:
     import subprocess
     import sys
 
-    code = "import lambdas.kinesis_firehose_s3.transform, lambdas.kinesis_firehose_s3.replay"
+    code = "from serverless_patterns.lambdas.kinesis_firehose_s3 import replay, transform"
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": "."})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lint import page
+from serverless_patterns.lint import page
 
 if TYPE_CHECKING:
     import pytest

@@ -11,7 +11,7 @@ from cfnlint.template import Template
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lint.__main__ import rules
+from serverless_patterns.lint.__main__ import rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

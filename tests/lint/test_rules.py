@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lint.__main__ import main, rules, runner
+from serverless_patterns.lint.__main__ import main, rules, runner
 from tests.conftest import ROOT
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox import Target, embedded, shims
+from serverless_patterns.sandbox import Target, embedded, shims
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

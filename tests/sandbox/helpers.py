@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sandbox import Target
+    from serverless_patterns.sandbox import Target
 
 ECHO = """
 import json, os

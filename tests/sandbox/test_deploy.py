@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from sandbox import DeployFailed, SandboxError, Target, account, cdk, embedded
+from serverless_patterns.sandbox import DeployFailed, SandboxError, Target, account, cdk, embedded
 from tests.sandbox.helpers import FUNCTION, synthesized
 
 if TYPE_CHECKING:

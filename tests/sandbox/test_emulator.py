@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sandbox import SandboxError, Target, embedded, emulator, endpoint
+from serverless_patterns.sandbox import SandboxError, Target, embedded, emulator, endpoint
 from tests.sandbox.helpers import FUNCTION, create_stack
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ AT_A_TERMINAL = "import signal; signal.signal(signal.SIGINT, signal.default_int_
 HOLD = """
     import subprocess, sys, time
     from pathlib import Path
-    from sandbox import embedded
+    from serverless_patterns.sandbox import embedded
     from tests.sandbox.helpers import FUNCTION, create_stack
 
     with embedded(log_dir=sys.argv[1]) as target:
@@ -46,7 +46,7 @@ HOLD = """
 DEPLOY = """
     import os, sys
     from pathlib import Path
-    from sandbox import embedded
+    from serverless_patterns.sandbox import embedded
 
     with embedded(log_dir=sys.argv[1]) as target:
         folder = Path(sys.argv[1])

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from .helpers import create_stack, document, role
 
 if TYPE_CHECKING:
-    from sandbox import Target
+    from serverless_patterns.sandbox import Target
 
 CALLER = """
 import boto3

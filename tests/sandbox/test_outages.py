@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox import Deployment, outages, queues
+from serverless_patterns.sandbox import Deployment, outages, queues
 from tests.sandbox.helpers import FUNCTION, create_stack
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from sandbox import Target
+    from serverless_patterns.sandbox import Target
 
 STACK = {
     "Resources": {

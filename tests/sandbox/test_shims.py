@@ -11,7 +11,7 @@ import pytest
 from tests.sandbox.helpers import FUNCTION, create_stack
 
 if TYPE_CHECKING:
-    from sandbox import Answer, Target
+    from serverless_patterns.sandbox import Answer, Target
 
 KNOWN = """{
   "accountId": "$context.accountId", "apiId": "$context.apiId", "stage": "$context.stage",

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.queues import until
+from serverless_patterns.sandbox.queues import until
 from tests.sandbox.helpers import FUNCTION, create_stack
 
 if TYPE_CHECKING:
-    from sandbox import Target
+    from serverless_patterns.sandbox import Target
 
 # Fails until its variable says otherwise; tells what it runs with, or how often its process ran.
 FAILS = """

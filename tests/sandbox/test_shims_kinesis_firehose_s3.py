@@ -11,7 +11,7 @@ import pytest
 from .helpers import create_stack, role
 
 if TYPE_CHECKING:
-    from sandbox import Target
+    from serverless_patterns.sandbox import Target
 
 TRANSFORM = """
 import base64

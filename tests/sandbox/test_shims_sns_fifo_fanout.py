@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from .helpers import create_stack, document
 
 if TYPE_CHECKING:
-    from sandbox import Target
+    from serverless_patterns.sandbox import Target
 
 
 def stack(**topic: Any) -> dict[str, Any]:

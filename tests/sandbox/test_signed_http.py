@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.credentials import ReadOnlyCredentials
 
-from sandbox.signed_http import SignedHttp
+from serverless_patterns.sandbox.signed_http import SignedHttp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from lambdas.foundation import dead_letters, reporting
-from lambdas.sns_fifo_fanout import analytics, lake, price_list, prices
+from serverless_patterns.lambdas.foundation import dead_letters, reporting
+from serverless_patterns.lambdas.sns_fifo_fanout import analytics, lake, price_list, prices
 from tests import moto_cloud
 from tests.moto_cloud import REGION
 

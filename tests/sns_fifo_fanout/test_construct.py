@@ -18,7 +18,7 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Annotations, Match, Template
 
-from patterns.sns_fifo_fanout.construct import SnsFifoFanout, Subscriber
+from serverless_patterns.patterns.sns_fifo_fanout.construct import SnsFifoFanout, Subscriber
 from tests.inline import function
 
 TOPIC_ARN = "arn:aws:sns:us-east-1:111111111111:prices.fifo"

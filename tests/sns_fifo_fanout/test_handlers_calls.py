@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambdas.sns_fifo_fanout import lake, price_list
-from lambdas.sns_fifo_fanout.publisher import publish
+from serverless_patterns.lambdas.sns_fifo_fanout import lake, price_list
+from serverless_patterns.lambdas.sns_fifo_fanout.publisher import publish
 
 from .events import change, in_order, record
 

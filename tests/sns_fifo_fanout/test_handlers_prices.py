@@ -219,7 +219,7 @@ def test_a_part_that_another_write_is_busy_with_fails_alone(
                 )
             return write(TransactItems=TransactItems)
 
-    monkeypatch.setattr("lambdas.sns_fifo_fanout.price_list.client", Busy)
+    monkeypatch.setattr("serverless_patterns.lambdas.sns_fifo_fanout.price_list.client", Busy)
     assert cloud.prices(busy, free) == ids(busy)
     assert cloud.price("free") == "1.90"
     assert cloud.price("busy") is None

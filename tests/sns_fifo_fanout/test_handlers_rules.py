@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambdas.foundation.outcomes import Outcome, RefusedError, hold_back
-from lambdas.sns_fifo_fanout import logic
-from lambdas.sns_fifo_fanout.logic import Known
+from serverless_patterns.lambdas.foundation.outcomes import Outcome, RefusedError, hold_back
+from serverless_patterns.lambdas.sns_fifo_fanout import logic
+from serverless_patterns.lambdas.sns_fifo_fanout.logic import Known
 
 from .events import change, text
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from lambdas.sns_fifo_fanout.publisher import MAX_BYTES, Published, publish
+from serverless_patterns.lambdas.sns_fifo_fanout.publisher import MAX_BYTES, Published, publish
 
 from .events import change, text
 

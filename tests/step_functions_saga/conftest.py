@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from lambdas.step_functions_saga import executions, messages, store
+from serverless_patterns.lambdas.step_functions_saga import executions, messages, store
 from tests.moto_cloud import account, make_table
 
 if TYPE_CHECKING:

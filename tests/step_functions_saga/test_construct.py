@@ -21,10 +21,10 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as stepfunctions
 from aws_cdk.assertions import Annotations, Match, Template
 
-from patterns.step_functions_saga import graph, mapping
-from patterns.step_functions_saga.construct import StepFunctionsSaga
-from patterns.step_functions_saga.definition import Definition
-from patterns.step_functions_saga.stack import FOLDER
+from serverless_patterns.patterns.step_functions_saga import graph, mapping
+from serverless_patterns.patterns.step_functions_saga.construct import StepFunctionsSaga
+from serverless_patterns.patterns.step_functions_saga.definition import Definition
+from serverless_patterns.patterns.step_functions_saga.stack import FOLDER
 from tests.inline import function
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lambdas.step_functions_saga import carrier, store
+from serverless_patterns.lambdas.step_functions_saga import carrier, store
 from tests.moto_cloud import Context
 from tests.step_functions_saga.conftest import SHIPMENTS, Aws, failed, records
 

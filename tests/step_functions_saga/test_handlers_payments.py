@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lambdas.step_functions_saga import charge, logic, refund, store
+from serverless_patterns.lambdas.step_functions_saga import charge, logic, refund, store
 from tests.conftest import ROOT
 from tests.moto_cloud import Context
 from tests.step_functions_saga.conftest import ACCOUNTS, Aws

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 
-from lambdas.step_functions_saga import logic, starter
+from serverless_patterns.lambdas.step_functions_saga import logic, starter
 from tests.moto_cloud import Context
 from tests.step_functions_saga.conftest import Aws, failed, records
 

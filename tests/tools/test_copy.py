@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from patterns import __main__ as command_line
-from patterns import catalog
+from serverless_patterns import __main__ as command_line
+from serverless_patterns.patterns import catalog
 from tests.conftest import ROOT
 from tools import copy_pattern
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from lint.__main__ import rules
+from serverless_patterns.lint.__main__ import rules
 from tools import refusals
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Command line of the pattern library: list, try, deploy, scenario, copy.
 
-``python -m patterns`` lists the patterns; ``--help`` says the rest.
+``python -m serverless_patterns`` lists the patterns; ``--help`` says the rest.
 """
 
 from __future__ import annotations
@@ -14,16 +14,14 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from sandbox.errors import SandboxError
-
-from . import catalog
+from .patterns import catalog
+from .sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sandbox import Deployment, Target
-
-    from .catalog import Pattern
+    from .patterns.catalog import Pattern
+    from .sandbox import Deployment, Target
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m patterns", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m serverless_patterns", description=__doc__)
     parser.set_defaults(run=list_patterns)
     commands = parser.add_subparsers(title="commands")
 
@@ -82,7 +80,7 @@ def list_patterns(_: argparse.Namespace, console: Console) -> int:
 
 def try_patterns(options: argparse.Namespace, console: Console) -> int:
     """Deploy patterns into the embedded AWS and drive their scenarios."""
-    from sandbox import embedded, endpoint
+    from .sandbox import embedded, endpoint
 
     chosen = catalog.patterns() if options.pattern == "all" else [catalog.find(options.pattern)]
     with endpoint(options.endpoint) if options.endpoint else embedded() as target:
@@ -102,7 +100,7 @@ def save_picture(console: Console, path: Path, title: str) -> None:
 
 def deploy(options: argparse.Namespace, _: Console) -> int:
     """Deploy a pattern into the account of the caller's credentials."""
-    from sandbox import aws
+    from .sandbox import aws
 
     pattern = catalog.find(options.pattern)
     with aws() as target:
@@ -112,7 +110,7 @@ def deploy(options: argparse.Namespace, _: Console) -> int:
 
 def drive_deployed(options: argparse.Namespace, console: Console) -> int:
     """Drive the scenario of a stack that is already deployed."""
-    from sandbox import aws, endpoint
+    from .sandbox import aws, endpoint
 
     pattern = catalog.find(options.pattern)
     with endpoint(options.endpoint) if options.endpoint else aws() as target:
@@ -139,7 +137,7 @@ def _deploy_and_drive(target: Target, chosen: list[Pattern], console: Console) -
 
 
 def _drive(pattern: Pattern, deployment: Deployment, console: Console) -> bool:
-    from sandbox.report import Report
+    from .sandbox.report import Report
 
     console.rule(f"[bold]{pattern.slug}[/]  {pattern.flow}", align="left")
     report = Report(console)
