@@ -41,10 +41,11 @@ another pattern, if there are more: every folder of `patterns/` with a `stack.py
 
 | Folder | What is in it |
 |---|---|
-| `patterns/` | each pattern: page, construct, stack, scenario; in `foundation/` what they share |
+| `patterns/` | each pattern: page, construct, stack, scenario; in `blocks/` what they share |
 | `lambdas/` | the handlers, and the lock of what they import |
 | `tests/` | the tests |
 | `sandbox/` | the AWS that runs here |
+| `serverless_patterns/` | links to these folders, so that one import name holds them all |
 """
 
 
@@ -76,7 +77,7 @@ def made_for(pattern: Pattern, name: str, files: Mapping[Path, bytes]) -> dict[P
     makefile = files[Path("Makefile")].decode()
     makefile = re.sub(r"(?m)^PATTERN \?= .*", f"PATTERN ?= {pattern.slug}", makefile)
     for rule, module in re.findall(r"(?m)(^\w.*\n\t.*python -m ([\w.]+).*\n\n?)", makefile):
-        path = Path(*module.split("."))
+        path = Path(*module.removeprefix("serverless_patterns.").split("."))
         if not {path.with_suffix(".py"), path / "__main__.py"} & files.keys():
             makefile = makefile.replace(rule, "")  # it runs what is not in the copy
     makefile = re.sub(r"(?m)^.*checkov.*\n", "", makefile)  # its skips are of all the stacks here
@@ -89,18 +90,20 @@ def made_for(pattern: Pattern, name: str, files: Mapping[Path, bytes]) -> dict[P
 
 
 def to_add(
-    root: Path, pattern: Pattern, folder: Path, app: Path, files: Mapping[Path, bytes]
+    root: Path, pattern: Pattern, folder: Path, app: Path, files: Mapping[Path, bytes | Path]
 ) -> Iterator[str]:
     """What the project lacks, as lines to add; nothing is said of what it has."""
     source, name = text(app), app.relative_to(folder)
-    if "catalog.patterns()" not in source and f"patterns.{pattern.slug}" not in source:
+    if "catalog." not in source and f"patterns.{pattern.slug}" not in source:
         variable = re.search(r"(?m)^(\w+)(?:: .*)? = .*\bApp\(", source)
         scope = variable.group(1) if variable else "app"
         stack = "".join(word.title() for word in pattern.slug.split("_"))
         yield f"Add to {name}, before {scope}.synth():"
-        yield f"  from patterns.{pattern.slug}.stack import DemoStack as {stack}"
+        module = f"serverless_patterns.patterns.{pattern.slug}.stack"
+        yield f"  from {module} import DemoStack as {stack}"
         yield f'  {stack}({scope}, "{pattern.stack_name}")'
-    trees = [ast.parse(content) for file, content in files.items() if file.suffix == ".py"]
+    code = [content for file, content in files.items() if file.suffix == ".py"]
+    trees = [ast.parse(content) for content in code if isinstance(content, bytes)]
     imported = {name for tree in trees for name in _imported(tree)}
     if packages := list(_packages(root, folder, imported)):
         yield "Add to your requirements:"

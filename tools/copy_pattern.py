@@ -1,7 +1,9 @@
 """Copy a pattern, with all that it needs, into a new folder or into a CDK project that exists.
 
-What belongs to a pattern is found by its slug and by following imports. Nothing that exists is
-overwritten: files with other content are listed, and then nothing at all is written.
+What belongs to a pattern is found by its slug and by following imports. A new project gets the
+folders of this one. An existing project gets one folder, ``serverless_patterns``, and one with the
+tests, so that they never clash with its own. Nothing that exists is overwritten: files with other
+content are listed, and then nothing at all is written.
 """
 
 from __future__ import annotations
@@ -17,12 +19,14 @@ from typing import TYPE_CHECKING
 
 from serverless_patterns.patterns import catalog
 from tools import copy_advice
+from tools.copy_advice import APART, CLI
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from serverless_patterns.patterns.catalog import Pattern
 
+PACKAGE = "serverless_patterns"  # here and in a new project, its sub-packages are links
 # What makes a folder a project: a new one gets these, one that exists keeps its own.
 FRAME = (
     *("requirements.txt", "pyproject.toml", "package.json", "package-lock.json", "Makefile"),
@@ -33,6 +37,7 @@ FRAME = (
 )
 IN_A_REPOSITORY = ("README.md", "LICENSE", ".gitignore")  # before it is a project
 CACHES = re.compile(r"__pycache__|\..*_cache|\.DS_Store|.*\.pyc|.*\.part")
+Content = bytes | Path  # of a file, or where a link leads
 
 
 @dataclass(frozen=True)
@@ -48,9 +53,9 @@ class Target:
     app: Path | None
 
     @property
-    def finds_patterns(self) -> bool:
-        """Whether its app finds the patterns by itself, as a new one does: copied to before."""
-        return not self.app or "catalog.patterns()" in copy_advice.text(self.app)
+    def is_ours(self) -> bool:
+        """Whether it has the folders of this project: it is new, or was new to an earlier copy."""
+        return not self.app or (self.folder / PACKAGE / "patterns").is_symlink()
 
 
 def copy(pattern: Pattern, folder: str) -> list[str]:
@@ -71,7 +76,7 @@ def copy(pattern: Pattern, folder: str) -> list[str]:
             + "\n  ".join(sorted(differing))
             + "\nMove them away, or copy into another folder."
         )
-    new = {file: new[file] for file in new if not (target.folder / file).exists()}
+    new = {file: new[file] for file in new if not _same(target.folder / file, new[file])}
     _write(target.folder, new)
     folders = Counter("/".join(file.parts[:-1][:2]) or "." for file in new)
     lines = [f"Copied {pattern.slug} to {target.folder}: {len(new)} files"]
@@ -104,30 +109,34 @@ def find_target(root: Path, folder: str) -> Target:
     return Target(path, copy_advice.app_file(path))
 
 
-def contents(root: Path, pattern: Pattern, target: Target) -> dict[Path, bytes]:
+def contents(root: Path, pattern: Pattern, target: Target) -> dict[Path, Content]:
     """Every file that the copy needs, with its content, by its path in the copy."""
-    tests = root / "tests"
-    seeds = [root / "patterns" / "__main__.py", tests / "conftest.py"]
+    tests, links = root / "tests", _links(root)
+    seeds = [root / PACKAGE / "__main__.py", tests / "conftest.py"]
     seeds += [*below(root / "sandbox"), *root.glob("lambdas/requirements.*")]
     for folder in ("patterns", "lambdas", "tests"):
         seeds += below(root / folder / pattern.slug)
-    if target.finds_patterns:
+    if target.is_ours:
         frame = [file for name in FRAME for file in root.glob(name)]
         snapshots = [file for file in below(tests) if f"[{pattern.slug}]" in file.name]
         files = _read(root, with_imports(root, [*seeds, *frame]) | {*snapshots})
         files |= copy_advice.made_for(pattern, target.folder.name, files)
         last = (Path("cdk.json"), Path("app.py"))  # an interrupted copy has no app: it starts anew
-        return {file: files[file] for file in sorted(files, key=lambda file: file in last)}
-    files = {Path("sandbox", name): (root / name).read_bytes() for name in copy_advice.CLI}
+        return links | {file: files[file] for file in sorted(files, key=lambda file: file in last)}
+    packed = {Path(PACKAGE, "sandbox", name): (root / name).read_bytes() for name in CLI}
     for file, content in _read(root, with_imports(root, seeds)).items():
         if file.parts[0] == "tests":
-            imports = re.compile(rb"^(\s*(?:from|import) )tests\b", re.MULTILINE)
-            files[Path(copy_advice.APART, *file.parts[1:])] = imports.sub(
-                rb"\1" + copy_advice.APART.encode(), content
-            )
+            own, theirs = rb"(?m)^(\s*(?:from|import) )tests\b", rb"\1" + APART.encode()
+            packed[Path(APART, *file.parts[1:])] = re.sub(own, theirs, content)
         elif file.parts[0] != "tools":  # they copy and set up a project of ours
-            files[file] = content
-    return files
+            packed[Path(PACKAGE, file) if Path(PACKAGE, file.parts[0]) in links else file] = content
+    return {**packed}
+
+
+def _links(root: Path) -> dict[Path, Content]:
+    """The links that make the folders of this project sub-packages of one."""
+    links = [path for path in sorted((root / PACKAGE).iterdir()) if path.is_symlink()]
+    return {link.relative_to(root): link.readlink() for link in links}
 
 
 def below(folder: Path) -> Iterator[Path]:
@@ -168,13 +177,13 @@ def sources(root: Path, module: str) -> list[Path]:
     parts = [part for part in module.split(".") if part]
     packages = [root.joinpath(*parts[:end], "__init__.py") for end in range(1, len(parts) + 1)]
     own = root.joinpath(*parts[:-1], f"{parts[-1]}.py") if parts else root
-    return [file for file in (*packages, own) if file.is_file()]
+    return [file.resolve() for file in (*packages, own) if file.is_file()]
 
 
-def keeps(target: Target, file: Path, content: bytes) -> bool:
+def keeps(target: Target, file: Path, content: Content) -> bool:
     """Whether the target keeps its own file of this name, whatever is in it."""
     path = target.folder / file
-    if not path.is_file() or path.read_bytes() == content:
+    if not path.is_file() or _same(path, content) or isinstance(content, Path):
         return False
     if file.name == "__init__.py":  # any will do in place of one that only marks a package
         return all(isinstance(node, ast.Expr) for node in ast.parse(content).body)
@@ -185,20 +194,29 @@ def _read(root: Path, files: Iterable[Path]) -> dict[Path, bytes]:
     return {file.relative_to(root): file.read_bytes() for file in sorted(files)}
 
 
-def _differs(folder: Path, file: Path, content: bytes) -> bool:
+def _same(path: Path, content: Content) -> bool:
+    if isinstance(content, Path):
+        return path.is_symlink() and path.readlink() == content
+    return path.is_file() and path.read_bytes() == content
+
+
+def _differs(folder: Path, file: Path, content: Content) -> bool:
     path = folder / file
-    if path.is_file():
-        return path.read_bytes() != content
-    return path.is_dir() or any((folder / parent).is_file() for parent in file.parents)
+    if path.exists() or path.is_symlink():
+        return not _same(path, content)
+    return any((folder / parent).is_file() for parent in file.parents)
 
 
-def _write(folder: Path, files: Mapping[Path, bytes]) -> None:
+def _write(folder: Path, files: Mapping[Path, Content]) -> None:
     try:
         for file, content in files.items():
             path = folder / file
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_name(f"{path.name}.part")  # complete or not there
-            part.write_bytes(content)
-            part.replace(path)
+            if isinstance(content, Path):
+                path.symlink_to(content)
+            else:
+                part.write_bytes(content)
+                part.replace(path)
     except OSError as error:
         raise ValueError(f"{error.filename}: {error.strerror}. Run it again to go on.") from error

@@ -19,6 +19,7 @@ from tools import copy_pattern
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+OURS = ("patterns", "lambdas", "sandbox", "lint")
 REAL = catalog.patterns()
 FIRST = REAL[0]
 
@@ -105,7 +106,7 @@ def test_each_command_of_a_new_project_has_what_it_runs(project: Path) -> None:
     assert f"\nPATTERN ?= {FIRST.slug}\n" in makefile
     modules = re.findall(r"python -m ([\w.]+)", makefile)
     scripts = re.findall(r"\$\(PYTHON\) (\S+\.py)", makefile)
-    assert {"patterns"} <= set(modules)
+    assert {"serverless_patterns"} <= set(modules)
     assert {"tools/setup.py"} <= set(scripts)
     assert {"setup", "try", "test", "lock"} <= set(re.findall(r"(?m)^(\w+):", makefile))
     assert "checkov" not in makefile
@@ -116,7 +117,7 @@ def test_each_command_of_a_new_project_has_what_it_runs(project: Path) -> None:
 def test_a_new_project_checks_templates_by_the_whole_rule_pack(project: Path) -> None:
     bad = next((ROOT / "tests" / "lint" / "templates" / "bad").glob("E9101-*.yaml"))
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "lint", bad],
+        [sys.executable, "-P", "-m", "serverless_patterns.lint", bad],
         cwd=project,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(project)},
         capture_output=True,
@@ -140,17 +141,18 @@ def test_every_import_of_a_copied_file_is_copied_too(
     assert not missing
 
 
-def test_an_existing_project_keeps_all_its_files_and_the_printed_lines_add_the_pattern(
+def test_an_existing_project_keeps_its_files_and_folders_and_the_printed_lines_add_the_pattern(
     tmp_path: Path,
 ) -> None:
     theirs = {
-        "app.py": "import aws_cdk as cdk\n\nshop = cdk.App()\n"
+        "app.py": "import aws_cdk as cdk\nimport lambdas, lint, patterns, sandbox\n\n"
+        "assert lambdas.MINE and lint.MINE and patterns.MINE and sandbox.MINE\nshop = cdk.App()\n"
         'cdk.Stack(shop, "shop")\n# here\nshop.synth()\n',
         "cdk.json": '{"app": "python3 app.py"}',
         "requirements.txt": "aws-cdk-lib==2.150.0\nconstructs>=10\nboto3\n",
         "tests/conftest.py": "import pytest\n\n\n@pytest.fixture\ndef shop():\n    return 1\n",
         "tests/test_shop.py": "def test_shop(shop):\n    assert shop\n",
-        "patterns/__init__.py": "MINE = True\n",
+        **{f"{name}/__init__.py": "MINE = True\n" for name in OURS},
     }
     write(tmp_path, theirs)
     printed = copy(FIRST.slug, tmp_path)
@@ -160,7 +162,7 @@ def test_an_existing_project_keeps_all_its_files_and_the_printed_lines_add_the_p
     assert "  boto3" not in printed
     assert '  "@aws-cdk/aws-iam:minimizePolicies": true,\n' in printed
 
-    lines = re.findall(r"(?m)^  (from patterns.*|\w+\(shop, .*)$", printed)
+    lines = re.findall(r"(?m)^  (from serverless_patterns.*|\w+\(shop, .*)$", printed)
     assert len(lines) == 2
     app = tmp_path / "app.py"
     app.write_text(theirs["app.py"].replace("# here", "\n".join(lines)))
@@ -173,7 +175,7 @@ def test_an_existing_project_keeps_all_its_files_and_the_printed_lines_add_the_p
 
 
 LIBRARY = {
-    "app.py": "from patterns import catalog\n\ncatalog.patterns()\n",
+    "app.py": "from serverless_patterns.patterns import catalog\n\ncatalog.patterns()\n",
     "cdk.json": '{"app": ".venv/bin/python app.py", "context": {"@aws-cdk/core:new": true}}',
     "package.json": "{}",
     "package-lock.json": "{}",
@@ -196,21 +198,22 @@ LIBRARY = {
     "lambdas/__init__.py": "",
     "lambdas/requirements.txt": "",
     "patterns/__init__.py": '"""Patterns."""\n',
-    "patterns/__main__.py": "from . import catalog\n",
+    "serverless_patterns/__init__.py": "",
+    "serverless_patterns/__main__.py": "from .patterns import catalog\n",
     "patterns/catalog.py": "",
-    "patterns/foundation/__init__.py": "",
-    "patterns/foundation/queues.py": "from . import rules\n",
-    "patterns/foundation/rules.py": "from typing import TYPE_CHECKING\n"
+    "patterns/blocks/__init__.py": "",
+    "patterns/blocks/queues.py": "from . import rules\n",
+    "patterns/blocks/rules.py": "from typing import TYPE_CHECKING\n"
     "if TYPE_CHECKING:\n    from .names import Name\n",
-    "patterns/foundation/names.py": "",
-    "patterns/foundation/topics.py": "",
-    "patterns/foundation/unused.py": "",
+    "patterns/blocks/names.py": "",
+    "patterns/blocks/topics.py": "",
+    "patterns/blocks/unused.py": "",
 }
 for slug, used in (("first", "queues"), ("second", "topics")):
     LIBRARY |= {
         f"patterns/{slug}/__init__.py": "",
         f"patterns/{slug}/construct.py": f'"""{slug} → Lambda"""\n',
-        f"patterns/{slug}/stack.py": f"from patterns.foundation.{used} import thing\n",
+        f"patterns/{slug}/stack.py": f"from ..blocks.{used} import thing\n",
         f"patterns/{slug}/order.asl.json": "{}",
         f"lambdas/{slug}/__init__.py": "",
         f"lambdas/{slug}/__pycache__/handler.cpython-311.pyc": "",
@@ -223,6 +226,8 @@ for slug, used in (("first", "queues"), ("second", "topics")):
 def new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that is not there, to copy the patterns of a small library to."""
     write(tmp_path / "library", LIBRARY)
+    for name in OURS:
+        (tmp_path / "library" / "serverless_patterns" / name).symlink_to(Path("..", name))
     monkeypatch.setattr(catalog, "FOLDER", tmp_path / "library" / "patterns")
     return tmp_path / "new"
 
@@ -230,8 +235,8 @@ def new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_only_what_the_pattern_uses_is_copied(new: Path) -> None:
     copy("first", new)
     copied = files(new)
-    assert {name for name in copied if "foundation" in name} == {
-        f"patterns/foundation/{name}.py" for name in ("__init__", "queues", "rules", "names")
+    assert {name for name in copied if "blocks" in name} == {
+        f"patterns/blocks/{name}.py" for name in ("__init__", "queues", "rules", "names")
     }
     assert {"patterns/first/order.asl.json", "tests/helpers.py"} <= copied.keys()
     assert [name for name in copied if re.search("second|library|__pycache__", name)] == []
@@ -249,7 +254,7 @@ def test_a_second_pattern_joins_the_first_in_one_project(new: Path) -> None:
     after = files(new)
     assert {name: after[name] for name in before} == before
     assert {name for name in after.keys() - before.keys() if "second" not in name} == {
-        "patterns/foundation/topics.py"
+        "patterns/blocks/topics.py"
     }
     assert "tests/__snapshots__/test_templates/test[second].json" in after
     assert "make try PATTERN=second" in printed
@@ -268,21 +273,25 @@ def test_copying_twice_changes_nothing(new: Path, theirs: dict[str, str]) -> Non
 
 def test_a_file_with_other_content_is_named_and_nothing_is_written(new: Path) -> None:
     write(new, {"lambdas/first/__init__.py": "mine = 1\n", "Makefile": "mine:\n", "patterns": ""})
+    write(new, {"serverless_patterns/lint/__init__.py": ""})
     write(new, {"tests/first/test_construct.py/here": ""})
     before = files(new)
     with pytest.raises(ValueError, match="Nothing was copied") as refusal:
         copy("first", new)
     named = str(refusal.value)
-    for name in ("Makefile", "patterns/first/stack.py", "tests/first/test_construct.py"):
+    for name in (
+        *("Makefile", "patterns/first/stack.py", "tests/first/test_construct.py"),
+        "serverless_patterns/lint",
+    ):
         assert f"\n  {name}\n" in named
     assert files(new) == before
 
 
 def test_a_changed_copy_is_not_overwritten(new: Path) -> None:
     copy("first", new)
-    write(new, {"patterns/foundation/rules.py": "mine = 1\n"})
+    write(new, {"patterns/blocks/rules.py": "mine = 1\n"})
     before = files(new)
-    with pytest.raises(ValueError, match=r"patterns/foundation/rules.py"):
+    with pytest.raises(ValueError, match=r"patterns/blocks/rules.py"):
         copy("first", new)
     assert files(new) == before
 
@@ -300,11 +309,15 @@ def test_tests_of_an_existing_project_get_no_fixture_of_the_copied_ones(new: Pat
     printed = copy("first", new)
     copied = files(new)
     assert not (new / "tests").exists()
+    assert {name.split("/")[0] for name in copied} == {
+        *("app.py", "cdk.json", "pattern_tests", "serverless_patterns")
+    }
     assert copied["pattern_tests/conftest.py"] == LIBRARY["tests/conftest.py"].encode()
     test = copied["pattern_tests/first/test_construct.py"]
     assert test.startswith(b"from pattern_tests.helpers import thing\n")
     assert not {"Makefile", "pyproject.toml", "tools/setup.py"} & copied.keys()
-    assert {"sandbox/package.json", "sandbox/package-lock.json"} <= copied.keys()
+    sandbox = "serverless_patterns/sandbox"
+    assert {f"{sandbox}/package.json", f"{sandbox}/package-lock.json"} <= copied.keys()
     assert "python -m pytest pattern_tests/first" in printed
 
 
