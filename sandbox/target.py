@@ -19,10 +19,13 @@ from .gaps import GAPS
 from .signed_http import CONNECTIONS, SignedHttp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from botocore.credentials import ReadOnlyCredentials
 
+# CloudWatch Logs API reference, FilterLogEvents: at most so many events in one answer.
+EVENTS_OF_A_PAGE = 10_000
 # An emulator's session reads no file and no variable of the caller: (config key, variable,
 # default, conversion).
 _NOTHING_OF_THE_CALLER: dict[str, tuple[str | None, str | None, Any, None]] = {
@@ -134,17 +137,19 @@ class Target:
             raise SandboxError("No AWS credentials found.")
         return credentials.get_frozen_credentials()
 
-    def executes(self, gap: str) -> bool:
+    def executes(self, gap: str, others: Iterable[str] = ()) -> bool:
         """Whether this target executes a feature.
 
         Args:
             gap: Name of the feature, of ``sandbox.gaps``.
+            others: Further names to list in the error. Default: none.
 
         Raises:
             ValueError: There is no such name.
         """
         if gap not in GAPS:
-            raise ValueError(f"Unknown gap {gap!r}. Known: {', '.join(sorted(GAPS))}")
+            known = ", ".join(sorted([*GAPS, *others]))
+            raise ValueError(f"Unknown gap {gap!r}. Known: {known}")
         return gap not in self.gaps
 
     def bootstrap(self) -> None:
@@ -225,7 +230,7 @@ class Deployment:
         self.stack_name = stack_name
         self.outputs = dict(outputs)
         self.client = target.client
-        self.executes = target.executes
+        self._own_gaps: dict[str, str] = {}
 
     def __getitem__(self, name: str) -> str:
         """The value of an output. Raises KeyError that lists the outputs there are."""
@@ -256,28 +261,61 @@ class Deployment:
         """``embedded``, ``endpoint`` or ``aws``."""
         return self.target.name
 
-    def log_lines(self, function_name: str, limit: int = 50) -> list[str]:
+    def also_lacks(self, gaps: Mapping[str, str]) -> None:
+        """Add what an emulator does not execute of this stack, beside ``sandbox.gaps``.
+
+        Args:
+            gaps: Name -> sentence, such as the ``GAPS`` of a pattern's scenario.
+
+        Raises:
+            ValueError: ``sandbox.gaps`` has such a name already.
+        """
+        if known := GAPS.keys() & gaps.keys():
+            raise ValueError(f"Known gaps already: {', '.join(sorted(known))}. Choose other names.")
+        self._own_gaps |= gaps
+
+    def executes(self, gap: str) -> bool:
+        """Whether the target executes a feature.
+
+        Args:
+            gap: Name of the feature: of ``sandbox.gaps``, or one that ``also_lacks`` added.
+
+        Raises:
+            ValueError: There is no such name.
+        """
+        if gap in self._own_gaps:
+            return not self.target.endpoint_url
+        return self.target.executes(gap, self._own_gaps)
+
+    def log_lines(
+        self, function_name: str, limit: int | None = 50, *, since: datetime | None = None
+    ) -> list[str]:
         """The newest lines that a function of the stack has logged, oldest first.
 
         Args:
             function_name: Name of the function.
-            limit: Most lines to return. Default: 50.
+            limit: Most lines to return. Default: 50; None: all.
+            since: Time with a zone; older lines are left out. Default: none are.
         """
         logs = self.client("logs")
         function = self.client("lambda").get_function_configuration(FunctionName=function_name)
         group = function.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{function_name}")
+        start = int(since.timestamp() * 1000) if since else 0
         try:
-            streams = logs.describe_log_streams(
-                logGroupName=group, orderBy="LastEventTime", descending=True, limit=5
-            )["logStreams"]
+            lines = [event["message"].rstrip("\n") for event in _events(logs, group, start)]
         except logs.exceptions.ResourceNotFoundException:
             return []
-        events = [
-            event
-            for stream in streams
-            for event in logs.get_log_events(
-                logGroupName=group, logStreamName=stream["logStreamName"], limit=limit
-            )["events"]
-        ]
-        events.sort(key=lambda event: event["timestamp"])
-        return [event["message"].rstrip("\n") for event in events[-limit:]]
+        return lines if limit is None else lines[max(len(lines) - limit, 0) :]
+
+
+def _events(logs: Any, group: str, start: int) -> list[dict[str, Any]]:
+    """All events of a log group since a time in milliseconds, oldest first."""
+    pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=start)
+    events = sorted(
+        (event for page in pages for event in page["events"]),
+        key=lambda event: event["timestamp"],
+    )
+    # The embedded AWS ends at the most events of a page, without a token for the next one.
+    if len(events) < EVENTS_OF_A_PAGE or (newest := events[-1]["timestamp"]) == start:
+        return events
+    return [event for event in events if event["timestamp"] < newest] + _events(logs, group, newest)

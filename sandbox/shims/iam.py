@@ -1,0 +1,32 @@
+"""IAM: which permission a call needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._forward import around, ministack
+
+GAPS = {
+    "iam-batch-actions": "A batch call is authorized as an action that IAM does not have.",
+    "service-roles": "A role's permissions are not checked when a service acts under it (API "
+    "Gateway, Step Functions, Firehose, a mapping, a destination); a function's own calls need its "
+    "role.",
+}
+
+
+def batch_actions() -> None:
+    """Forward the action that IAM does have: a batch needs the permission of the single call.
+
+    Amazon SQS developer guide, "Amazon SQS API permissions: Actions and resource reference";
+    service authorization reference, "Actions defined by Amazon SNS".
+    """
+
+    @around(ministack("core.iam_actions"), "extract_iam_action")
+    def extract(original: Any, *args: Any, **named: Any) -> str | None:
+        action: str | None = original(*args, **named)
+        if action and action.startswith(("sqs:", "sns:")):
+            return action.removesuffix("Batch")
+        return action
+
+
+SHIMS = {"iam-batch-actions": batch_actions}

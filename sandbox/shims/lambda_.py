@@ -1,0 +1,91 @@
+"""Lambda: reserved concurrency and dead-letter queues in templates, and functions that fail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._forward import afterwards, around, ministack, succeeded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+GAPS = {
+    "lambda-dead-letter-queue": "A function's dead-letter queue in a template is ignored.",
+    "lambda-dead-letters-beside-destination": "A function with a failure destination sends nothing "
+    "to its dead-letter queue.",
+    "lambda-event-age": "No event grows too old: its age is checked before a retry only.",
+    "lambda-failed-process": "A Python function that raises loses its process, and what its module "
+    "keeps between calls; the next call waits for a new process.",
+    "lambda-on-success": "Records of successful asynchronous invocations are not sent.",
+    "lambda-payload-checks": "An invocation takes any payload: not JSON, or larger than 1 MB.",
+    "lambda-reserved-concurrency": "A function's reserved concurrency in a template is ignored.",
+    "lambda-retry-settings": "A retry of an asynchronous invocation runs with the settings of its "
+    "first attempt.",
+}
+SERVICE = "services.lambda_svc"
+
+
+def dead_letter_queue() -> None:
+    """Forward a function's dead-letter queue to Lambda's own control plane, which uses it."""
+    functions = ministack(SERVICE)
+
+    @afterwards("AWS::Lambda::Function")
+    def configure(name: str, properties: Mapping[str, Any], old: Mapping[str, Any]) -> None:
+        settings = properties.get("DeadLetterConfig")
+        if settings != old.get("DeadLetterConfig"):
+            answer = functions._update_config(name, {"DeadLetterConfig": settings or {}})
+            succeeded("AWS::Lambda::Function DeadLetterConfig", answer)
+
+
+def failed_process() -> None:
+    """Forward an exception as an answer, which ends no process, and out of it as the failure.
+
+    Lambda's environment outlives a function that raises.
+    """
+    runtime = ministack("core.lambda_runtime")
+    failure = '{"status": "error", "error": str(e), "trace": traceback.format_exc()}'
+    answer = f'{{"status": "ok", "raised": {failure}}}'
+    runtime._PYTHON_WORKER_SCRIPT = runtime._PYTHON_WORKER_SCRIPT.replace(failure, answer)
+
+    @around(runtime.Worker, "invoke")
+    def invoke(original: Any, worker: Any, *args: Any, **named: Any) -> Any:
+        result = original(worker, *args, **named)
+        return {**result, **result.pop("raised", {})}
+
+
+def reserved_concurrency() -> None:
+    """Forward reserved concurrency to Lambda's own control plane, which enforces it."""
+    functions = ministack(SERVICE)
+
+    @afterwards("AWS::Lambda::Function")
+    def reserve(name: str, properties: Mapping[str, Any], _old: Mapping[str, Any]) -> None:
+        setting = "ReservedConcurrentExecutions"
+        if (reserved := properties.get(setting)) is None:
+            functions._delete_function_concurrency(name)
+        else:
+            functions._put_function_concurrency(name, {setting: int(reserved)})
+
+
+def retry_settings() -> None:
+    """Forward to a retry the function as Lambda's control plane has it at that time.
+
+    A retry with the old settings would even leave a worker behind that serves new invocations.
+    """
+    functions = ministack(SERVICE)
+
+    @around(functions, "_execute_function")
+    def execute(original: Any, function: dict[str, Any], event: Any) -> Any:
+        config = function.get("config") or function
+        current = functions._functions.get(config.get("FunctionName"))
+        if current and config.get("Version") == "$LATEST":
+            arn = {"FunctionArn": config["FunctionArn"]}  # may name the alias that was invoked
+            function = {**current, "config": {**current["config"], **arn}}
+        return original(function, event)
+
+
+SHIMS = {
+    "lambda-dead-letter-queue": dead_letter_queue,
+    "lambda-failed-process": failed_process,
+    "lambda-reserved-concurrency": reserved_concurrency,
+    "lambda-retry-settings": retry_settings,
+}
