@@ -1,0 +1,1 @@
+"""What the patterns are built of. Each block can be used alone."""

@@ -1,0 +1,205 @@
+"""Alarms that tell somebody before an event is lost, each with the runbook that fixes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from aws_cdk import aws_cloudwatch as cloudwatch
+
+from ..checks import kms as kms_checks
+from ..checks import reject
+from ..checks import sqs as sqs_checks
+from . import keys
+from .values import Path, in_seconds, resource_behind, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aws_cdk import Duration
+    from aws_cdk import aws_sqs as sqs
+    from constructs import Construct
+
+LONGEST_DEFAULT_AGE = 900
+MINUTE = 60
+
+
+@dataclass(frozen=True)
+class Alarms:
+    """What the alarms of a construct do, and when they ring.
+
+    Attributes:
+        actions: What every alarm does, such as publish to a topic. Default: nothing.
+        max_age: Age of an event that still waits, from which an alarm rings. Default: 15 minutes,
+            or half of the time that the event is kept if that is shorter.
+        runbook_url: Page with an entry for each alarm. Default: the page of the pattern, as a path
+            in this library.
+
+    Raises:
+        ValueError: an alarm is made with an action that CloudWatch could not carry out.
+    """
+
+    actions: Sequence[cloudwatch.IAlarmAction] = ()
+    max_age: Duration | None = None
+    runbook_url: str | None = None
+
+    def of_pattern(self, module: str) -> Alarms:
+        """Return the same with the page of the pattern that a module, ``__name__``, is of."""
+        if self.runbook_url is not None:
+            return self
+        return replace(self, runbook_url=f"patterns/{module.split('.')[-2]}/README.md")
+
+    def above(
+        self,
+        scope: Construct,
+        construct_id: str,
+        metric: cloudwatch.Metric,
+        runbook: Runbook,
+        *,
+        threshold: float = 0,
+        evaluation_periods: int = 1,
+    ) -> cloudwatch.Alarm:
+        """Make an alarm that rings while ``metric`` is above ``threshold``; no data is no alarm.
+
+        Args:
+            scope: Where the alarm is made.
+            construct_id: Its id there, which is also its entry's heading on the runbook's page.
+            metric: With its period and statistic.
+            runbook: The alarm's description.
+            threshold: The highest value that is still good. Default: 0.
+            evaluation_periods: Periods in a row. Default: 1.
+
+        Raises:
+            ValueError: an action that CloudWatch could not carry out.
+        """
+        alarm = cloudwatch.Alarm(
+            scope,
+            construct_id,
+            metric=metric,
+            threshold=threshold,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            evaluation_periods=evaluation_periods,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            alarm_description=runbook.text(self.runbook_url, construct_id),
+        )
+        for action in self.actions:
+            _check_action(action, alarm)
+        if self.actions:
+            alarm.add_alarm_action(*self.actions)
+        return alarm
+
+    def on_messages(
+        self, scope: Construct, construct_id: str, queue: sqs.IQueue, runbook: Runbook
+    ) -> cloudwatch.Alarm:
+        """Ring while a queue for failed events holds any (CloudWatch user guide).
+
+        Source:
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html
+        """
+        metric = queue.metric_approximate_number_of_messages_visible(
+            period=seconds(MINUTE), statistic="Maximum"
+        )
+        return self.above(scope, construct_id, metric, runbook)
+
+    def on_oldest_message(
+        self, scope: Construct, construct_id: str, queue: sqs.IQueue, kept: float | None
+    ) -> cloudwatch.Alarm:
+        """Ring when the oldest message has waited longer than ``max_age`` for 15 minutes.
+
+        Source:
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html
+
+        Args:
+            scope: Where the alarm is made.
+            construct_id: Its id there.
+            queue: Whose messages.
+            kept: The queue's retention period in seconds; None when only deployment knows.
+
+        Raises:
+            ValueError: messages would be gone before the alarm rings.
+        """
+        age = in_seconds(self.max_age)
+        if age is not None and kept is not None:
+            reject(sqs_checks.alarm_after_retention(Path(queue), age, kept))
+        metric = queue.metric_approximate_age_of_oldest_message(
+            period=seconds(MINUTE), statistic="Maximum"
+        )
+        return self.above(
+            scope,
+            construct_id,
+            metric,
+            OLDEST_MESSAGE,
+            threshold=self.age_or_half_of(kept),
+            evaluation_periods=15,
+        )
+
+    def age_or_half_of(self, kept: float | None) -> float:
+        """Return ``max_age`` in seconds; by default 15 minutes, or half of what is kept if less."""
+        if self.max_age is not None:
+            return self.max_age.to_seconds()
+        return min(LONGEST_DEFAULT_AGE, kept // 2) if kept else LONGEST_DEFAULT_AGE
+
+
+@dataclass(frozen=True)
+class Runbook:
+    """What an alarm says to whoever is woken by it.
+
+    Attributes:
+        means: What has happened, and what is at stake.
+        see: How to see it.
+        fix: How to fix it.
+        verify: How to know that it is fixed.
+    """
+
+    means: str
+    see: str
+    fix: str
+    verify: str
+
+    def text(self, page: str | None, alarm: str) -> str:
+        """Return the alarm's description, with the link to its entry if there is a page."""
+        lines = [self.means, f"See: {self.see}", f"Fix: {self.fix}", f"Verify: {self.verify}"]
+        if page is not None:
+            lines.append(f"Runbook: {page}#{alarm.lower()}")
+        return "\n".join(lines)
+
+
+DEAD_LETTERS = Runbook(
+    means="Messages could not be processed; each is stored in the dead-letter queue.",
+    see="Read a message of the dead-letter queue: its Reason attribute says why the consumer "
+    "refused it; without one, look for its message id in the consumer's log.",
+    fix="Fix the cause, then start a redrive of the dead-letter queue.",
+    verify="The dead-letter queue is empty, and stays empty while the redriven messages are "
+    "processed.",
+)
+OLDEST_MESSAGE = Runbook(
+    means="Messages wait for too long. They are lost when the queue's retention period ends.",
+    see="Compare the consumer's Errors, Throttles and Duration with the messages that arrive, and "
+    "read its log for a dependency that fails.",
+    fix="Fix the consumer or its dependency. If it only has too much to do, raise its maximum "
+    "concurrency.",
+    verify="ApproximateAgeOfOldestMessage falls.",
+)
+
+
+def _check_action(action: cloudwatch.IAlarmAction, alarm: cloudwatch.Alarm) -> None:
+    """Reject a topic that CloudWatch cannot publish to: nobody would hear of the alarm.
+
+    An action is recognized by its name, so that no module is imported only to ask.
+
+    Raises:
+        ValueError: it is encrypted with the AWS managed key, or with a key that encrypts nothing.
+    """
+    if type(action).__name__ != "SnsAction":
+        return
+    topic = resource_behind(action.bind(alarm, alarm).alarm_action_arn)
+    key = getattr(topic, "kms_master_key_id", None)
+    if key is None:
+        return
+    path = Path(topic.node.scope)
+    reject(
+        kms_checks.service_may_use(
+            f"Topic {path}", key, "cloudwatch.amazonaws.com", "nobody would hear of the alarm"
+        )
+    )
+    keys.check_resource(f"The key of {path}", resource_behind(key))

@@ -1,0 +1,42 @@
+"""Findings of cdk-nag that do not apply, each with its reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_cdk import Acknowledgment, Stack, Validations
+
+if TYPE_CHECKING:
+    from constructs import IConstruct
+
+
+def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
+    """Record why a finding on ``construct``, or on anything below it, does not apply.
+
+    Args:
+        construct: Where the finding is.
+        rule: Its id as cdk-nag prints it, with the pack: ``Serverless::Serverless-LambdaDLQ``.
+        reason: Why, for whoever audits the stack.
+    """
+    Validations.of(construct).acknowledge(Acknowledgment(id=rule, reason=reason))
+
+
+def resource_in_findings(scope: IConstruct, resource: str) -> str:
+    """Return a resource of a policy as cdk-nag names it: ``<Bucket1A2B.Arn>/clicks/*``."""
+    value = Stack.of(scope).resolve(resource)
+    if not isinstance(value, dict):
+        return str(value)
+    if "Fn::Join" in value:
+        separator, parts = value["Fn::Join"]
+        return str(separator).join(_in_findings(part) for part in parts)
+    return _in_findings(value)
+
+
+def _in_findings(part: Any) -> str:
+    match part:
+        case {"Ref": name}:
+            return f"<{name}>"
+        case {"Fn::GetAtt": [name, attribute]}:
+            return f"<{name}.{attribute}>"
+        case _:
+            return str(part)

@@ -1,0 +1,39 @@
+"""Physical names of resources that name each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from aws_cdk import Fn, Names, ScopedAws, Stack
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+_UNIQUE: WeakKeyDictionary[Stack, str] = WeakKeyDictionary()
+
+
+def name_known_before_creation(scope: Construct, suffix: str = "") -> str:
+    """Return a physical name made of the construct's path and the stack's own id.
+
+    For resources that name each other, such as a queue and its dead-letter queue (redrive policy,
+    redrive allow policy): with two generated names CloudFormation finds a circle. The stack's id
+    keeps this one as unique as a generated name: it differs in every stack, account, Region and
+    re-creation. At most 80 characters with ``suffix``.
+    """
+    stack = Stack.of(scope)
+    if stack not in _UNIQUE:
+        _UNIQUE[stack] = Fn.select(2, Fn.split("/", ScopedAws(stack).stack_id))
+    return f"{Fn.join('-', [_path_in_name(scope), _UNIQUE[stack]])}{suffix}"
+
+
+def pattern_of_name(scope: Construct, suffix: str) -> str:
+    """Return what matches ``name_known_before_creation``, for a policy in another stack.
+
+    The stack's id there would make the two stacks depend on each other.
+    """
+    return f"{_path_in_name(scope)}-*{suffix}"
+
+
+def _path_in_name(scope: Construct) -> str:
+    return Names.unique_resource_name(scope, max_length=38)

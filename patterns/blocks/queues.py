@@ -1,0 +1,475 @@
+"""SQS ⇢ DLQ ⇢ alarm: a queue that loses no message, with or without a function behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from aws_cdk import Annotations, Stack
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from ..checks import reject
+from ..checks import sqs as checks
+from ..limits import (
+    SQS_DEFAULT_RETENTION,
+    SQS_DEFAULT_VISIBILITY,
+    SQS_LAMBDA_MIN_RECEIVES,
+    SQS_LAMBDA_VISIBILITY_FACTOR,
+    SQS_LONG_POLL,
+    SQS_MAX_RETENTION,
+)
+from . import keys
+from .alarms import DEAD_LETTERS, Alarms
+from .consumers import Consumer, consume, facts_of, warn_of_imported_consumer
+from .findings import acknowledge
+from .names import name_known_before_creation
+from .values import Path, in_seconds, number, seconds
+
+if TYPE_CHECKING:
+    from aws_cdk import Duration
+    from aws_cdk import aws_cloudwatch as cloudwatch
+    from aws_cdk import aws_iam as iam
+    from aws_cdk import aws_kms as kms
+    from aws_cdk import aws_lambda as lambda_
+
+
+def _known(period: Duration | None, default: int) -> float | None:
+    return default if period is None else in_seconds(period)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewQueue:
+    """Settings of a new queue and of its dead-letter queue. Both are encrypted and require TLS.
+
+    Attributes:
+        fifo: A FIFO queue, in high-throughput mode. Default: standard.
+        content_based_deduplication: FIFO only: SQS deduplicates by the SHA-256 of the body.
+            Default: every sender names a deduplication id, unless a construct says otherwise.
+        visibility_timeout: How long a received message stays hidden, in whole seconds. Default:
+            6 x the consumer's timeout plus its batching window, else 30 s
+            (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html).
+        retention_period: How long a message waits, 60 s to 14 days. Default: 4 days.
+        dead_letter_retention_period: The same for the dead-letter queue. Default: 14 days.
+        max_receive_count: Receives before a message is dead-lettered, 5 to 1,000. Default: 5, the
+            fewest that AWS recommends for a Lambda consumer.
+        encryption_key: Customer managed key of both queues. Default: SQS-managed encryption.
+
+    Raises:
+        ValueError: settings that would lose events, or a key that encrypts nothing.
+    """
+
+    fifo: bool = False
+    content_based_deduplication: bool | None = None
+    visibility_timeout: Duration | None = None
+    retention_period: Duration | None = None
+    dead_letter_retention_period: Duration | None = None
+    max_receive_count: int = SQS_LAMBDA_MIN_RECEIVES
+    encryption_key: kms.IKey | None = None
+
+    def __post_init__(self) -> None:
+        """Reject settings that would lose events."""
+        kept = self.retention
+        there = _known(self.dead_letter_retention_period, SQS_MAX_RETENTION)
+        hidden, receives = in_seconds(self.visibility_timeout), number(self.max_receive_count)
+        if kept is not None:
+            reject(checks.retention("retention_period", kept))
+        if there is not None:
+            reject(checks.retention("dead_letter_retention_period", there))
+        if kept is not None and there is not None:
+            reject(
+                checks.dead_letter_retention(
+                    "the new queue", kept, "The dead-letter queue", there, fifo=self.fifo
+                )
+            )
+        if receives is not None:
+            reject(checks.receives("The new queue", receives))
+            if kept is not None and hidden is not None:
+                reject(
+                    checks.expires_before_dead_lettering("The new queue", receives, hidden, kept)
+                )
+        keys.check_key("encryption_key", self.encryption_key)
+
+    @property
+    def retention(self) -> float | None:
+        """How long a message waits, in seconds; None when only deployment knows."""
+        return _known(self.retention_period, SQS_DEFAULT_RETENTION)
+
+    def fitted_to(self, consumer: Consumer | None) -> NewQueue:
+        """Return the same with a visibility timeout that its consumer needs.
+
+        Raises:
+            ValueError: it is given and too short, or not given while the consumer is imported, so
+                that its timeout is not known; or messages would expire before they are
+                dead-lettered.
+        """
+        if consumer is None:
+            return self
+        needed, given = consumer.needed_visibility(), self.visibility_timeout
+        if given is not None:
+            check_visibility("The new queue", in_seconds(given), consumer)
+            return self
+        if needed is None:
+            raise ValueError(
+                "The consumer is imported, so its timeout is not known here. Give the queue a "
+                f"visibility_timeout: {SQS_LAMBDA_VISIBILITY_FACTOR} x the consumer's timeout plus "
+                "max_batching_window."
+            )
+        return replace(self, visibility_timeout=seconds(needed))
+
+
+class QueueWithDeadLetterQueue(Construct):
+    """A queue whose failed messages move to a dead-letter queue that accepts them from it alone.
+
+    Args:
+        queue: Your own queue, or the settings of a new one.
+        consumer: Who processes the messages; the visibility timeout follows it. Default: somebody
+            else.
+        alarms: What the alarms do.
+
+    Attributes:
+        queue: The queue; see also ``dead_letter_queue``.
+        alarms: On messages that wait for too long, and on dead letters.
+
+    Raises:
+        ValueError: a configuration that would lose events; the message says what to change.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        queue: sqs.IQueue | NewQueue = NewQueue(),
+        consumer: Consumer | None = None,
+        alarms: Alarms = Alarms(),
+    ) -> None:
+        super().__init__(scope, construct_id)
+        if isinstance(queue, NewQueue):
+            new = queue.fitted_to(consumer)
+            self.queue, self._dead_letter_queue = _new_queues(self, new)
+            self._fifo, kept = new.fifo, new.retention
+        else:
+            check_own_queue(queue, consumer)
+            self.queue, self._dead_letter_queue = queue, dead_letter_queue_of(queue)
+            self._fifo, kept = queue.fifo, retention_of(queue)
+        self.alarms = [alarms.on_oldest_message(self, "OldestMessageAlarm", self.queue, kept)]
+        if self._dead_letter_queue:
+            self.alarms.append(
+                alarms.on_messages(self, "DeadLetterAlarm", self._dead_letter_queue, DEAD_LETTERS)
+            )
+
+    @property
+    def dead_letter_queue(self) -> sqs.IQueue:
+        """The queue with the messages that could not be processed.
+
+        Raises:
+            ValueError: the queue is imported, so its dead-letter queue is not known here.
+        """
+        if self._dead_letter_queue is None:
+            raise ValueError(
+                "The queue is imported, so its dead-letter queue is not known here. Import that "
+                "queue too, and use it directly."
+            )
+        return self._dead_letter_queue
+
+    def metric_approximate_age_of_oldest_message(self, **options: Any) -> cloudwatch.Metric:
+        """Age of the oldest message in the queue, in seconds. ``options``: of the metric."""
+        return self.queue.metric_approximate_age_of_oldest_message(**options)
+
+    def metric_dead_letters(self, **options: Any) -> cloudwatch.Metric:
+        """Messages in the dead-letter queue. ``options``: of the metric.
+
+        Raises:
+            ValueError: the queue is imported, so its dead-letter queue is not known here.
+        """
+        return self.dead_letter_queue.metric_approximate_number_of_messages_visible(**options)
+
+
+class SqsToLambda(QueueWithDeadLetterQueue):
+    """SQS → Lambda;  SQS ⇢ DLQ ⇢ alarm
+
+    A message that fails ``max_receive_count`` times moves to ``dead_letter_queue`` and raises an
+    alarm. Delivery is at least once, in order only within a FIFO queue's message group.
+
+    Args:
+        consumer: Function or alias that processes the messages, or with its settings.
+        queue: Your own queue, or the settings of a new one.
+        alarms: What the alarms do.
+
+    Attributes:
+        event_source_mapping: Queue to consumer.
+
+    Raises:
+        ValueError: a configuration that would lose events; the message says what to change.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        consumer: lambda_.IFunction | Consumer,
+        queue: sqs.IQueue | NewQueue = NewQueue(),
+        alarms: Alarms = Alarms(),
+    ) -> None:
+        consumer = Consumer.of(consumer)
+        super().__init__(scope, construct_id, queue=queue, consumer=consumer, alarms=alarms)
+        warn_of_imported_consumer(consumer, _visibility_given(queue))
+        self.event_source_mapping = consume(
+            self, "EventSource", self.queue, consumer, fifo=self._fifo
+        )
+
+
+def queue_for_failures(
+    scope: Construct,
+    construct_id: str,
+    *,
+    reason: str,
+    fifo: bool = False,
+    encryption_key: kms.IKey | None = None,
+) -> sqs.Queue:
+    """Make a queue in which failed events wait for a person, for 14 days.
+
+    For what is no redrive target of another queue: the failures of a destination, a subscription,
+    a rule, a state machine.
+
+    Args:
+        scope: Where it is made.
+        construct_id: Its id there.
+        reason: Why nothing consumes it and no dead-letter queue follows, for whoever audits it.
+        fifo: Whether it is a FIFO queue. Default: standard.
+        encryption_key: Customer managed key. Default: SQS-managed encryption.
+    """
+    queue = sqs.Queue(
+        scope,
+        construct_id,
+        fifo=fifo or None,
+        retention_period=seconds(SQS_MAX_RETENTION),
+        encryption_master_key=encryption_key,
+        encryption=_encryption(encryption_key),
+        enforce_ssl=True,
+    )
+    for rule in ("AwsSolutions::AwsSolutions-SQS3", "Serverless::Serverless-SQSRedrivePolicy"):
+        acknowledge(queue, rule, reason)
+    return queue
+
+
+def grant_send(queue: sqs.IQueue, grantee: iam.IGrantable) -> None:
+    """Let ``grantee`` send to a queue, encrypted with a customer managed key or not; no more.
+
+    The CDK's own ``grant_send_messages`` adds permissions to look into the queue.
+    """
+    queue.grant(grantee, "sqs:SendMessage")
+    key = queue.encryption_master_key
+    if key:
+        key.grant(grantee, "kms:Decrypt", "kms:GenerateDataKey")
+
+
+def _new_queues(scope: Construct, new: NewQueue) -> tuple[sqs.Queue, sqs.Queue]:
+    name = name_known_before_creation(scope, ".fifo" if new.fifo else "")
+    dead_letter_queue = sqs.Queue(
+        scope,
+        "DeadLetterQueue",
+        fifo=new.fifo or None,
+        retention_period=new.dead_letter_retention_period or seconds(SQS_MAX_RETENTION),
+        encryption=_encryption(new.encryption_key),
+        encryption_master_key=new.encryption_key,
+        enforce_ssl=True,
+    )
+    resource: Any = dead_letter_queue.node.default_child
+    source_arn = Stack.of(scope).format_arn(service="sqs", resource=name)
+    resource.redrive_allow_policy = {
+        "redrivePermission": "byQueue",
+        "sourceQueueArns": [source_arn],
+    }
+    acknowledge(
+        dead_letter_queue,
+        "Serverless::Serverless-SQSRedrivePolicy",
+        "It is the dead-letter queue: its messages wait here for a person.",
+    )
+    queue = sqs.Queue(
+        scope,
+        "Queue",
+        queue_name=name,
+        fifo=new.fifo or None,
+        content_based_deduplication=new.content_based_deduplication or None,
+        deduplication_scope=sqs.DeduplicationScope.MESSAGE_GROUP if new.fifo else None,
+        fifo_throughput_limit=(sqs.FifoThroughputLimit.PER_MESSAGE_GROUP_ID if new.fifo else None),
+        visibility_timeout=new.visibility_timeout,
+        retention_period=new.retention_period or seconds(SQS_DEFAULT_RETENTION),
+        receive_message_wait_time=seconds(SQS_LONG_POLL),
+        encryption=_encryption(new.encryption_key),
+        encryption_master_key=new.encryption_key,
+        enforce_ssl=True,
+        dead_letter_queue=sqs.DeadLetterQueue(
+            queue=dead_letter_queue, max_receive_count=new.max_receive_count
+        ),
+    )
+    return queue, dead_letter_queue
+
+
+def _encryption(key: kms.IKey | None) -> sqs.QueueEncryption:
+    return sqs.QueueEncryption.KMS if key else sqs.QueueEncryption.SQS_MANAGED
+
+
+def _visibility_given(queue: sqs.IQueue | NewQueue) -> float | None:
+    if isinstance(queue, NewQueue):
+        return in_seconds(queue.visibility_timeout)
+    return visibility_of(queue)
+
+
+# Your own queue
+
+
+def check_own_queue(queue: sqs.IQueue, consumer: Consumer | None = None) -> None:
+    """Reject a queue of yours that loses messages; warn of one that is imported.
+
+    Raises:
+        ValueError: no dead-letter queue, one of the other type or one that rejects it, a key that
+            encrypts nothing, or a setting that would lose events.
+    """
+    keys.check_key_of(queue)
+    resource = resource_of(queue)
+    if not isinstance(queue, sqs.Queue) or resource is None:
+        _warn_of_imported_queue(queue, consumer.needed_visibility() if consumer else None)
+        return
+    path = Path(queue)
+    if queue.dead_letter_queue is None:
+        raise ValueError(checks.no_dead_letter_queue(f"queue {path}"))
+    kept, hidden = retention_of(queue), visibility_of(queue)
+    _check_dead_letter_queue(queue.dead_letter_queue.queue, queue, resource, kept)
+    receives = float(queue.dead_letter_queue.max_receive_count)
+    reject(checks.receives(path, receives))
+    check_visibility(path, hidden, consumer)
+    if hidden is not None and kept is not None:
+        reject(checks.expires_before_dead_lettering(path, receives, hidden, kept))
+
+
+def check_visibility(queue: object, hidden: float | None, consumer: Consumer | None) -> None:
+    """Reject a message that turns visible again while its consumer may still work on it.
+
+    Of an imported consumer the timeout is taken to be 1 s, the shortest there is.
+
+    Raises:
+        ValueError: the visibility timeout is too short for the consumer.
+    """
+    if consumer is None or hidden is None:
+        return
+    facts, window = facts_of(consumer.function), in_seconds(consumer.max_batching_window)
+    timeout = facts.timeout if facts.own else 1
+    if timeout is not None:
+        function = Path(consumer.function)
+        reject(checks.visibility(queue, hidden, function, timeout, window or 0))
+
+
+def resource_of(queue: sqs.IQueue) -> sqs.CfnQueue | None:
+    """Return the resource of a queue; None when it is imported."""
+    resource = queue.node.default_child
+    return resource if isinstance(resource, sqs.CfnQueue) else None
+
+
+def retention_of(queue: sqs.IQueue) -> float | None:
+    """Return how long a queue keeps messages, in seconds; of an imported one, the longest."""
+    resource = resource_of(queue)
+    if resource is None:
+        return SQS_MAX_RETENTION
+    kept = resource.message_retention_period
+    return SQS_DEFAULT_RETENTION if kept is None else number(kept)
+
+
+def visibility_of(queue: sqs.IQueue) -> float | None:
+    """Return a queue's visibility timeout in seconds; None when it is not known."""
+    resource = resource_of(queue)
+    if resource is None:
+        return None
+    hidden = resource.visibility_timeout
+    return SQS_DEFAULT_VISIBILITY if hidden is None else number(hidden)
+
+
+def dead_letter_queue_of(queue: sqs.IQueue) -> sqs.IQueue | None:
+    """Return a queue's dead-letter queue; None without one, or when ``queue`` is imported."""
+    if not isinstance(queue, sqs.Queue) or queue.dead_letter_queue is None:
+        return None
+    return queue.dead_letter_queue.queue
+
+
+def ask_for_key(queue: sqs.IQueue) -> str:
+    """Return what a warning says of an imported queue's key; nothing when the key is known."""
+    if queue.encryption_master_key is not None:
+        return ""
+    return " If it has a customer key, import it with key_arn, so that the key's use is granted."
+
+
+def _warn_of_imported_queue(queue: sqs.IQueue, needed: float | None) -> None:
+    longer = "" if queue.fifo else " with a longer retention period"
+    hidden = (
+        f"{SQS_LAMBDA_VISIBILITY_FACTOR} x the consumer's timeout plus the batching window"
+        if needed is None
+        else f"{needed:.0f} s"
+    )
+    Annotations.of(queue).add_warning_v2(
+        "serverless-patterns:imported-queue",
+        "This queue is imported, so its settings cannot be checked: it needs a dead-letter queue "
+        f"of its own type{longer}, which gets no alarm here, a maxReceiveCount of at least "
+        f"{SQS_LAMBDA_MIN_RECEIVES}, a visibility timeout of at least {hidden}, and a retention "
+        f"period above maxReceiveCount x that timeout.{ask_for_key(queue)}",
+    )
+
+
+def _check_dead_letter_queue(
+    dead_letter_queue: sqs.IQueue, queue: sqs.Queue, source: sqs.CfnQueue, kept: float | None
+) -> None:
+    fifo, path, dead_letter_path = queue.fifo, Path(queue), Path(dead_letter_queue)
+    reject(checks.dead_letter_queue_type(path, fifo=fifo, dead_letter_fifo=dead_letter_queue.fifo))
+    keys.check_key_of(dead_letter_queue)
+    there = retention_of(dead_letter_queue)
+    if kept is not None and there is not None:
+        reject(
+            checks.retention("retention_period", kept),
+            checks.retention("dead_letter_retention_period", there),
+            checks.dead_letter_retention(path, kept, dead_letter_path, there, fifo=fifo),
+        )
+    resource = resource_of(dead_letter_queue)
+    if resource is None:
+        _warn_of_imported_dead_letter_queue(dead_letter_queue, queue, kept)
+        return
+    policy = Stack.of(resource).resolve(resource.redrive_allow_policy)
+    reason = _denies(policy, source) if isinstance(policy, Mapping) else None
+    reject(checks.redrive_allowed(path, dead_letter_path, reason))
+
+
+def _warn_of_imported_dead_letter_queue(
+    dead_letter_queue: sqs.IQueue, queue: sqs.Queue, kept: float | None
+) -> None:
+    longer = "its source" if kept is None else f"{kept:.0f} s"
+    keeps = "" if queue.fifo else f"it must keep messages longer than {longer}, and "
+    Annotations.of(dead_letter_queue).add_warning_v2(
+        "serverless-patterns:imported-dead-letter-queue",
+        "This dead-letter queue is imported, so its settings cannot be checked: "
+        f"{keeps}a redrive allow policy must allow {queue.node.path}, its source.",
+    )
+
+
+def _denies(policy: Mapping[str, Any], source: sqs.CfnQueue) -> str | None:
+    """Return what a redrive allow policy says against a source; None when it allows it."""
+    listed, permission = policy.get("sourceQueueArns"), policy.get("redrivePermission")
+    if permission == "denyAll":
+        return "denies all"
+    if permission != "byQueue" or not isinstance(listed, list):
+        return None
+    others = all(_is_of_another_queue(arn, source) for arn in listed)
+    return "names other queues only" if others else None
+
+
+def _is_of_another_queue(arn: Any, queue: sqs.CfnQueue) -> bool:
+    """Whether an ARN is certainly not the queue's: it refers to another, or has another name."""
+    stack = Stack.of(queue)
+    match arn, stack.resolve(queue.queue_name):
+        case {"Fn::GetAtt": [logical_id, _]}, _:
+            return bool(logical_id != stack.get_logical_id(queue))
+        case str(), str(name):
+            return arn.rsplit(":", 1)[-1] != name
+        case _:
+            return False

@@ -1,0 +1,40 @@
+"""AWS KMS keys that encrypt what holds events."""
+
+from __future__ import annotations
+
+AWS_MANAGED = "alias/aws/"
+SYMMETRIC = "SYMMETRIC_DEFAULT"
+
+
+def usable(name: object, key: object, *, enabled: bool, spec: str | None) -> str | None:
+    """A key is enabled, and symmetric: queues, topics, streams and buckets take no other.
+
+    Lint E9153. Source: https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
+    """
+    if not enabled:
+        return (
+            f"{name} is {key}, which is disabled: nothing could be sent, and what is there could "
+            "not be read. Enable the key, or use another one."
+        )
+    if spec not in (None, SYMMETRIC):
+        return (
+            f"{name} is {key}, of the type {spec}, but only symmetric keys encrypt here. Use a key "
+            f"of the type {SYMMETRIC}, which is the default."
+        )
+    return None
+
+
+def service_may_use(name: object, key_id: str, service: str, otherwise: str) -> str | None:
+    """A key that a service uses has a policy that can allow it: not one that AWS manages.
+
+    Lint E9151. Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
+    """
+    found = key_id.find(AWS_MANAGED)
+    if found < 0:
+        return None
+    return (
+        f"{name} is encrypted with {key_id[found:]}, an AWS managed key, whose "
+        f"policy cannot allow {service}: {otherwise}. Use a customer managed key that allows "
+        f"{service}, or no key."
+    )

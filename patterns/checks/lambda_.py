@@ -1,0 +1,138 @@
+"""AWS Lambda functions and their event source mappings."""
+
+from __future__ import annotations
+
+from ..limits import (
+    LAMBDA_MAX_WINDOW,
+    LAMBDA_MIN_WINDOW,
+    SQS_LAMBDA_BATCH,
+    SQS_LAMBDA_BATCH_WITH_WINDOW,
+    SQS_LAMBDA_CALLS_A_POLLER,
+    SQS_LAMBDA_MAX_CONCURRENCY,
+    SQS_LAMBDA_MAX_MIN_POLLERS,
+    SQS_LAMBDA_MAX_POLLERS,
+    SQS_LAMBDA_MIN_CONCURRENCY,
+    SQS_LAMBDA_MIN_POLLERS,
+)
+
+
+def sqs_batch(batch_size: float | None, window: float | None, *, fifo: bool) -> str | None:
+    """A batch fits its queue: FIFO 10 without a window; standard 10, or 10,000 with one.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
+
+    Args:
+        batch_size: Messages a call; None when only deployment knows.
+        window: Batching window in seconds; None without one.
+        fifo: Whether the queue is FIFO.
+    """
+    if fifo and window is not None:
+        return (
+            f"max_batching_window is {window:g} s, but a FIFO queue takes no batching window. "
+            "Leave max_batching_window out."
+        )
+    largest = SQS_LAMBDA_BATCH if window is None else SQS_LAMBDA_BATCH_WITH_WINDOW
+    if batch_size is None or 1 <= batch_size <= largest:
+        return None
+    hint = "" if fifo or window else " A standard queue takes more with max_batching_window."
+    return f"batch_size is {batch_size:g}, allowed is 1 to {largest}.{hint}"
+
+
+def window(seconds: float) -> str | None:
+    """A batching window is 1 to 300 seconds.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
+    """
+    if LAMBDA_MIN_WINDOW <= seconds <= LAMBDA_MAX_WINDOW:
+        return None
+    return (
+        f"max_batching_window is {seconds:g} s, allowed is {LAMBDA_MIN_WINDOW} to "
+        f"{LAMBDA_MAX_WINDOW} s."
+    )
+
+
+def max_concurrency(calls: float) -> str | None:
+    """A mapping of a queue makes 2 to 1,000 concurrent calls.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+    """
+    if SQS_LAMBDA_MIN_CONCURRENCY <= calls <= SQS_LAMBDA_MAX_CONCURRENCY:
+        return None
+    return (
+        f"max_concurrency is {calls:g}, allowed is {SQS_LAMBDA_MIN_CONCURRENCY} to "
+        f"{SQS_LAMBDA_MAX_CONCURRENCY}."
+    )
+
+
+def pollers(low: float, high: float) -> str | None:
+    """Provisioned pollers are 2 to 200 at least and 2 to 10,000 at most.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+    """
+    least = SQS_LAMBDA_MIN_POLLERS
+    if least <= low <= SQS_LAMBDA_MAX_MIN_POLLERS and low <= high <= SQS_LAMBDA_MAX_POLLERS:
+        return None
+    return (
+        f"provisioned_pollers is {low:g} to {high:g}, allowed is a minimum of {least} to "
+        f"{SQS_LAMBDA_MAX_MIN_POLLERS}, a maximum of {least} to {SQS_LAMBDA_MAX_POLLERS}, and a "
+        "minimum not above the maximum."
+    )
+
+
+def polls_above_reserved(
+    function: object, polls: float, reserved: float, *, others: float = 0, pollers: float = 0
+) -> str | None:
+    """The mappings of a function poll no more than it reserves.
+
+    Lint W9113. Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
+
+    Args:
+        function: The consumer.
+        polls: Concurrent calls of this mapping.
+        reserved: The consumer's reserved concurrency.
+        others: Concurrent calls of its other mappings. Default: 0.
+        pollers: This mapping's provisioned pollers. Default: it has none.
+    """
+    needed = polls + others
+    if needed <= reserved:
+        return None
+    beside = f" beside the {others:g} of its other mappings" if others else ""
+    by = f"{pollers:g} pollers make {polls:g}" if pollers else f"A mapping makes up to {polls:g}"
+    return (
+        f"{by} concurrent calls of {function}{beside}, but it reserves only {reserved:g} "
+        "concurrent executions: throttled polls count as receives and dead-letter good messages. "
+        f"{_lower(reserved - others, pollers)}, or reserve {needed:g}."
+    )
+
+
+def _lower(left: float, pollers: float) -> str:
+    if pollers:
+        fitting = left // SQS_LAMBDA_CALLS_A_POLLER
+        if fitting >= SQS_LAMBDA_MIN_POLLERS:
+            return f"Lower the maximum of pollers to {fitting:g}"
+        return "Use a maximum concurrency instead of pollers"
+    if left >= SQS_LAMBDA_MIN_CONCURRENCY:
+        return f"Lower the maximum concurrency to {left:g}"
+    return (
+        f"Lambda takes no maximum concurrency below {SQS_LAMBDA_MIN_CONCURRENCY}, so use another "
+        "function"
+    )
+
+
+def never_runs(name: object, reserved: float | None, otherwise: str, least: int = 1) -> str | None:
+    """A function that has to run reserves some concurrency, or none at all.
+
+    Lint W9195. Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+
+    Args:
+        name: What the function is.
+        reserved: Its reserved concurrency; None without one.
+        otherwise: What happens if it does not run.
+        least: The fewest executions to reserve. Default: 1.
+    """
+    if reserved != 0:
+        return None
+    return (
+        f"{name} reserves 0 concurrent executions, so Lambda never runs it: {otherwise}. Reserve "
+        f"{least} or more, or leave reserved_concurrent_executions out."
+    )

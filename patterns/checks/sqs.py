@@ -1,0 +1,162 @@
+"""Amazon SQS queues, their dead-letter queues, and what Lambda needs of a queue."""
+
+from __future__ import annotations
+
+from ..limits import (
+    SQS_LAMBDA_MIN_RECEIVES,
+    SQS_LAMBDA_VISIBILITY_FACTOR,
+    SQS_MAX_RECEIVES,
+    SQS_MAX_RETENTION,
+    SQS_MIN_RETENTION,
+)
+
+KIND = {True: "FIFO", False: "standard"}
+
+
+def dead_letter_queue_type(queue: object, *, fifo: bool, dead_letter_fifo: bool) -> str | None:
+    """A dead-letter queue is of its source's type.
+
+    Lint E9101. Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
+    """
+    if fifo == dead_letter_fifo:
+        return None
+    return (
+        f"{queue} is a {KIND[fifo]} queue, its dead-letter queue is {KIND[dead_letter_fifo]}: both "
+        f"must be of the same type. Make the dead-letter queue {KIND[fifo]}."
+    )
+
+
+def no_dead_letter_queue(queue: object) -> str:
+    """A consumed queue has a dead-letter queue.
+
+    Lint W9102. Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+    """
+    return (
+        f"{queue} has no dead-letter queue: a message that always fails is deleted when its "
+        "retention period ends. Give the queue a dead-letter queue."
+    )
+
+
+def retention(name: str, seconds: float) -> str | None:
+    """A queue keeps messages for 60 seconds to 14 days.
+
+    Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+    """
+    if SQS_MIN_RETENTION <= seconds <= SQS_MAX_RETENTION:
+        return None
+    return f"{name} is {seconds:.0f} s, allowed is {SQS_MIN_RETENTION} s to {SQS_MAX_RETENTION} s."
+
+
+def dead_letter_retention(
+    queue: object, kept: float, dead_letter_queue: object, kept_there: float, *, fifo: bool
+) -> str | None:
+    """A standard dead-letter queue keeps messages longer than its source.
+
+    Lint W9103. Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
+    """
+    if fifo or kept_there > kept:
+        return None
+    return (
+        f"{dead_letter_queue} keeps messages for {kept_there:.0f} s and its source {queue} for "
+        f"{kept:.0f} s: a dead-lettered message keeps its original enqueue time, so it expires "
+        f"early. Raise the retention period of {dead_letter_queue} above {kept:.0f} s "
+        f"({SQS_MAX_RETENTION} s at most), or lower that of {queue}."
+    )
+
+
+def receives(queue: object, max_receive_count: float) -> str | None:
+    """A queue that Lambda or a pipe consumes dead-letters after 5 receives or more.
+
+    Lint W9104. Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+    """
+    if SQS_LAMBDA_MIN_RECEIVES <= max_receive_count <= SQS_MAX_RECEIVES:
+        return None
+    return (
+        f"{queue} has a maximum receive count of {max_receive_count:g}, allowed is "
+        f"{SQS_LAMBDA_MIN_RECEIVES} to {SQS_MAX_RECEIVES}: polls that are throttled count as "
+        f"receives, so fewer than {SQS_LAMBDA_MIN_RECEIVES} dead-letter good messages."
+    )
+
+
+def redrive_allowed(queue: object, dead_letter_queue: object, reason: str | None) -> str | None:
+    """A dead-letter queue allows its source to use it.
+
+    Lint E9105. Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
+
+    Args:
+        queue: The source.
+        dead_letter_queue: Where its failed messages go.
+        reason: What its redrive allow policy says against the source; None when it allows it.
+    """
+    if reason is None:
+        return None
+    return (
+        f"{queue} dead-letters to {dead_letter_queue}, whose redrive allow policy {reason}: SQS "
+        f"rejects that. Name {queue} in its source queues, or allow all."
+    )
+
+
+def expires_before_dead_lettering(
+    queue: object, max_receive_count: float, visibility: float, kept: float
+) -> str | None:
+    """A queue keeps a message until its receives are used up.
+
+    Lint W9106. Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
+    """
+    needed = max_receive_count * visibility
+    if needed < kept:
+        return None
+    return (
+        f"{queue} keeps a message for {kept:.0f} s, but {max_receive_count:g} receives of "
+        f"{visibility:.0f} s take {needed:.0f} s: a message that always fails is deleted before it "
+        f"is dead-lettered. Raise the retention period above {needed:.0f} s, or lower the maximum "
+        "receive count or the visibility timeout."
+    )
+
+
+def needed_visibility(timeout: float, window: float = 0) -> float:
+    """Return 6 x a function's timeout plus the batching window, in seconds.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+    """
+    return SQS_LAMBDA_VISIBILITY_FACTOR * timeout + window
+
+
+def visibility(
+    queue: object, hidden: float, function: object, timeout: float, window: float = 0
+) -> str | None:
+    """A message stays hidden while its consumer, throttled or not, may still work on it.
+
+    Lint E9111, W9112. Source:
+    https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+    """
+    needed = needed_visibility(timeout, window)
+    if hidden >= needed:
+        return None
+    return (
+        f"{queue} hides a message for {hidden:g} s, but {function} (timeout {timeout:g} s, "
+        f"batching window {window:g} s) needs {needed:g} s: {SQS_LAMBDA_VISIBILITY_FACTOR} x the "
+        "timeout plus the window, or a message is delivered again while it is still being "
+        f"processed. Raise the visibility timeout to {needed:g} s or more, or lower the function's "
+        "timeout."
+    )
+
+
+def alarm_after_retention(queue: object, age: float, kept: float) -> str | None:
+    """An alarm on old messages rings before they are gone.
+
+    Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+    """
+    if age < kept:
+        return None
+    return (
+        f"max_age is {age:.0f} s, but {queue} keeps messages for {kept:.0f} s: they would be gone "
+        "before the alarm rings. Lower max_age, or raise the retention period "
+        f"({SQS_MAX_RETENTION} s at most)."
+    )

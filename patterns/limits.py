@@ -1,0 +1,112 @@
+"""Every limit, quota and documented factor, once: value, unit, source, date. Imports nothing.
+
+The constructs, the rule pack and the pages take their numbers from here.
+"""
+
+_AWS = "https://docs.aws.amazon.com/"
+_SQS = _AWS + "AWSSimpleQueueService/latest/SQSDeveloperGuide/"
+_LAMBDA = _AWS + "lambda/latest/dg/"
+_FIREHOSE = _AWS + "firehose/latest/"
+_STATES = _AWS + "step-functions/latest/dg/"
+
+
+class Limit(int):
+    """A documented number that counts as itself in every expression.
+
+    Attributes:
+        unit: What it counts: ``s``, ``bytes``, ``messages``, ``x`` for a factor.
+        source: The AWS page that says so.
+        checked: When that page was last read, as ``YYYY-MM-DD``.
+    """
+
+    unit: str
+    source: str
+    checked: str
+
+    def __new__(cls, value: int, unit: str, source: str, checked: str = "2026-11-20") -> "Limit":
+        """Make one; ``checked`` defaults to the day on which all of them were read."""
+        limit = super().__new__(cls, value)
+        limit.unit, limit.source, limit.checked = unit, source, checked
+        return limit
+
+
+# Amazon SQS
+
+SQS_MESSAGE_BYTES = Limit(1024**2, "bytes", _SQS + "quotas-messages.html")
+SQS_MESSAGE_ATTRIBUTES = Limit(10, "attributes", _SQS + "quotas-messages.html")
+SQS_BATCH_ENTRIES = Limit(10, "messages", _SQS + "quotas-messages.html")
+SQS_MIN_RETENTION = Limit(60, "s", _SQS + "quotas-messages.html")
+SQS_DEFAULT_RETENTION = Limit(345_600, "s", _SQS + "quotas-messages.html")
+SQS_MAX_RETENTION = Limit(1_209_600, "s", _SQS + "quotas-messages.html")
+SQS_DEFAULT_VISIBILITY = Limit(30, "s", _SQS + "sqs-visibility-timeout.html")
+SQS_MAX_VISIBILITY = Limit(43_200, "s", _SQS + "sqs-visibility-timeout.html")
+SQS_MAX_DELAY = Limit(900, "s", _SQS + "quotas-queues.html")
+SQS_LONG_POLL = Limit(20, "s", _SQS + "sqs-short-and-long-polling.html")
+SQS_MAX_RECEIVES = Limit(1_000, "receives", _SQS + "sqs-dead-letter-queues.html")
+SQS_IN_FLIGHT = Limit(120_000, "messages", _SQS + "quotas-queues.html")
+
+# SQS → Lambda
+
+# A throttled poll counts as a receive.
+SQS_LAMBDA_MIN_RECEIVES = Limit(5, "receives", _LAMBDA + "services-sqs-configure.html")
+SQS_LAMBDA_VISIBILITY_FACTOR = Limit(6, "x", _LAMBDA + "services-sqs-configure.html")
+SQS_LAMBDA_BATCH = Limit(10, "messages", _LAMBDA + "services-sqs-configure.html")
+SQS_LAMBDA_BATCH_WITH_WINDOW = Limit(10_000, "messages", _LAMBDA + "services-sqs-configure.html")
+LAMBDA_MIN_WINDOW = Limit(1, "s", _LAMBDA + "services-sqs-configure.html")
+LAMBDA_MAX_WINDOW = Limit(300, "s", _LAMBDA + "services-sqs-configure.html")
+SQS_LAMBDA_MIN_CONCURRENCY = Limit(2, "calls", _LAMBDA + "services-sqs-scaling.html")
+SQS_LAMBDA_MAX_CONCURRENCY = Limit(1_000, "calls", _LAMBDA + "services-sqs-scaling.html")
+SQS_LAMBDA_MIN_POLLERS = Limit(2, "pollers", _LAMBDA + "services-sqs-scaling.html")
+SQS_LAMBDA_MAX_MIN_POLLERS = Limit(200, "pollers", _LAMBDA + "services-sqs-scaling.html")
+SQS_LAMBDA_MAX_POLLERS = Limit(10_000, "pollers", _LAMBDA + "services-sqs-scaling.html")
+SQS_LAMBDA_DEFAULT_MAX_POLLERS = Limit(200, "pollers", _LAMBDA + "services-sqs-scaling.html")
+SQS_LAMBDA_CALLS_A_POLLER = Limit(10, "calls", _LAMBDA + "services-sqs-scaling.html")
+
+# AWS Lambda
+
+LAMBDA_DEFAULT_TIMEOUT = Limit(3, "s", _LAMBDA + "configuration-timeout.html")
+LAMBDA_MAX_TIMEOUT = Limit(900, "s", _LAMBDA + "configuration-timeout.html")
+LAMBDA_PAYLOAD_BYTES = Limit(6 * 1024**2, "bytes", _LAMBDA + "gettingstarted-limits.html")
+LAMBDA_ASYNC_PAYLOAD_BYTES = Limit(1024**2, "bytes", _LAMBDA + "gettingstarted-limits.html")
+LAMBDA_ASYNC_RETRIES = Limit(2, "retries", _LAMBDA + "invocation-async-configuring.html")
+LAMBDA_ASYNC_MIN_AGE = Limit(60, "s", _LAMBDA + "invocation-async-configuring.html")
+LAMBDA_ASYNC_MAX_AGE = Limit(21_600, "s", _LAMBDA + "invocation-async-configuring.html")
+LAMBDA_ASYNC_FIRST_WAIT = Limit(60, "s", _LAMBDA + "invocation-async-error-handling.html")
+LAMBDA_ASYNC_SECOND_WAIT = Limit(120, "s", _LAMBDA + "invocation-async-error-handling.html")
+
+# Amazon SNS
+
+SNS_MESSAGE_BYTES = Limit(262_144, "bytes", _AWS + "general/latest/gr/sns.html")
+SNS_MAX_ARCHIVE = Limit(
+    365, "days", _AWS + "sns/latest/dg/message-archiving-and-replay-topic-owner.html"
+)
+SNS_RAW_ATTRIBUTES = Limit(
+    10, "attributes", _AWS + "sns/latest/dg/sns-large-payload-raw-message-delivery.html"
+)
+
+# Amazon Kinesis Data Streams and Amazon Data Firehose
+
+_RETENTION = _AWS + "streams/latest/dev/kinesis-extended-retention.html"
+KINESIS_MIN_RETENTION = Limit(24 * 3600, "s", _RETENTION)
+KINESIS_MAX_RETENTION = Limit(365 * 24 * 3600, "s", _RETENTION)
+# Lambda takes and returns 6 MB, with every record in base64.
+FIREHOSE_MIN_TRANSFORM_BATCH = Limit(209_715, "bytes", _FIREHOSE + "dev/data-transformation.html")
+FIREHOSE_MAX_TRANSFORM_BATCH = Limit(
+    3 * 1024**2, "bytes", _FIREHOSE + "dev/data-transformation.html"
+)
+FIREHOSE_MAX_TRANSFORM_TIMEOUT = Limit(300, "s", _FIREHOSE + "dev/data-transformation.html")
+FIREHOSE_MAX_RETRIES = Limit(300, "retries", _FIREHOSE + "APIReference/API_ProcessorParameter.html")
+FIREHOSE_MIN_BUFFER = Limit(1, "MiB", _FIREHOSE + "APIReference/API_BufferingHints.html")
+FIREHOSE_MIN_LARGE_BUFFER = Limit(64, "MiB", _FIREHOSE + "dev/enable-record-format-conversion.html")
+FIREHOSE_MAX_BUFFER = Limit(128, "MiB", _FIREHOSE + "APIReference/API_BufferingHints.html")
+FIREHOSE_MAX_INTERVAL = Limit(900, "s", _FIREHOSE + "APIReference/API_BufferingHints.html")
+FIREHOSE_MIN_PARTITIONING_INTERVAL = Limit(
+    60, "s", _FIREHOSE + "dev/dynamic-partitioning-enable.html"
+)
+
+# AWS Step Functions
+
+EXPRESS_MAX_DURATION = Limit(300, "s", _STATES + "choosing-workflow-type.html")
+STATES_INLINE_MAP_CONCURRENCY = Limit(40, "items", _STATES + "state-map-inline.html")
+STATES_DEFAULT_ATTEMPTS = Limit(3, "retries", _STATES + "concepts-error-handling.html")
+STATES_PAYLOAD_BYTES = Limit(262_144, "bytes", _STATES + "service-quotas.html")
