@@ -1,26 +1,36 @@
-"""Embedded AWS shared by the tests of this folder."""
+"""Two embedded AWSs that the tests of this folder share: as it is used, and without its shims."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
-from serverless_patterns.sandbox import Target, embedded, shims
+from serverless_patterns.sandbox import Target, embedded, gaps, shims
+from tests.sandbox.helpers import OF_THE_CALLER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+RETRY_SOON = {"LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.5"}
+CLOSED = ",".join(gaps.GAPS.keys() - gaps.EMBEDDED.keys())
+
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    with embedded(log_dir=tmp_path_factory.mktemp("logs")) as target:
+    """Started by a caller that has credentials and settings of its own."""
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as caller:
+            for name in OF_THE_CALLER:
+                caller.setenv(name, "of-the-caller")
+            logs = tmp_path_factory.mktemp("logs")
+            target = stack.enter_context(embedded(log_dir=logs, environment=RETRY_SOON))
         yield target
 
 
 @pytest.fixture(scope="session")
 def without_shims(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    names = ",".join(shim.__name__ for shim in shims.SHIMS)
-    logs = tmp_path_factory.mktemp("logs")
-    with embedded(log_dir=logs, environment={shims.WITHOUT_VARIABLE: names}) as target:
+    settings = {**RETRY_SOON, shims.OPEN_VARIABLE: CLOSED}
+    with embedded(log_dir=tmp_path_factory.mktemp("logs"), environment=settings) as target:
         yield target

@@ -10,21 +10,39 @@ if TYPE_CHECKING:
 
     from serverless_patterns.sandbox import Target
 
+OF_THE_CALLER = (
+    "AWS_PROFILE",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CA_BUNDLE",
+    "AWS_ENDPOINT_URL_SQS",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "SOME_TOKEN",
+)
 ECHO = """
 import json, os
 def handler(event, context):
     print("got", json.dumps(event))
     return dict(os.environ)
 """
-FUNCTION = {
-    "Type": "AWS::Lambda::Function",
-    "Properties": {
-        "Runtime": "python3.13",
-        "Handler": "index.handler",
-        "Role": "arn:aws:iam::000000000000:role/any",
-        "Code": {"ZipFile": ECHO},
-    },
-}
+
+
+def function(code: str = ECHO, **properties: Any) -> dict[str, Any]:
+    """A Python function; it tells its environment and logs its event unless code is given."""
+    return {
+        "Type": "AWS::Lambda::Function",
+        "Properties": {
+            "Runtime": "python3.13",
+            "Handler": "index.handler",
+            "Role": "arn:aws:iam::000000000000:role/any",
+            "Code": {"ZipFile": code},
+            **properties,
+        },
+    }
 
 
 def document(*statements: dict[str, Any]) -> dict[str, Any]:

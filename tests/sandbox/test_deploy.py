@@ -7,15 +7,25 @@ import os
 import sys
 import textwrap
 import time
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from serverless_patterns.sandbox import DeployFailed, SandboxError, Target, account, cdk, embedded
-from tests.sandbox.helpers import FUNCTION, synthesized
+from serverless_patterns.sandbox import (
+    DeployFailed,
+    Deployment,
+    SandboxError,
+    Target,
+    account,
+    cdk,
+    target,
+)
+from tests.sandbox.helpers import OF_THE_CALLER, function, synthesized
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 QUEUE: dict[str, Any] = {
@@ -43,9 +53,27 @@ APP = """
 """
 
 
-def test_a_synthesized_app_is_deployed_and_its_outputs_work(shared: Target, tmp_path: Path) -> None:
-    app = synthesized(tmp_path, one=QUEUE, two={"Resources": QUEUE["Resources"]})
-    deployed = shared.deploy(app=app, stacks=["one", "two"])
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A synthesized app with four stacks; ``deployed`` has all but the broken one."""
+    logging = {
+        "Resources": {"F": function()},
+        "Outputs": {"FunctionName": {"Value": {"Ref": "F"}}},
+    }
+    two = {"Resources": QUEUE["Resources"]}
+    folder = tmp_path_factory.mktemp("app")
+    return synthesized(folder, one=QUEUE, two=two, logging=logging, broken=BROKEN)
+
+
+@pytest.fixture(scope="module")
+def deployed(shared: Target, app: Path) -> dict[str, Deployment]:
+    return shared.deploy(app=app, stacks=["one", "two", "logging"])
+
+
+def test_a_synthesized_app_is_deployed_and_its_outputs_work(
+    deployed: dict[str, Deployment],
+) -> None:
+    assert list(deployed) == ["one", "two", "logging"]
     one = deployed["one"]
     one.client("sqs").send_message(QueueUrl=one["QueueUrl"], MessageBody="hello")
     received = one.client("sqs").receive_message(QueueUrl=one["QueueUrl"])["Messages"]
@@ -54,39 +82,41 @@ def test_a_synthesized_app_is_deployed_and_its_outputs_work(shared: Target, tmp_
     assert deployed["two"].outputs == {}
 
 
-def test_a_stack_that_is_there_already_is_found(shared: Target, tmp_path: Path) -> None:
-    one = shared.deploy(app=synthesized(tmp_path, one=QUEUE))["one"]
-    assert shared.deployed("one").outputs == one.outputs
+def test_a_stack_that_is_there_already_is_found(
+    shared: Target, deployed: dict[str, Deployment]
+) -> None:
+    assert shared.deployed("one").outputs == deployed["one"].outputs
     with pytest.raises(SandboxError, match=r"No stack nowhere in account 000000000000"):
         shared.deployed("nowhere")
 
 
-def test_an_unknown_output_lists_those_there_are(shared: Target, tmp_path: Path) -> None:
-    deployment = shared.deploy(app=synthesized(tmp_path, one=QUEUE))["one"]
+def test_an_unknown_output_lists_those_there_are(deployed: dict[str, Deployment]) -> None:
     with pytest.raises(KeyError, match="no output 'QueueURL'; it has: QueueUrl"):
-        deployment["QueueURL"]
+        deployed["one"]["QueueURL"]
 
 
 def test_an_app_is_synthesized_with_its_context_and_without_the_callers_credentials(
     shared: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "app.py").write_text(textwrap.dedent(APP))
-    monkeypatch.setenv("AWS_PROFILE", "of-the-caller")
-    monkeypatch.setenv("AWS_SESSION_TOKEN", "of-the-caller")
-    with embedded(log_dir=tmp_path / "logs") as target:
-        deployed = target.deploy(
-            app=f"{sys.executable} app.py", cwd=tmp_path, context={"pattern": "small"}
-        )
-    assert list(deployed) == ["small"]
+    for name in OF_THE_CALLER:
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, "of-the-caller")
+    deployed = shared.deploy(
+        app=f"{sys.executable} app.py", cwd=tmp_path, context={"pattern": "small"}
+    )
+    assert list(deployed) == ["small"], "without names all stacks of the app are deployed"
     environment = json.loads((tmp_path / "environment.json").read_text())
-    assert "of-the-caller" not in environment.values()
-    assert environment["AWS_ENDPOINT_URL"] == target.endpoint_url
+    found = {name for name in OF_THE_CALLER if environment.get(name) == "of-the-caller"}
+    assert not [name for name in found if name.startswith("AWS_")]
+    assert "SOME_TOKEN" in found, "the rest of the caller's environment is the app's"
+    assert environment["AWS_ENDPOINT_URL"] == shared.endpoint_url
     assert environment["HOME"] == os.environ["HOME"], "the app finds its caches"
 
 
-def test_a_failed_deployment_says_which_resource_and_why(shared: Target, tmp_path: Path) -> None:
+def test_a_failed_deployment_says_which_resource_and_why(shared: Target, app: Path) -> None:
     with pytest.raises(DeployFailed) as failure:
-        shared.deploy(app=synthesized(tmp_path, broken=BROKEN))
+        shared.deploy(app=app, stacks=["broken"])
     message = str(failure.value)
     assert "broken | Order | AWS::ApiGateway::Model | CREATE_FAILED" in message
     assert "Deploying broken failed (exit 1)" in message
@@ -109,25 +139,59 @@ def test_a_deployment_that_hangs_is_given_up(
     shared: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "app.py").write_text("import time; time.sleep(60)")
-    monkeypatch.setattr(cdk, "TIMEOUT_SECONDS", 2.0)
+    monkeypatch.setattr(cdk, "TIMEOUT_SECONDS", 1.0)
     started = time.monotonic()
-    with pytest.raises(DeployFailed, match="took longer than 2 s"):
+    with pytest.raises(DeployFailed, match="took longer than 1 s"):
         shared.deploy(app=f"{sys.executable} app.py", cwd=tmp_path)
     assert time.monotonic() - started < 20
 
 
-def test_the_log_lines_of_a_function_are_found(shared: Target, tmp_path: Path) -> None:
-    template = {
-        "Resources": {"F": FUNCTION},
-        "Outputs": {"FunctionName": {"Value": {"Ref": "F"}}},
-    }
-    deployment = shared.deploy(app=synthesized(tmp_path, logging=template))["logging"]
+def test_the_log_lines_of_a_function_are_found(deployed: dict[str, Deployment]) -> None:
+    deployment = deployed["logging"]
     name = deployment["FunctionName"]
     assert deployment.log_lines(name) == []
     deployment.client("lambda").invoke(FunctionName=name, Payload=b'{"order": 7}')
     lines = deployment.log_lines(name)
     assert 'got {"order": 7}' in lines
     assert deployment.log_lines(name, limit=2) == lines[-2:]
+
+
+def log(deployment: Deployment, streams: int, lines: Iterable[str], start: datetime) -> None:
+    """Log lines as so many environments of the function do at once, one a millisecond."""
+    logs, group = deployment.client("logs"), f"/aws/lambda/{deployment['FunctionName']}"
+    events = [
+        {"timestamp": int(start.timestamp() * 1000) + number, "message": line}
+        for number, line in enumerate(lines)
+    ]
+    for number in range(streams):
+        stream = {"logGroupName": group, "logStreamName": f"{start.timestamp()}-{number}"}
+        logs.create_log_stream(**stream)
+        logs.put_log_events(**stream, logEvents=events[number::streams])
+
+
+def test_no_log_line_is_left_out_however_many_environments_a_function_has(
+    deployed: dict[str, Deployment],
+) -> None:
+    deployment, start = deployed["logging"], datetime.now(UTC) + timedelta(seconds=1)
+    name = deployment["FunctionName"]
+    deployment.client("lambda").invoke(FunctionName=name)
+    lines = [f"order {number}" for number in range(60)]
+    log(deployment, streams=60, lines=lines, start=start)
+    assert deployment.log_lines(name) == lines[-50:]
+    assert deployment.log_lines(name, limit=60) == lines
+    assert deployment.log_lines(name, limit=None, since=start) == lines
+    assert deployment.log_lines(name, limit=None)[-60:] == lines
+
+
+def test_no_log_line_is_left_out_however_many_pages_they_fill(
+    deployed: dict[str, Deployment],
+) -> None:
+    deployment, start = deployed["logging"], datetime.now(UTC) + timedelta(minutes=1)
+    name = deployment["FunctionName"]
+    deployment.client("lambda").invoke(FunctionName=name)
+    lines = [f"order {number}" for number in range(target.EVENTS_OF_A_PAGE * 2 + 1)]
+    log(deployment, streams=1, lines=lines, start=start)
+    assert deployment.log_lines(name, limit=len(lines)) == lines
 
 
 def test_a_real_account_is_not_deployed_to_unconfirmed(

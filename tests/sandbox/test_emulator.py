@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from serverless_patterns.sandbox import SandboxError, Target, embedded, emulator, endpoint
-from tests.sandbox.helpers import FUNCTION, create_stack
+from serverless_patterns.sandbox.queues import until
+from tests.sandbox.helpers import create_stack, function
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,31 +30,21 @@ ROOT = Path(__file__).parents[2]
 AT_A_TERMINAL = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 
 HOLD = """
-    import subprocess, sys, time
+    import sys
     from pathlib import Path
     from serverless_patterns.sandbox import embedded
-    from tests.sandbox.helpers import FUNCTION, create_stack
+    from tests.sandbox.helpers import create_stack, function
 
-    with embedded(log_dir=sys.argv[1]) as target:
-        create_stack(target, "held", {"Resources": {"F": FUNCTION}})
+    folder = Path(sys.argv[1])
+    with embedded(log_dir=folder) as target:
+        create_stack(target, "held", {"Resources": {"F": function()}})
         functions = target.client("lambda")
         name = functions.list_functions()["Functions"][0]["FunctionName"]
-        functions.invoke(FunctionName=name)  # now there is a worker process too
-        print(target.endpoint_url, flush=True)
-        time.sleep(60)
+        functions.invoke(FunctionName=name)  # now there is a worker process
+        (folder / "app.py").write_text("import time; open('up', 'w').close(); time.sleep(60)")
+        target.deploy(app=f"{sys.executable} app.py", cwd=folder)  # now the CLI and the app, too
 """
-
-DEPLOY = """
-    import os, sys
-    from pathlib import Path
-    from serverless_patterns.sandbox import embedded
-
-    with embedded(log_dir=sys.argv[1]) as target:
-        folder = Path(sys.argv[1])
-        (folder / "app.py").write_text("import time; print('up', flush=True); time.sleep(60)")
-        print(target.endpoint_url, flush=True)
-        target.deploy(app=f"{sys.executable} app.py", cwd=folder)
-"""
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 
 
 def descendants(pid: int) -> list[int]:
@@ -79,30 +70,40 @@ def wait_until_gone(pids: Iterable[int], seconds: float = 10) -> list[int]:
     return left
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-@pytest.mark.parametrize("script", [HOLD, DEPLOY], ids=["running", "deploying"])
+@pytest.fixture(scope="module")
+def holders(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[signal.Signals, tuple[subprocess.Popen[bytes], Path]]]:
+    """A process with an embedded AWS for each way to end it, started side by side."""
+    started = {}
+    for number in ENDS:
+        folder = tmp_path_factory.mktemp("holder")
+        holder = subprocess.Popen(
+            [sys.executable, "-c", AT_A_TERMINAL + textwrap.dedent(HOLD), str(folder)],
+            cwd=ROOT,
+            env={**os.environ, "TMPDIR": str(folder)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        started[number] = (holder, folder)
+    yield started
+    for holder, _ in started.values():
+        with holder:
+            holder.kill()
+
+
+@pytest.mark.parametrize("number", ENDS)
 def test_no_process_outlives_its_starter(
-    number: signal.Signals, script: str, tmp_path: Path
+    number: signal.Signals, holders: dict[signal.Signals, tuple[subprocess.Popen[bytes], Path]]
 ) -> None:
-    holder = subprocess.Popen(
-        [sys.executable, "-c", AT_A_TERMINAL + textwrap.dedent(script), str(tmp_path)],
-        cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    with holder:
-        assert holder.stdout
-        assert holder.stdout.readline().startswith("https://127.0.0.1:")
-        if script == DEPLOY:
-            time.sleep(1.5)  # the CLI and the app are up
-        started = descendants(holder.pid)
-        assert len(started) >= 3, "guard, server, and a Lambda worker or the CLI"
-        holder.send_signal(number)
-        holder.wait(20)
+    holder, folder = holders[number]
+    until((folder / "up").exists, seconds=60, what="until it deploys")
+    started = descendants(holder.pid)
+    assert len(started) >= 6, "two guards, the server, a Lambda worker, the CLI and its app"
+    holder.send_signal(number)
+    holder.wait(20)
     assert wait_until_gone(started) == []
-    assert not list(tmp_path.glob("embedded-aws-*")), "its temporary folder is removed"
+    assert not list(folder.glob("embedded-aws-*")), "its temporary folder is removed"
 
 
 def test_an_exception_ends_it(tmp_path: Path) -> None:
@@ -131,40 +132,24 @@ def test_it_listens_on_this_machine_only(shared: Target) -> None:
     ]
 
 
-def test_no_credential_of_the_caller_reaches_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in (
-        "AWS_PROFILE",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-        "AWS_WEB_IDENTITY_TOKEN_FILE",
-        "AWS_CA_BUNDLE",
-        "AWS_ENDPOINT_URL_SQS",
-        "HTTPS_PROXY",
-        "HTTP_PROXY",
-        "SOME_TOKEN",
-    ):
-        monkeypatch.setenv(name, "of-the-caller")
-    with embedded(log_dir=tmp_path) as target:
-        create_stack(target, "environment", {"Resources": {"F": FUNCTION}})
-        functions = target.client("lambda")
-        name = functions.list_functions()["Functions"][0]["FunctionName"]
-        answer = functions.invoke(FunctionName=name)
-        environment = json.loads(answer["Payload"].read())
+def test_no_credential_of_the_caller_reaches_it(shared: Target) -> None:
+    outputs = create_stack(
+        shared,
+        "environment",
+        {"Resources": {"F": function()}, "Outputs": {"Name": {"Value": {"Ref": "F"}}}},
+    )
+    answer = shared.client("lambda").invoke(FunctionName=outputs["Name"])
+    environment = json.loads(answer["Payload"].read())
     assert "of-the-caller" not in environment.values()
-    assert environment["AWS_ENDPOINT_URL"] == target.endpoint_url
+    assert environment["AWS_ENDPOINT_URL"] == shared.endpoint_url
     assert environment["HOME"] != os.environ.get("HOME")
 
 
-def test_two_run_side_by_side(shared: Target, tmp_path: Path) -> None:
-    with embedded(log_dir=tmp_path) as other:
-        other.client("sqs").create_queue(QueueName="only-in-the-other")
-        assert len(other.client("sqs").list_queues()["QueueUrls"]) == 1
-        names = shared.client("sqs").list_queues().get("QueueUrls", [])
-        assert not [name for name in names if "only-in-the-other" in name]
+def test_two_run_side_by_side(shared: Target, without_shims: Target) -> None:
+    url = without_shims.client("sqs").create_queue(QueueName="only-in-the-other")["QueueUrl"]
+    assert url in without_shims.client("sqs").list_queues()["QueueUrls"]
+    names = shared.client("sqs").list_queues().get("QueueUrls", [])
+    assert not [name for name in names if "only-in-the-other" in name]
 
 
 def test_a_hung_one_is_given_up_with_its_log(
@@ -211,7 +196,7 @@ def another_server() -> Iterator[int]:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
         yield server.server_address[1]
         server.shutdown()
 
@@ -253,10 +238,3 @@ def test_an_endpoint_that_runs_already_is_used(shared: Target, tmp_path: Path) -
         assert target.account == shared.account
         assert target.name == "endpoint"
         assert not target.executes("api-gateway-request-validation")
-
-
-def test_a_gap_must_be_known(shared: Target) -> None:
-    assert not shared.executes("sqs-redrive-task")
-    assert shared.executes("api-gateway-request-validation")
-    with pytest.raises(ValueError, match="Known: api-gateway-access-logs"):
-        shared.executes("sqs-redrive-tasks")

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from .helpers import create_stack, document, role
+from .helpers import create_stack, document, function, role
 
 if TYPE_CHECKING:
     from serverless_patterns.sandbox import Target
@@ -105,15 +105,7 @@ STACK = {
             allow("states:SendTaskSuccess", "Mine", "Arn"),
             {"Effect": "Allow", "Action": "sns:Publish", "Resource": {"Ref": "Topic"}},
         ),
-        "Caller": {
-            "Type": "AWS::Lambda::Function",
-            "Properties": {
-                "Runtime": "python3.13",
-                "Handler": "index.handler",
-                "Role": {"Fn::GetAtt": ["Role", "Arn"]},
-                "Code": {"ZipFile": CALLER},
-            },
-        },
+        "Caller": function(CALLER, Role={"Fn::GetAtt": ["Role", "Arn"]}),
     },
     "Outputs": {
         "Granted": {"Value": {"Ref": "Granted"}},

@@ -1,4 +1,4 @@
-"""Whatever is taken away comes back, however the block ends."""
+"""What is unavailable comes back, however the block ends."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from serverless_patterns.sandbox import Deployment, outages, queues
-from tests.sandbox.helpers import FUNCTION, create_stack
+from tests.sandbox.helpers import create_stack, function
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from serverless_patterns.sandbox import Target
 
+BEFORE = {"TABLE_NAME": "table", "OTHER": "other"}
 STACK = {
     "Resources": {
         "DeadLetters": {"Type": "AWS::SQS::Queue"},
@@ -28,13 +29,7 @@ STACK = {
                 },
             },
         },
-        "Function": {
-            "Type": "AWS::Lambda::Function",
-            "Properties": {
-                **FUNCTION["Properties"],  # type: ignore[dict-item]
-                "Environment": {"Variables": {"TABLE_NAME": "table", "OTHER": "other"}},
-            },
-        },
+        "Function": function(Environment={"Variables": BEFORE}),
     },
     "Outputs": {
         "FunctionName": {"Value": {"Ref": "Function"}},
@@ -58,6 +53,15 @@ def runs_with(stack: Deployment) -> dict[str, str]:
     return {name: seen[name] for name in ("TABLE_NAME", "OTHER")}
 
 
+def configured(stack: Deployment) -> dict[str, str]:
+    """The environment that the function's next call sees."""
+    configuration = stack.client("lambda").get_function_configuration(
+        FunctionName=stack["FunctionName"]
+    )
+    variables: dict[str, str] = configuration["Environment"]["Variables"]
+    return variables
+
+
 def attributes(stack: Deployment) -> dict[str, Any]:
     found = stack.client("sqs").get_queue_attributes(
         QueueUrl=stack["QueueUrl"], AttributeNames=["VisibilityTimeout", "RedrivePolicy"]
@@ -71,15 +75,18 @@ def interrupt(block: AbstractContextManager[None], error: type[BaseException]) -
         raise error
 
 
+def test_a_table_is_unavailable_for_the_block_only(stack: Deployment) -> None:
+    with outages.table_unavailable(stack, stack["FunctionName"]):
+        assert runs_with(stack) == BEFORE | {"TABLE_NAME": "table-unavailable"}
+    assert runs_with(stack) == BEFORE
+
+
 @ENDS
-def test_a_table_is_away_for_the_block_only(stack: Deployment, error: type[BaseException]) -> None:
-    before = {"TABLE_NAME": "table", "OTHER": "other"}
-    assert runs_with(stack) == before
-    with outages.table_away(stack, stack["FunctionName"]):
-        assert runs_with(stack) == before | {"TABLE_NAME": "table-away"}
-    assert runs_with(stack) == before
-    interrupt(outages.table_away(stack, stack["FunctionName"], "OTHER"), error)
-    assert runs_with(stack) == before
+def test_a_table_is_back_after_a_block_that_fails(
+    stack: Deployment, error: type[BaseException]
+) -> None:
+    interrupt(outages.table_unavailable(stack, stack["FunctionName"], "OTHER"), error)
+    assert configured(stack) == BEFORE
 
 
 def test_a_change_that_is_interrupted_is_undone_too(
@@ -94,9 +101,10 @@ def test_a_change_that_is_interrupted_is_undone_too(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(outages, "configure", interrupted)
-    with pytest.raises(KeyboardInterrupt), outages.table_away(stack, stack["FunctionName"]):
+    with pytest.raises(KeyboardInterrupt), outages.table_unavailable(stack, stack["FunctionName"]):
         pytest.fail("the change was interrupted")
-    assert runs_with(stack)["TABLE_NAME"] == "table"
+    assert len(calls) == 2
+    assert configured(stack) == BEFORE
 
 
 @ENDS
@@ -107,11 +115,11 @@ def test_retries_are_quick_for_the_block_only(
     url = stack["QueueUrl"]
     with outages.quick_retries(stack, url):
         assert attributes(stack) == {"hidden": 1, "tries": 5}
-        with outages.quick_retries(stack, url, tries=2):
+        with outages.quick_retries(stack, url, attempts=2):
             assert attributes(stack) == {"hidden": 1, "tries": 2}
         assert attributes(stack) == {"hidden": 1, "tries": 5}
     assert attributes(stack) == before
-    interrupt(outages.quick_retries(stack, url, tries=2), error)
+    interrupt(outages.quick_retries(stack, url, attempts=2), error)
     assert attributes(stack) == before
 
 

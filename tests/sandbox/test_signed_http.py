@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 KEYS = ReadOnlyCredentials("AKIDEXAMPLE", "secret", None)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def echo() -> Iterator[str]:
     """A server that answers with the headers it got and counts its connections."""
 
@@ -39,7 +39,7 @@ def echo() -> Iterator[str]:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
 

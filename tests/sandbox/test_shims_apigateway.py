@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sandbox.helpers import FUNCTION, create_stack
+from tests.sandbox.helpers import create_stack
 
 if TYPE_CHECKING:
     from serverless_patterns.sandbox import Answer, Target
@@ -94,17 +94,9 @@ STACK = {
             "DependsOn": ["PostOrder", "PostBroken", "PostStrict"],
             "Properties": {"RestApiId": {"Ref": "Api"}, "StageName": "prod"},
         },
-        "Reserved": {
-            **FUNCTION,
-            "Properties": {
-                **FUNCTION["Properties"],  # type: ignore[dict-item]
-                "ReservedConcurrentExecutions": 0,
-            },
-        },
     },
     "Outputs": {
         "QueueUrl": {"Value": {"Ref": "Queue"}},
-        "FunctionName": {"Value": {"Ref": "Reserved"}},
         "ApiUrl": {
             "Value": {"Fn::Sub": "https://${Api}.execute-api.us-east-1.amazonaws.com/prod/"}
         },
@@ -195,13 +187,3 @@ def test_a_request_validator_of_a_template_refuses_a_bad_body(plain: Api, shimme
     refused = shimmed.post("strict")
     assert refused.status == 400
     assert json.loads(refused.body) == {"message": "Invalid request body"}
-
-
-def test_reserved_concurrency_of_a_template_throttles(plain: Api, shimmed: Api) -> None:
-    name = plain.outputs["FunctionName"]
-    answer = plain.target.client("lambda").invoke(FunctionName=name)
-    assert answer["StatusCode"] == 200, "upstream reserves concurrency now: remove the shim"
-
-    functions = shimmed.target.client("lambda")
-    with pytest.raises(functions.exceptions.TooManyRequestsException):
-        functions.invoke(FunctionName=shimmed.outputs["FunctionName"])

@@ -1,4 +1,4 @@
-"""The shims of failing functions: the gap without each, and the right behaviour with it."""
+"""The shims for Lambda: the gap without each, and the right behavior with it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from serverless_patterns.sandbox.queues import until
-from tests.sandbox.helpers import FUNCTION, create_stack
+from tests.sandbox.helpers import create_stack, function
 
 if TYPE_CHECKING:
     from serverless_patterns.sandbox import Target
@@ -27,24 +27,20 @@ def handler(event, context):
         raise ValueError("bad")
     return os.environ["MODE"]
 """
-PROPERTIES = FUNCTION["Properties"]
-assert isinstance(PROPERTIES, dict)
 STACK = {
     "Resources": {
         "DeadLetters": {"Type": "AWS::SQS::Queue"},
         "Failures": {"Type": "AWS::SQS::Queue"},
-        "Function": {
-            "Type": "AWS::Lambda::Function",
-            "Properties": {
-                **PROPERTIES,
-                "Code": {"ZipFile": FAILS},
-                "Environment": {"Variables": {"MODE": "bad"}},
-                "DeadLetterConfig": {"TargetArn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}},
-            },
-        },
+        "Function": function(
+            FAILS,
+            Environment={"Variables": {"MODE": "bad"}},
+            DeadLetterConfig={"TargetArn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}},
+        ),
+        "Reserved": function(ReservedConcurrentExecutions=0),
     },
     "Outputs": {
         "FunctionName": {"Value": {"Ref": "Function"}},
+        "Reserved": {"Value": {"Ref": "Reserved"}},
         "DeadLettersUrl": {"Value": {"Ref": "DeadLetters"}},
         "FailuresArn": {"Value": {"Fn::GetAtt": ["Failures", "Arn"]}},
         "FailuresUrl": {"Value": {"Ref": "Failures"}},
@@ -56,7 +52,7 @@ class Function:
     """The stack of these tests on one target."""
 
     def __init__(self, target: Target) -> None:
-        self.outputs = create_stack(target, "async-shims", STACK)
+        self.outputs = create_stack(target, "lambda-shims", STACK)
         self.name = self.outputs["FunctionName"]
         self.lambda_ = target.client("lambda")
         self.sqs = target.client("sqs")
@@ -70,7 +66,9 @@ class Function:
         self.lambda_.update_function_configuration(
             FunctionName=self.name, Environment={"Variables": {"MODE": mode}}
         )
-        self.lambda_.get_waiter("function_updated_v2").wait(FunctionName=self.name)
+        self.lambda_.get_waiter("function_updated_v2").wait(
+            FunctionName=self.name, WaiterConfig={"Delay": 0.05, "MaxAttempts": 400}
+        )
 
     def run(self, event: object = None) -> object:
         answer = self.lambda_.invoke(FunctionName=self.name, Payload=json.dumps(event))
@@ -104,23 +102,26 @@ def test_the_dead_letter_queue_of_a_template_is_the_functions(
         shimmed.outputs["DeadLettersUrl"].rsplit("/", 1)[1]
     )
     shimmed.send()
-    until(lambda: shimmed.count("DeadLettersUrl") == 1, seconds=20, what="no dead letter")
+    until(
+        lambda: shimmed.count("DeadLettersUrl") == 1, seconds=20, what="until it is a dead letter"
+    )
 
 
 def test_a_retry_runs_with_the_settings_of_its_time(plain: Function, shimmed: Function) -> None:
-    for function in (plain, shimmed):
-        function.lambda_.put_function_event_invoke_config(
-            FunctionName=function.name,
-            DestinationConfig={"OnFailure": {"Destination": function.outputs["FailuresArn"]}},
+    for its in (plain, shimmed):
+        its.lambda_.put_function_event_invoke_config(
+            FunctionName=its.name,
+            DestinationConfig={"OnFailure": {"Destination": its.outputs["FailuresArn"]}},
         )
-        function.set_mode("bad")
-        function.send()
-        assert function.run() == {"errorMessage": "bad", "errorType": "Runtime.HandlerError"}
-        function.set_mode("good")
+        its.set_mode("bad")
+        its.run()  # now there is a process, so that the first attempt is made at once
+        its.send()
+        assert its.run() == {"errorMessage": "bad", "errorType": "Runtime.HandlerError"}
+        its.set_mode("good")
     until(
         lambda: plain.count("FailuresUrl") == 1,
         seconds=20,
-        what="upstream retries with the current settings now: remove the shim",
+        what="until retries fail (upstream retries with the current settings now: remove the shim)",
     )
     assert shimmed.count("FailuresUrl") == 0
     assert shimmed.run() == "good"
@@ -128,13 +129,21 @@ def test_a_retry_runs_with_the_settings_of_its_time(plain: Function, shimmed: Fu
 
 def test_a_function_that_raises_keeps_its_process(plain: Function, shimmed: Function) -> None:
     runs = {}
-    for name, function in (("plain", plain), ("shimmed", shimmed)):
-        function.set_mode("bad")
-        assert function.run("count") == 1
-        failure = function.lambda_.invoke(FunctionName=function.name, Payload="{}", LogType="Tail")
+    for name, its in (("plain", plain), ("shimmed", shimmed)):
+        its.set_mode("bad")
+        assert its.run("count") == 1
+        failure = its.lambda_.invoke(FunctionName=its.name, Payload="{}", LogType="Tail")
         assert failure["FunctionError"]
         assert json.load(failure["Payload"])["errorMessage"] == "bad"
         assert "ValueError: bad" in base64.b64decode(failure["LogResult"]).decode()
-        runs[name] = function.run("count")
+        runs[name] = its.run("count")
     assert runs["plain"] == 1, "upstream keeps it now: remove the shim"
     assert runs["shimmed"] == 3
+
+
+def test_reserved_concurrency_of_a_template_throttles(plain: Function, shimmed: Function) -> None:
+    answer = plain.lambda_.invoke(FunctionName=plain.outputs["Reserved"])
+    assert answer["StatusCode"] == 200, "upstream reserves concurrency now: remove the shim"
+
+    with pytest.raises(shimmed.lambda_.exceptions.TooManyRequestsException):
+        shimmed.lambda_.invoke(FunctionName=shimmed.outputs["Reserved"])
