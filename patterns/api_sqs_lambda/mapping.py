@@ -40,7 +40,8 @@ def send_message(
         deduplication: Where the deduplication id comes from. Default: none.
     """
     return ServiceCall(
-        integration={"service": "sqs", "path": f"{queue.env.account}/{queue.queue_name}"},
+        service="sqs",
+        path=f"{queue.env.account}/{queue.queue_name}",
         headers=HEADERS,
         request=request_template(group, deduplication),
         status=202,

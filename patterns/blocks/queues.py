@@ -146,6 +146,8 @@ class QueueWithDeadLetterQueue(Construct):
         alarms: Alarms = Alarms(),
     ) -> None:
         super().__init__(scope, construct_id)
+        self.queue: sqs.IQueue
+        self._dead_letter_queue: sqs.IQueue | None
         if isinstance(queue, NewQueue):
             new = queue.fitted_to(consumer)
             self.queue, self._dead_letter_queue = _new_queues(self, new)

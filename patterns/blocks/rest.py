@@ -175,12 +175,14 @@ class ServiceCall:
     4xx with its reason, any other one a 503: send it again. An answer that is neither is a 502.
 
     Attributes:
-        integration: ``service`` and ``path`` or ``action``, as for ``AwsIntegration``.
+        service: The service's name in an integration's URI, such as ``sqs``.
         request: Mapping template of the call; every value that a client can influence is encoded.
         status: What the client gets for the service's 200.
         answer: Mapping template of that answer.
         refused: What a refusal says to the client.
         client_faults: The service's error codes that the client can fix, each with its status.
+        path: Its path, for a service that is called by one.
+        action: Its action, for any other.
         headers: Headers of the call, as ``integration.request.header.<name>``. Default: none.
         error_code: Where the service's answer has its error code. Default: ``__type``, as services
             with a JSON protocol do.
@@ -188,12 +190,14 @@ class ServiceCall:
         overrides: Further statuses that ``answer`` may set.
     """
 
-    integration: Mapping[str, str]
+    service: str
     request: str
     status: int
     answer: str
     refused: str
     client_faults: Mapping[str, int]
+    path: str | None = None
+    action: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     error_code: str = "$input.path('$.__type').replaceAll('.*[#]', '')"
     error_detail: str = ""
@@ -349,7 +353,9 @@ class RestEntry(Construct):
         options: Mapping[str, Any],
     ) -> apigateway.Method:
         integration = apigateway.AwsIntegration(
-            **call.integration,
+            service=call.service,
+            path=call.path,
+            action=call.action,
             integration_http_method="POST",
             options=apigateway.IntegrationOptions(
                 credentials_role=self.role,
