@@ -1,9 +1,12 @@
-"""The page of the refusals says what the constructs say, and where AWS says so."""
+"""The page of what the constructs reject says what they say, and where AWS says so."""
 
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING
+
+import pytest
 
 from serverless_patterns.lint.__main__ import rules
 from tools import refusals
@@ -11,16 +14,14 @@ from tools import refusals
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
 
 MODULE = '''
 """Limits."""
 MOST = 10
 def check(count, names):
-    """Refuse too many.
+    """Reject too many.
 
-    Raises:
-        ValueError: above the limit (AWS guide, "Another page"). Also W9104.
+    Also W9104. Source: https://docs.aws.amazon.com/another/page.html
     """
     if count > MOST:
         raise ValueError(
@@ -29,16 +30,38 @@ def check(count, names):
         )
     Annotations.of(names).add_warning_v2("id", f"{', '.join(names)} cannot be checked.")
 def check_more(count):
-    """Refuse too few (AWS API reference, "A page")."""
+    """Reject too few. Source: https://docs.aws.amazon.com/a-page.html."""
     _check_less(count)
 def _check_less(count):
     if count < 0:
         raise ValueError("count is negative. Raise it.")
+def pure(count: int) -> str | None:
+    """A count is positive.
+
+    Lint E9101. Source:
+    https://docs.aws.amazon.com/a-page.html
+    """
+    if count:
+        return f"{count} is wrong. Leave it out."
+    return None
+def _part() -> str:
+    return "not a whole message"
+def reject(problem):
+    raise ValueError(problem)
 class Thing:
     @property
     def queue(self):
         raise ValueError("There is none.")
 '''
+PAGE, OTHER = (
+    "https://docs.aws.amazon.com/a-page.html",
+    "https://docs.aws.amazon.com/another/page.html",
+)
+
+
+@pytest.fixture(scope="module")
+def everything() -> list[refusals.Message]:
+    return [message for chapter in refusals.chapters().values() for message in chapter]
 
 
 def test_the_page_lists_every_refusal_as_it_is_now(request: pytest.FixtureRequest) -> None:
@@ -47,27 +70,38 @@ def test_the_page_lists_every_refusal_as_it_is_now(request: pytest.FixtureReques
     assert refusals.PAGE.read_text(encoding="utf-8") == refusals.render(), "Run `make snapshot`."
 
 
-def test_a_message_stands_with_its_limits_its_rules_and_its_pages(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("module", ["for_a_test.checks", "for_a_test.blocks"])
+def test_a_message_is_listed_with_its_limits_its_rules_and_its_sources(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "limits_for_a_test.py").write_text(MODULE, encoding="utf-8")
+    file = tmp_path.joinpath(*module.split(".")).with_suffix(".py")
+    file.parent.mkdir()
+    file.write_text(MODULE, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    found = list(refusals.messages("limits_for_a_test"))
-    assert [(m.kind, m.text, m.rules, m.pages) for m in found] == [
-        ("refusal", "count is …, allowed is 1 to 10. Lower it.", ("W9104",), ("Another page",)),
-        ("warning", "… cannot be checked.", ("W9104",), ("Another page",)),
-        ("refusal", "count is negative. Raise it.", (), ("A page",)),
+    monkeypatch.delitem(sys.modules, "for_a_test", raising=False)
+    found = [(m.kind, m.text, m.rules, m.sources) for m in refusals.messages(module)]
+    assert found[:3] == [
+        ("refusal", "count is …, allowed is 1 to 10. Lower it.", ("W9104",), (OTHER,)),
+        ("warning", "… cannot be checked.", ("W9104",), (OTHER,)),
+        ("refusal", "count is negative. Raise it.", (), (PAGE,)),
     ]
+    returned = [("refusal", "… is wrong. Leave it out.", ("E9101",), (PAGE,))]
+    assert found[3:] == (returned if module.endswith("checks") else [])
 
 
-def test_every_rule_and_page_that_is_named_is_known() -> None:
-    ids, named = {rule.id for rule in rules()}, list(refusals.everything())
-    assert {rule for message in named for rule in message.rules} <= ids
-    assert {page for message in named for page in message.pages} == set(refusals.PAGES)
+def test_every_rule_that_is_named_is_in_the_pack(everything: list[refusals.Message]) -> None:
+    ids = {rule.id for rule in rules()}
+    assert {rule for message in everything for rule in message.rules} <= ids
 
 
-def test_every_refusal_says_what_to_do() -> None:
+def test_every_check_names_its_source() -> None:
+    checks = refusals.of_package("checks")
+    assert checks
+    assert [message.text for message in checks if not message.sources] == []
+
+
+def test_every_refusal_says_what_to_do(everything: list[refusals.Message]) -> None:
     """The rule in one sentence, the change in another; or what is allowed, or to be given."""
-    for message in refusals.everything():
+    for message in everything:
         if message.kind == "refusal":
             assert re.search(r"\. [A-Z…]|allowed|\b[Gg]ive\b", message.text), message.text
