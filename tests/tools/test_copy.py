@@ -23,9 +23,9 @@ OURS = ("patterns", "lambdas", "sandbox", "lint")
 REAL = catalog.patterns()
 FIRST = REAL[0]
 
-# Synthesizes the app, prints its stacks, and runs about 25 tests, spread evenly over all: each
-# module is imported, and the same tests run in full where they come from. Ends with an error if
-# anything of this project was opened but its packages.
+# Synthesizes the app, prints its stacks, and runs one test of each module: so every module is
+# imported, and the tests run in full where they come from. Ends with an error if anything of this
+# project was opened but its packages.
 CHECK = """
 import glob, runpy, sys
 import pytest
@@ -40,7 +40,7 @@ def watch(event, arguments):
 
 class Sample:
     def pytest_collection_modifyitems(self, items):
-        items[:] = items[:: len(items) // 25 + 1]
+        items[:] = {item.path: item for item in items}.values()
 
 sys.addaudithook(watch)
 runpy.run_path("app.py", run_name="__main__")
@@ -59,7 +59,9 @@ def check(folder: Path, *tests: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-c", CHECK, str(ROOT), *tests],
         cwd=folder,
-        env=environment | {"PYTHONPATH": str(folder), "CDK_OUTDIR": str(folder / "cdk.out")},
+        env=environment
+        | {"PYTHONPATH": str(folder), "CDK_OUTDIR": str(folder / "cdk.out")}
+        | {"CDK_VALIDATION": "false"},
         capture_output=True,
         text=True,
         check=False,
