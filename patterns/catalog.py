@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aws_cdk import Stack
 
+    from ..sandbox import Deployment
+    from ..sandbox.report import Report
+
 FOLDER = Path(__file__).resolve().parent
 
 
@@ -43,6 +46,12 @@ class Pattern:
     def module(self, name: str) -> Any:
         """Import one of its modules: ``stack``, ``scenario``, ``construct``."""
         return import_module(f"{__package__}.{self.slug}.{name}")
+
+    def drive(self, deployment: Deployment, report: Report) -> None:
+        """Run its scenario, which may bring ``GAPS``: what an emulator does not execute of it."""
+        scenario = self.module("scenario")
+        deployment.also_lacks(getattr(scenario, "GAPS", {}))
+        scenario.run(deployment, report)
 
     @property
     def demo_stack(self) -> type[Stack]:

@@ -142,7 +142,7 @@ def _drive(pattern: Pattern, deployment: Deployment, console: Console) -> bool:
     console.rule(f"[bold]{pattern.slug}[/]  {pattern.flow}", align="left")
     report = Report(console)
     try:
-        pattern.module("scenario").run(deployment, report)
+        pattern.drive(deployment, report)
     except Exception as error:  # one broken scenario must not hide the others
         report.check("the scenario runs to its end", holds=False, seen=repr(error))
     held = report.close()

@@ -6,11 +6,14 @@ import shutil
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from serverless_patterns.patterns.catalog import Pattern
 from serverless_patterns.sandbox import Deployment, gaps, shims
+from serverless_patterns.sandbox.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,3 +92,15 @@ def test_an_account_lacks_no_gap_of_a_scenario(
     stack.also_lacks(OWN)
     monkeypatch.setattr(shared, "endpoint_url", None)
     assert stack.executes("orders-by-drone")
+
+
+def test_the_gaps_of_a_scenario_are_known_when_it_runs(
+    shared: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[bool] = []
+    scenario = SimpleNamespace(
+        GAPS=OWN, run=lambda stack, _: found.append(stack.executes("orders-by-drone"))
+    )
+    monkeypatch.setattr(Pattern, "module", lambda _pattern, _name: scenario)
+    Pattern("orders").drive(Deployment(shared, "orders", {}), Report())
+    assert found == [False]
