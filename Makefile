@@ -11,7 +11,7 @@ GENERATED = $(wildcard tests/test_templates.py tests/test_catalog.py tests/lint/
 	tests/tools/test_refusals.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup try test lint check synth snapshot deploy scenario copy bench lock clean
+.PHONY: help setup try test lint check synth snapshot deploy scenario copy new bench lock clean
 .PHONY: checkov checkov-venv
 
 help: ## Show this list
@@ -52,6 +52,9 @@ scenario: setup ## Drive the stack you deployed into your AWS account: PATTERN=<
 
 copy: setup ## Copy a pattern into your project: PATTERN=<slug> TO=<folder>
 	@$(RUN); python -m serverless_patterns copy "$(PATTERN)" "$(TO)"
+
+new: setup ## Write a new pattern, for you to change: PATTERN=<slug>
+	@$(RUN); python -m tools.new_pattern "$(PATTERN)"
 
 bench: setup ## Measure synthesis against an app with one queue
 	@$(RUN); python -m benchmarks
