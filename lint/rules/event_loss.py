@@ -10,7 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 if find_spec("serverless_patterns") is None:
-    sys.path.append(str(Path(__file__).resolve().parents[2]))
+    folders = Path(__file__).resolve().parents  # of the project, or of an installed package
+    sys.path += [str(folder) for folder in folders if (folder / "serverless_patterns").is_dir()]
 
 from serverless_patterns.lint.checks import rule_classes
 
