@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aws_cdk import Stack
 
-    from ..sandbox import Deployment
-    from ..sandbox.report import Report
+    from serverless_patterns.sandbox import Deployment
+    from serverless_patterns.sandbox.report import Report
 
 FOLDER = Path(__file__).resolve().parent
 
