@@ -4,7 +4,8 @@
 
 template → graph (wiring.py) → layout (ELK, run by Node) → SVG with AWS's architecture icons. The
 SVG refers to nothing outside itself; the same wiring gives the same bytes. Events flow from left
-to right; what a resource hands failures to, or asks for an answer, stands below it.
+to right; what a resource hands failures to, or asks for an answer, stands below it. A picture too
+wide to be read on a page is drawn more narrowly: see FORMS.
 
 ELK, not Graphviz: right-angled lines with labels of their own, and lanes in the events' order. The
 icons are AWS's, who allow them in architecture diagrams: https://aws.amazon.com/architecture/icons
@@ -22,20 +23,21 @@ import textwrap
 from collections import Counter
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .wiring import BOTH, FAILURE, FLOW, Edge, Graph, Node, graph
+from .wiring import BOTH, FAILURE, FLOW, ICONS, Edge, Graph, Node, graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
-ICONS = ROOT / "node_modules" / "aws-icons" / "icons"
 ICON, AIR = 48, 5  # AWS's icon size; the air between an icon and its arrows
-NAME, TERM, LEADING = 13, 11, 3  # font sizes, and what is between two lines
+TITLE, NAME, TERM, LEADING = 18, 12, 11, 3  # font sizes, and what is between two lines
+PAGE, LEGIBLE = 900, 10  # how wide a README shows a picture, and its smallest text there, in px
+WIDEST = PAGE * TERM / LEGIBLE
 DROP, ASIDE = 36, 14  # length of an arrow down; how far below the middle failures leave an icon
-DOCKS = (0, -10, 10, -19, 19)  # where arrows meet an icon, from its middle
-MARGIN, HEADER, PADDING = 28, 60, 24  # of the card; above the frame, for the title; in the frame
+DOCKS = (0, 10, -10, 19, -19)  # where arrows meet an icon, from its middle
+MARGIN, HEADER, PADDING = 24, 60, 20  # of the card; above the frame, for the title; in the frame
 INK, GREY, RED, PINK = "#232f3e", "#5a6472", "#b3261e", "#e7157b"
 FONT = "Amazon Ember, Helvetica Neue, Helvetica, Arial, sans-serif"
 CLIENT = "client"  # no logical id: those have no lower-case start
@@ -48,7 +50,7 @@ LAYOUT = {
     "elk.layered.nodePlacement.strategy": "BRANDES_KOEPF",
     "elk.layered.spacing.edgeEdgeBetweenLayers": "12",
     "elk.layered.spacing.edgeNodeBetweenLayers": "12",
-    "elk.layered.spacing.nodeNodeBetweenLayers": "20",
+    "elk.layered.spacing.nodeNodeBetweenLayers": "16",
     "elk.separateConnectedComponents": "false",
     "elk.spacing.edgeEdge": "14",
     "elk.spacing.edgeLabel": "3",
@@ -56,8 +58,24 @@ LAYOUT = {
     "elk.spacing.nodeNode": "28",
     "elk.padding": "[top=0,left=0,bottom=0,right=0]",
 }
+WRAPPED = {
+    "elk.layered.wrapping.strategy": "MULTI_EDGE",
+    "elk.layered.wrapping.additionalEdgeSpacing": "20",
+}
 ALIGNMENT = "elk.layered.nodePlacement.bk.fixedAlignment"
 ALIGNMENTS = ("NONE", "LEFTUP", "LEFTDOWN", "RIGHTUP")  # the one with the fewest bends is drawn
+
+
+class Form(NamedTuple):
+    """How to draw: characters of a name's line and of a term's, and what saves columns."""
+
+    name: int = 17
+    term: int = 22
+    fold: bool = False  # the last stop of an event is below the one before
+    rows: float = 0  # width to height, if the columns are wrapped into rows
+
+
+FORMS = (Form(), Form(17, 18), Form(13, 18, fold=True), *(Form(rows=r) for r in (1.5, 1, 0.6)))
 RUN_ELK = """
 const ELK = require("elkjs/lib/elk.bundled.js");
 const graphs = JSON.parse(require("fs").readFileSync(0, "utf8"));
@@ -75,43 +93,62 @@ def render(template: dict[str, Any], title: str) -> str:
     drawn = graph(template)
     if not drawn.edges:
         raise ValueError("There is nothing to draw: no resource of this template feeds another.")
-    return _Drawing(drawn).svg(title)
+    for form in FORMS:  # the first that fits, or else the last
+        drawing = _Drawing(drawn, title, form)
+        if drawing.width <= WIDEST:
+            break
+    return drawing.svg()
 
 
 class _Drawing:
     """A graph with its layout."""
 
-    def __init__(self, drawn: Graph) -> None:
+    def __init__(self, drawn: Graph, title: str, form: Form) -> None:
+        self.title, self.form = title, form
         entered = {edge.target for edge in drawn.edges}
         entries = [n for n, what in drawn.nodes.items() if what.needs_event and n not in entered]
         called = any(re.search("API|function", drawn.nodes[node].term) for node in entries)
-        client = {CLIENT: Node("Client", "Client" if called else "Producer", "")}
+        client = {CLIENT: Node("Client", "Client" if called else "Producer", "", "")}
         self.nodes = (client if entries else {}) | drawn.nodes
         self.edges = [*(Edge(CLIENT, node, FLOW) for node in entries), *drawn.edges]
         self.alarms, self.told = drawn.alarms, drawn.told
         self.below = self._below()
+        # Icons are as far from the left of their boxes everywhere: so they align in a column.
+        self.half = max(self._label_size(node)[0] for node in self.nodes) / 2
         self.docks = self._docks()
         self.icons: dict[str, str] = {}
+        options = LAYOUT | (WRAPPED | {"elk.aspectRatio": str(form.rows)} if form.rows else {})
         request = self._request()
-        layouts = _elk([request | {"layoutOptions": LAYOUT | {ALIGNMENT: a}} for a in ALIGNMENTS])
+        layouts = _elk([request | {"layoutOptions": options | {ALIGNMENT: a}} for a in ALIGNMENTS])
         self.layout = min(layouts, key=self._bends)
-        self.at = dict(self._places())
         self.frame = self._around()
+        room = self._label_size(CLIENT)[0] + PADDING if CLIENT in self.nodes else 0
+        self.left = self.frame[0] - room - MARGIN
+        self.at = dict(self._places())
+        self.heading = _heading(title, self.frame[2] - self.left - MARGIN)
+        heading = max(_width(line, TITLE, bold=True) for line in self.heading)
+        self.width = max(self.frame[2] - self.left, heading + MARGIN) + MARGIN
 
     def _below(self) -> dict[str, Edge]:
         """What stands below another resource: its dead-letter queue, a function it asks."""
         below: dict[str, Edge] = {}
         owners: set[str] = set()
-        candidates = [edge for edge in self.edges if edge.kind != FLOW]
+        going = {edge.source for edge in self.edges}
         for edge in sorted(
-            candidates, key=lambda edge: "queue" not in self.nodes[edge.source].term
+            self.edges, key=lambda e: (e.kind == FLOW, "queue" not in self.nodes[e.source].kind)
         ):
             others = [e for e in self.edges if e.target == edge.target and e != edge]
-            if (
-                edge.target not in below.keys() | owners
-                and edge.source not in below.keys() | owners
-                and all(e.kind == FAILURE and self._related(e.source, edge.source) for e in others)
-            ):
+            if edge.kind == FLOW:
+                last = edge.source != CLIENT and edge.target not in going
+                fits = self.form.fold and last and not others
+            else:
+                reached = self._reached(edge.source)
+                fits = all(
+                    e.kind == FAILURE
+                    and (e.source in reached or edge.source in self._reached(e.source))
+                    for e in others
+                )
+            if fits and not {edge.source, edge.target} & (below.keys() | owners):
                 below[edge.target] = edge
                 owners.add(edge.source)
         return below
@@ -119,17 +156,13 @@ class _Drawing:
     def _docks(self) -> dict[Edge, int]:
         """Where arrows meet their target: those of sources that fan out must not look like one."""
         docks = {}
+        trunks: dict[str, dict[tuple[bool, str], int]] = {}
         fans = Counter(edge.source for edge in self.edges if edge.kind == FLOW)
-        for target in self.nodes:
-            edges = [edge for edge in self.edges if edge.target == target]
-            trunks = list(dict.fromkeys(e.source if fans[e.source] > 1 else "" for e in edges))
-            for edge in edges:
-                trunk = edge.source if fans[edge.source] > 1 else ""
-                docks[edge] = DOCKS[trunks.index(trunk) % len(DOCKS)]
+        for edge in self.edges:
+            known = trunks.setdefault(edge.target, {})
+            trunk = (edge.kind == FAILURE, edge.source if fans[edge.source] > 1 else "")
+            docks[edge] = DOCKS[known.setdefault(trunk, len(known)) % len(DOCKS)]
         return docks
-
-    def _related(self, one: str, other: str) -> bool:
-        return other in self._reached(one) or one in self._reached(other)
 
     def _reached(self, node: str) -> set[str]:
         """All that the events of a node flow on to."""
@@ -157,7 +190,7 @@ class _Drawing:
         return sum(bends.get(n, 0) for n in flows), sum(bends.values())
 
     def _box(self, owner: str) -> dict[str, Any]:
-        width, height, ports = float(ICON + 2 * AIR), 0.0, []
+        right, height, ports = ICON / 2 + AIR, 0.0, []
         for node in (owner, *(n for n, edge in self.below.items() if edge.source == owner)):
             height += DROP if height else 0
             middle = height + AIR + ICON / 2
@@ -168,11 +201,12 @@ class _Drawing:
             ]
             beside = self.below[node].label if node in self.below else ()
             label, tall = self._label_size(node)
-            width = max(width, label, *(2 * _width(line, TERM) + 20 for line in beside))
+            right = max(right, label / 2, *(_width(line, TERM) + 16 for line in beside))
             height += ICON + 2 * AIR + tall
+        width = self.half + right
         for port in ports:
             port["x"] = width if port["x"] == "out" else 0
-        options = {"elk.portConstraints": "FIXED_POS", "elk.alignment": "CENTER"}
+        options = {"elk.portConstraints": "FIXED_POS", "elk.alignment": "LEFT"}
         if owner == CLIENT:
             options["elk.layered.layering.layerConstraint"] = "FIRST_SEPARATE"
         return {
@@ -180,9 +214,21 @@ class _Drawing:
         }  # fmt: skip
 
     def _label_size(self, node: str) -> tuple[float, float]:
-        name, term = _wrapped(self.nodes[node])
-        widths = [_width(t, NAME) for t in name] + [_width(t, TERM) for t in term]
+        name, term = self._lines(node)
+        widths = [_width(t, NAME, bold=True) for t in name] + [_width(t, TERM) for t in term]
         return max(widths), len(name) * (NAME + LEADING) + len(term) * (TERM + LEADING) + 4
+
+    def _lines(self, node: str) -> tuple[list[str], list[str]]:
+        """A node's name, in lines about as long as each other, and its term."""
+        what = self.nodes[node]
+        tries = [
+            textwrap.wrap(what.name, chars, break_on_hyphens=False, break_long_words=False)
+            for chars in range(self.form.name, 0, -1)
+        ]
+        name = [lines for lines in tries if len(lines) == len(tries[0])][-1]
+        short = len(what.term) <= self.form.term
+        terms = [what.term] if short else [what.service, what.kind]
+        return name, [line for term in terms for line in textwrap.wrap(term, self.form.term)]
 
     def _goes_back(self, edge: Edge) -> bool:
         """Whether a failure goes back, to what stands below a resource before."""
@@ -195,82 +241,78 @@ class _Drawing:
         if self._goes_back(edge):
             ends = [f"{edge.target} out 0", f"{edge.source} in {aside}"]
         # A label takes room between two columns: beside it, an arrow without one takes it too.
-        room = any(
-            other.label
-            for other in self.edges
-            if other.source == edge.source and self.below.get(other.target) != other
-        )
+        beside = [
+            e for e in self.edges if e.source == edge.source and e != self.below.get(e.target)
+        ]
+        room = any(other.label for other in beside)
         width = max((_width(line, TERM) for line in edge.label), default=1)
         label = {"text": "label", "width": width, "height": len(edge.label) * (TERM + LEADING)}
         weight = {"elk.layered.priority.straightness": "1" if edge.kind == FAILURE else "10"}
         return {
-            "sources": ends[:1],
-            "targets": ends[1:],
+            "sources": ends[:1], "targets": ends[1:], "layoutOptions": weight,
             "labels": [label] if room else [],
-            "layoutOptions": weight,
-        }
+        }  # fmt: skip
+
+    def _around(self) -> tuple[float, float, float, float]:
+        """The frame around all but the client: left, top, right, bottom."""
+        inside = [box["x"] for box in self.layout["children"] if box["id"] != CLIENT]
+        inside += [
+            point["x"]
+            for arrow in self.layout["edges"]
+            if not arrow["sources"][0].startswith(f"{CLIENT} ")
+            for point in arrow["sections"][0].get("bendPoints", [])
+        ]
+        right, bottom = self.layout["width"], self.layout["height"]
+        return min(inside) - PADDING, -2 * PADDING, right + PADDING, bottom + PADDING
 
     def _places(self) -> Iterator[tuple[str, tuple[float, float]]]:
-        """Where each icon is: the middle of its upper edge."""
+        """Where each icon is: the middle of its upper edge. The client is outside of the frame."""
+        outside = self.left + MARGIN + (self.frame[0] - PADDING - self.left - MARGIN) / 2
         for box in self.layout["children"]:
             for port in box["ports"]:
                 node, side, aside = port["id"].split()
                 if (side, aside) == ("in", "0"):
-                    x = box["x"] + box["width"] / 2 - (2 * PADDING if node == CLIENT else 0)
+                    x = outside if node == CLIENT else box["x"] + self.half
                     yield node, (x, box["y"] + port["y"] - ICON / 2)
 
-    def _around(self) -> tuple[float, float, float, float]:
-        """The frame around all but the client: left, top, right, bottom."""
-        inside = [box for box in self.layout["children"] if box["id"] != CLIENT]
-        left = min(box["x"] for box in inside)
-        right, bottom = self.layout["width"], self.layout["height"]
-        return left - PADDING, -2 * PADDING, right + PADDING, bottom + PADDING
-
-    def svg(self, title: str) -> str:
+    def svg(self) -> str:
         body = [self._cloud(), *self._edges(), *map(self._node, self.nodes), *self._legend()]
-        left, top, right, bottom = self.frame
-        if CLIENT in self.at:
-            left = self.at[CLIENT][0] - ICON / 2
-        left, top, bottom = left - MARGIN, top - HEADER, bottom + HEADER - 12
-        width, height = max(right + MARGIN - left, _width(title, 18) + 2 * MARGIN), bottom - top
+        left, width = self.left, self.width
+        top = self.frame[1] - HEADER - (len(self.heading) - 1) * (TITLE + LEADING)
+        height = self.frame[3] + HEADER - 12 - top
         card = " ".join(map(_n, (left, top, width, height)))
-        flows = "; ".join(
-            f"{self.nodes[e.source].name} → {self.nodes[e.target].name}" for e in self.edges
-        )
-        heads = (
+        title = _text(left + MARGIN, top + 38, self.heading, size=TITLE, weight=700, anchor="start")
+        names = {node: what.name for node, what in self.nodes.items()}
+        flows = "; ".join(f"{names[edge.source]} → {names[edge.target]}" for edge in self.edges)
+        heads = [
             f'<marker id="{kind}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="9" '
             'markerHeight="9" orient="auto-start-reverse" markerUnits="userSpaceOnUse">'
             f'<path d="M1 1 9 5 1 9" fill="none" stroke="{colour}" stroke-width="1.6"/></marker>'
             for kind, colour in ((FLOW, INK), (FAILURE, RED))
-        )
-        return "\n".join(
-            [
-                f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{card}" '
-                f'width="{_n(width)}" height="{_n(height)}" role="img" font-family="{FONT}">',
-                f"<title>{escape(title)}</title>",
-                f"<desc>{escape(flows)}</desc>",
-                "<defs>",
-                *heads,
-                *self.icons.values(),
-                "</defs>",
-                f'<rect x="{_n(left + 0.5)}" y="{_n(top + 0.5)}" width="{_n(width - 1)}" '
-                f'height="{_n(height - 1)}" rx="8" fill="#fff" stroke="#d5dbdb"/>',
-                _text(left + MARGIN, top + 38, [title], size=18, weight=700, anchor="start"),
-                *body,
-                "</svg>\n",
-            ]
-        )
+        ]
+        lines = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{card}" width="{_n(width)}" '
+            f'height="{_n(height)}" role="img" font-family="{FONT}">',
+            f"<title>{escape(self.title)}</title>\n<desc>{escape(flows)}</desc>",
+            *("<defs>", *heads, *self.icons.values(), "</defs>"),
+            f'<rect x="{_n(left + 0.5)}" y="{_n(top + 0.5)}" width="{_n(width - 1)}" '
+            f'height="{_n(height - 1)}" rx="8" fill="#fff" stroke="#d5dbdb"/>',
+            *(title, *body, "</svg>\n"),
+        ]
+        return "\n".join(lines)
 
     def _icon(self, name: str, x: float, y: float, size: int) -> str:
-        """Use an icon; its drawing is in the file once."""
-        file = next(ICONS.glob(f"*/{name}.svg"))
-        found = re.search(
-            r'viewBox="([^"]+)"[^>]*>(?:<title>.*?</title>)?(.*)</svg>', file.read_text(), re.DOTALL
-        )
+        """Use an icon, or a box if there is none; its drawing is in the file once."""
+        files = list(ICONS.glob(f"*/{name}.svg"))
+        place = f'x="{_n(x)}" y="{_n(y)}" width="{size}" height="{size}"'
+        if not files:
+            return f'<rect {place} rx="4" fill="#fff" stroke="{GREY}" stroke-width="1.5"/>'
+        drawing = r'viewBox="([^"]+)"[^>]*>(?:<title>.*?</title>)?(.*)</svg>'
+        found = re.search(drawing, files[0].read_text(), re.DOTALL)
         if not found:
-            raise ValueError(f"{file.name} is not an icon as aws-icons makes them.")
+            raise ValueError(f"{files[0].name} is not an icon as aws-icons makes them.")
         self.icons[name] = f'<symbol id="{name}" viewBox="{found[1]}">{found[2]}</symbol>'
-        return f'<use href="#{name}" x="{_n(x)}" y="{_n(y)}" width="{size}" height="{size}"/>'
+        return f'<use href="#{name}" {place}/>'
 
     def _cloud(self) -> str:
         x, y, right, bottom = self.frame
@@ -284,22 +326,15 @@ class _Drawing:
     def _node(self, node: str) -> str:
         """An icon with its name and term below, and a badge where alarms watch."""
         what, (x, y) = self.nodes[node], self.at[node]
-        name, term = _wrapped(what)
+        name, term = self._lines(node)
         under = y + ICON + AIR + NAME + 2
-        icon = (
+        count = self.alarms.get(node)
+        return (
             self._icon(what.icon, x - ICON / 2, y, ICON)
-            if what.icon
-            else f'<rect x="{_n(x - ICON / 2)}" y="{_n(y)}" width="{ICON}" height="{ICON}" rx="4" '
-            f'fill="#fff" stroke="{GREY}" stroke-width="1.5"/>'
+            + _text(x, under, name, size=NAME, weight=600)
+            + _text(x, under + len(name) * (NAME + LEADING) - 1, term, size=TERM, colour=GREY)
+            + (self._badge(x + ICON / 2 - 2, y + 2, count) if count else "")
         )
-        parts = [
-            icon,
-            _text(x, under, name, size=NAME, weight=600),
-            _text(x, under + len(name) * (NAME + LEADING) - 1, term, size=TERM, colour=GREY),
-        ]
-        if count := self.alarms.get(node):
-            parts.append(self._badge(x + ICON / 2 - 2, y + 2, count))
-        return "".join(parts)
 
     def _badge(self, x: float, y: float, count: int) -> str:
         return (
@@ -312,31 +347,26 @@ class _Drawing:
     def _edges(self) -> Iterator[str]:
         routes = {edge["id"]: edge for edge in self.layout["edges"]}
         for n, edge in enumerate(self.edges):
-            x, y = self.at[edge.target]
+            (from_x, from_y), (x, y) = self.at[edge.source], self.at[edge.target]
+            colour = _colour(edge.kind)
             if self.below.get(edge.target) == edge:
-                top = self.at[edge.source][1] + ICON + AIR + self._label_size(edge.source)[1]
+                top = from_y + ICON + AIR + self._label_size(edge.source)[1]
                 yield _line([(x, top + 2), (x, y - AIR)], edge.kind)
                 middle = (top + y) / 2 + TERM / 3
-                yield _text(
-                    x + 8, middle, edge.label, size=TERM, colour=_colour(edge.kind), anchor="start"
-                )
+                yield _text(x + 8, middle, edge.label, size=TERM, colour=colour, anchor="start")
                 continue
-            route = routes[str(n)]
-            (section,) = route["sections"]
+            (section,) = routes[str(n)]["sections"]
             points = [section["startPoint"], *section.get("bendPoints", []), section["endPoint"]]
             line = [(point["x"], point["y"]) for point in points]
             if self._goes_back(edge):
                 line.reverse()
-            for end, node, next_to in ((0, edge.source, 1), (-1, edge.target, -2)):
+            for end, icon, after in ((0, from_x, 1), (-1, x, -2)):
                 side = ICON / 2 + AIR
-                right = line[next_to][0] > self.at[node][0]
-                line[end] = (self.at[node][0] + (side if right else -side), line[end][1])
+                line[end] = (icon + (side if line[after][0] > icon else -side), line[end][1])
             yield _line(line, edge.kind)
-            for label in route["labels"]:
+            for label in routes[str(n)]["labels"]:
                 middle = label["x"] + label["width"] / 2
-                yield _text(
-                    middle, label["y"] + TERM, edge.label, size=TERM, colour=_colour(edge.kind)
-                )
+                yield _text(middle, label["y"] + TERM, edge.label, size=TERM, colour=colour)
 
     def _legend(self) -> Iterator[str]:
         x, y = self.frame[0], self.frame[3] + HEADER / 2 - 4
@@ -346,9 +376,8 @@ class _Drawing:
                 yield _text(x + 38, y + 4, [text], size=TERM, colour=GREY, anchor="start")
                 x += _width(text, TERM) + 62
         if self.alarms:
+            text = "CloudWatch alarm" + f", sent to {self.told}" * bool(self.told)
             yield self._badge(x + 11, y, 1)
-            told = f", sent to {self.told}" if self.told else ""
-            text = f"CloudWatch alarm{told}"
             yield _text(x + 28, y + 4, [text], size=TERM, colour=GREY, anchor="start")
 
 
@@ -370,21 +399,22 @@ def _elk(requests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return result
 
 
-def _wrapped(what: Node) -> tuple[list[str], list[str]]:
-    """A node's name, in lines about as long as each other, and its term."""
-    names = [textwrap.wrap(what.name, width, break_on_hyphens=False) for width in range(18, 0, -1)]
-    return [lines for lines in names if len(lines) == len(names[0])][-1], textwrap.wrap(
-        what.term, 22
-    )
+def _heading(title: str, room: float) -> list[str]:
+    """A title in lines that fit, broken between two flows."""
+    lines: list[str] = []
+    for part in re.split("(?<=;) ", title):
+        longer = " ".join([*lines[-1:], part])
+        lines[-1:] = [longer] if _width(longer, TITLE, bold=True) <= room else [*lines[-1:], part]
+    return lines
 
 
-def _width(text: str, size: int) -> float:
-    """About how wide a text is, in the widest of the fonts."""
-    narrow, wide = "fijlrtI.,:;|!'()[]/ -", "mwMWQGO@%→"
+def _width(text: str, size: int, *, bold: bool = False) -> float:
+    """About how wide a text is, in the widest of the fonts (DejaVu Sans)."""
+    narrow, wide = "fijlrtIJ.,:;|!'()[]/ -", "mwMWGOQ@%→⇢"
     units = sum(
-        0.32 if c in narrow else 0.88 if c in wide else 0.58 + c.isupper() / 8 for c in text
+        0.35 if c in narrow else 0.88 if c in wide else 0.62 + c.isupper() / 12 for c in text
     )
-    return round(units * size * 1.04, 1)
+    return round(units * size * (1.13 if bold else 1), 1)
 
 
 def _colour(kind: str) -> str:

@@ -10,95 +10,87 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-NBSP = "\N{NO-BREAK SPACE}"
-# What is drawn: resource type → icon (of the npm package aws-icons), the service's own term, in
-# which ~ keeps two words together.
-NODES = {
-    "AWS::ApiGateway::RestApi": ("AmazonAPIGateway", "Amazon API Gateway REST API"),
-    "AWS::ApiGatewayV2::Api": ("AmazonAPIGateway", "Amazon API Gateway {ProtocolType} API"),
-    "AWS::AmazonMQ::Broker": ("AmazonMQ", "Amazon MQ broker"),
-    "AWS::AppSync::Api": ("AWSAppSync", "AWS AppSync Event API"),
-    "AWS::AppSync::GraphQLApi": ("AWSAppSync", "AWS AppSync GraphQL API"),
-    "AWS::DynamoDB::GlobalTable": ("AmazonDynamoDB", "Amazon DynamoDB table"),
-    "AWS::DynamoDB::Table": ("AmazonDynamoDB", "Amazon DynamoDB table"),
-    "AWS::ECS::TaskDefinition": ("AmazonElasticContainerService", "Amazon ECS task"),
-    "AWS::Events::EventBus": ("AmazonEventBridge", "Amazon EventBridge event bus"),
-    "AWS::Events::Rule": ("AmazonEventBridge", "Amazon EventBridge rule"),
-    "AWS::Kinesis::Stream": (
-        "AmazonKinesisDataStreams",
-        "Amazon Kinesis data~stream",
-    ),
-    "AWS::KinesisAnalyticsV2::Application": (
-        "AmazonManagedServiceforApacheFlink",
-        "Amazon Managed Service for Apache Flink",
-    ),
-    "AWS::KinesisFirehose::DeliveryStream": ("AmazonDataFirehose", "Amazon Data Firehose stream"),
-    "AWS::Lambda::Function": ("AWSLambda", "AWS Lambda function"),
-    "AWS::Pipes::Pipe": ("AmazonEventBridge", "Amazon EventBridge pipe"),
-    "AWS::S3::Bucket": ("AmazonSimpleStorageService", "Amazon S3 bucket"),
-    "AWS::SNS::Topic": ("AmazonSimpleNotificationService", "Amazon SNS topic"),
-    "AWS::SQS::Queue": ("AmazonSimpleQueueService", "Amazon SQS queue"),
-    "AWS::Scheduler::Schedule": ("AmazonEventBridge", "Amazon EventBridge schedule"),
-    "AWS::StepFunctions::StateMachine": ("AWSStepFunctions", "AWS Step Functions state machine"),
+ICONS = Path(__file__).resolve().parents[1] / "node_modules" / "aws-icons" / "icons"
+# Resource types name a service → its name; its icon, if that is not the name. Of another one both
+# are the icon that has its name.
+SERVICES = {
+    "AmazonMQ": ("Amazon MQ",),
+    "ApiGateway": ("Amazon API Gateway",),
+    "ApiGatewayV2": ("Amazon API Gateway",),
+    "ECS": ("Amazon ECS", "AmazonElasticContainerService"),
+    "Events": ("Amazon EventBridge",),
+    "Kinesis": ("Amazon Kinesis", "AmazonKinesisDataStreams"),
+    "KinesisAnalyticsV2": ("Amazon Managed Service for Apache Flink",),
+    "KinesisFirehose": ("Amazon Data Firehose",),
+    "Pipes": ("Amazon EventBridge",),
+    "S3": ("Amazon S3", "AmazonSimpleStorageService"),
+    "SNS": ("Amazon SNS", "AmazonSimpleNotificationService"),
+    "SQS": ("Amazon SQS", "AmazonSimpleQueueService"),
+    "Scheduler": ("Amazon EventBridge",),
+    "StepFunctions": ("AWS Step Functions",),
+}
+# The service's own terms that are not the words of the resource type.
+TERMS = {
+    "AWS::ApiGatewayV2::Api": "{ProtocolType} API",
+    "AWS::AppSync::Api": "Event API",
+    "AWS::AppSync::GraphQLApi": "GraphQL API",
+    "AWS::DynamoDB::GlobalTable": "table",
+    "AWS::ECS::TaskDefinition": "task",
+    "AWS::Kinesis::Stream": "data stream",
+    "AWS::KinesisAnalyticsV2::Application": "application",
+    "AWS::KinesisFirehose::DeliveryStream": "stream",
 }
 FLOW, BOTH, FAILURE = "flow", "both", "failure"
-# How they are wired: resource type → (source, target, kind, label). Source and target are
-# properties, "" the resource itself; {property} in a label is its value, or its keys.
-WIRING = {
-    "AWS::ApiGateway::Method": [("RestApiId", "Integration", FLOW, "{HttpMethod} {path}")],
-    "AWS::ApiGateway::Authorizer": [("RestApiId", "AuthorizerUri", BOTH, "authorize")],
-    "AWS::ApiGatewayV2::Route": [("ApiId", "Target", FLOW, "{RouteKey}")],
-    "AWS::AppSync::DataSource": [
-        ("ApiId", key, FLOW, "") for key in ("LambdaConfig", "DynamoDBConfig", "EventBridgeConfig")
-    ],
-    "AWS::Events::Rule": [
-        ("EventBusName", "", FLOW, ""),
-        ("EventPattern", "", FLOW, ""),
-        ("", "Targets.Arn", FLOW, ""),
-        ("", "Targets.DeadLetterConfig", FAILURE, "undelivered"),
-    ],
-    "AWS::KinesisFirehose::DeliveryStream": [
-        ("KinesisStreamSourceConfiguration", "", FLOW, ""),
-        ("", "ExtendedS3DestinationConfiguration.ProcessingConfiguration", BOTH, "transform"),
-        ("", "ExtendedS3DestinationConfiguration.BucketARN", FLOW, ""),
-        ("", "ExtendedS3DestinationConfiguration.S3BackupConfiguration", FLOW, "unchanged copy"),
-    ],
-    "AWS::Lambda::EventInvokeConfig": [
-        ("FunctionName", "DestinationConfig.OnSuccess", FLOW, "on success"),
-        ("FunctionName", "DestinationConfig.OnFailure", FAILURE, "on failure"),
-    ],
-    "AWS::Lambda::EventSourceMapping": [
-        ("EventSourceArn", "FunctionName", FLOW, ""),
-        ("FunctionName", "DestinationConfig.OnFailure", FAILURE, "on failure"),
-    ],
-    "AWS::Lambda::Function": [("", "DeadLetterConfig", FAILURE, "discarded")],
-    "AWS::Pipes::Pipe": [
-        ("Source", "", FLOW, ""),
-        ("", "Enrichment", BOTH, "enrich"),
-        ("", "Target", FLOW, ""),
-    ],
-    "AWS::S3::Bucket": [("", "NotificationConfiguration", FLOW, "")],
-    "AWS::SNS::Subscription": [
-        ("TopicArn", "Endpoint", FLOW, "filter: {FilterPolicy}"),
-        ("TopicArn", "RedrivePolicy", FAILURE, "undelivered"),
-    ],
-    "AWS::SQS::Queue": [
-        ("", "RedrivePolicy", FAILURE, "after {RedrivePolicy.maxReceiveCount} receives")
-    ],
-    "AWS::Scheduler::Schedule": [
-        ("", "Target.Arn", FLOW, ""),
-        ("", "Target.DeadLetterConfig", FAILURE, "undelivered"),
-    ],
-    "AWS::StepFunctions::StateMachine": [
-        ("", key, FLOW, "") for key in ("DefinitionString", "DefinitionSubstitutions", "Definition")
-    ],
-    "Custom::S3BucketNotifications": [("BucketName", "NotificationConfiguration", FLOW, "")],
-}
+ARROWS = {"→": FLOW, "⇄": BOTH, "⇢": FAILURE}
+# How they are wired: resource type, source → target, label. Source and target are properties, "."
+# the resource itself; {property} in a label is its value, or its keys. → is a flow, ⇄ one with an
+# answer, ⇢ a failure: none if its label has no value.
+WIRING: dict[str, list[tuple[str, str, str, str]]] = {}
+for _line in """\
+AWS::ApiGateway::Method RestApiId → Integration {HttpMethod} {path}
+AWS::ApiGateway::Authorizer RestApiId ⇄ AuthorizerUri authorize
+AWS::ApiGatewayV2::Route ApiId → Target {RouteKey}
+AWS::AppSync::DataSource ApiId → LambdaConfig
+AWS::AppSync::DataSource ApiId → DynamoDBConfig
+AWS::AppSync::DataSource ApiId → EventBridgeConfig
+AWS::DynamoDB::Table . → KinesisStreamSpecification
+AWS::Events::Rule EventBusName → .
+AWS::Events::Rule EventPattern → .
+AWS::Events::Rule . → Targets.Arn
+AWS::Events::Rule . ⇢ Targets.DeadLetterConfig undelivered
+AWS::KinesisFirehose::DeliveryStream KinesisStreamSourceConfiguration → .
+AWS::KinesisFirehose::DeliveryStream . ⇄ $S3.ProcessingConfiguration transform
+AWS::KinesisFirehose::DeliveryStream . → $S3.BucketARN
+AWS::KinesisFirehose::DeliveryStream . → $S3.S3BackupConfiguration unchanged copy
+AWS::KinesisFirehose::DeliveryStream . ⇢ $S3.BucketARN {$S3.ErrorOutputPrefix}
+AWS::Lambda::EventInvokeConfig FunctionName → DestinationConfig.OnSuccess on success
+AWS::Lambda::EventInvokeConfig FunctionName ⇢ DestinationConfig.OnFailure on failure
+AWS::Lambda::EventSourceMapping EventSourceArn → FunctionName
+AWS::Lambda::EventSourceMapping FunctionName ⇢ DestinationConfig.OnFailure on failure
+AWS::Lambda::Function . ⇢ DeadLetterConfig discarded
+AWS::Pipes::Pipe Source → .
+AWS::Pipes::Pipe . ⇄ Enrichment enrich
+AWS::Pipes::Pipe . → Target
+AWS::S3::Bucket . → NotificationConfiguration
+AWS::SNS::Subscription TopicArn → Endpoint filter: {FilterPolicy}
+AWS::SNS::Subscription TopicArn ⇢ RedrivePolicy undelivered
+AWS::SQS::Queue . ⇢ RedrivePolicy after {RedrivePolicy.maxReceiveCount} receives
+AWS::Scheduler::Schedule . → Target.Arn
+AWS::Scheduler::Schedule . ⇢ Target.DeadLetterConfig undelivered
+AWS::StepFunctions::StateMachine . → DefinitionString
+AWS::StepFunctions::StateMachine . → DefinitionSubstitutions
+AWS::StepFunctions::StateMachine . → Definition
+Custom::S3BucketNotifications BucketName → NotificationConfiguration
+""".replace("$S3", "ExtendedS3DestinationConfiguration").splitlines():
+    _type, _source, _arrow, _target, *_label = _line.split(" ", 4)
+    _wire = (_source.strip("."), _target.strip("."), ARROWS[_arrow], "".join(_label))
+    WIRING.setdefault(_type, []).append(_wire)
 # A reference to one of these means what it stands for.
 STANDS_FOR = {
     "AWS::ApiGatewayV2::Integration": ("IntegrationUri", "RequestParameters"),
@@ -106,8 +98,11 @@ STANDS_FOR = {
     "AWS::Lambda::Alias": ("FunctionName",),
     "AWS::Lambda::Version": ("FunctionName",),
 }
-# How, not what: these stand between no two resources.
-HELPERS = ("AWS::IAM::", "AWS::KMS::", "AWS::Logs::")
+# How, not what: these are never drawn.
+HELPERS = (
+    "AWS::CloudFormation::", "AWS::Glue::", "AWS::IAM::", "AWS::KMS::", "AWS::Logs::", "AWS::SSM::",
+    "AWS::SecretsManager::", "Custom::",
+)  # fmt: skip
 # Code shows its calls in what its role may do; consuming is in the event source already.
 CALLERS = ("AWS::ECS::TaskDefinition", "AWS::Lambda::Function", "AWS::StepFunctions::StateMachine")
 POLICIES = ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy")
@@ -116,6 +111,7 @@ WRITES = re.compile(
     r"|sns:Publish|events:PutEvents|(kinesis|firehose):PutRecord|lambda:Invoke|states:Start"
     r"|execute-api:Invoke|appsync:|dynamodb:\*|s3:\*)"
 )
+METRIC = "MetricStat.Metric"
 READS = re.compile(r"dynamodb:(Get|BatchGet|Query|Scan)|s3:GetObject")
 
 
@@ -125,8 +121,14 @@ class Node:
 
     icon: str
     name: str
-    term: str
+    service: str
+    kind: str
     needs_event: bool = True
+
+    @property
+    def term(self) -> str:
+        """The service's own term."""
+        return f"{self.service} {self.kind}".strip()
 
 
 @dataclass(frozen=True)
@@ -186,10 +188,15 @@ def words(logical_id: str) -> list[str]:
 
 def readable(name: Sequence[str]) -> str:
     """Words as a name: `Order changes queue`."""
-    short = {"Api", "Dlq", "Fifo", "Sns", "Sqs"}
-    lowered = [w.upper() if w in short else w if w.isupper() else w.lower() for w in name]
-    text = " ".join(lowered).replace("dead letter", "dead-letter")
+    text = lowered(name)
     return text[:1].upper() + text[1:]
+
+
+def lowered(name: Sequence[str]) -> str:
+    """Words in lower case but for abbreviations: `REST API`."""
+    short = {"Api", "Dlq", "Fifo", "Http", "Rest", "Sns", "Sqs"}
+    cased = [w.upper() if w in short else w if w.isupper() else w.lower() for w in name]
+    return " ".join(cased).replace("dead letter", "dead-letter")
 
 
 class _Template:
@@ -203,7 +210,8 @@ class _Template:
                 resources, key=lambda item: (_is_fifo(item[1]), words(item[0]), item[0])
             )
         }
-        self.edges: dict[tuple[str, str], Edge] = {}
+        self.edges: dict[tuple[str, str, bool], Edge] = {}
+        self.guesses: list[tuple[str, Edge]] = []
 
     def of(self, *types: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Resources of these types, with their properties."""
@@ -224,11 +232,12 @@ class _Template:
 
     def connect(self, source: str, target: str, kind: str, label: str = "") -> None:
         """Add an arrow, or a label to one that has some; one without says all already."""
-        known = self.edges.get((source, target))
+        key = (source, target, kind == FAILURE)
+        known = self.edges.get(key)
         if not known and source != target:
-            self.edges[source, target] = Edge(source, target, kind, (label,) if label else ())
+            self.edges[key] = Edge(source, target, kind, (label,) if label else ())
         elif known and label and known.label and label not in known.label:
-            self.edges[source, target] = replace(known, label=(*known.label, label))
+            self.edges[key] = replace(known, label=(*known.label, label))
 
     def read_wiring(self) -> None:
         """What resources say themselves: see WIRING."""
@@ -236,16 +245,18 @@ class _Template:
             properties = resource["Properties"]
             for source, target, kind, label in WIRING.get(resource["Type"], ()):
                 text = self.label(label, properties)
+                if kind == FAILURE and label and not text:
+                    continue
                 for tail in self.follow(pick(properties, source)) if source else (node,):
                     for head in self.follow(pick(properties, target)) if target else (node,):
                         self.connect(tail, head, kind, text)
-            if resource["Type"] not in NODES | WIRING | STANDS_FOR:  # a guess, by its words
+            if resource["Type"] not in WIRING | STANDS_FOR:  # a guess, by its words
                 for key, value in sorted(properties.items()):
                     for other in self.follow(value):
                         if re.search("Source|Input", key):
-                            self.connect(other, node, FLOW)
+                            self.guesses.append((node, Edge(other, node, FLOW)))
                         elif re.search("Target|Destination|Output", key):
-                            self.connect(node, other, FLOW)
+                            self.guesses.append((node, Edge(node, other, FLOW)))
 
     def label(self, label: str, properties: dict[str, Any]) -> str:
         """A label with the values of the properties it names; empty if one has none."""
@@ -258,7 +269,10 @@ class _Template:
         if not all(values.values()):
             return ""
         texts = {n: ", ".join(sorted(v)) if isinstance(v, dict) else v for n, v in values.items()}
-        return re.sub(r"{([\w.]+)}", lambda found: str(texts[found[1]]), label)
+        # What a service fills in itself (!{...}) is not known here.
+        return re.sub(
+            r"{([\w.]+)}", lambda found: str(texts[found[1]]).partition("!{")[0] or "…", label
+        )
 
     def path(self, resource: Any) -> str:
         """The URL path of an API's resource."""
@@ -289,25 +303,44 @@ class _Template:
             for target in self.follow(statement.get("Resource"))
         ]
         for pattern, label in ((WRITES, ""), (READS, "reads")):
+            wired = {(edge.source, edge.target) for edge in self.edges.values()}
+            if pattern is READS:
+                wired |= {(target, source) for source, target in wired}
             for caller, target, actions in found:
-                known = (caller, target) in self.edges or (
-                    pattern is READS and (target, caller) in self.edges
-                )
-                if pattern.search(actions) and not known:
+                if pattern.search(actions) and (caller, target) not in wired:
                     self.connect(caller, target, FAILURE if target in failures else FLOW, label)
+
+    def read_alarms(self) -> None:
+        """Turn into failures what goes to a queue that should be empty: see _alarms_at_one."""
+        consumed = {edge.source for edge in self.edges.values() if edge.kind != FAILURE}
+        parked = {
+            queue
+            for _, alarm in self.of("AWS::CloudWatch::Alarm")
+            if _alarms_at_one(alarm)
+            for queue in self.follow([alarm.get("Dimensions"), alarm.get("Metrics")])
+        } - consumed
+        for key, edge in self.edges.items():
+            if edge.target in parked:
+                self.edges[key] = replace(edge, kind=FAILURE)
+
+    def drawn(self) -> list[Edge]:
+        """The arrows to draw: those of a guess only where it stands between two others."""
+        behind = set(refs([r["Properties"].get("ServiceToken") for r in self.resources.values()]))
+        edges = list(self.edges.values())
+        known = {node for edge in edges for node in (edge.source, edge.target)}
+        known |= {e.source for _, e in self.guesses} & {e.target for _, e in self.guesses}
+        edges += [edge for node, edge in self.guesses if node in known]
+        edges = [edge for edge in edges if not behind & {edge.source, edge.target}]
+        return sorted(edges, key=lambda e: (e.kind != FLOW, _is_fifo(self.resources[e.target])))
 
 
 def graph(template: dict[str, Any]) -> Graph:
-    """What a template wires together; an unknown type only where it stands between two others."""
+    """What a template wires together."""
     read = _Template(template)
     read.read_wiring()
     read.read_permissions()
-    behind = set(refs([r["Properties"].get("ServiceToken") for r in read.resources.values()]))
-    edges = [e for e in read.edges.values() if not behind & {e.source, e.target}]
-    drawn = {node for node, resource in read.resources.items() if resource["Type"] in NODES}
-    drawn |= {e.source for e in edges} & {e.target for e in edges}
-    edges = [e for e in edges if e.source in drawn and e.target in drawn]
-    edges.sort(key=lambda edge: (edge.kind != FLOW, _is_fifo(read.resources[edge.target])))
+    read.read_alarms()
+    edges = read.drawn()
     nodes = {node: _node(node, read.resources[node]) for node in _along(edges, read.resources)}
     alarms, told = _alarms(read, nodes)
     alike = _alike(edges, nodes)
@@ -318,8 +351,9 @@ def graph(template: dict[str, Any]) -> Graph:
         names[first] = [word for word in names[first] if word in words(node)]
     for node, what in nodes.items():
         number = 1 + list(alike.values()).count(node)
-        term = what.term if number == 1 else f"{number} {what.term}s"
-        nodes[node] = replace(what, name=readable(names[node]), term=term)
+        if number > 1:
+            what = replace(what, service=f"{number} {what.service}", kind=f"{what.kind}s")
+        nodes[node] = replace(what, name=readable(names[node]))
     return Graph(nodes, [e for e in edges if e.target not in alike], +Counter(alarms), told)
 
 
@@ -377,13 +411,23 @@ def _along(edges: Sequence[Edge], order: Iterable[str]) -> dict[str, None]:
 
 
 def _node(node: str, resource: dict[str, Any]) -> Node:
-    kind, properties = resource["Type"], resource["Properties"]
-    icon, term = NODES.get(kind, ("", kind.replace("AWS::", "").replace("::", " ")))
-    term = term.replace("{ProtocolType}", str(properties.get("ProtocolType"))).replace("~", NBSP)
-    if _is_fifo(resource):
-        term = re.sub("(queue|topic)$", r"FIFO \1", term)
-    starts = kind != "AWS::Scheduler::Schedule" and "ScheduleExpression" not in properties
-    return Node(icon, node, term, needs_event=starts)
+    properties = resource["Properties"]
+    service, kind = resource["Type"].split("::")[-2:]
+    owner = next((o for o in ("AWS", "Amazon") if any(ICONS.glob(f"*/{o}{service}.svg"))), "")
+    names = SERVICES.get(service, (f"{owner} {service}".strip(),))
+    term = TERMS.get(resource["Type"], lowered(words(kind)))
+    term = term.replace("{ProtocolType}", str(properties.get("ProtocolType")))
+    starts = kind != "Schedule" and "ScheduleExpression" not in properties
+    fifo = "FIFO " * _is_fifo(resource)
+    return Node(names[-1].replace(" ", ""), node, names[0], fifo + term, needs_event=starts)
+
+
+def _alarms_at_one(alarm: dict[str, Any]) -> bool:
+    """Whether an alarm goes off at the first message in a queue: a failure puts it there."""
+    metrics = [alarm.get("MetricName"), *pick(alarm.get("Metrics", []), METRIC + ".MetricName")]
+    first = {"GreaterThanThreshold": 0, "GreaterThanOrEqualToThreshold": 1}
+    threshold = first.get(alarm.get("ComparisonOperator", ""), "none")
+    return "ApproximateNumberOfMessagesVisible" in metrics and alarm.get("Threshold") == threshold
 
 
 def _alarms(read: _Template, nodes: Mapping[str, Node]) -> tuple[dict[str, int], str]:
@@ -392,7 +436,7 @@ def _alarms(read: _Template, nodes: Mapping[str, Node]) -> tuple[dict[str, int],
     watched: Counter[str] = Counter()
     told: dict[str, None] = {}
     for _, alarm in read.of("AWS::CloudWatch::Alarm"):
-        dimensions = [alarm.get("Dimensions"), pick(alarm.get("Metrics"), "MetricStat.Metric")]
+        dimensions = [alarm.get("Dimensions"), pick(alarm.get("Metrics"), METRIC)]
         values = [d.get("Value") for d in alarm.get("Dimensions", [])]
         seen = [n for n in read.follow(dimensions) if n in nodes]
         seen += [names[value] for value in values if isinstance(value, str) and value in names]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
+from html import unescape
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -15,8 +17,11 @@ from tools.diagram import render
 from tools.wiring import BOTH, FAILURE, FLOW, Graph, graph
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+VISIBLE = "ApproximateNumberOfMessagesVisible"
+DIAGRAMS = sorted(diagram.ROOT.glob("patterns/*/diagram.svg"))
 TITLE = "API Gateway → SQS → Lambda"
 
 
@@ -93,6 +98,42 @@ def shop() -> dict[str, Any]:
     return template(**parts)
 
 
+Box = tuple[str, float, float, float, float]
+
+
+def slug(file: Path) -> str:
+    return file.parent.name
+
+
+def boxes_of_texts(picture: str) -> Iterator[Box]:
+    """What each text covers, in the widest font: left, top, right, bottom."""
+    for x, y, size, weight, anchor, text in re.findall(
+        r'<text x="(.*?)" y="(.*?)" font-size="(.*?)" font-weight="(.*?)"[^>]*'
+        r'text-anchor="(.*?)">(.*?)</text>',
+        picture,
+    ):
+        width = diagram._width(unescape(text), int(size), bold=int(weight) > 400)
+        left = float(x) - (width / 2 if anchor == "middle" else 0)
+        yield text, left, float(y) - 0.75 * int(size), left + width, float(y) + 0.2 * int(size)
+
+
+def icons(picture: str) -> list[tuple[float, float]]:
+    found = re.findall(r'x="([\d.-]+)" y="([\d.-]+)" width="48" height="48"', picture)
+    return [(float(x), float(y)) for x, y in found]
+
+
+def boxes_of_arrows(picture: str) -> Iterator[Box]:
+    """What each straight line of an arrow covers."""
+    for path in re.findall(r'<path class="\w+" d="(.*?)"', picture):
+        points = [tuple(map(float, p.split())) for p in re.findall(r"[\d.-]+ [\d.-]+", path)]
+        for (x, y), (u, v) in pairwise(points):
+            yield f"arrow {path}", min(x, u), min(y, v), max(x, u), max(y, v)
+
+
+def overlap(one: Sequence[float], other: Sequence[float]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
 @pytest.fixture
 def orders() -> dict[str, Any]:
     return shop()
@@ -139,6 +180,50 @@ def test_a_failed_message_goes_to_the_dead_letter_queue(orders: dict[str, Any]) 
 def test_what_a_function_rejects_goes_to_the_dead_letter_queue(orders: dict[str, Any]) -> None:
     orders["Resources"]["Reject"] = allow("OrdersRole", "OrdersDeadLetterQueue", "sqs:SendMessage")
     assert ("StoreOrders", "OrdersDeadLetterQueue") in arrows(graph(orders), FAILURE)
+
+
+def alarm(queue: str, metric: str = VISIBLE, threshold: int = 0) -> dict[str, Any]:
+    return resource(
+        "CloudWatch::Alarm",
+        MetricName=metric,
+        ComparisonOperator="GreaterThanThreshold",
+        Threshold=threshold,
+        Dimensions=[{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue, "QueueName"]}}],
+    )
+
+
+def saga(**more: dict[str, Any]) -> dict[str, Any]:
+    """A state machine that sends to a queue of the stack."""
+    machine = resource("StepFunctions::StateMachine", DefinitionString=arn("Parked"))
+    return template(Saga=machine, Parked=resource("SQS::Queue"), **more)
+
+
+def test_an_event_in_a_queue_that_should_be_empty_is_a_failure() -> None:
+    found = graph(saga(Alarm=alarm("Parked")))
+    assert arrows(found, FAILURE) == {("Saga", "Parked")}
+    assert not arrows(found, FLOW)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"Alarm": alarm("Parked", metric="ApproximateAgeOfOldestMessage")},
+        {"Alarm": alarm("Parked", threshold=100)},
+        {
+            "Alarm": alarm("Parked"),
+            "Function": resource("Lambda::Function"),
+            "Source": resource(
+                "Lambda::EventSourceMapping",
+                EventSourceArn=arn("Parked"),
+                FunctionName=arn("Function"),
+            ),
+        },
+    ],
+    ids=["not watched", "watched for its age", "watched for many", "consumed"],
+)
+def test_an_event_in_a_queue_that_may_hold_some_is_no_failure(more: dict[str, Any]) -> None:
+    assert not arrows(graph(saga(**more)), FAILURE)
 
 
 def test_helper_resources_are_left_out(orders: dict[str, Any]) -> None:
@@ -237,6 +322,17 @@ def test_a_delivery_stream_asks_a_function_and_writes_to_a_bucket() -> None:
     assert label(found, "Clicks") == ""  # the copy is not all that arrives there
 
 
+def test_what_a_delivery_stream_could_not_process_is_a_failure_in_the_same_bucket() -> None:
+    errors = "errors/clicks/!{firehose:error-output-type}/"
+    destination = {"BucketARN": arn("Clicks"), "ErrorOutputPrefix": errors}
+    stream = resource(
+        "KinesisFirehose::DeliveryStream", ExtendedS3DestinationConfiguration=destination
+    )
+    found = graph(template(Delivery=stream, Clicks=resource("S3::Bucket")))
+    assert arrows(found, FLOW) == arrows(found, FAILURE) == {("Delivery", "Clicks")}
+    assert [edge.label for edge in found.edges] == [(), ("errors/clicks/",)]
+
+
 def test_destinations_of_a_function_follow_through_its_alias() -> None:
     found = graph(
         template(
@@ -277,10 +373,17 @@ def test_an_unknown_resource_is_drawn_only_between_two_others() -> None:
     parts = {"From": resource("SQS::Queue"), "To": resource("Lambda::Function")}
     drawn = graph(template(Bridge=between, **parts)).nodes
     assert list(drawn) == ["From", "Bridge", "To"]
-    assert drawn["Bridge"].term == "New Bridge"
-    assert "New Bridge" in render(template(Bridge=between, **parts), TITLE)
+    assert drawn["Bridge"].term == "New bridge"
+    assert "New bridge" in render(template(Bridge=between, **parts), TITLE)
     del between["Properties"]["TargetArn"]
     assert not graph(template(Bridge=between, **parts)).nodes
+
+
+def test_a_service_that_no_table_names_has_its_icon() -> None:
+    pipe = resource("Pipes::Pipe", Source=arn("From"), Target=arn("Jobs"))
+    jobs = template(From=resource("SQS::Queue"), Pipe=pipe, Jobs=resource("Batch::JobQueue"))
+    assert graph(jobs).nodes["Jobs"].term == "AWS Batch job queue"
+    assert '<symbol id="AWSBatch"' in render(jobs, TITLE)
 
 
 def test_ends_of_the_same_failure_are_drawn_as_one() -> None:
@@ -310,7 +413,6 @@ def test_only_failures_are_dashed(drawn: str) -> None:
 
 def test_the_same_wiring_gives_the_same_bytes(orders: dict[str, Any], drawn: str) -> None:
     text = json.dumps(orders, sort_keys=True)
-    assert render(json.loads(text), TITLE) == drawn
     assert render(json.loads(text.replace("1A2B3C4D", "D4C3B2A1")), TITLE) == drawn
 
 
@@ -346,7 +448,7 @@ def test_events_flow_from_left_to_right_and_failures_down(drawn: str) -> None:
     path = [at[name] for name in ("Client", "API", "Orders queue", "Store orders", "Table")]
     assert [x for x, _ in path] == sorted(x for x, _ in path)
     assert len({y for _, y in path}) == 1
-    queue, below = at["Orders queue"], at["dead-letter queue"]
+    queue, below = at["Orders queue"], at["Orders"]
     assert below[0] == queue[0]
     assert below[1] > queue[1]
 
@@ -364,6 +466,49 @@ def test_lines_of_two_sources_that_fan_out_stay_apart() -> None:
     assert len(set(lines)) == len(lines) == 2 + 4
 
 
+def long_chain() -> str:
+    """Five functions, each behind a queue with a dead-letter queue; more than fits in a row."""
+    parts: dict[str, dict[str, Any]] = {}
+    for stage, after in zip("ABCDE", "BCDEF", strict=True):
+        redrive = {"deadLetterTargetArn": arn(f"{stage}DeadLetterQueue"), "maxReceiveCount": 5}
+        parts |= {
+            f"{stage}Queue": resource("SQS::Queue", RedrivePolicy=redrive),
+            f"{stage}DeadLetterQueue": resource("SQS::Queue"),
+            f"{stage}Role": resource("IAM::Role"),
+            f"{stage}Work": resource("Lambda::Function", Role=arn(f"{stage}Role")),
+            f"{stage}Send": allow(f"{stage}Role", f"{after}Queue", "sqs:SendMessage"),
+            f"{stage}Source": resource(
+                "Lambda::EventSourceMapping",
+                EventSourceArn=arn(f"{stage}Queue"),
+                FunctionName=arn(f"{stage}Work"),
+            ),
+        }
+    return render(template(**parts), "; ".join([TITLE] * 4))
+
+
+@pytest.fixture(scope="module", params=[*DIAGRAMS, None], ids=[*map(slug, DIAGRAMS), "long chain"])
+def picture(request: pytest.FixtureRequest) -> str:
+    return request.param.read_text("utf-8") if request.param else long_chain()
+
+
+def test_text_is_legible_at_the_width_of_a_page(picture: str) -> None:
+    width = float(re.findall(r'<svg[^>]* width="(.*?)"', picture)[0])
+    smallest = min(map(int, re.findall(r'font-size="(\d+)"', picture)))
+    assert smallest * min(1, diagram.PAGE / width) >= diagram.LEGIBLE
+
+
+def test_texts_cover_neither_each_other_nor_icons_nor_arrows(picture: str) -> None:
+    texts = list(boxes_of_texts(picture))
+    taken = texts + [(f"icon at {x} {y}", x, y, x + 48, y + 48) for x, y in icons(picture)]
+    taken += boxes_of_arrows(picture)
+    left, top, width, height = map(float, re.findall(r'viewBox="(.*?)"', picture)[0].split())
+    for n, (text, *box) in enumerate(texts):
+        assert left < box[0] < box[2] < left + width, text
+        assert top < box[1] < box[3] < top + height, text
+        covered = [what for what, *other in taken[n + 1 :] if overlap(box, other)]
+        assert not covered, f"{text!r} covers {covered}"
+
+
 def test_a_stack_without_wiring_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing to draw"):
         render(template(Bucket=resource("S3::Bucket")), TITLE)
@@ -378,10 +523,10 @@ def test_a_missing_layout_engine_says_what_to_do(
 
 
 def test_the_command_writes_the_file(
-    orders: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    orders: dict[str, Any], drawn: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     source, out = tmp_path / "template.json", tmp_path / "diagram.svg"
     source.write_text(json.dumps(orders))
     monkeypatch.setattr(sys, "argv", ["diagram", str(source), str(out), "--title", TITLE])
     diagram.main()
-    assert out.read_text("utf-8") == render(orders, TITLE)
+    assert out.read_text("utf-8") == drawn
