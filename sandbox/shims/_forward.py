@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 
 def ministack(name: str) -> Any:
@@ -38,7 +38,7 @@ def around(owner: Any, name: str) -> Callable[[Callable[..., Any]], None]:
 
 
 def afterwards(resource_type: str) -> Callable[[Callable[..., None]], None]:
-    """Decorate what is to be done after a resource of this type was created or updated.
+    """Decorate a function to call after a resource of this type was created or updated.
 
     It gets the resource's physical id, its properties, and the properties before the update (none
     after the creation).
@@ -46,15 +46,13 @@ def afterwards(resource_type: str) -> Callable[[Callable[..., None]], None]:
     handler = resources()[resource_type]
     create, update = handler["create"], handler["update"]
 
-    def install(then: Callable[[str, Mapping[str, Any], Mapping[str, Any]], None]) -> None:
-        def created(logical_id: str, properties: Mapping[str, Any], *args: Any) -> Any:
+    def install(then: Callable[[str, dict[str, Any], dict[str, Any]], None]) -> None:
+        def created(logical_id: str, properties: dict[str, Any], *args: Any) -> Any:
             result = create(logical_id, properties, *args)
             then(result[0], properties, {})
             return result
 
-        def updated(
-            physical_id: str, old: Mapping[str, Any], new: Mapping[str, Any], *args: Any
-        ) -> Any:
+        def updated(physical_id: str, old: dict[str, Any], new: dict[str, Any], *args: Any) -> Any:
             result = update(physical_id, old, new, *args)
             then(result[0], new, old)
             return result

@@ -6,13 +6,10 @@ import json
 import re
 import time
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.etree import ElementTree
 
 from ._forward import afterwards, around, is_true, ministack, resources, succeeded
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 GAPS = {
     "api-gateway-access-logs": "A stage's access log settings are ignored: no line is written.",
@@ -59,10 +56,10 @@ def _context(
     api_id: str,
     stage_name: str,
     _stage: Any,
-    resource: Mapping[str, Any],
+    resource: dict[str, Any],
     path: str,
     method: str,
-    headers: Mapping[str, Any],
+    headers: dict[str, Any],
     *_: Any,
 ) -> dict[str, Any]:
     now = time.time()
@@ -114,7 +111,7 @@ def request_validation() -> None:
     gateway = ministack(GATEWAY)
 
     @afterwards("AWS::ApiGateway::Method")
-    def use(_id: str, properties: Mapping[str, Any], _old: Mapping[str, Any]) -> None:
+    def use(_id: str, properties: dict[str, Any], _old: dict[str, Any]) -> None:
         validator = {
             "op": "replace",
             "path": "/requestValidatorId",
@@ -127,7 +124,7 @@ def request_validation() -> None:
             {"patchOperations": [validator]},
         )
 
-    def create(_id: str, properties: Mapping[str, Any], _stack: str) -> Any:
+    def create(_id: str, properties: dict[str, Any], _stack: str) -> Any:
         settings = {
             "name": properties.get("Name", ""),
             "validateRequestBody": is_true(properties.get("ValidateRequestBody")),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ._forward import around, ministack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 GAPS = {
     "firehose-buffering": "Firehose writes one object a record at once, whatever its buffers say.",
@@ -72,7 +72,7 @@ def _set(variable: ContextVar[Any], value: object) -> Iterator[None]:
         variable.reset(token)
 
 
-def _failed_records(event: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, str]:
+def _failed_records(event: dict[str, Any], result: dict[str, Any]) -> dict[str, str]:
     """The records of its event that a transform has not processed: record id -> reason."""
     body = result.get("body")
     if not result.get("error"):

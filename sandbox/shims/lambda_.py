@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._forward import afterwards, around, ministack, succeeded
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 GAPS = {
     "lambda-dead-letter-queue": "A function's dead-letter queue in a template is ignored.",
@@ -30,7 +27,7 @@ def dead_letter_queue() -> None:
     functions = ministack(SERVICE)
 
     @afterwards("AWS::Lambda::Function")
-    def configure(name: str, properties: Mapping[str, Any], old: Mapping[str, Any]) -> None:
+    def configure(name: str, properties: dict[str, Any], old: dict[str, Any]) -> None:
         settings = properties.get("DeadLetterConfig")
         if settings != old.get("DeadLetterConfig"):
             answer = functions._update_config(name, {"DeadLetterConfig": settings or {}})
@@ -58,7 +55,7 @@ def reserved_concurrency() -> None:
     functions = ministack(SERVICE)
 
     @afterwards("AWS::Lambda::Function")
-    def reserve(name: str, properties: Mapping[str, Any], _old: Mapping[str, Any]) -> None:
+    def reserve(name: str, properties: dict[str, Any], _old: dict[str, Any]) -> None:
         setting = "ReservedConcurrentExecutions"
         if (reserved := properties.get(setting)) is None:
             functions._delete_function_concurrency(name)

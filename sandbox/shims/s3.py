@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._forward import ministack, resources
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 GAPS = {
     "cdk-auto-delete-objects": "CDK's function that empties a bucket on deletion does not start.",
@@ -22,10 +19,10 @@ def auto_delete_objects() -> None:
     """
     s3 = ministack("services.s3")
 
-    def create(logical_id: str, properties: Mapping[str, Any], _stack: str) -> Any:
+    def create(logical_id: str, properties: dict[str, Any], _stack: str) -> Any:
         return f"{logical_id}-{properties['BucketName']}", {}
 
-    def delete(_physical_id: str, properties: Mapping[str, Any]) -> None:
+    def delete(_physical_id: str, properties: dict[str, Any]) -> None:
         bucket = s3._buckets.get(properties["BucketName"])
         for key in list(bucket["objects"]) if bucket else ():
             s3._delete_object(properties["BucketName"], key)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._forward import afterwards, is_true, ministack
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 GAPS = {
     "sns-archive-and-replay": "A topic's archive and a subscription's replay are ignored.",
@@ -25,7 +22,7 @@ def fifo_topic() -> None:
     sns = ministack("services.sns")
 
     @afterwards("AWS::SNS::Topic")
-    def set_attributes(arn: str, properties: Mapping[str, Any], _old: Mapping[str, Any]) -> None:
+    def set_attributes(arn: str, properties: dict[str, Any], _old: dict[str, Any]) -> None:
         if is_true(properties.get("FifoTopic")):
             by_content = str(is_true(properties.get("ContentBasedDeduplication"))).lower()
             for name, value in (("FifoTopic", "true"), ("ContentBasedDeduplication", by_content)):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from serverless_patterns.sandbox import Deployment
 from serverless_patterns.sandbox.queues import until
 from tests.sandbox.helpers import create_stack, function
 
@@ -23,6 +24,7 @@ def handler(event, context):
     runs += 1
     if event == "count":
         return runs
+    print("mode", os.environ["MODE"])
     if os.environ["MODE"] == "bad":
         raise ValueError("bad")
     return os.environ["MODE"]
@@ -56,6 +58,7 @@ class Function:
         self.name = self.outputs["FunctionName"]
         self.lambda_ = target.client("lambda")
         self.sqs = target.client("sqs")
+        self.log_lines = Deployment(target, "lambda-shims", self.outputs).log_lines
 
     def send(self, event: object = None) -> None:
         self.lambda_.invoke(
@@ -108,7 +111,7 @@ def test_the_dead_letter_queue_of_a_template_is_the_functions(
 
 
 def test_a_retry_runs_with_the_settings_of_its_time(plain: Function, shimmed: Function) -> None:
-    for its in (plain, shimmed):
+    for its in (shimmed, plain):
         its.lambda_.put_function_event_invoke_config(
             FunctionName=its.name,
             DestinationConfig={"OnFailure": {"Destination": its.outputs["FailuresArn"]}},
@@ -122,6 +125,11 @@ def test_a_retry_runs_with_the_settings_of_its_time(plain: Function, shimmed: Fu
         lambda: plain.count("FailuresUrl") == 1,
         seconds=20,
         what="until retries fail (upstream retries with the current settings now: remove the shim)",
+    )
+    until(
+        lambda: "mode good" in shimmed.log_lines(shimmed.name),
+        seconds=20,
+        what="until a retry runs with the settings of its time",
     )
     assert shimmed.count("FailuresUrl") == 0
     assert shimmed.run() == "good"
