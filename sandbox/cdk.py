@@ -213,7 +213,8 @@ def failed_events(cloudformation: Any, stacks: Sequence[str]) -> list[str]:
     lines = []
     for stack in stacks:
         try:
-            events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+            pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
+            events = [event for page in pages for event in page["StackEvents"]]
         except (ClientError, BotoCoreError):
             continue
         lines += [

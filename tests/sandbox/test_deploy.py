@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from botocore.stub import Stubber
 
 from serverless_patterns.sandbox import (
     DeployFailed,
@@ -22,6 +23,7 @@ from serverless_patterns.sandbox import (
     cdk,
     target,
 )
+from serverless_patterns.sandbox.target import made_up_session
 from tests.sandbox.helpers import OF_THE_CALLER, function, synthesized
 
 if TYPE_CHECKING:
@@ -121,6 +123,33 @@ def test_a_failed_deployment_says_which_resource_and_why(shared: Target, app: Pa
     assert "broken | Order | AWS::ApiGateway::Model | CREATE_FAILED" in message
     assert "Deploying broken failed (exit 1)" in message
     assert str(shared.log_dir) in message
+
+
+def test_the_cause_of_a_failure_is_found_on_the_last_page_of_events() -> None:
+    """CloudFormation gives the newest events first, a hundred at a time."""
+    event = {
+        "StackId": "s",
+        "StackName": "large",
+        "Timestamp": 0,
+        "ResourceType": "AWS::SQS::Queue",
+    }
+    cause = {
+        **event,
+        "EventId": "1",
+        "LogicalResourceId": "Orders",
+        "ResourceStatus": "CREATE_FAILED",
+        "ResourceStatusReason": "too long",
+    }
+    other = {
+        **event, "EventId": "2", "LogicalResourceId": "large", "ResourceStatus": "CREATE_FAILED",
+    }  # fmt: skip
+    cloudformation = made_up_session().client("cloudformation")
+    with Stubber(cloudformation) as stub:
+        stub.add_response("describe_stack_events", {"StackEvents": [other], "NextToken": "more"})
+        stub.add_response("describe_stack_events", {"StackEvents": [cause]})
+        first, second = cdk.failed_events(cloudformation, ["large"])
+    assert first == "  large | Orders | AWS::SQS::Queue | CREATE_FAILED | too long"
+    assert second.endswith("no reason given")
 
 
 def test_a_failed_app_shows_its_last_lines(shared: Target, tmp_path: Path) -> None:
