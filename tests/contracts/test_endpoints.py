@@ -1,0 +1,236 @@
+"""What every construct behind an API promises its clients and its callers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from aws_cdk import App, Stack
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cognito as cognito
+from aws_cdk import aws_iam as iam
+from aws_cdk.assertions import Annotations, Match, Template
+
+from serverless_patterns.patterns.blocks.rest import Endpoint, NewApi
+from tests.contracts.builds import Build, every_build
+from tests.inline import function
+
+
+@pytest.fixture
+def stack() -> Stack:
+    return Stack(App(), "Stack")
+
+
+def methods(stack: Stack) -> list[dict[str, Any]]:
+    found = Template.from_stack(stack).find_resources("AWS::ApiGateway::Method").values()
+    return [resource["Properties"] for resource in found]
+
+
+def imported_api(stack: Stack) -> apigateway.IRestApi:
+    return apigateway.RestApi.from_rest_api_attributes(
+        stack, "Theirs", rest_api_id="theirs", root_resource_id="root"
+    )
+
+
+@every_build("endpoint")
+def test_only_a_200_of_the_service_becomes_a_2xx_and_every_status_is_declared(
+    build: Build, stack: Stack
+) -> None:
+    build.make(stack, "Pattern")
+    for method in methods(stack):
+        responses = method["Integration"]["IntegrationResponses"]
+        patterns = {r.get("SelectionPattern"): r["StatusCode"] for r in responses}
+        assert patterns.pop("200").startswith("2")
+        assert patterns == {"400": "422", None: "502"}
+        declared = {response["StatusCode"] for response in method["MethodResponses"]}
+        assert {r["StatusCode"] for r in responses} | {"503"} <= declared
+
+
+@every_build("endpoint")
+def test_a_fault_that_is_not_the_clients_is_a_503(build: Build, stack: Stack) -> None:
+    build.make(stack, "Pattern")
+    for method in methods(stack):
+        (refused,) = [
+            r for r in method["Integration"]["IntegrationResponses"] if r["StatusCode"] == "422"
+        ]
+        template = refused["ResponseTemplates"]["application/json"]
+        other = '#if(!$clientFaults.contains(" $code "))'
+        assert f"{other}#set($context.responseOverride.status = 503)#end" in template
+        assert '"reason": "$!code' in template
+        assert '"requestId": "$context.requestId"' in template
+
+
+@every_build("endpoint")
+def test_anything_but_json_is_turned_away(build: Build, stack: Stack) -> None:
+    build.make(stack, "Pattern")
+    for method in methods(stack):
+        assert method["Integration"]["PassthroughBehavior"] == "NEVER"
+        assert list(method["Integration"]["RequestTemplates"]) == ["application/json"]
+
+
+@every_build("endpoint")
+def test_a_body_that_breaks_the_schema_is_turned_away_with_the_reason(
+    build: Build, stack: Stack
+) -> None:
+    schema = apigateway.JsonSchema(type=apigateway.JsonSchemaType.OBJECT, required=["order_id"])
+    build.make(stack, "Pattern", endpoint=Endpoint(schema=schema))
+    template = Template.from_stack(stack)
+    template.has_resource_properties(
+        "AWS::ApiGateway::RequestValidator",
+        {"ValidateRequestBody": True, "ValidateRequestParameters": True},
+    )
+    template.has_resource_properties(
+        "AWS::ApiGateway::Model", {"Schema": {"required": ["order_id"], "type": "object"}}
+    )
+    reason = Match.string_like_regexp(r"error\.validationErrorString")
+    template.has_resource_properties(
+        "AWS::ApiGateway::GatewayResponse",
+        {"ResponseType": "BAD_REQUEST_BODY", "ResponseTemplates": {"application/json": reason}},
+    )
+    (post,) = [method for method in methods(stack) if method["HttpMethod"] == "POST"]
+    assert list(post["RequestModels"]) == ["application/json"]
+    assert post["RequestValidatorId"]
+
+
+@every_build("endpoint")
+def test_requests_must_be_signed_by_default(build: Build, stack: Stack) -> None:
+    build.make(stack, "Pattern")
+    assert {method["AuthorizationType"] for method in methods(stack)} == {"AWS_IAM"}
+
+
+@every_build("endpoint")
+@pytest.mark.parametrize("kind", ["COGNITO_USER_POOLS", "CUSTOM"])
+def test_an_authorizer_replaces_iam(build: Build, stack: Stack, kind: str) -> None:
+    authorizer: Any
+    if kind == "CUSTOM":
+        handler = function(stack, "Authorize")
+        authorizer = apigateway.TokenAuthorizer(stack, "Authorizer", handler=handler)
+    else:
+        pools = [cognito.UserPool(stack, "Pool")]
+        authorizer = apigateway.CognitoUserPoolsAuthorizer(
+            stack, "Authorizer", cognito_user_pools=pools
+        )
+    build.make(stack, "Pattern", endpoint=Endpoint(authorizer=authorizer))
+    assert {method["AuthorizationType"] for method in methods(stack)} == {kind}
+
+
+@every_build("endpoint")
+def test_a_usage_plan_requires_an_api_key_and_covers_the_stage(build: Build, stack: Stack) -> None:
+    plan = apigateway.UsagePlan(stack, "Plan")
+    build.make(stack, "Pattern", endpoint=Endpoint(usage_plan=plan))
+    for method in methods(stack):
+        assert (method["ApiKeyRequired"], method["AuthorizationType"]) == (True, "NONE")
+    Template.from_stack(stack).has_resource_properties(
+        "AWS::ApiGateway::UsagePlan", {"ApiStages": [{"ApiId": Match.any_value()}]}
+    )
+
+
+@every_build("endpoint")
+def test_grant_execute_allows_these_methods_alone(build: Build, stack: Stack) -> None:
+    caller = iam.Role(stack, "Caller", assumed_by=iam.AccountRootPrincipal())
+    build.make(stack, "Pattern").grant_execute(caller)
+    (policy,) = (
+        Template.from_stack(stack)
+        .find_resources(
+            "AWS::IAM::Policy", {"Properties": {"Roles": [stack.resolve(caller.role_name)]}}
+        )
+        .values()
+    )
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "execute-api:Invoke"
+    granted = statement["Resource"]
+    assert len(granted if isinstance(granted, list) else [granted]) == len(methods(stack))
+
+
+@every_build("endpoint")
+def test_the_stage_throttles_traces_and_logs_as_json(build: Build, stack: Stack) -> None:
+    build.make(stack, "Pattern", endpoint=Endpoint(api=NewApi(rate_limit=20, burst_limit=30)))
+    template = Template.from_stack(stack)
+    (stage,) = template.find_resources("AWS::ApiGateway::Stage").values()
+    (settings,) = stage["Properties"]["MethodSettings"]
+    assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (20, 30)
+    assert stage["Properties"]["TracingEnabled"] is True
+    line = json.loads(stage["Properties"]["AccessLogSetting"]["Format"])
+    assert {"requestId", "status", "errorMessage"} <= line.keys()
+    assert not any("identity" in value for value in line.values())
+    template.has_resource_properties("AWS::Logs::LogGroup", {"RetentionInDays": 30})
+
+
+@every_build("endpoint")
+def test_more_than_5_percent_of_server_errors_raise_an_alarm_on_this_api_alone(
+    build: Build, stack: Stack
+) -> None:
+    build.make(stack, "Pattern")
+    template = Template.from_stack(stack)
+    (api,) = template.find_resources("AWS::ApiGateway::RestApi").values()
+    assert "Stack" in api["Properties"]["Name"], "another stack's API has another name"
+    template.has_resource_properties(
+        "AWS::CloudWatch::Alarm",
+        {
+            "MetricName": "5XXError",
+            "Dimensions": [{"Name": "ApiName", "Value": api["Properties"]["Name"]}],
+            "Threshold": 0.05,
+            "EvaluationPeriods": 3,
+        },
+    )
+
+
+@every_build("endpoint")
+def test_the_account_wide_role_for_logs_is_made_only_when_asked_for(build: Build) -> None:
+    for asked in (False, True):
+        stack = Stack(App(), "Stack")
+        build.make(stack, "Pattern", endpoint=Endpoint(api=NewApi(cloud_watch_role=asked)))
+        Template.from_stack(stack).resource_count_is("AWS::ApiGateway::Account", int(asked))
+
+
+@every_build("endpoint")
+def test_an_api_of_your_own_gets_the_method(build: Build, stack: Stack) -> None:
+    api = apigateway.RestApi(stack, "Own")
+    made = build.make(stack, "Pattern", endpoint=Endpoint("v1/orders", api=api))
+    assert made.entry.api is api
+    template = Template.from_stack(stack)
+    template.resource_count_is("AWS::ApiGateway::RestApi", 1)
+    template.has_resource_properties("AWS::ApiGateway::Resource", {"PathPart": "v1"})
+
+
+@every_build("endpoint")
+def test_two_constructs_share_an_api(build: Build, stack: Stack) -> None:
+    api = build.make(stack, "First", endpoint=Endpoint("orders")).entry.api
+    build.make(stack, "Second", endpoint=Endpoint("returns", api=api))
+    assert len(Template.from_stack(stack).find_resources("AWS::ApiGateway::RestApi")) == 1
+
+
+@every_build("endpoint")
+def test_an_imported_api_must_be_deployed_again(build: Build, stack: Stack) -> None:
+    build.make(stack, "Pattern", endpoint=Endpoint(api=imported_api(stack)))
+    Annotations.from_stack(stack).has_warning(
+        "/Stack/Theirs", Match.string_like_regexp("imported.*deployed again")
+    )
+
+
+@every_build("endpoint")
+def test_a_usage_plan_for_an_imported_api_is_rejected(build: Build, stack: Stack) -> None:
+    plan = apigateway.UsagePlan(stack, "Plan")
+    endpoint = Endpoint(api=imported_api(stack), usage_plan=plan)
+    with pytest.raises(ValueError, match="usage_plan was given together with Stack/Theirs"):
+        build.make(stack, "Pattern", endpoint=endpoint)
+
+
+@pytest.mark.parametrize(
+    ("settings", "accepted"),
+    [
+        ({"rate_limit": 0}, False),
+        ({"rate_limit": 0.5}, True),
+        ({"burst_limit": 0}, False),
+        ({"burst_limit": 1}, True),
+    ],
+)
+def test_a_limit_that_turns_every_request_away_is_rejected(
+    settings: dict[str, Any], accepted: bool
+) -> None:
+    if accepted:
+        assert NewApi(**settings)
+    else:
+        with pytest.raises(ValueError, match=f"{next(iter(settings))} is 0, .*429"):
+            NewApi(**settings)

@@ -1,0 +1,175 @@
+"""What every construct promises, whatever it is made of."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from typing import Any
+
+import pytest
+from aws_cdk import App, Stack
+from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
+from aws_cdk import aws_sns as sns
+from aws_cdk.assertions import Template
+
+from serverless_patterns.patterns import catalog
+from serverless_patterns.patterns.blocks.alarms import Alarms
+from tests.conftest import ROOT
+from tests.contracts.builds import Build, every_build
+
+DAYS_14 = 14 * 86_400
+TLS_ONLY = {"Bool": {"aws:SecureTransport": "false"}}
+
+
+@functools.cache
+def resources(build: Build) -> dict[str, dict[str, Any]]:
+    """The resources of a stack with this construct alone, made once."""
+    stack = Stack(App(), "Stack")
+    build.make(stack, "Pattern")
+    found: dict[str, dict[str, Any]] = Template.from_stack(stack).to_json()["Resources"]
+    return found
+
+
+def of(build: Build, kind: str) -> dict[str, dict[str, Any]]:
+    """The properties of the resources of one type."""
+    return {
+        logical_id: resource.get("Properties", {})
+        for logical_id, resource in resources(build).items()
+        if resource["Type"] == kind
+    }
+
+
+def denies_plain_http(build: Build, kind: str, names: str, logical_id: str) -> bool:
+    """Whether a policy of a queue, topic or bucket denies every call without TLS."""
+    return any(
+        statement["Effect"] == "Deny" and statement.get("Condition") == TLS_ONLY
+        for policy in of(build, kind).values()
+        if f'"{logical_id}"' in json.dumps(policy[names])
+        for statement in policy["PolicyDocument"]["Statement"]
+    )
+
+
+def texts(value: Any) -> set[str]:
+    """Every text in a template value, however deep."""
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return {text for item in inner for text in texts(item)}
+    return {str(value)}
+
+
+@every_build()
+def test_two_instances_fit_in_one_stack(build: Build) -> None:
+    stack = Stack(App(), "Stack")
+    for construct_id in ("First", "Second"):
+        build.make(stack, construct_id)
+    template = Template.from_stack(stack).to_json()
+    assert len(template["Resources"]) >= 2 * len(resources(build))
+    assert not template.get("Outputs")
+
+
+@every_build()
+def test_every_queue_is_encrypted_and_requires_tls(build: Build) -> None:
+    for logical_id, queue in of(build, "AWS::SQS::Queue").items():
+        assert queue.get("SqsManagedSseEnabled") is True or queue.get("KmsMasterKeyId"), logical_id
+        assert denies_plain_http(build, "AWS::SQS::QueuePolicy", "Queues", logical_id), logical_id
+
+
+@every_build()
+def test_every_topic_is_encrypted_and_requires_tls(build: Build) -> None:
+    for logical_id, topic in of(build, "AWS::SNS::Topic").items():
+        assert topic.get("KmsMasterKeyId"), logical_id
+        assert denies_plain_http(build, "AWS::SNS::TopicPolicy", "Topics", logical_id), logical_id
+
+
+@every_build()
+def test_every_bucket_is_encrypted_private_and_requires_tls(build: Build) -> None:
+    for logical_id, bucket in of(build, "AWS::S3::Bucket").items():
+        assert bucket.get("BucketEncryption"), logical_id
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}, logical_id
+        assert denies_plain_http(build, "AWS::S3::BucketPolicy", "Bucket", logical_id), logical_id
+
+
+@every_build()
+def test_every_dead_letter_queue_serves_its_source_alone_and_keeps_messages_longer(
+    build: Build,
+) -> None:
+    queues = of(build, "AWS::SQS::Queue")
+    sources = {name: queue for name, queue in queues.items() if "RedrivePolicy" in queue}
+    for name, source in sources.items():
+        target = source["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+        kept = queues[target]["MessageRetentionPeriod"]
+        assert source["MessageRetentionPeriod"] < kept == DAYS_14, name
+        assert source["RedrivePolicy"]["maxReceiveCount"] == 5, name
+        allowed = queues[target]["RedriveAllowPolicy"]
+        assert allowed["redrivePermission"] == "byQueue", target
+        (arn,) = allowed["sourceQueueArns"]
+        assert texts(source["QueueName"]) <= texts(arn), target
+        assert "AWS::StackId" in texts(source["QueueName"]), "it is unique to the stack"
+
+
+@every_build()
+def test_every_queue_without_a_consumer_keeps_failures_for_14_days(build: Build) -> None:
+    read = json.dumps(of(build, "AWS::Lambda::EventSourceMapping"))
+    for logical_id, queue in of(build, "AWS::SQS::Queue").items():
+        if f'"{logical_id}"' not in read:
+            assert queue["MessageRetentionPeriod"] == DAYS_14, logical_id
+
+
+@every_build()
+def test_every_mapping_reports_failed_records_one_by_one(build: Build) -> None:
+    for logical_id, mapping in of(build, "AWS::Lambda::EventSourceMapping").items():
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], logical_id
+
+
+@every_build()
+def test_every_alarm_watches_a_resource_and_is_quiet_without_data(build: Build) -> None:
+    alarms = of(build, "AWS::CloudWatch::Alarm")
+    assert alarms
+    names = {str(api.get("Name")) for api in of(build, "AWS::ApiGateway::RestApi").values()}
+    for logical_id, alarm in alarms.items():
+        assert alarm["TreatMissingData"] == "notBreaching", logical_id
+        values = [dimension["Value"] for dimension in alarm["Dimensions"]]
+        assert values, logical_id
+        for value in values:
+            refers = isinstance(value, dict) or value in names
+            assert refers or "FilterId" in json.dumps(alarm["Dimensions"]), logical_id
+
+
+@every_build()
+def test_every_alarm_says_how_to_fix_it_and_links_to_its_runbook_entry(build: Build) -> None:
+    for logical_id, alarm in of(build, "AWS::CloudWatch::Alarm").items():
+        text = alarm["AlarmDescription"]
+        assert re.search(r"(?s).+\nSee: .+\nFix: .+\nVerify: .+", text), logical_id
+        assert len(text) <= 1024, logical_id
+        if build.slug not in {pattern.slug for pattern in catalog.patterns()}:
+            continue  # a block alone has no page
+        page, anchor = text.rsplit("\nRunbook: ", 1)[1].split("#")
+        assert page == f"patterns/{build.slug}/README.md", logical_id
+        headings = re.findall(r"(?m)^### (\w+)$", (ROOT / page).read_text(encoding="utf-8"))
+        assert anchor in [heading.lower() for heading in headings], "Run `make snapshot`."
+
+
+@every_build("alarms")
+def test_every_alarm_does_what_it_is_told(build: Build) -> None:
+    stack = Stack(App(), "Stack")
+    topic = sns.Topic(stack, "Topic")
+    actions = [cloudwatch_actions.SnsAction(topic)]
+    made = build.make(stack, "Pattern", alarms=Alarms(actions, runbook_url="https://wiki/orders"))
+    alarms = Template.from_stack(stack).find_resources("AWS::CloudWatch::Alarm")
+    assert len(alarms) >= len(made.alarms) > 0
+    for alarm in alarms.values():
+        properties = alarm["Properties"]
+        assert properties["AlarmActions"] == [stack.resolve(topic.topic_arn)]
+        assert "\nRunbook: https://wiki/orders#" in properties["AlarmDescription"]
+
+
+@every_build("alarms")
+def test_an_alarm_that_nobody_would_hear_of_is_rejected(build: Build) -> None:
+    stack = Stack(App(), "Stack")
+    from aws_cdk import aws_kms as kms
+
+    key = kms.Alias.from_alias_name(stack, "Key", "alias/aws/sns")
+    deaf = cloudwatch_actions.SnsAction(sns.Topic(stack, "Topic", master_key=key))
+    with pytest.raises(ValueError, match=r"Topic Stack/Topic .*AWS managed key.*nobody would hear"):
+        build.make(stack, "Pattern", alarms=Alarms([deaf]))
