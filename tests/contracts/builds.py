@@ -46,7 +46,7 @@ def every_build(*takes: str) -> Any:
         build
         for file in files
         if file.parent.name != "contracts"
-        for build in import_module(f"tests.{file.parent.name}.builds").BUILDS
+        for build in import_module(f"..{file.parent.name}.builds", __package__).BUILDS
     ]
     chosen = [build for build in found if build.takes.issuperset(takes)]
     return pytest.mark.parametrize("build", chosen, ids=str)

@@ -15,7 +15,6 @@ from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns import catalog
 from serverless_patterns.patterns.blocks.alarms import Alarms
-from tests.conftest import ROOT
 from tests.contracts.builds import Build, every_build
 
 DAYS_14 = 14 * 86_400
@@ -146,7 +145,8 @@ def test_every_alarm_says_how_to_fix_it_and_links_to_its_runbook_entry(build: Bu
             continue  # a block alone has no page
         page, anchor = text.rsplit("\nRunbook: ", 1)[1].split("#")
         assert page == f"patterns/{build.slug}/README.md", logical_id
-        headings = re.findall(r"(?m)^### (\w+)$", (ROOT / page).read_text(encoding="utf-8"))
+        readme = (catalog.find(build.slug).folder / "README.md").read_text(encoding="utf-8")
+        headings = re.findall(r"(?m)^### (\w+)$", readme)
         assert anchor in [heading.lower() for heading in headings], "Run `make snapshot`."
 
 
