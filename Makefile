@@ -7,8 +7,8 @@ COMPILE := uv pip compile --quiet --upgrade --universal --python-version 3.11 --
 	--no-emit-index-url --custom-compile-command "make lock"
 NPM := npm --no-fund --no-audit --no-update-notifier --silent
 # The tests that hold a generated file; a copied pattern has some of them.
-GENERATED = $(wildcard tests/test_templates.py tests/test_catalog.py tests/lint/test_page.py \
-	tests/tools/test_refusals.py)
+GENERATED = $(wildcard tests/test_templates.py tests/test_pages.py tests/test_catalog.py \
+	tests/lint/test_page.py tests/tools/test_refusals.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup try test lint check synth snapshot deploy scenario copy new bench lock clean
