@@ -1,4 +1,4 @@
-"""An alarm that nobody would hear of is refused."""
+"""An alarm that nobody would hear of is rejected."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 
-from serverless_patterns.patterns.foundation.alarms import alarm_when_above
+from serverless_patterns.patterns.blocks.alarms import DEAD_LETTERS, Alarms
 
 
 @pytest.fixture
@@ -20,22 +20,18 @@ def stack() -> Stack:
 
 
 def alarm(stack: Stack, topic: sns.ITopic) -> cloudwatch.Alarm:
-    return alarm_when_above(
-        stack,
-        "Alarm",
-        metric=cloudwatch.Metric(namespace="AWS/SQS", metric_name="Any"),
-        description="Any.",
-        actions=[cloudwatch_actions.SnsAction(topic)],
-    )
+    metric = cloudwatch.Metric(namespace="AWS/SQS", metric_name="Any")
+    alarms = Alarms([cloudwatch_actions.SnsAction(topic)])
+    return alarms.above(stack, "Alarm", metric, DEAD_LETTERS)
 
 
-def test_a_topic_with_the_aws_managed_key_is_refused(stack: Stack) -> None:
+def test_a_topic_with_the_aws_managed_key_is_rejected(stack: Stack) -> None:
     key = kms.Alias.from_alias_name(stack, "Key", "alias/aws/sns")
-    with pytest.raises(ValueError, match="Stack/Topic, which is encrypted with the AWS managed"):
+    with pytest.raises(ValueError, match="Topic Stack/Topic is encrypted with alias/aws/sns"):
         alarm(stack, sns.Topic(stack, "Topic", master_key=key))
 
 
-def test_a_topic_with_a_disabled_key_is_refused(stack: Stack) -> None:
+def test_a_topic_with_a_disabled_key_is_rejected(stack: Stack) -> None:
     topic = sns.Topic(stack, "Topic", master_key=kms.Key(stack, "Key", enabled=False))
     with pytest.raises(ValueError, match="key of Stack/Topic is Stack/Key, which is disabled"):
         alarm(stack, topic)

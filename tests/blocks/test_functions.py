@@ -8,8 +8,8 @@ import pytest
 from aws_cdk import App, Duration, Stack
 from aws_cdk.assertions import Match, Template
 
-from serverless_patterns.patterns.foundation.functions import python_function
-from serverless_patterns.patterns.foundation.layer import LAMBDAS, dependency_layer
+from serverless_patterns.patterns.blocks.functions import python_function
+from serverless_patterns.patterns.blocks.layer import LAMBDAS, dependency_layer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ import pytest
 from aws_cdk import App, Stack
 from aws_cdk.assertions import Template
 
-from serverless_patterns.patterns.foundation import layer
+from serverless_patterns.patterns.blocks import layer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,11 +1,11 @@
-"""Keys that encrypt nothing are refused; keys that cannot be read are warned of."""
+"""Keys that encrypt nothing are rejected; keys that cannot be read are warned of."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_cdk import App, Duration, Stack
+from aws_cdk import App, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_kinesis as kinesis
@@ -15,8 +15,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Annotations, Match
 
-from serverless_patterns.patterns.foundation.keys import check_key, check_key_of
-from serverless_patterns.patterns.foundation.queues import QueueWithDeadLetterQueue
+from serverless_patterns.patterns.blocks.keys import check_key, check_key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +35,7 @@ def test_an_enabled_key_is_accepted_without_a_word(stack: Stack, enabled: bool |
     Annotations.from_stack(stack).has_no_warning("*", Match.any_value())
 
 
-def test_a_disabled_key_is_refused(stack: Stack) -> None:
+def test_a_disabled_key_is_rejected(stack: Stack) -> None:
     key = kms.Key(stack, "Key", enabled=False)
     with pytest.raises(ValueError, match=r"encryption_key is Stack/Key, which is disabled"):
         check_key("encryption_key", key)
@@ -52,7 +51,7 @@ def test_a_disabled_key_is_refused(stack: Stack) -> None:
     ],
     ids=["asymmetric", "hmac"],
 )
-def test_a_key_that_is_not_symmetric_is_refused(stack: Stack, settings: dict[str, Any]) -> None:
+def test_a_key_that_is_not_symmetric_is_rejected(stack: Stack, settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"is Stack/Key, of the type .*SYMMETRIC_DEFAULT"):
         check_key("encryption_key", kms.Key(stack, "Key", **settings))
     check_key("encryption_key", kms.Key(stack, "Symmetric", key_spec=kms.KeySpec.SYMMETRIC_DEFAULT))
@@ -90,19 +89,9 @@ RESOURCES: dict[str, Callable[[Construct, kms.IKey], object]] = {
 
 
 @pytest.mark.parametrize("kind", RESOURCES)
-def test_the_disabled_key_of_a_resource_is_refused(stack: Stack, kind: str) -> None:
+def test_the_disabled_key_of_a_resource_is_rejected(stack: Stack, kind: str) -> None:
     make = RESOURCES[kind]
     with pytest.raises(ValueError, match=r"key of Stack/Own is Stack/Key, which is disabled"):
         check_key_of(make(stack, kms.Key(stack, "Key", enabled=False)))
     other = Stack(App(), "Other")
     check_key_of(make(other, kms.Key(other, "Key")))
-
-
-def test_the_disabled_key_of_new_queues_is_refused(stack: Stack) -> None:
-    with pytest.raises(ValueError, match="encryption_key is Stack/Key, which is disabled"):
-        QueueWithDeadLetterQueue(
-            stack,
-            "New",
-            visibility_timeout=Duration.seconds(60),
-            encryption_key=kms.Key(stack, "Key", enabled=False),
-        )

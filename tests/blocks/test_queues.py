@@ -1,0 +1,465 @@
+"""A consumed queue: its rules are applied to new, own and imported queues and functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aws_cdk import App, CfnParameter, Duration, Fn, Stack
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
+from aws_cdk.assertions import Annotations, Match, Template
+
+from serverless_patterns.patterns.blocks.consumers import Consumer, function_of
+from serverless_patterns.patterns.blocks.queues import (
+    NewQueue,
+    QueueWithDeadLetterQueue,
+    SqsToLambda,
+    check_own_queue,
+    queue_for_failures,
+)
+from tests.contracts.test_queues import ARN, FUNCTION_ARN, imported_function
+from tests.inline import function
+
+LETTERS = "arn:aws:sqs:us-east-1:111111111111:letters"
+
+
+@pytest.fixture
+def stack() -> Stack:
+    return Stack(App(), "Stack")
+
+
+def queue(
+    stack: Stack, *, letters: sqs.IQueue | None = None, receives: int = 5, **settings: Any
+) -> sqs.Queue:
+    fifo = settings.get("fifo")
+    kept = letters or sqs.Queue(stack, "Letters", fifo=fifo, retention_period=Duration.days(14))
+    dead_letters = sqs.DeadLetterQueue(queue=kept, max_receive_count=receives)
+    return sqs.Queue(
+        stack,
+        "Queue",
+        dead_letter_queue=dead_letters,
+        **{"visibility_timeout": Duration.seconds(60)} | settings,
+    )
+
+
+def consume(stack: Stack, reserved: int | None = None, **settings: Any) -> SqsToLambda:
+    consumer = function(stack, reserved_concurrent_executions=reserved)
+    return SqsToLambda(stack, "Block", consumer=Consumer(consumer, **settings))
+
+
+def pollers(low: int, high: int | None = None) -> lambda_.ProvisionedPollerConfig:
+    return lambda_.ProvisionedPollerConfig(minimum_pollers=low, maximum_pollers=high)
+
+
+def warned(stack: Stack, path: str, *texts: str) -> None:
+    """Assert that a construct has exactly one warning, and that it says all this."""
+    found = Annotations.from_stack(stack).find_warning(path, Match.any_value())
+    said = [str(one.entry.data) for one in found]
+    (warning,) = [text for text in said if "serverless-patterns:" in text]
+    for text in texts:
+        assert text in warning, warning
+
+
+# A new queue
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"retention_period": Duration.days(14)}, "expires early"),
+        ({"retention_period": Duration.days(15)}, "retention_period is 1296000 s"),
+        ({"dead_letter_retention_period": Duration.seconds(59)}, "dead_letter_retention_period is"),
+        ({"max_receive_count": 4}, "allowed is 5 to 1000"),
+        (
+            {
+                "retention_period": Duration.seconds(300),
+                "visibility_timeout": Duration.seconds(60),
+            },
+            "deleted before it is dead-lettered",
+        ),
+    ],
+)
+def test_a_new_queue_that_loses_messages_is_rejected(
+    settings: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(ValueError, match=problem):
+        NewQueue(**settings)
+
+
+def test_a_new_queue_that_expires_before_its_consumer_is_done_is_rejected(stack: Stack) -> None:
+    short = NewQueue(retention_period=Duration.seconds(300))
+    with pytest.raises(ValueError, match="5 receives of 60 s take 300 s"):
+        SqsToLambda(stack, "Block", consumer=function(stack), queue=short)
+
+
+@pytest.mark.parametrize(("seconds", "accepted"), [(59, False), (60, True)])
+def test_a_visibility_timeout_below_six_times_the_functions_is_rejected(
+    stack: Stack, seconds: int, accepted: bool
+) -> None:
+    new = NewQueue(visibility_timeout=Duration.seconds(seconds))
+    if accepted:
+        assert SqsToLambda(stack, "Block", consumer=function(stack), queue=new)
+    else:
+        with pytest.raises(ValueError, match="The new queue hides a message for 59 s"):
+            SqsToLambda(stack, "Block", consumer=function(stack), queue=new)
+
+
+def test_the_visibility_timeout_of_a_new_queue_includes_the_batching_window(stack: Stack) -> None:
+    consume(stack, max_batching_window=Duration.seconds(5))
+    Template.from_stack(stack).has_resource_properties(
+        "AWS::SQS::Queue", {"VisibilityTimeout": 6 * 10 + 5}
+    )
+
+
+def test_settings_that_only_deployment_knows_are_accepted(stack: Stack) -> None:
+    period = Duration.seconds(CfnParameter(stack, "Period", type="Number").value_as_number)
+    receives = CfnParameter(stack, "Receives", type="Number").value_as_number
+    new = NewQueue(
+        retention_period=period, visibility_timeout=period, max_receive_count=int(receives)
+    )
+    SqsToLambda(stack, "Block", consumer=function(stack), queue=new)
+    check_own_queue(queue(stack, retention_period=period, visibility_timeout=period))
+
+
+def test_a_disabled_key_of_a_new_queue_is_rejected(stack: Stack) -> None:
+    with pytest.raises(ValueError, match="encryption_key is Stack/Key, which is disabled"):
+        NewQueue(encryption_key=kms.Key(stack, "Key", enabled=False))
+
+
+def test_a_queue_without_a_consumer_can_be_used_alone(stack: Stack) -> None:
+    made = QueueWithDeadLetterQueue(stack, "Alone")
+    check_own_queue(made.queue)
+    assert made.dead_letter_queue.node.path == "Stack/Alone/DeadLetterQueue"
+
+
+def test_a_queue_for_failures_keeps_them_for_14_days(stack: Stack) -> None:
+    queue_for_failures(stack, "Failures", reason="Failed events wait here for a person.", fifo=True)
+    Template.from_stack(stack).has_resource_properties(
+        "AWS::SQS::Queue",
+        {"MessageRetentionPeriod": 14 * 86_400, "FifoQueue": True, "SqsManagedSseEnabled": True},
+    )
+
+
+# A queue of your own
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"retention_period": Duration.seconds(300)}, "deleted before it is dead-lettered"),
+        ({"retention_period": Duration.seconds(301)}, None),
+        ({"fifo": True, "retention_period": Duration.seconds(300)}, "deleted before"),
+        ({"receives": 4}, "allowed is 5 to 1000"),
+        ({"fifo": True, "retention_period": Duration.days(14)}, None),
+    ],
+)
+def test_a_queue_of_your_own_is_held_to_the_same_rules(
+    stack: Stack, settings: dict[str, Any], problem: str | None
+) -> None:
+    own = queue(stack, **settings)
+    if problem is None:
+        check_own_queue(own)
+    else:
+        with pytest.raises(ValueError, match=problem):
+            check_own_queue(own)
+
+
+def test_a_fifo_queue_with_a_standard_dead_letter_queue_is_rejected(stack: Stack) -> None:
+    letters = sqs.Queue(stack, "Letters", retention_period=Duration.days(14))
+    with pytest.raises(ValueError, match="must be of the same type"):
+        check_own_queue(queue(stack, letters=letters, fifo=True))
+
+
+@pytest.mark.parametrize("whose", ["queue", "dead-letter queue"])
+def test_a_disabled_key_of_a_queue_or_its_dead_letter_queue_is_rejected(
+    stack: Stack, whose: str
+) -> None:
+    key = kms.Key(stack, "Key", enabled=False)
+    letters = sqs.Queue(
+        stack, "Letters", retention_period=Duration.days(14),
+        encryption_master_key=key if whose == "dead-letter queue" else None,
+    )  # fmt: skip
+    own = queue(stack, letters=letters, encryption_master_key=key if whose == "queue" else None)
+    with pytest.raises(ValueError, match="is Stack/Key, which is disabled"):
+        check_own_queue(own)
+
+
+def by_queue(*arns: Any) -> dict[str, Any]:
+    return {"redrivePermission": "byQueue", "sourceQueueArns": list(arns)}
+
+
+@pytest.mark.parametrize(
+    ("policy", "accepted"),
+    [
+        ({"redrivePermission": "denyAll"}, False),
+        ({"redrivePermission": "allowAll"}, True),
+        (by_queue(ARN), False),
+        (by_queue(), False),
+        (by_queue(ARN, "arn:aws:sqs:us-east-1:111111111111:orders"), True),
+        (by_queue(ARN, Fn.import_value("Orders")), True),
+        ({"redrivePermission": Fn.import_value("Permission")}, True),
+        (
+            {
+                "redrivePermission": "byQueue",
+                "sourceQueueArns": Fn.split(",", Fn.import_value("Listed")),
+            },
+            True,
+        ),
+        (Fn.condition_if("Prod", {"redrivePermission": "denyAll"}, by_queue()), True),
+    ],
+)
+def test_a_dead_letter_queue_that_rejects_its_source_is_rejected(
+    stack: Stack, policy: Any, accepted: bool
+) -> None:
+    letters = sqs.Queue(stack, "Letters", retention_period=Duration.days(14))
+    letters.node.default_child.redrive_allow_policy = policy  # type: ignore[union-attr]
+    own = queue(stack, letters=letters, queue_name="orders")
+    if accepted:
+        check_own_queue(own)
+    else:
+        with pytest.raises(ValueError, match=r"Stack/Letters.*redrive allow policy"):
+            check_own_queue(own)
+
+
+def test_a_dead_letter_queue_that_names_another_queue_of_the_app_is_rejected(stack: Stack) -> None:
+    policy = sqs.RedriveAllowPolicy(source_queues=[sqs.Queue(stack, "Other")])
+    letters = sqs.Queue(
+        stack, "Letters", retention_period=Duration.days(14), redrive_allow_policy=policy
+    )
+    with pytest.raises(ValueError, match="names other queues only"):
+        check_own_queue(queue(stack, letters=letters))
+
+
+@pytest.mark.parametrize("by_reference", [True, False])
+def test_a_dead_letter_queue_that_may_name_its_source_is_accepted(
+    stack: Stack, by_reference: bool
+) -> None:
+    own = queue(stack)
+    assert own.dead_letter_queue
+    resource = own.dead_letter_queue.queue.node.default_child
+    resource.redrive_allow_policy = by_queue(own.queue_arn if by_reference else ARN)  # type: ignore[union-attr]
+    check_own_queue(own)  # a generated name may be any, so another ARN may be this queue's
+
+
+# How much the consumer may run
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"max_concurrency": 2}, {"provisioned_pollers": pollers(2, 2)}],
+    ids=["default", "max_concurrency", "provisioned_pollers"],
+)
+def test_a_consumer_that_reserves_nothing_is_rejected(
+    stack: Stack, settings: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=r"consumer reserves 0 concurrent.*Reserve 2 or more"):
+        consume(stack, 0, **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"batch_size": 11}, "allowed is 1 to 10"),
+        ({"max_batching_window": Duration.seconds(301)}, "allowed is 1 to 300 s"),
+        ({"max_concurrency": 1}, "allowed is 2 to 1000"),
+        ({"max_concurrency": 5, "provisioned_pollers": pollers(2, 3)}, "takes one of them"),
+        ({"provisioned_pollers": pollers(5, 4)}, "minimum not above the maximum"),
+    ],
+)
+def test_a_mapping_that_lambda_would_reject_is_rejected(
+    stack: Stack, settings: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(ValueError, match=problem):
+        consume(stack, **settings)
+
+
+def test_a_fifo_queue_takes_no_batching_window(stack: Stack) -> None:
+    consumer = Consumer(function(stack), max_batching_window=Duration.seconds(1))
+    with pytest.raises(ValueError, match="takes no batching window"):
+        SqsToLambda(stack, "Block", consumer=consumer, queue=NewQueue(fifo=True))
+
+
+@pytest.mark.parametrize(
+    ("reserved", "limit"), [(None, 10), (2, 2), (7, 7), (1000, 1000), (1001, 1000)]
+)
+def test_the_default_concurrency_is_what_is_reserved_and_lambda_takes(
+    stack: Stack, reserved: int | None, limit: int
+) -> None:
+    consume(stack, reserved)
+    Template.from_stack(stack).has_resource_properties(
+        "AWS::Lambda::EventSourceMapping", {"ScalingConfig": {"MaximumConcurrency": limit}}
+    )
+
+
+def test_provisioned_pollers_replace_the_concurrency_limit(stack: Stack) -> None:
+    consume(stack, provisioned_pollers=pollers(2, 20))
+    Template.from_stack(stack).has_resource_properties(
+        "AWS::Lambda::EventSourceMapping",
+        {
+            "ProvisionedPollerConfig": {"MinimumPollers": 2, "MaximumPollers": 20},
+            "ScalingConfig": Match.absent(),
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("reserved", "config", "problem"),
+    [
+        (30, pollers(2, 3), None),
+        (29, pollers(2, 3), "maximum of pollers to 2, or reserve 30"),
+        (1999, pollers(2), "maximum of pollers to 199"),
+        (2000, pollers(2), None),
+    ],
+)
+def test_pollers_that_call_more_than_the_consumer_may_run_are_rejected(
+    stack: Stack, reserved: int, config: lambda_.ProvisionedPollerConfig, problem: str | None
+) -> None:
+    if problem is None:
+        assert consume(stack, reserved, provisioned_pollers=config)
+    else:
+        with pytest.raises(ValueError, match=problem):
+            consume(stack, reserved, provisioned_pollers=config)
+
+
+@pytest.mark.parametrize(("second", "accepted"), [(5, True), (6, False)])
+def test_mappings_that_together_call_more_than_the_consumer_may_run_are_rejected(
+    stack: Stack, second: int, accepted: bool
+) -> None:
+    consumer = function(stack, reserved_concurrent_executions=10)
+    SqsToLambda(stack, "First", consumer=Consumer(consumer, max_concurrency=5))
+    again = Consumer(consumer.add_alias("live"), max_concurrency=second)
+    if accepted:
+        assert SqsToLambda(stack, "Second", consumer=again)
+    else:
+        with pytest.raises(ValueError, match=r"the 5 of its other mappings.*reserves only 10"):
+            SqsToLambda(stack, "Second", consumer=again)
+
+
+def test_a_reservation_that_only_deployment_knows_is_accepted(stack: Stack) -> None:
+    consume(stack, int(CfnParameter(stack, "Number", type="Number").value_as_number))
+    Template.from_stack(stack).has_resource_properties(
+        "AWS::Lambda::EventSourceMapping", {"ScalingConfig": {"MaximumConcurrency": 10}}
+    )
+
+
+def test_the_functions_reservation_counts_behind_an_alias(stack: Stack) -> None:
+    alias = function(stack, reserved_concurrent_executions=0).add_alias("live")
+    with pytest.raises(ValueError, match="reserves 0"):
+        SqsToLambda(stack, "Block", consumer=alias)
+
+
+@pytest.mark.parametrize("version", [3, "1.2.0"])
+def test_a_function_of_a_class_of_your_own_may_have_a_version(
+    stack: Stack, version: object
+) -> None:
+    class Release(lambda_.Function):
+        lambda_ = None
+
+    code = lambda_.Code.from_inline("def handler(event, context): ...")
+    runtime = lambda_.Runtime.PYTHON_3_14
+    consumer = Release(stack, "Own", runtime=runtime, handler="index.handler", code=code)
+    consumer.version = version  # type: ignore[attr-defined]
+    assert function_of(consumer) is consumer
+    SqsToLambda(stack, "Block", consumer=consumer)
+    Annotations.from_stack(stack).has_no_warning("*", Match.string_like_regexp("imported"))
+
+
+def test_functions_of_this_app_are_not_warned_of(stack: Stack) -> None:
+    consumer = function(stack)
+    alias = lambda_.Alias.from_alias_attributes(
+        stack, "Alias", alias_name="live", alias_version=consumer.current_version
+    )
+    for number, one in enumerate((consumer, alias, consumer.latest_version)):
+        assert function_of(one) is consumer
+        SqsToLambda(stack, f"Block{number}", consumer=one)
+    Annotations.from_stack(stack).has_no_warning("*", Match.string_like_regexp("imported"))
+
+
+# Imported queues and functions
+
+
+@pytest.mark.parametrize(
+    ("settings", "texts"),
+    [
+        (
+            {"max_batching_window": Duration.seconds(6), "max_concurrency": 7},
+            ("timeout", "at most 9 s", "at least 7"),
+        ),
+        ({"provisioned_pollers": pollers(2, 4)}, ("at most 10 s", "at least 40")),
+    ],
+)
+def test_an_imported_consumer_is_told_how_long_it_may_run(
+    stack: Stack, settings: dict[str, Any], texts: tuple[str, ...]
+) -> None:
+    consumer = Consumer(imported_function(stack), **settings)
+    SqsToLambda(stack, "Block", consumer=consumer, queue=queue(stack))
+    warned(stack, "/Stack/Theirs", *texts)
+
+
+def test_an_imported_consumer_of_an_imported_queue_is_told_the_rule(stack: Stack) -> None:
+    queue = sqs.Queue.from_queue_arn(stack, "TheirQueue", ARN)
+    SqsToLambda(stack, "Block", consumer=imported_function(stack), queue=queue)
+    warned(stack, "/Stack/Theirs", "a sixth of the queue's visibility timeout", "at least 10")
+
+
+def test_a_consumer_imported_without_its_role_is_rejected(stack: Stack) -> None:
+    consumer = lambda_.Function.from_function_arn(stack, "Imported", FUNCTION_ARN)
+    with pytest.raises(ValueError, match="Stack/Imported was imported without its role"):
+        SqsToLambda(stack, "Block", consumer=consumer, queue=queue(stack))
+
+
+@pytest.mark.parametrize(("seconds", "accepted"), [(5, False), (6, True)])
+def test_a_visibility_timeout_that_is_too_short_for_any_function_is_rejected(
+    stack: Stack, seconds: int, accepted: bool
+) -> None:
+    own = queue(stack, visibility_timeout=Duration.seconds(seconds))
+    consumer = imported_function(stack)
+    if accepted:
+        assert SqsToLambda(stack, "Block", consumer=consumer, queue=own)
+    else:
+        with pytest.raises(ValueError, match=r"Stack/Queue hides a message for 5 s.*needs 6 s"):
+            SqsToLambda(stack, "Block", consumer=consumer, queue=own)
+
+
+def test_an_imported_dead_letter_queue_is_told_how_long_it_must_keep_messages(
+    stack: Stack,
+) -> None:
+    letters = sqs.Queue.from_queue_arn(stack, "Theirs", LETTERS)
+    check_own_queue(queue(stack, letters=letters, retention_period=Duration.days(3)))
+    warned(stack, "/Stack/Theirs", "longer than 259200 s", "redrive allow policy", "Stack/Queue")
+
+
+def test_of_an_imported_fifo_dead_letter_queue_only_the_policy_matters(stack: Stack) -> None:
+    letters = sqs.Queue.from_queue_arn(stack, "Theirs", f"{LETTERS}.fifo")
+    own = queue(stack, letters=letters, fifo=True, retention_period=Duration.days(14))
+    check_own_queue(own)
+    warned(stack, "/Stack/Theirs", "checked: a redrive allow policy must allow")
+
+
+def test_no_imported_dead_letter_queue_keeps_messages_longer_than_14_days(stack: Stack) -> None:
+    letters = sqs.Queue.from_queue_arn(stack, "Theirs", LETTERS)
+    with pytest.raises(ValueError, match="or lower that of Stack/Queue"):
+        check_own_queue(queue(stack, letters=letters, retention_period=Duration.days(14)))
+
+
+def test_an_imported_queue_is_told_its_numbers(stack: Stack) -> None:
+    consumer = Consumer(function(stack), max_batching_window=Duration.seconds(5))
+    check_own_queue(sqs.Queue.from_queue_arn(stack, "Theirs", ARN), consumer)
+    warned(
+        stack,
+        "/Stack/Theirs",
+        "visibility timeout of at least 65 s",
+        "longer retention period",
+        "no alarm here",
+        "import it with key_arn",
+    )
+
+
+def test_an_imported_queue_with_its_key_is_not_asked_for_it(stack: Stack) -> None:
+    key_arn = "arn:aws:kms:us-east-1:111111111111:key/1"
+    theirs = sqs.Queue.from_queue_attributes(stack, "Theirs", queue_arn=ARN, key_arn=key_arn)
+    check_own_queue(theirs)
+    found = Annotations.from_stack(stack).find_warning("/Stack/Theirs", Match.any_value())
+    assert all("key_arn" not in str(one.entry.data) for one in found)

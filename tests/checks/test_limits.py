@@ -1,0 +1,43 @@
+"""Every limit says its unit, its source and when it was read, and is written once."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+import pytest
+
+from serverless_patterns.patterns import limits
+from tests.conftest import ROOT
+
+LIMITS = {name: value for name, value in vars(limits).items() if name.isupper()}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_limit_has_its_unit_source_and_date(name: str) -> None:
+    limit = LIMITS[name]
+    if name.startswith("_"):
+        return
+    assert isinstance(limit, limits.Limit)
+    assert limit.unit
+    assert limit.source.startswith("https://docs.aws.amazon.com/")
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d", limit.checked)
+
+
+def test_the_limits_import_nothing() -> None:
+    tree = ast.parse((ROOT / "patterns" / "limits.py").read_text(encoding="utf-8"))
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
+@pytest.mark.parametrize("folder", ["patterns/checks"])
+def test_a_check_imports_the_limits_alone(folder: str) -> None:
+    for file in (ROOT / folder).glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                allowed = node.level or node.module in ("__future__", "typing", "collections.abc")
+                assert allowed or node.module in ("json", "re"), f"{file.name}: {node.module}"
+
+
+def test_a_limit_counts_as_its_number() -> None:
+    limit = limits.Limit(5, "receives", "https://docs.aws.amazon.com/")
+    assert (limit + 1, f"{limit}", limit.unit) == (6, "5", "receives")
