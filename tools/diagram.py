@@ -69,7 +69,7 @@ ALIGNMENTS = ("NONE", "LEFTUP", "LEFTDOWN", "RIGHTUP")  # the one with the fewes
 class Form(NamedTuple):
     """How to draw: characters of a name's line and of a term's, and what saves columns."""
 
-    name: int = 17
+    name: int = 18
     term: int = 22
     fold: bool = False  # the last stop of an event is below the one before
     rows: float = 0  # width to height, if the columns are wrapped into rows

@@ -117,6 +117,14 @@ def boxes_of_texts(picture: str) -> Iterator[Box]:
         yield text, left, float(y) - 0.75 * int(size), left + width, float(y) + 0.2 * int(size)
 
 
+def positions(picture: str) -> dict[str, tuple[float, float]]:
+    """Where each text is."""
+    return {
+        name: (float(x), float(y))
+        for x, y, name in re.findall(r'<text x="(.*?)" y="(.*?)"[^>]*>(.*?)</text>', picture)
+    }
+
+
 def icons(picture: str) -> list[tuple[float, float]]:
     found = re.findall(r'x="([\d.-]+)" y="([\d.-]+)" width="48" height="48"', picture)
     return [(float(x), float(y)) for x, y in found]
@@ -441,10 +449,7 @@ def test_labels_are_escaped(orders: dict[str, Any]) -> None:
 
 
 def test_events_flow_from_left_to_right_and_failures_down(drawn: str) -> None:
-    at = {
-        name: (float(x), float(y))
-        for x, y, name in re.findall(r'<text x="(.*?)" y="(.*?)"[^>]*>(.*?)</text>', drawn)
-    }
+    at = positions(drawn)
     path = [at[name] for name in ("Client", "API", "Orders queue", "Store orders", "Table")]
     assert [x for x, _ in path] == sorted(x for x, _ in path)
     assert len({y for _, y in path}) == 1
@@ -466,10 +471,13 @@ def test_lines_of_two_sources_that_fan_out_stay_apart() -> None:
     assert len(set(lines)) == len(lines) == 2 + 4
 
 
-def long_chain() -> str:
-    """Five functions, each behind a queue with a dead-letter queue; more than fits in a row."""
-    parts: dict[str, dict[str, Any]] = {}
-    for stage, after in zip("ABCDE", "BCDEF", strict=True):
+def chain(stages: str) -> str:
+    """Functions, each behind a queue with a dead-letter queue; the last one writes to a table."""
+    parts: dict[str, dict[str, Any]] = {
+        "Table": resource("DynamoDB::Table"),
+        "Write": allow(f"{stages[-1]}Role", "Table", "dynamodb:PutItem"),
+    }
+    for stage, after in zip(stages, f"{stages[1:]}-", strict=True):
         redrive = {"deadLetterTargetArn": arn(f"{stage}DeadLetterQueue"), "maxReceiveCount": 5}
         parts |= {
             f"{stage}Queue": resource("SQS::Queue", RedrivePolicy=redrive),
@@ -488,7 +496,16 @@ def long_chain() -> str:
 
 @pytest.fixture(scope="module", params=[*DIAGRAMS, None], ids=[*map(slug, DIAGRAMS), "long chain"])
 def picture(request: pytest.FixtureRequest) -> str:
-    return request.param.read_text("utf-8") if request.param else long_chain()
+    return request.param.read_text("utf-8") if request.param else chain("ABCDE")
+
+
+def test_the_last_stop_is_below_the_one_before_where_columns_are_saved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(diagram, "FORMS", [form for form in diagram.FORMS if form.fold])
+    at = positions(chain("AB"))
+    assert at["Table"][0] == at["B work"][0]
+    assert at["Table"][1] > at["B work"][1] == at["A work"][1]
 
 
 def test_text_is_legible_at_the_width_of_a_page(picture: str) -> None:
