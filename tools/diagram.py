@@ -79,7 +79,8 @@ FORMS = (Form(), Form(17, 18), Form(13, 18, fold=True), *(Form(rows=r) for r in 
 RUN_ELK = """
 const ELK = require("elkjs/lib/elk.bundled.js");
 const graphs = JSON.parse(require("fs").readFileSync(0, "utf8"));
-Promise.all(graphs.map((graph) => new ELK().layout(graph)))
+const elk = new ELK();
+Promise.all(graphs.map((graph) => elk.layout(graph)))
   .then((layouts) => process.stdout.write(JSON.stringify(layouts)));
 """
 
