@@ -129,7 +129,7 @@ def next_commands(pattern: Pattern, folder: Path, files: Iterable[Path]) -> list
     """The two commands that show that the copy works."""
     if Path("Makefile") not in files:
         commands = [
-            f"python -m pytest {APART}/{pattern.slug}",
+            f"python -m pytest {APART}",
             f"python -m serverless_patterns try {pattern.slug}",
         ]
     elif f"PATTERN ?= {pattern.slug}\n" in text(folder / "Makefile"):

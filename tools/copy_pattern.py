@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,10 +32,11 @@ PACKAGE = "serverless_patterns"  # here and in a new project, its sub-packages a
 FRAME = (
     *("requirements.txt", "pyproject.toml", "package.json", "package-lock.json", "Makefile"),
     *("tools/setup.py", "tools/copy_*.py", "tests/conftest.py"),
-    *("tests/test_templates.py", "tests/test_scenarios.py"),
+    *("tests/test_templates.py", "tests/test_pages.py", "tests/test_scenarios.py"),
     *("lint/checks/*.py", "lint/rules/*.py"),  # which cfn-lint loads, and nothing imports
     *("README.md", "LICENSE", ".gitignore", ".cfnlintrc", "cdk.json", "app.py"),
 )
+SUITES = ("contracts", "lambdas")  # the promises that every pattern keeps
 IN_A_REPOSITORY = ("README.md", "LICENSE", ".gitignore")  # before it is a project
 CACHES = re.compile(r"__pycache__|\..*_cache|\.DS_Store|.*\.pyc|.*\.part")
 Content = bytes | Path  # of a file, or where a link leads
@@ -116,6 +118,7 @@ def contents(root: Path, pattern: Pattern, target: Target) -> dict[Path, Content
     seeds += [*below(root / "sandbox"), *root.glob("lambdas/requirements.*")]
     for folder in ("patterns", "lambdas", "tests"):
         seeds += below(root / folder / pattern.slug)
+    seeds += _suites(root, with_imports(root, seeds))
     if target.is_ours:
         frame = [file for name in FRAME for file in root.glob(name)]
         snapshots = [file for file in below(tests) if f"[{pattern.slug}]" in file.name]
@@ -131,6 +134,14 @@ def contents(root: Path, pattern: Pattern, target: Target) -> dict[Path, Content
         elif file.parts[0] != "tools":  # they copy and set up a project of ours
             packed[Path(PACKAGE, file) if Path(PACKAGE, file.parts[0]) in links else file] = content
     return {**packed}
+
+
+def _suites(root: Path, needed: set[Path]) -> Iterator[Path]:
+    """The tests of promises that patterns share, of those whose blocks and handlers are needed."""
+    for file in (file for suite in SUITES for file in below(root / "tests" / suite)):
+        tested = {file for file in with_imports(root, [file]) if root / "tests" not in file.parents}
+        if tested <= needed:
+            yield file
 
 
 def _links(root: Path) -> dict[Path, Content]:
@@ -159,17 +170,22 @@ def with_imports(root: Path, seeds: Iterable[Path]) -> set[Path]:
     return found
 
 
-def modules(root: Path, file: Path) -> Iterator[str]:
+def modules(root: Path, file: Path) -> tuple[str, ...]:
     """The absolute name of each module that a file may import, its own package among them."""
-    package = file.relative_to(root).parent.parts
-    yield ".".join(package)
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    return tuple(_imported(file.read_bytes(), file.relative_to(root).parent.parts))
+
+
+@cache
+def _imported(source: bytes, package: tuple[str, ...]) -> dict[str, None]:
+    names = [".".join(package)]
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             start = package[: len(package) + 1 - node.level] if node.level else ()
             base = ".".join([*start, *filter(None, [node.module])])
-            yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
+            names += (base, *(f"{base}.{alias.name}" for alias in node.names))
+    return dict.fromkeys(names)
 
 
 def sources(root: Path, module: str) -> list[Path]:

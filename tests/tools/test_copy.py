@@ -99,7 +99,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_patterns_in_a_new_project_synthesize_and_pass_their_tests(project: Path) -> None:
-    stacks = check(project, *(f"tests/{pattern.slug}" for pattern in REAL))
+    slugs = [pattern.slug for pattern in REAL]
+    stacks = check(project, *(f"tests/{name}" for name in (*slugs, "contracts", "lambdas")))
     assert stacks == sorted(pattern.stack_name for pattern in REAL)
 
 
@@ -168,7 +169,7 @@ def test_an_existing_project_keeps_its_files_and_folders_and_the_printed_lines_a
     assert len(lines) == 2
     app = tmp_path / "app.py"
     app.write_text(theirs["app.py"].replace("# here", "\n".join(lines)))
-    stacks = check(tmp_path, "tests", f"pattern_tests/{FIRST.slug}")
+    stacks = check(tmp_path, "tests", "pattern_tests")
     assert stacks == sorted([FIRST.stack_name, "shop"])
     assert "Add to app.py" not in copy(FIRST.slug, tmp_path)
 
@@ -219,6 +220,7 @@ for slug, used in (("first", "queues"), ("second", "topics")):
         f"patterns/{slug}/order.asl.json": "{}",
         f"lambdas/{slug}/__init__.py": "",
         f"lambdas/{slug}/__pycache__/handler.cpython-311.pyc": "",
+        f"tests/contracts/test_{used}.py": f"import serverless_patterns.patterns.blocks.{used}\n",
         f"tests/{slug}/__init__.py": "",
         f"tests/{slug}/test_construct.py": "from tests.helpers import thing\nimport pytest\n",
     }
@@ -241,6 +243,8 @@ def test_only_what_the_pattern_uses_is_copied(new: Path) -> None:
         f"patterns/blocks/{name}.py" for name in ("__init__", "queues", "rules", "names")
     }
     assert {"patterns/first/order.asl.json", "tests/helpers.py"} <= copied.keys()
+    assert "tests/contracts/test_queues.py" in copied
+    assert "tests/contracts/test_topics.py" not in copied
     assert [name for name in copied if re.search("second|library|__pycache__", name)] == []
     assert b"benchmarks" not in copied["Makefile"]
     assert b'name = "new"' in copied["pyproject.toml"]
@@ -256,7 +260,7 @@ def test_a_second_pattern_joins_the_first_in_one_project(new: Path) -> None:
     after = files(new)
     assert {name: after[name] for name in before} == before
     assert {name for name in after.keys() - before.keys() if "second" not in name} == {
-        "patterns/blocks/topics.py"
+        *("patterns/blocks/topics.py", "tests/contracts/test_topics.py")
     }
     assert "tests/__snapshots__/test_templates/test[second].json" in after
     assert "make try PATTERN=second" in printed
@@ -320,7 +324,7 @@ def test_tests_of_an_existing_project_get_no_fixture_of_the_copied_ones(new: Pat
     assert not {"Makefile", "pyproject.toml", "tools/setup.py"} & copied.keys()
     sandbox = "serverless_patterns/sandbox"
     assert {f"{sandbox}/package.json", f"{sandbox}/package-lock.json"} <= copied.keys()
-    assert "python -m pytest pattern_tests/first" in printed
+    assert "  python -m pytest pattern_tests\n" in printed
 
 
 def test_an_interrupted_copy_is_completed_by_the_next(
