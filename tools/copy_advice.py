@@ -1,4 +1,4 @@
-"""What a copied pattern is told to its new project: adapted files, lines to add, next commands."""
+"""What a project needs for a copied pattern: adapted files, lines to add, next commands."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Made from the pattern [`{slug}`](patterns/{slug}/README.md):
 Two commands do everything, set-up included. They need Python 3.11 or newer, no AWS account and no
 Docker:
 
-    make try     # deploy it into an AWS that runs here, drive real events through it, report
+    make try     # deploy it into an AWS on this machine, drive real events through it, report
     make test    # lint, types, and every test
 
 `make help` lists the others, such as `make deploy` into your AWS account. `PATTERN=<slug>` names
@@ -44,7 +44,7 @@ another pattern, if there are more: every folder of `patterns/` with a `stack.py
 | `patterns/` | each pattern: page, construct, stack, scenario; in `blocks/` what they share |
 | `lambdas/` | the handlers, and the lock of what they import |
 | `tests/` | the tests |
-| `sandbox/` | the AWS that runs here |
+| `sandbox/` | the AWS on this machine |
 | `serverless_patterns/` | links to these folders, so that one import name holds them all |
 """
 
@@ -92,7 +92,7 @@ def made_for(pattern: Pattern, name: str, files: Mapping[Path, bytes]) -> dict[P
 def to_add(
     root: Path, pattern: Pattern, folder: Path, app: Path, files: Mapping[Path, bytes | Path]
 ) -> Iterator[str]:
-    """What the project lacks, as lines to add; nothing is said of what it has."""
+    """Yield what the project lacks, as lines to add."""
     source, name = text(app), app.relative_to(folder)
     if "catalog." not in source and f"patterns.{pattern.slug}" not in source:
         variable = re.search(r"(?m)^(\w+)(?:: .*)? = .*\bApp\(", source)

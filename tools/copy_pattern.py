@@ -44,11 +44,11 @@ Content = bytes | Path  # of a file, or where a link leads
 
 @dataclass(frozen=True)
 class Target:
-    """The folder that is copied to.
+    """The folder to copy to.
 
     Attributes:
-        folder: Its path, absolute.
-        app: The file with its CDK app, absolute. Default: none, so it is no project yet.
+        folder: Its absolute path.
+        app: The absolute path of its CDK app. Default: none, so it is not a project yet.
     """
 
     folder: Path
@@ -61,7 +61,7 @@ class Target:
 
 
 def copy(pattern: Pattern, folder: str) -> list[str]:
-    """Copy a pattern and return what to tell: what was copied, what to add, what to do next.
+    """Copy a pattern and return the lines to print: what was copied, what to add, what to do next.
 
     Raises:
         ValueError: The folder does not fit, or has files of these names with other content.
@@ -74,9 +74,9 @@ def copy(pattern: Pattern, folder: str) -> list[str]:
     differing = [str(file) for file in new if _differs(target.folder, file, new[file])]
     if differing:
         raise ValueError(
-            f"Nothing was copied: {target.folder} has other files of these names:\n  "
+            f"Nothing was copied: {target.folder} has these files with other content:\n  "
             + "\n  ".join(sorted(differing))
-            + "\nMove them away, or copy into another folder."
+            + "\nRename them, or copy into another folder."
         )
     new = {file: new[file] for file in new if not _same(target.folder / file, new[file])}
     _write(target.folder, new)
@@ -84,7 +84,7 @@ def copy(pattern: Pattern, folder: str) -> list[str]:
     lines = [f"Copied {pattern.slug} to {target.folder}: {len(new)} files"]
     lines += [f"  {count:>3}  {top}" for top, count in sorted(folders.items())]
     if there := len(wanted) - len(new) - len(kept):
-        lines.append(f"  {there:>3}  were there already, the same")
+        lines.append(f"  {there:>3}  exist there unchanged")
     if own := sorted(str(file) for file in kept if file.name != "__init__.py"):
         lines.append(f"Kept as they are: {', '.join(own)}")
     if target.app:
@@ -93,10 +93,10 @@ def copy(pattern: Pattern, folder: str) -> list[str]:
 
 
 def find_target(root: Path, folder: str) -> Target:
-    """Look at the folder that is copied to.
+    """Look at the folder to copy to.
 
     Raises:
-        ValueError: It cannot be copied to; the message says why.
+        ValueError: Nothing can be copied to it; the message says why.
     """
     if not folder:
         raise ValueError("Name the folder to copy to: make copy PATTERN=<slug> TO=<folder>")
