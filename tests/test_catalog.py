@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -176,3 +177,33 @@ def test_two_demo_stacks_fit_in_one_app(pattern: Pattern, cdk_context: dict[str,
     app = App(context=cdk_context)
     stacks: list[Stack] = [pattern.demo_stack(app, name) for name in ("one", "two")]
     assert len(app.synth().stacks) == len(stacks)
+
+
+def run_app(outdir: Path, context: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """Run the app as the CDK CLI does."""
+    settings = {"CDK_OUTDIR": str(outdir), "CDK_CONTEXT_JSON": json.dumps(context)}
+    return subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_app_builds_the_stacks_that_are_named_alone(
+    tmp_path: Path, cdk_context: dict[str, Any]
+) -> None:
+    named = {"aws:cdk:bundling-stacks": ["async-*"]}  # from cdk deploy 'async-*' --exclusively
+    done = run_app(tmp_path, cdk_context | named)
+    assert done.returncode == 0, done.stderr
+    built = [path.name for path in tmp_path.glob("*.template.json")]
+    assert built == ["async-lambda.template.json"]
+
+
+def test_the_app_refuses_an_unknown_pattern_without_a_traceback(tmp_path: Path) -> None:
+    done = run_app(tmp_path, {"pattern": "nope"})
+    assert done.returncode == 1
+    assert done.stderr.startswith("There is no pattern 'nope'. There are: api_sqs_lambda, ")
+    assert done.stderr.count("\n") == 1

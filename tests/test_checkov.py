@@ -6,13 +6,13 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from aws_cdk import App
 
 from serverless_patterns.patterns import catalog
 from tests.conftest import ROOT
@@ -20,6 +20,8 @@ from tests.test_security import allows, listed, statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.stacks import Stacks
 
 CHECKOV = ROOT / ".venv-checkov" / "bin" / "checkov"
 CONFIG = ROOT / ".checkov.yaml"
@@ -49,20 +51,18 @@ class Findings(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def findings(tmp_path_factory: pytest.TempPathFactory, cdk_context: dict[str, Any]) -> Findings:
+def findings(tmp_path_factory: pytest.TempPathFactory, stacks: Stacks) -> Findings:
     if not CHECKOV.exists():
         pytest.fail("checkov is not installed here: run `make checkov`.", pytrace=False)
     outdir, home = tmp_path_factory.mktemp("cdk.out"), tmp_path_factory.mktemp("home")
-    app = App(outdir=str(outdir), context=cdk_context)
-    for pattern in catalog.patterns():
-        pattern.demo_stack(app, pattern.stack_name)
-    app.synth()
     templates = {}
-    for stack in STACKS:
-        file = outdir / f"{stack}.template.json"
-        templates[stack] = json.loads(file.read_text())
-        templates[stack]["Resources"]["Planted"] = PLANTED
-        file.write_text(json.dumps(templates[stack], indent=1))
+    for pattern in catalog.patterns():
+        shutil.copytree(stacks.assembly(pattern.slug), outdir, dirs_exist_ok=True)
+        file = outdir / stacks.file(pattern.slug).name
+        template = json.loads(file.read_text())
+        template["Resources"]["Planted"] = PLANTED
+        file.write_text(json.dumps(template, indent=1))
+        templates[pattern.stack_name] = template
     with ThreadPoolExecutor() as pool:
         shown = pool.submit(run_checkov, outdir, home)
         everything = pool.submit(run_checkov, outdir, home, "--skip-check", "")

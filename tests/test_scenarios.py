@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import io
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from rich.console import Console
 
 from serverless_patterns.patterns import catalog
-from serverless_patterns.sandbox import Deployment, embedded
+from serverless_patterns.sandbox import embedded
 from serverless_patterns.sandbox.report import Report
 from tests.conftest import ROOT
 
@@ -18,18 +20,41 @@ if TYPE_CHECKING:
 PATTERNS = catalog.patterns()
 
 
+class Run(NamedTuple):
+    """A scenario that runs in a thread: what it reports, what it prints, and its end."""
+
+    report: Report
+    output: io.StringIO
+    end: Future[None]
+
+
 @pytest.fixture(scope="module")
-def deployments() -> Iterator[dict[str, Deployment]]:
-    with embedded() as target:
-        yield target.deploy(stacks=[pattern.stack_name for pattern in PATTERNS], cwd=ROOT)
+def runs(request: pytest.FixtureRequest) -> Iterator[dict[str, Run]]:
+    """The selected scenarios, all at the same time in one embedded AWS: they mostly wait."""
+    patterns: list[catalog.Pattern] = [
+        item.callspec.params["pattern"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and item.path == request.path
+    ]
+    pool = ThreadPoolExecutor(len(patterns))
+    with embedded(cwd=ROOT) as target:
+        stacks = target.deploy(stacks=[pattern.stack_name for pattern in patterns], cwd=ROOT)
+        started = {}
+        for pattern in patterns:
+            output = io.StringIO()
+            report = Report(Console(file=output, width=100))
+            end = pool.submit(pattern.drive, stacks[pattern.stack_name], report)
+            started[pattern.slug] = Run(report, output, end)
+        yield started
 
 
 @pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.slug)
-def test_every_promise_of_a_scenario_holds(
-    pattern: catalog.Pattern, deployments: dict[str, Deployment]
-) -> None:
-    report = Report(Console())
-    pattern.module("scenario").run(deployments[pattern.stack_name], report)
-    assert report.close(), report.failures
+def test_every_promise_of_a_scenario_holds(pattern: catalog.Pattern, runs: dict[str, Run]) -> None:
+    report, output, end = runs[pattern.slug]
+    try:
+        end.result()
+        assert report.close(), report.failures
+    finally:
+        print(output.getvalue())
     assert report.ledger.sent.total() > 0
     assert not report.ledger.lost

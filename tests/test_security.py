@@ -7,7 +7,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_cdk import App
 
 from serverless_patterns.patterns import catalog
 
@@ -35,15 +34,6 @@ NEED_ALL_RESOURCES = {
 }
 # Written by the CDK for its own custom resources, which only run at deployment.
 CDK_PROVIDERS = ("CustomS3AutoDeleteObjects", "CustomResourceProvider")
-
-
-@pytest.fixture(scope="module")
-def templates(cdk_context: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    app = App(context=cdk_context)
-    for pattern in PATTERNS:
-        pattern.demo_stack(app, pattern.stack_name)
-    assembly = app.synth()
-    return {p.slug: assembly.get_stack_by_name(p.stack_name).template for p in PATTERNS}
 
 
 def resources(template: dict[str, Any], *types: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -88,12 +78,10 @@ def allows(statement: dict[str, Any]) -> bool:
 
 
 @every_pattern
-def test_no_policy_allows_a_wildcard_action(
-    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
-) -> None:
+def test_no_policy_allows_a_wildcard_action(template: dict[str, Any]) -> None:
     found = [
         (where, action)
-        for where, statement in statements(templates[pattern.slug])
+        for where, statement in statements(template)
         if allows(statement) and not where.endswith(".KeyPolicy")  # a key's owner: kms:*
         for action in listed(statement["Action"])
         if "*" in action
@@ -102,12 +90,10 @@ def test_no_policy_allows_a_wildcard_action(
 
 
 @every_pattern
-def test_no_policy_allows_all_resources_where_one_can_be_named(
-    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
-) -> None:
+def test_no_policy_allows_all_resources_where_one_can_be_named(template: dict[str, Any]) -> None:
     found = [
         (where, action)
-        for where, statement in statements(templates[pattern.slug])
+        for where, statement in statements(template)
         if allows(statement) and "*" in listed(statement.get("Resource", []))
         if not where.endswith(".KeyPolicy")  # there, * is the key itself
         for action in listed(statement["Action"])
@@ -121,10 +107,7 @@ READ_A_QUEUE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttribut
 
 
 @every_pattern
-def test_a_function_may_read_the_queue_that_feeds_it(
-    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
-) -> None:
-    template = templates[pattern.slug]
+def test_a_function_may_read_the_queue_that_feeds_it(template: dict[str, Any]) -> None:
     roles = {
         name: properties["Role"]["Fn::GetAtt"][0]
         for name, properties in resources(template, "AWS::Lambda::Function")
@@ -143,12 +126,10 @@ def test_a_function_may_read_the_queue_that_feeds_it(
 
 
 @every_pattern
-def test_a_service_that_may_send_is_limited_by_source(
-    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
-) -> None:
+def test_a_service_that_may_send_is_limited_by_source(template: dict[str, Any]) -> None:
     found = [
         where
-        for where, statement in statements(templates[pattern.slug])
+        for where, statement in statements(template)
         if allows(statement) and "Service" in (statement.get("Principal") or {})
         if where.endswith(".PolicyDocument")  # of a resource, not the trust of a role
         if not re.search(r"aws:Source(Arn|Account)", json.dumps(statement.get("Condition", {})))
@@ -157,12 +138,10 @@ def test_a_service_that_may_send_is_limited_by_source(
 
 
 @every_pattern
-def test_nobody_outside_the_account_is_let_in(
-    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
-) -> None:
+def test_nobody_outside_the_account_is_let_in(template: dict[str, Any]) -> None:
     found = [
         where
-        for where, statement in statements(templates[pattern.slug])
+        for where, statement in statements(template)
         if allows(statement) and statement.get("Principal") in ("*", {"AWS": "*"})
         if not statement.get("Condition")
     ]
@@ -170,10 +149,7 @@ def test_nobody_outside_the_account_is_let_in(
 
 
 @every_pattern
-def test_every_queue_topic_and_bucket_refuses_plain_http(
-    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
-) -> None:
-    template = templates[pattern.slug]
+def test_every_queue_topic_and_bucket_refuses_plain_http(template: dict[str, Any]) -> None:
     policies = {
         "AWS::SQS::Queue": ("AWS::SQS::QueuePolicy", "Queues"),
         "AWS::SNS::Topic": ("AWS::SNS::TopicPolicy", "Topics"),
@@ -205,69 +181,57 @@ ENCRYPTED = {
 
 
 @every_pattern
-def test_everything_that_keeps_events_is_encrypted(
-    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
-) -> None:
+def test_everything_that_keeps_events_is_encrypted(template: dict[str, Any]) -> None:
     plain = [
         name
         for kind, settings in ENCRYPTED.items()
-        for name, properties in resources(templates[pattern.slug], kind)
+        for name, properties in resources(template, kind)
         if not any(properties.get(setting) for setting in settings)
     ]
     assert not plain
 
 
 @every_pattern
-def test_no_bucket_is_public(
-    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
-) -> None:
+def test_no_bucket_is_public(template: dict[str, Any]) -> None:
     blocked = {"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"}
-    for name, properties in resources(templates[pattern.slug], "AWS::S3::Bucket"):
+    for name, properties in resources(template, "AWS::S3::Bucket"):
         block = properties.get("PublicAccessBlockConfiguration", {})
         assert {key for key, value in block.items() if value is True} == blocked, name
 
 
 @every_pattern
-def test_every_log_group_expires(
-    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
-) -> None:
+def test_every_log_group_expires(template: dict[str, Any]) -> None:
     endless = [
         name
-        for name, properties in resources(templates[pattern.slug], "AWS::Logs::LogGroup")
+        for name, properties in resources(template, "AWS::Logs::LogGroup")
         if not properties.get("RetentionInDays")
     ]
     assert not endless
 
 
 @every_pattern
-def test_every_function_logs_to_a_group_of_the_stack(
-    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
-) -> None:
+def test_every_function_logs_to_a_group_of_the_stack(template: dict[str, Any]) -> None:
     elsewhere = [
         name
-        for name, properties in resources(templates[pattern.slug], "AWS::Lambda::Function")
+        for name, properties in resources(template, "AWS::Lambda::Function")
         if "LogGroup" not in properties.get("LoggingConfig", {})
     ]
     assert not elsewhere
 
 
 @every_pattern
-def test_no_variable_of_a_function_holds_a_secret(
-    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
-) -> None:
+def test_no_variable_of_a_function_holds_a_secret(template: dict[str, Any]) -> None:
     suspicious = re.compile(r"SECRET|PASSWORD|TOKEN|CREDENTIAL|API_?KEY", re.IGNORECASE)
-    for name, properties in resources(templates[pattern.slug], "AWS::Lambda::Function"):
+    for name, properties in resources(template, "AWS::Lambda::Function"):
         variables = properties.get("Environment", {}).get("Variables", {})
         assert not [key for key in variables if suspicious.search(key)], name
 
 
 @every_pattern
-def test_every_method_of_an_api_asks_who_calls(
-    pattern: catalog.Pattern, templates: dict[str, dict[str, Any]]
-) -> None:
+def test_every_method_of_an_api_asks_who_calls(template: dict[str, Any]) -> None:
     open_methods = [
         name
-        for name, properties in resources(templates[pattern.slug], "AWS::ApiGateway::Method")
+        for name, properties in resources(template, "AWS::ApiGateway::Method")
         if properties["AuthorizationType"] == "NONE" and not properties.get("ApiKeyRequired")
     ]
     assert not open_methods

@@ -1,0 +1,67 @@
+"""Each pattern's stack, synthesized once a run, by whichever worker of pytest-xdist asks first."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from aws_cdk import App, CloudFormationValidatePlugin, Validations
+from cdk_nag import AwsSolutionsChecks, ServerlessChecks
+
+from serverless_patterns.patterns import catalog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Stacks:
+    """The cloud assemblies of the patterns, each made when it is first asked for.
+
+    Args:
+        folder: Where they are kept; the workers of a run share it.
+        context: The context of the app, as in ``cdk.json``.
+    """
+
+    def __init__(self, folder: Path, context: dict[str, Any]) -> None:
+        self._folder = folder
+        self._context = context
+        self.template = cache(self._template)
+        folder.mkdir(exist_ok=True)
+
+    def assembly(self, slug: str) -> Path:
+        """The folder with the cloud assembly of a pattern's stack and the validators' report."""
+        outdir, done = self._folder / slug, self._folder / f"{slug}.done"
+        with (self._folder / f"{slug}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                self._synthesize(slug, outdir)
+                done.touch()
+        return outdir
+
+    def file(self, slug: str) -> Path:
+        """The file with a pattern's template."""
+        return self.assembly(slug) / f"{catalog.find(slug).stack_name}.template.json"
+
+    def _template(self, slug: str) -> dict[str, Any]:
+        """A pattern's template. Read only: the tests of a worker share it."""
+        template: dict[str, Any] = json.loads(self.file(slug).read_text())
+        return template
+
+    def _synthesize(self, slug: str, outdir: Path) -> None:
+        app = App(outdir=str(outdir), context=self._context)
+        pattern = catalog.find(slug)
+        pattern.demo_stack(app, pattern.stack_name)
+        synthesize_and_validate(app)
+
+
+def synthesize_and_validate(app: App) -> None:
+    """Synthesize; ``validation-report.json`` has what the CDK's validator and cdk-nag find."""
+    validators = (CloudFormationValidatePlugin(), AwsSolutionsChecks(app), ServerlessChecks(app))
+    Validations.of(app).add_plugins(*validators)
+    try:
+        app.synth()
+    except RuntimeError as error:  # the report has the findings, all of them
+        if "ValidationFailed" not in str(error):
+            raise
