@@ -103,6 +103,13 @@ FIREHOSE_MAX_INTERVAL = Limit(900, "s", _FIREHOSE + "APIReference/API_BufferingH
 FIREHOSE_MIN_PARTITIONING_INTERVAL = Limit(
     60, "s", _FIREHOSE + "dev/dynamic-partitioning-enable.html"
 )
+# An id of a bucket's request metrics.
+S3_METRICS_ID = Limit(
+    64, "characters", _AWS + "AmazonS3/latest/API/API_MetricsConfiguration.html", "2026-11-26"
+)
+GLUE_NAME_LENGTH = Limit(
+    255, "characters", _AWS + "athena/latest/ug/tables-databases-columns-names.html"
+)
 
 # AWS Step Functions
 

@@ -21,6 +21,12 @@ def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
     Validations.of(construct).acknowledge(Acknowledgment(id=rule, reason=reason))
 
 
+def acknowledge_wildcard(construct: IConstruct, resource: str, reason: str) -> None:
+    """Record why a resource with a wildcard is in the policy of ``construct``."""
+    found = resource_in_findings(construct, resource)
+    acknowledge(construct, f"AwsSolutions::AwsSolutions-IAM5[Resource::{found}]", reason)
+
+
 def resource_in_findings(scope: IConstruct, resource: str) -> str:
     """Return a resource of a policy as cdk-nag names it: ``<Bucket1A2B.Arn>/clicks/*``."""
     value = Stack.of(scope).resolve(resource)

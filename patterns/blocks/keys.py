@@ -77,6 +77,16 @@ def check_resource(name: object, key: Any) -> None:
         reject(checks.usable(name, Path(key.node.scope), enabled=usable, spec=key.key_spec))
 
 
+def ask_for_key(key: kms.IKey | None, method: str) -> str:
+    """Return what a warning says of the key of an imported stream or bucket; "" if it is known."""
+    if key is not None:
+        return ""
+    return (
+        f" If it has a customer managed key, import it with {method}() and encryption_key, so that "
+        "the key's use is granted."
+    )
+
+
 def _warn_of_imported_key(key: kms.IKey) -> None:
     Annotations.of(key).add_warning_v2(
         "serverless-patterns:imported-key",

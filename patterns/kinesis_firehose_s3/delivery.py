@@ -1,4 +1,4 @@
-"""What Firehose is told: where from, through which function, in which form, and where to.
+"""What Firehose is told: through which function, in which form, and where to.
 
 The properties are CloudFormation's own: the L2 of aws-cdk-lib 2.275 takes no transform batch
 between 0.2 and 1 MiB, lets Firehose delete what it has written, and adds a mapping that nothing
@@ -9,137 +9,71 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_cdk import Aws, Tokenization
-from aws_cdk import aws_iam as iam
+from aws_cdk import Aws
 from aws_cdk import aws_kinesisfirehose as firehose
 
-from .table import DAY
+from ..blocks.firehose import ARRIVED, FAILED_BY_TYPE, allow, grant_write
+from ..blocks.transforms import grant_transform
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from aws_cdk import Duration, Size
+    from aws_cdk import aws_iam as iam
     from aws_cdk import aws_kinesis as kinesis
-    from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_logs as logs
     from aws_cdk import aws_s3 as s3
-    from constructs import Construct
 
+    from ..blocks.transforms import Transform
+    from .settings import Lake
     from .table import LakeTable
 
-Destination = firehose.CfnDeliveryStream.ExtendedS3DestinationConfigurationProperty
 _Delivery = firehose.CfnDeliveryStream
-
-# Amazon Data Firehose developer guide, "Understand custom prefixes for Amazon S3 objects".
-ARRIVED = f"{DAY}=!{{timestamp:yyyy-MM-dd}}/"
-FAILED_BY_TYPE = "!{firehose:error-output-type}/" + ARRIVED
-
-
-def role_of_firehose(scope: Construct) -> iam.Role:
-    """Make the role that Firehose takes, for streams of this account alone."""
-    return iam.Role(
-        scope,
-        "Role",
-        assumed_by=iam.ServicePrincipal(
-            "firehose.amazonaws.com",
-            conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
-        ),
-    )
+Destination = _Delivery.ExtendedS3DestinationConfigurationProperty
 
 
 def grant_delivery(
     role: iam.Role,
-    *,
     stream: kinesis.IStream,
-    transform: lambda_.IFunction,
+    transform: Transform,
     bucket: s3.IBucket,
-    prefixes: Sequence[str],
+    lake: Lake,
     table: LakeTable | None,
     log_group: logs.ILogGroup,
 ) -> None:
-    """Let Firehose read the stream, call the function and write below ``prefixes``; no more.
+    """Let Firehose read the stream, call the function and write to the lake's folders; no more.
 
-    Amazon Data Firehose developer guide, "Controlling access".
+    Source: https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html
     """
-    stream.grant(
-        role,
-        "kinesis:DescribeStream",
-        "kinesis:GetRecords",
-        "kinesis:GetShardIterator",
-        "kinesis:ListShards",
-    )
+    reads = ("DescribeStream", "GetRecords", "GetShardIterator", "ListShards")
+    stream.grant(role, *(f"kinesis:{action}" for action in reads))
     if stream.encryption_key:
         stream.encryption_key.grant_decrypt(role)
-    transform.grant_invoke(role)
-    role.add_to_policy(
-        iam.PolicyStatement(
-            actions=["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"],
-            resources=[bucket.bucket_arn],
-        )
-    )
-    role.add_to_policy(
-        iam.PolicyStatement(
-            actions=["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"],
-            resources=[bucket.arn_for_objects(f"{prefix}*") for prefix in prefixes],
-        )
-    )
-    if bucket.encryption_key:
-        bucket.encryption_key.grant(role, "kms:Decrypt", "kms:GenerateDataKey")
+    grant_transform(role, transform)
+    grant_write(role, bucket, lake.folders.values())
     if table:
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["glue:GetTable", "glue:GetTableVersion", "glue:GetTableVersions"],
-                resources=table.arns,
-            )
-        )
+        allow(role, table.arns, "glue:GetTable", "glue:GetTableVersion", "glue:GetTableVersions")
     log_group.grant(role, "logs:PutLogEvents")
 
 
-def transform_by(
-    function: lambda_.IFunction, role: iam.IRole, *, size: Size, interval: Duration, retries: int
-) -> _Delivery.ProcessingConfigurationProperty:
-    """Return the call of the function for each batch of records."""
-    parameters = {
-        "LambdaArn": function.function_arn,
-        "RoleArn": role.role_arn,
-        "BufferSizeInMBs": (
-            Tokenization.stringify_number(size.to_mebibytes())
-            if size.is_unresolved()
-            else f"{size.to_kibibytes() / 1024:g}"
-        ),
-        "BufferIntervalInSeconds": Tokenization.stringify_number(interval.to_seconds()),
-        "NumberOfRetries": f"{retries}",
-    }
-    return _Delivery.ProcessingConfigurationProperty(
-        enabled=True,
-        processors=[
-            _Delivery.ProcessorProperty(
-                type="Lambda",
-                parameters=[
-                    _Delivery.ProcessorParameterProperty(parameter_name=name, parameter_value=value)
-                    for name, value in parameters.items()
-                ],
-            )
-        ],
+def source(
+    stream: kinesis.IStream, role: iam.IRole
+) -> _Delivery.KinesisStreamSourceConfigurationProperty:
+    """Return the stream that Firehose reads."""
+    return _Delivery.KinesisStreamSourceConfigurationProperty(
+        kinesis_stream_arn=stream.stream_arn, role_arn=role.role_arn
     )
 
 
-def as_parquet(
+def converted(
     table: LakeTable, role: iam.IRole
 ) -> _Delivery.DataFormatConversionConfigurationProperty:
     """Return the conversion of JSON to Parquet by the table's columns."""
+    json = _Delivery.DeserializerProperty(open_x_json_ser_de=_Delivery.OpenXJsonSerDeProperty())
+    parquet = _Delivery.SerializerProperty(
+        parquet_ser_de=_Delivery.ParquetSerDeProperty(compression="SNAPPY")
+    )
     return _Delivery.DataFormatConversionConfigurationProperty(
         enabled=True,
-        input_format_configuration=_Delivery.InputFormatConfigurationProperty(
-            deserializer=_Delivery.DeserializerProperty(
-                open_x_json_ser_de=_Delivery.OpenXJsonSerDeProperty()
-            )
-        ),
-        output_format_configuration=_Delivery.OutputFormatConfigurationProperty(
-            serializer=_Delivery.SerializerProperty(
-                parquet_ser_de=_Delivery.ParquetSerDeProperty(compression="SNAPPY")
-            )
-        ),
+        input_format_configuration=_Delivery.InputFormatConfigurationProperty(deserializer=json),
+        output_format_configuration=_Delivery.OutputFormatConfigurationProperty(serializer=parquet),
         schema_configuration=_Delivery.SchemaConfigurationProperty(
             catalog_id=Aws.ACCOUNT_ID,
             region=Aws.REGION,
@@ -151,26 +85,25 @@ def as_parquet(
     )
 
 
-def lake_prefix(prefix: str, partition_keys: Sequence[str]) -> str:
+def path(lake: Lake) -> str:
     """Return the folder that a record goes to: its partition keys' values, then its day."""
-    keys = "".join(f"{key}=!{{partitionKeyFromLambda:{key}}}/" for key in partition_keys)
-    return prefix + keys + ARRIVED
+    keys = "".join(f"{key}=!{{partitionKeyFromLambda:{key}}}/" for key in lake.partition_keys)
+    return lake.prefix + keys + ARRIVED
 
 
-def source_backup(
+def kept(
     bucket: s3.IBucket,
     role: iam.IRole,
-    prefix: str,
-    error_prefix: str,
-    logging: _Delivery.CloudWatchLoggingOptionsProperty,
+    lake: Lake,
+    log: _Delivery.CloudWatchLoggingOptionsProperty,
 ) -> _Delivery.S3DestinationConfigurationProperty:
-    """Return where every record is kept as it came, compressed, before the function sees it."""
+    """Return where every record is stored unmodified, before the function sees it."""
     return _Delivery.S3DestinationConfigurationProperty(
         bucket_arn=bucket.bucket_arn,
         role_arn=role.role_arn,
-        prefix=prefix + ARRIVED,
-        error_output_prefix=error_prefix + FAILED_BY_TYPE,
+        prefix=lake.source_prefix + ARRIVED,
+        error_output_prefix=lake.error_prefix + FAILED_BY_TYPE,
         compression_format="GZIP",
         buffering_hints=_Delivery.BufferingHintsProperty(size_in_m_bs=64, interval_in_seconds=300),
-        cloud_watch_logging_options=logging,
+        cloud_watch_logging_options=log,
     )

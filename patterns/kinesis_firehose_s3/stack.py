@@ -4,127 +4,96 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Aws, CfnOutput, Duration, Fn, RemovalPolicy, Stack
+from aws_cdk import Aws, Fn, RemovalPolicy
 from aws_cdk import aws_athena as athena
 from aws_cdk import aws_s3 as s3
 
-from ..foundation.findings import acknowledge
-from ..foundation.functions import python_function
-from ..foundation.layer import dependency_layer
-from .construct import KinesisToFirehoseToS3
+from ..blocks.demo import ShopStack, called_by
+from ..blocks.firehose import Buffering
+from ..blocks.values import seconds
+from .construct import KinesisToFirehoseToS3, Lake, NewBucket, NewStream, Table, Transform
 
 if TYPE_CHECKING:
-    from aws_cdk import aws_lambda as lambda_
     from constructs import Construct
 
-COLUMNS = {
-    "click_id": "string",
-    "user_id": "string",
-    "session_id": "string",
-    "clicked_at": "timestamp",
-    "page": "string",
-    "sku": "string",
-    "referrer_host": "string",
-    "device": "string",
-    "country": "string",
-    "source": "string",
-}
-RESULTS_PREFIX = "query-results/"
+NAMES = "click_id user_id session_id clicked_at page sku referrer_host device country source"
+COLUMNS = dict.fromkeys(NAMES.split(), "string") | {"clicked_at": "timestamp"}
+DAY = 86_400
+DESTROY = RemovalPolicy.DESTROY
+SOON = seconds(10)  # small batches and objects, so that the demo's records arrive early
+WHY_NO_QUEUE = "Firehose calls it and waits; failed records are stored under the error prefix."
 
 
-class DemoStack(Stack):
+class DemoStack(ShopStack):
     """Clicks of the web shop as Parquet for Athena; clicks of terminals as JSON by country."""
 
     def __init__(self, scope: Construct, construct_id: str, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, **kwargs)
-        layer = dependency_layer(self, "Dependencies")
+        buffering = Buffering(interval=seconds(60))
+        expiry = s3.LifecycleRule(expiration=seconds(30 * DAY))
+        clean_clicks = self.function("CleanClicks", "transform", timeout=60)
+        clean_terminals = self.function(
+            "CleanTerminals", "transform", timeout=60, PARTITION_KEYS="country"
+        )
 
-        clean_clicks = _transform(self, "CleanClicks", layer)
         clicks = KinesisToFirehoseToS3(
             self,
             "Clicks",
-            transform=clean_clicks,
-            prefix="clicks/",
-            error_prefix="errors/clicks/",
-            columns=COLUMNS,
-            buffering_interval=Duration.minutes(1),
-            transform_buffering_interval=Duration.seconds(10),
-            lifecycle_rules=[s3.LifecycleRule(expiration=Duration.days(30))],
-            removal_policy=RemovalPolicy.DESTROY,
-        )
-
-        clean_terminals = _transform(
-            self, "CleanTerminals", layer, environment={"PARTITION_KEYS": "country"}
+            transform=Transform(clean_clicks, batch_interval=SOON),
+            stream=NewStream(removal_policy=DESTROY),
+            bucket=NewBucket(lifecycle_rules=[expiry], removal_policy=DESTROY),
+            lake=Lake("clicks/", "errors/clicks/", table=Table(COLUMNS), buffering=buffering),
         )
         terminals = KinesisToFirehoseToS3(
             self,
             "Terminals",
-            transform=clean_terminals,
-            shard_count=1,
-            retention_period=Duration.days(1),
+            transform=Transform(clean_terminals, batch_interval=SOON),
+            stream=NewStream(shard_count=1, retention_period=seconds(DAY), removal_policy=DESTROY),
             bucket=clicks.bucket,
-            prefix="terminals/",
-            error_prefix="errors/terminals/",
-            partition_keys=["country"],
-            back_up_source=True,
-            buffering_interval=Duration.minutes(1),
-            transform_buffering_interval=Duration.seconds(10),
-            removal_policy=RemovalPolicy.DESTROY,
-        )
-
-        work_group = athena.CfnWorkGroup(
-            self,
-            "WorkGroup",
-            name=Fn.join("-", ["clicks", Fn.select(2, Fn.split("/", Aws.STACK_ID))]),
-            recursive_delete_option=True,
-            work_group_configuration=athena.CfnWorkGroup.WorkGroupConfigurationProperty(
-                enforce_work_group_configuration=True,
-                bytes_scanned_cutoff_per_query=10 * 1024**3,
-                result_configuration=athena.CfnWorkGroup.ResultConfigurationProperty(
-                    output_location=f"s3://{clicks.bucket.bucket_name}/{RESULTS_PREFIX}",
-                    encryption_configuration=athena.CfnWorkGroup.EncryptionConfigurationProperty(
-                        encryption_option="SSE_S3"
-                    ),
-                ),
+            lake=Lake(
+                "terminals/",
+                "errors/terminals/",
+                partition_keys=["country"],
+                keep_source=True,
+                buffering=buffering,
             ),
         )
 
-        outputs = {
-            "StreamName": clicks.stream.stream_name,
-            "DeliveryStreamName": clicks.delivery_stream.ref,
-            "FunctionName": clean_clicks.function_name,
-            "BucketName": clicks.bucket.bucket_name,
-            "Prefix": clicks.prefix,
-            "ErrorPrefix": clicks.error_prefix,
-            "DatabaseName": clicks.table.database_name,
-            "TableName": clicks.table.table_name,
-            "WorkGroupName": work_group.name,
-            "TerminalStreamName": terminals.stream.stream_name,
-            "TerminalFunctionName": clean_terminals.function_name,
-            "TerminalPrefix": terminals.prefix,
-            "TerminalErrorPrefix": terminals.error_prefix,
-        }
-        for name, value in outputs.items():
-            CfnOutput(self, name, value=value)
+        for function in (clean_clicks, clean_terminals):
+            called_by(function, WHY_NO_QUEUE)
+        self.outputs(
+            StreamName=clicks.stream.stream_name,
+            DeliveryStreamName=clicks.delivery_stream.ref,
+            FunctionName=clean_clicks.function_name,
+            BucketName=clicks.bucket.bucket_name,
+            Prefix=clicks.prefix,
+            ErrorPrefix=clicks.error_prefix,
+            DatabaseName=clicks.table.database_name,
+            TableName=clicks.table.table_name,
+            WorkGroupName=_work_group(self, clicks.bucket).name,
+            TerminalStreamName=terminals.stream.stream_name,
+            TerminalFunctionName=clean_terminals.function_name,
+            TerminalPrefix=terminals.prefix,
+            TerminalErrorPrefix=terminals.error_prefix,
+        )
 
 
-def _transform(
-    scope: Construct,
-    construct_id: str,
-    layer: lambda_.ILayerVersion,
-    environment: dict[str, str] | None = None,
-) -> lambda_.Function:
-    function = python_function(
+def _work_group(scope: Construct, bucket: s3.IBucket) -> athena.CfnWorkGroup:
+    """Make Athena's workgroup, which stores the results of queries beside the lake."""
+    settings = athena.CfnWorkGroup
+    return athena.CfnWorkGroup(
         scope,
-        construct_id,
-        handler="kinesis_firehose_s3.transform.handler",
-        layer=layer,
-        timeout=Duration.minutes(1),
-        environment=environment,
+        "WorkGroup",
+        name=Fn.join("-", ["clicks", Fn.select(2, Fn.split("/", Aws.STACK_ID))]),
+        recursive_delete_option=True,
+        work_group_configuration=settings.WorkGroupConfigurationProperty(
+            enforce_work_group_configuration=True,
+            bytes_scanned_cutoff_per_query=10 * 1024**3,
+            result_configuration=settings.ResultConfigurationProperty(
+                output_location=f"s3://{bucket.bucket_name}/query-results/",
+                encryption_configuration=settings.EncryptionConfigurationProperty(
+                    encryption_option="SSE_S3"
+                ),
+            ),
+        ),
     )
-    acknowledge(
-        function,
-        "Serverless::Serverless-LambdaDLQ",
-        "Firehose calls it and waits; what it fails is kept below the error prefix.",
-    )
-    return function

@@ -9,14 +9,15 @@ from aws_cdk import aws_glue as glue
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from ..blocks.firehose import DAY
 
+if TYPE_CHECKING:
     from aws_cdk import aws_s3 as s3
 
-DAY = "day"
-# Athena lists the folders of these days and no others (Amazon Athena user guide, "Set up
-# partition projection"), so the first one lies before any data.
+    from .settings import Lake, Table
+
+# Athena lists the folders of these days and no others, so the first one is before any data.
+# https://docs.aws.amazon.com/athena/latest/ug/partition-projection-setting-up.html
 FIRST_DAY = "2020-01-01"
 TABLE_NAME = "events"  # in a database of its own; else a name made of the construct's path
 _HIVE = "org.apache.hadoop.hive.ql.io.parquet"
@@ -25,43 +26,27 @@ _HIVE = "org.apache.hadoop.hive.ql.io.parquet"
 class LakeTable(Construct):
     """A table over Parquet files whose partitions nobody has to add.
 
-    Athena works the folders out itself (partition projection): one a day; a further partition key
-    must be named in the query with ``=`` or ``IN``, since its values are not known (type
-    ``injected``).
+    Athena works out the folders itself (partition projection): one a day. A query must name every
+    further partition key with ``=`` or ``IN``, since its values are not known (type ``injected``).
 
     Args:
+        table: Its columns and database.
         bucket: Where the files are.
-        prefix: Below which folder.
-        columns: Name to Glue type of each column.
-        partition_keys: Folders above the day's. Default: none.
-        database_name: Your own Glue database. Default: a new one.
+        lake: Their folder and its partitions.
+
+    Attributes:
+        database_name: The Glue database.
+        table_name: The Glue table.
     """
 
     def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        bucket: s3.IBucket,
-        prefix: str,
-        columns: Mapping[str, str],
-        partition_keys: Sequence[str] = (),
-        database_name: str | None = None,
+        self, scope: Construct, construct_id: str, table: Table, bucket: s3.IBucket, lake: Lake
     ) -> None:
         super().__init__(scope, construct_id)
-        self.database = None if database_name else self._new_database()
-        self.database_name = database_name or self._own_database_name()
-        self.table_name = _name_from_path(self) if database_name else TABLE_NAME
-        location = f"s3://{bucket.bucket_name}/{prefix}"
-        keys = (*partition_keys, DAY)
-        projection = {
-            "projection.enabled": "true",
-            f"projection.{DAY}.type": "date",
-            f"projection.{DAY}.format": "yyyy-MM-dd",
-            f"projection.{DAY}.range": f"{FIRST_DAY},NOW",
-            "storage.location.template": location + "/".join(f"{key}=${{{key}}}" for key in keys),
-        }
-        projection |= {f"projection.{key}.type": "injected" for key in partition_keys}
+        self.database_name = table.database_name or self._own_database_name()
+        self.table_name = _name_from_path(self) if table.database_name else TABLE_NAME
+        location = f"s3://{bucket.bucket_name}/{lake.prefix}"
+        template = location + "/".join(f"{key}=${{{key}}}" for key in lake.partitions)
         self.table = glue.CfnTable(
             self,
             "Table",
@@ -70,10 +55,19 @@ class LakeTable(Construct):
             table_input=glue.CfnTable.TableInputProperty(
                 name=self.table_name,
                 table_type="EXTERNAL_TABLE",
-                parameters={"classification": "parquet", "EXTERNAL": "TRUE", **projection},
-                partition_keys=[_column(key, "string") for key in keys],
+                parameters={
+                    "classification": "parquet",
+                    "EXTERNAL": "TRUE",
+                    "projection.enabled": "true",
+                    f"projection.{DAY}.type": "date",
+                    f"projection.{DAY}.format": "yyyy-MM-dd",
+                    f"projection.{DAY}.range": f"{FIRST_DAY},NOW",
+                    "storage.location.template": template,
+                }
+                | {f"projection.{key}.type": "injected" for key in lake.partition_keys},
+                partition_keys=[_column(key, "string") for key in lake.partitions],
                 storage_descriptor=glue.CfnTable.StorageDescriptorProperty(
-                    columns=[_column(name, kind) for name, kind in columns.items()],
+                    columns=[_column(name, kind) for name, kind in table.columns.items()],
                     location=location,
                     input_format=f"{_HIVE}.MapredParquetInputFormat",
                     output_format=f"{_HIVE}.MapredParquetOutputFormat",
@@ -83,32 +77,27 @@ class LakeTable(Construct):
                 ),
             ),
         )
-        if self.database:
-            self.table.add_resource_dependency(self.database)
+        if table.database_name is None:
+            self.table.add_resource_dependency(self._new_database())
 
     def _new_database(self) -> glue.CfnDatabase:
         return glue.CfnDatabase(
             self,
             "Database",
             catalog_id=Aws.ACCOUNT_ID,
-            database_input=glue.CfnDatabase.DatabaseInputProperty(name=self._own_database_name()),
+            database_input=glue.CfnDatabase.DatabaseInputProperty(name=self.database_name),
         )
 
     def _own_database_name(self) -> str:
         """Return a name as unique as the stack's id; Athena takes no dashes in it."""
         stack_uuid = Fn.select(2, Fn.split("/", ScopedAws(self).stack_id))
-        unique = Fn.select(0, Fn.split("-", stack_uuid))
-        return Fn.join("_", [_name_from_path(self), unique])
+        return Fn.join("_", [_name_from_path(self), Fn.select(0, Fn.split("-", stack_uuid))])
 
     @property
     def arns(self) -> list[str]:
-        """What a principal needs rights on to read the schema: catalog, database and table."""
-        stack = Stack.of(self)
-        names = (
-            "catalog",
-            f"database/{self.database_name}",
-            f"table/{self.database_name}/{self.table_name}",
-        )
+        """What a principal needs permissions on to read the schema: catalog, database and table."""
+        database, stack = self.database_name, Stack.of(self)
+        names = ("catalog", f"database/{database}", f"table/{database}/{self.table_name}")
         return [stack.format_arn(service="glue", resource=name) for name in names]
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:

@@ -1,0 +1,111 @@
+"""S3 buckets: a new one that is encrypted, private and requires TLS, or yours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aws_cdk import Annotations, RemovalPolicy
+from aws_cdk import aws_s3 as s3
+
+from . import keys
+from .findings import acknowledge
+from .values import seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aws_cdk import aws_kms as kms
+    from constructs import Construct
+
+DAY = 86_400
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewBucket:
+    """Settings of a new bucket. It is encrypted and private, and requires TLS.
+
+    Attributes:
+        lifecycle_rules: When objects move or expire. Default: objects move to Intelligent-Tiering
+            after 30 days, and incomplete uploads expire after 7, beside what a construct says.
+        encryption_key: Customer managed key. Default: S3-managed encryption.
+        removal_policy: What happens to the bucket when the stack is deleted; DESTROY empties it
+            too. Default: RETAIN.
+
+    Raises:
+        ValueError: a key that encrypts nothing.
+    """
+
+    lifecycle_rules: Sequence[s3.LifecycleRule] | None = None
+    encryption_key: kms.IKey | None = None
+    removal_policy: RemovalPolicy = RemovalPolicy.RETAIN
+
+    def __post_init__(self) -> None:
+        """Reject a key that encrypts nothing."""
+        keys.check_key("encryption_key", self.encryption_key)
+
+
+def bucket_of(
+    scope: Construct,
+    construct_id: str,
+    bucket: s3.IBucket | NewBucket,
+    *,
+    expires: str,
+    warning: str,
+) -> s3.IBucket:
+    """Make a new bucket, or return yours; an imported one gets a warning of what it needs.
+
+    Args:
+        scope: Where it is made.
+        construct_id: Its id there.
+        bucket: Your own bucket, or the settings of a new one.
+        expires: Folder whose objects expire after 30 days, unless there are rules of yours.
+        warning: What nothing does for an imported bucket.
+
+    Raises:
+        ValueError: its key encrypts nothing.
+    """
+    if not isinstance(bucket, NewBucket):
+        _check_own_bucket(bucket, warning)
+        return bucket
+    given, key = bucket.lifecycle_rules, bucket.encryption_key
+    made = s3.Bucket(
+        scope,
+        construct_id,
+        block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+        enforce_ssl=True,
+        minimum_tls_version=1.2,
+        encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
+        encryption_key=key,
+        bucket_key_enabled=True if key else None,
+        lifecycle_rules=_default_lifecycle(expires) if given is None else given,
+        removal_policy=bucket.removal_policy,
+        auto_delete_objects=bucket.removal_policy == RemovalPolicy.DESTROY or None,
+    )
+    acknowledge(
+        made,
+        "AwsSolutions::AwsSolutions-S1",
+        "Who reads the bucket is the account's to record, in CloudTrail data events.",
+    )
+    return made
+
+
+def _default_lifecycle(expires: str) -> list[s3.LifecycleRule]:
+    month, tiering = seconds(30 * DAY), s3.StorageClass.INTELLIGENT_TIERING
+    return [
+        s3.LifecycleRule(abort_incomplete_multipart_upload_after=seconds(7 * DAY)),
+        s3.LifecycleRule(
+            transitions=[s3.Transition(storage_class=tiering, transition_after=month)]
+        ),
+        s3.LifecycleRule(prefix=expires, expiration=month),
+    ]
+
+
+def _check_own_bucket(bucket: s3.IBucket, warning: str) -> None:
+    keys.check_key_of(bucket)
+    if not isinstance(bucket, s3.Bucket):
+        Annotations.of(bucket).add_warning_v2(
+            "serverless-patterns:imported-bucket",
+            f"This bucket is imported, so its policy and key cannot be checked, and {warning}."
+            f"{keys.ask_for_key(bucket.encryption_key, 'from_bucket_attributes')}",
+        )

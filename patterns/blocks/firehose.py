@@ -1,0 +1,198 @@
+"""Firehose → S3: buffers, the role, logs and folders of a delivery, and its alarms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aws_cdk import Aws, Names, RemovalPolicy, Size, SizeRoundingBehavior
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kinesisfirehose as firehose
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+
+from ..checks import firehose as checks
+from ..checks import reject
+from ..limits import FIREHOSE_MAX_BUFFER, S3_METRICS_ID
+from .alarms import MINUTE, Alarms, Runbook
+from .findings import acknowledge_wildcard
+from .values import in_seconds, number, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aws_cdk import Duration
+    from constructs import Construct
+
+# Larger objects are quicker to query; Firehose's own default of 5 MiB makes many small ones.
+BUFFER_SIZE, BUFFER_INTERVAL = Size.mebibytes(FIREHOSE_MAX_BUFFER), seconds(300)
+DAY = "day"
+# https://docs.aws.amazon.com/firehose/latest/dev/s3-prefixes.html
+ARRIVED = f"{DAY}=!{{timestamp:yyyy-MM-dd}}/"
+FAILED_BY_TYPE = "!{firehose:error-output-type}/" + ARRIVED
+
+
+def in_mebibytes(size: Size) -> float | None:
+    """Return a size in MiB; None for a token."""
+    try:
+        kibibytes = number(size.to_kibibytes(rounding=SizeRoundingBehavior.NONE))
+    except RuntimeError:  # a token in another unit
+        return None
+    return None if kibibytes is None else kibibytes / 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Buffering:
+    """When Firehose closes an object: at the size or after the interval, whichever comes first.
+
+    Attributes:
+        size: Largest object before compression, 1 to 128 whole MiB; at least 64 MiB with format
+            conversion or dynamic partitioning. Default: 128 MiB.
+        interval: Longest wait for that size, up to 900 s; at least 60 s with dynamic
+            partitioning. Default: 5 minutes.
+
+    Raises:
+        ValueError: a setting that Firehose rejects.
+    """
+
+    size: Size = BUFFER_SIZE
+    interval: Duration = BUFFER_INTERVAL
+
+    def __post_init__(self) -> None:
+        """Reject a setting that Firehose rejects."""
+        mebibytes, wait = in_mebibytes(self.size), in_seconds(self.interval)
+        if mebibytes is not None:
+            reject(checks.buffer_size("size", mebibytes))
+        if wait is not None:
+            reject(checks.interval("interval", wait))
+
+    def hints(self) -> firehose.CfnDeliveryStream.BufferingHintsProperty:
+        """Return the property of a delivery stream."""
+        return firehose.CfnDeliveryStream.BufferingHintsProperty(
+            size_in_m_bs=self.size.to_mebibytes(), interval_in_seconds=self.interval.to_seconds()
+        )
+
+
+def role_of_firehose(scope: Construct, construct_id: str) -> iam.Role:
+    """Make the role that Firehose assumes, for delivery streams of this account alone."""
+    return iam.Role(
+        scope,
+        construct_id,
+        assumed_by=iam.ServicePrincipal(
+            "firehose.amazonaws.com",
+            conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+        ),
+    )
+
+
+def grant_write(role: iam.Role, bucket: s3.IBucket, folders: Iterable[str]) -> None:
+    """Let Firehose write to folders of a bucket, each with / at its end; no more.
+
+    Source: https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html
+    """
+    arn = bucket.bucket_arn
+    objects = [f"{arn}/{folder}*" for folder in folders]
+    allow(role, [arn], "s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads")
+    allow(role, objects, "s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject")
+    if bucket.encryption_key:
+        bucket.encryption_key.grant(role, "kms:Decrypt", "kms:GenerateDataKey")
+    for resource in dict.fromkeys(objects):
+        acknowledge_wildcard(role, resource, "Firehose makes up the names of its objects.")
+
+
+def allow(role: iam.Role, resources: list[str], *actions: str) -> None:
+    """Add a statement to a role."""
+    role.add_to_policy(iam.PolicyStatement(actions=list(actions), resources=resources))
+
+
+def logs_of_firehose(scope: Construct, construct_id: str) -> logs.LogGroup:
+    """Make the log group in which Firehose says what it cannot deliver."""
+    return logs.LogGroup(
+        scope,
+        construct_id,
+        retention=logs.RetentionDays.ONE_MONTH,
+        removal_policy=RemovalPolicy.DESTROY,
+    )
+
+
+def log_to(
+    log_group: logs.ILogGroup, scope: Construct, construct_id: str
+) -> firehose.CfnDeliveryStream.CloudWatchLoggingOptionsProperty:
+    """Make a log stream, and return the property of a destination that writes to it."""
+    log_stream = logs.LogStream(
+        scope, construct_id, log_group=log_group, removal_policy=RemovalPolicy.DESTROY
+    )
+    return firehose.CfnDeliveryStream.CloudWatchLoggingOptionsProperty(
+        enabled=True,
+        log_group_name=log_group.log_group_name,
+        log_stream_name=log_stream.log_stream_name,
+    )
+
+
+DATA_FRESHNESS = Runbook(
+    means="Records wait too long for S3. Firehose retries the delivery until its source's "
+    "retention period ends; after that they are lost.",
+    see="Read Firehose's log group. Most often Firehose may not write to the bucket, use its key, "
+    "or read the table.",
+    fix="Restore the permission, key, bucket or table that the log names. Firehose catches up by "
+    "itself.",
+    verify="DeliveryToS3.DataFreshness falls, and new objects appear in the bucket.",
+)
+ERROR_PREFIX = Runbook(
+    means="Records could not be processed or converted. They are stored under the error prefix.",
+    see="List the error prefix: the folder says the type of failure. The function's log says why, "
+    "by Firehose's record id.",
+    fix="For processing-failed, fix the function or the sender, then replay the records. For "
+    "format-conversion-failed, make the function's output and the table's columns match.",
+    verify="Nothing new appears under the error prefix.",
+)
+
+
+def data_freshness(delivery_stream_name: str, **options: object) -> cloudwatch.Metric:
+    """Return the age of the oldest record that Firehose has not delivered, in seconds."""
+    settings = {"period": seconds(MINUTE), "statistic": "Maximum"} | options
+    return cloudwatch.Metric(
+        namespace="AWS/Firehose",
+        metric_name="DeliveryToS3.DataFreshness",
+        dimensions_map={"DeliveryStreamName": delivery_stream_name},
+        **settings,  # type: ignore[arg-type]
+    )
+
+
+def alarms_of_delivery(
+    scope: Construct,
+    delivery_stream_name: str,
+    bucket: s3.IBucket,
+    error_prefix: str,
+    max_age: Duration,
+    alarms: Alarms,
+) -> list[cloudwatch.Alarm]:
+    """Ring when the bucket falls behind, and when anything is written under the error prefix.
+
+    No metric of Firehose counts the records that a function has failed, so the bucket's request
+    metrics do; an imported bucket has no such alarm. Firehose's ``ThrottledRecords`` counts only
+    what is put to it directly: with a stream as its source, throttling shows at the stream.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/metrics-configurations.html
+    """
+    freshness = alarms.above(
+        scope,
+        "DataFreshnessAlarm",
+        data_freshness(delivery_stream_name),
+        DATA_FRESHNESS,
+        threshold=max_age.to_seconds(),
+        evaluation_periods=5,
+    )
+    if not isinstance(bucket, s3.Bucket):
+        return [freshness]
+    metrics_id = Names.unique_resource_name(scope, max_length=S3_METRICS_ID)
+    bucket.add_metric(id=metrics_id, prefix=error_prefix)
+    written = cloudwatch.Metric(
+        namespace="AWS/S3",
+        metric_name="PutRequests",
+        dimensions_map={"BucketName": bucket.bucket_name, "FilterId": metrics_id},
+        period=seconds(MINUTE),
+        statistic="Sum",
+    )
+    return [freshness, alarms.above(scope, "ErrorPrefixAlarm", written, ERROR_PREFIX)]

@@ -1,0 +1,195 @@
+"""Kinesis streams: a new one that keeps its records long enough, or yours, and its alarms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aws_cdk import Annotations, RemovalPolicy
+from aws_cdk import aws_kinesis as kinesis
+
+from ..limits import KINESIS_MAX_RETENTION, KINESIS_MIN_RETENTION
+from . import keys
+from .alarms import MINUTE, Alarms, Runbook
+from .values import in_seconds, number, seconds
+
+if TYPE_CHECKING:
+    from aws_cdk import Duration
+    from aws_cdk import aws_cloudwatch as cloudwatch
+    from aws_cdk import aws_kms as kms
+    from constructs import Construct
+
+HOUR = 3_600
+# A failed delivery is retried until the retention period ends: a long weekend and more.
+RETENTION = seconds(7 * 24 * HOUR)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewStream:
+    """Settings of a new stream. It is encrypted.
+
+    Attributes:
+        shard_count: Shards, each 1 MiB/s and 1,000 records/s. Default: on demand, which scales by
+            itself.
+        retention_period: How long records wait for a reader that fails, 24 hours to 365 days, in
+            whole hours. Default: 7 days.
+        encryption_key: Customer managed key. Default: the AWS managed key.
+        removal_policy: What happens to the stream when the stack is deleted. Default: RETAIN.
+
+    Raises:
+        ValueError: a setting that Kinesis rejects, or a key that encrypts nothing.
+    """
+
+    shard_count: int | None = None
+    retention_period: Duration = RETENTION
+    encryption_key: kms.IKey | None = None
+    removal_policy: RemovalPolicy = RemovalPolicy.RETAIN
+
+    def __post_init__(self) -> None:
+        """Reject a setting that Kinesis rejects.
+
+        Source: https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html
+        """
+        shards, kept = number(self.shard_count), in_seconds(self.retention_period)
+        if shards is not None and shards < 1:
+            raise ValueError(
+                f"shard_count is {shards}, allowed is 1 or more. Leave it out for an on-demand "
+                "stream."
+            )
+        if kept is not None and (
+            not KINESIS_MIN_RETENTION <= kept <= KINESIS_MAX_RETENTION or kept % HOUR
+        ):
+            raise ValueError(
+                f"retention_period is {kept / HOUR:g} hours, allowed are whole hours from 24 hours "
+                "to 365 days."
+            )
+        keys.check_key("encryption_key", self.encryption_key)
+
+
+def stream_of(
+    scope: Construct, construct_id: str, stream: kinesis.IStream | NewStream, max_age: Duration
+) -> kinesis.IStream:
+    """Make a new stream, or return yours; an imported one gets a warning of what it needs.
+
+    Args:
+        scope: Where it is made.
+        construct_id: Its id there.
+        stream: Your own stream, or the settings of a new one.
+        max_age: Age of a record from which an alarm rings.
+
+    Raises:
+        ValueError: its records would be gone before the alarm rings, or its key encrypts nothing.
+    """
+    if not isinstance(stream, NewStream):
+        _check_own_stream(stream, in_seconds(max_age))
+        return stream
+    _check_retention(in_seconds(max_age), in_seconds(stream.retention_period))
+    on_demand, key = stream.shard_count is None, stream.encryption_key
+    return kinesis.Stream(
+        scope,
+        construct_id,
+        stream_mode=kinesis.StreamMode.ON_DEMAND if on_demand else kinesis.StreamMode.PROVISIONED,
+        shard_count=stream.shard_count,
+        retention_period=stream.retention_period,
+        encryption=kinesis.StreamEncryption.KMS if key else kinesis.StreamEncryption.MANAGED,
+        encryption_key=key,
+        removal_policy=stream.removal_policy,
+    )
+
+
+def _check_own_stream(stream: kinesis.IStream, age: float | None) -> None:
+    """Reject a stream of yours that forgets records too early; warn of an imported one.
+
+    Source: https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html
+    """
+    keys.check_key_of(stream)
+    resource = stream.node.default_child
+    if isinstance(resource, kinesis.CfnStream):
+        hours = resource.retention_period_hours
+        known = KINESIS_MIN_RETENTION / HOUR if hours is None else number(hours)
+        _check_retention(age, None if known is None else known * HOUR)
+        return
+    longer = "" if age is None else f", {age:.0f} s"
+    Annotations.of(stream).add_warning_v2(
+        "serverless-patterns:imported-stream",
+        "This stream is imported, so its retention period and key cannot be checked: a record that "
+        "its reader does not process is lost after that period, 24 hours unless it is raised, so "
+        f"it must be longer than max_age{longer}."
+        f"{keys.ask_for_key(stream.encryption_key, 'from_stream_attributes')}",
+    )
+
+
+def _check_retention(age: float | None, kept: float | None) -> None:
+    """Reject an alarm that rings when its records are gone.
+
+    Source: https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html
+    """
+    if age is not None and kept is not None and age >= kept:
+        raise ValueError(
+            f"max_age is {age:.0f} s, but the stream keeps records for {kept:.0f} s: they would be "
+            "gone before the alarm rings. Lower max_age, or raise the stream's retention period "
+            "(365 days at most)."
+        )
+
+
+ITERATOR_AGE = Runbook(
+    means="The stream is read more slowly than it is written. Records are lost when the stream's "
+    "retention period ends.",
+    see="Read the log of what reads the stream for errors, and compare its function's Errors, "
+    "Throttles and Duration with the records that arrive.",
+    fix="Fix what the log names. If the stream only has too much to carry, add shards. Raise its "
+    "retention period if you need more time.",
+    verify="GetRecords.IteratorAgeMilliseconds falls.",
+)
+WRITE_THROTTLED = Runbook(
+    means="Kinesis throttles the senders. They have to send again, and lose the records that they "
+    "give up.",
+    see="Compare IncomingBytes and IncomingRecords of the stream with its shards; one hot shard "
+    "shows in its enhanced (shard-level) metrics.",
+    fix="Spread the partition keys, aggregate small records, or add shards.",
+    verify="WriteProvisionedThroughputExceeded is 0.",
+)
+READ_THROTTLED = Runbook(
+    means="Kinesis throttles the readers of the stream, so they fall behind.",
+    see="List who reads the stream: all of them share 5 calls and 2 MiB a second for each shard.",
+    fix="Give the other readers enhanced fan-out, or add shards.",
+    verify="ReadProvisionedThroughputExceeded is 0, and the iterator age falls.",
+)
+PUT_FAILED = Runbook(
+    means="Kinesis fails records of PutRecords by an error of its own. A sender that does not send "
+    "them again loses them.",
+    see="Check the AWS Health Dashboard for Kinesis, and the senders' logs for the error code.",
+    fix="Let the senders send the failed records again until the service has recovered.",
+    verify="PutRecords.FailedRecords is 0.",
+)
+
+
+def alarms_of_stream(
+    scope: Construct, stream: kinesis.IStream, max_age: Duration, alarms: Alarms
+) -> list[cloudwatch.Alarm]:
+    """Ring when senders or readers are throttled, or when readers fall behind.
+
+    Source:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html
+    """
+    minute = seconds(MINUTE)
+    age = stream.metric_get_records_iterator_age_milliseconds(period=minute, statistic="Maximum")
+    counts = {
+        "WriteThrottledAlarm": (
+            stream.metric_write_provisioned_throughput_exceeded,
+            WRITE_THROTTLED,
+        ),
+        "ReadThrottledAlarm": (stream.metric_read_provisioned_throughput_exceeded, READ_THROTTLED),
+        "PutFailedAlarm": (stream.metric_put_records_failed_records, PUT_FAILED),
+    }
+    made = [
+        alarms.above(
+            scope, name, metric(period=minute, statistic="Sum"), runbook, evaluation_periods=5
+        )
+        for name, (metric, runbook) in counts.items()
+    ]
+    threshold = max_age.to_milliseconds()
+    behind = alarms.above(
+        scope, "IteratorAgeAlarm", age, ITERATOR_AGE, threshold=threshold, evaluation_periods=15
+    )
+    return [behind, *made]
