@@ -1,0 +1,365 @@
+"""SNS → anything it delivers to;  SNS ⇢ DLQ ⇢ alarm: the subscription and its permissions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from aws_cdk import Annotations, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+
+from ..checks import kms as kms_checks
+from ..checks import reject
+from ..checks import sns as checks
+from . import keys
+from .alarms import Alarms, Runbook
+from .queues import ask_for_key, queue_for_failures, resource_of
+from .values import Path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from aws_cdk import aws_cloudwatch as cloudwatch
+    from aws_cdk import aws_kms as kms
+    from constructs import Construct, IConstruct, IDependable
+
+SNS = "sns.amazonaws.com"
+AWS_MANAGED_KEY = "alias/aws/sqs"
+KEY_ACTIONS = ["kms:Decrypt", "kms:GenerateDataKey"]
+UNDELIVERED = Runbook(
+    means="SNS could not deliver events to this subscriber; each is stored in its delivery "
+    "dead-letter queue.",
+    see="Read the ErrorCode and ErrorMessage attributes of a message in that queue.",
+    fix="Fix what they name: most often the policy of the subscribed queue or of its key. Then "
+    "send the messages to the subscriber, or replay the topic's archive; the redrive of SQS does "
+    "not work for this queue.",
+    verify="The delivery dead-letter queue is empty, and stays empty while events are published.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subscription:
+    """Which events of a topic a subscriber gets, and in what form.
+
+    Attributes:
+        filter_policy: Which events, by message attributes. Default: all.
+        filter_policy_with_message_body: Which events, by their JSON body. SNS drops an event whose
+            body is not JSON. Default: all.
+        raw_message_delivery: Whether body and attributes arrive as they were published, with at
+            most 10 attributes, or the event is not delivered. Default: True; False wraps both in
+            the JSON envelope of SNS.
+        replay_from: Replays the archive of a FIFO topic from this point in time, which has a time
+            zone, when it is deployed; change it to replay again. Default: no replay.
+        dead_letter_queue: Your own queue, of the topic's type, for what SNS cannot deliver.
+            Default: a new one that keeps it for 14 days.
+
+    Raises:
+        ValueError: both filters, or a point in time without a time zone.
+    """
+
+    filter_policy: Mapping[str, sns.SubscriptionFilter] | None = None
+    filter_policy_with_message_body: Mapping[str, sns.FilterOrPolicy] | None = None
+    raw_message_delivery: bool = True
+    replay_from: datetime | None = None
+    dead_letter_queue: sqs.IQueue | None = None
+
+    def __post_init__(self) -> None:
+        """Reject two filters, and a point in time that is none.
+
+        Source: https://docs.aws.amazon.com/sns/latest/dg/sns-message-filtering-scope.html
+
+        Raises:
+            ValueError: both filters, or a point in time without a time zone.
+        """
+        if self.filter_policy is not None and self.filter_policy_with_message_body is not None:
+            raise ValueError(
+                "filter_policy and filter_policy_with_message_body were both given: a subscription "
+                "filters by one of them. Leave one out."
+            )
+        if self.replay_from is not None and self.replay_from.tzinfo is None:
+            raise ValueError(
+                f"replay_from is {self.replay_from.isoformat()} without a time zone. Give it one, "
+                "such as datetime(2026, 11, 21, 8, 0, tzinfo=UTC)."
+            )
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One delivery leg of a topic.
+
+    Attributes:
+        subscription: Topic to endpoint.
+        dead_letter_queue: What SNS could not deliver.
+        alarm: Rings while that queue holds anything.
+    """
+
+    subscription: sns.Subscription
+    dead_letter_queue: sqs.IQueue
+    alarm: cloudwatch.Alarm
+
+
+class Source:
+    """A topic, and the permissions that SNS needs to deliver from it.
+
+    Each holds for SNS on behalf of this topic of this account alone, so that nobody else's topic
+    can use it (https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html).
+
+    Args:
+        topic: The topic.
+        arn: Its ARN, as policies of its own stack name it. Default: the topic's attribute.
+        pattern: What matches its ARN, for policies in other stacks. Default: ``arn``.
+    """
+
+    def __init__(
+        self, topic: sns.ITopic, *, arn: str | None = None, pattern: str | None = None
+    ) -> None:
+        self.topic = topic
+        self.fifo: bool = topic.fifo
+        self._arn = arn or topic.topic_arn
+        self._pattern = pattern or self._arn
+        self._stack = Stack.of(topic)
+        self._account = topic.env.account
+        self._keys: set[kms.IKey] = set()
+
+    def allow_queue(self, queue: sqs.IQueue) -> list[IDependable]:
+        """Let SNS deliver from the topic into a queue; return what the subscription waits for."""
+        added = queue.add_to_resource_policy(
+            self._statement(self._arn_for(queue), ["sqs:SendMessage"], queue.queue_arn)
+        )
+        if not added.statement_added:
+            Annotations.of(queue).add_warning_v2(
+                "serverless-patterns:imported-queue-policy",
+                "This queue is imported, so its policy and encryption cannot be checked or changed "
+                f"here: it must allow sqs:SendMessage to {SNS} with aws:SourceArn and "
+                "aws:SourceAccount of the topic, and not be encrypted with the AWS managed key, or "
+                "nothing is delivered.",
+            )
+        if queue.encryption_master_key is not None:
+            self.allow_key(queue.encryption_master_key)
+        return [added.policy_dependable] if added.policy_dependable is not None else []
+
+    def allow_key(self, key: kms.IKey) -> None:
+        """Let SNS encrypt with a key what it delivers, and decrypt what it replays."""
+        if key in self._keys:
+            return
+        self._keys.add(key)
+        added = key.add_to_resource_policy(
+            self._statement(self._arn_for_key(key), KEY_ACTIONS, "*"), True
+        )
+        if not added.statement_added:
+            Annotations.of(key).add_warning_v2(
+                "serverless-patterns:imported-key-policy",
+                "This key is imported, so its policy cannot be changed here: it must allow "
+                f"{' and '.join(KEY_ACTIONS)} to {SNS} with aws:SourceArn and aws:SourceAccount of "
+                "the topic, or nothing is delivered.",
+            )
+
+    def _arn_for(self, resource: IConstruct) -> str:
+        """Return the ARN, or a pattern of it where two stacks would depend on each other."""
+        return self._arn if Stack.of(resource) is self._stack else self._pattern
+
+    def _arn_for_key(self, key: kms.IKey) -> str:
+        """Return the ARN, or a pattern of it where the key and the topic would name each other."""
+        own_key = self.topic.master_key
+        if self._names_itself or own_key is None or own_key.node.path != key.node.path:
+            return self._arn_for(key)
+        return self._stack.format_arn(service="sns", resource="*")
+
+    @property
+    def _names_itself(self) -> bool:
+        """Whether the ARN is made of a name that is known before the topic is created."""
+        return self._pattern != self._arn
+
+    def _statement(self, arn: str, actions: list[str], resource: str) -> iam.PolicyStatement:
+        return iam.PolicyStatement(
+            principals=[iam.ServicePrincipal(SNS)],
+            actions=actions,
+            resources=[resource],
+            conditions={
+                "ArnLike": {"aws:SourceArn": arn},
+                "StringEquals": {"aws:SourceAccount": self._account},
+            },
+        )
+
+
+def deliver_to_queue(
+    scope: Construct,
+    source: Source,
+    queue: sqs.IQueue,
+    settings: Subscription,
+    *,
+    encryption_key: kms.IKey | None = None,
+    alarms: Alarms = Alarms(),
+) -> Delivery:
+    """Subscribe a queue to a topic, and let SNS deliver into it.
+
+    Args: as for ``deliver``.
+
+    Raises:
+        ValueError: see ``deliver``; or SNS may not use the queue's key, or the queue is its own
+            dead-letter queue.
+    """
+    check_encryption(f"queue {Path(queue)}", queue)
+    _check_apart(queue, settings.dead_letter_queue)
+    delivery = deliver(
+        scope,
+        source,
+        settings,
+        protocol=sns.SubscriptionProtocol.SQS,
+        endpoint=queue.queue_arn,
+        encryption_key=encryption_key,
+        alarms=alarms,
+    )
+    # SNS does not deliver an event that comes before its permission.
+    delivery.subscription.node.add_dependency(*source.allow_queue(queue))
+    return delivery
+
+
+def deliver(
+    scope: Construct,
+    source: Source,
+    settings: Subscription,
+    *,
+    protocol: sns.SubscriptionProtocol,
+    endpoint: str,
+    encryption_key: kms.IKey | None = None,
+    alarms: Alarms = Alarms(),
+) -> Delivery:
+    """Subscribe an endpoint to a topic, with a dead-letter queue and an alarm on it.
+
+    Args:
+        scope: Where subscription, queue and alarm are made.
+        source: The topic.
+        settings: Which events, and in what form.
+        protocol: How SNS delivers.
+        endpoint: Where to.
+        encryption_key: Customer managed key of a new dead-letter queue. Default: SQS-managed
+            encryption.
+        alarms: What the alarm does.
+
+    Raises:
+        ValueError: a replay of what is not kept or cannot be read, or a dead-letter queue that
+            would lose what cannot be delivered.
+    """
+    if settings.replay_from is not None:
+        check_replay(source.topic, settings.replay_from)
+    kept = settings.dead_letter_queue
+    if kept is not None:
+        check_dead_letter_queue(kept, topic_fifo=source.fifo)
+    else:
+        kept = queue_for_failures(
+            scope,
+            "DeliveryDeadLetterQueue",
+            reason="It is the subscription's dead-letter queue: its messages wait for a person.",
+            fifo=source.fifo,
+            encryption_key=encryption_key,
+        )
+    subscription = sns.Subscription(
+        scope,
+        "Subscription",
+        topic=source.topic,
+        protocol=protocol,
+        endpoint=endpoint,
+        raw_message_delivery=settings.raw_message_delivery,
+        filter_policy=settings.filter_policy,
+        filter_policy_with_message_body=settings.filter_policy_with_message_body,
+    )
+    resource: Any = subscription.node.default_child
+    # The CDK's own dead_letter_queue would let anybody's topic send to it.
+    resource.redrive_policy = {"deadLetterTargetArn": kept.queue_arn}
+    if settings.replay_from is not None:
+        resource.replay_policy = _replay(settings.replay_from)
+        if source.topic.master_key is not None:
+            source.allow_key(source.topic.master_key)
+    subscription.node.add_dependency(*source.allow_queue(kept))
+    alarm = alarms.on_messages(scope, "UndeliveredAlarm", kept, UNDELIVERED)
+    return Delivery(subscription, kept, alarm)
+
+
+def check_replay(topic: sns.ITopic, start: datetime) -> None:
+    """Reject a replay of what is not kept or cannot be read; warn where that is not known.
+
+    Source: https://docs.aws.amazon.com/sns/latest/dg/message-archiving-and-replay-topic-owner.html
+
+    Raises:
+        ValueError: no archive, or an archive that is encrypted with the AWS managed key.
+    """
+    resource = topic.node.default_child
+    if not isinstance(resource, sns.CfnTopic):
+        Annotations.of(topic).add_warning_v2(
+            "serverless-patterns:imported-topic-archive",
+            "This topic is imported, so its archive cannot be checked: it must reach back to "
+            f"{start.isoformat()}, and a key that encrypts it must allow {SNS}.",
+        )
+        return
+    if resource.archive_policy is None:
+        raise ValueError(
+            f"replay_from is {start.isoformat()}, but the topic keeps no archive. Set "
+            "message_retention_period_in_days on it."
+        )
+    key_id = topic.master_key.key_id if topic.master_key else resource.kms_master_key_id or ""
+    name = f"replay_from is {start.isoformat()}, but the topic's archive"
+    reject(kms_checks.service_may_use(name, key_id, SNS, "nothing could be replayed"))
+
+
+def check_dead_letter_queue(queue: sqs.IQueue, *, topic_fifo: bool) -> None:
+    """Reject a dead-letter queue that would lose what SNS cannot deliver; warn of an imported one.
+
+    Raises:
+        ValueError: it is of the other type, or encrypted with the AWS managed key or with a key
+            that encrypts nothing.
+    """
+    name = f"dead_letter_queue {Path(queue)}"
+    reject(checks.dead_letter_queue_type(name, topic_fifo=topic_fifo, dead_letter_fifo=queue.fifo))
+    keys.check_key_of(queue)
+    check_encryption(name, queue)
+    if resource_of(queue) is None:
+        Annotations.of(queue).add_warning_v2(
+            "serverless-patterns:imported-delivery-dead-letter-queue",
+            "This queue is imported, so its retention period cannot be checked: what SNS cannot "
+            "deliver is lost after it, which is 4 days unless it is raised, to 14 at most."
+            f"{ask_for_key(queue)}",
+        )
+
+
+def check_encryption(name: object, queue: sqs.IQueue) -> None:
+    """Reject a queue into which SNS cannot deliver.
+
+    Raises:
+        ValueError: it is encrypted with a key that AWS manages.
+    """
+    key = queue.encryption_master_key
+    if key is not None:
+        key_id = key.key_id
+    elif queue.encryption_type == sqs.QueueEncryption.KMS_MANAGED:
+        key_id = AWS_MANAGED_KEY
+    else:
+        return
+    reject(kms_checks.service_may_use(name, key_id, SNS, "every delivery would fail"))
+
+
+def _check_apart(queue: sqs.IQueue, kept: sqs.IQueue | None) -> None:
+    """Reject a dead-letter queue that is unavailable when it is needed.
+
+    Source: https://docs.aws.amazon.com/sns/latest/dg/sns-dead-letter-queues.html
+
+    Raises:
+        ValueError: it is the subscribed queue itself.
+    """
+    if kept is None:
+        return
+    if kept.node.path == queue.node.path or kept.queue_arn == queue.queue_arn:
+        raise ValueError(
+            f"dead_letter_queue {kept.node.path} is the subscribed queue itself: what cannot be "
+            "delivered to it would be lost. Give another queue, or leave it out."
+        )
+
+
+def _replay(start: datetime) -> dict[str, str]:
+    start = start.astimezone(UTC)
+    point = f"{start:%Y-%m-%dT%H:%M:%S}.{start.microsecond // 1000:03}Z"
+    return {"PointType": "Timestamp", "StartingPoint": point}

@@ -1,0 +1,75 @@
+"""Amazon SNS topics and their subscriptions."""
+
+from __future__ import annotations
+
+from ..limits import SNS_MAX_ARCHIVE
+from .sqs import KIND
+
+
+def fifo_topic_protocol(
+    subscription: object,
+    protocol: str,
+    instead: str = "let a function, an endpoint or a stream be the consumer of that queue",
+) -> str | None:
+    """A FIFO topic delivers to SQS queues only.
+
+    Lint E9133. Source: https://docs.aws.amazon.com/sns/latest/dg/fifo-topic-message-delivery.html
+
+    Args:
+        subscription: The subscription, for the message.
+        protocol: Its protocol.
+        instead: What to do after subscribing a queue.
+    """
+    if protocol.lower() == "sqs":
+        return None
+    return (
+        f"{subscription} has the protocol {protocol}, but a FIFO topic delivers to SQS queues "
+        f"only. Subscribe a queue, and {instead}."
+    )
+
+
+def topic_of_fifo_queue(topic: object, *, fifo: bool) -> str | None:
+    """A topic that delivers to a FIFO queue is FIFO.
+
+    Lint E9134. Source: https://docs.aws.amazon.com/sns/latest/dg/fifo-topic-message-delivery.html
+    """
+    if fifo:
+        return None
+    return (
+        f"{topic} is a standard topic, which keeps no order and does not deliver to FIFO queues. "
+        "Make the topic FIFO, or subscribe standard queues to it."
+    )
+
+
+def dead_letter_queue_type(
+    queue: object, *, topic_fifo: bool, dead_letter_fifo: bool
+) -> str | None:
+    """The dead-letter queue of a topic's subscription is of the topic's type.
+
+    Lint E9135. Source: https://docs.aws.amazon.com/sns/latest/dg/sns-dead-letter-queues.html
+
+    Args:
+        queue: The dead-letter queue, for the message.
+        topic_fifo: Whether the topic is FIFO.
+        dead_letter_fifo: Whether the dead-letter queue is.
+    """
+    if topic_fifo == dead_letter_fifo:
+        return None
+    needed = KIND[topic_fifo]
+    return (
+        f"{queue} is a {KIND[dead_letter_fifo]} queue, but what a {needed} topic cannot deliver "
+        f"is kept by a {needed} queue only. Make the dead-letter queue {needed}."
+    )
+
+
+def archive(days: float) -> str | None:
+    """A topic archives its messages for 1 to 365 days.
+
+    Source: https://docs.aws.amazon.com/sns/latest/dg/message-archiving-and-replay-topic-owner.html
+    """
+    if 1 <= days <= SNS_MAX_ARCHIVE:
+        return None
+    return (
+        f"message_retention_period_in_days is {days:g}, allowed is 1 to {SNS_MAX_ARCHIVE}. Leave "
+        "it out for no archive."
+    )

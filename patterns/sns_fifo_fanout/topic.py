@@ -1,0 +1,136 @@
+"""A new FIFO topic: its settings, its key, and what it rejects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aws_cdk import Stack
+from aws_cdk import aws_sns as sns
+
+from ..blocks import keys
+from ..blocks.names import name_known_before_creation, pattern_of_name
+from ..blocks.subscriptions import SNS, Source, check_dead_letter_queue
+from ..blocks.values import number
+from ..checks import kms as kms_checks
+from ..checks import reject
+from ..checks import sns as checks
+from . import rules
+
+if TYPE_CHECKING:
+    from aws_cdk import aws_kms as kms
+    from constructs import Construct
+
+# Every caller of the account that may publish may use it, so no grant is needed:
+# https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#aws-managed-cmk
+AWS_MANAGED_KEY = "alias/aws/sns"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewTopic:
+    """Settings of a new FIFO topic, which is encrypted and requires TLS.
+
+    Attributes:
+        content_based_deduplication: SNS takes the SHA-256 of the body, without the attributes, for
+            a deduplication id that is not given: two equal bodies within five minutes are then one
+            event. Default: False, every publisher names an id.
+        fifo_throughput_scope: Where deduplication ids count: in the message group (highest
+            throughput), or in the whole topic (3,000 messages/s). Default: ``MESSAGE_GROUP``.
+        message_retention_period_in_days: Archives messages for 1 to 365 days, to replay them to a
+            subscriber; needs ``encryption_key``. A topic with an archive cannot be deleted before
+            its archive policy is removed
+            (https://docs.aws.amazon.com/sns/latest/dg/message-archiving-and-replay-topic-owner.html).
+            Default: no archive.
+        encryption_key: Customer managed key of the topic, and of every new queue of its subscribers
+            that has none of its own; its policy comes to allow SNS for this topic. Default: the AWS
+            managed key of SNS, with which AWS services cannot publish, and SQS-managed encryption.
+
+    Raises:
+        ValueError: an archive that SNS does not keep or cannot replay, or a key that encrypts
+            nothing or that SNS may not use.
+    """
+
+    content_based_deduplication: bool = False
+    fifo_throughput_scope: sns.FifoThroughputScope = sns.FifoThroughputScope.MESSAGE_GROUP
+    message_retention_period_in_days: float | None = None
+    encryption_key: kms.IKey | None = None
+
+    def __post_init__(self) -> None:
+        """Reject an archive that SNS cannot replay, and a key with which it cannot deliver.
+
+        Source:
+        https://docs.aws.amazon.com/sns/latest/dg/message-archiving-and-replay-topic-owner.html
+
+        Raises:
+            ValueError: an archive of another length than 1 to 365 days or without a customer key,
+                or a key that encrypts nothing or is managed by AWS.
+        """
+        days, key = self.message_retention_period_in_days, self.encryption_key
+        keys.check_key("encryption_key", key)
+        if key is not None:
+            reject(
+                kms_checks.service_may_use(
+                    "The new topic", key.key_id, SNS, "every delivery would fail"
+                )
+            )
+        if days is None:
+            return
+        known = number(days)
+        reject(checks.archive(known) if known is not None else None)
+        if key is None:
+            raise ValueError(
+                f"message_retention_period_in_days is {days} without encryption_key: SNS replays "
+                "an encrypted archive with a key whose policy allows it, and that of the AWS "
+                "managed key does not. Give encryption_key."
+            )
+
+
+class FifoTopic(sns.Topic):
+    """A FIFO topic that rejects, at synthesis, the subscribers that it cannot deliver to."""
+
+    def add_subscription(self, subscription: sns.ITopicSubscription) -> sns.Subscription:
+        """Subscribe a queue.
+
+        Raises:
+            ValueError: it is no queue, or its dead-letter queue would lose what is undelivered.
+        """
+        config = subscription.bind(self)
+        rules.check_protocol(config.protocol.name)
+        if config.dead_letter_queue is not None:
+            check_dead_letter_queue(config.dead_letter_queue, topic_fifo=True)
+        return super().add_subscription(subscription)
+
+
+def source_of(scope: Construct, topic: sns.ITopic | NewTopic) -> Source:
+    """Return your own topic, or a new one, as a source of deliveries.
+
+    Raises:
+        ValueError: your own topic keeps no order, or its key encrypts nothing.
+    """
+    if not isinstance(topic, NewTopic):
+        rules.check_topic(topic)
+        return Source(topic)
+    name = name_known_before_creation(scope, ".fifo")
+    made = FifoTopic(
+        scope,
+        "Topic",
+        fifo=True,
+        topic_name=name,
+        content_based_deduplication=topic.content_based_deduplication or None,
+        fifo_throughput_scope=topic.fifo_throughput_scope,
+        message_retention_period_in_days=topic.message_retention_period_in_days,
+        master_key=topic.encryption_key,
+        enforce_ssl=True,
+    )
+    # The ARN is made of the name: the policy of the topic's key cannot refer to the topic itself.
+    arn, pattern = (
+        Stack.of(scope).format_arn(service="sns", resource=resource)
+        for resource in (name, pattern_of_name(scope, ".fifo"))
+    )
+    source = Source(made, arn=arn, pattern=pattern)
+    if topic.encryption_key is not None:
+        source.allow_key(topic.encryption_key)
+        return source
+    resource: Any = made.node.default_child
+    resource.kms_master_key_id = AWS_MANAGED_KEY
+    return source

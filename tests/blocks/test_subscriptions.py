@@ -1,0 +1,239 @@
+"""What SNS needs to deliver into a queue, from a FIFO topic or a standard one."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from aws_cdk import App, Stack
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from aws_cdk.assertions import Annotations, Match, Template
+from constructs import Construct
+
+from serverless_patterns.patterns.blocks.subscriptions import (
+    Delivery,
+    Source,
+    Subscription,
+    deliver,
+    deliver_to_queue,
+)
+
+QUEUE_ARN = "arn:aws:sqs:us-east-1:111111111111:kept.fifo"
+WHOLESALE = sns.SubscriptionFilter.string_filter(allowlist=["wholesale"])
+BY_BODY = {"channels": sns.FilterOrPolicy.filter(WHOLESALE)}
+START = datetime(2026, 11, 21, 8, tzinfo=UTC)
+REPLAY = Subscription(replay_from=START)
+either_type = pytest.mark.parametrize("fifo", [True, None], ids=["fifo", "standard"])
+
+
+@pytest.fixture
+def stack() -> Stack:
+    return Stack(App(), "Stack")
+
+
+def topic_of(stack: Stack, **settings: Any) -> sns.Topic:
+    return sns.Topic(stack, "Topic", **{"fifo": True} | settings)
+
+
+def queue_of(stack: Stack, name: str = "Own", **settings: Any) -> sqs.Queue:
+    return sqs.Queue(stack, name, **{"fifo": True} | settings)
+
+
+def subscribe(
+    stack: Stack,
+    settings: Subscription = Subscription(),  # noqa: B008 - frozen
+    *,
+    topic: sns.ITopic | None = None,
+    queue: sqs.IQueue | None = None,
+    name: str = "Subscriber",
+) -> Delivery:
+    source = Source(topic or topic_of(stack))
+    queue = queue or queue_of(stack, f"{name}Queue")
+    return deliver_to_queue(Construct(stack, name), source, queue, settings)
+
+
+def subscription(stack: Stack) -> dict[str, Any]:
+    found = Template.from_stack(stack).find_resources("AWS::SNS::Subscription")
+    ((_, resource),) = found.items()
+    properties: dict[str, Any] = resource["Properties"]
+    return properties
+
+
+def allowed_by_key(stack: Stack) -> dict[str, Any]:
+    """The one statement of the one key's policy that allows SNS."""
+    (key,) = Template.from_stack(stack).find_resources("AWS::KMS::Key").values()
+    statements: list[dict[str, Any]] = key["Properties"]["KeyPolicy"]["Statement"]
+    (found,) = [s for s in statements if s["Principal"] == {"Service": "sns.amazonaws.com"}]
+    return found
+
+
+@either_type
+def test_what_sns_cannot_deliver_is_kept_in_a_queue_of_the_topics_type(
+    stack: Stack, fifo: bool | None
+) -> None:
+    made = deliver(
+        stack,
+        Source(topic_of(stack, fifo=fifo)),
+        Subscription(),
+        protocol=sns.SubscriptionProtocol.SQS,
+        endpoint=QUEUE_ARN,
+    )
+    arn = stack.resolve(made.dead_letter_queue.queue_arn)
+    assert subscription(stack)["RedrivePolicy"] == {"deadLetterTargetArn": arn}
+    template = Template.from_stack(stack)
+    (queue,) = template.find_resources("AWS::SQS::Queue").values()
+    assert queue["Properties"].get("FifoQueue") is fifo
+    assert queue["Properties"]["MessageRetentionPeriod"] == 14 * 86_400
+    (policies,) = (
+        set(s["DependsOn"]) for s in template.find_resources("AWS::SNS::Subscription").values()
+    )
+    assert policies == set(template.find_resources("AWS::SQS::QueuePolicy"))
+
+
+def test_events_are_delivered_raw_unless_asked_otherwise(stack: Stack) -> None:
+    topic = topic_of(stack)
+    subscribe(stack, topic=topic)
+    subscribe(stack, Subscription(raw_message_delivery=False), topic=topic, name="Wrapped")
+    found = Template.from_stack(stack).find_resources("AWS::SNS::Subscription").values()
+    assert [resource["Properties"]["RawMessageDelivery"] for resource in found] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("settings", "scope"),
+    [
+        (Subscription(filter_policy={"channels": WHOLESALE}), None),
+        (Subscription(filter_policy_with_message_body=BY_BODY), "MessageBody"),
+    ],
+    ids=["attributes", "body"],
+)
+def test_a_subscriber_filters_by_attributes_or_by_the_body(
+    stack: Stack, settings: Subscription, scope: str | None
+) -> None:
+    subscribe(stack, settings)
+    found = subscription(stack)
+    assert found["FilterPolicy"] == {"channels": ["wholesale"]}
+    assert found.get("FilterPolicyScope") == scope
+
+
+def test_two_filters_on_one_subscription_are_rejected() -> None:
+    with pytest.raises(ValueError, match="both given"):
+        Subscription(filter_policy={"channels": WHOLESALE}, filter_policy_with_message_body=BY_BODY)
+
+
+@either_type
+def test_a_dead_letter_queue_of_the_other_type_is_rejected(stack: Stack, fifo: bool | None) -> None:
+    kept = Subscription(dead_letter_queue=queue_of(stack, "Kept", fifo=None if fifo else True))
+    with pytest.raises(ValueError, match=r"dead_letter_queue Stack/Kept is a .* queue only"):
+        subscribe(stack, kept, topic=topic_of(stack, fifo=fifo))
+
+
+def test_subscribers_may_share_a_delivery_dead_letter_queue(stack: Stack) -> None:
+    topic, kept = topic_of(stack), Subscription(dead_letter_queue=queue_of(stack, "Kept"))
+    for name in ("First", "Second"):
+        subscribe(stack, kept, topic=topic, name=name)
+    found = Template.from_stack(stack).find_resources("AWS::SNS::Subscription").values()
+    assert len({json.dumps(resource["Properties"]["RedrivePolicy"]) for resource in found}) == 1
+
+
+def test_a_queue_that_would_take_what_cannot_be_delivered_to_itself_is_rejected(
+    stack: Stack,
+) -> None:
+    queue = queue_of(stack)
+    with pytest.raises(ValueError, match="Stack/Own is the subscribed queue itself"):
+        subscribe(stack, Subscription(dead_letter_queue=queue), queue=queue)
+
+
+@pytest.mark.parametrize("alias", [True, False])
+def test_a_queue_with_the_aws_managed_key_is_rejected(stack: Stack, alias: bool) -> None:
+    settings: dict[str, Any] = {"encryption": sqs.QueueEncryption.KMS_MANAGED}
+    if alias:
+        key = kms.Alias.from_alias_name(stack, "Key", "alias/aws/sqs")
+        settings = {"encryption_master_key": key}
+    topic, queue = topic_of(stack), queue_of(stack, **settings)
+    with pytest.raises(ValueError, match=r"^queue Stack/Own is encrypted with alias/aws/sqs"):
+        subscribe(stack, topic=topic, queue=queue)
+    kept = Subscription(dead_letter_queue=queue)
+    with pytest.raises(ValueError, match=r"dead_letter_queue Stack/Own is encrypted with alias"):
+        subscribe(stack, kept, topic=topic, name="Other")
+
+
+def test_a_dead_letter_queue_with_a_disabled_key_is_rejected(stack: Stack) -> None:
+    key = kms.Key(stack, "Key", enabled=False)
+    kept = queue_of(stack, "Kept", encryption_master_key=key)
+    with pytest.raises(ValueError, match="key of Stack/Kept is Stack/Key, which is disabled"):
+        subscribe(stack, Subscription(dead_letter_queue=kept))
+
+
+@pytest.mark.parametrize("given", ["queue", "dead_letter_queue"])
+def test_an_imported_queue_is_told_what_it_must_allow(stack: Stack, given: str) -> None:
+    theirs = sqs.Queue.from_queue_arn(stack, "Theirs", QUEUE_ARN)
+    needs = ["sqs:SendMessage.*not be encrypted with the AWS managed key"]
+    if given == "queue":
+        subscribe(stack, queue=theirs)
+    else:
+        subscribe(stack, Subscription(dead_letter_queue=theirs))
+        needs.append("retention period cannot be checked.*key_arn")
+    for pattern in needs:
+        Annotations.from_stack(stack).has_warning(
+            "/Stack/Theirs", Match.string_like_regexp(pattern)
+        )
+
+
+# Keys
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_key_that_encrypts_topic_and_queue_makes_no_circle(stack: Stack, shared: bool) -> None:
+    key = kms.Key(stack, "Key")
+    topic = topic_of(stack, master_key=key if shared else None)
+    subscribe(stack, topic=topic, queue=queue_of(stack, encryption_master_key=key))
+    condition = allowed_by_key(stack)["Condition"]  # synthesis rejects a circle
+    arn = condition["ArnLike"]["aws:SourceArn"]
+    if shared:
+        assert json.dumps(arn).endswith(':*"]]}')
+    else:
+        assert arn == stack.resolve(topic.topic_arn)
+    assert condition["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+
+
+# Replay
+
+
+@pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=1))], ids=str)
+def test_a_subscription_replays_the_archive_from_a_point_in_time(
+    stack: Stack, zone: timezone
+) -> None:
+    topic = topic_of(stack, message_retention_period_in_days=1)
+    subscribe(stack, Subscription(replay_from=START.astimezone(zone)), topic=topic)
+    assert subscription(stack)["ReplayPolicy"] == {
+        "PointType": "Timestamp",
+        "StartingPoint": "2026-11-21T08:00:00.000Z",
+    }
+
+
+def test_sns_may_read_the_archive_that_it_replays(stack: Stack) -> None:
+    key = kms.Key(stack, "Key")
+    topic = topic_of(stack, message_retention_period_in_days=7, master_key=key)
+    subscribe(stack, REPLAY, topic=topic)
+    assert allowed_by_key(stack)["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+
+
+def test_a_replay_without_an_archive_is_rejected(stack: Stack) -> None:
+    with pytest.raises(ValueError, match="keeps no archive"):
+        subscribe(stack, REPLAY)
+
+
+def test_a_replay_without_a_time_zone_is_rejected() -> None:
+    with pytest.raises(ValueError, match="2026-11-21T00:00:00 without a time zone"):
+        Subscription(replay_from=datetime(2026, 11, 21))
+
+
+def test_a_replay_of_an_archive_that_sns_cannot_read_is_rejected(stack: Stack) -> None:
+    managed = kms.Alias.from_alias_name(stack, "Key", "alias/aws/sns")
+    topic = topic_of(stack, message_retention_period_in_days=7, master_key=managed)
+    with pytest.raises(ValueError, match=r"archive is encrypted with alias/aws/sns"):
+        subscribe(stack, REPLAY, topic=topic)
