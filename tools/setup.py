@@ -43,6 +43,15 @@ HINTS = {
 }
 PIP = ("--quiet", "--no-input", "--disable-pip-version-check", "--require-hashes", "--requirement")
 NPM = ("--no-fund", "--no-audit", "--no-update-notifier", "--loglevel=warn")
+# Importing the stacks leaves the bytecode of all that they import, which takes aws-cdk-lib seconds.
+# Code that is broken just now does not fail the set-up.
+WRITE_BYTECODE = """
+import contextlib
+with contextlib.suppress(Exception):
+    from serverless_patterns.patterns import catalog
+    for pattern in catalog.patterns():
+        pattern.demo_stack
+"""
 GENERATED = (".venv", ".venv-sandbox", ".venv-checkov", "node_modules", ".build", "cdk.out")
 CACHES = re.compile(r"__pycache__|\.(pytest|ruff|mypy)_cache|\.hypothesis|.*\.egg-info")
 
@@ -170,7 +179,7 @@ def pinned(requirements: str, name: str) -> str:
 
 
 def steps(root: Path, *, checkov: bool = False) -> list[Step]:
-    """The steps: Python, its packages, the CDK CLI, then the environments of their own."""
+    """The steps: Python, its packages, the CDK CLI, bytecode, the environments of their own."""
     lock = (root / "requirements.txt").read_text()
     uv_lock = pinned(lock, "uv")
     venv = root / ".venv"
@@ -210,7 +219,14 @@ def steps(root: Path, *, checkov: bool = False) -> list[Step]:
         proof=node_modules / ".bin" / "cdk",
         commands=[[str(venv / "bin" / "npm"), "ci", *NPM]],
     )
-    plan = [python, packages, cli, own_environment(root, "sandbox", "embedded AWS", base)]
+    bytecode = Step(
+        "bytecode of the CDK",
+        digest=packages.digest,
+        stamp=venv / ".setup-bytecode",
+        proof=packages.proof,
+        commands=[[str(venv / "bin" / "python"), "-c", WRITE_BYTECODE]],
+    )
+    plan = [python, packages, cli, bytecode, own_environment(root, "sandbox", "embedded AWS", base)]
     if checkov:
         plan.append(own_environment(root, "tools/checkov", "checkov", base))
     return plan
@@ -241,11 +257,15 @@ def uv_sync(uv: str, venv: Path, lock: Path) -> list[str]:
 
 
 def environment_for(root: Path) -> dict[str, str]:
-    """The caller's environment, with the project's own Node first and no virtual environment."""
+    """The caller's environment, with the project's own Node first and no virtual environment.
+
+    Without PYTHONDONTWRITEBYTECODE, too: every later process would compile aws-cdk-lib again.
+    """
+    left_out = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "MAKEFLAGS", "MAKELEVEL")
     environment = {
         name: value
         for name, value in os.environ.items()
-        if name not in ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "MAKEFLAGS", "MAKELEVEL")
+        if name not in (*left_out, "PYTHONDONTWRITEBYTECODE")
     }
     environment["PATH"] = f"{root / '.venv' / 'bin'}{os.pathsep}{environment.get('PATH', '')}"
     return environment
@@ -262,7 +282,7 @@ def in_parallel(jobs: Iterable[Callable[[], None]]) -> None:
 
 def set_up(root: Path, *, checkov: bool = False) -> None:
     """Make what is missing or out of date. Raises SetupError."""
-    python, packages, cli, *others = plan = steps(root, checkov=checkov)
+    python, packages, cli, bytecode, *others = plan = steps(root, checkov=checkov)
     if all(step.is_done() for step in plan):
         return
     try:
@@ -287,7 +307,8 @@ def set_up(root: Path, *, checkov: bool = False) -> None:
 
         def project() -> None:
             packages.run(root, environment)
-            cli.run(root, environment)  # Node and npm are among the packages
+            # Node and npm are among the packages.
+            in_parallel([partial(step.run, root, environment) for step in (cli, bytecode)])
 
         in_parallel([project, *(partial(step.run, root, environment) for step in others)])
         say(f"Set up in {time.monotonic() - started:.1f} s.")

@@ -131,6 +131,17 @@ def test_another_place_another_python_or_another_lock_redo_the_environment(tmp_p
     assert same == ["cdk CLI (node_modules)"], "it may be moved"
 
 
+def test_bytecode_is_left_on_disk_whatever_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    patterns = tmp_path / "serverless_patterns" / "patterns"
+    patterns.mkdir(parents=True)
+    (patterns / "catalog.py").write_text("raise SyntaxError('half written')\n")
+    make_step(tmp_path, setup.WRITE_BYTECODE).run(tmp_path, setup.environment_for(tmp_path))
+    assert list(patterns.glob("__pycache__/catalog.*.pyc"))
+
+
 def test_checkov_is_installed_only_when_it_is_asked_for() -> None:
     without, with_it = (
         {step.stamp.parent.name for step in setup.steps(ROOT, checkov=checkov)}
