@@ -231,8 +231,9 @@ class ServiceCall:
         others = {status for status in self.client_faults.values() if status != 422}
         override = '#if(!$clientFaults.contains(" $code "))' + _set_status(503) + "#end"
         for status in sorted(others):
-            codes = " ".join(c for c, s in self.client_faults.items() if s == status)
-            override += f'#if(" {codes} ".contains(" $code "))' + _set_status(status) + "#end"
+            codes = [code for code, its in self.client_faults.items() if its == status]
+            either = " || ".join(f'$code == "{code}"' for code in codes)
+            override += f"#if({either}){_set_status(status)}#end"
         detail = '"detail": "$!detail", ' if self.error_detail else ""
         set_detail = f"#set($detail = {self.error_detail})\n" if self.error_detail else ""
         return (

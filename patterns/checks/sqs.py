@@ -160,3 +160,30 @@ def alarm_after_retention(queue: object, age: float, kept: float) -> str | None:
         "before the alarm rings. Lower max_age, or raise the retention period "
         f"({SQS_MAX_RETENTION} s at most)."
     )
+
+
+def fifo_message(
+    sender: object, queue: object, *, group: bool, deduplication: bool, by_content: bool | None
+) -> str | None:
+    """A message to a FIFO queue has a group and a deduplication id.
+
+    Lint E9138. Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
+
+    Args:
+        sender: What sends it.
+        queue: The FIFO queue.
+        group: Whether it gives a message group.
+        deduplication: Whether it gives a deduplication id.
+        by_content: Whether the queue deduplicates by content; None when that is not known.
+    """
+    lacks = [] if group else ["MessageGroupId"]
+    if not deduplication and by_content is False:
+        lacks.append("MessageDeduplicationId")
+    if not lacks:
+        return None
+    return (
+        f"{sender} sends to the FIFO queue {queue} without {' and '.join(lacks)}: SQS rejects "
+        "every message. Give both ids, or set ContentBasedDeduplication on the queue in place of "
+        "the second."
+    )
