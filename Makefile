@@ -1,14 +1,21 @@
 # The commands of the README. Each sets up what it needs first; that is skipped when it is there.
 PYTHON ?= python3
 PATTERN ?= api_sqs_lambda
-# The project's own programs first, its Node among them.
-RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
+# The project's own programs first, its Node among them; bytecode is kept, as it takes seconds.
+RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONDONTWRITEBYTECODE=
 COMPILE := uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock"
 NPM := npm --no-fund --no-audit --no-update-notifier --silent
 # The tests that hold a generated file; a copied pattern has some of them.
 GENERATED = $(wildcard tests/test_templates.py tests/test_pages.py tests/test_catalog.py \
 	tests/lint/test_page.py tests/tools/test_refusals.py)
+
+# In parallel, a file in one process, the longest first (tests/conftest.py).
+PYTEST := pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+# A PATTERN that you name; the default above is for the commands that need one.
+NAMED := $(if $(filter-out file,$(origin PATTERN)),$(subst -,_,$(PATTERN)))
+QUICK = tests/$(NAMED) $(wildcard tests/contracts tests/test_catalog.py tests/test_security.py \
+	tests/test_templates.py) -k $(NAMED)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup try test lint check synth snapshot deploy scenario copy new bench lock clean
@@ -23,8 +30,8 @@ setup: ## Install what the other commands need into this folder
 try: setup ## See a pattern work on this machine: PATTERN=<slug>, or PATTERN=all
 	@$(RUN); python -m serverless_patterns try $(PATTERN)
 
-test: setup ## Lint, types, and every test, on the embedded AWS too
-	@$(RUN); ruff check && ruff format --check && mypy && pytest
+test: setup ## Lint, types, and every test, on the embedded AWS too; PATTERN=<slug>: the quick ones
+	@$(RUN); ruff check && ruff format --check && $(PYTEST) $(if $(NAMED),$(QUICK))
 
 test: checkov-venv
 checkov: setup checkov-venv ## Check the stacks with checkov; make test does, too
