@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from threading import Lock
 
 
 @dataclass
@@ -11,12 +12,12 @@ class Ledger:
     """The account of a scenario's events, each known by an id of its own.
 
     An event may be sent several times (copies); it counts as kept when at least one copy was
-    processed or lies in a dead-letter queue.
+    processed or is in a dead-letter queue.
 
     Attributes:
         sent: Copies sent, by event id.
-        accepted: Copies that the entry point took over, by event id.
-        refused: Copies that it turned away, by reason.
+        accepted: Copies that the entry point accepted, by event id.
+        refused: Copies that it rejected, by reason.
         processed: Times an event had its effect, by event id: more than one is a fault.
         dead_lettered: Messages in a dead-letter queue, by event id.
         out_of_order: Events that took effect before an earlier one of their group.
@@ -28,6 +29,21 @@ class Ledger:
     processed: Counter[str] = field(default_factory=Counter)
     dead_lettered: Counter[str] = field(default_factory=Counter)
     out_of_order: int = 0
+    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
+
+    def book(self, event: str, refusal: str = "") -> None:
+        """Book one copy that was sent, from any thread.
+
+        Args:
+            event: The event's id.
+            refusal: Why it was rejected: a status or an error code. Default: it was accepted.
+        """
+        with self._lock:
+            self.sent[event] += 1
+            if refusal:
+                self.refused[refusal] += 1
+            else:
+                self.accepted[event] += 1
 
     @property
     def lost(self) -> set[str]:
@@ -36,12 +52,12 @@ class Ledger:
 
     @property
     def unexplained(self) -> set[str]:
-        """Events that took effect or were dead-lettered although nobody accepted them."""
+        """Events that took effect or were dead-lettered although nothing accepted them."""
         return (set(self.processed) | set(self.dead_lettered)) - set(self.accepted)
 
     @property
     def unanswered(self) -> int:
-        """Copies that were neither accepted nor refused."""
+        """Copies that were neither accepted nor rejected."""
         return self.sent.total() - self.accepted.total() - self.refused.total()
 
     @property

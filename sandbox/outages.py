@@ -1,25 +1,32 @@
-"""Takes something away from a deployed stack for a while, and puts it back: for scenarios.
+"""Makes a part of a deployed stack unavailable for a while, and restores it: for scenarios.
 
-What was changed is put back when the block ends, on an exception and on Ctrl-C too, even while the
+Changes are reverted when the block ends, on an exception and on Ctrl-C too, even while the
 change is being made.
 """
 
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+import random
+import secrets
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from . import queues
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .target import Deployment
 
 
 @contextmanager
-def table_away(stack: Deployment, function: str, variable: str = "TABLE_NAME") -> Iterator[None]:
+def table_unavailable(
+    stack: Deployment, function: str, variable: str = "TABLE_NAME"
+) -> Iterator[None]:
     """Point a function at a table that does not exist.
 
     Args:
@@ -29,8 +36,8 @@ def table_away(stack: Deployment, function: str, variable: str = "TABLE_NAME") -
     """
     lambda_ = stack.client("lambda")
     before = lambda_.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
-    away = before | {variable: f"{before[variable]}-away"}
-    with function_changed(stack, function, Environment={"Variables": away}):
+    changed = before | {variable: f"{before[variable]}-unavailable"}
+    with function_changed(stack, function, Environment={"Variables": changed}):
         yield
 
 
@@ -47,17 +54,21 @@ def function_changed(stack: Deployment, function: str, **settings: Any) -> Itera
 
 
 def configure(stack: Deployment, function: str, **settings: Any) -> None:
-    """Give a function other settings for good, and wait until it runs with them."""
+    """Give a function other settings permanently, and wait until it runs with them.
+
+    Raises:
+        RuntimeError: Lambda did not apply them.
+    """
     lambda_ = stack.client("lambda")
     lambda_.update_function_configuration(FunctionName=function, **settings)
 
     def updated() -> bool:
         status = lambda_.get_function_configuration(FunctionName=function)["LastUpdateStatus"]
         if status == "Failed":
-            raise RuntimeError(f"{function} does not take {', '.join(settings)}.")
+            raise RuntimeError(f"Lambda did not apply {', '.join(settings)} to {function}.")
         return bool(status == "Successful")
 
-    queues.until(updated, seconds=300, what=f"{function} is still being updated", pause=0.1)
+    queues.until(updated, seconds=300, what=f"until {function} is updated", pause=0.1)
 
 
 @contextmanager
@@ -73,20 +84,166 @@ def queue_changed(stack: Deployment, queue_url: str, **attributes: str) -> Itera
 
 
 @contextmanager
-def quick_retries(stack: Deployment, queue_url: str, tries: int | None = None) -> Iterator[None]:
-    """Let a queue deliver a failed message again after a second, so that an outage fits a scenario.
+def quick_retries(
+    stack: Deployment, *queue_urls: str, seconds: int = 1, attempts: int | None = None
+) -> Iterator[None]:
+    """Let queues deliver a failed message again soon, so that an outage fits a scenario.
 
     Args:
-        stack: Where the queue is.
-        queue_url: A queue with a dead-letter queue.
-        tries: After so many failed ones a message is dead-lettered. Default: as it is.
+        stack: Where the queues are.
+        queue_urls: Queues with a dead-letter queue.
+        seconds: How long a received message stays hidden. Default: 1.
+        attempts: Failed ones after which a message is dead-lettered. Default: as it is.
     """
-    attributes = {"VisibilityTimeout": "1"}
-    if tries:
-        found = stack.client("sqs").get_queue_attributes(
-            QueueUrl=queue_url, AttributeNames=["RedrivePolicy"]
-        )
-        policy = json.loads(found["Attributes"]["RedrivePolicy"]) | {"maxReceiveCount": tries}
-        attributes["RedrivePolicy"] = json.dumps(policy)
-    with queue_changed(stack, queue_url, **attributes):
+    with ExitStack() as changes:
+        for url in queue_urls:
+            attributes = {"VisibilityTimeout": str(seconds)}
+            if attempts:
+                found = stack.client("sqs").get_queue_attributes(
+                    QueueUrl=url, AttributeNames=["RedrivePolicy"]
+                )
+                policy = json.loads(found["Attributes"]["RedrivePolicy"])
+                policy["maxReceiveCount"] = attempts
+                attributes["RedrivePolicy"] = json.dumps(policy)
+            changes.enter_context(queue_changed(stack, url, **attributes))
         yield
+
+
+@dataclass
+class FailsInPart:
+    """A client of SNS or SQS whose batches fail in part, with HTTP 200.
+
+    Half of the failed entries were not accepted; the others were, but the caller is told that they
+    failed, as when an answer is lost: sending those again sends them a second time.
+
+    Args:
+        client: The client.
+        operation: Its batch operation, such as ``publish_batch``.
+        entries: Name of the operation's argument that takes the entries.
+        share: Share of the entries that fail. Default: 6 %.
+
+    Attributes:
+        failed: Entries that the caller was told have failed.
+        first_sent: When each entry was sent first, by its deduplication id, in Unix seconds.
+    """
+
+    client: Any
+    operation: str
+    entries: str
+    share: float = 0.06
+    failed: int = 0
+    first_sent: dict[str, float] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+    _random: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311
+
+    def __getattr__(self, name: str) -> Any:
+        """The client's method; the batch operation is the one that fails in part."""
+        return self._send if name == self.operation else getattr(self.client, name)
+
+    def _send(self, **request: Any) -> Any:
+        entries = request.pop(self.entries)
+        with self._lock:
+            for entry in entries:
+                self.first_sent.setdefault(entry["MessageDeduplicationId"], time.time())
+            fate = {entry["Id"]: self._random.random() / self.share for entry in entries}
+            failed = [id_ for id_, draw in fate.items() if draw < 1]
+            self.failed += len(failed)
+        accepted = [entry for entry in entries if fate[entry["Id"]] >= 0.5]
+        send = getattr(self.client, self.operation)
+        answer = send(**request, **{self.entries: accepted}) if accepted else {}
+        told = [entry for entry in answer.get("Successful", []) if fate[entry["Id"]] >= 1]
+        error = {"Code": "InternalError", "SenderFault": False}
+        made_up = [{"Id": id_, **error} for id_ in failed]
+        return {"Successful": told, "Failed": made_up + answer.get("Failed", [])}
+
+
+@dataclass
+class Replay:
+    """A client of SNS that sends everything as new, as when a topic replays its archive.
+
+    Args:
+        client: The client.
+    """
+
+    client: Any
+
+    def publish_batch(self, **request: Any) -> Any:
+        """Publish a batch under new deduplication ids."""
+        for entry in request["PublishBatchRequestEntries"]:
+            entry["MessageDeduplicationId"] = secrets.token_hex(16)
+        return self.client.publish_batch(**request)
+
+
+@contextmanager
+def settings_of(stack: Deployment, function: str) -> Iterator[Callable[..., None]]:
+    """Yield a function that changes a Lambda function's settings; they are restored at the end.
+
+    Each call takes ``timeout`` in seconds and environment variables; what it leaves out is as it
+    was at first.
+    """
+    before = stack.client("lambda").get_function_configuration(FunctionName=function)
+
+    def use(timeout: int = before["Timeout"], **variables: str) -> None:
+        environment = {"Variables": before["Environment"]["Variables"] | variables}
+        configure(stack, function, Timeout=timeout, Environment=environment)
+
+    try:
+        yield use
+    finally:
+        use()
+
+
+@contextmanager
+def no_concurrency(stack: Deployment, function: str) -> Iterator[None]:
+    """Let a function without reserved concurrency run nothing."""
+    lambda_ = stack.client("lambda")
+    try:
+        lambda_.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
+        yield
+    finally:
+        lambda_.delete_function_concurrency(FunctionName=function)
+
+
+@contextmanager
+def no_failure_destination(stack: Deployment, function: str) -> Iterator[None]:
+    """Remove the failure destination of a function's asynchronous invocations."""
+    lambda_, name = stack.client("lambda"), {"FunctionName": function, "Qualifier": "$LATEST"}
+    before = lambda_.get_function_event_invoke_config(**name)
+    retries = {key: before[key] for key in ("MaximumRetryAttempts", "MaximumEventAgeInSeconds")}
+    destinations = before["DestinationConfig"]
+    others = {key: value for key, value in destinations.items() if key != "OnFailure"}
+    try:
+        lambda_.put_function_event_invoke_config(**name, **retries, DestinationConfig=others)
+        yield
+    finally:
+        lambda_.put_function_event_invoke_config(**name, **retries, DestinationConfig=destinations)
+
+
+@contextmanager
+def mapping_disabled(stack: Deployment, mapping: str, queue_url: str) -> Iterator[None]:
+    """Stop a function from reading its queue; at the end, wait until it has read everything.
+
+    Args:
+        stack: Where they are.
+        mapping: Id of the event source mapping.
+        queue_url: The queue that it reads.
+    """
+    lambda_ = stack.client("lambda")
+
+    def switch(state: str) -> None:
+        lambda_.update_event_source_mapping(UUID=mapping, Enabled=state == "Enabled")
+        queues.until(
+            lambda: lambda_.get_event_source_mapping(UUID=mapping)["State"] == state,
+            seconds=180,
+            what=f"until the event source mapping is {state}",
+        )
+
+    queues.wait_until_empty(stack, queue_url)
+    # What a poller receives at the moment it is switched off comes back after this time.
+    with queue_changed(stack, queue_url, VisibilityTimeout="5"):
+        try:
+            switch("Disabled")
+            yield
+        finally:
+            switch("Enabled")
+            queues.wait_until_empty(stack, queue_url)

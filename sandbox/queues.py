@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .report import Report
     from .target import Deployment
 
 _COUNTS = (
@@ -23,12 +23,13 @@ def until(condition: Callable[[], bool], *, seconds: float, what: str, pause: fl
     """Wait until ``condition`` holds.
 
     Raises:
-        TimeoutError: it did not hold within ``seconds``; ``what`` says what was waited for.
+        TimeoutError: it did not hold within ``seconds``; ``what`` says what was waited for:
+            "until the queue is empty".
     """
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"Waited {seconds:g} s in vain: {what}.")
+            raise TimeoutError(f"Waited {seconds:g} s {what}: in vain.")
         time.sleep(pause)
 
 
@@ -68,11 +69,11 @@ def wait_until_empty(stack: Deployment, *queue_urls: str, seconds: float = 300) 
         empty_looks = 0 if busy else empty_looks + 1
         return empty_looks >= 3
 
-    until(empty, seconds=seconds, what="the queues still hold messages")
+    until(empty, seconds=seconds, what="until the queues are empty")
 
 
 def receive(stack: Deployment, queue_url: str) -> Iterator[list[dict[str, Any]]]:
-    """Yield what lies in a queue, up to ten messages at a time, until it gives and counts none.
+    """Yield a queue's messages, up to ten at a time, until it gives none and counts none.
 
     Nothing is deleted: the messages stay hidden for five minutes.
     """
@@ -127,19 +128,11 @@ def delete(stack: Deployment, queue_url: str, messages: list[dict[str, Any]]) ->
         raise RuntimeError(f"SQS did not delete: {answer['Failed']}")
 
 
-def redrive(stack: Deployment, report: Report, source_url: str, target_url: str) -> None:
-    """Move every message of a dead-letter queue back to its source: by SQS, else by hand."""
+def start_redrive(stack: Deployment, queue_url: str) -> None:
+    """Let SQS move every message of a dead-letter queue back to its source."""
     sqs = stack.client("sqs")
-    if stack.executes("sqs-redrive-task"):
-        arn = sqs.get_queue_attributes(QueueUrl=source_url, AttributeNames=["QueueArn"])
-        sqs.start_message_move_task(SourceArn=arn["Attributes"]["QueueArn"])
-        return
-    report.not_proven(
-        "redrive by SQS itself (StartMessageMoveTask)",
-        "the redrive allow policy: test_construct; here a script moves the messages",
-    )
-    with report.step("Moving the dead letters back by hand"):
-        move_back(stack, source_url, target_url)
+    arn = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
+    sqs.start_message_move_task(SourceArn=arn["Attributes"]["QueueArn"])
 
 
 def move_back(stack: Deployment, source_url: str, target_url: str) -> None:
@@ -161,3 +154,24 @@ def move_back(stack: Deployment, source_url: str, target_url: str) -> None:
                 **ids,
             )
         delete(stack, source_url, messages)
+
+
+def collect(
+    stack: Deployment, queue_url: str, key: str, wanted: set[str], seconds: float = 120
+) -> list[dict[str, Any]]:
+    """Take the JSON bodies that have one of the wanted values under a key; others stay.
+
+    Returns when they are all there, or with those that are after ``seconds``.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    deadline = time.monotonic() + seconds
+    while len(found) < len(wanted) and time.monotonic() < deadline:
+        answer = stack.client("sqs").receive_message(
+            QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1, VisibilityTimeout=5
+        )
+        bodies = [(message, json.loads(message["Body"])) for message in answer.get("Messages", [])]
+        mine = [(message, body) for message, body in bodies if body[key] in wanted]
+        found |= {body[key]: body for _, body in mine}
+        if mine:
+            delete(stack, queue_url, [message for message, _ in mine])
+    return list(found.values())

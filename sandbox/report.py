@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from contextlib import contextmanager
 from statistics import quantiles
 from textwrap import shorten
@@ -9,14 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from .ledger import Ledger
@@ -26,15 +21,16 @@ if TYPE_CHECKING:
 
 
 class Report:
-    """Collects a scenario's results and shows them on a terminal.
+    """Collects a scenario's results and prints them; safe to use from several threads.
 
     Args:
-        console: Where to print. Default: standard output.
+        console: Where to print: a terminal, a file or a string of its own. Default: standard
+            output. Two reports that run at the same time need a console each.
 
     Attributes:
         ledger: The account of events.
         failures: The promises that did not hold, with what was seen instead.
-        not_proven_here: What this target does not execute, and where it is proven in its place.
+        not_proven_here: What this target does not execute, and where it is proven instead.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -43,36 +39,60 @@ class Report:
         self.failures: list[str] = []
         self.not_proven_here: list[str] = []
         self._latencies: list[tuple[str, Sequence[float]]] = []
+        self._lock = threading.Lock()
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn())
+        count, elapsed = TextColumn("{task.fields[count]}"), TimeElapsedColumn()
+        self._progress = Progress(*columns, count, elapsed, console=self.console, transient=True)
 
     def title(self, text: str) -> None:
         """Print the title of the next part."""
-        self.console.print(f"\n[bold]{text}[/]", highlight=False)
+        self._print(f"\n[bold]{text}[/]")
 
     @contextmanager
-    def step(self, title: str, total: int | None = None) -> Iterator[Callable[[], None]]:
-        """Show a step while it runs; the value advances its bar by one, from any thread."""
-        columns = [SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()]
-        bar = [BarColumn(), MofNCompleteColumn()] if total else []
-        with Progress(*columns, *bar, console=self.console) as progress:
-            task = progress.add_task(title, total=total or 1)
-            yield lambda: progress.advance(task)
-            progress.update(task, completed=total or 1)
+    def step(self, title: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+        """Show a step while it runs, on a terminal, and its duration at the end.
+
+        Steps may run side by side. Yields a function that advances the step, from any thread.
+
+        Args:
+            title: What is done.
+            total: How many things it is done to. Default: unknown.
+        """
+        started, done = time.monotonic(), 0
+        task = self._progress.add_task(title, total=total, count="")
+
+        def advance(number: int = 1) -> None:
+            nonlocal done
+            with self._lock:
+                done += number
+                self._progress.update(task, completed=done, count=f"{done:,}")
+
+        if self.console.is_terminal:
+            self._progress.start()
+        try:
+            yield advance
+        finally:
+            with self._lock:
+                self._progress.remove_task(task)
+                if not self._progress.tasks and self.console.is_terminal:
+                    self._progress.stop()
+        count = f" ({total:,})" if total else ""
+        self._print(f"  [dim]· {escape(title)}{count}, {time.monotonic() - started:.1f} s[/]")
 
     def check(self, promise: str, holds: bool, seen: object = "") -> None:
         """Record whether a promise holds; ``seen`` says what was found when it does not."""
         if holds:
-            self.console.print(f"  [green]✓[/] {escape(promise)}", highlight=False)
+            self._print(f"  [green]✓[/] {escape(promise)}")
         else:
             self.failures.append(f"{promise}: {seen}" if seen != "" else promise)
             shown = escape(shorten(str(seen), 300, placeholder=" …"))
-            self.console.print(f"  [red]✗ {escape(promise)}[/]  {shown}", highlight=False)
+            self._print(f"  [red]✗ {escape(promise)}[/]  {shown}")
 
     def not_proven(self, promise: str, instead: str) -> None:
         """Record a promise that this target cannot execute, and what covers it instead."""
         self.not_proven_here.append(f"{promise} ({instead})")
-        self.console.print(
-            f"  [yellow]-[/] not proven here: {escape(promise)} [dim]({escape(instead)})[/]",
-            highlight=False,
+        self._print(
+            f"  [yellow]-[/] not proven here: {escape(promise)} [dim]({escape(instead)})[/]"
         )
 
     def latency(self, name: str, seconds: Sequence[float]) -> None:
@@ -82,23 +102,24 @@ class Report:
     def close(self) -> bool:
         """Check the ledger, print it, and return whether every promise holds."""
         ledger = self.ledger
+        twice, unexplained, lost = ledger.processed_twice, ledger.unexplained, ledger.lost
         self.check("every event was answered", ledger.unanswered == 0, ledger.unanswered)
-        self.check("no event took effect twice", not ledger.processed_twice,
-                   _some(ledger.processed_twice))  # fmt: skip
-        self.check("nothing appeared that was not accepted", not ledger.unexplained,
-                   _some(ledger.unexplained))  # fmt: skip
+        self.check("no event took effect twice", not twice, _some(twice))
+        self.check("nothing appeared that was not accepted", not unexplained, _some(unexplained))
         self.check("no event is out of order", ledger.out_of_order == 0, ledger.out_of_order)
-        self.check("no event is lost", not ledger.lost, _some(ledger.lost))
+        self.check("no event is lost", not lost, _some(lost))
         self._print_ledger()
         return not self.failures
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, highlight=False)
 
     def _print_ledger(self) -> None:
         table = Table(title="Ledger", title_justify="left", show_header=False)
         table.add_column()
         table.add_column(justify="right")
         for name, count in self.ledger.rows():
-            style = "bold" if name == "lost" else ""
-            table.add_row(name, f"{count:,}", style=style)
+            table.add_row(name, f"{count:,}", style="bold" if name == "lost" else "")
         for reason, count in sorted(self.ledger.refused.items()):
             table.add_row(f"  refused: {reason}", f"{count:,}", style="dim")
         self.console.print(table)
@@ -115,7 +136,7 @@ class Report:
 
 
 def percentiles(seconds: Sequence[float]) -> tuple[float, float, float]:
-    """Return the 50th, 95th and 99th percentile; a single value stands for all three."""
+    """Return the 50th, 95th and 99th percentile; a single value counts for all three."""
     if len(seconds) < 2:
         value = seconds[0] if seconds else 0.0
         return value, value, value

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .target import Deployment
 
 
@@ -15,7 +17,7 @@ def rows(stack: Deployment, table: str, where: str, text: str) -> list[dict[str,
         stack: Where the table is.
         table: Its name.
         where: A filter expression with ``:text`` in it: ``begins_with(pk, :text)``.
-        text: What ``:text`` stands for.
+        text: The value of ``:text``.
     """
     pages = (
         stack.client("dynamodb")
@@ -32,3 +34,20 @@ def rows(stack: Deployment, table: str, where: str, text: str) -> list[dict[str,
         for page in pages
         for item in page["Items"]
     ]
+
+
+def count(stack: Deployment, table: str, keys: Sequence[str]) -> int:
+    """Return how many of up to 100 items are in a table without a sort key.
+
+    Args:
+        stack: Where the table is.
+        table: Its name; its key is the string ``pk``.
+        keys: The items' keys.
+    """
+    wanted = {
+        "Keys": [{"pk": {"S": key}} for key in keys],
+        "ConsistentRead": True,
+        "ProjectionExpression": "pk",
+    }
+    answer = stack.client("dynamodb").batch_get_item(RequestItems={table: wanted})
+    return len(answer["Responses"][table])

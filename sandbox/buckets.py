@@ -1,0 +1,42 @@
+"""Reads buckets through the API, for scenarios."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .target import Deployment
+
+READERS = 8
+GZIP = b"\x1f\x8b"  # what compressed content begins with
+
+
+def objects(stack: Deployment, bucket: str, prefix: str = "") -> list[tuple[str, bytes]]:
+    """Return the key and the content of every object below a folder, by key.
+
+    Args:
+        stack: Where the bucket is.
+        bucket: Its name.
+        prefix: What the keys begin with. Default: every object.
+    """
+    s3 = stack.client("s3")
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+    def read(key: str) -> tuple[str, bytes]:
+        return key, s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+
+    with ThreadPoolExecutor(READERS) as readers:
+        return list(readers.map(read, keys))
+
+
+def json_lines(stack: Deployment, bucket: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the document in each line of every object below a folder, with the object's key."""
+    for key, body in objects(stack, bucket, prefix):
+        text = gzip.decompress(body) if body[:2] == GZIP else body
+        yield from ((key, json.loads(line)) for line in text.splitlines())

@@ -1,0 +1,198 @@
+"""Drives a scenario: sends its events, takes the steps that scenarios share, checks promises."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from . import outages, queues, tables
+from .sender import WORKERS, Sender
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from contextlib import AbstractContextManager
+
+    from .report import Report
+    from .target import Deployment
+
+CALM_SECONDS = 10
+
+
+class Driver:
+    """Drives one scenario. Queues, functions and tables are named by the stack's outputs.
+
+    Args:
+        stack: What is driven.
+        report: Where every step and every promise is reported.
+        workers: Calls at the same time. Default: 16.
+
+    Attributes:
+        sender: Sends events and books every answer; ``send`` is its method.
+        ledger: The report's.
+    """
+
+    def __init__(self, stack: Deployment, report: Report, workers: int = WORKERS) -> None:
+        self.stack, self.report, self.ledger = stack, report, report.ledger
+        self.sender = Sender(report, workers)
+        self.send = self.sender.send
+        self.title, self.check, self.latency = report.title, report.check, report.latency
+
+    def __getitem__(self, output: str) -> str:
+        """The value of an output of the stack."""
+        return self.stack[output]
+
+    def client(self, service: str) -> Any:
+        """A boto3 client where the stack is."""
+        return self.stack.client(service)
+
+    def wait(
+        self, title: str, condition: Callable[[], bool], *, seconds: float = 120, pause: float = 0.1
+    ) -> None:
+        """Wait until ``condition`` holds.
+
+        Args:
+            title: What is waited for: "the orders are stored".
+            condition: Evaluated again and again.
+            seconds: How long to wait. Default: 120.
+            pause: Seconds between two evaluations. Default: 0.1.
+
+        Raises:
+            TimeoutError: it did not hold in time; the message has the title.
+        """
+        with self.report.step(f"Waiting until {title}"):
+            queues.until(condition, seconds=seconds, what=f"until {title}", pause=pause)
+
+    def eventually(
+        self, promise: str, condition: Callable[[], bool], *, seconds: float = 120
+    ) -> None:
+        """Check a promise that takes time to come true: wait for it, no longer than ``seconds``."""
+        with self.report.step("Waiting"), suppress(TimeoutError):
+            queues.until(condition, seconds=seconds, what=promise, pause=0.3)
+        self.check(promise, condition())
+
+    def drain(self, *queue_outputs: str) -> None:
+        """Wait until the queues hold nothing, neither waiting nor in flight."""
+        urls = [self.stack[output] for output in queue_outputs]
+        with self.report.step("Waiting until the queues are empty"):
+            queues.wait_until_empty(self.stack, *urls)
+
+    def backlog(self, *queue_outputs: str) -> int:
+        """Return how many messages the queues hold: waiting, delayed or in flight."""
+        return sum(queues.backlog(self.stack, self.stack[output]) for output in queue_outputs)
+
+    def wait_for_messages(self, title: str, queue: str, count: int, seconds: float = 600) -> int:
+        """Wait until a queue holds so many messages, and return how many it holds then.
+
+        Too few after ``seconds`` are no error here: check the number returned.
+        """
+        with suppress(TimeoutError):
+            self.wait(title, lambda: self.backlog(queue) >= count, seconds=seconds)
+        return self.backlog(queue)
+
+    def rows(self, table: str, where: str, text: str) -> list[dict[str, Any]]:
+        """Return the items of a table that meet a condition. See ``tables.rows``."""
+        return tables.rows(self.stack, self.stack[table], where, text)
+
+    def quick_retries(
+        self, *queue_outputs: str, seconds: int = 1, attempts: int | None = None
+    ) -> AbstractContextManager[None]:
+        """Let queues deliver failed messages again soon. See ``outages.quick_retries``."""
+        urls = [self.stack[output] for output in queue_outputs]
+        return outages.quick_retries(self.stack, *urls, seconds=seconds, attempts=attempts)
+
+    def calm_retries(self, *queue_outputs: str) -> AbstractContextManager[None]:
+        """Let queues deliver a failed message again after ten seconds, and not after minutes.
+
+        For a whole scenario: where scenarios share an emulator on a busy machine, a call of a
+        function may time out, and its messages come back in time for this run.
+        """
+        return self.quick_retries(*queue_outputs, seconds=CALM_SECONDS)
+
+    def table_unavailable(
+        self, function: str, variable: str = "TABLE_NAME"
+    ) -> AbstractContextManager[None]:
+        """Point a function at a table that does not exist. See ``outages.table_unavailable``."""
+        return outages.table_unavailable(self.stack, self.stack[function], variable)
+
+    def logged(self, function: str, text: str, ids: Iterable[str]) -> bool:
+        """Return whether a function has logged a line lately with a text and one of these ids."""
+        lines = self.stack.log_lines(self.stack[function], limit=200)
+        wanted = list(ids)
+        return any(text in line and any(id_ in line for id_ in wanted) for line in lines)
+
+    def redeliver(self, function: str, bodies: Iterable[bytes]) -> None:
+        """Hand bodies to an SQS consumer again, as SQS does at times, and check its answer."""
+        now = f"{time.time():.0f}000"
+        records = [
+            {
+                "messageId": secrets.token_hex(16),
+                "receiptHandle": "redelivered",
+                "body": body.decode(),
+                "attributes": {"ApproximateReceiveCount": "2", "SentTimestamp": now},
+                "messageAttributes": {},
+                "eventSource": "aws:sqs",
+                "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:redelivered",
+            }
+            for body in bodies
+        ]
+        answer = self.client("lambda").invoke(
+            FunctionName=self.stack[function], Payload=json.dumps({"Records": records})
+        )
+        result = json.load(answer["Payload"])
+        promise = "a redelivered batch is acknowledged"
+        self.check(promise, result == {"batchItemFailures": []}, result)
+
+    def redrive(self, source: str, target: str) -> None:
+        """Move the messages of a dead-letter queue back to its source: by SQS, else by hand."""
+        if self.stack.executes("sqs-redrive-task"):
+            queues.start_redrive(self.stack, self.stack[source])
+            return
+        self.report.not_proven(
+            "redrive by SQS itself (StartMessageMoveTask)",
+            "the redrive allow policy: test_construct; here a script moves the messages",
+        )
+        with self.report.step("Moving the dead letters back by hand"):
+            queues.move_back(self.stack, self.stack[source], self.stack[target])
+
+    def dead_letters(
+        self,
+        promise: str,
+        expected: Mapping[str, str],
+        name: Callable[[str, dict[str, Any]], str],
+        *queue_outputs: str,
+    ) -> None:
+        """Take the dead letters out of queues, book them, and compare them with what is expected.
+
+        Args:
+            promise: What is checked: every expected event is there with its reason, and no other.
+            expected: The reason of each event; empty where the service, and not the consumer,
+                dead-letters.
+            name: An event's id, given the queue's output and the message.
+            queue_outputs: The dead-letter queues.
+        """
+        found: dict[str, str] = {}
+        for output in queue_outputs:
+            for message in queues.take(self.stack, self.stack[output]):
+                event = name(output, message)
+                found[event] = queues.reason(message)
+                self.ledger.dead_lettered[event] += 1
+        wrong = sorted(set(found.items()) ^ set(expected.items()))
+        self.check(promise, not wrong, wrong[:6])
+
+    def sent_body(self, _: str, message: dict[str, Any]) -> str:
+        """Return the id of the event that was sent with this very body, else the body's start."""
+        return self.sender.sent.get(message["Body"].encode(), message["Body"][:60])
+
+    def not_proven(self, *gaps: tuple[str, str, str]) -> None:
+        """Report what this target does not execute.
+
+        Args:
+            gaps: Name of the gap, of ``sandbox.gaps``, or "" if a scenario proves it nowhere; the
+                promise; what covers it instead.
+        """
+        for gap, promise, instead in gaps:
+            if not gap or not self.stack.executes(gap):
+                self.report.not_proven(promise, instead)
