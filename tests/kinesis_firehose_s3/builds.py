@@ -1,0 +1,46 @@
+"""How the contract suites make the construct."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_cdk import Duration
+
+from serverless_patterns.patterns.kinesis_firehose_s3.construct import (
+    KinesisToFirehoseToS3,
+    Lake,
+    NewBucket,
+    NewStream,
+    Table,
+)
+from tests.contracts.builds import Build
+from tests.inline import function
+
+if TYPE_CHECKING:
+    from aws_cdk import Stack
+
+COLUMNS = {"click_id": "string", "clicked_at": "timestamp"}
+
+
+def make(stack: Stack, construct_id: str = "Pattern", **settings: Any) -> KinesisToFirehoseToS3:
+    if key := settings.pop("encryption_key", None):
+        settings |= {
+            "stream": NewStream(encryption_key=key),
+            "bucket": NewBucket(encryption_key=key),
+        }
+    transform = settings.pop("transform", None) or function(
+        stack, f"{construct_id}Transform", timeout=Duration.seconds(60)
+    )
+    return KinesisToFirehoseToS3(stack, construct_id, transform=transform, **settings)
+
+
+def make_table(stack: Stack, construct_id: str = "Pattern", **settings: Any) -> Any:
+    lake = Lake("clicks/", "failed/", table=Table(COLUMNS), keep_source=True)
+    return make(stack, construct_id, lake=lake, **settings)
+
+
+TAKES = frozenset({"alarms", "encryption_key"})
+BUILDS = [
+    Build("kinesis_firehose_s3", make, TAKES),
+    Build("kinesis_firehose_s3 table", make_table, TAKES),
+]
