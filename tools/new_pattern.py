@@ -95,7 +95,7 @@ def next_steps(slug: str) -> list[str]:
 def main(arguments: list[str]) -> int:
     """Run the command line and return its exit status."""
     try:
-        print("\n".join(new(*arguments)))
+        print("\n".join(new(arguments[0] if arguments else "")))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
@@ -103,4 +103,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:2] or [""]))
+    sys.exit(main(sys.argv[1:]))
