@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
+import uuid
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from moto import mock_aws
+from moto.core.botocore_stubber import MockRawResponse
+from moto.core.models import botocore_stubber
+
+from serverless_patterns.lambdas.foundation import tables as tables_
+from serverless_patterns.lambdas.foundation.logs import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     import pytest
 
+    Record = dict[str, Any]
+    Fake = Callable[[str, dict[str, Any]], tuple[int, dict[str, Any]]]
+
 REGION: Literal["eu-central-1"] = "eu-central-1"
 TABLE = "table"
+SENT_AT = 1_790_000_000_000
+TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793"
+UNREACHABLE = EndpointConnectionError(endpoint_url="https://aws")
+TIMEOUT = ReadTimeoutError(endpoint_url="https://aws")
+
+READS_AND_LETTERS = ("TransactGetItems", "SendMessageBatch")
+
+_sequence = count(10**19)
 
 
 @dataclass(frozen=True)
@@ -38,20 +60,47 @@ class Context:
 
 @dataclass
 class Cloud:
-    """A table, a dead-letter queue of each type, every call a handler makes, and faults."""
+    """An account, every call that the handlers make in it, and faults.
 
-    dynamodb: Any = field(repr=False)
-    sqs: Any = field(repr=False)
-    queue_url: str
-    fifo_queue_url: str
+    Attributes:
+        calls: How often the handlers called each operation.
+        requests: Operation and body of each call.
+        patience: Seconds that the calls so far take if none is answered.
+        busy: How many requests AWS answers next with 503.
+        faults: Called with the operation, ``before`` or ``after`` it, and its body.
+        fakes: Answers in place of moto, by service: operation and arguments to status and answer.
+    """
+
     monkeypatch: pytest.MonkeyPatch
     log: io.StringIO
+    queue_url: str = ""
+    fifo_queue_url: str = ""
     calls: Counter[str] = field(default_factory=Counter)
-    faults: list[Callable[[str, str], None]] = field(default_factory=list)
+    requests: list[tuple[str, str]] = field(default_factory=list, repr=False)
+    patience: int = 0
+    busy: int = 0
+    faults: list[Callable[[str, str, str], None]] = field(default_factory=list)
+    fakes: dict[str, Fake] = field(default_factory=dict)
 
-    def items(self) -> list[dict[str, Any]]:
-        """Return every item of the table, without DynamoDB's types at the top."""
-        pages = self.dynamodb.get_paginator("scan").paginate(TableName=TABLE, ConsistentRead=True)
+    def run(self, handler: Any, *records: Record) -> list[str]:
+        """Call a queue's handler as Lambda does; return the ids of the records to deliver again.
+
+        An exception fails the whole batch; Powertools raises it only if every record failed.
+        """
+        fifo = records and "SequenceNumber" in records[0]["attributes"]
+        url = self.fifo_queue_url if fifo else self.queue_url
+        self.monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", url)
+        try:
+            answer = handler({"Records": list(records)}, Context())
+        except BatchProcessingError as error:
+            if len(error.child_exceptions) != len(records):
+                raise
+            return ids(*records)
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+    def items(self, table: str = TABLE) -> list[dict[str, Any]]:
+        """Return every item of a table, without DynamoDB's types at the top."""
+        pages = client("dynamodb").get_paginator("scan").paginate(TableName=table)
         return [
             {name: next(iter(value.values())) for name, value in item.items()}
             for page in pages
@@ -62,35 +111,49 @@ class Cloud:
         """Take every message out of both dead-letter queues."""
         found = []
         for url in (self.queue_url, self.fifo_queue_url):
-            while messages := self.sqs.receive_message(
-                QueueUrl=url,
-                MaxNumberOfMessages=10,
-                MessageAttributeNames=["All"],
-                MessageSystemAttributeNames=["All"],
-            ).get("Messages"):
+            while (
+                messages := client("sqs")
+                .receive_message(
+                    QueueUrl=url,
+                    MaxNumberOfMessages=10,
+                    MessageAttributeNames=["All"],
+                    MessageSystemAttributeNames=["All"],
+                )
+                .get("Messages")
+            ):
                 found += messages
                 for message in messages:
-                    self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                    client("sqs").delete_message(
+                        QueueUrl=url, ReceiptHandle=message["ReceiptHandle"]
+                    )
         return found
 
-    def log_lines(self) -> list[dict[str, Any]]:
-        """Return what was logged."""
-        return [json.loads(line) for line in self.log.getvalue().splitlines()]
+    def reasons(self) -> Counter[str]:
+        """Take every message out of the dead-letter queues; return their reasons."""
+        return Counter(
+            letter["MessageAttributes"]["Reason"]["StringValue"] for letter in self.letters()
+        )
 
-    def watch(self, client: Any) -> None:
-        """Count the calls of a handler's client, and let faults happen before and after them."""
+    def log_lines(self, message: str = "") -> list[dict[str, Any]]:
+        """Return what was logged, or only the lines with this message."""
+        lines = [json.loads(line) for line in self.log.getvalue().splitlines()]
+        return [line for line in lines if message in ("", line["message"])]
 
-        def before(model: Any, **_: Any) -> None:
-            self.calls[model.name] += 1
-            for fault in list(self.faults):
-                fault(model.name, "before")
+    def outcomes(self) -> dict[str, int]:
+        """Return what became of the last batch, as logged."""
+        found: dict[str, int] = self.log_lines("Batch")[-1]["outcomes"]
+        return found
 
-        def after(model: Any, **_: Any) -> None:
-            for fault in list(self.faults):
-                fault(model.name, "after")
+    def answer_writes(self) -> list[Any]:
+        """Let DynamoDB take every transaction; return its puts. moto takes long for many."""
+        taken: list[Any] = []
 
-        client.meta.events.register("before-call", before)
-        client.meta.events.register("after-call", after)
+        def take(_: str, sent: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+            taken.extend(action["Put"] for action in sent["TransactItems"])
+            return 200, {}
+
+        self.fakes["dynamodb"] = take
+        return taken
 
     def fail(
         self, operation: str, error: Exception, *, when: str = "before", times: int = 1
@@ -98,76 +161,141 @@ class Cloud:
         """Let the next calls of an operation fail, ``before`` or ``after`` AWS has done it."""
         left = [times]
 
-        def fault(name: str, moment: str) -> None:
-            if left[0] and (name, moment) == (operation, when):
+        def fault(name: str, moment: str, _: str) -> None:
+            if left[0] and moment == when and operation in (name, "*"):
                 left[0] -= 1
                 raise error
 
         self.faults.append(fault)
 
-    def run_batch(
-        self, handler: Any, queue_url: str, records: tuple[dict[str, Any], ...]
-    ) -> list[str]:
-        """Call a handler as Lambda does; return the ids of the records to deliver again.
+    def fail_all_about(self, name: str) -> None:
+        """Let every write fail that names it; of a transaction, DynamoDB says which action did."""
 
-        An exception fails the whole batch; Powertools raises it only if every record failed.
-        """
-        self.monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", queue_url)
-        try:
-            answer = handler({"Records": list(records)}, Context())
-        except BatchProcessingError as error:
-            if len(error.child_exceptions) != len(records):
-                raise
-            return [record["messageId"] for record in records]
-        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+        def fault(operation: str, moment: str, body: str) -> None:
+            if moment == "after" or name not in body or operation in READS_AND_LETTERS:
+                return
+            if operation != "TransactWriteItems":
+                raise client_error("ThrottlingException")
+            actions = json.loads(body)["TransactItems"]
+            raise cancelled(*("ThrottlingError" if name in str(a) else "None" for a in actions))
+
+        self.faults.append(fault)
 
 
-@contextmanager
-def account(monkeypatch: pytest.MonkeyPatch, *clients: Any, region: str = REGION) -> Iterator[None]:
-    """An empty account on moto.
+def client_error(code: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": code}}, "Operation")
+
+
+def cancelled(*codes: str) -> Exception:
+    """Return the error of a transaction with these reasons."""
+    response: Any = {
+        "Error": {"Code": "TransactionCanceledException", "Message": "cancelled"},
+        "CancellationReasons": [{"Code": code} for code in codes],
+    }
+    canceled = tables_.client().exceptions.TransactionCanceledException
+    return canceled(response, "TransactWriteItems")
+
+
+def text(document: Any) -> str:
+    return document if isinstance(document, str) else json.dumps(document, ensure_ascii=False)
+
+
+def string(value: str, kind: str = "String") -> dict[str, Any]:
+    """Return a message attribute in the spelling of the Lambda event."""
+    return {"stringValue": value, "stringListValues": [], "binaryListValues": [], "dataType": kind}
+
+
+def record(
+    body: Any,
+    group: str | None = None,
+    *,
+    attributes: Mapping[str, Any] | None = None,
+    receive_count: int = 1,
+    **system: str,
+) -> Record:
+    """Return a message as Lambda delivers it; one with a group is from a FIFO queue.
 
     Args:
-        monkeypatch: Of the test.
-        clients: The cached functions that make the handlers' clients; new ones are made in here.
-        region: Default: eu-central-1.
+        body: Text, or a document that becomes JSON.
+        group: Message group; later messages have higher sequence numbers.
+        attributes: Message attributes.
+        receive_count: How often it was received.
+        system: More attributes of SQS's own.
     """
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
-        monkeypatch.setenv(name, "made-up")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
-    for client in clients:
-        client.cache_clear()
-    try:
-        with mock_aws():
-            yield
-    finally:
-        for client in clients:
-            client.cache_clear()
-
-
-def resources(monkeypatch: pytest.MonkeyPatch, logger: Any, *keys: str) -> dict[str, Any]:
-    """Make what a ``Cloud`` holds: the table with these keys, and both queues.
-
-    The logger writes into ``log``; ``TABLE_NAME`` names the table.
-    """
-    log = io.StringIO()
-    monkeypatch.setattr(logger.registered_handler, "stream", log)
-    monkeypatch.setenv("TABLE_NAME", TABLE)
-    dynamodb, sqs = boto3.client("dynamodb"), boto3.client("sqs")
-    make_table(dynamodb, TABLE, *keys)
-    fifo = sqs.create_queue(QueueName="dead.fifo", Attributes={"FifoQueue": "true"})
+    if group is not None:
+        system |= {"MessageGroupId": group, "SequenceNumber": str(next(_sequence))}
     return {
-        "dynamodb": dynamodb,
-        "sqs": sqs,
-        "queue_url": sqs.create_queue(QueueName="dead")["QueueUrl"],
-        "fifo_queue_url": fifo["QueueUrl"],
-        "monkeypatch": monkeypatch,
-        "log": log,
+        "messageId": str(uuid.uuid4()),
+        "receiptHandle": "handle",
+        "body": text(body),
+        "attributes": {
+            "ApproximateReceiveCount": str(receive_count),
+            "SentTimestamp": str(SENT_AT),
+            "AWSTraceHeader": TRACE,
+        }
+        | system,
+        "messageAttributes": dict(attributes or {}),
+        "eventSource": "aws:sqs",
+        "eventSourceARN": f"arn:aws:sqs:{REGION}:123456789012:queue",
+        "awsRegion": REGION,
     }
 
 
-def make_table(dynamodb: Any, name: str, *keys: str) -> None:
-    """Make a table: its partition key, and its sort key if there is one."""
-    dynamodb.create_table(
+def ids(*records: Record) -> list[str]:
+    return [record["messageId"] for record in records]
+
+
+@functools.cache
+def client(service: Any) -> Any:
+    """Return a client of the test's own, whose calls are neither counted nor fail."""
+    return boto3.Session("made-up", "made-up", region_name=REGION).client(service)
+
+
+@contextmanager
+def cloud(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    tables: Mapping[str, tuple[str, ...]] | None = None,
+    environment: Mapping[str, str] | None = None,
+    fakes: Mapping[str, Fake] | None = None,
+    kind: type[Cloud] = Cloud,
+) -> Iterator[Any]:
+    """An empty account on moto with a dead-letter queue of each type.
+
+    Clients outlive the test, since making them takes longer than most tests.
+
+    Args:
+        monkeypatch: Of the test.
+        tables: Keys of each table, by its name.
+        environment: Variables of the handlers.
+        fakes: See ``Cloud``.
+        kind: Class of the result.
+    """
+    for name, value in (environment or {}).items():
+        monkeypatch.setenv(name, value)
+    made = kind(monkeypatch, io.StringIO(), fakes=dict(fakes or {}))
+    monkeypatch.setattr(logger.registered_handler, "stream", made.log)
+    with mock_aws():
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", _handlers_session())  # moto removes another
+        sqs = client("sqs")
+        made.queue_url = sqs.create_queue(QueueName="dead")["QueueUrl"]
+        made.fifo_queue_url = sqs.create_queue(
+            QueueName="dead.fifo", Attributes={"FifoQueue": "true"}
+        )["QueueUrl"]
+        for table, keys in (tables or {}).items():
+            make_table(table, *keys)
+        _current.append(made)
+        try:
+            yield made
+        finally:
+            _current.remove(made)
+
+
+def make_table(name: str, *keys: str) -> None:
+    """Make a table: its partition key, and its sort key if there is one; an older one is gone."""
+    with suppress(client("dynamodb").exceptions.ResourceNotFoundException):
+        client("dynamodb").delete_table(TableName=name)
+    client("dynamodb").create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
@@ -176,3 +304,53 @@ def make_table(dynamodb: Any, name: str, *keys: str) -> None:
             for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
         ],
     )
+
+
+_current: list[Cloud] = []
+
+
+@functools.cache
+def _handlers_session() -> boto3.Session:
+    """The session of the handlers' clients: the current cloud sees each of their calls."""
+    session = boto3.Session("made-up", "made-up", region_name=REGION)
+    bodies: list[str] = []
+
+    def before(model: Any, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        body: Any = params["body"]
+        body = body.getvalue() if isinstance(body, io.BytesIO) else body
+        bodies[:] = [body if isinstance(body, str) else body.decode(errors="replace")]
+        seen, config = _current[-1], context["client_config"]
+        seen.calls[model.name] += 1
+        seen.requests.append((model.name, bodies[0]))
+        attempts = (config.retries or {}).get("total_max_attempts", 5)
+        seen.patience += attempts * int(config.connect_timeout + config.read_timeout)
+        for fault in list(seen.faults):
+            fault(model.name, "before", bodies[0])
+
+    def after(model: Any, **_: Any) -> None:
+        for fault in list(_current[-1].faults):
+            fault(model.name, "after", bodies[0])
+
+    def answer(request: Any, event_name: str, **_: Any) -> Any:
+        service, operation = event_name.split(".")[1:]
+        now = _current[-1]
+        if now.busy:
+            now.busy -= 1
+            return _response(request, 503, "")
+        if service in now.fakes:
+            is_json = isinstance(request.body, bytes | str)
+            arguments = json.loads(request.body) if is_json else {}
+            status, found = now.fakes[service](operation, arguments)
+            return _response(request, status, json.dumps(found) if found else "")
+        return botocore_stubber(event_name, request)
+
+    session.events.register("before-call", before)
+    session.events.register("after-call", after)
+    moto: Any = botocore_stubber  # ``answer`` asks it
+    session.events.unregister("before-send", moto)
+    session.events.register("before-send", answer)
+    return session
+
+
+def _response(request: Any, status: int, body: str) -> AWSResponse:
+    return AWSResponse(request.url, status, HTTPHeaders(), MockRawResponse(body))

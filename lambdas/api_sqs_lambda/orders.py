@@ -1,64 +1,38 @@
-"""SQS → DynamoDB: orders, in no order, each stored once.
-
-A batch costs one write call, and one bad order never re-runs the good ones: it goes to the
-dead-letter queue with its reason, and only what failed is delivered again.
-"""
+"""SQS → DynamoDB: orders, in no order, each stored once. A batch costs one write call."""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
-
-from ..foundation.outcomes import Outcome, RefusedError
-from ..foundation.reporting import answer, dead_letter, logger
+from ..foundation import batch, tables
+from ..foundation.outcomes import STORED, Outcome, compare
 from . import logic, store
-from .messages import Message
-from .reporting import log_summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
-    from aws_lambda_powertools.utilities.typing import LambdaContext
+    from ..foundation.messages import Message
 
 
-@logger.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Store the orders of a batch.
-
-    The batch is written as a whole; then Powertools asks for the outcome of each record.
-
-    Raises:
-        BatchProcessingError: every record failed: an outage, which Lambda's Errors metric shows.
-    """
-    messages = [Message.of(record) for record in event["Records"]]
-    outcomes = dead_letter(messages, store_orders(messages))
-    log_summary(outcomes)
-    return answer(event, context, BatchProcessor(event_type=EventType.SQS), outcomes)
-
-
-def store_orders(messages: Sequence[Message]) -> dict[str, Outcome]:
-    """Store what is valid and new; return what became of each message, by its id."""
-    outcomes: dict[str, Outcome] = {}
-    orders: list[tuple[logic.Order, Message]] = []
-    for message in messages:
-        try:
-            orders.append((logic.parse_order(message.body), message))
-        except RefusedError as error:
-            outcomes[message.id] = Outcome.refused(error)
+def store_orders(received: Sequence[tuple[logic.Order, Message]]) -> dict[str, Outcome]:
+    """Store the orders that are new; return what became of each message, by its id."""
     first: dict[str, tuple[logic.Order, Message]] = {}
-    for order, message in orders:
+    for order, message in received:
         first.setdefault(order.id, (order, message))
-    writes = store.put_orders(first.values(), stored_at=time.time_ns() // 10**6)
-    for order, message in orders:
+    puts = store.put_orders(first)
+    outcomes: dict[str, Outcome] = {}
+    for order, message in received:
         winner, winners_message = first[order.id]
-        if order.id in writes.failed:
-            outcomes[message.id] = Outcome("failed", writes.failed[order.id])
-        elif message is winners_message and order.id not in writes.found:
-            outcomes[message.id] = logic.STORED
+        if order.id in puts.failed:
+            outcomes[message.id] = Outcome.failed(puts.failed[order.id])
+        elif order.id in puts.found:
+            stored = tables.fingerprint(puts.found[order.id])
+            outcomes[message.id] = compare(order.fingerprint, stored)
+        elif message is winners_message:
+            outcomes[message.id] = STORED
         else:
-            stored = writes.found.get(order.id, winner.fingerprint)
-            outcomes[message.id] = logic.compare(order.fingerprint, stored)
+            outcomes[message.id] = compare(order.fingerprint, winner.fingerprint)
     return outcomes
+
+
+handler = batch.handler(logic.parse_order, store_orders)

@@ -7,20 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from ..foundation import checks, strict_json
+from ..foundation import checks, shop, strict_json
 from ..foundation.outcomes import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_LINES = 500
-MAX_QUANTITY = 999
-MAX_NAME = 128
-
-# Decimal places of the currencies that the shop takes (ISO 4217, "minor unit").
-CURRENCIES = {"CHF": 2, "CZK": 2, "EUR": 2, "GBP": 2, "JPY": 0, "NOK": 2, "SEK": 2}
 FIELDS = ("order_id", "customer_id", "country", "currency", "lines", "total", "requested_at")
 
 
@@ -30,7 +25,7 @@ class Invoice:
 
     Args:
         order_id: The order that it is for; an order has one invoice.
-        document: What was ordered, as requested.
+        document: The order, as requested.
         net: Sum of the lines.
         vat_rate: Rate of the value added tax in the customer's country.
         vat: The tax, rounded half up to the currency's smallest unit.
@@ -65,50 +60,20 @@ def make_invoice(request: Any, vat_rates: Mapping[str, str]) -> Invoice:
     Raises:
         RefusedError: no invoice can be made of it.
     """
-    document = checks.fields(request, "The event", *FIELDS)
-    checks.identifier(document["order_id"], "order_id")
-    checks.identifier(document["customer_id"], "customer_id")
-    checks.whole(document["requested_at"], "requested_at", 10**15)
-    digits = CURRENCIES.get(checks.text(document["currency"], "currency", MAX_NAME))
-    if digits is None:
-        raise RefusedError("currency", f"currency must be one of {', '.join(CURRENCIES)}.")
-    rate = vat_rates.get(checks.text(document["country"], "country", MAX_NAME))
-    if rate is None:
+    order = checks.fields(request, "The event", *FIELDS)
+    checks.identifier(order["order_id"], "order_id")
+    checks.identifier(order["customer_id"], "customer_id")
+    checks.whole(order["requested_at"], "requested_at", 10**15)
+    net = shop.total(order, MAX_LINES)
+    found = vat_rates.get(checks.text(order["country"], "country", shop.MAX_NAME))
+    if found is None:
         raise RefusedError("country", "There is no tax rate for this country.")
-    lines = document["lines"]
-    if not isinstance(lines, list) or not 1 <= len(lines) <= MAX_LINES:
-        raise RefusedError("field", f"lines must be a list of 1 to {MAX_LINES}.")
-    net = sum((_net(line, f"lines[{n}]", digits) for n, line in enumerate(lines)), Decimal())
-    if checks.amount(document["total"], "total", digits) != net:
-        raise RefusedError("total", "total is not the sum of the lines.")
+    rate, unit = Decimal(found), Decimal(1).scaleb(-shop.digits(order["currency"]))
     return Invoice(
-        order_id=document["order_id"],
-        document=document,
+        order_id=order["order_id"],
+        document=order,
         net=net,
-        vat_rate=Decimal(rate),
-        vat=(net * Decimal(rate)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP),
-        fingerprint=strict_json.fingerprint(document),
+        vat_rate=rate,
+        vat=(net * rate).quantize(unit, ROUND_HALF_UP),
+        fingerprint=strict_json.fingerprint(order),
     )
-
-
-def _net(line: Any, where: str, digits: int) -> Decimal:
-    line = checks.fields(line, where, "sku", "name", "quantity", "unit_price")
-    checks.identifier(line["sku"], f"{where}.sku")
-    checks.text(line["name"], f"{where}.name", MAX_NAME)
-    quantity = checks.whole(line["quantity"], f"{where}.quantity", MAX_QUANTITY)
-    return checks.amount(line["unit_price"], f"{where}.unit_price", digits) * quantity
-
-
-def compare(invoice: Invoice, stored: str) -> Literal["duplicate"]:
-    """Say what a request is when its order has an invoice already.
-
-    Args:
-        invoice: What would be issued.
-        stored: Fingerprint of the one that was.
-
-    Raises:
-        RefusedError: it is another one.
-    """
-    if invoice.fingerprint != stored:
-        raise RefusedError("conflict", "The order has another invoice already.")
-    return "duplicate"

@@ -1,7 +1,7 @@
 """Makes the document that the customer gets.
 
-Plain text here. A real renderer takes its time, and more of it for a longer invoice:
-``seconds_per_line`` stands for that.
+Plain text here. A real renderer takes longer, and more so for a longer invoice:
+``seconds_per_line`` simulates that.
 """
 
 from __future__ import annotations

@@ -1,49 +1,36 @@
 """Invoices in DynamoDB: the only file that calls it.
 
-``pk`` is ``INVOICE#<order id>``. Nothing expires, so that a duplicate is known as one for ever.
+``pk`` is ``INVOICE#<order id>``. Nothing expires, so a duplicate is recognized forever.
 """
 
 from __future__ import annotations
 
-import functools
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from boto3.dynamodb.types import TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..foundation import aws
+from ..foundation import aws, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mypy_boto3_dynamodb import DynamoDBClient
-
     from .logic import Invoice
 
 
 class StoreError(Exception):
-    """The table did not answer, or not with an answer; the message is the AWS error's code."""
+    """The table did not answer, or with an error; the message is the AWS error's code."""
 
 
-@functools.cache
-def client() -> DynamoDBClient:
-    """Return the client, made on first use."""
-    return boto3.client("dynamodb", config=aws.config())
-
-
-def put_invoice(invoice: Invoice, text: str, request_id: str, issued_at: int) -> str | None:
-    """Store an invoice unless its order has one; one call, whatever is there.
+def put_invoice(invoice: Invoice, text: str, request_id: str) -> str | None:
+    """Store an invoice unless its order has one, in one call.
 
     Args:
-        invoice: What to store.
+        invoice: To store.
         text: The document that the customer gets.
         request_id: Lambda's id of the event; a retry has the same one.
-        issued_at: Milliseconds since 1970.
 
     Returns:
-        The fingerprint of the invoice that is there already; None when this one was stored.
+        The fingerprint of the invoice that is stored already; None when this one was stored.
 
     Raises:
         StoreError: it could not be stored.
@@ -58,23 +45,14 @@ def put_invoice(invoice: Invoice, text: str, request_id: str, issued_at: int) ->
         "text": text,
         "fingerprint": invoice.fingerprint,
         "request_id": request_id,
-        "issued_at": issued_at,
+        "issued_at": time.time_ns() // 10**6,
     }
+    client = tables.client()
     try:
-        client().put_item(
-            TableName=os.environ["TABLE_NAME"],
-            Item=TypeSerializer().serialize(item)["M"],
-            ConditionExpression="attribute_not_exists(pk)",
-            ReturnValuesOnConditionCheckFailure="ALL_OLD",
-        )
-    except client().exceptions.ConditionalCheckFailedException as error:
-        return _fingerprint(error.response)
+        client.put_item(**tables.new(os.environ["TABLE_NAME"], item))
+    except client.exceptions.ConditionalCheckFailedException as error:
+        answer: Any = error.response
+        return tables.fingerprint(answer.get("Item", {}))
     except (ClientError, BotoCoreError) as error:
         raise StoreError(aws.code(error)) from error
     return None
-
-
-def _fingerprint(failure: Mapping[str, Any]) -> str:
-    """Return the fingerprint of the item that stood in the way; none if it is not one of ours."""
-    fingerprint: str = failure.get("Item", {}).get("fingerprint", {}).get("S", "")
-    return fingerprint

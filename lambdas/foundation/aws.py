@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+import functools
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from botocore.exceptions import BotoCoreError
+
 T = TypeVar("T")
 
 
-def config(*, read_timeout: int = 2, tries: int = 3) -> Config:
-    """Return a client's settings: it gives up while the function still has time to report it.
+@functools.cache
+def client(service: Any, *, read_timeout: int = 2, attempts: int = 3) -> Any:
+    """Return a client, made on first use; it gives up while the function can still report it.
 
     Args:
+        service: As boto3 names it.
         read_timeout: Seconds. Default: 2.
-        tries: Of a call, the first one included. Default: 3.
+        attempts: Of a call, the first one included. Default: 3.
     """
-    return Config(
+    config = Config(
         connect_timeout=1,
         read_timeout=read_timeout,
-        retries={"mode": "standard", "total_max_attempts": tries},
+        retries={"mode": "standard", "total_max_attempts": attempts},
     )
+    return boto3.client(service, config=config)
 
 
 def code(error: ClientError | BotoCoreError) -> str:
@@ -43,7 +50,7 @@ def batches(
         items: Of any kind.
         most: Items in a batch.
         largest: Bytes in a batch.
-        size: Bytes of an item.
+        size: Returns the bytes of an item.
     """
     batch: list[T] = []
     total = 0

@@ -1,4 +1,4 @@
-"""Checks of a document's fields. Each names the field that broke a rule, never its value.
+"""Checks of a document's fields. Each names the field that breaks a rule, never its value.
 
 Pure: no AWS, no environment, no clock.
 """
@@ -29,23 +29,24 @@ def fields(value: Any, where: str, *names: str) -> dict[str, Any]:
 def identifier(value: Any, where: str) -> str:
     """Return an id."""
     if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise RefusedError("field", f"{where} must be 1 to 64 of A-Z a-z 0-9 _ -.")
+        raise RefusedError("field", f"{where} must be 1 to 64 letters, digits, _ or -.")
     return value
 
 
 def text(value: Any, where: str, longest: int) -> str:
-    """Return a text that is not empty."""
+    """Return a string that is not empty."""
     if not isinstance(value, str) or not 1 <= len(value) <= longest or _CONTROL.search(value):
         raise RefusedError(
-            "field", f"{where} must be a text of 1 to {longest} characters, none of control."
+            "field",
+            f"{where} must be a string of 1 to {longest} characters without control characters.",
         )
     return value
 
 
-def whole(value: Any, where: str, largest: int) -> int:
+def whole(value: Any, where: str, largest: int, *, reason: str = "field") -> int:
     """Return a whole number from 1."""
     if type(value) is not int or not 1 <= value <= largest:  # bool is an int too
-        raise RefusedError("field", f"{where} must be a whole number from 1 to {largest}.")
+        raise RefusedError(reason, f"{where} must be a whole number from 1 to {largest}.")
     return value
 
 
@@ -53,5 +54,5 @@ def amount(value: Any, where: str, digits: int) -> Decimal:
     """Return an amount; it has one spelling, so that equal documents have equal fingerprints."""
     fraction = rf"\.[0-9]{{{digits}}}" if digits else ""
     if not isinstance(value, str) or not re.fullmatch(rf"(0|[1-9][0-9]{{0,11}}){fraction}", value):
-        raise RefusedError("amount", f"{where} must be a text with {digits} decimal places.")
+        raise RefusedError("amount", f"{where} must be a string with {digits} decimal places.")
     return Decimal(value)

@@ -1,13 +1,11 @@
-"""What no retry can mend goes to the dead-letter queue, with its reason. Only this file sends."""
+"""Messages that no retry can help go to the dead-letter queue, with their reason."""
 
 from __future__ import annotations
 
 import base64
-import functools
 import os
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from . import aws
@@ -15,7 +13,8 @@ from . import aws
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from mypy_boto3_sqs import SQSClient
+    from .messages import Message
+    from .outcomes import Outcome
 
 # Amazon SQS developer guide, "Amazon SQS message quotas"; a message's size is that of its body
 # and its attributes' names, types and values.
@@ -28,54 +27,11 @@ REASON_DETAIL = "ReasonDetail"
 ORIGINAL_MESSAGE_ID = "OriginalMessageId"
 
 
-class Letter(Protocol):
-    """The message to send; ``attributes`` in the spelling of the Lambda event."""
+def send(letters: Iterable[tuple[Message, Outcome]]) -> dict[str, str]:
+    """Send refused messages unmodified, with the reason; return error codes by message id.
 
-    @property
-    def id(self) -> str:
-        """SQS's id; it becomes the deduplication id."""
-
-    @property
-    def body(self) -> str:
-        """As it came."""
-
-    @property
-    def group_id(self) -> str | None:
-        """Message group, kept if there is one."""
-
-    @property
-    def trace_header(self) -> str | None:
-        """X-Ray trace, kept if there is one."""
-
-    @property
-    def attributes(self) -> Mapping[str, Any]:
-        """Message attributes, kept."""
-
-
-class Refusal(Protocol):
-    """Why it is sent: a short code for machines, and a sentence."""
-
-    @property
-    def reason(self) -> str:
-        """Short code, for machines."""
-
-    @property
-    def detail(self) -> str:
-        """Plain sentence."""
-
-
-@functools.cache
-def client() -> SQSClient:
-    """Return the client, made on first use."""
-    return boto3.client("sqs", config=aws.config())
-
-
-def send(letters: Iterable[tuple[Letter, Refusal]]) -> dict[str, str]:
-    """Send refused messages as they came, with the reason; return error codes by message id.
-
-    Body and attributes stay the same. ``Reason``, ``OriginalMessageId`` and ``ReasonDetail`` join
-    them as far as SQS's limits leave room; what is left out is in the log. Sending again what
-    was sent before makes a second letter: the queue holds it at least once.
+    ``Reason``, ``OriginalMessageId`` and ``ReasonDetail`` join the attributes as far as SQS's
+    limits leave room; the log has them all. A message that is sent again is in the queue twice.
     """
     failed: dict[str, str] = {}
     entries_of_all = (_entry(message, outcome) for message, outcome in letters)
@@ -91,7 +47,7 @@ def _send(entries: list[Any]) -> dict[str, str]:
     codes: dict[str, str] = {}
     for _ in range(2):
         try:
-            answer = client().send_message_batch(
+            answer = aws.client("sqs").send_message_batch(
                 QueueUrl=os.environ["DEAD_LETTER_QUEUE_URL"], Entries=entries
             )
         except (ClientError, BotoCoreError) as error:
@@ -103,7 +59,7 @@ def _send(entries: list[Any]) -> dict[str, str]:
     return codes
 
 
-def _entry(message: Letter, outcome: Refusal) -> dict[str, Any]:
+def _entry(message: Message, outcome: Outcome) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "Id": message.id,
         "MessageBody": message.body,
@@ -120,7 +76,7 @@ def _entry(message: Letter, outcome: Refusal) -> dict[str, Any]:
     return entry
 
 
-def _attributes(message: Letter, outcome: Refusal) -> dict[str, Any]:
+def _attributes(message: Message, outcome: Outcome) -> dict[str, Any]:
     ours = {
         REASON: outcome.reason,
         ORIGINAL_MESSAGE_ID: message.id,

@@ -1,4 +1,4 @@
-"""What becomes of a message: the words that all handlers of queues share.
+"""What becomes of a message: the words that all handlers share.
 
 Pure: no AWS, no environment, no clock.
 """
@@ -6,14 +6,10 @@ Pure: no AWS, no environment, no clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 
 class RefusedError(Exception):
-    """What no retry can mend.
+    """No retry can help.
 
     Args:
         reason: Short code, for machines.
@@ -31,8 +27,9 @@ class Outcome:
     """What became of a message.
 
     Args:
-        kind: ``refused``: no retry can mend it; ``failed``: it is delivered again; any other word
-            is the pattern's own, and says that the message is done with.
+        kind: ``refused``: no retry can help, so it goes to the dead-letter queue; ``failed``: it
+            is delivered again; ``postponed``: the same, and nothing is wrong. Any other word is the
+            pattern's own, and says that the message is done with.
         reason: Short code of why it was refused or failed.
         detail: Plain sentence of the same.
     """
@@ -43,30 +40,22 @@ class Outcome:
 
     @classmethod
     def refused(cls, error: RefusedError) -> Outcome:
-        """Return the outcome of a message that no retry can mend."""
+        """Return the outcome of a message that no retry can help."""
         return cls("refused", error.reason, error.detail)
 
+    @classmethod
+    def failed(cls, code: str) -> Outcome:
+        """Return the outcome of a message that is delivered again, with the error's code."""
+        return cls("failed", code)
 
-BEHIND_A_FAILURE = Outcome("failed", "BehindAFailure")
+
+STORED = Outcome("stored")
+DUPLICATE = Outcome("duplicate")
+POSTPONED = Outcome("postponed")
+BEHIND_A_FAILURE = Outcome.failed("BehindAFailure")
+CONFLICT = Outcome("refused", "conflict", "Something else is stored under this id.")
 
 
-def hold_back(
-    groups: Sequence[tuple[str, str | None]], outcomes: Mapping[str, Outcome]
-) -> dict[str, Outcome]:
-    """Return the outcomes with everything behind a failure of its group failed too.
-
-    AWS Lambda developer guide, "Handling errors for an SQS event source": for a FIFO queue, stop
-    at the first failure and return all failed and unprocessed messages.
-
-    Args:
-        groups: Message id and group of each message, in the order of the queue.
-        outcomes: By message id.
-    """
-    held_back = dict(outcomes)
-    failed: set[str | None] = set()
-    for message_id, group in groups:
-        if group in failed and held_back[message_id].kind != "failed":
-            held_back[message_id] = BEHIND_A_FAILURE
-        elif held_back[message_id].kind == "failed":
-            failed.add(group)
-    return held_back
+def compare(fingerprint: str, stored: str) -> Outcome:
+    """Return what a document is when another one is stored under its id already."""
+    return DUPLICATE if fingerprint == stored else CONFLICT

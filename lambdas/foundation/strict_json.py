@@ -1,4 +1,4 @@
-"""JSON that has one meaning: no key twice, no rounded number, nothing that UTF-8 cannot spell.
+"""JSON that has one meaning: no key twice, no rounded number, nothing that UTF-8 cannot encode.
 
 Pure: no AWS, no environment, no clock.
 """
@@ -25,7 +25,9 @@ def parse(body: str) -> Any:
     except json.JSONDecodeError as error:
         raise RefusedError("not_json", f"The body is not JSON at character {error.pos}.") from None
     except (ValueError, RecursionError):
-        raise RefusedError("not_json", "The body is JSON out of all proportion.") from None
+        raise RefusedError(
+            "not_json", "The body is JSON that is too deep or has too long a number."
+        ) from None
     encode(document)
     return document
 
@@ -34,22 +36,26 @@ def encode(document: Any) -> bytes:
     """Return the one spelling of a document: keys in order, no space.
 
     Raises:
-        RefusedError: it cannot be spelt.
+        RefusedError: it cannot be encoded.
     """
     try:
         text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
         return text.encode()
     except UnicodeEncodeError:
-        raise RefusedError("text", "A text is not Unicode: half a surrogate pair.") from None
+        raise RefusedError(
+            "text", "A string is not Unicode: it has half a surrogate pair."
+        ) from None
     except (ValueError, RecursionError):
-        raise RefusedError("not_json", "The body is JSON out of all proportion.") from None
+        raise RefusedError(
+            "not_json", "The body is JSON that is too deep or has too long a number."
+        ) from None
 
 
 def fingerprint(document: Any) -> str:
     """Return a hash that is the same for the same document, whatever the order of its keys.
 
     Raises:
-        RefusedError: it cannot be spelt.
+        RefusedError: it cannot be encoded.
     """
     return hashlib.sha256(encode(document)).hexdigest()
 
@@ -57,9 +63,9 @@ def fingerprint(document: Any) -> str:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) < len(pairs):
-        raise RefusedError("duplicate_key", "An object has a key twice.")
+        raise RefusedError("duplicate_key", "An object has the same key twice.")
     return document
 
 
 def _no_float(_: str) -> NoReturn:
-    raise RefusedError("number", "Numbers must be whole; others are texts such as '49.90'.")
+    raise RefusedError("number", "Numbers must be whole; write others as strings, such as '49.90'.")

@@ -2,56 +2,52 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..foundation import aws
-from . import logic
+from ..foundation import aws, strict_json
+from ..foundation.outcomes import STORED, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from ..foundation.messages import Message
     from .logic import PriceChange
-    from .messages import Message
-
-PREFIX = "price-changes"
 
 
-@functools.cache
-def client() -> Any:
-    """Return the client, made on first use."""
-    return boto3.client("s3", config=aws.config(read_timeout=5))
+def write(received: Sequence[tuple[PriceChange, Message]]) -> dict[str, Outcome]:
+    """Write price changes, one file for each day they were made on; return outcomes by message id.
 
-
-def write(received: Iterable[tuple[PriceChange, Message]]) -> dict[str, str]:
-    """Write price changes, one file for each day they were made on; return codes by message id.
-
-    A file's name is made of its messages' ids, so a batch that is delivered again as it was
-    replaces its own files. In another batch it makes a second line: readers take each ``event_id``
+    A file is named after its messages' ids, so a batch that is delivered again unchanged replaces
+    its own files. In another batch a change makes a second line: readers use each ``event_id``
     once.
     """
-    days: dict[str, list[tuple[PriceChange, Message]]] = {}
+    days: dict[str, dict[str, bytes]] = {}
     for change, message in received:
-        days.setdefault(f"{change.changed_at:%Y-%m-%d}", []).append((change, message))
-    failed: dict[str, str] = {}
+        lines = days.setdefault(f"{change.changed_at:%Y-%m-%d}", {})
+        lines[message.id] = strict_json.encode(change.document) + b"\n"
+    outcomes: dict[str, Outcome] = {}
+    unreachable: Outcome | None = None  # then the other days are not attempted: time is short
     for day, lines in days.items():
-        ids = [message.id for _, message in lines]
         try:
-            client().put_object(
-                Bucket=os.environ["BUCKET_NAME"],
-                Key=f"{PREFIX}/date={day}/{_name(ids)}.ndjson",
-                Body=b"".join(logic.line(change) for change, _ in lines),
-                ContentType="application/x-ndjson",
-            )
-        except (ClientError, BotoCoreError) as error:
-            failed |= dict.fromkeys(ids, aws.code(error))
-    return failed
+            outcome = unreachable or _put(day, lines)
+        except ClientError as error:
+            outcome = Outcome.failed(aws.code(error))
+        except BotoCoreError as error:
+            outcome = unreachable = Outcome.failed(aws.code(error))
+        outcomes |= dict.fromkeys(lines, outcome)
+    return outcomes
 
 
-def _name(message_ids: Sequence[str]) -> str:
-    return hashlib.sha256(" ".join(sorted(message_ids)).encode()).hexdigest()[:32]
+def _put(day: str, lines: Mapping[str, bytes]) -> Outcome:
+    name = hashlib.sha256(" ".join(sorted(lines)).encode()).hexdigest()[:32]
+    aws.client("s3", read_timeout=5).put_object(
+        Bucket=os.environ["BUCKET_NAME"],
+        Key=f"price-changes/date={day}/{name}.ndjson",
+        Body=b"".join(lines.values()),
+        ContentType="application/x-ndjson",
+    )
+    return STORED

@@ -6,37 +6,27 @@ Pure: no AWS, no environment, no clock.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from ..foundation import strict_json
-from ..foundation.outcomes import Outcome, RefusedError
+from ..foundation import checks, shop, strict_json
+from ..foundation.outcomes import STORED, Outcome, RefusedError, compare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from ..foundation.messages import Message
 
 FIELDS = ("event_id", "part_id", "version", "price", "currency", "channels", "changed_at")
 CHANNELS = ("retail", "wholesale")
 MAX_VERSION = 10**12 - 1
 
-# Decimal places of the currencies that the shop sells in (ISO 4217, "minor unit").
-CURRENCIES = {
-    "BHD": 3, "CAD": 2, "CHF": 2, "CZK": 2, "EUR": 2, "GBP": 2, "JPY": 0, "KWD": 3, "PLN": 2,
-    "SEK": 2, "USD": 2,
-}  # fmt: skip
-
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _PRICE = re.compile(r"(0|[1-9][0-9]{0,11})(\.([0-9]+))?")
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z")
 
-
-STORED = Outcome("stored")
 SUPERSEDED = Outcome("superseded")
-DUPLICATE = Outcome("duplicate")
-CONFLICT = Outcome("refused", "conflict", "Another price has this part's version already.")
 
 
 @dataclass(frozen=True)
@@ -77,39 +67,35 @@ class Known:
     fingerprints: dict[tuple[str, int], str] = field(default_factory=dict)
 
 
-def parse(body: str) -> PriceChange:
-    """Return the price change in a message's body.
+def parse(message: Message) -> PriceChange:
+    """Return the price change in a message.
 
     Raises:
         RefusedError: it is not a valid one.
     """
-    change = _object(strict_json.parse(body))
-    _id(change["event_id"], "event_id")
-    _id(change["part_id"], "part_id")
-    version = change["version"]
-    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= MAX_VERSION:
-        raise RefusedError("version", f"version must be a whole number from 1 to {MAX_VERSION}.")
-    if not isinstance(change["currency"], str) or change["currency"] not in CURRENCIES:
-        raise RefusedError("currency", f"currency must be one of {', '.join(CURRENCIES)}.")
-    _check_price(change["price"], CURRENCIES[change["currency"]])
+    change = checks.fields(strict_json.parse(message.body), "The body", *FIELDS)
+    checks.identifier(change["event_id"], "event_id")
+    checks.identifier(change["part_id"], "part_id")
+    checks.whole(change["version"], "version", MAX_VERSION, reason="version")
+    _check_price(change["price"], shop.digits(change["currency"]))
     _check_channels(change["channels"])
     return PriceChange(
         part_id=change["part_id"],
-        version=version,
+        version=change["version"],
         changed_at=_moment(change["changed_at"]),
         document=change,
         fingerprint=strict_json.fingerprint(change),
     )
 
 
-def parse_in_group(body: str, group_id: str | None) -> PriceChange:
-    """Return the price change in the body of a message that must be in its part's group.
+def parse_in_group(message: Message) -> PriceChange:
+    """Return the price change in a message that must be in its part's group.
 
     Raises:
         RefusedError: it is not a valid one, or it is in another group, where order is not kept.
     """
-    change = parse(body)
-    if group_id != change.part_id:
+    change = parse(message)
+    if message.group_id != change.part_id:
         raise RefusedError("group", "The message group is not the part's id.")
     return change
 
@@ -117,14 +103,13 @@ def parse_in_group(body: str, group_id: str | None) -> PriceChange:
 def plan(changes: Iterable[PriceChange], known: Known) -> list[Outcome]:
     """Return what becomes of each change, in this order, if the table is as it is known.
 
-    An older price never takes the place of a newer one: it is only recorded.
+    An older price never replaces a newer one: it is only recorded.
     """
     versions, fingerprints = dict(known.versions), dict(known.fingerprints)
     outcomes = []
     for change in changes:
         if change.key in fingerprints:
-            same = fingerprints[change.key] == change.fingerprint
-            outcomes.append(DUPLICATE if same else CONFLICT)
+            outcomes.append(compare(change.fingerprint, fingerprints[change.key]))
             continue
         fingerprints[change.key] = change.fingerprint
         if change.version > versions.get(change.part_id, 0):
@@ -135,33 +120,12 @@ def plan(changes: Iterable[PriceChange], known: Known) -> list[Outcome]:
     return outcomes
 
 
-def counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
-    """Return how many there are of each kind."""
-    return dict(Counter(outcome.kind for outcome in outcomes))
-
-
-def line(change: PriceChange) -> bytes:
-    """Return the change as a line of newline-delimited JSON."""
-    return strict_json.encode(change.document) + b"\n"
-
-
-def _object(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict) or value.keys() != set(FIELDS):
-        raise RefusedError("field", f"The body must be an object of {', '.join(FIELDS)}.")
-    return value
-
-
-def _id(value: Any, name: str) -> None:
-    if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise RefusedError("field", f"{name} must be 1 to 64 letters, digits, _ or -.")
-
-
 def _check_price(value: Any, digits: int) -> None:
     match = _PRICE.fullmatch(value) if isinstance(value, str) else None
     if not match or len(match[3] or "") > digits or Decimal(value) == 0:
         raise RefusedError(
             "price",
-            f"price must be a text above 0 with at most {digits} decimal places, such as '49.90'.",
+            f"price must be a string above 0 with at most {digits} decimal places, like '49.90'.",
         )
 
 

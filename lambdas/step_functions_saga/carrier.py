@@ -3,96 +3,82 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from aws_lambda_powertools.utilities.batch import (
-    BatchProcessor,
-    EventType,
-    process_partial_response,
-)
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..foundation.outcomes import RefusedError
-from ..foundation.reporting import NotDoneError
+from ..foundation import aws, batch
+from ..foundation.logs import logger
+from ..foundation.outcomes import POSTPONED, Outcome
 from . import executions, logic, store
-from .messages import logger, postpone, refuse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
-    from aws_lambda_powertools.utilities.typing import LambdaContext
-
-    Read = tuple[Mapping[str, Any], logic.Instruction]
+    from ..foundation.messages import Message
 
 POSTPONED_SECONDS = 5
+MAX_ENTRIES = 10  # Amazon SQS API reference, "ChangeMessageVisibilityBatch"
+
+CANCELLED = Outcome("cancelled")
+ANSWERED = Outcome("answered")
+TOO_LATE = Outcome("too_late")
 
 
-@logger.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+def carry(received: Sequence[tuple[logic.Instruction, Message]]) -> dict[str, Outcome]:
     """Cancel, ship and answer what a batch asks for; a cancellation wins."""
-    reads: list[Read] = []
-    refused: list[tuple[Mapping[str, Any], RefusedError]] = []
-    for record in event["Records"]:
-        try:
-            reads.append((record, logic.instruction(record["body"])))
-        except RefusedError as error:
-            refused.append((record, error))
-    not_done = refuse(refused) | _work(reads)
-    logger.info("Batch", records=len(reads), refused=len(refused), not_done=len(not_done))
+    choices = {m.id: logic.carriers_choice(asked, m.receive_count) for asked, m in received}
 
-    def report(record: Any) -> None:
-        if record.message_id in not_done:
-            raise NotDoneError(record.message_id)
+    def orders(choice: str) -> list[str]:
+        return [asked.order_id for asked, message in received if choices[message.id] == choice]
 
-    return process_partial_response(
-        event=event,
-        context=context,
-        # Parcels on a ship come again by design: that is not an outage.
-        processor=BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False),
-        record_handler=report,
-    )
+    failed = store.cancel(orders("cancel"))
+    states, not_shipped = store.ship(set(orders("ship")) - failed.keys())
+    failed |= not_shipped
+    waiting: list[Message] = []
 
-
-def _work(reads: Sequence[Read]) -> set[str]:
-    """Do what is asked; return the ids of messages that SQS must deliver again."""
-    choices = {
-        record["messageId"]: logic.carriers_choice(
-            asked.ship_to, int(record["attributes"]["ApproximateReceiveCount"])
-        )
-        for record, asked in reads
-        if asked.action == "ship"
-    }
-    store.cancel(asked.order_id for _, asked in reads if asked.action == "cancel")
-    states = store.ship(
-        asked.order_id for record, asked in reads if choices.get(record["messageId"]) == "ship"
-    )
-    later = [read for read in reads if choices.get(read[0]["messageId"]) == "later"]
-    not_done = _keep_waiting(later)
-    for record, asked in reads:
-        choice = choices.get(record["messageId"])
-        outcome = "undeliverable" if choice == "refuse" else states.get(asked.order_id, "")
-        if choice in ("ship", "refuse") and not _answer(asked, outcome):
-            not_done.add(record["messageId"])
-    return not_done
-
-
-def _keep_waiting(later: Sequence[Read]) -> set[str]:
-    """Give a sign of life for each parcel on a ship, and look at it again soon."""
-    waited_for = [record for record, asked in later if executions.sign_of_life(asked.task_token)]
-    if waited_for:
-        postpone(waited_for, os.environ["QUEUE_URL"], POSTPONED_SECONDS)
-    return {record["messageId"] for record in waited_for}
-
-
-def _answer(asked: logic.Instruction, outcome: str) -> bool:
-    """Return whether the saga has the outcome, or does not want it any more."""
-    try:
-        wanted = executions.answer(asked.task_token, outcome)
-    except (ClientError, BotoCoreError):
-        logger.exception("Not answered", order_id=asked.order_id)
-        return False
-    if not wanted:
+    def finish(asked: logic.Instruction, message: Message) -> Outcome:
+        choice = choices[message.id]
+        if choice == "later":  # comes again by design: that is not an outage
+            if not executions.sign_of_life(asked.task_token):
+                return TOO_LATE
+            waiting.append(message)
+            return POSTPONED
+        if choice != "refuse" and asked.order_id in failed:
+            return Outcome.failed(failed[asked.order_id])
+        if choice == "cancel":
+            return CANCELLED
+        outcome = "undeliverable" if choice == "refuse" else states[asked.order_id]
+        if executions.answer(asked.task_token, outcome):
+            return ANSWERED
         # The saga gave up; its cancellation is in the queue.
         logger.warning("Too late", order_id=asked.order_id, outcome=outcome)
-    return True
+        return TOO_LATE
+
+    outcomes = batch.one_by_one(finish)(received)
+    return {**outcomes, **_postpone(waiting)}
+
+
+def _postpone(messages: Sequence[Message]) -> dict[str, Outcome]:
+    """Let SQS deliver messages again soon, instead of after the visibility timeout."""
+    failed: dict[str, Outcome] = {}
+    for start in range(0, len(messages), MAX_ENTRIES):
+        part = messages[start : start + MAX_ENTRIES]
+        try:
+            aws.client("sqs").change_message_visibility_batch(
+                QueueUrl=os.environ["QUEUE_URL"],
+                Entries=[
+                    {
+                        "Id": message.id,
+                        "ReceiptHandle": message.receipt_handle,
+                        "VisibilityTimeout": POSTPONED_SECONDS,
+                    }
+                    for message in part
+                ],
+            )
+        except (ClientError, BotoCoreError) as error:
+            failed |= {message.id: Outcome.failed(aws.code(error)) for message in part}
+    return failed
+
+
+handler = batch.handler(logic.parse_instruction, carry)

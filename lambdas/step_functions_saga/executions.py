@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
-from typing import Any
-
-import boto3
+from typing import TYPE_CHECKING, Any
 
 from ..foundation import aws
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-@functools.cache
+
 def client() -> Any:
-    """Return the client, made on first use."""
-    return boto3.client("stepfunctions", config=aws.config(read_timeout=3))
+    """Return the client."""
+    return aws.client("stepfunctions", read_timeout=3)
 
 
 def start(name: str, body: str) -> str | None:
@@ -31,19 +30,19 @@ def start(name: str, body: str) -> str | None:
 
 def answer(task_token: str, outcome: str) -> bool:
     """Send a task's outcome; return whether somebody still waited for it."""
-    gone = client().exceptions
-    try:
-        client().send_task_success(taskToken=task_token, output=json.dumps({"outcome": outcome}))
-    except (gone.TaskTimedOut, gone.TaskDoesNotExist, gone.InvalidToken):
-        return False
-    return True
+    output = json.dumps({"outcome": outcome})
+    return _is_awaited(client().send_task_success, taskToken=task_token, output=output)
 
 
 def sign_of_life(task_token: str) -> bool:
-    """Tell that a task is still being worked on; return whether somebody still waits for it."""
+    """Report that a task is still being worked on; return whether somebody still waits for it."""
+    return _is_awaited(client().send_task_heartbeat, taskToken=task_token)
+
+
+def _is_awaited(call: Callable[..., Any], **arguments: str) -> bool:
     gone = client().exceptions
     try:
-        client().send_task_heartbeat(taskToken=task_token)
+        call(**arguments)
     except (gone.TaskTimedOut, gone.TaskDoesNotExist, gone.InvalidToken):
         return False
     return True

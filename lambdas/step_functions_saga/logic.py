@@ -15,6 +15,8 @@ from ..foundation.outcomes import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..foundation.messages import Message
+
 # AWS Step Functions API reference, "StartExecution": input up to 262,144 bytes, a name up to 80
 # characters.
 MAX_INPUT_BYTES = 262_144
@@ -36,33 +38,32 @@ class Instruction:
     task_token: str = ""
 
 
-def execution_name(body: str) -> str:
+def parse_name(message: Message) -> str:
     """Return the name of an order's execution: its id, so that nothing is started twice.
 
     Raises:
         RefusedError: the body is no JSON object with a usable ``order_id``, or it is too large.
     """
-    if len(body.encode()) > MAX_INPUT_BYTES:
+    if len(message.body.encode()) > MAX_INPUT_BYTES:
         raise RefusedError("size", f"The order has more than {MAX_INPUT_BYTES} bytes.")
-    name = _object(body).get("order_id")
+    name = _object(message.body).get("order_id")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise RefusedError("order_id", "order_id must be 1 to 80 letters, digits, _ or -.")
     return name
 
 
 def same_order(body: str, other: str) -> bool:
-    """Return whether two bodies hold the same order, however they are spelt."""
+    """Return whether two bodies hold the same order, however they are written."""
     return _object(body) == _object(other)
 
 
-def instruction(body: str) -> Instruction:
+def parse_instruction(message: Message) -> Instruction:
     """Return what a message tells the carrier.
 
     Raises:
         RefusedError: it is no instruction of the saga's.
     """
-    message = _object(body)
-    match message:
+    match _object(message.body):
         case {"action": "ship", "order_id": str(order), "ship_to": str(to), "task_token": str(tok)}:
             return Instruction("ship", order, to, tok)
         case {"action": "cancel", "order_id": str(order)}:
@@ -71,22 +72,26 @@ def instruction(body: str) -> Instruction:
             raise RefusedError("instruction", "It is neither ship nor cancel, or lacks a field.")
 
 
-def carriers_choice(ship_to: str, receive_count: int) -> Literal["ship", "later", "refuse"]:
-    """Return what the carrier does with a parcel now."""
-    if ship_to in SLOW:
+def carriers_choice(
+    asked: Instruction, receive_count: int
+) -> Literal["cancel", "ship", "later", "refuse"]:
+    """Return what the carrier does about an instruction now."""
+    if asked.action == "cancel":
+        return "cancel"
+    if asked.ship_to in SLOW:
         return "later" if receive_count < SLOW_RECEIVES else "ship"
-    return "ship" if ship_to in SERVED else "refuse"
+    return "ship" if asked.ship_to in SERVED else "refuse"
 
 
 def charge_outcome(payment: str | None, *, covered: bool) -> str:
-    """Return what a charge that was not made now has become.
+    """Return what became of a charge that was not made now.
 
     Args:
-        payment: State of the payment that is there already; none.
+        payment: State of the payment that is stored already; None if there is none.
         covered: Whether the account covers it.
 
     Raises:
-        ValueError: neither is in the way: the write failed for another reason.
+        ValueError: neither prevents it: the write failed for another reason.
     """
     if payment == "charged":
         return "charged"

@@ -1,11 +1,11 @@
-"""Refund an order, once, whether it was charged or not: afterwards it is not, and will not be."""
+"""Refund an order, once. If it was not charged, it never will be."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..foundation.logs import logger
 from . import store
-from .messages import logger
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

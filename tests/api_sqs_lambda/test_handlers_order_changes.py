@@ -1,34 +1,40 @@
+"""Changes are applied once and in order. What every consumer promises is in ``tests/lambdas/``."""
+
 from __future__ import annotations
 
 import random
-import uuid
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serverless_patterns.lambdas.api_sqs_lambda import store
-from serverless_patterns.lambdas.foundation import dead_letters
+from serverless_patterns.lambdas.api_sqs_lambda import order_changes
+from tests.moto_cloud import (
+    TABLE,
+    TIMEOUT,
+    UNREACHABLE,
+    Cloud,
+    client_error,
+    ids,
+    make_table,
+    string,
+)
+from tests.moto_cloud import record as sqs_record
 
-from .orders import RECEIVED_AT, change, fifo_record
-
-if TYPE_CHECKING:
-    from .conftest import Cloud
+from .handlers import change
 
 Record = dict[str, Any]
-TIMEOUT = ReadTimeoutError(endpoint_url="https://dynamodb")
-UNREACHABLE = EndpointConnectionError(endpoint_url="https://dynamodb")
+CANCELLED = client_error("TransactionCanceledException")
 
 
-def client_error(code: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": code}}, "Operation")
+def record(document: Any, group: str = "ord-1", **options: Any) -> Record:
+    return sqs_record(document, group, **options)
 
 
-def ids(*records: Record) -> list[str]:
-    return [record["messageId"] for record in records]
+def run(cloud: Cloud, *sent: Record) -> list[str]:
+    return cloud.run(order_changes.handler, *sent)
 
 
 def revisions(cloud: Cloud, order_id: str = "ord-1") -> list[str]:
@@ -47,140 +53,79 @@ def revisions(cloud: Cloud, order_id: str = "ord-1") -> list[str]:
 
 
 def test_changes_are_applied_in_the_order_of_the_queue(cloud: Cloud) -> None:
-    sent = [fifo_record(change(number)) for number in (3, 1, 2)]
-    assert cloud.changes(*sent) == []
-    assert cloud.changes(fifo_record(change(0))) == []
+    assert run(cloud, *(record(change(number)) for number in (3, 1, 2))) == []
+    assert run(cloud, record(change(0))) == []
     assert revisions(cloud) == ["chg-3", "chg-1", "chg-2", "chg-0"]
 
 
 def test_a_change_is_stored_with_what_it_came_with(cloud: Cloud) -> None:
-    sent = fifo_record(change(1))
-    cloud.changes(sent)
+    sent = record(change(1), attributes={"RequestId": string("req-1")})
+    run(cloud, sent)
     [row] = [item for item in cloud.items() if item["sk"] == "CHANGE#chg-1"]
-    assert (row["kind"], row["sku"], row["quantity"]) == ("quantity", "BRK-PAD-F", "2")
+    assert (row["kind"], row["sku"], row["quantity"]) == ("quantity", "PAD", "2")
     assert row["sequence_number"] == sent["attributes"]["SequenceNumber"]
     assert (row["request_id"], row["message_id"]) == ("req-1", sent["messageId"])
-    assert row["received_at"] == str(RECEIVED_AT)
+    assert row["received_at"] == sent["attributes"]["SentTimestamp"]
     assert int(row["stored_at"]) > 1_700_000_000_000
 
 
 def test_a_batch_costs_one_read_and_one_write(cloud: Cloud) -> None:
-    sent = [fifo_record(change(n, order), order) for order in ("a", "b") for n in range(5)]
-    assert cloud.changes(*sent) == []
+    sent = [record(change(n, order), order) for order in ("a", "b") for n in range(5)]
+    assert run(cloud, *sent) == []
     assert cloud.calls == {"TransactGetItems": 1, "TransactWriteItems": 1}
     assert len(revisions(cloud, "a")) == len(revisions(cloud, "b")) == 5
     cloud.calls.clear()
-    assert cloud.changes(*sent) == []
+    assert run(cloud, *sent) == []
     assert cloud.calls == {"TransactGetItems": 1}
 
 
-@pytest.mark.parametrize("batches", [1, 2])
-def test_a_change_sent_twice_is_applied_once(cloud: Cloud, batches: int) -> None:
-    sent = [fifo_record(change(number)) for number in (1, 2, 1)]
-    if batches == 1:
-        assert cloud.changes(*sent) == []
-    else:
-        assert [cloud.changes(record) for record in sent] == [[], [], []]
+@pytest.mark.parametrize("batches", [1, 3])
+@pytest.mark.parametrize("other", [False, True])
+def test_a_change_sent_twice_is_applied_once_and_another_of_its_id_refused(
+    cloud: Cloud, batches: int, other: bool
+) -> None:
+    second = change(1, quantity=77) if other else change(1)
+    sent = [record(change(1)), record(second), record(change(2))]
+    for part in [sent] if batches == 1 else [[one] for one in sent]:
+        assert run(cloud, *part) == []
     assert revisions(cloud) == ["chg-1", "chg-2"]
-    assert sum(summary["duplicates"] for summary in cloud.summaries()) == 1
-    assert cloud.letters() == []
-
-
-@pytest.mark.parametrize("batches", [1, 2])
-def test_another_change_of_one_id_is_dead_lettered(cloud: Cloud, batches: int) -> None:
-    sent = fifo_record(change(1)), fifo_record(change(1, quantity=77)), fifo_record(change(2))
-    if batches == 1:
-        assert cloud.changes(*sent) == []
-    else:
-        assert [cloud.changes(record) for record in sent] == [[], [], []]
-    assert revisions(cloud) == ["chg-1", "chg-2"]
-    [letter] = cloud.letters()
-    assert letter["Body"] == sent[1]["body"]
-    assert letter["MessageAttributes"]["Reason"]["StringValue"] == "conflict"
-    assert letter["Attributes"]["MessageGroupId"] == "ord-1"
-    assert letter["Attributes"]["MessageDeduplicationId"] == sent[1]["messageId"]
-
-
-def test_a_poison_change_neither_blocks_nor_reorders_its_group(cloud: Cloud) -> None:
-    sent = [
-        fifo_record(d) for d in (change(1), "poison", change(2), change(3, kind="x"), change(4))
-    ]
-    assert cloud.changes(*sent) == []
-    assert revisions(cloud) == ["chg-1", "chg-2", "chg-4"]
-    assert cloud.reasons() == {"not_json": 1, "kind": 1}
+    kinds = [line["outcomes"] for line in cloud.log_lines("Batch")]
+    assert sum(kind.get("duplicate", 0) for kind in kinds) == (not other)
+    assert cloud.reasons() == ({"conflict": 1} if other else {})
 
 
 def test_a_change_outside_its_orders_group_is_refused(cloud: Cloud) -> None:
-    stray = fifo_record(change(1, "ord-1"), group="ord-2")
-    assert cloud.changes(stray) == []
+    assert run(cloud, record(change(1, "ord-1"), "ord-2")) == []
     assert cloud.items() == []
     assert cloud.reasons() == {"group": 1}
-
-
-def test_letters_keep_the_order_of_their_group(cloud: Cloud) -> None:
-    sent = [fifo_record(f"poison {number}") for number in range(10)]
-    assert cloud.changes(*sent) == []
-    assert [letter["Body"] for letter in cloud.letters()] == [r["body"] for r in sent]
-
-
-def test_a_letter_sent_again_within_five_minutes_is_kept_once(cloud: Cloud) -> None:
-    poison = fifo_record("poison")
-    assert cloud.changes(poison) == cloud.changes(poison) == []
-    assert len(cloud.letters()) == 1
 
 
 @pytest.mark.parametrize("operation", ["TransactGetItems", "TransactWriteItems"])
 def test_an_outage_of_the_table_fails_every_change_and_loses_none(
     cloud: Cloud, operation: str
 ) -> None:
-    sent = [fifo_record(change(number)) for number in range(5)]
+    sent = [record(change(number)) for number in range(5)]
     cloud.fail(operation, UNREACHABLE)
-    assert cloud.changes(*sent) == ids(*sent)
+    assert run(cloud, *sent) == ids(*sent)
     assert (cloud.items(), cloud.letters()) == ([], [])
-    assert cloud.changes(*sent) == []
+    assert run(cloud, *sent) == []
     assert revisions(cloud) == [f"chg-{number}" for number in range(5)]
-
-
-def test_a_poison_change_behind_a_failed_one_waits_for_its_turn(cloud: Cloud) -> None:
-    before, failed, behind = (
-        fifo_record("poison 1"),
-        fifo_record(change(1)),
-        fifo_record("poison 2"),
-    )
-    elsewhere = fifo_record("poison 3", group="ord-2")
-    cloud.take_the_table_away()
-    assert cloud.changes(before, failed, behind, elsewhere) == ids(failed, behind)
-    assert {letter["Body"] for letter in cloud.letters()} == {"poison 1", "poison 3"}
-    assert cloud.summaries()[0]["failed"] == 2
-
-
-def test_a_letter_that_the_queue_does_not_take_holds_up_its_group_only(cloud: Cloud) -> None:
-    first, poison, behind = fifo_record(change(1)), fifo_record("poison"), fifo_record(change(2))
-    elsewhere = fifo_record(change(1, "ord-2"), "ord-2")
-    cloud.fail("SendMessageBatch", UNREACHABLE)
-    assert cloud.changes(first, poison, behind, elsewhere) == ids(poison, behind)
-    assert cloud.summaries()[0]["failed"] == 2
-    assert cloud.changes(poison, behind) == []
-    assert revisions(cloud) == ["chg-1", "chg-2"]
-    assert cloud.reasons() == {"not_json": 1}
 
 
 @pytest.mark.parametrize("code", ["TransactionCanceledException", "ValidationException"])
 def test_a_failed_order_does_not_fail_the_other_orders(cloud: Cloud, code: str) -> None:
-    sent = [fifo_record(change(n, order), order) for n in (1, 2) for order in ("a", "b")]
+    sent = [record(change(n, order), order) for n in (1, 2) for order in ("a", "b")]
 
-    def a_fails(operation: str, moment: str) -> None:
-        if (operation, moment) != ("TransactWriteItems", "before"):
-            return
-        if "ORDER#a" in str(cloud.requests[-1]):
+    def a_fails(operation: str, moment: str, body: str) -> None:
+        if (operation, moment) == ("TransactWriteItems", "before") and "ORDER#a" in body:
             raise client_error(code)
 
     cloud.faults.append(a_fails)
-    assert cloud.changes(*sent) == ids(sent[0], sent[2])
+    assert run(cloud, *sent) == ids(sent[0], sent[2])
     assert revisions(cloud, "b") == ["chg-1", "chg-2"]
     assert revisions(cloud, "a") == []
     cloud.faults.clear()
-    assert cloud.changes(sent[0], sent[2]) == []
+    assert run(cloud, sent[0], sent[2]) == []
     assert revisions(cloud, "a") == ["chg-1", "chg-2"]
 
 
@@ -188,37 +133,19 @@ def test_a_failed_order_does_not_fail_the_other_orders(cloud: Cloud, code: str) 
 def test_a_writer_in_between_makes_the_change_fail_not_overwrite(
     cloud: Cloud, already: int
 ) -> None:
-    for number in range(already):
-        cloud.changes(fifo_record(change(number)))
-    late = fifo_record(change(10))
+    run(cloud, *(record(change(number)) for number in range(already)))
+    late = record(change(10))
 
-    def somebody_else_appends(operation: str, moment: str) -> None:
+    def somebody_else_appends(operation: str, moment: str, _: str) -> None:
         if (operation, moment) == ("TransactGetItems", "after"):
             cloud.faults.clear()
-            cloud.changes(fifo_record(change(11)))
+            run(cloud, record(change(11)))
 
     cloud.faults.append(somebody_else_appends)
-    assert cloud.changes(late) == ids(late)
+    assert run(cloud, late) == ids(late)
     assert revisions(cloud)[already:] == ["chg-11"]
-    assert cloud.changes(late) == []
+    assert run(cloud, late) == []
     assert revisions(cloud)[already:] == ["chg-11", "chg-10"]
-
-
-def test_changes_whose_answer_got_lost_are_applied_once(cloud: Cloud) -> None:
-    sent = [fifo_record(change(number)) for number in range(3)]
-    cloud.fail("TransactWriteItems", TIMEOUT, when="after")
-    assert cloud.changes(*sent) == ids(*sent)
-    assert cloud.changes(*sent) == []
-    assert revisions(cloud) == ["chg-0", "chg-1", "chg-2"]
-
-
-def test_no_personal_data_in_the_logs(cloud: Cloud) -> None:
-    note = {"order_id": "ord-1", "change_id": "chg-1", "kind": "note", "text": "Geheimnis"}
-    assert cloud.changes(fifo_record(note), fifo_record(note | {"text": "Geheimnis\n"})) == []
-    cloud.take_the_table_away()
-    cloud.changes(fifo_record(note))
-    assert len(cloud.summaries()) == 2
-    assert "Geheimnis" not in cloud.log.getvalue()
 
 
 # Whatever is redelivered or fails in between, revisions follow the queue
@@ -240,7 +167,7 @@ class FifoQueue:
         """Deliver a batch; delete what did not fail, except when SQS forgets to."""
         self.polls += 1
         batch = self.waiting[: self.dice.randint(1, 10)]
-        failed = set(cloud.changes(*batch))
+        failed = set(run(cloud, *batch))
         for group in {record["attributes"]["MessageGroupId"] for record in batch}:
             in_group = [r for r in batch if r["attributes"]["MessageGroupId"] == group]
             done = [record["messageId"] not in failed for record in in_group]
@@ -266,14 +193,13 @@ def test_revisions_follow_the_queue_whatever_fails_in_between(
 ) -> None:
     """``sent``: order, change, and what it says: 0 is poison, 1 another content for the same id."""
     dice = random.Random(seed)  # noqa: S311 - test data
-    run = f"r{uuid.uuid4().hex}"
-    queue = FifoQueue([_record(run, *message) for message in sent], dice)
+    make_table(TABLE, "pk", "sk")
+    queue = FifoQueue([_record(*message) for message in sent], dice)
 
-    def anything_fails(_operation: str, _moment: str) -> None:
+    def anything_fails(*_: str) -> None:
         if queue.trouble() and dice.random() < 0.25:
-            raise dice.choice([TIMEOUT, client_error("TransactionCanceledException")])
+            raise dice.choice([TIMEOUT, CANCELLED])
 
-    cloud.calls.clear()
     cloud.faults[:] = [anything_fails]
     for _ in range(200):
         if not queue.waiting:
@@ -290,7 +216,7 @@ def test_revisions_follow_the_queue_whatever_fails_in_between(
         refused += content != first[order].get(number) or not content
     for order in "abc":
         expected = [f"chg-{number}" for number in first[order]]
-        assert revisions(cloud, f"{run}-{order}") == expected
+        assert revisions(cloud, order) == expected
     letters = {
         letter["MessageAttributes"]["OriginalMessageId"]["StringValue"]
         for letter in cloud.letters()
@@ -298,19 +224,7 @@ def test_revisions_follow_the_queue_whatever_fails_in_between(
     assert len(letters) == refused
 
 
-def _record(run: str, order: str, number: int, content: int) -> Record:
-    order_id = f"{run}-{order}"
+def _record(order: str, number: int, content: int) -> Record:
     if content == 0:
-        return fifo_record("poison", order_id)
-    quantity = 500 if content == 1 else 1
-    return fifo_record(change(number, order_id, quantity=quantity), order_id)
-
-
-@pytest.mark.usefixtures("cloud")
-def test_the_clients_give_up_before_the_function_does() -> None:
-    longest = 0
-    for client in (store.client(), store.client(), dead_letters.client()):  # read, write, send
-        config: Any = client.meta.config
-        tries = config.retries["total_max_attempts"]
-        longest += tries * (config.connect_timeout + config.read_timeout)
-    assert longest < 30
+        return record("poison", order)
+    return record(change(number, order, quantity=500 if content == 1 else 1), order)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serverless_patterns.lambdas.async_lambda import dead_letters, invoices, store
+from serverless_patterns.lambdas.async_lambda import invoices
 from tests import moto_cloud
-from tests.moto_cloud import Context
+from tests.moto_cloud import TABLE, Context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,16 +20,14 @@ VAT_RATES = {"DE": "0.19", "JP": "0.10", "SE": "0.25"}
 
 def request(number: int = 1, **changes: Any) -> dict[str, Any]:
     """A valid request for an invoice."""
-    lines = [
-        {"sku": "BRK-PAD-F", "name": "Bremsbelag vorn", "quantity": 2, "unit_price": "24.95"},
-        {"sku": "WPR-24", "name": "Wischerblatt 24″ 🚗", "quantity": 1, "unit_price": "9.99"},
-    ]
+    pads = {"sku": "PAD-F", "name": "Bremsbelag", "quantity": 2, "unit_price": "24.95"}
+    wipers = {"sku": "WPR-24", "name": "Wischer 24″ 🚗", "quantity": 1, "unit_price": "9.99"}
     return {
         "order_id": f"order-{number}",
         "customer_id": "customer-1",
         "country": "DE",
         "currency": "EUR",
-        "lines": copy.deepcopy(lines),
+        "lines": [pads, wipers],
         "total": "59.89",
         "requested_at": 1_795_000_000_000,
     } | changes
@@ -40,22 +37,21 @@ def request(number: int = 1, **changes: Any) -> dict[str, Any]:
 class Cloud(moto_cloud.Cloud):
     """What the handler uses."""
 
-    def run(self, event: Any, request_id: str = "request-1") -> dict[str, str]:
+    def invoke(self, event: Any, request_id: str = "request-1") -> dict[str, str]:
         """Run the handler once."""
         return invoices.handler(event, Context(request_id))  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with moto_cloud.account(monkeypatch, store.client, dead_letters.client):
-        yield
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    environment = {"TABLE_NAME": TABLE, "VAT_RATES": json.dumps(VAT_RATES)}
+    with moto_cloud.cloud(
+        monkeypatch, tables={TABLE: ("pk",)}, environment=environment, kind=Cloud
+    ) as cloud:
+        monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", cloud.queue_url)
+        yield cloud
 
 
 @pytest.fixture
-def cloud(aws: None, monkeypatch: pytest.MonkeyPatch) -> Cloud:
-    cloud = Cloud(**moto_cloud.resources(monkeypatch, invoices.logger, "pk"))
-    monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", cloud.queue_url)
-    monkeypatch.setenv("VAT_RATES", json.dumps(VAT_RATES))
-    for client in (store.client(), dead_letters.client()):
-        cloud.watch(client)
-    return cloud
+def aws(cloud: Cloud) -> None:
+    """An account for tests that need no handler."""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-import time
-from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 
+from serverless_patterns.lambdas.foundation import aws
 from serverless_patterns.lambdas.kinesis_firehose_s3 import kpl, transform
-from tests.moto_cloud import REGION, Context, account
+from tests import moto_cloud
+from tests.moto_cloud import REGION, Context, client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,21 +76,20 @@ def rows(data: bytes) -> list[dict[str, Any]]:
 
 
 @dataclass
-class Cloud:
-    """A stream with four shards and a bucket, and every call made of them."""
+class Cloud(moto_cloud.Cloud):
+    """A stream with four shards and a bucket."""
 
-    kinesis: Any = field(repr=False)
-    s3: Any = field(repr=False)
-    calls: Counter[str] = field(default_factory=Counter)
+    kinesis: Any = field(default=None, repr=False)
+    s3: Any = field(default=None, repr=False)
 
     def records(self) -> list[dict[str, Any]]:
         """Return every record of the stream."""
-        found = []
-        for shard in self.kinesis.list_shards(StreamName=STREAM)["Shards"]:
-            iterator = self.kinesis.get_shard_iterator(
+        found, kinesis = [], client("kinesis")
+        for shard in kinesis.list_shards(StreamName=STREAM)["Shards"]:
+            iterator = kinesis.get_shard_iterator(
                 StreamName=STREAM, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
             )["ShardIterator"]
-            found += self.kinesis.get_records(ShardIterator=iterator, Limit=10_000)["Records"]
+            found += kinesis.get_records(ShardIterator=iterator, Limit=10_000)["Records"]
         return found
 
     def events(self) -> list[bytes]:
@@ -101,23 +99,16 @@ class Cloud:
     def keep(self, key: str, *records: bytes, between: str = "\n") -> None:
         """Write an error object as Firehose does."""
         documents = [
-            json.dumps(
-                {
-                    "attemptsMade": 4,
-                    "arrivalTimestamp": int(time.time() * 1000),
-                    "errorCode": "Lambda.FunctionError",
-                    "rawData": base64.b64encode(record).decode(),
-                }
-            )
+            json.dumps({"attemptsMade": 4, "rawData": base64.b64encode(record).decode()})
             for record in records
         ]
-        self.s3.put_object(Bucket=BUCKET, Key=key, Body=between.join(documents))
+        client("s3").put_object(Bucket=BUCKET, Key=key, Body=between.join(documents))
 
     def kept(self) -> dict[str, list[bytes]]:
         """Return the records of every error object, by key."""
-        found = {}
-        for item in self.s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
-            body = self.s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read()
+        found, s3 = {}, client("s3")
+        for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+            body = s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read()
             found[item["Key"]] = [
                 base64.b64decode(json.loads(line)["rawData"]) for line in body.splitlines()
             ]
@@ -126,13 +117,9 @@ class Cloud:
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    with account(monkeypatch):
-        kinesis, s3 = boto3.client("kinesis"), boto3.client("s3")
-        kinesis.create_stream(StreamName=STREAM, ShardCount=4)
-        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-        made = Cloud(kinesis, s3)
-        for client in (kinesis, s3):
-            client.meta.events.register(
-                "before-call", lambda model, **_: made.calls.update([model.name])
-            )
-        yield made
+    with moto_cloud.cloud(monkeypatch, kind=Cloud) as cloud:
+        client("kinesis").create_stream(StreamName=STREAM, ShardCount=4)
+        where: Any = {"LocationConstraint": REGION}
+        client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
+        cloud.kinesis, cloud.s3 = aws.client("kinesis"), aws.client("s3")
+        yield cloud

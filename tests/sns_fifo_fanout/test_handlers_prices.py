@@ -1,53 +1,45 @@
-"""A price list: in order, once, and never an older price over a newer one."""
+"""A price list: in order, once, and never an older price over a newer one.
+
+What every consumer promises is in ``tests/lambdas/``.
+"""
 
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.moto_cloud import TABLE
+from serverless_patterns.lambdas.sns_fifo_fanout import prices
+from tests.moto_cloud import SENT_AT, TABLE, Cloud, cancelled, ids, make_table, record
 
-from .events import SENT_AT, change, ids, in_order, record
-
-if TYPE_CHECKING:
-    from .conftest import Cloud
-
-TIMEOUT = ReadTimeoutError(endpoint_url="https://dynamodb")
-UNREACHABLE = EndpointConnectionError(endpoint_url="https://dynamodb")
+from .handlers import change, in_order
 
 
-def throttled() -> ClientError:
-    error: Any = {"Error": {"Code": "ThrottlingException", "Message": "slow down"}}
-    return ClientError(error, "TransactWriteItems")
+def run(cloud: Cloud, *sent: dict[str, Any]) -> list[str]:
+    return cloud.run(prices.handler, *sent)
 
 
-def cancelled(cloud: Cloud, *codes: str) -> ClientError:
-    """Return the error of a transaction with these reasons."""
-    error: Any = {
-        "Error": {"Code": "TransactionCanceledException", "Message": "cancelled"},
-        "CancellationReasons": [{"Code": code} for code in codes],
+def price(cloud: Cloud, part: str = "BRK-PAD-F") -> str | None:
+    """Return the current price of a part."""
+    found = [i for i in cloud.items() if i["part_id"] == part and i["sk"] == "PRICE"]
+    return found[0]["price"] if found else None
+
+
+def history(cloud: Cloud, part: str = "BRK-PAD-F") -> dict[int, bool]:
+    """Return the recorded versions of a part, and whether each came too late."""
+    return {
+        int(item["version"]): item["superseded"]
+        for item in cloud.items()
+        if item["part_id"] == part and item["sk"] != "PRICE"
     }
-    raised: ClientError = cloud.dynamodb.exceptions.TransactionCanceledException(
-        error, "TransactWriteItems"
-    )
-    return raised
-
-
-def test_prices_take_effect_in_the_order_of_the_queue(cloud: Cloud) -> None:
-    sent = [in_order(change(version)) for version in (1, 2, 3)]
-    assert cloud.prices(*sent) == []
-    assert cloud.price("BRK-PAD-F") == "3.90"
-    assert cloud.history("BRK-PAD-F") == {1: False, 2: False, 3: False}
 
 
 def test_a_change_is_recorded_with_what_it_came_with(cloud: Cloud) -> None:
     sent = in_order(change(7))
-    cloud.prices(sent)
+    run(cloud, sent)
     (row,) = [item for item in cloud.items() if item["sk"] == "CHANGE#000000000007"]
     assert (row["price"], row["currency"], row["event_id"]) == ("7.90", "EUR", "BRK-PAD-F-7")
     assert (row["message_id"], row["sent_at"]) == (sent["messageId"], str(SENT_AT))
@@ -55,183 +47,100 @@ def test_a_change_is_recorded_with_what_it_came_with(cloud: Cloud) -> None:
 
 
 def test_a_batch_costs_one_write_and_no_read(cloud: Cloud) -> None:
-    sent = [in_order(change(v, part)) for v in (1, 2) for part in ("a", "b", "c", "d", "e")]
-    assert cloud.prices(*sent) == []
+    assert run(cloud, *[in_order(change(v, part)) for v in (1, 2) for part in "abcde"]) == []
     assert cloud.calls == {"TransactWriteItems": 1}
     assert len(cloud.items()) == 10 + 5
 
 
-@pytest.mark.parametrize("order", [(3, 1, 2), (2, 3, 1), (3, 2, 1)])
-@pytest.mark.parametrize("batches", [1, 3])
+@pytest.mark.parametrize("batch", [10, 1])
+def test_a_thousand_changes_of_a_price_list_cost_a_hundred_calls(cloud: Cloud, batch: int) -> None:
+    taken = cloud.answer_writes()
+    sent = [in_order(change(n // 50 + 1, f"part-{n % 50}")) for n in range(1_000)]
+    for start in range(0, 1_000, batch):
+        assert run(cloud, *sent[start : start + batch]) == []
+    assert cloud.calls == {"TransactWriteItems": 1_000 // batch}
+    assert len(taken) == 2_000
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2), (2, 3, 1), (3, 2, 1), (2, 40)])
+@pytest.mark.parametrize("batch", [3, 1])
 def test_an_older_price_never_overwrites_a_newer_one(
-    cloud: Cloud, order: tuple[int, ...], batches: int
+    cloud: Cloud, order: tuple[int, ...], batch: int
 ) -> None:
     sent = [in_order(change(version)) for version in order]
-    if batches == 1:
-        assert cloud.prices(*sent) == []
-    else:
-        for one in sent:
-            assert cloud.prices(one) == []
-    assert cloud.price("BRK-PAD-F") == "3.90"
-    newest = 0
-    late = {}
-    for version in order:
-        late[version] = version < newest
-        newest = max(newest, version)
-    assert cloud.history("BRK-PAD-F") == late
+    for start in range(0, len(sent), batch):
+        assert run(cloud, *sent[start : start + batch]) == []
+    assert price(cloud) == f"{max(order)}.90"
+    late = {version: version < max(order[: n + 1]) for n, version in enumerate(order)}
+    assert history(cloud) == late
+    kinds = [line["outcomes"].get("superseded", 0) for line in cloud.log_lines("Batch")]
+    assert sum(kinds) == sum(late.values())
 
 
 def test_a_late_price_in_one_batch_with_a_newer_one_is_known_as_late(cloud: Cloud) -> None:
-    cloud.prices(in_order(change(4)))
-    assert cloud.prices(in_order(change(3)), in_order(change(5))) == []
-    assert cloud.history("BRK-PAD-F") == {3: True, 4: False, 5: False}
-    assert cloud.price("BRK-PAD-F") == "5.90"
+    run(cloud, in_order(change(4)))
+    assert run(cloud, in_order(change(3)), in_order(change(5))) == []
+    assert history(cloud) == {3: True, 4: False, 5: False}
+    assert price(cloud) == "5.90"
 
 
-def test_a_late_price_is_logged_as_superseded(cloud: Cloud) -> None:
-    cloud.prices(in_order(change(2)), in_order(change(1)))
-    assert cloud.log_lines()[-1]["outcomes"] == {"stored": 1, "superseded": 1}
-
-
-def test_versions_may_have_gaps(cloud: Cloud) -> None:
-    cloud.prices(in_order(change(2)))
-    cloud.prices(in_order(change(40)))
-    assert cloud.price("BRK-PAD-F") == "40.90"
-
-
-@pytest.mark.parametrize("batches", [1, 2])
-def test_a_change_that_comes_twice_takes_effect_once(cloud: Cloud, batches: int) -> None:
+@pytest.mark.parametrize("batch", [4, 2])
+def test_a_change_that_comes_twice_takes_effect_once(cloud: Cloud, batch: int) -> None:
     sent = [in_order(change(version)) for version in (1, 2, 1, 2)]
-    if batches == 1:
-        assert cloud.prices(*sent) == []
-    else:
-        assert cloud.prices(*sent[:2]) == []
-        before = cloud.items()
-        assert cloud.prices(*sent[2:]) == []
-        assert cloud.items() == before
-    assert cloud.history("BRK-PAD-F") == {1: False, 2: False}
-    assert cloud.reasons() == []
+    for start in range(0, 4, batch):
+        assert run(cloud, *sent[start : start + batch]) == []
+    assert history(cloud) == {1: False, 2: False}
+    assert price(cloud) == "2.90"
+    assert cloud.letters() == []
 
 
 def test_new_changes_beside_duplicates_cost_one_more_write(cloud: Cloud) -> None:
-    cloud.prices(*[in_order(change(version)) for version in (1, 2)])
+    run(cloud, *[in_order(change(version)) for version in (1, 2)])
     cloud.calls.clear()
-    assert cloud.prices(*[in_order(change(version)) for version in (1, 2, 3)]) == []
+    assert run(cloud, *[in_order(change(version)) for version in (1, 2, 3)]) == []
     assert cloud.calls == {"TransactWriteItems": 2}
-    assert cloud.price("BRK-PAD-F") == "3.90"
+    assert price(cloud) == "3.90"
 
 
 def test_a_replay_of_everything_changes_nothing(cloud: Cloud) -> None:
     sent = [change(version, part) for version in range(1, 6) for part in ("a", "b")]
-    cloud.prices(*map(in_order, sent))
+    run(cloud, *map(in_order, sent))
     before = cloud.items()
     for start in range(0, len(sent), 3):
-        assert cloud.prices(*map(in_order, sent[start : start + 3])) == []
+        assert run(cloud, *map(in_order, sent[start : start + 3])) == []
     assert cloud.items() == before
-    assert cloud.reasons() == []
+    assert cloud.letters() == []
 
 
 def test_another_price_under_a_known_version_is_refused(cloud: Cloud) -> None:
-    cloud.prices(in_order(change(1)))
+    run(cloud, in_order(change(1)))
     other = in_order(change(1, event_id="other", price="0.01"))
-    assert cloud.prices(other, in_order(change(2))) == []
+    assert run(cloud, other, in_order(change(2))) == []
     (letter,) = cloud.letters()
     assert letter["Body"] == other["body"]
     assert letter["MessageAttributes"]["Reason"]["StringValue"] == "conflict"
     assert letter["MessageAttributes"]["channels"]["StringValue"] == '["wholesale"]'
-    assert letter["Attributes"]["MessageGroupId"] == "BRK-PAD-F"
-    assert cloud.price("BRK-PAD-F") == "2.90"
-
-
-def test_a_poison_price_does_not_hold_up_its_part(cloud: Cloud) -> None:
-    poison = in_order(change(2, price="-1.00"))
-    assert cloud.prices(in_order(change(1)), poison, in_order(change(3))) == []
-    assert cloud.history("BRK-PAD-F") == {1: False, 3: False}
-    (letter,) = cloud.letters()
-    assert letter["Body"] == poison["body"]
-    assert letter["MessageAttributes"]["Reason"]["StringValue"] == "price"
-    assert letter["MessageAttributes"]["OriginalMessageId"]["StringValue"] == poison["messageId"]
+    assert price(cloud) == "2.90"
 
 
 def test_a_message_in_another_group_is_refused(cloud: Cloud) -> None:
-    assert cloud.prices(record(change(1), group="somebody-else")) == []
-    assert cloud.reasons() == ["group"]
+    assert run(cloud, record(change(1), "somebody-else")) == []
+    assert cloud.items() == []
+    assert cloud.reasons() == {"group": 1}
 
 
-def test_a_poison_price_that_cannot_be_dead_lettered_holds_up_its_part_alone(cloud: Cloud) -> None:
-    cloud.fail("SendMessageBatch", UNREACHABLE)
-    poison, behind = in_order(change(2, price="0")), in_order(change(3))
-    other = in_order(change(1, "OIL-FLT-3"))
-    assert cloud.prices(in_order(change(1)), poison, other, behind) == ids(poison, behind)
-    assert cloud.log_lines()[-1]["outcomes"] == {"stored": 2, "failed": 2}
-    assert cloud.price("OIL-FLT-3") == "1.90"
-    assert cloud.prices(poison, behind) == []
-    assert cloud.history("BRK-PAD-F") == {1: False, 3: False}
-    assert cloud.reasons() == ["price"]
-
-
-@pytest.mark.parametrize(
-    "error", [UNREACHABLE, TIMEOUT, throttled()], ids=lambda e: type(e).__name__
-)
-def test_an_outage_fails_every_record_and_is_made_up_for(cloud: Cloud, error: Exception) -> None:
-    sent = [in_order(change(version)) for version in (1, 2)]
-    cloud.fail("TransactWriteItems", error, times=3)
-    assert cloud.prices(*sent) == ids(*sent)
-    assert sum(cloud.log_lines()[-1]["failures"].values()) == 2
-    cloud.faults.clear()
-    assert cloud.prices(*sent) == []
-    assert cloud.history("BRK-PAD-F") == {1: False, 2: False}
-
-
-def test_poison_behind_a_failure_waits_for_its_turn(cloud: Cloud) -> None:
-    cloud.fail("TransactWriteItems", UNREACHABLE, times=3)
-    sent = [in_order(change(1)), in_order(change(2, price="0"))]
-    assert cloud.prices(*sent) == ids(*sent)
-    assert cloud.reasons() == []
-    cloud.faults.clear()
-    assert cloud.prices(*sent) == []
-    assert cloud.reasons() == ["price"]
-
-
-def test_a_lost_answer_does_not_apply_a_change_twice(cloud: Cloud) -> None:
-    sent = [in_order(change(version)) for version in (1, 2)]
-    cloud.fail("TransactWriteItems", TIMEOUT, when="after", times=1)
-    cloud.prices(*sent)
-    cloud.faults.clear()
-    assert cloud.prices(*sent) == []
-    assert cloud.history("BRK-PAD-F") == {1: False, 2: False}
-
-
-def test_a_part_that_another_write_is_busy_with_fails_alone(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_part_that_another_write_is_busy_with_fails_alone(cloud: Cloud) -> None:
     busy, free = in_order(change(1, "busy")), in_order(change(1, "free"))
-    write = cloud.dynamodb.transact_write_items
-
-    class Busy:
-        exceptions = cloud.dynamodb.exceptions
-
-        def transact_write_items(self, TransactItems: list[Any]) -> Any:  # noqa: N803 - boto3's
-            keys = [item["Put"]["Item"]["pk"]["S"] for item in TransactItems]
-            if "PART#busy" in keys:
-                raise cancelled(
-                    cloud, *("TransactionConflict" if "busy" in key else "None" for key in keys)
-                )
-            return write(TransactItems=TransactItems)
-
-    monkeypatch.setattr("serverless_patterns.lambdas.sns_fifo_fanout.price_list.client", Busy)
-    assert cloud.prices(busy, free) == ids(busy)
-    assert cloud.price("free") == "1.90"
-    assert cloud.price("busy") is None
-    monkeypatch.undo()
+    cloud.fail_all_about("PART#busy")
+    assert run(cloud, busy, free) == ids(busy)
+    assert (price(cloud, "free"), price(cloud, "busy")) == ("1.90", None)
+    assert cloud.log_lines("Batch")[0]["failures"] == {"TransactionCanceled": 1}
 
 
-def test_the_log_has_no_price_and_no_body(cloud: Cloud) -> None:
-    cloud.prices(in_order(change(1, price="31313.67")), in_order(change(2, price="-98765.43")))
-    lines = cloud.log.getvalue()
-    assert "31313" not in lines
-    assert "98765" not in lines
-    assert [line["message"] for line in cloud.log_lines()] == ["Refused", "Batch"]
+def test_a_write_that_is_canceled_once_is_repeated(cloud: Cloud) -> None:
+    cloud.fail("TransactWriteItems", cancelled("None", "TransactionConflict"))
+    assert run(cloud, in_order(change(1))) == []
+    assert price(cloud) == "1.90"
 
 
 @settings(
@@ -242,19 +151,14 @@ def test_whatever_arrives_in_whatever_order_the_newest_price_counts(
     cloud: Cloud, seed: int
 ) -> None:
     rng = random.Random(seed)  # noqa: S311 - test data
-    for item in cloud.dynamodb.scan(TableName=TABLE)["Items"]:
-        cloud.dynamodb.delete_item(TableName=TABLE, Key={name: item[name] for name in ("pk", "sk")})
-    sent = [in_order(change(v, part)) for part in ("a", "b") for v in range(1, 6)]
+    make_table(TABLE, "pk", "sk")
+    parts = ["a", "b"]
+    sent = [in_order(change(v, part)) for part in parts for v in range(1, 6)]
     deliveries = sent + rng.sample(sent, 4)
     rng.shuffle(deliveries)
     while deliveries:
         batch = [deliveries.pop() for _ in range(min(len(deliveries), rng.randint(1, 10)))]
-        assert cloud.prices(*batch) == []
-    for part in ("a", "b"):
-        assert cloud.price(part) == "5.90"
-        assert set(cloud.history(part)) == {1, 2, 3, 4, 5}
-
-
-def test_a_batch_of_refused_changes_writes_nothing(cloud: Cloud) -> None:
-    assert cloud.prices(in_order(change(1, currency="XXX"))) == []
-    assert cloud.calls == {"SendMessageBatch": 1}
+        assert run(cloud, *batch) == []
+    for part in parts:
+        assert price(cloud, part) == "5.90"
+        assert set(history(cloud, part)) == {1, 2, 3, 4, 5}

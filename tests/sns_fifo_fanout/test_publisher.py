@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from serverless_patterns.lambdas.sns_fifo_fanout.publisher import MAX_BYTES, Published, publish
+from tests.moto_cloud import text
 
-from .events import change, text
+from .handlers import change
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

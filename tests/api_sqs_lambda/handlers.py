@@ -1,0 +1,64 @@
+"""The consumers, and the orders and changes that they are tried with."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from serverless_patterns.lambdas.api_sqs_lambda import order_changes, orders
+from tests import moto_cloud
+from tests.lambdas.consumers import Consumer
+
+
+def order(number: int = 1, **changes: Any) -> dict[str, Any]:
+    """Return a valid order; ``changes`` replace its fields."""
+    pads = {"sku": "PAD", "name": "Bremsbelag 🚗", "quantity": 2, "unit_price": "49.90"}
+    filters = {"sku": "OIL-FLT-3", "name": "Filtre à huile", "quantity": 1, "unit_price": "0.20"}
+    return {
+        "order_id": f"ord-{number}",
+        "customer_id": "customer-7",
+        "currency": "EUR",
+        "lines": [pads, filters],
+        "total": "100.00",
+    } | changes
+
+
+def change(number: int = 1, order_id: str = "ord-1", **changes: Any) -> dict[str, Any]:
+    """Return a valid change; ``changes`` replace its fields."""
+    return {
+        "order_id": order_id,
+        "change_id": f"chg-{number}",
+        "kind": "quantity",
+        "sku": "PAD",
+        "quantity": number % 999 + 1,
+    } | changes
+
+
+cloud = partial(
+    moto_cloud.cloud,
+    tables={moto_cloud.TABLE: ("pk", "sk")},
+    environment={"TABLE_NAME": moto_cloud.TABLE},
+)
+CONSUMERS = {
+    "orders": Consumer(
+        orders.handler,
+        cloud,
+        good=lambda number, _: order(number),
+        name=lambda number: f"ord-{number}",
+        bad=order(1, customer_id="Geheimnis!"),
+        reason="field",
+        work="TransactWriteItems",
+        secrets=("Geheimnis", "customer-7", "49.90", "Bremsbelag"),
+    ),
+    "order_changes": Consumer(
+        order_changes.handler,
+        cloud,
+        good=lambda number, place: change(place, f"ord-{number}"),
+        name=lambda number: f"ord-{number}",
+        bad=change(kind="Geheimnis"),
+        reason="kind",
+        work="TransactWriteItems",
+        secrets=("Geheimnis", "PAD"),
+        fifo=True,
+    ),
+}

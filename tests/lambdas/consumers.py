@@ -1,0 +1,56 @@
+"""The queue consumers of all patterns. A pattern declares its own in ``tests/<slug>/handlers.py``.
+
+There, ``CONSUMERS`` lists them; the suite beside this file then holds them to their promises.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    import pytest
+
+    from tests.moto_cloud import Cloud
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """The handler of a queue, and events to try it with.
+
+    Args:
+        handler: Of the queue.
+        cloud: Makes the account that it works in.
+        good: Returns a valid event, by its number and by its place in its message group.
+        name: Returns a word that each call about an event has; in FIFO queues, its message group.
+        bad: An event that is refused.
+        reason: Why.
+        work: The operation that processes a batch, or an event.
+        secrets: Words of these events that nobody may log.
+        fifo: Whether its queue keeps an order. Default: no.
+    """
+
+    handler: Any
+    cloud: Callable[[pytest.MonkeyPatch], AbstractContextManager[Cloud]]
+    good: Callable[[int, int], Any]
+    name: Callable[[int], str]
+    bad: Any
+    reason: str
+    work: str
+    secrets: Sequence[str]
+    fifo: bool = False
+
+
+def found() -> Iterator[tuple[str, Consumer]]:
+    """Yield every consumer with its name."""
+    for path in sorted(TESTS.glob("*/handlers.py")):
+        module = import_module(f"{__name__.split('.')[0]}.{path.parent.name}.handlers")
+        for name, consumer in module.CONSUMERS.items():
+            yield f"{path.parent.name}.{name}", consumer

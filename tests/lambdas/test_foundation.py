@@ -1,0 +1,149 @@
+"""What all handlers share: dead letters to the limits of SQS, and JSON that has one meaning."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serverless_patterns.lambdas.foundation import batch, dead_letters, strict_json
+from serverless_patterns.lambdas.foundation.messages import Message
+from serverless_patterns.lambdas.foundation.outcomes import STORED, Outcome, RefusedError
+from tests.conftest import ROOT
+from tests.moto_cloud import cloud as make_cloud
+from tests.moto_cloud import record, string
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.moto_cloud import Cloud
+
+HANDLERS = sorted(path.parent.name for path in ROOT.glob("lambdas/*/__init__.py"))
+DOCUMENTS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=9,
+)
+
+
+@pytest.mark.parametrize("folder", HANDLERS)
+def test_importing_a_handler_needs_neither_aws_nor_environment(folder: str) -> None:
+    names = [path.stem for path in (ROOT / "lambdas" / folder).glob("*.py")]
+    code = (
+        "import sys, socket; socket.socket.connect = None; sys.path.insert(0, sys.argv[1]);"
+        f"from lambdas.{folder} import {', '.join(sorted(set(names) - {'__init__'}))}"
+    )
+    run = subprocess.run(
+        [sys.executable, "-I", "-c", code, str(ROOT)],
+        capture_output=True, text=True, env={}, check=False,
+    )  # fmt: skip
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+# Dead letters
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    with make_cloud(monkeypatch) as cloud:
+        monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", cloud.queue_url)
+        yield cloud
+
+
+def send(*records: dict[str, Any]) -> None:
+    refused = Outcome("refused", "not_json", "The body is not JSON.")
+    assert dead_letters.send((Message.of(record), refused) for record in records) == {}
+
+
+@pytest.mark.parametrize("count", [8, 10])
+def test_a_dead_letter_has_at_most_ten_attributes_and_keeps_its_own(
+    cloud: Cloud, count: int
+) -> None:
+    own = {f"A{number}": string("x") for number in range(count)}
+    send(record("poison", attributes=own))
+    [letter] = cloud.letters()
+    assert own.keys() <= letter["MessageAttributes"].keys()
+    assert len(letter["MessageAttributes"]) == 10
+    assert ("Reason" in letter["MessageAttributes"]) == (count < 10)
+
+
+def test_a_dead_letter_sent_back_and_refused_again_has_the_new_reason(cloud: Cloud) -> None:
+    send(record("poison", attributes={"Reason": string("total"), "ReasonDetail": string("old")}))
+    [letter] = cloud.letters()
+    assert letter["MessageAttributes"]["Reason"]["StringValue"] == "not_json"
+    assert letter["MessageAttributes"]["ReasonDetail"]["StringValue"] != "old"
+
+
+def test_a_dead_letter_of_the_largest_size_fits_the_queue(cloud: Cloud) -> None:
+    limit = dead_letters.MAX_BYTES
+    old = {"ReasonDetail": string("of another time")}
+    send(record("é" * (limit // 2)), record("x" * (limit - 40), attributes=old))
+    largest, with_reason = cloud.letters()
+    assert len(largest["Body"].encode()) == limit
+    assert with_reason["MessageAttributes"].keys() == {"Reason"}
+    for _, body in cloud.requests:  # moto counts the bodies only
+        [entry] = json.loads(body)["Entries"]
+        attributes = entry["MessageAttributes"].items()
+        texts = [entry["MessageBody"], *(t for k, v in attributes for t in (k, *v.values()))]
+        assert sum(len(text.encode()) for text in texts) <= limit
+
+
+def test_a_tenants_group_is_kept_for_fair_queues(cloud: Cloud) -> None:
+    send(record("poison", MessageGroupId="tenant"))
+    [entry] = json.loads(cloud.requests[0][1])["Entries"]
+    assert entry["MessageGroupId"] == "tenant"
+    assert "MessageDeduplicationId" not in entry
+
+
+def test_everything_behind_a_failure_of_its_group_is_held_back() -> None:
+    messages = [Message.of(record("", group)) for group in "abab"]
+    failed = Outcome.failed("Throttled")
+    outcomes = dict(zip([m.id for m in messages], [failed, STORED, STORED, STORED], strict=True))
+    held = list(batch.hold_back(messages, outcomes).values())
+    assert [outcome.kind for outcome in held] == ["failed", "stored", "failed", "stored"]
+    assert held[2].reason == "BehindAFailure"
+
+
+# JSON
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("", "not_json"),
+        ("1,", "not_json"),
+        ("x&MessageGroupId=evil", "not_json"),
+        ("[" * 100_000, "not_json"),
+        ("1" * 5_000, "not_json"),
+        ("\ufeff{}", "not_json"),
+        ('{"a": 1, "a": 1}', "duplicate_key"),
+        ('[{"a": {"b": 2, "b": 1}}]', "duplicate_key"),
+        ("NaN", "number"),
+        ("[-Infinity]", "number"),
+        ('{"total": 1e3}', "number"),
+        ('{"total": 99.80}', "number"),
+        ('"\\ud83d"', "text"),
+        ('{"\\udc00": 1}', "text"),
+    ],
+)
+def test_json_that_is_none_or_can_be_read_in_two_ways_is_refused(body: str, reason: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        strict_json.parse(body)
+    assert refused.value.reason == reason
+
+
+@given(DOCUMENTS)
+def test_a_document_is_read_as_it_was_written(document: Any) -> None:
+    assert strict_json.parse(json.dumps(document)) == document
+
+
+def test_the_same_document_has_the_same_fingerprint_however_it_is_written() -> None:
+    document = {"a": [1, {"b": "é", "c": None}], "d": "x"}
+    again = strict_json.parse(json.dumps(dict(reversed(document.items())), indent=3))
+    assert strict_json.fingerprint(again) == strict_json.fingerprint(document)
+    assert strict_json.fingerprint({"a": [1, 2]}) != strict_json.fingerprint({"a": [2, 1]})
