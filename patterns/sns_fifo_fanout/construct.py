@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from constructs import Construct
-
-from ..blocks.alarms import MINUTE, Alarms, Runbook
+from ..blocks.alarms import Alarms
 from ..blocks.consumers import Consumer
 from ..blocks.queues import NewQueue
 from ..blocks.subscriptions import Subscription
-from ..blocks.values import seconds
-from .alarms import TOPIC_ALARMS
-from .subscriber import Subscriber
+from ..blocks.topics import QueueSubscriber, TopicFanout
+from . import rules
 from .topic import NewTopic, source_of
 
 if TYPE_CHECKING:
-    from aws_cdk import aws_cloudwatch as cloudwatch
-    from aws_cdk import aws_iam as iam
     from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_sns as sns
     from aws_cdk import aws_sqs as sqs
+    from constructs import Construct
 
 __all__ = [
     "Alarms",
@@ -28,12 +24,11 @@ __all__ = [
     "NewQueue",
     "NewTopic",
     "SnsFifoFanout",
-    "Subscriber",
     "Subscription",
 ]
 
 
-class SnsFifoFanout(Construct):
+class SnsFifoFanout(TopicFanout):
     """Publish an event once, in order; every subscriber takes it at its own pace.
 
     Subscribers are added by ``add_fifo_queue()`` and ``add_queue()``, each with its own queue,
@@ -69,14 +64,8 @@ class SnsFifoFanout(Construct):
         alarms: Alarms = Alarms(),
     ) -> None:
         super().__init__(scope, construct_id)
-        self._source = source_of(self, topic)
-        self._encryption_key = topic.encryption_key if isinstance(topic, NewTopic) else None
-        self.topic = self._source.topic
-        self.subscribers: list[Subscriber] = []
-        self._alarms = alarms.of_pattern(__name__)
-        self._topic_alarms = [
-            self._alarm(metric, periods, runbook) for metric, periods, runbook in TOPIC_ALARMS
-        ]
+        key = topic.encryption_key if isinstance(topic, NewTopic) else None
+        self._publish_from(source_of(self, topic), alarms.of_pattern(__name__), key)
 
     def add_fifo_queue(
         self,
@@ -86,7 +75,7 @@ class SnsFifoFanout(Construct):
         queue: sqs.IQueue | NewQueue = NewQueue(),
         subscription: Subscription = Subscription(),
         alarms: Alarms | None = None,
-    ) -> Subscriber:
+    ) -> QueueSubscriber:
         """Add a subscriber that gets each message group's events in order.
 
         An event that fails holds up its group, and no other, until it is processed or
@@ -100,9 +89,11 @@ class SnsFifoFanout(Construct):
             alarms: What its alarms do, and when they ring. Default: as the fan-out's.
 
         Raises:
-            ValueError: see ``Subscriber``.
+            ValueError: a configuration that would fail or lose events.
         """
-        return self._add(construct_id, True, consumer, queue, subscription, alarms)
+        rules.check_queue(queue, fifo=True)
+        alarms = alarms and alarms.of_pattern(__name__)
+        return self._subscribe_queue(construct_id, consumer, queue, subscription, alarms, fifo=True)
 
     def add_queue(
         self,
@@ -112,63 +103,15 @@ class SnsFifoFanout(Construct):
         queue: sqs.IQueue | NewQueue = NewQueue(),
         subscription: Subscription = Subscription(),
         alarms: Alarms | None = None,
-    ) -> Subscriber:
+    ) -> QueueSubscriber:
         """Add a subscriber that gets the events in large batches, in no order, at least once.
 
         The message group does not reach a standard queue. Args: as for ``add_fifo_queue``, with a
         standard queue.
 
         Raises:
-            ValueError: see ``Subscriber``.
+            ValueError: a configuration that would fail or lose events.
         """
-        return self._add(construct_id, False, consumer, queue, subscription, alarms)
-
-    @property
-    def alarms(self) -> list[cloudwatch.Alarm]:
-        """Every alarm of the pattern, the subscribers' included."""
-        of_subscribers = [alarm for one in self.subscribers for alarm in one.alarms]
-        return self._topic_alarms + of_subscribers
-
-    def grant_publish(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let ``grantee`` publish, and use the topic's customer key for it."""
-        return self.topic.grant_publish(grantee)
-
-    def metric_number_of_messages_published(self, **options: Any) -> cloudwatch.Metric:
-        """Messages published to the topic. ``options``: of the metric."""
-        return self.topic.metric_number_of_messages_published(**options)
-
-    def metric_number_of_notifications_failed(self, **options: Any) -> cloudwatch.Metric:
-        """Deliveries that failed, over all subscribers. ``options``: of the metric."""
-        return self.topic.metric_number_of_notifications_failed(**options)
-
-    def _add(
-        self,
-        construct_id: str,
-        fifo: bool,
-        consumer: lambda_.IFunction | Consumer,
-        queue: sqs.IQueue | NewQueue,
-        subscription: Subscription,
-        alarms: Alarms | None,
-    ) -> Subscriber:
-        subscriber = Subscriber(
-            self,
-            construct_id,
-            source=self._source,
-            fifo=fifo,
-            consumer=consumer,
-            queue=queue,
-            subscription=subscription,
-            encryption_key=self._encryption_key,
-            alarms=alarms.of_pattern(__name__) if alarms else self._alarms,
-        )
-        self.subscribers.append(subscriber)
-        return subscriber
-
-    def _alarm(self, metric: str, periods: int, runbook: Runbook) -> cloudwatch.Alarm:
-        return self._alarms.above(
-            self,
-            f"{metric.replace('-', '')}Alarm",
-            self.topic.metric(metric, period=seconds(MINUTE), statistic="Sum"),
-            runbook,
-            evaluation_periods=periods,
-        )
+        rules.check_queue(queue, fifo=False)
+        alarms = alarms and alarms.of_pattern(__name__)
+        return self._subscribe_queue(construct_id, consumer, queue, subscription, alarms)

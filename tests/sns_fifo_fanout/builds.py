@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from serverless_patterns.patterns.sns_fifo_fanout.construct import SnsFifoFanout, Subscriber
+from serverless_patterns.patterns.blocks.topics import QueueSubscriber
+from serverless_patterns.patterns.sns_fifo_fanout.construct import SnsFifoFanout
 from tests.contracts.builds import Build
 from tests.inline import function
 
@@ -19,15 +20,15 @@ def subscribe(
     method: str = "add_fifo_queue",
     consumer: Any = None,
     **settings: Any,
-) -> Subscriber:
+) -> QueueSubscriber:
     of_fanout = {name: settings.pop(name) for name in ("topic", "alarms") if name in settings}
     fanout = SnsFifoFanout(stack, construct_id, **of_fanout)
     consumer = consumer or function(stack, f"{construct_id}Consumer")
-    subscriber: Subscriber = getattr(fanout, method)("One", consumer=consumer, **settings)
+    subscriber: QueueSubscriber = getattr(fanout, method)("One", consumer=consumer, **settings)
     return subscriber
 
 
-def in_batches(stack: Stack, construct_id: str = "Fanout", **settings: Any) -> Subscriber:
+def in_batches(stack: Stack, construct_id: str = "Fanout", **settings: Any) -> QueueSubscriber:
     return subscribe(stack, construct_id, method="add_queue", **settings)
 
 

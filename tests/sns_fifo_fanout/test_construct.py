@@ -17,12 +17,12 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Annotations, Match, Template
 
+from serverless_patterns.patterns.blocks.topics import QueueSubscriber
 from serverless_patterns.patterns.sns_fifo_fanout.construct import (
     Alarms,
     NewQueue,
     NewTopic,
     SnsFifoFanout,
-    Subscriber,
     Subscription,
 )
 from tests.inline import function
@@ -252,7 +252,7 @@ def test_a_policy_in_another_stack_names_the_topic_of_this_one(nested: bool) -> 
 def test_each_subscriber_has_a_queue_two_dead_letter_queues_and_a_consumer(
     made: Made, name: str, fifo: bool | None
 ) -> None:
-    one: Subscriber = getattr(made, name)
+    one: QueueSubscriber = getattr(made, name)
     queues = made.template.find_resources("AWS::SQS::Queue")
     for queue, expected in (
         (one.queue, fifo),
