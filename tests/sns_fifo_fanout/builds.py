@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from serverless_patterns.patterns.blocks.topics import QueueSubscriber
 from serverless_patterns.patterns.sns_fifo_fanout.construct import SnsFifoFanout
 from tests.contracts.builds import Build
 from tests.inline import function
 
 if TYPE_CHECKING:
     from aws_cdk import Stack
+
+    from serverless_patterns.patterns.blocks.topics import QueueSubscriber
 
 
 def subscribe(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsii
 import pytest
@@ -17,7 +17,6 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Annotations, Match, Template
 
-from serverless_patterns.patterns.blocks.topics import QueueSubscriber
 from serverless_patterns.patterns.sns_fifo_fanout.construct import (
     Alarms,
     NewQueue,
@@ -27,6 +26,9 @@ from serverless_patterns.patterns.sns_fifo_fanout.construct import (
 )
 from tests.inline import function
 from tests.sns_fifo_fanout.builds import subscribe
+
+if TYPE_CHECKING:
+    from serverless_patterns.patterns.blocks.topics import QueueSubscriber
 
 TOPIC_ARN = "arn:aws:sns:us-east-1:111111111111:prices.fifo"
 QUEUE_ARN = "arn:aws:sqs:us-east-1:111111111111:kept.fifo"
