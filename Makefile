@@ -14,8 +14,8 @@ GENERATED = $(wildcard tests/test_templates.py tests/test_pages.py tests/test_ca
 PYTEST := pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 # A PATTERN that you name; the default above is for the commands that need one.
 NAMED := $(if $(filter-out file,$(origin PATTERN)),$(subst -,_,$(PATTERN)))
-QUICK = tests/$(NAMED) $(wildcard tests/contracts tests/test_catalog.py tests/test_security.py \
-	tests/test_templates.py) -k "$(NAMED) and not fuzz"
+QUICK = tests/$(NAMED) $(wildcard tests/contracts tests/lambdas tests/test_catalog.py \
+	tests/test_pages.py tests/test_security.py tests/test_templates.py) -k "$(NAMED) and not fuzz"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup try test lint check synth snapshot deploy scenario copy new bench lock clean
