@@ -32,7 +32,7 @@ PACKAGE = "serverless_patterns"  # here and in a new project, its sub-packages a
 FRAME = (
     *("requirements.txt", "pyproject.toml", "package.json", "package-lock.json", "Makefile"),
     *("tools/setup.py", "tools/copy_*.py", "tests/conftest.py"),
-    *("tests/test_templates.py", "tests/test_pages.py", "tests/test_scenarios.py"),
+    *(f"tests/test_{name}.py" for name in ("pages", "scenarios", "templates", "types")),
     *("lint/checks/*.py", "lint/rules/*.py"),  # which cfn-lint loads, and nothing imports
     *("README.md", "LICENSE", ".gitignore", ".cfnlintrc", "cdk.json", "app.py"),
 )
