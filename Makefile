@@ -63,8 +63,8 @@ copy: setup ## Copy a pattern into your project: PATTERN=<slug> TO=<folder>
 new: setup ## Write a new pattern, for you to change: PATTERN=<slug>
 	@$(RUN); python -m tools.new_pattern "$(PATTERN)"
 
-bench: setup ## Measure synthesis against an app with one queue
-	@$(RUN); python -m benchmarks
+bench: setup ## Measure synthesis beside an app with one queue and the same stacks by hand
+	@$(RUN); python -m benchmarks.calls && python -m benchmarks
 
 lock: setup ## Pin the newest versions that fit
 	@$(RUN); $(COMPILE) --group dev --extra sandbox pyproject.toml --output-file requirements.txt

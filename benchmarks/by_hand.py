@@ -1,0 +1,185 @@
+"""What the patterns are compared with: their resources by hand, from plain L2 constructs.
+
+``orders`` has the very resources of one ``ApiGatewayToSqsToLambda``. ``FIVE`` are the five first
+patterns as a tutorial writes them: 74 resources, without an alarm, an archive or a refusal.
+"""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kinesis as kinesis
+from aws_cdk import aws_kinesisfirehose as firehose
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_destinations as destinations
+from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as stepfunctions
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from constructs import Construct
+
+BODY = "Action=SendMessage&MessageBody=$util.urlEncode($input.body)"
+FORM = {"integration.request.header.Content-Type": "'application/x-www-form-urlencoded'"}
+
+
+def function(scope: Construct, name: str) -> lambda_.Function:
+    """Make a function that does nothing."""
+    return lambda_.Function(
+        scope,
+        name,
+        runtime=lambda_.Runtime.PYTHON_3_14,
+        handler="index.handler",
+        timeout=Duration.seconds(10),
+        code=lambda_.Code.from_inline("def handler(event, context): ..."),
+    )
+
+
+def table(scope: Construct, *users: lambda_.Function) -> None:
+    """Make a table that the functions use."""
+    key = dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING)
+    made = dynamodb.Table(scope, "Table", partition_key=key)
+    for user in users:
+        made.grant_read_write_data(user)
+
+
+def queue(scope: Construct, name: str, *, fifo: bool = False) -> sqs.Queue:
+    """Make a queue with its dead-letter queue."""
+    kind = {"fifo": True} if fifo else {}
+    dead = sqs.Queue(scope, f"{name}Dead", retention_period=Duration.days(14), **kind)
+    redrive = sqs.DeadLetterQueue(queue=dead, max_receive_count=5)
+    return sqs.Queue(
+        scope, name, dead_letter_queue=redrive, visibility_timeout=Duration.minutes(1), **kind
+    )
+
+
+def to_sqs(scope: Construct, name: str, target: sqs.Queue) -> apigateway.AwsIntegration:
+    """Let API Gateway send to the queue."""
+    role = iam.Role(
+        scope, f"{name}Role", assumed_by=iam.ServicePrincipal("apigateway.amazonaws.com")
+    )
+    target.grant_send_messages(role)
+    return apigateway.AwsIntegration(
+        service="sqs",
+        path=f"{Stack.of(scope).account}/{target.queue_name}",
+        options=apigateway.IntegrationOptions(
+            credentials_role=role,
+            request_parameters=FORM,
+            request_templates={"application/json": BODY},
+            integration_responses=[apigateway.IntegrationResponse(status_code="202")],
+        ),
+    )
+
+
+ACCEPTED = [apigateway.MethodResponse(status_code="202")]
+
+
+def orders(scope: Construct, name: str, consumer: lambda_.Function) -> None:
+    """Make the resources that one ``ApiGatewayToSqsToLambda`` makes."""
+    scope = Construct(scope, name)
+    dead = sqs.Queue(scope, "Dead", retention_period=Duration.days(14), enforce_ssl=True)
+    source = sqs.Queue(
+        scope,
+        "Queue",
+        visibility_timeout=Duration.minutes(1),
+        receive_message_wait_time=Duration.seconds(20),
+        enforce_ssl=True,
+        dead_letter_queue=sqs.DeadLetterQueue(queue=dead, max_receive_count=5),
+    )
+    consumer.add_event_source(
+        sources.SqsEventSource(
+            source, batch_size=10, max_concurrency=10, report_batch_item_failures=True
+        )
+    )
+    log = logs.LogGroup(scope, "Log", retention=logs.RetentionDays.ONE_MONTH)
+    api = apigateway.RestApi(
+        scope,
+        "Api",
+        cloud_watch_role=False,
+        deploy_options=apigateway.StageOptions(
+            access_log_destination=apigateway.LogGroupLogDestination(log),
+            throttling_rate_limit=100,
+            throttling_burst_limit=100,
+            tracing_enabled=True,
+        ),
+    )
+    api.add_gateway_response(
+        "Refused", type=apigateway.ResponseType.BAD_REQUEST_BODY, templates={"text/plain": "no"}
+    )
+    api.root.add_resource("orders").add_method(
+        "POST",
+        to_sqs(scope, "Send", source),
+        method_responses=ACCEPTED,
+        authorization_type=apigateway.AuthorizationType.IAM,
+        request_validator=api.add_request_validator("Validator", validate_request_body=True),
+    )
+    metrics = {
+        "Dead": dead.metric_approximate_number_of_messages_visible(),
+        "Old": source.metric_approximate_age_of_oldest_message(),
+        "Errors": api.metric_server_error(),
+    }
+    for alarm, metric in metrics.items():
+        cloudwatch.Alarm(scope, f"{alarm}Alarm", metric=metric, threshold=1, evaluation_periods=1)
+
+
+def api_sqs_lambda(stack: Stack) -> None:
+    """Build an API, a queue, a function and a table."""
+    source, consumer = queue(stack, "Orders"), function(stack, "Store")
+    api = apigateway.RestApi(stack, "Api", cloud_watch_role=False)
+    entry = to_sqs(stack, "Orders", source)
+    api.root.add_resource("orders").add_method("POST", entry, method_responses=ACCEPTED)
+    consumer.add_event_source(sources.SqsEventSource(source))
+    table(stack, consumer)
+
+
+def sns_fifo_fanout(stack: Stack) -> None:
+    """Build a topic with two queues, functions and a table."""
+    topic = sns.Topic(stack, "Topic", fifo=True, content_based_deduplication=True)
+    consumers = []
+    for name in ("Retail", "Wholesale"):
+        target, consumer = queue(stack, name, fifo=True), function(stack, f"Price{name}")
+        topic.add_subscription(subscriptions.SqsSubscription(target))
+        consumer.add_event_source(sources.SqsEventSource(target))
+        consumers.append(consumer)
+    table(stack, *consumers)
+
+
+def kinesis_firehose_s3(stack: Stack) -> None:
+    """Build a stream, its delivery with a transform, and a bucket."""
+    processor = firehose.LambdaFunctionProcessor(function(stack, "Clean"))
+    source = firehose.KinesisStreamSource(kinesis.Stream(stack, "Clicks", shard_count=1))
+    target = firehose.S3Bucket(s3.Bucket(stack, "Lake"), processors=[processor])
+    firehose.DeliveryStream(stack, "Delivery", source=source, destination=target)
+
+
+def async_lambda(stack: Stack) -> None:
+    """Build a function with a queue for each destination, and a table."""
+    consumer = function(stack, "Issue")
+    consumer.configure_async_invoke(
+        on_failure=destinations.SqsDestination(sqs.Queue(stack, "Failures")),
+        on_success=destinations.SqsDestination(sqs.Queue(stack, "Successes")),
+        retry_attempts=2,
+    )
+    table(stack, consumer)
+
+
+def step_functions_saga(stack: Stack) -> None:
+    """Build a queue, a state machine that compensates, its functions and a table."""
+    charge, refund, start = (function(stack, name) for name in ("Charge", "Refund", "Start"))
+    failed = stepfunctions.Fail(stack, "Failed")
+    undo = tasks.LambdaInvoke(stack, "Undo", lambda_function=refund).next(failed)
+    pay = tasks.LambdaInvoke(stack, "Pay", lambda_function=charge).add_catch(undo)
+    body = stepfunctions.DefinitionBody.from_chainable(pay)
+    machine = stepfunctions.StateMachine(stack, "Saga", definition_body=body)
+    machine.grant_start_execution(start)
+    start.add_event_source(sources.SqsEventSource(queue(stack, "Orders")))
+    table(stack, charge, refund)
+
+
+FIVE = (api_sqs_lambda, sns_fifo_fanout, kinesis_firehose_s3, async_lambda, step_functions_saga)
