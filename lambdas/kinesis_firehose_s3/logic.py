@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from ..foundation import checks
 from ..foundation.outcomes import RefusedError
 from . import kpl
 
@@ -29,9 +30,7 @@ MAX_TEXT = 2048
 MAX_AHEAD = timedelta(hours=1)
 MAX_OLD = timedelta(days=31)
 
-_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SKU = re.compile(r"/parts/(?:[a-z0-9-]+/)*([A-Z0-9][A-Z0-9-]{1,31})/?")
 _BOT = re.compile(
     r"bot\b|crawl|spider|slurp|curl/|wget/|python-requests|headless|lighthouse|monitor",
@@ -47,10 +46,10 @@ class Outcome:
 
     Args:
         kind: Firehose's own word for it.
-        data: What goes into the lake.
+        data: The lines that go into the lake.
         keys: Values of the partition keys; empty without any.
         reason: Short code of why it was dropped or failed.
-        detail: Why, for whoever reads the log.
+        detail: Plain sentence of the same.
         dropped: Events in it that were dropped, also when others of it were kept.
         kept: Events in it that go into the lake.
     """
@@ -64,12 +63,17 @@ class Outcome:
     kept: int = 0
 
 
+def failed(reason: str, detail: str) -> Outcome:
+    """Return the outcome of a record that Firehose stores under the error prefix."""
+    return Outcome("ProcessingFailed", reason=reason, detail=detail)
+
+
 def transform(data: bytes, arrived_at: datetime, partition_keys: Sequence[str] = ()) -> Outcome:
     """Return what becomes of a record: cleaned, dropped by rule, or failed with its reason.
 
     On AWS a record is one event, because Firehose takes aggregated records apart before. One that
     still is aggregated is treated as a whole: it goes into the lake only if every event in it is a
-    click or dropped, so that nothing of it is forgotten.
+    click or dropped, so that none is lost.
 
     Args:
         data: As it was sent.
@@ -77,25 +81,20 @@ def transform(data: bytes, arrived_at: datetime, partition_keys: Sequence[str] =
         partition_keys: Names of the lake's columns whose values the path needs.
     """
     try:
-        events = kpl.split(data)
-        clicks = [read(event, arrived_at) for event in events]
+        clicks = [read(event, arrived_at) for event in kpl.split(data)]
     except kpl.BrokenAggregateError:
-        return Outcome(
-            "ProcessingFailed", reason="aggregate", detail="The aggregated record is broken."
-        )
+        return failed("aggregate", "The aggregated record is broken.")
     except RefusedError as error:
-        return Outcome("ProcessingFailed", reason=error.reason, detail=error.detail)
+        return failed(error.reason, error.detail)
     kept = [enrich(click) for click in clicks if not is_bot(click)]
     dropped = len(clicks) - len(kept)
     if not kept:
         return Outcome("Dropped", reason="bot", dropped=dropped)
     keys, *others = [{name: str(row[name]) for name in partition_keys} for row in kept]
     if any(other != keys for other in others):
-        return Outcome(
-            "ProcessingFailed", reason="aggregate", detail="The clicks go to several folders."
-        )
-    lines = b"".join(_line(row) for row in kept)
-    return Outcome("Ok", lines, keys, dropped=dropped, kept=len(kept))
+        return failed("aggregate", "The clicks go to several folders.")
+    lines = [json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in kept]
+    return Outcome("Ok", "".join(lines).encode(), keys, dropped=dropped, kept=len(kept))
 
 
 def read(event: bytes, arrived_at: datetime) -> dict[str, Any]:
@@ -114,16 +113,14 @@ def read(event: bytes, arrived_at: datetime) -> dict[str, Any]:
         raise RefusedError("empty", "The record is empty.")
     click = _from_json(text) if text[0] in "{[" else _from_csv(text)
     for name in ("click_id", "user_id", "session_id"):
-        if not _ID.fullmatch(_text(click, name)):
-            raise RefusedError("field", f"{name} must be 1 to 64 of A-Z a-z 0-9 _ -.")
+        checks.identifier(click[name], name)
     if not _COUNTRY.fullmatch(_text(click, "country")):
         raise RefusedError("field", "country must be two capital letters.")
     if not _text(click, "page").startswith("/"):
         raise RefusedError("field", "page must be a path.")
     for name in ("referrer", "user_agent"):
         _text(click, name)
-    click["clicked_at"] = _time(click, arrived_at)
-    return click
+    return click | {"clicked_at": _time(click, arrived_at)}
 
 
 def is_bot(click: Mapping[str, Any]) -> bool:
@@ -134,28 +131,25 @@ def is_bot(click: Mapping[str, Any]) -> bool:
 
 def enrich(click: Mapping[str, Any]) -> dict[str, Any]:
     """Return the row of the lake: nothing of the query strings, which may name a person."""
-    page = urlsplit(click["page"]).path
+    page, agent = urlsplit(click["page"]).path, click["user_agent"]
     part = _SKU.fullmatch(page)
     return {
         "click_id": click["click_id"],
         "user_id": click["user_id"],
         "session_id": click["session_id"],
-        # The one form that Firehose's JSON reader and Athena both take for a timestamp.
+        # The one form that Firehose's JSON reader and Athena both read as a timestamp.
         "clicked_at": click["clicked_at"].strftime("%Y-%m-%d %H:%M:%S.%f")[:-3],
         "page": page,
         "sku": part[1] if part else None,
         "referrer_host": _host(click["referrer"]),
-        "device": device(click["user_agent"]),
+        "device": "tablet"
+        if _TABLET.search(agent)
+        else "phone"
+        if _PHONE.search(agent)
+        else "desktop",
         "country": click["country"],
         "source": click["source"],
     }
-
-
-def device(user_agent: str) -> str:
-    """Return the kind of device: ``tablet``, ``phone`` or ``desktop``."""
-    if _TABLET.search(user_agent):
-        return "tablet"
-    return "phone" if _PHONE.search(user_agent) else "desktop"
 
 
 def _from_json(text: str) -> dict[str, Any]:
@@ -179,29 +173,25 @@ def _from_csv(text: str) -> dict[str, Any]:
 
 
 def _text(click: Mapping[str, Any], name: str) -> str:
+    """Return a string that may be empty, and that UTF-8 can encode."""
     value = click[name]
-    if not isinstance(value, str) or len(value) > MAX_TEXT or _CONTROL.search(value):
-        raise RefusedError(
-            "field", f"{name} must be a text of at most {MAX_TEXT} characters, none of control."
-        )
+    if value != "":
+        checks.text(value, name, MAX_TEXT)
     try:
         value.encode()
     except UnicodeEncodeError:
         raise RefusedError("field", f"{name} has half a surrogate pair.") from None
-    return value
+    return str(value)
 
 
 def _time(click: Mapping[str, Any], arrived_at: datetime) -> datetime:
     try:
         clicked_at = datetime.fromisoformat(_text(click, "clicked_at"))
-    except ValueError:
-        raise RefusedError("time", "clicked_at is not a time in ISO 8601.") from None
-    if clicked_at.tzinfo is None:
-        raise RefusedError("time", "clicked_at has no time zone.")
-    try:
+        if clicked_at.tzinfo is None:
+            raise RefusedError("time", "clicked_at has no time zone.")
         clicked_at = clicked_at.astimezone(UTC)
-    except OverflowError:
-        raise RefusedError("time", "clicked_at is out of range.") from None
+    except (ValueError, OverflowError):
+        raise RefusedError("time", "clicked_at is not a time in ISO 8601.") from None
     if not arrived_at - MAX_OLD <= clicked_at <= arrived_at + MAX_AHEAD:
         raise RefusedError("time", "clicked_at is in the future, or more than 31 days old.")
     return clicked_at
@@ -213,7 +203,3 @@ def _host(referrer: str) -> str | None:
     except ValueError:
         return None
     return host if host and len(host) <= 253 else None
-
-
-def _line(row: Mapping[str, Any]) -> bytes:
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

@@ -1,4 +1,4 @@
-"""Events → Kinesis, in as few calls as it takes, and again what Kinesis did not take of a call."""
+"""Events → Kinesis, in as few calls as possible; records that Kinesis rejects are sent again."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ from ..foundation import aws
 from . import kpl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from mypy_boto3_kinesis import KinesisClient
+    from collections.abc import Callable, Iterable, Sequence
 
 # Amazon Kinesis Data Streams API reference, "PutRecords": 500 records a call. A call may be larger
 # than 5 MiB by now, but one shard takes 1 MiB/s, and emulators keep to the older limit.
 MAX_RECORDS = 500
 MAX_CALL_BYTES = 5 * 1024**2
-# A stream takes 1 MiB a record unless it is told otherwise; Firehose takes 1,000 KiB.
+# A stream takes 1 MiB a record unless it is configured otherwise; Firehose takes 1,000 KiB.
 MAX_RECORD_BYTES = 1000 * 1024
 # One payload unit of a provisioned stream is 25 KB: filled with small events, it costs the same.
 AGGREGATE_BYTES = 25_000
@@ -36,7 +34,7 @@ class Sent:
     Args:
         accepted: Positions of those that Kinesis holds.
         refused: Positions of those that no record can hold; they were not sent.
-        failed: Positions of those that Kinesis did not take within the time, with its error code.
+        failed: Positions of those that Kinesis did not take in time, with its error code.
         shards: Records that each shard took.
         calls: Calls to AWS.
         seconds: How long each call took.
@@ -60,6 +58,7 @@ class _Record:
         return len(self.entry["Data"]) + len(self.entry["PartitionKey"])
 
 
+@dataclass(frozen=True)
 class Producer:
     """Puts events into a stream; order is not kept, since Firehose keeps none.
 
@@ -70,27 +69,18 @@ class Producer:
         client: Of Kinesis.
         stream_name: The stream.
         aggregate: Whether small events share records. Default: yes.
-        give_up_after: Seconds of trying again what Kinesis did not take. Default: 60.
+        give_up_after: Seconds of sending again what Kinesis did not take. Default: 60.
         sleep: For tests. Default: ``time.sleep``.
     """
 
-    def __init__(
-        self,
-        client: KinesisClient,
-        stream_name: str,
-        *,
-        aggregate: bool = True,
-        give_up_after: float = 60.0,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._client = client
-        self._stream_name = stream_name
-        self._aggregate = aggregate
-        self._give_up_after = give_up_after
-        self._sleep = sleep
+    client: Any
+    stream_name: str
+    aggregate: bool = True
+    give_up_after: float = 60.0
+    sleep: Callable[[float], None] = time.sleep
 
     def put(self, events: Iterable[bytes]) -> Sent:
-        """Send all events, and again what failed, until it is taken or the time is over."""
+        """Send all events, and again those that failed, until they are taken or time is up."""
         sent = Sent()
         numbered: list[tuple[int, bytes]] = []
         for position, event in enumerate(events):
@@ -98,38 +88,43 @@ class Producer:
                 numbered.append((position, event))
             else:
                 sent.refused.append(position)
-        records = _together(numbered) if self._aggregate else [_alone(*one) for one in numbered]
+        groups = aws.batches(
+            numbered,
+            most=len(numbered) if self.aggregate else 1,
+            largest=AGGREGATE_BYTES,
+            size=lambda one: len(one[1]) + kpl.overhead(one[1]),
+        )
         for call in aws.batches(
-            records, most=MAX_RECORDS, largest=MAX_CALL_BYTES, size=lambda record: record.size
+            map(_record, groups), most=MAX_RECORDS, largest=MAX_CALL_BYTES, size=lambda r: r.size
         ):
             self._put_until_taken(call, sent)
         return sent
 
     def _put_until_taken(self, records: Sequence[_Record], sent: Sent) -> None:
-        deadline = time.monotonic() + self._give_up_after
-        attempt = 0
-        while records:
-            codes = self._put(records, sent)
-            for record, code in zip(records, codes, strict=True):
-                if not code:
+        deadline = time.monotonic() + self.give_up_after
+        longest = 0.1
+        while True:
+            left: list[_Record] = []
+            failed: dict[int, str] = {}
+            for record, code in zip(records, self._put(records, sent), strict=True):
+                if code:
+                    left.append(record)
+                    failed |= dict.fromkeys(record.positions, code)
+                else:
                     sent.accepted += record.positions
-            left = [(r, code) for r, code in zip(records, codes, strict=True) if code]
-            if left and time.monotonic() >= deadline:
-                sent.failed |= {position: code for r, code in left for position in r.positions}
+            if not left or time.monotonic() >= deadline:
+                sent.failed |= failed
                 return
-            records = [record for record, _ in left]
-            if records:
-                attempt += 1
-                longest = min(5.0, 0.1 * 2**attempt)
-                self._sleep(random.uniform(0, longest))  # noqa: S311 - jitter
+            records, longest = left, min(5.0, longest * 2)
+            self.sleep(random.uniform(0, longest))  # noqa: S311 - jitter
 
     def _put(self, records: Sequence[_Record], sent: Sent) -> list[str]:
         """Return an error code for each record, empty when Kinesis took it."""
         sent.calls += 1
         started = time.perf_counter()
         try:
-            answer = self._client.put_records(
-                StreamName=self._stream_name, Records=[record.entry for record in records]
+            answer = self.client.put_records(
+                StreamName=self.stream_name, Records=[record.entry for record in records]
             )
         except (ClientError, BotoCoreError) as error:
             return [aws.code(error)] * len(records)
@@ -141,34 +136,10 @@ class Producer:
         return [result.get("ErrorCode", "") for result in answer["Records"]]
 
 
-def _alone(position: int, event: bytes) -> _Record:
-    return _Record((position,), {"Data": event, "PartitionKey": _key()})
-
-
-def _together(events: Iterable[tuple[int, bytes]]) -> Iterator[_Record]:
-    """Yield records of many events each; an event that fills one alone stays as it is."""
-    positions: list[int] = []
-    group: list[bytes] = []
-    size = 0
-    for position, event in events:
-        needed = len(event) + kpl.overhead(event)
-        if group and size + needed > AGGREGATE_BYTES:
-            yield _record_of(positions, group)
-            positions, group, size = [], [], 0
-        positions.append(position)
-        group.append(event)
-        size += needed
-    if group:
-        yield _record_of(positions, group)
-
-
-def _record_of(positions: Sequence[int], events: Sequence[bytes]) -> _Record:
-    if len(events) == 1:
-        return _alone(positions[0], events[0])
-    key = _key()
-    data = kpl.aggregate(key, events)
-    return _Record(tuple(positions), {"Data": data, "PartitionKey": key})
-
-
-def _key() -> str:
-    return secrets.token_hex(KEY_BYTES // 2)
+def _record(group: Sequence[tuple[int, bytes]]) -> _Record:
+    """Return a record with all events of a group; an event alone stays as it is."""
+    key = secrets.token_hex(KEY_BYTES // 2)
+    events = [event for _, event in group]
+    data = events[0] if len(events) == 1 else kpl.aggregate(key, events)
+    positions = tuple(position for position, _ in group)
+    return _Record(positions, {"Data": data, "PartitionKey": key})

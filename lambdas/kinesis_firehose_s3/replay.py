@@ -1,10 +1,10 @@
-"""Error prefix → Kinesis: sends what failed once more, after the cause is mended.
+"""Error prefix → Kinesis: sends failed clicks again, after their cause is fixed.
 
     python -m serverless_patterns.lambdas.kinesis_firehose_s3.replay \
         BUCKET errors/clicks/processing-failed/ STREAM
 
-prints what lies there and why it fails; ``--send`` sends it. An object is deleted only when the
-stream holds every record in it, so a crash in between leaves duplicates and loses nothing.
+prints what is stored there and why it failed; ``--send`` sends it. An object is deleted only when
+the stream holds every record in it, so a crash in between leaves duplicates and loses nothing.
 """
 
 from __future__ import annotations
@@ -23,10 +23,7 @@ from . import kpl, logic
 from .producer import Producer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from mypy_boto3_kinesis import KinesisClient
-    from mypy_boto3_s3 import S3Client
+    from collections.abc import Sequence
 
 
 @dataclass
@@ -36,8 +33,7 @@ class Replayed:
     Args:
         objects: Objects read.
         events: Events in them.
-        reasons: Events that would fail again, by reason; ``ok`` and ``bot`` are those that would
-            not.
+        reasons: Events that would fail again, by reason; ``ok`` and ``bot`` would not fail.
         sent: Events that the stream holds now.
         kept: Objects that stay, because something in them was not sent.
     """
@@ -50,8 +46,8 @@ class Replayed:
 
 
 def replay(
-    s3: S3Client,
-    kinesis: KinesisClient,
+    s3: Any,
+    kinesis: Any,
     *,
     bucket: str,
     prefix: str,
@@ -59,37 +55,37 @@ def replay(
     send: bool = False,
     give_up_after: float = 60.0,
 ) -> Replayed:
-    """Read every error object below ``prefix`` and send what would be processed now.
+    """Read every error object below ``prefix`` and send the events that would pass now.
 
-    What would fail again stays where it is. Aggregated records are taken apart, so that one bad
-    event no longer holds up the others of its record.
+    Events that would fail again stay where they are. Aggregated records are taken apart, so that
+    one bad event no longer holds up the others of its record.
 
     Args:
         s3: Client.
         kinesis: Client.
         bucket: Of the lake.
-        prefix: The error prefix and the type of failure: records that the function has failed
-            or not seen lie below ``processing-failed/``, as they came.
+        prefix: The error prefix and the type of failure: records that the function failed, or
+            never received, are stored unmodified under ``processing-failed/``.
         stream_name: Where to send to.
         send: Whether to send and delete. Default: only look.
-        give_up_after: Seconds of trying again what the stream does not take. Default: 60.
+        give_up_after: Seconds of sending again what the stream does not take. Default: 60.
     """
     done = Replayed()
-    # Alone in a record, so that each fails or passes for itself.
+    # Each event alone in a record, so that it fails or passes alone.
     producer = Producer(kinesis, stream_name, aggregate=False, give_up_after=give_up_after)
-    for key in list(_keys(s3, bucket, prefix)):
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    for key in [item["Key"] for page in pages for item in page.get("Contents", [])]:
         done.objects += 1
-        failures = _read(s3, bucket, key)
-        outcomes = [logic.transform(failure.event, datetime.now(UTC)) for failure in failures]
+        failures = _read(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        outcomes = [logic.transform(event, datetime.now(UTC)) for event, _ in failures]
         done.events += len(failures)
         done.reasons.update(outcome.reason or "ok" for outcome in outcomes)
         if not send:
             continue
-        good: list[_Failure] = []
-        left: list[_Failure] = []
+        good, left = [], []
         for failure, outcome in zip(failures, outcomes, strict=True):
             (left if outcome.kind == "ProcessingFailed" else good).append(failure)
-        sent = producer.put(failure.event for failure in good)
+        sent = producer.put(event for event, _ in good)
         done.sent += len(sent.accepted)
         left += [good[position] for position in (*sent.refused, *sent.failed)]
         if left:
@@ -99,37 +95,19 @@ def replay(
     return done
 
 
-@dataclass(frozen=True)
-class _Failure:
-    """One event that failed, and what Firehose wrote about the record that it came in."""
+def _read(body: bytes) -> list[tuple[bytes, dict[str, Any]]]:
+    """Return the events in an error object, each with Firehose's document about its record.
 
-    event: bytes
-    document: dict[str, Any]
-
-
-def _keys(s3: S3Client, bucket: str, prefix: str) -> Iterator[str]:
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        for item in page.get("Contents", []):
-            yield item["Key"]
-
-
-def _read(s3: S3Client, bucket: str, key: str) -> list[_Failure]:
-    body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    return [
-        _Failure(event, document)
-        for document in _documents(body)
-        for event in _events(base64.b64decode(document["rawData"]))
-    ]
-
-
-def _documents(body: bytes) -> Iterator[dict[str, Any]]:
-    """Yield the JSON documents of an error object, with or without lines between them."""
-    text, position, decoder = body.decode(), 0, json.JSONDecoder()
-    while text[position:].strip():
-        while text[position].isspace():
-            position += 1
+    The documents may have lines between them or not.
+    """
+    text, position, decoder = body.decode().strip(), 0, json.JSONDecoder()
+    failures: list[tuple[bytes, dict[str, Any]]] = []
+    while position < len(text):
         document, position = decoder.raw_decode(text, position)
-        yield document
+        failures += [(event, document) for event in _events(base64.b64decode(document["rawData"]))]
+        while text[position : position + 1].isspace():
+            position += 1
+    return failures
 
 
 def _events(data: bytes) -> list[bytes]:
@@ -139,15 +117,14 @@ def _events(data: bytes) -> list[bytes]:
         return [data]
 
 
-def _keep_only(s3: S3Client, bucket: str, key: str, left: Sequence[_Failure]) -> None:
-    """Take what was sent out of an error object."""
+def _keep_only(
+    s3: Any, bucket: str, key: str, left: Sequence[tuple[bytes, dict[str, Any]]]
+) -> None:
+    """Remove sent events from an error object."""
     if not left:
         s3.delete_object(Bucket=bucket, Key=key)
         return
-    lines = [
-        json.dumps(failure.document | {"rawData": base64.b64encode(failure.event).decode()})
-        for failure in left
-    ]
+    lines = [json.dumps(d | {"rawData": base64.b64encode(event).decode()}) for event, d in left]
     s3.put_object(Bucket=bucket, Key=key, Body="\n".join(lines).encode())
 
 

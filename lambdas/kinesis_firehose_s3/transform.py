@@ -1,7 +1,7 @@
 """Firehose → Firehose. Answers each record for itself, so one bad click never holds up the others.
 
-What is not a click fails, and Firehose keeps it as it came below the error prefix; what a rule
-drops is counted in the log. No AWS is called.
+Records that are no clicks fail, and Firehose stores them unmodified under the error prefix; clicks
+that a rule drops are counted in the log. It does not call AWS.
 """
 
 from __future__ import annotations
@@ -12,76 +12,59 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.data_classes import (
-    KinesisFirehoseDataTransformationRecord,
-    KinesisFirehoseDataTransformationRecordMetadata,
-    KinesisFirehoseDataTransformationResponse,
-    KinesisFirehoseEvent,
-)
-
+from ..foundation.logs import logger
 from . import logic
-from .logic import Outcome
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.data_classes.kinesis_firehose_event import (
-        KinesisFirehoseRecord,
-    )
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 # Lambda returns at most 6 MB; a batch above it fails as a whole (Amazon Data Firehose developer
-# guide, "Transform source data"). Leaves room for what stands around the data.
+# guide, "Transform source data"). Leaves room for the rest of the response.
 MAX_RESPONSE_BYTES = 5_500_000
 RECORD_BYTES = 300
-
-# Record ids and reasons only: nothing of a click ever gets into a log line.
-logger = Logger()
+FULL = logic.failed(
+    "response_full", "The batch has grown beyond 6 MB: lower transform_buffering_size."
+)
 
 
 @logger.inject_lambda_context
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     """Clean a batch of clicks."""
     partition_keys = [key for key in os.environ.get("PARTITION_KEYS", "").split(",") if key]
-    response = KinesisFirehoseDataTransformationResponse()
-    outcomes: list[Outcome] = []
+    outcomes: list[logic.Outcome] = []
+    answers: list[dict[str, Any]] = []
     size = 0
-    for record in KinesisFirehoseEvent(event).records:
-        arrived_at = datetime.fromtimestamp(record.approximate_arrival_timestamp / 1000, UTC)
-        outcome = logic.transform(record.data_as_bytes, arrived_at, partition_keys)
-        size += RECORD_BYTES + len(outcome.data) * 4 // 3
-        if size > MAX_RESPONSE_BYTES and outcome.data:
-            size -= len(outcome.data) * 4 // 3
-            outcome = Outcome(
-                "ProcessingFailed",
-                reason="response_full",
-                detail="The batch has grown beyond 6 MB: lower transform_buffering_size.",
-            )
+    for record in event["records"]:
+        arrived_at = datetime.fromtimestamp(record["approximateArrivalTimestamp"] / 1000, UTC)
+        outcome = logic.transform(base64.b64decode(record["data"]), arrived_at, partition_keys)
+        added = len(outcome.data) * 4 // 3
+        size += RECORD_BYTES
+        if added and size + added > MAX_RESPONSE_BYTES:
+            outcome, added = FULL, 0
+        size += added
         if outcome.kind == "ProcessingFailed":
             logger.warning(
-                "Failed", record_id=record.record_id, reason=outcome.reason, detail=outcome.detail
+                "Failed",
+                record_id=record["recordId"],
+                reason=outcome.reason,
+                detail=outcome.detail,
             )
         outcomes.append(outcome)
-        response.add_record(_answer(record, outcome))
+        answers.append(_answer(record["recordId"], outcome))
     _log_summary(outcomes)
-    return response.asdict()
+    return {"records": answers}
 
 
-def _answer(
-    record: KinesisFirehoseRecord, outcome: Outcome
-) -> KinesisFirehoseDataTransformationRecord:
-    # Firehose keeps what it sent us of a failed record, so nothing of it has to go back.
-    return record.build_data_transformation_response(
-        result=outcome.kind,
-        data=base64.b64encode(outcome.data).decode(),
-        metadata=(
-            KinesisFirehoseDataTransformationRecordMetadata(partition_keys=dict(outcome.keys))
-            if outcome.keys
-            else None
-        ),
-    )
+def _answer(record_id: str, outcome: logic.Outcome) -> dict[str, Any]:
+    """Return Firehose's answer; it keeps a failed record itself, so no data goes back."""
+    data = base64.b64encode(outcome.data).decode()
+    answer: dict[str, Any] = {"recordId": record_id, "result": outcome.kind, "data": data}
+    if outcome.keys:
+        answer["metadata"] = {"partitionKeys": dict(outcome.keys)}
+    return answer
 
 
-def _log_summary(outcomes: list[Outcome]) -> None:
+def _log_summary(outcomes: list[logic.Outcome]) -> None:
     failures = Counter(o.reason for o in outcomes if o.kind == "ProcessingFailed")
     logger.info(
         "Batch",

@@ -1,6 +1,6 @@
-"""Publishes price changes in batches, in order for each part, whatever fails in part.
+"""Publishes price changes in batches, in order for each part, also when some fail.
 
-For whoever changes prices; no function of the demo stack uses it.
+For programs that change prices; no function of the demo stack uses it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ..foundation import aws
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 # Amazon SNS API reference, "PublishBatch".
 MAX_ENTRIES = 10
 MAX_BYTES = 256 * 1024
+SENDERS_FAULTS = (
+    "InvalidParameter", "InvalidParameterValue", "ValidationError", "BatchRequestTooLong",
+    "InvalidParameterException", "ParameterValueInvalid",
+)  # fmt: skip
 # More than the group, the deduplication id and the attribute's name take.
 OVERHEAD = 512
 
@@ -33,9 +39,9 @@ class Published:
 
     Args:
         accepted: SNS's message id.
-        refused: Error code; trying again as it is would not help.
-        unpublished: Error code of a change that failed to the last try, or of the one it stands
-            behind: nothing of a part is published behind a gap.
+        refused: Error code; sending it again unmodified would not help.
+        unpublished: Error code of a change whose last attempt failed, or of the one before it:
+            nothing of a part is published behind a gap.
     """
 
     accepted: dict[str, str] = field(default_factory=dict)
@@ -54,15 +60,15 @@ def publish(
     """Publish price changes; those of one part in the order given.
 
     A batch holds one change of a part at most: SNS may take some entries of a batch and fail
-    others (with HTTP 200), and a newer change must not pass an older one that is tried again. So
+    others (with HTTP 200), and a newer change must not overtake an older one that is sent again. So
     batches are full as long as there are changes of ten parts.
 
     Args:
         client: boto3 client of SNS.
         topic_arn: A FIFO topic.
-        changes: As ``logic.parse`` takes them.
-        tries: Of each change.
-        sleep: Waits before the next try.
+        changes: As ``logic.parse`` reads them.
+        tries: Attempts for each change. Default: 8.
+        sleep: Waits before the next attempt. Default: ``time.sleep``.
     """
     groups: dict[str, deque[Change]] = {}
     for change in changes:
@@ -103,14 +109,14 @@ def _next_batch(waiting: deque[deque[Change]]) -> list[deque[Change]]:
 def _publish_batch(
     client: Any, topic_arn: str, changes: list[Change], result: Published
 ) -> dict[str, str]:
-    """Publish one batch; return the codes of what may be tried again, by event id."""
+    """Publish one batch; return the codes of changes that may be sent again, by event id."""
     entries = [_entry(str(number), change) for number, change in enumerate(changes)]
     event_ids = [change["event_id"] for change in changes]
     try:
         answer = client.publish_batch(TopicArn=topic_arn, PublishBatchRequestEntries=entries)
-    except ClientError as error:
-        code = error.response["Error"]["Code"]
-        if not _is_senders_fault(error):
+    except (ClientError, BotoCoreError) as error:
+        code = aws.code(error)
+        if code not in SENDERS_FAULTS:
             return dict.fromkeys(event_ids, code)
         if len(changes) == 1:
             result.refused[event_ids[0]] = code
@@ -119,8 +125,6 @@ def _publish_batch(
         for change in changes:  # one of them is at fault: the others must not suffer
             failed |= _publish_batch(client, topic_arn, [change], result)
         return failed
-    except BotoCoreError as error:
-        return dict.fromkeys(event_ids, type(error).__name__)
     for entry in answer.get("Successful", []):
         result.accepted[event_ids[int(entry["Id"])]] = entry["MessageId"]
     again: dict[str, str] = {}
@@ -128,13 +132,6 @@ def _publish_batch(
         codes = result.refused if entry["SenderFault"] else again
         codes[event_ids[int(entry["Id"])]] = entry["Code"]
     return again
-
-
-def _is_senders_fault(error: ClientError) -> bool:
-    return error.response["Error"]["Code"] in (
-        "InvalidParameter", "InvalidParameterValue", "ValidationError", "BatchRequestTooLong",
-        "InvalidParameterException", "ParameterValueInvalid",
-    )  # fmt: skip
 
 
 def _entry(entry_id: str, change: Change) -> dict[str, Any]:
