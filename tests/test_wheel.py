@@ -16,6 +16,8 @@ import pytest
 from tests.conftest import ROOT
 
 UV = Path(sys.executable).with_name("uv")
+# Folders that a CDK app often has, named like those of this repository.
+THEIRS = ("patterns", "lambdas", "sandbox", "lint")
 
 
 def run(*command: str | Path, **options: Any) -> str:
@@ -44,12 +46,16 @@ def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A CDK project with the files that the README shows."""
+    """A CDK project with the files that the README shows, and with folders of its user's own."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"<!-- tested: (\S+) -->\n```python\n(.*?)```", readme, re.DOTALL)
     assert [name for name, _ in blocks] == ["app.py", "test_orders.py"]
+    for name in THEIRS:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("MINE = True\n")
+    mine = "".join(f"import {name}\nassert {name}.MINE\n" for name in THEIRS)
     for name, code in blocks:
-        (tmp_path / name).write_text(code)
+        (tmp_path / name).write_text(f"{code}\n{mine}")
     return tmp_path
 
 
@@ -67,7 +73,9 @@ def test_the_wheel_asks_for_what_the_lock_holds(venv: Path, tmp_path: Path) -> N
     assert Path(printed.strip()).is_relative_to(venv), "it is the wheel's, not this checkout's"
 
 
-def test_a_construct_of_the_wheel_synthesizes_in_another_app(venv: Path, project: Path) -> None:
+def test_a_construct_of_the_wheel_synthesizes_in_an_app_with_folders_of_those_names(
+    venv: Path, project: Path
+) -> None:
     environment = {**os.environ, "CDK_OUTDIR": str(project / "cdk.out")}
     run(venv / "bin" / "python", "app.py", cwd=project, env=environment)
     template = json.loads((project / "cdk.out" / "orders.template.json").read_text())
