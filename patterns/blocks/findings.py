@@ -21,15 +21,19 @@ def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
     Validations.of(construct).acknowledge(Acknowledgment(id=rule, reason=reason))
 
 
-def acknowledge_wildcard(construct: IConstruct, resource: str, reason: str) -> None:
-    """Record why a resource with a wildcard is in the policy of ``construct``."""
-    found = resource_in_findings(construct, resource)
-    acknowledge(construct, f"AwsSolutions::AwsSolutions-IAM5[Resource::{found}]", reason)
+def acknowledge_wildcards(construct: IConstruct, reason: str, *resources: str) -> None:
+    """Record why resources with a wildcard are in the policy of ``construct``."""
+    values = Stack.of(construct).resolve(list(dict.fromkeys(resources)))
+    rules = [f"AwsSolutions::AwsSolutions-IAM5[Resource::{_spelled(value)}]" for value in values]
+    Validations.of(construct).acknowledge(*(Acknowledgment(id=r, reason=reason) for r in rules))
 
 
 def resource_in_findings(scope: IConstruct, resource: str) -> str:
     """Return a resource of a policy as cdk-nag names it: ``<Bucket1A2B.Arn>/clicks/*``."""
-    value = Stack.of(scope).resolve(resource)
+    return _spelled(Stack.of(scope).resolve(resource))
+
+
+def _spelled(value: Any) -> str:
     if not isinstance(value, dict):
         return str(value)
     if "Fn::Join" in value:

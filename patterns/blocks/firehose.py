@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from ..checks import firehose as checks
 from ..checks import reject
 from ..limits import FIREHOSE_MAX_BUFFER, S3_METRICS_ID
 from .alarms import MINUTE, Alarms, Runbook
-from .findings import acknowledge_wildcard
+from .findings import acknowledge_wildcards
 from .values import in_seconds, number, seconds
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from aws_cdk import Duration
     from constructs import Construct
 
+ACCOUNT = Aws.ACCOUNT_ID  # asked for once: each use is a call into the CDK's kernel
 # Larger objects are quicker to query; Firehose's own default of 5 MiB makes many small ones.
 BUFFER_SIZE, BUFFER_INTERVAL = Size.mebibytes(FIREHOSE_MAX_BUFFER), seconds(300)
 DAY = "day"
@@ -33,6 +35,7 @@ ARRIVED = f"{DAY}=!{{timestamp:yyyy-MM-dd}}/"
 FAILED_BY_TYPE = "!{firehose:error-output-type}/" + ARRIVED
 
 
+@functools.cache
 def in_mebibytes(size: Size) -> float | None:
     """Return a size in MiB; None for a token."""
     try:
@@ -81,7 +84,7 @@ def role_of_firehose(scope: Construct, construct_id: str) -> iam.Role:
         construct_id,
         assumed_by=iam.ServicePrincipal(
             "firehose.amazonaws.com",
-            conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+            conditions={"StringEquals": {"aws:SourceAccount": ACCOUNT}},
         ),
     )
 
@@ -97,8 +100,7 @@ def grant_write(role: iam.Role, bucket: s3.IBucket, folders: Iterable[str]) -> N
     allow(role, objects, "s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject")
     if bucket.encryption_key:
         bucket.encryption_key.grant(role, "kms:Decrypt", "kms:GenerateDataKey")
-    for resource in dict.fromkeys(objects):
-        acknowledge_wildcard(role, resource, "Firehose makes up the names of its objects.")
+    acknowledge_wildcards(role, "Firehose makes up the names of its objects.", *objects)
 
 
 def allow(role: iam.Role, resources: list[str], *actions: str) -> None:

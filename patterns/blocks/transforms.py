@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,12 @@ from aws_cdk import Annotations, Size, Tokenization
 from aws_cdk.aws_kinesisfirehose import CfnDeliveryStream
 
 from ..checks import firehose as checks
+from ..checks import lambda_ as lambda_checks
 from ..checks import reject
 from ..limits import FIREHOSE_MAX_RETRIES, FIREHOSE_MAX_TRANSFORM_TIMEOUT
 from .alarms import MINUTE, Alarms, Runbook
-from .consumers import check_may_run, facts_of
-from .findings import acknowledge_wildcard
+from .consumers import Facts, facts_of
+from .findings import acknowledge_wildcards
 from .firehose import in_mebibytes
 from .values import Path, in_seconds, number, seconds
 
@@ -57,9 +59,9 @@ class Transform:
         Source: https://docs.aws.amazon.com/firehose/latest/dev/data-transformation.html
         """
         mebibytes, wait = in_mebibytes(self.batch_size), in_seconds(self.batch_interval)
-        facts, retries = facts_of(self.function), number(self.retries)
+        facts, retries = self.facts, number(self.retries)
         otherwise = "every batch would end in the error prefix, not transformed"
-        check_may_run("The transform", self.function, otherwise)
+        reject(lambda_checks.never_runs("The transform", facts.reserved, otherwise))
         if facts.timeout is not None:
             reject(checks.transform_timeout(Path(self.function), facts.timeout))
         if mebibytes is not None:
@@ -76,6 +78,11 @@ class Transform:
                 "must not reserve 0 concurrent executions.",
             )
 
+    @functools.cached_property
+    def facts(self) -> Facts:
+        """The known settings of the function."""
+        return facts_of(self.function)
+
     @classmethod
     def of(cls, transform: lambda_.IFunction | Transform) -> Transform:
         """Return a transform: itself, or a function with the defaults."""
@@ -86,17 +93,17 @@ def grant_transform(role: iam.Role, transform: Transform) -> None:
     """Let Firehose call the function; no more."""
     transform.function.grant_invoke(role)
     versions = f"{transform.function.function_arn}:*"
-    acknowledge_wildcard(role, versions, "Firehose calls the version that it is told.")
+    acknowledge_wildcards(role, "Firehose calls the version that it is told.", versions)
 
 
 def transformed(
-    transform: Transform, role: iam.IRole
+    transform: Transform, role_arn: str
 ) -> CfnDeliveryStream.ProcessingConfigurationProperty:
     """Return the call of the function for each batch of records."""
     mebibytes = in_mebibytes(transform.batch_size)
     parameters = {
         "LambdaArn": transform.function.function_arn,
-        "RoleArn": role.role_arn,
+        "RoleArn": role_arn,
         "BufferSizeInMBs": (
             Tokenization.stringify_number(transform.batch_size.to_mebibytes())
             if mebibytes is None
@@ -141,22 +148,22 @@ TRANSFORM_DURATION = Runbook(
 
 
 def alarms_of_transform(
-    scope: Construct, transform: lambda_.IFunction, alarms: Alarms
+    scope: Construct, transform: Transform, alarms: Alarms
 ) -> list[cloudwatch.Alarm]:
     """Ring when the function fails, is throttled, or nears its timeout, if that is known.
 
     Source:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html
     """
-    minute, timeout = seconds(MINUTE), facts_of(transform).timeout
-    errors = transform.metric_errors(period=minute, statistic="Sum")
-    throttles = transform.metric_throttles(period=minute, statistic="Sum")
+    minute, timeout, function = seconds(MINUTE), transform.facts.timeout, transform.function
+    errors = function.metric_errors(period=minute, statistic="Sum")
+    throttles = function.metric_throttles(period=minute, statistic="Sum")
     rows = [
         ("TransformErrorsAlarm", errors, TRANSFORM_ERRORS, 0.0, 3),
         ("TransformThrottlesAlarm", throttles, TRANSFORM_THROTTLES, 0.0, 5),
     ]
     if timeout is not None:
-        duration = transform.metric_duration(period=minute, statistic="p90")
+        duration = function.metric_duration(period=minute, statistic="p90")
         near = timeout * 1000 * NEAR_TIMEOUT
         rows.append(("TransformDurationAlarm", duration, TRANSFORM_DURATION, near, 15))
     return [

@@ -37,6 +37,7 @@ def is_token(text: str) -> bool:
     return "${Token[" in text
 
 
+@functools.cache
 def in_seconds(duration: Duration | None) -> float | None:
     """Return a duration in seconds; None for a token, and for none."""
     if duration is None:

@@ -108,21 +108,22 @@ class KinesisToFirehoseToS3(Construct):
         table = LakeTable(self, "Lake", lake.table, self.bucket, lake) if lake.table else None
         self._table = table
         self.log_group = logs_of_firehose(self, "Logs")
-        self.role = role = role_of_firehose(self, "Role")
+        self.role = role_of_firehose(self, "Role")
         delivery.grant_delivery(
-            role, self.stream, transform, self.bucket, lake, table, self.log_group
+            self.role, self.stream, transform, self.bucket, lake, table, self.log_group
         )
         source_log = log_to(self.log_group, self, "SourceErrors") if lake.keep_source else None
+        role, bucket_arn = self.role.role_arn, self.bucket.bucket_arn
         self.delivery_stream = CfnDeliveryStream(
             self,
             "Delivery",
             delivery_stream_type="KinesisStreamAsSource",
             kinesis_stream_source_configuration=delivery.source(self.stream, role),
             extended_s3_destination_configuration=delivery.Destination(
-                role_arn=role.role_arn,
+                role_arn=role,
                 s3_backup_mode="Enabled" if source_log else "Disabled",
                 s3_backup_configuration=(
-                    delivery.kept(self.bucket, role, lake, source_log) if source_log else None
+                    delivery.kept(bucket_arn, role, lake, source_log) if source_log else None
                 ),
                 processing_configuration=transformed(transform, role),
                 data_format_conversion_configuration=(
@@ -133,14 +134,14 @@ class KinesisToFirehoseToS3(Construct):
                 file_extension=None if table else ".jsonl.gz",
                 buffering_hints=lake.buffering.hints(),
                 dynamic_partitioning_configuration=PARTITIONED if lake.partition_keys else None,
-                bucket_arn=self.bucket.bucket_arn,
+                bucket_arn=bucket_arn,
                 prefix=delivery.path(lake),
                 error_output_prefix=lake.error_prefix + FAILED_BY_TYPE,
                 cloud_watch_logging_options=log_to(self.log_group, self, "DeliveryErrors"),
             ),
         )
         # Firehose uses its permissions as soon as it is made.
-        self.delivery_stream.node.add_dependency(role, *([table] if table else []))
+        self.delivery_stream.node.add_dependency(self.role, *([table] if table else []))
         acknowledge(
             self.delivery_stream,
             "AwsSolutions::AwsSolutions-KDF1",
@@ -149,7 +150,7 @@ class KinesisToFirehoseToS3(Construct):
         )
         self.alarms = [
             *alarms_of_stream(self, self.stream, max_age, alarms),
-            *alarms_of_transform(self, transform.function, alarms),
+            *alarms_of_transform(self, transform, alarms),
             *alarms_of_delivery(
                 self, self.delivery_stream.ref, self.bucket, lake.error_prefix, max_age, alarms
             ),

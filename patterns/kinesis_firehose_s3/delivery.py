@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from aws_cdk import Aws
 from aws_cdk import aws_kinesisfirehose as firehose
 
-from ..blocks.firehose import ARRIVED, FAILED_BY_TYPE, allow, grant_write
+from ..blocks.firehose import ACCOUNT, ARRIVED, FAILED_BY_TYPE, allow, grant_write
 from ..blocks.transforms import grant_transform
 
 if TYPE_CHECKING:
@@ -54,16 +54,16 @@ def grant_delivery(
 
 
 def source(
-    stream: kinesis.IStream, role: iam.IRole
+    stream: kinesis.IStream, role_arn: str
 ) -> _Delivery.KinesisStreamSourceConfigurationProperty:
     """Return the stream that Firehose reads."""
     return _Delivery.KinesisStreamSourceConfigurationProperty(
-        kinesis_stream_arn=stream.stream_arn, role_arn=role.role_arn
+        kinesis_stream_arn=stream.stream_arn, role_arn=role_arn
     )
 
 
 def converted(
-    table: LakeTable, role: iam.IRole
+    table: LakeTable, role_arn: str
 ) -> _Delivery.DataFormatConversionConfigurationProperty:
     """Return the conversion of JSON to Parquet by the table's columns."""
     json = _Delivery.DeserializerProperty(open_x_json_ser_de=_Delivery.OpenXJsonSerDeProperty())
@@ -75,9 +75,9 @@ def converted(
         input_format_configuration=_Delivery.InputFormatConfigurationProperty(deserializer=json),
         output_format_configuration=_Delivery.OutputFormatConfigurationProperty(serializer=parquet),
         schema_configuration=_Delivery.SchemaConfigurationProperty(
-            catalog_id=Aws.ACCOUNT_ID,
+            catalog_id=ACCOUNT,
             region=Aws.REGION,
-            role_arn=role.role_arn,
+            role_arn=role_arn,
             database_name=table.database_name,
             table_name=table.table_name,
             version_id="LATEST",
@@ -92,15 +92,15 @@ def path(lake: Lake) -> str:
 
 
 def kept(
-    bucket: s3.IBucket,
-    role: iam.IRole,
+    bucket_arn: str,
+    role_arn: str,
     lake: Lake,
     log: _Delivery.CloudWatchLoggingOptionsProperty,
 ) -> _Delivery.S3DestinationConfigurationProperty:
     """Return where every record is stored unmodified, before the function sees it."""
     return _Delivery.S3DestinationConfigurationProperty(
-        bucket_arn=bucket.bucket_arn,
-        role_arn=role.role_arn,
+        bucket_arn=bucket_arn,
+        role_arn=role_arn,
         prefix=lake.source_prefix + ARRIVED,
         error_output_prefix=lake.error_prefix + FAILED_BY_TYPE,
         compression_format="GZIP",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_cdk import Aws, Fn, Names, ScopedAws, Stack
+from aws_cdk import Fn, Names, ScopedAws, Stack
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from ..blocks.firehose import DAY
+from ..blocks.firehose import ACCOUNT, DAY
 
 if TYPE_CHECKING:
     from aws_cdk import aws_s3 as s3
@@ -50,7 +50,7 @@ class LakeTable(Construct):
         self.table = glue.CfnTable(
             self,
             "Table",
-            catalog_id=Aws.ACCOUNT_ID,
+            catalog_id=ACCOUNT,
             database_name=self.database_name,
             table_input=glue.CfnTable.TableInputProperty(
                 name=self.table_name,
@@ -84,7 +84,7 @@ class LakeTable(Construct):
         return glue.CfnDatabase(
             self,
             "Database",
-            catalog_id=Aws.ACCOUNT_ID,
+            catalog_id=ACCOUNT,
             database_input=glue.CfnDatabase.DatabaseInputProperty(name=self.database_name),
         )
 

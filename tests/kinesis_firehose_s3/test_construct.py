@@ -86,7 +86,7 @@ class Made:
 
     def warns(self, path: str, text: str) -> bool:
         expected = Match.string_like_regexp(text)
-        return len(Annotations.from_stack(self.stack).find_warning(path, expected)) > 0
+        return bool(Annotations.from_stack(self.stack).find_warning(path, expected))
 
 
 @pytest.fixture(scope="module")
