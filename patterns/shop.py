@@ -210,16 +210,17 @@ class Shop:
             for number in range(count)
         ]
 
-    def _purchase(self, fields: Mapping[str, Any]) -> Document:
+    def _purchase(self, fields: Document) -> Document:
         pick, number = self._random.choice, self._random.randint
         made = [
             {"sku": sku, "quantity": number(1, 9), "unit_price": number(100, 90_000)}
             for sku in self._random.sample(self.parts, number(1, 3))
         ]
         lines: Sequence[Document] = fields.get("lines", made)
-        order = {"order_id": self._id(), "customer_id": pick(self.customers), "lines": lines}
+        order: Document = {"order_id": self._id(), "customer_id": pick(self.customers)}
+        order |= {"lines": lines, "ship_to": "DE"}
         order["total"] = sum(line["quantity"] * line["unit_price"] for line in lines)
-        return order | {"ship_to": "DE"} | fields
+        return order | fields
 
     def _price_change(self, part_id: str) -> Document:
         self._versions[part_id] += 1

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from . import outages, queues, tables
+from . import athena, outages, queues, tables
 from .sender import WORKERS, Sender
 
 if TYPE_CHECKING:
@@ -28,14 +28,18 @@ class Driver:
         stack: What is driven.
         report: Where every step and every promise is reported.
         workers: Calls at the same time. Default: 16.
+        patience: Seconds that the stack may take for an event. Default: 120.
 
     Attributes:
         sender: Sends events and books every answer; ``send`` is its method.
         ledger: The report's.
     """
 
-    def __init__(self, stack: Deployment, report: Report, workers: int = WORKERS) -> None:
+    def __init__(
+        self, stack: Deployment, report: Report, workers: int = WORKERS, patience: float = 120
+    ) -> None:
         self.stack, self.report, self.ledger = stack, report, report.ledger
+        self._patience = patience
         self.sender = Sender(report, workers)
         self.send = self.sender.send
         self.title, self.check, self.latency = report.title, report.check, report.latency
@@ -49,29 +53,40 @@ class Driver:
         return self.stack.client(service)
 
     def wait(
-        self, title: str, condition: Callable[[], bool], *, seconds: float = 120, pause: float = 0.1
+        self,
+        title: str,
+        condition: Callable[[], bool],
+        *,
+        seconds: float | None = None,
+        pause: float = 0.1,
     ) -> None:
         """Wait until ``condition`` holds.
 
         Args:
             title: What is waited for: "the orders are stored".
             condition: Evaluated again and again.
-            seconds: How long to wait. Default: 120.
+            seconds: How long to wait. Default: as long as the patience lasts.
             pause: Seconds between two evaluations. Default: 0.1.
 
         Raises:
             TimeoutError: it did not hold in time; the message has the title.
         """
         with self.report.step(f"Waiting until {title}"):
-            queues.until(condition, seconds=seconds, what=f"until {title}", pause=pause)
+            most = self._patience if seconds is None else seconds
+            queues.until(condition, seconds=most, what=f"until {title}", pause=pause)
 
-    def eventually(
-        self, promise: str, condition: Callable[[], bool], *, seconds: float = 120
-    ) -> None:
-        """Check a promise that takes time to come true: wait for it, no longer than ``seconds``."""
+    def eventually(self, promise: str, condition: Callable[[], bool]) -> None:
+        """Check a promise that takes its time to come true, as long as the patience lasts."""
+        held = False
+
+        def holds() -> bool:
+            nonlocal held
+            held = condition()
+            return held
+
         with self.report.step("Waiting"), suppress(TimeoutError):
-            queues.until(condition, seconds=seconds, what=promise, pause=0.3)
-        self.check(promise, condition())
+            queues.until(holds, seconds=self._patience, what=promise, pause=0.3)
+        self.check(promise, held)
 
     def drain(self, *queue_outputs: str) -> None:
         """Wait until the queues hold nothing, neither waiting nor in flight."""
@@ -95,6 +110,10 @@ class Driver:
     def rows(self, table: str, where: str, text: str) -> list[dict[str, Any]]:
         """Return the items of a table that meet a condition. See ``tables.rows``."""
         return tables.rows(self.stack, self.stack[table], where, text)
+
+    def query(self, sql: str) -> list[dict[str, str]]:
+        """Run a query in Athena, in the stack's workgroup and database."""
+        return athena.query(self.stack, self["WorkGroupName"], self["DatabaseName"], sql)
 
     def quick_retries(
         self, *queue_outputs: str, seconds: int = 1, attempts: int | None = None
@@ -184,7 +203,36 @@ class Driver:
 
     def sent_body(self, _: str, message: dict[str, Any]) -> str:
         """Return the id of the event that was sent with this very body, else the body's start."""
-        return self.sender.sent.get(message["Body"].encode(), message["Body"][:60])
+        body: str = message["Body"]
+        return self.sender.sent.get(body.encode(), body[:60])
+
+    def sent_content(self, _: str, message: dict[str, Any]) -> str:
+        """Return the id of the event that was sent with this JSON, else the body's start.
+
+        Lambda keeps the content of an asynchronous event, and not its bytes.
+        """
+        body: str = message["Body"]
+        wanted = _content(body.encode())
+        found = (id_ for sent, id_ in self.sender.sent.items() if _content(sent) == wanted)
+        return next(found, body[:60])
+
+    def failure_record(self, function: str, event: Any, condition: str) -> str:
+        """Return the record that Lambda writes of an event which a function never got to see.
+
+        Args:
+            function: Output with the function's name.
+            event: The event.
+            condition: Why, such as ``EventAgeExceeded``.
+        """
+        arn = f"arn:aws:lambda:{self.stack.region}:{self.stack.account}:function"
+        context = {
+            "requestId": secrets.token_hex(16),
+            "functionArn": f"{arn}:{self.stack[function]}:$LATEST",
+            "condition": condition,
+            "approximateInvokeCount": 0,
+        }
+        record = {"version": "1.0", "requestContext": context, "requestPayload": event}
+        return json.dumps(record | {"responseContext": None, "responsePayload": None})
 
     def not_proven(self, *gaps: tuple[str, str, str]) -> None:
         """Report what this target does not execute.
@@ -196,3 +244,10 @@ class Driver:
         for gap, promise, instead in gaps:
             if not gap or not self.stack.executes(gap):
                 self.report.not_proven(promise, instead)
+
+
+def _content(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body

@@ -96,7 +96,7 @@ class Executions:
 
     def _until(self, at_most: int) -> None:
         what = "until executions have ended or are parked"
-        queues.until(lambda: self._busy() <= at_most, seconds=300, what=what, pause=0.05)
+        queues.until(lambda: self._busy() <= at_most, seconds=300, what=what, pause=0.2)
 
     def _busy(self) -> int:
         running = {arn: len([*self._list(arn, statusFilter="RUNNING")]) for arn in self._machines}

@@ -124,7 +124,7 @@ class FailsInPart:
 
     Attributes:
         failed: Entries that the caller was told have failed.
-        first_sent: When each entry was sent first, by its deduplication id, in Unix seconds.
+        first_sent: When each entry with a deduplication id was sent first, in Unix seconds.
     """
 
     client: Any
@@ -144,7 +144,8 @@ class FailsInPart:
         entries = request.pop(self.entries)
         with self._lock:
             for entry in entries:
-                self.first_sent.setdefault(entry["MessageDeduplicationId"], time.time())
+                if deduplication := entry.get("MessageDeduplicationId"):
+                    self.first_sent.setdefault(deduplication, time.time())
             fate = {entry["Id"]: self._random.random() / self.share for entry in entries}
             failed = [id_ for id_, draw in fate.items() if draw < 1]
             self.failed += len(failed)
@@ -175,20 +176,23 @@ class Replay:
 
 
 @contextmanager
-def settings_of(stack: Deployment, function: str) -> Iterator[Callable[..., None]]:
-    """Yield a function that changes a Lambda function's settings; they are restored at the end.
+def settings_of(
+    stack: Deployment, function: str
+) -> Iterator[tuple[dict[str, str], Callable[..., None]]]:
+    """Yield a function's environment, and what changes its settings; they are restored at the end.
 
-    Each call takes ``timeout`` in seconds and environment variables; what it leaves out is as it
-    was at first.
+    Each call of it takes ``timeout`` in seconds and environment variables; what it leaves out is
+    as it was at first.
     """
     before = stack.client("lambda").get_function_configuration(FunctionName=function)
+    environment_before: dict[str, str] = before["Environment"]["Variables"]
 
     def use(timeout: int = before["Timeout"], **variables: str) -> None:
-        environment = {"Variables": before["Environment"]["Variables"] | variables}
+        environment = {"Variables": environment_before | variables}
         configure(stack, function, Timeout=timeout, Environment=environment)
 
     try:
-        yield use
+        yield environment_before, use
     finally:
         use()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .target import Deployment
 
@@ -34,6 +34,13 @@ def rows(stack: Deployment, table: str, where: str, text: str) -> list[dict[str,
         for page in pages
         for item in page["Items"]
     ]
+
+
+def put_numbers(stack: Deployment, table: str, attribute: str, numbers: Mapping[str, int]) -> None:
+    """Put items whose key is ``id`` into a table, each with one number, by their ids."""
+    for key, number in numbers.items():
+        item = {"id": {"S": key}, attribute: {"N": str(number)}}
+        stack.client("dynamodb").put_item(TableName=table, Item=item)
 
 
 def count(stack: Deployment, table: str, keys: Sequence[str]) -> int:

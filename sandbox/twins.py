@@ -20,7 +20,9 @@ FAULTS = (UNAVAILABLE, ANSWER_LOST)
 
 
 @contextmanager
-def twins(stack: Deployment, prefix: str) -> Iterator[Callable[..., str]]:
+def twins(
+    stack: Deployment, prefix: str, state_machine: str, answered_by: str
+) -> Iterator[Callable[..., str]]:
     """Yield a function that makes a twin and returns its ARN; they are deleted at the end.
 
     It takes the ARN of a state machine in JSONata and faults: pairs of a step's name and one of
@@ -29,6 +31,9 @@ def twins(stack: Deployment, prefix: str) -> Iterator[Callable[..., str]]:
     Args:
         stack: Where the state machines are.
         prefix: What the twins' names begin with, of this run alone.
+        state_machine: ARN of the one whose task tokens are answered.
+        answered_by: The function that answers them: its role allows it to answer that one only,
+            and the twins too until the end.
     """
     sfn = stack.client("stepfunctions")
     made: list[str] = []
@@ -51,24 +56,15 @@ def twins(stack: Deployment, prefix: str) -> Iterator[Callable[..., str]]:
         return made[-1]
 
     try:
-        yield twin
+        with _answers(stack, answered_by, state_machine, prefix):
+            yield twin
     finally:
         for arn in made:
             sfn.delete_state_machine(stateMachineArn=arn)
 
 
 @contextmanager
-def answers_twins(
-    stack: Deployment, function: str, state_machine: str, prefix: str
-) -> Iterator[None]:
-    """Let a function answer the twins' task tokens: its role names the stack's state machine only.
-
-    Args:
-        stack: Where they are.
-        function: The function's name or ARN.
-        state_machine: ARN of the state machine that the twins are of.
-        prefix: What the twins' names begin with.
-    """
+def _answers(stack: Deployment, function: str, state_machine: str, prefix: str) -> Iterator[None]:
     iam, lambda_ = stack.client("iam"), stack.client("lambda")
     role = lambda_.get_function_configuration(FunctionName=function)["Role"].rsplit("/", 1)[1]
     statement = {

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from serverless_patterns.sandbox.sender import Entry
 
 ORDERS = 1_000
-CHANGED_ORDERS, CHANGES_EACH = 40, 8
+CHANGED_ORDERS, CHANGES_EACH = 25, 8
 MIB = 2**20
 QUEUES = ("QueueUrl", "FifoQueueUrl")
 DEAD_LETTERS = ("DeadLetterQueueUrl", "FifoDeadLetterQueueUrl")
@@ -44,7 +44,7 @@ def run(stack: Deployment, report: Report) -> None:
         drive.drain(*QUEUES)
 
         drive.title("Poison and duplicates")
-        reasons = {}
+        reasons: dict[str, str] = {}
         for title, reason, requests in poison(shop, orders):
             drive.send(title, api, requests)
             reasons |= {request.id: reason for request in requests}
@@ -146,7 +146,7 @@ def rejected_by_the_api(drive: Driver, api: Entry, shop: Shop) -> None:
         "encoded": b"%26Action%3DDeleteQueue+%E2%82%AC",
         "template": "\"'\\ \t\r\n € 漢 🚗 $input.body #set($x = 1) ${x}".encode(),
     }
-    plain = {"headers": {"Content-Type": "text/plain"}}
+    plain: Document = {"headers": {"Content-Type": "text/plain"}}
     orders, changes = {"path": "orders"}, {"path": "order-changes"}
     for what, status, requests in (
         ("unsigned", 403, [order_request(order, signed=False) for order in shop.orders(5)]),

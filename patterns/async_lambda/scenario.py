@@ -45,11 +45,12 @@ def run(stack: Deployment, report: Report) -> None:
     first_invoices = invoices(drive, shop)
     drive.send("Some of them again", at_once, [*map(event, requests[:60])], batch=WAVE)
 
-    with outages.settings_of(stack, stack["FunctionName"]) as use:
+    with outages.settings_of(stack, stack["FunctionName"]) as (variables, use):
         drive.title("What no retry can fix")
         reasons = rejected(drive, at_once, shop, requests)
         drive.title("The table is unavailable and the renderer is slow, until both are repaired")
-        outage(drive, at_once, shop, use)
+        rates = json.loads(variables["VAT_RATES"])
+        outage(drive, at_once, shop, use, json.dumps(rates | {NEW_COUNTRY: NEW_RATE}))
         drive.title("The function is switched off, and has no failure destination")
         switched_off(drive, at_once, shop)
         drive.title("Events past their maximum age")
@@ -62,12 +63,8 @@ def run(stack: Deployment, report: Report) -> None:
     drive.ledger.processed.update(items.keys())
     changed = {key for key in first_invoices if items.get(key) != first_invoices[key]}
     drive.check("a duplicate changes nothing", not changed, sorted(changed)[:5])
-    sent = {canonical(body): id_ for body, id_ in drive.sender.sent.items()}
-
-    def name(_: str, message: Document) -> str:
-        return sent.get(canonical(message["Body"].encode()), message["Body"][:60])
-
-    drive.dead_letters("what the shop rejects is kept with its reason", reasons, name, LETTERS)
+    promise = "what the shop rejects is kept with its reason"
+    drive.dead_letters(promise, reasons, drive.sent_content, LETTERS)
     successes_are_recorded(drive, items)
     drive.latency("invoke to answer", drive.sender.seconds)
     issued = {id_: int(item["issued_at"]) / 1000 for id_, item in items.items()}
@@ -79,11 +76,6 @@ def event(request: Document, variant: str = "") -> Event:
     """Return the event that asks for an invoice; ``variant`` tells another one for its order."""
     name = request["order_id"]
     return Event(f"{name}/{variant}" if variant else name, as_json(request))
-
-
-def canonical(body: bytes) -> str:
-    """Return a JSON body however it was spelt: Lambda keeps its content, and not its bytes."""
-    return json.dumps(json.loads(body), sort_keys=True)
 
 
 def rejected(
@@ -115,13 +107,12 @@ def rejected(
     return reasons
 
 
-def outage(drive: Driver, entry: Entry, shop: Shop, use: Callable[..., None]) -> None:
+def outage(
+    drive: Driver, entry: Entry, shop: Shop, use: Callable[..., None], all_rates: str
+) -> None:
     """Let events fail until their retries are used up, and others only until the repair."""
     unlucky, long = shop.invoice_requests(3, lines=1), shop.invoice_requests(1, lines=40)
     lucky = [*map(event, shop.invoice_requests(3, lines=1))]
-    lambda_, name = drive.client("lambda"), drive["FunctionName"]
-    variables = lambda_.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    rates = json.loads(variables["VAT_RATES"])
     use(timeout=2, TABLE_NAME=f"{drive['TableName']}-unavailable", SECONDS_PER_LINE="0.1")
     events = [*map(event, unlucky + long)]
     drive.send("Orders that fail, and a long one that times out", entry, events, batch=WAVE)
@@ -131,7 +122,7 @@ def outage(drive: Driver, entry: Entry, shop: Shop, use: Callable[..., None]) ->
     ids = [event.id for event in lucky]
     failed = "their first attempt fails"
     drive.wait(failed, lambda: drive.logged("FunctionName", "Not issued", ids), seconds=55)
-    use(VAT_RATES=json.dumps(rates | {NEW_COUNTRY: NEW_RATE}))
+    use(VAT_RATES=all_rates)
     with drive.report.step("Repaired: waiting until the retries succeed"):
         until_issued(drive, lucky)
     records = drive.backlog(FAILURES)
@@ -159,23 +150,17 @@ def switched_off(drive: Driver, entry: Entry, shop: Shop) -> None:
 
 def too_old(drive: Driver, shop: Shop) -> None:
     """Write the records that Lambda writes for events past their maximum age."""
-    of, name = drive.stack, drive["FunctionName"]
 
     def record(event: Event) -> dict[str, str]:
-        context = {
-            "requestId": f"{event.id}-too-old",
-            "functionArn": f"arn:aws:lambda:{of.region}:{of.account}:function:{name}:$LATEST",
-            "condition": "EventAgeExceeded",
-            "approximateInvokeCount": 0,
-        }
         request = json.loads(event.body)
         request["requested_at"] -= 6 * 3600 * 1000
-        return {"MessageBody": json.dumps({"requestContext": context, "requestPayload": request})}
+        return {"MessageBody": drive.failure_record("FunctionName", request, "EventAgeExceeded")}
 
-    sqs, events = drive.client("sqs"), [*map(event, shop.invoice_requests(3))]
-    put = batch(sqs.send_message_batch, "Entries", record, QueueUrl=drive[FAILURES])
+    sqs, url, events = drive.client("sqs"), drive[FAILURES], [*map(event, shop.invoice_requests(3))]
+    records = {event.id: record(event) for event in events}
+    put = batch(sqs.send_message_batch, "Entries", lambda e: records[e.id], QueueUrl=url)
     drive.send("Records of events that are six hours old", put, events, batch=10)
-    sqs.send_message(QueueUrl=drive[FAILURES], **record(events[0]))  # SQS delivers at least once
+    sqs.send_message(QueueUrl=url, **records[events[0].id])  # SQS delivers at least once
 
 
 def redrive_all(drive: Driver, shop: Shop, reasons: dict[str, str]) -> None:

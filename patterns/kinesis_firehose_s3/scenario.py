@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from serverless_patterns.lambdas.kinesis_firehose_s3 import kpl
 from serverless_patterns.lambdas.kinesis_firehose_s3.producer import Producer, Sent
 from serverless_patterns.lambdas.kinesis_firehose_s3.replay import replay
-from serverless_patterns.sandbox import athena, buckets, logs, outages
+from serverless_patterns.sandbox import buckets, logs, outages
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.sender import Event, Reply, single
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from serverless_patterns.sandbox.report import Report
     from serverless_patterns.sandbox.sender import Entry
 
-CLICKS, BOTS, SINGLE_CLICKS, TERMINAL_CLICKS = 5_000, 300, 40, 40
+CLICKS, BOTS, SINGLE_CLICKS, TERMINAL_CLICKS = 3_000, 300, 40, 40
 DUPLICATES, UNLUCKY = 50, 30
 CHUNK = 1_000  # clicks that a web server puts at a time
 COUNT_ONCE = """
@@ -46,7 +46,8 @@ SELECT count(*) AS clicks FROM (
 def run(stack: Deployment, report: Report) -> None:
     """Drive every promise of the page through the deployed stack."""
     started = datetime.now(UTC)
-    shop, drive = Shop("clk"), Driver(stack, report, workers=1)
+    patience = 900 if stack.executes("firehose-buffering") else 60  # its buffers, and its retries
+    shop, drive = Shop("clk"), Driver(stack, report, workers=1, patience=patience)
     malformed = shop.malformed_clicks()
     malformed[f"{shop.run}-broken-aggregate"] = kpl.MAGIC + malformed[f"{shop.run}-array"]
 
@@ -59,9 +60,9 @@ def run(stack: Deployment, report: Report) -> None:
 
     drive.title("Malformed clicks and duplicates")
     records = [Event(name, record) for name, record in malformed.items()]
-    drive.send("Malformed records", producer(drive, aggregate=False), records, batch=CHUNK)
+    drive.send("Malformed records", producer(drive, aggregate=False)[0], records, batch=CHUNK)
     promise = "what is not a valid click is kept below the error prefix, byte for byte"
-    eventually(drive, promise, lambda: malformed.keys() <= kept(drive).keys())
+    drive.eventually(promise, lambda: malformed.keys() <= kept(drive).keys())
     counted_once(drive, shop, clicks[:DUPLICATES])
 
     drive.title("The transform is unavailable, then returns")
@@ -84,23 +85,19 @@ def run(stack: Deployment, report: Report) -> None:
 
 
 def producer(
-    drive: Driver,
-    output: str = "StreamName",
-    *,
-    aggregate: bool = True,
-    results: list[Sent] | None = None,
-) -> Entry:
-    """Return the entry that is the pattern's producer; ``results`` gets what it says of a call."""
+    drive: Driver, output: str = "StreamName", *, aggregate: bool = True
+) -> tuple[Entry, list[Sent]]:
+    """Return the entry that is the pattern's producer, and a list of what it says of each call."""
+    results: list[Sent] = []
 
     def put(events: Sequence[Event]) -> list[Reply]:
         tool = Producer(drive.client("kinesis"), drive[output], aggregate=aggregate)
         sent = tool.put([event.body for event in events])
         codes = sent.failed | dict.fromkeys(sent.refused, "too large for a record, not sent")
-        if results is not None:
-            results.append(sent)
+        results.append(sent)
         return [Reply(codes.get(position, "")) for position in range(len(events))]
 
-    return put
+    return put, results
 
 
 def click_events(
@@ -113,22 +110,22 @@ def click_events(
 
 def good_clicks(drive: Driver, shop: Shop, bots: Sequence[Document]) -> list[Document]:
     """Send good clicks and bots, aggregated and one by one, as JSON and as CSV."""
-    clicks, singles, results = shop.clicks(CLICKS), shop.clicks(SINGLE_CLICKS), list[Sent]()
+    clicks, singles = shop.clicks(CLICKS), shop.clicks(SINGLE_CLICKS)
     together = click_events(clicks) + click_events(bots[10:], bots=True)
     random.Random(shop.run).shuffle(together)  # noqa: S311 - test data
     began = time.monotonic()
-    many = producer(drive, results=results)
+    many, results = producer(drive)
     drive.send("Clicks and bots, many to a record", many, together, batch=CHUNK)
     calls = sum(sent.calls for sent in results)
     promise = f"1,000 small clicks take one call, not 1,000 ({len(together):,} took {calls})"
     drive.check(promise, calls <= 1 + len(together) / 1000, calls)
-    old = producer(drive, aggregate=False, results=results)
+    old, more = producer(drive, aggregate=False)
     lines = click_events(singles, as_csv) + click_events(bots[:10], as_csv, bots=True)
     drive.send("Clicks and bots of older trackers, CSV, one to a record", old, lines, batch=CHUNK)
     wanted = {click["click_id"] for click in clicks + singles}
-    eventually(drive, "every click is in the lake", lambda: wanted <= lake(drive, shop.run).keys())
+    drive.eventually("every click is in the lake", lambda: wanted <= lake(drive, shop.run).keys())
     drive.latency("Put to found in Athena", [time.monotonic() - began])
-    shards = sum((Counter(sent.shards) for sent in results), Counter[str]())
+    shards = sum((Counter(sent.shards) for sent in results + more), Counter[str]())
     even = len(shards) > 1 and max(shards.values()) <= shards.total() / 2
     drive.check("a user with half of all clicks makes no hot shard", even, dict(shards))
     rows_are_clean(drive, [*clicks[:30], *singles[-30:]])
@@ -140,7 +137,7 @@ def rows_are_clean(drive: Driver, clicks: Sequence[Document]) -> None:
     chosen = {click["click_id"]: click for click in clicks}
     sql = "SELECT click_id, user_id, clicked_at, page, device, country, source, day FROM {} "
     sql += f"WHERE click_id IN ({quoted(chosen)})"
-    rows = query(drive, sql.format(drive["TableName"]))
+    rows = drive.query(sql.format(drive["TableName"]))
     wrong = [row for row in rows if not _matches(chosen[row["click_id"]], row)]
     drive.check("a row of the lake is its click", not wrong and len(rows) == len(chosen), wrong)
     leaks = [row["page"] for row in rows if "?" in row["page"] or "@" in row["page"]]
@@ -150,20 +147,16 @@ def rows_are_clean(drive: Driver, clicks: Sequence[Document]) -> None:
 
 def _matches(click: Mapping[str, Any], row: Mapping[str, str]) -> bool:
     at = datetime.fromisoformat(click["clicked_at"]).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-    return (
-        row["user_id"] == click["user_id"]
-        and row["country"] == click["country"]
-        and row["clicked_at"].startswith(at)
-        and click["page"].startswith(row["page"])
-        and row["device"] in ("desktop", "phone", "tablet")
-    )
+    same = all(row[name] == click[name] for name in ("user_id", "country"))
+    begins = row["clicked_at"].startswith(at) and click["page"].startswith(row["page"])
+    return same and begins and row["device"] in ("desktop", "phone", "tablet")
 
 
 def too_large(drive: Driver, shop: Shop) -> None:
     """Send what no record can hold: the producer rejects it, and so does Kinesis."""
     [huge] = shop.clicks(1, page="/" + "x" * 2**20)
-    results = list[Sent]()
-    drive.send("A click over 1 MiB", producer(drive, results=results), click_events([huge]))
+    entry, results = producer(drive)
+    drive.send("A click over 1 MiB", entry, click_events([huge]))
     promise = "the producer says at once what no record can hold, and sends nothing"
     drive.check(promise, (results[0].refused, results[0].calls) == ([0], 0), results)
     put = single(
@@ -177,15 +170,15 @@ def too_large(drive: Driver, shop: Shop) -> None:
 
 def counted_once(drive: Driver, shop: Shop, clicks: Sequence[Document]) -> None:
     """Send clicks a second time, as a producer does that got no answer."""
-    drive.send("Duplicates", producer(drive), click_events(clicks), batch=CHUNK)
+    drive.send("Duplicates", producer(drive)[0], click_events(clicks), batch=CHUNK)
     names = [click["click_id"] for click in clicks]
 
     def all_twice() -> bool:
         copies = lake(drive, shop.run)
         return all(copies[name] == 2 for name in names)
 
-    eventually(drive, "a click sent twice is in the lake twice", all_twice)
-    counted = query(drive, COUNT_ONCE.format(table=drive["TableName"], names=quoted(names)))
+    drive.eventually("a click sent twice is in the lake twice", all_twice)
+    counted = drive.query(COUNT_ONCE.format(table=drive["TableName"], names=quoted(names)))
     promise = "a click sent twice is counted once by the page's query"
     drive.check(promise, counted == [{"clicks": str(len(names))}], counted)
 
@@ -198,17 +191,21 @@ def outage(drive: Driver, shop: Shop, malformed: Mapping[str, bytes]) -> None:
     ids, everything = ({event.id for event in group} for group in (unlucky, [*unlucky, *lucky]))
     name = drive["FunctionName"]
     with outages.function_changed(drive.stack, name, Handler="unavailable.handler"):
-        drive.send("Clicks during the outage", producer(drive), unlucky, batch=CHUNK)
+        drive.send("Clicks during the outage", producer(drive)[0], unlucky, batch=CHUNK)
         promise = "what a failing transform did not process is kept as it came"
-        eventually(drive, promise, lambda: ids <= kept(drive).keys())
+        drive.eventually(promise, lambda: ids <= kept(drive).keys())
     mixed = [*lucky, spoilt]
-    drive.send("Good clicks and a bad one in one record", producer(drive), mixed, batch=CHUNK)
+    drive.send("Good clicks and a bad one in one record", producer(drive)[0], mixed, batch=CHUNK)
     somewhere = {*everything, spoilt.id}
     promise = "each of them is in the lake or kept"
-    eventually(drive, promise, lambda: somewhere <= {*lake(drive, shop.run), *kept(drive)})
+    drive.eventually(promise, lambda: somewhere <= {*lake(drive, shop.run), *kept(drive)})
     clients = drive.client("s3"), drive.client("kinesis")
     prefix = drive["ErrorPrefix"] + "processing-failed/"
-    settings = {"bucket": drive["BucketName"], "prefix": prefix, "stream_name": drive["StreamName"]}
+    settings: Document = {
+        "bucket": drive["BucketName"],
+        "prefix": prefix,
+        "stream_name": drive["StreamName"],
+    }
     seen = replay(*clients, **settings)
     passes = seen.reasons["ok"] >= UNLUCKY and not seen.sent
     promise = "a look without sending says what would pass now, and why the rest would not"
@@ -216,7 +213,7 @@ def outage(drive: Driver, shop: Shop, malformed: Mapping[str, bytes]) -> None:
     with drive.report.step("Replaying the error prefix"):
         done = replay(*clients, **settings, send=True)
     promise = "a replay returns to the lake what passes now"
-    eventually(drive, promise, lambda: everything <= lake(drive, shop.run).keys())
+    drive.eventually(promise, lambda: everything <= lake(drive, shop.run).keys())
     difference = kept(drive).keys() ^ {*malformed, spoilt.id}
     promise = "a replay leaves what does not pass, and nothing else"
     drive.check(promise, done.sent >= UNLUCKY and not difference, difference)
@@ -229,7 +226,7 @@ def terminals(drive: Driver, shop: Shop) -> None:
         # Firehose de-aggregates records before it partitions them; an emulator that does not
         # would have to put one record into two folders.
         aggregate = stack.executes("firehose-de-aggregation")
-        entry = producer(drive, "TerminalStreamName", aggregate=aggregate)
+        entry, _ = producer(drive, "TerminalStreamName", aggregate=aggregate)
         events = click_events(click for click in clicks if click["country"] == country)
         drive.send(f"Clicks of terminals in {country}", entry, events, batch=CHUNK)
     bucket, keys = drive["BucketName"], dict[str, str]()
@@ -240,7 +237,7 @@ def terminals(drive: Driver, shop: Shop) -> None:
         keys.update({line["click_id"]: key for key, line in lines})
         return all(folder in keys.get(name, "") for name, folder in folders.items())
 
-    eventually(drive, "every click is stored in its country's folder", all_in_place)
+    drive.eventually("every click is stored in its country's folder", all_in_place)
     drive.ledger.processed.update(folders.keys() & keys.keys())
     if stack.executes("firehose-compression"):
         found = buckets.objects(stack, bucket, prefix)
@@ -265,19 +262,8 @@ def lake(drive: Driver, run: str) -> Counter[str]:
     """Count the copies of this run's clicks in the lake, as Athena sees them."""
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     sql = "SELECT click_id, count(*) AS copies FROM {} WHERE day >= '{}' AND click_id LIKE '{}%' "
-    rows = query(drive, sql.format(drive["TableName"], yesterday, run) + "GROUP BY click_id")
+    rows = drive.query(sql.format(drive["TableName"], yesterday, run) + "GROUP BY click_id")
     return Counter({row["click_id"]: int(row["copies"]) for row in rows})
-
-
-def eventually(drive: Driver, promise: str, condition: Callable[[], bool]) -> None:
-    """Check what takes as long as Firehose fills its buffers, and retries."""
-    buffers = drive.stack.executes("firehose-buffering")
-    drive.eventually(promise, condition, seconds=900 if buffers else 60)
-
-
-def query(drive: Driver, sql: str) -> list[dict[str, str]]:
-    """Run a query in Athena, in the stack's workgroup and database."""
-    return athena.query(drive.stack, drive["WorkGroupName"], drive["DatabaseName"], sql)
 
 
 def quoted(names: Iterable[str]) -> str:

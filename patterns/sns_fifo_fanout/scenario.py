@@ -31,6 +31,7 @@ LISTS = ("wholesale", "retail")  # the FIFO subscribers; the third is analytics
 BOTH: dict[str, Any] = {"channels": [*LISTS]}
 SUBSCRIBERS = ("Wholesale", "Retail", "Analytics")
 QUEUES = [f"{name}QueueUrl" for name in SUBSCRIBERS]
+WHOLESALE = ("WholesaleFunctionName", "WholesaleQueueUrl", "WholesaleDeadLetterQueueUrl")
 
 
 def run(stack: Deployment, report: Report) -> None:
@@ -67,9 +68,7 @@ def run(stack: Deployment, report: Report) -> None:
     drive.title("Where is every change now? The ledger counts it once for each subscriber")
     good = {change["event_id"] for change in changes}
     for name in LISTS:
-        prices, recorded = price_list(drive, name, shop.run)
-        book_price_list(drive, name, prices, recorded, superseded)
-        stored = {item["event_id"]: int(item["stored_at"]) / 1000 for item in recorded}
+        stored = book_price_list(drive, name, shop.run, superseded)
         seconds = [stored[event_id] - sns.first_sent[event_id] for event_id in good & stored.keys()]
         drive.latency(f"published to {name} list", seconds)
     book_lake(drive, shop.run)
@@ -128,8 +127,7 @@ def outage(drive: Driver, topic: Entry, shop: Shop) -> set[str]:
         Event ids of the changes that are older than what the list has when they are redriven.
     """
     parts = [f"outage{number:02}" for number in range(10)]
-    function, queue = "WholesaleFunctionName", "WholesaleQueueUrl"
-    letters = "WholesaleDeadLetterQueueUrl"
+    function, queue, letters = WHOLESALE
 
     def has(name: str) -> set[str]:
         return {item["event_id"] for item in price_list(drive, name, shop.run)[1]}
@@ -183,18 +181,13 @@ def price_list(drive: Driver, name: str, run: str) -> tuple[list[Document], list
     return prices, [item for item in items if item["sk"] != "PRICE"]
 
 
-def book_price_list(
-    drive: Driver,
-    name: str,
-    prices: Sequence[Document],
-    recorded: Sequence[Document],
-    superseded: set[str],
-) -> None:
-    """Book what a price list has.
+def book_price_list(drive: Driver, name: str, run: str, superseded: set[str]) -> dict[str, float]:
+    """Book what a price list has; return when each change was stored, in Unix seconds.
 
     A price takes effect only if it is newer than the current one, in the same write that records
     it; else it is recorded as superseded. So each superseded change came out of order.
     """
+    prices, recorded = price_list(drive, name, run)
     newest: dict[str, int] = {}
     for item in recorded:
         drive.ledger.processed[f"{name}: {item['event_id']}"] += 1
@@ -203,6 +196,7 @@ def book_price_list(
     current = {price["part_id"]: int(price["version"]) for price in prices}
     promise = f"{name}: the newest price of each of {len(prices)} parts counts"
     drive.check(promise, current == newest)
+    return {item["event_id"]: int(item["stored_at"]) / 1000 for item in recorded}
 
 
 def book_lake(drive: Driver, run: str) -> None:

@@ -1,0 +1,157 @@
+"""The faults that scenarios make are the ones that they say."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from serverless_patterns.sandbox.outages import FailsInPart, Replay
+from serverless_patterns.sandbox.twins import ANSWER_LOST, UNAVAILABLE, twins
+
+
+class Sns:
+    """Accepts everything, and keeps it."""
+
+    def __init__(self) -> None:
+        self.accepted: list[str] = []
+        self.ids: list[str] = []
+
+    def publish_batch(self, **request: Any) -> dict[str, Any]:
+        entries = request["PublishBatchRequestEntries"]
+        assert request["TopicArn"] == "topic"
+        assert entries
+        self.accepted += [entry["Message"] for entry in entries]
+        self.ids += [entry["MessageDeduplicationId"] for entry in entries]
+        return {"Successful": [{"Id": e["Id"], "MessageId": "m"} for e in entries], "Failed": []}
+
+    def close(self) -> str:
+        return "closed"
+
+
+def entries(first: int, count: int = 10) -> list[dict[str, Any]]:
+    return [
+        {"Id": str(n), "Message": str(n), "MessageDeduplicationId": f"d{n}"}
+        for n in range(first, first + count)
+    ]
+
+
+def test_a_batch_fails_in_part_and_half_of_what_failed_was_accepted() -> None:
+    sns = Sns()
+    client = FailsInPart(sns, "publish_batch", "PublishBatchRequestEntries", share=0.2)
+    told, failed = set(), set()
+    for first in range(0, 1_000, 10):
+        answer = client.publish_batch(TopicArn="topic", PublishBatchRequestEntries=entries(first))
+        told |= {entry["Id"] for entry in answer["Successful"]}
+        failed |= {entry["Id"] for entry in answer["Failed"]}
+        assert not any(entry["SenderFault"] for entry in answer["Failed"])
+    assert told | failed == {str(n) for n in range(1_000)}
+    assert not told & failed
+    assert client.failed == len(failed)
+    assert 120 < len(failed) < 280
+    accepted = set(sns.accepted)
+    assert told <= accepted
+    assert len(failed) / 4 < len(accepted & failed) < len(failed) * 3 / 4
+    assert client.first_sent.keys() == {f"d{n}" for n in range(1_000)}
+
+
+def test_other_operations_of_the_client_work_as_ever() -> None:
+    assert FailsInPart(Sns(), "publish_batch", "PublishBatchRequestEntries").close() == "closed"
+
+
+def test_a_replay_has_new_deduplication_ids() -> None:
+    sns = Sns()
+    replay = Replay(sns)
+    for _ in range(2):
+        replay.publish_batch(TopicArn="topic", PublishBatchRequestEntries=entries(0))
+    assert len(set(sns.ids)) == 20
+    assert not {f"d{n}" for n in range(10)} & set(sns.ids)
+
+
+DEFINITION = {
+    "States": {
+        "Charge": {
+            "Arguments": {"FunctionName": "charge"},
+            "Retry": [{"MaxAttempts": 5, "IntervalSeconds": 3, "BackoffRate": 2}],
+        },
+        "Lines": {
+            "ItemProcessor": {
+                "States": {
+                    "ReserveLine": {
+                        "Arguments": {"TransactItems": [{"Update": {"TableName": "stock"}}]},
+                        "Retry": [{"MaxAttempts": 0}],
+                    }
+                }
+            }
+        },
+        "Ship": {"Arguments": {"QueueUrl": "queue"}, "HeartbeatSeconds": 600},
+    }
+}
+
+
+class Aws:
+    """Step Functions, Lambda and IAM, as far as twins need them."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, dict[str, Any]] = {}
+        self.deleted: list[str] = []
+        self.policies: dict[str, Any] = {}
+
+    def client(self, _: str) -> Aws:
+        return self
+
+    def describe_state_machine(self, **_: Any) -> dict[str, str]:
+        return {"definition": json.dumps(DEFINITION), "roleArn": "role", "type": "STANDARD"}
+
+    def create_state_machine(self, **arguments: Any) -> dict[str, str]:
+        self.made[arguments["name"]] = json.loads(arguments["definition"])["States"]
+        return {"stateMachineArn": f"arn:{arguments['name']}"}
+
+    def delete_state_machine(self, **arguments: str) -> None:
+        self.deleted.append(arguments["stateMachineArn"])
+
+    def get_function_configuration(self, **_: str) -> dict[str, str]:
+        return {"Role": "arn:aws:iam::123456789012:role/carrier"}
+
+    def put_role_policy(self, **arguments: str) -> None:
+        self.policies[arguments["RoleName"]] = json.loads(arguments["PolicyDocument"])
+
+    def delete_role_policy(self, **arguments: str) -> None:
+        del self.policies[arguments["RoleName"]]
+
+
+def test_a_twin_has_its_faults_only_retries_once_and_is_gone_at_the_end() -> None:
+    aws: Any = Aws()
+    with twins(aws, "run", "arn:aws:states:r:a:stateMachine:own", answered_by="carrier") as twin:
+        first = twin("original", ("Charge", UNAVAILABLE), ("ReserveLine", UNAVAILABLE))
+        second = twin("original", ("Ship", ANSWER_LOST))
+        [statement] = aws.policies["carrier"]["Statement"]
+        assert statement["Resource"] == "arn:aws:states:r:a:stateMachine:run-*"
+    assert (first, second) == ("arn:run-00", "arn:run-01")
+    broken, lossy = aws.made["run-00"], aws.made["run-01"]
+    assert broken["Charge"]["Arguments"] == {"FunctionName": "charge-unavailable"}
+    assert broken["Charge"]["Retry"][0]["MaxAttempts"] == 1
+    [line] = broken["Lines"]["ItemProcessor"]["States"].values()
+    assert line["Arguments"]["TransactItems"] == [{"Update": {"TableName": "stock-unavailable"}}]
+    assert line["Retry"][0]["MaxAttempts"] == 0
+    assert broken["Ship"]["Arguments"] == {"QueueUrl": "queue"}
+    assert broken["Ship"]["TimeoutSeconds"] < 600
+    assert "$error" in lossy["Ship"]["Output"]
+    assert lossy["Charge"]["Arguments"] == {"FunctionName": "charge"}
+    assert aws.deleted == [first, second]
+    assert aws.policies == {}
+
+
+def test_twins_are_gone_also_when_the_scenario_fails() -> None:
+    aws: Any = Aws()
+
+    def scenario() -> None:
+        with twins(aws, "run", "arn:states:own", answered_by="carrier") as twin:
+            twin("original")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        scenario()
+    assert aws.deleted == ["arn:run-00"]
+    assert aws.policies == {}
