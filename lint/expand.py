@@ -1,8 +1,8 @@
-"""What a resource stands for: SAM functions with their events, APIs with their definition.
+"""What a resource represents: SAM functions with their events, APIs with their definition.
 
 cfn-lint checks SAM templates as they are written (it merges ``Globals``, and expands nothing), so
 the rules would not see the mappings that the SAM transform makes of a function's events. A REST
-API's methods may stand in its OpenAPI definition.
+API's methods may be in its OpenAPI definition.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SOURCES = {"SQS": "Queue", "Kinesis": "Stream", "DynamoDB": "Stream"}
 
 @dataclass(frozen=True)
 class Part:
-    """A resource as CloudFormation gets it, and where it stands below the SAM resource."""
+    """A resource as CloudFormation gets it, and its place below the SAM resource."""
 
     id: str
     type: str
@@ -29,7 +29,7 @@ class Part:
 
 
 def parts(name: str, kind: str, properties: Mapping[str, Any]) -> Iterator[Part]:
-    """Yield what a resource stands for: itself, and what is written inside it."""
+    """Yield what a resource represents: itself, and what is written inside it."""
     if kind == "AWS::Serverless::Function":
         yield from _function(name, properties)
         return

@@ -1,4 +1,4 @@
-"""The page that lists the rules, made of what each rule says of itself."""
+"""The page that lists the rules, made from what each rule says of itself."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ TOPICS = {
     "6": "Permissions",
     "7": "API Gateway",
     "8": "Alarms and failures",
-    "9": "Events that are never sent, or lost after one try",
+    "9": "Events that are never sent, or lost after one attempt",
 }
 HEAD = """\
 # Rules for any template
 
-What `make check TEMPLATE=…` looks for; what the constructs refuse has
-[a page of its own](refusals.md). The fix stands in each rule, the reason on the AWS page that it
-links to. **E**: AWS rejects it, or events are lost in normal operation. **W**: events are
-lost, or good ones dead-lettered, when something fails. **I**: worth knowing; shown with
-`--include-checks I`.
+What `make check TEMPLATE=…` looks for. Each rule says what to fix; the AWS page that it links to
+says why. What the constructs reject has [a page of its own](refusals.md): a rule that both check is
+the same code, and says the same sentence. **E**: AWS rejects it, or events are lost in normal
+operation. **W**: events are lost, or good ones dead-lettered, when something fails. **I**: worth
+knowing; shown with `--include-checks I`.
 
 A value that only deployment knows (an import, a parameter without default, a parameter that a
-condition asks for) is never a finding. Each way that the template's conditions can fall is looked
-at on its own. SAM functions count with their events; a template that a macro of your own rewrites
-is not looked at. Leave a rule out with `--ignore-checks W9114`, in `.cfnlintrc`, or for one
+condition asks for) is never a finding. Each combination of the template's conditions is
+checked on its own. SAM functions count with their events; a template that a macro of your own
+rewrites is not checked. Leave a rule out with `--ignore-checks W9114`, in `.cfnlintrc`, or for one
 resource with its `Metadata: {cfn-lint: {config: {ignore_checks: [W9114]}}}`.
 
 E9101 and E9111 go further than E3502 and E3505 of cfn-lint itself (ARNs, aliases, SAM events), so

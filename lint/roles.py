@@ -10,10 +10,10 @@ from . import wiring
 from .template import REFERENCE, as_list, is_unknown
 
 if TYPE_CHECKING:
-    from .template import Resource, Scenario
+    from .template import At, Resource, Scenario
 
 ROLE, MANAGED = "AWS::IAM::Role", "AWS::IAM::ManagedPolicy"
-# Policies of AWS itself that let nothing be sent, published or invoked.
+# Policies of AWS itself that allow nothing to be sent, published or invoked.
 SILENT = {
     "AWSLambdaBasicExecutionRole",
     "AWSLambdaDynamoDBExecutionRole",
@@ -24,7 +24,7 @@ SILENT = {
     "AWSXrayWriteOnlyAccess",
     "CloudWatchLambdaInsightsExecutionRolePolicy",
 }
-# What lets somebody use a resource, by its type; one of them is enough.
+# What allows the use of a resource, by its type; one of them is enough.
 USES = {
     "AWS::SQS::Queue": ("sqs:SendMessage",),
     "AWS::SNS::Topic": ("sns:Publish",),
@@ -48,7 +48,7 @@ RESOURCE_POLICIES = (
     "AWS::Lambda::Permission",
 )
 
-# Where a resource names a role, the service that takes it on, and what it is for.
+# Where a resource names a role, the service that assumes it, and what it is for.
 ROLES = {
     "AWS::Lambda::Function": ("Role", "lambda.amazonaws.com", ()),
     "AWS::Scheduler::Schedule": ("Target.RoleArn", "scheduler.amazonaws.com", ("Target.Arn",)),
@@ -79,13 +79,13 @@ OF_A_FUNCTION = {
 
 @dataclass(frozen=True)
 class Use:
-    """A role that a service takes on to use a target, and the property that says so."""
+    """A role that a service assumes to use a target, and the property that says so."""
 
     user: Resource
     role: Resource
     service: str
     target: Any
-    at: tuple[str | int, ...]
+    at: At
     failure: bool = False
 
 
@@ -126,7 +126,7 @@ def target(scenario: Scenario, value: Any) -> Resource | None:
     return scenario.function(value) or scenario.find(value, *USES)
 
 
-def refuses(scenario: Scenario, role: Resource, used: Resource) -> str | None:
+def lacks(scenario: Scenario, role: Resource, used: Resource) -> str | None:
     """Return what a role lacks to use a resource; None when it may have it."""
     statements = _statements(scenario, role)
     if statements is None or _opened_by_its_own_policy(scenario, used):
@@ -183,7 +183,7 @@ def _documents(scenario: Scenario, role: Resource) -> Iterator[Any]:
 
 
 def _opened_by_its_own_policy(scenario: Scenario, used: Resource) -> bool:
-    """Tell whether a policy of the resource may admit the role."""
+    """Tell whether a policy of the resource may allow the role."""
     for policy in scenario.of(*RESOURCE_POLICIES):
         if f"${{{used.id}" not in str(policy.properties):
             continue

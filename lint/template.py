@@ -1,21 +1,24 @@
-"""What a template says once its references are resolved, for each way its conditions can fall.
+"""What a template says once its references are resolved, under each combination of its conditions.
 
-Every text is resolved into the form of ``Fn::Sub``: a reference to something of the template is
-``${Queue.Arn}``, a value that only deployment knows is ``${?}``. Rules that meet a hole where they
-need a value say nothing: a correct template never gets a finding.
+Every string is resolved into the form of ``Fn::Sub``: a reference to something in the template is
+``${Queue.Arn}``, a value that only deployment knows is ``${?}``. Rules that meet such a value where
+they need a known one report nothing: a correct template never gets a finding.
 """
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from cfnlint.rules import CloudFormationLintRule, RuleMatch
+
+from serverless_patterns.patterns import limits
 
 from . import expand
 
@@ -30,17 +33,22 @@ SUB = re.compile(r"\$\{([^}]*)\}")
 OWN_ACCOUNT = "${AWS::AccountId}"
 DEAD_LETTER_KEYS = {"deadLetterTargetArn", "DeadLetterConfig", "OnFailure"}
 _CACHE: WeakKeyDictionary[Template, list[Scenario]] = WeakKeyDictionary()
-MAX_SCENARIOS = 64  # more combinations of conditions than this are not looked at
+MAX_SCENARIOS = 64  # more combinations of conditions than this are not checked
+LIMIT = re.compile(r"\{([A-Z][A-Z0-9_]+)(\.source)?\}")
+At = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource with resolved properties, and where they stand in the template."""
+    """A resource with resolved properties, and their path in the template."""
 
     id: str
     type: str
     properties: Mapping[str, Any]
-    path: tuple[str | int, ...]
+    path: At
+
+    def __str__(self) -> str:
+        return self.id
 
     def get(self, dotted: str) -> Any:
         """Return a property by its dotted path; None when absent, UNKNOWN below a hole."""
@@ -73,19 +81,27 @@ class Resource:
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong, and at which property of which resource."""
+    """What is wrong (None: nothing), and at which property of which resource."""
 
     resource: Resource
-    message: str
-    at: tuple[str | int, ...] = ()
+    message: str | None
+    at: At = ()
+
+
+Findings = Iterator[Finding]
+Check = Callable[["Scenario"], Findings]
 
 
 class Rule(CloudFormationLintRule):
-    """A rule that looks at one scenario at a time; each distinct finding counts once."""
+    """A rule that checks one scenario at a time; each distinct finding counts once.
 
-    def check(self, scenario: Scenario) -> Iterator[Finding]:
-        """Yield what is wrong in this scenario."""
-        raise NotImplementedError
+    Attributes:
+        check: Yields what is wrong in a scenario.
+        shared: The check of ``patterns.checks`` that the constructs make too; None without one.
+    """
+
+    check: Check
+    shared: Callable[..., str | None] | None
 
     def match(self, cfn: Template) -> list[RuleMatch]:
         """Run ``check`` on every scenario, as cfn-lint asks."""
@@ -93,8 +109,53 @@ class Rule(CloudFormationLintRule):
             ((*finding.resource.path, *finding.at), finding.message): None
             for scenario in scenarios(cfn)
             for finding in self.check(scenario)
+            if finding.message
         }
         return [RuleMatch(list(path), message) for path, message in found]
+
+
+RULES: list[type[Rule]] = []  # of all modules that are imported
+
+
+def rule(
+    rule_id: str, *tags: str, shared: Callable[..., str | None] | None = None
+) -> Callable[[Check], Check]:
+    """Make a rule of a function that yields what is wrong in a scenario.
+
+    Its docstring is the rule's text: a line, a description, and ``Source: URL``, which a shared
+    check has in its own docstring. ``{SQS_MAX_RETENTION}`` is a number of ``limits.py``, and
+    ``{SQS_MAX_RETENTION.source}`` its page.
+
+    Args:
+        rule_id: ``E9…`` for what AWS rejects or what loses events in normal operation, ``W9…`` for
+            what loses them when something fails, ``I9…`` for what is worth knowing.
+        tags: The services that it is about.
+        shared: The check of ``patterns.checks`` that says the sentence. Default: the rule does.
+    """
+
+    def make(check: Check) -> Check:
+        text, _, source = LIMIT.sub(_limit, inspect.getdoc(check) or "").partition("Source:")
+        if shared:
+            source = (inspect.getdoc(shared) or "").partition("Source:")[2]
+        short, _, description = text.partition("\n\n")
+        attributes = {
+            "id": rule_id,
+            "shortdesc": short.rstrip("."),
+            "description": " ".join(description.split()),
+            "source_url": (source.split() or [""])[0],
+            "tags": list(tags),
+            "check": staticmethod(check),
+            "shared": staticmethod(shared) if shared else None,
+        }
+        RULES.append(type(rule_id, (Rule,), attributes))
+        return check
+
+    return make
+
+
+def _limit(match: re.Match[str]) -> str:
+    value = getattr(limits, match.group(1))
+    return str(value.source if match.group(2) else value)
 
 
 @dataclass(frozen=True)
@@ -135,14 +196,19 @@ class Scenario:
         return [resource for resource in self.resources.values() if resource.type in types]
 
     def find(self, value: Any, *types: str) -> Resource | None:
-        """Return the resource that a value names: by reference, or by an ARN of this account."""
+        """Return the resource that a value names: by reference, or by an ARN of this account.
+
+        Args:
+            value: A resolved value.
+            types: What it may be. Default: anything.
+        """
         if not isinstance(value, str):
             return None
         whole = REFERENCE.fullmatch(value)
         if not whole and value.startswith("arn:") and f":{OWN_ACCOUNT}:" in value:
             whole = REFERENCE.fullmatch(value.rsplit(":", 1)[-1])
         resource = self.resources.get(whole.group(1)) if whole else None
-        return resource if resource and resource.type in types else None
+        return resource if resource and (not types or resource.type in types) else None
 
     def queue(self, value: Any) -> Resource | None:
         """Return the SQS queue that a value names."""

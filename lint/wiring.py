@@ -1,4 +1,4 @@
-"""Who delivers to what: rule targets, bucket notifications, subscriptions, and who may."""
+"""Who delivers to what, by rules, bucket notifications and subscriptions, and who may."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .template import REFERENCE, as_list, is_unknown
 
 if TYPE_CHECKING:
-    from .template import Resource, Scenario
+    from .template import At, Resource, Scenario
 
 NOTIFIED = {
     "QueueConfigurations": ("Queue", "QueueArn"),
@@ -30,7 +30,7 @@ class Delivery:
     source: Resource
     service: str
     target: Any
-    at: tuple[str | int, ...]
+    at: At
     role: Any = None
     dead_letter_queue: Any = None
 
@@ -43,7 +43,7 @@ class Subscription:
     topic: Any
     protocol: Any
     endpoint: Any
-    at: tuple[str | int, ...]
+    at: At
 
 
 def rule_targets(scenario: Scenario) -> Iterator[Delivery]:
@@ -59,7 +59,7 @@ def rule_targets(scenario: Scenario) -> Iterator[Delivery]:
 
 
 def bucket_notifications(scenario: Scenario) -> Iterator[Delivery]:
-    """Yield what buckets notify, in CloudFormation's form and in the CDK's."""
+    """Yield what buckets notify, as CloudFormation and as the CDK write it."""
     for bucket in scenario.of("AWS::S3::Bucket", "Custom::S3BucketNotifications"):
         for kind, keys in NOTIFIED.items():
             where = "NotificationConfiguration", kind
@@ -84,7 +84,7 @@ def subscriptions(scenario: Scenario) -> Iterator[Subscription]:
 
 
 def alarm_actions(scenario: Scenario) -> Iterator[Delivery]:
-    """Yield whom alarms tell."""
+    """Yield what alarms notify."""
     for alarm in scenario.of(*ALARMS):
         for index, action in enumerate(alarm.list("AlarmActions")):
             yield Delivery(alarm, "cloudwatch.amazonaws.com", action, ("AlarmActions", index))
@@ -100,7 +100,7 @@ def deliveries(scenario: Scenario) -> Iterator[Delivery]:
 
 
 def functions_of_events(scenario: Scenario) -> Iterator[tuple[Resource, str]]:
-    """Yield the functions that get events asynchronously, and from what; schedules are none."""
+    """Yield the functions that get events asynchronously, and from what; schedules do not count."""
     for delivery in deliveries(scenario):
         function = scenario.function(delivery.target)
         planned = delivery.source.get("ScheduleExpression") is not None
@@ -168,8 +168,8 @@ def services(statement: Mapping[str, Any]) -> list[Any]:
     return as_list(principal.get("Service")) if isinstance(principal, Mapping) else []
 
 
-def admits(document: Any, service: str) -> bool:
-    """Tell whether a policy may admit a service: by name, by everyone, or unknown."""
+def allows_service(document: Any, service: str) -> bool:
+    """Tell whether a policy may allow a service: by name, by everyone, or unknown."""
     listed = statements(document)
     if listed is None:
         return True

@@ -50,6 +50,9 @@ SQS_IN_FLIGHT = Limit(120_000, "messages", _SQS + "quotas-queues.html")
 # A throttled poll counts as a receive.
 SQS_LAMBDA_MIN_RECEIVES = Limit(5, "receives", _LAMBDA + "services-sqs-configure.html")
 SQS_LAMBDA_VISIBILITY_FACTOR = Limit(6, "x", _LAMBDA + "services-sqs-configure.html")
+SQS_LAMBDA_DEFAULT_BATCH = Limit(
+    10, "messages", _AWS + "lambda/latest/api/API_CreateEventSourceMapping.html"
+)
 SQS_LAMBDA_BATCH = Limit(10, "messages", _LAMBDA + "services-sqs-configure.html")
 SQS_LAMBDA_BATCH_WITH_WINDOW = Limit(10_000, "messages", _LAMBDA + "services-sqs-configure.html")
 LAMBDA_MIN_WINDOW = Limit(1, "s", _LAMBDA + "services-sqs-configure.html")

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .. import template, wiring
-from ..template import REFERENCE
-
-DOCS = "https://docs.aws.amazon.com"
-METRICS_PAGE = (
-    f"{DOCS}/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html"
+from .. import wiring
+from ..template import (
+    REFERENCE,
+    UNKNOWN,
+    At,
+    Finding,
+    Findings,
+    Resource,
+    Scenario,
+    is_unknown,
+    rule,
 )
+
+ALARM = "AWS::CloudWatch::Alarm"
 # Namespace → metric prefixes → dimensions of which each of these metrics has one, the usual one
 # first. Lambda, EventBridge and Scheduler publish totals without a dimension: they are not here.
 STREAM = ("GetRecords", "PutRecord", "Incoming", "ReadProv", "WriteProv", "SubscribeToShard")
@@ -37,15 +44,16 @@ NAMES = {
 SENT = {"NumberOfMessagesSent", "SentMessageSize"}
 
 
-def _metrics(alarm: template.Resource) -> Iterator[tuple[Mapping[str, Any], tuple[str | int, ...]]]:
-    """Yield the metrics of an alarm, and where they stand."""
-    if alarm.get("MetricName") is not None:
-        yield alarm.properties, ("MetricName",)
-    for index, query in enumerate(alarm.list("Metrics")):
-        stat = query.get("MetricStat") if isinstance(query, Mapping) else None
-        metric = stat.get("Metric") if isinstance(stat, Mapping) else None
-        if isinstance(metric, Mapping):
-            yield metric, ("Metrics", index)
+def _metrics(scenario: Scenario) -> Iterator[tuple[Resource, Mapping[str, Any], At]]:
+    """Yield the metrics of alarms: the alarm, the metric, its place."""
+    for alarm in scenario.of(ALARM):
+        if alarm.get("MetricName") is not None:
+            yield alarm, alarm.properties, ("MetricName",)
+        for index, query in enumerate(alarm.list("Metrics")):
+            stat = query.get("MetricStat") if isinstance(query, Mapping) else None
+            metric = stat.get("Metric") if isinstance(stat, Mapping) else None
+            if isinstance(metric, Mapping):
+                yield alarm, metric, ("Metrics", index)
 
 
 def _dimensions(metric: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -54,151 +62,135 @@ def _dimensions(metric: Mapping[str, Any]) -> dict[str, Any] | None:
     if not isinstance(listed, list) or not all(isinstance(item, Mapping) for item in listed):
         return None
     found = {str(item.get("Name")): item.get("Value") for item in listed}
-    return None if template.is_unknown(list(found)) else found
+    return None if is_unknown(list(found)) else found
 
 
-class AlarmWithoutDimension(template.Rule):
-    id = "E9181"
-    shortdesc = "An alarm must name the resource that its metric is of"
-    description = (
-        "The metric exists per queue, topic, stream, state machine or API only: without that "
-        "dimension the alarm never gets a data point, and never fires. Add the dimension."
-    )
-    source_url = f"{DOCS}/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html"
-    tags = ["cloudwatch"]
+@rule("E9181", "cloudwatch")
+def alarm_without_dimension(scenario: Scenario) -> Findings:
+    """An alarm must name the resource that its metric is of.
 
-    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        for alarm in scenario.of("AWS::CloudWatch::Alarm"):
-            for metric, where in _metrics(alarm):
-                namespace, name = metric.get("Namespace"), metric.get("MetricName")
-                prefixes, needed = DIMENSIONS.get(str(namespace), ((), ()))
-                given = _dimensions(metric)
-                if given is None or template.is_unknown(name) or given.keys() & set(needed):
-                    continue
-                if str(name).startswith(prefixes):
-                    yield template.Finding(
-                        alarm,
-                        f"{alarm.id} watches {namespace} {name} without the dimension "
-                        f"{needed[0]}: it gets no data and never fires. Add it.",
-                        where,
-                    )
+    The metric exists per queue, topic, stream, state machine or API only: without that dimension
+    the alarm never gets a data point, and never fires. Add the dimension.
 
-
-class DimensionIsNotTheName(template.Rule):
-    id = "E9184"
-    shortdesc = "An alarm's dimension must be the name that the metric has"
-    description = (
-        "Ref of a queue is its URL, of a topic its ARN, of a REST API its id: as QueueName, "
-        "TopicName or ApiName they match no metric, so the alarm never gets a data point, and "
-        "never fires. Use GetAtt QueueName, GetAtt TopicName, or the API's name."
-    )
-    source_url = METRICS_PAGE
-    tags = ["cloudwatch", "sqs", "sns", "apigateway"]
-
-    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        for alarm in scenario.of("AWS::CloudWatch::Alarm"):
-            for metric, where in _metrics(alarm):
-                name, kind, right = NAMES.get(str(metric.get("Namespace")), ("", "", ()))
-                value = str((_dimensions(metric) or {}).get(name))
-                resource, reference = scenario.find(value, kind), REFERENCE.fullmatch(value)
-                if resource and reference and (reference.group(2) or "") not in right:
-                    yield template.Finding(
-                        alarm,
-                        f"{alarm.id} gives {value} as {name}, which is not the name of "
-                        f"{resource.id}: it gets no data and never fires.",
-                        where,
-                    )
-
-
-class AlarmOnSentDeadLetters(template.Rule):
-    id = "W9185"
-    shortdesc = "An alarm on a dead-letter queue must watch what is in it"
-    description = (
-        "NumberOfMessagesSent does not count what SQS itself moves to a dead-letter queue, so the "
-        "alarm never fires. Watch ApproximateNumberOfMessagesVisible."
-    )
-    source_url = (
-        f"{DOCS}/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html"
-    )
-    tags = ["cloudwatch", "sqs"]
-
-    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        watched: dict[str, dict[str, template.Resource]] = {}
-        for alarm in scenario.of("AWS::CloudWatch::Alarm"):
-            for metric, _ in _metrics(alarm):
-                if metric.get("Namespace") == "AWS/SQS":
-                    queue = scenario.queue((_dimensions(metric) or {}).get("QueueName"))
-                    if not queue:
-                        return  # it may watch any queue
-                    watched.setdefault(queue.id, {})[str(metric.get("MetricName"))] = alarm
-        others = {q.id for source, q in scenario.dead_letters if source.type != "AWS::SQS::Queue"}
-        for name, alarms in watched.items():
-            if name in scenario.dead_letter_queues.keys() - others and alarms.keys() <= SENT:
-                alarm = next(iter(alarms.values()))
-                yield template.Finding(
-                    alarm,
-                    f"{alarm.id} counts what is sent to {name}, but what SQS moves there is not "
-                    "counted: it never fires. Watch ApproximateNumberOfMessagesVisible.",
-                    ("MetricName",),
-                )
-
-
-class UnwatchedDeadLetterQueue(template.Rule):
-    id = "I9182"
-    shortdesc = "A dead-letter queue should have an alarm"
-    description = (
-        "Messages in a dead-letter queue that nobody hears of expire there. Add an alarm on "
-        "ApproximateNumberOfMessagesVisible > 0."
-    )
-    source_url = (
-        f"{DOCS}/AWSSimpleQueueService/latest/SQSDeveloperGuide/dead-letter-queues-alarms-"
-        "cloudwatch.html"
-    )
-    tags = ["sqs", "cloudwatch"]
-
-    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        watched = set()
-        for alarm in scenario.of("AWS::CloudWatch::Alarm"):
-            for metric, _ in _metrics(alarm):
-                name = (_dimensions(metric) or {template.UNKNOWN: ""}).get("QueueName")
-                queue = scenario.queue(name)
-                if queue:
-                    watched.add(queue.id)
-                elif metric.get("Namespace") == "AWS/SQS":
-                    return  # it may watch any queue
-        for queue in scenario.dead_letter_queues.values():
-            if queue.id not in watched:
-                yield template.Finding(
-                    queue,
-                    f"No alarm watches the dead-letter queue {queue.id}: what arrives there "
-                    "expires unseen. Add one on ApproximateNumberOfMessagesVisible > 0.",
-                )
-
-
-class DeliveryWithoutDeadLetterQueue(template.Rule):
-    id = "I9183"
-    shortdesc = "A rule target, a schedule or a subscription should have a dead-letter queue"
-    description = (
-        "What cannot be delivered is dropped when the retries end, or at once when a permission "
-        "is missing. Add a dead-letter queue: DeadLetterConfig, or RedrivePolicy of a subscription."
-    )
-    source_url = f"{DOCS}/eventbridge/latest/userguide/eb-rule-dlq.html"
-    tags = ["events", "scheduler", "sns", "sqs"]
-
-    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        bare: list[tuple[template.Resource, tuple[str | int, ...]]] = [
-            (target.source, target.at)
-            for target in wiring.rule_targets(scenario)
-            if target.dead_letter_queue is None
-        ]
-        schedules = scenario.of("AWS::Scheduler::Schedule")
-        bare += [(item, ()) for item in schedules if item.get("Target.DeadLetterConfig") is None]
-        topics = scenario.of("AWS::SNS::Subscription")
-        bare += [(item, ()) for item in topics if item.get("RedrivePolicy") is None]
-        for resource, where in bare:
-            yield template.Finding(
-                resource,
-                f"{resource.id} delivers without a dead-letter queue: what cannot be delivered is "
-                "dropped. Add one.",
+    Source:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html
+    """
+    for alarm, metric, where in _metrics(scenario):
+        namespace, name = metric.get("Namespace"), metric.get("MetricName")
+        prefixes, needed = DIMENSIONS.get(str(namespace), ((), ()))
+        given = _dimensions(metric)
+        if given is None or is_unknown(name) or given.keys() & set(needed):
+            continue
+        if str(name).startswith(prefixes):
+            yield Finding(
+                alarm,
+                f"{alarm} watches {namespace} {name} without the dimension {needed[0]}: it gets no "
+                "data and never fires. Add it.",
                 where,
             )
+
+
+@rule("E9184", "cloudwatch", "sqs", "sns", "apigateway")
+def dimension_is_not_the_name(scenario: Scenario) -> Findings:
+    """An alarm's dimension must be the name that the metric has.
+
+    Ref of a queue is its URL, of a topic its ARN, of a REST API its id: as QueueName, TopicName or
+    ApiName they match no metric, so the alarm never gets a data point, and never fires. Use GetAtt
+    QueueName, GetAtt TopicName, or the API's name.
+
+    Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+    """
+    for alarm, metric, where in _metrics(scenario):
+        name, kind, right = NAMES.get(str(metric.get("Namespace")), ("", "", ()))
+        value = str((_dimensions(metric) or {}).get(name))
+        resource, reference = scenario.find(value, kind), REFERENCE.fullmatch(value)
+        if resource and reference and (reference.group(2) or "") not in right:
+            yield Finding(
+                alarm,
+                f"{alarm} gives {value} as {name}, which is not the name of {resource}: it gets no "
+                "data and never fires. Give the name.",
+                where,
+            )
+
+
+@rule("W9185", "cloudwatch", "sqs")
+def alarm_on_sent_dead_letters(scenario: Scenario) -> Findings:
+    """An alarm on a dead-letter queue must watch what is in it.
+
+    NumberOfMessagesSent does not count what SQS itself moves to a dead-letter queue, so the alarm
+    never fires. Watch ApproximateNumberOfMessagesVisible.
+
+    Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
+    """
+    watched: dict[str, dict[str, Resource]] = {}
+    for alarm, metric, _ in _metrics(scenario):
+        if metric.get("Namespace") == "AWS/SQS":
+            queue = scenario.queue((_dimensions(metric) or {}).get("QueueName"))
+            if not queue:
+                return  # it may watch any queue
+            watched.setdefault(queue.id, {})[str(metric.get("MetricName"))] = alarm
+    others = {q.id for source, q in scenario.dead_letters if source.type != "AWS::SQS::Queue"}
+    for name, alarms in watched.items():
+        if name in scenario.dead_letter_queues.keys() - others and alarms.keys() <= SENT:
+            alarm = next(iter(alarms.values()))
+            yield Finding(
+                alarm,
+                f"{alarm} counts what is sent to {name}, but what SQS moves there is not counted: "
+                "it never fires. Watch ApproximateNumberOfMessagesVisible.",
+                ("MetricName",),
+            )
+
+
+@rule("I9182", "sqs", "cloudwatch")
+def unwatched_dead_letter_queue(scenario: Scenario) -> Findings:
+    """A dead-letter queue should have an alarm.
+
+    Messages in a dead-letter queue that nobody hears of expire there. Add an alarm on
+    ApproximateNumberOfMessagesVisible > 0.
+
+    Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/dead-letter-queues-alarms-cloudwatch.html
+    """
+    watched = set()
+    for _, metric, _ in _metrics(scenario):
+        queue = scenario.queue((_dimensions(metric) or {UNKNOWN: ""}).get("QueueName"))
+        if queue:
+            watched.add(queue.id)
+        elif metric.get("Namespace") == "AWS/SQS":
+            return  # it may watch any queue
+    for queue in scenario.dead_letter_queues.values():
+        if queue.id not in watched:
+            yield Finding(
+                queue,
+                f"No alarm watches the dead-letter queue {queue}: what arrives there expires "
+                "unseen. Add one on ApproximateNumberOfMessagesVisible > 0.",
+            )
+
+
+@rule("I9183", "events", "scheduler", "sns", "sqs")
+def delivery_without_dead_letter_queue(scenario: Scenario) -> Findings:
+    """A rule target, a schedule or a subscription should have a dead-letter queue.
+
+    What cannot be delivered is dropped when the retries end, or at once when a permission is
+    missing. Add a dead-letter queue: DeadLetterConfig, or RedrivePolicy of a subscription.
+
+    Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
+    """
+    bare: list[tuple[Resource, At]] = [
+        (target.source, target.at)
+        for target in wiring.rule_targets(scenario)
+        if target.dead_letter_queue is None
+    ]
+    schedules = scenario.of("AWS::Scheduler::Schedule")
+    bare += [(item, ()) for item in schedules if item.get("Target.DeadLetterConfig") is None]
+    topics = scenario.of("AWS::SNS::Subscription")
+    bare += [(item, ()) for item in topics if item.get("RedrivePolicy") is None]
+    for resource, where in bare:
+        yield Finding(
+            resource,
+            f"{resource} delivers without a dead-letter queue: what cannot be delivered is "
+            "dropped. Add one.",
+            where,
+        )

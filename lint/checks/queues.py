@@ -5,179 +5,116 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .. import template, wiring
+from serverless_patterns.patterns.checks import sqs
+from serverless_patterns.patterns.limits import SQS_DEFAULT_RETENTION, SQS_DEFAULT_VISIBILITY
 
-SQS_GUIDE = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide"
-DLQ_PAGE = f"{SQS_GUIDE}/sqs-dead-letter-queues.html"
-LAMBDA_SQS_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html"
-DAYS_4 = 345_600
-KIND = {True: "FIFO", False: "standard"}
+from .. import wiring
+from ..template import Finding, Findings, Resource, Scenario, rule
 
 
-def _with_dead_letter_queue(
-    scenario: template.Scenario,
-) -> Iterator[tuple[template.Resource, template.Resource]]:
+def _with_dead_letter_queue(scenario: Scenario) -> Iterator[tuple[Resource, Resource]]:
     for queue in scenario.of("AWS::SQS::Queue"):
         target = scenario.queue(queue.get("RedrivePolicy.deadLetterTargetArn"))
         if target:
             yield queue, target
 
 
-class DeadLetterQueueType(template.Rule):
-    id = "E9101"
-    shortdesc = "A dead-letter queue must be of its source queue's type"
-    description = (
-        "SQS moves a FIFO queue's messages to a FIFO queue only, and a standard queue's to a "
-        "standard queue only. Make both queues FIFO, or both standard."
-    )
-    source_url = DLQ_PAGE
-    tags = ["sqs"]
+@rule("E9101", "sqs", shared=sqs.dead_letter_queue_type)
+def dead_letter_queue_type(scenario: Scenario) -> Findings:
+    """A dead-letter queue must be of its source queue's type.
 
-    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        for queue in scenario.of("AWS::SQS::Queue"):
-            target = queue.get("RedrivePolicy.deadLetterTargetArn")
-            own, other = queue.flag("FifoQueue"), scenario.fifo(target)
-            if own is not None and other is not None and own != other:
-                yield template.Finding(
-                    queue,
-                    f"{queue.id} is a {KIND[own]} queue, its dead-letter queue is {KIND[other]}: "
-                    f"both must be of one type. Make the dead-letter queue {KIND[own]}.",
-                    ("RedrivePolicy",),
-                )
+    SQS moves the messages of a FIFO queue to a FIFO queue only, and those of a standard queue to a
+    standard queue only. Make both queues FIFO, or both standard.
+    """
+    for queue in scenario.of("AWS::SQS::Queue"):
+        own = queue.flag("FifoQueue")
+        other = scenario.fifo(queue.get("RedrivePolicy.deadLetterTargetArn"))
+        if own is not None and other is not None:
+            problem = sqs.dead_letter_queue_type(queue, fifo=own, dead_letter_fifo=other)
+            yield Finding(queue, problem, ("RedrivePolicy",))
 
 
-class NoDeadLetterQueue(template.Rule):
-    id = "W9102"
-    shortdesc = "A consumed queue needs a dead-letter queue"
-    description = (
-        "A message that always fails is retried until its retention period ends, and is then "
-        "deleted. Give the queue a RedrivePolicy with a dead-letter queue."
-    )
-    source_url = LAMBDA_SQS_PAGE
-    tags = ["sqs", "lambda", "pipes"]
+@rule("W9102", "sqs", "lambda", "pipes", shared=sqs.no_dead_letter_queue)
+def no_dead_letter_queue(scenario: Scenario) -> Findings:
+    """A consumed queue needs a dead-letter queue.
 
-    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        for consumer, queue in wiring.consumed_queues(scenario):
-            if queue.id in scenario.dead_letter_queues:
-                continue  # what drains a dead-letter queue may stop there
-            if queue.get("RedrivePolicy") is None:
-                yield template.Finding(
-                    queue,
-                    f"{queue.id} is consumed by {consumer.id} and has no dead-letter queue: a "
-                    "message that always fails is deleted when its retention period ends. "
-                    "Give it a RedrivePolicy.",
-                )
+    A message that always fails is retried until its retention period ends, and is then deleted.
+    Give the queue a RedrivePolicy with a dead-letter queue.
+    """
+    for consumer, queue in wiring.consumed_queues(scenario):
+        drained = queue.id in scenario.dead_letter_queues  # such a consumer may be the last one
+        if not drained and queue.get("RedrivePolicy") is None:
+            yield Finding(queue, sqs.no_dead_letter_queue(f"{queue}, consumed by {consumer},"))
 
 
-class DeadLetterRetention(template.Rule):
-    id = "W9103"
-    shortdesc = "A standard dead-letter queue must keep messages longer than its source"
-    description = (
-        "A standard queue's message keeps its original enqueue time when it is dead-lettered, so "
-        "the time it spent in the source counts. Make the dead-letter queue's "
-        "MessageRetentionPeriod the longer one (1209600 s at most)."
-    )
-    source_url = DLQ_PAGE
-    tags = ["sqs"]
+@rule("W9103", "sqs", shared=sqs.dead_letter_retention)
+def dead_letter_retention(scenario: Scenario) -> Findings:
+    """A standard dead-letter queue must keep messages longer than its source.
 
-    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        for queue, target in _with_dead_letter_queue(scenario):
-            kept = queue.number("MessageRetentionPeriod", DAYS_4)
-            dead = target.number("MessageRetentionPeriod", DAYS_4)
-            standard = all(item.flag("FifoQueue") is False for item in (queue, target))
-            if not standard or kept is None or dead is None:
-                continue
-            if dead <= kept:
-                yield template.Finding(
-                    target,
-                    f"{target.id} keeps messages {dead} s and its source {queue.id} {kept} s: "
-                    "a dead-lettered message keeps its original enqueue time and expires early. "
-                    f"Set MessageRetentionPeriod of {target.id} above {kept} s, or lower that of "
-                    f"{queue.id}.",
-                    ("MessageRetentionPeriod",),
-                )
+    A standard queue's message keeps its original enqueue time when it is dead-lettered, so the
+    time that it spent in the source counts. Make the dead-letter queue's MessageRetentionPeriod
+    the longer one ({SQS_MAX_RETENTION} s at most).
+    """
+    for queue, target in _with_dead_letter_queue(scenario):
+        kept, there = (
+            item.number("MessageRetentionPeriod", SQS_DEFAULT_RETENTION) for item in (queue, target)
+        )
+        fifo = any(item.flag("FifoQueue") is not False for item in (queue, target))
+        if kept is not None and there is not None:
+            problem = sqs.dead_letter_retention(queue, kept, target, there, fifo=fifo)
+            yield Finding(target, problem, ("MessageRetentionPeriod",))
 
 
-class ReceiveCount(template.Rule):
-    id = "W9104"
-    shortdesc = "The queue of a Lambda function or a pipe needs a maxReceiveCount of at least 5"
-    description = (
-        "A poll that is throttled counts as a receive, so fewer than 5 dead-letters good "
-        "messages. Set maxReceiveCount to 5 or more."
-    )
-    source_url = LAMBDA_SQS_PAGE
-    tags = ["sqs", "lambda", "pipes"]
+@rule("W9104", "sqs", "lambda", "pipes", shared=sqs.receives)
+def receives(scenario: Scenario) -> Findings:
+    """A consumed queue needs a maxReceiveCount of at least {SQS_LAMBDA_MIN_RECEIVES}.
 
-    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        for consumer, queue in wiring.consumed_queues(scenario):
-            count = queue.number("RedrivePolicy.maxReceiveCount")
-            if count is not None and count < 5:
-                yield template.Finding(
-                    queue,
-                    f"{queue.id} has a maxReceiveCount of {count} and is consumed by "
-                    f"{consumer.id}: polls that are throttled count as receives, so good "
-                    "messages are dead-lettered. Set maxReceiveCount to 5 or more.",
-                    ("RedrivePolicy", "maxReceiveCount"),
-                )
+    A poll that is throttled counts as a receive, so a lower count dead-letters good messages. Raise
+    maxReceiveCount in RedrivePolicy.
+    """
+    for consumer, queue in wiring.consumed_queues(scenario):
+        count = queue.number("RedrivePolicy.maxReceiveCount")
+        if count is not None:
+            problem = sqs.receives(f"{queue}, consumed by {consumer},", count)
+            yield Finding(queue, problem, ("RedrivePolicy", "maxReceiveCount"))
 
 
-class RedriveRefused(template.Rule):
-    id = "E9105"
-    shortdesc = "A dead-letter queue must allow its source queue"
-    description = (
-        "A RedriveAllowPolicy of denyAll, or one that names other queues, keeps the source queue "
-        "from using the dead-letter queue, and SQS rejects it. Name the source in "
-        "sourceQueueArns, or allow all."
-    )
-    source_url = f"{SQS_GUIDE}/sqs-dead-letter-queues.html"
-    tags = ["sqs"]
+@rule("E9105", "sqs", shared=sqs.redrive_allowed)
+def redrive_allowed(scenario: Scenario) -> Findings:
+    """A dead-letter queue must allow its source queue.
 
-    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        for queue, target in _with_dead_letter_queue(scenario):
-            if _refuses(scenario, target.get("RedriveAllowPolicy"), queue):
-                yield template.Finding(
-                    target,
-                    f"{queue.id} dead-letters to {target.id}, whose RedriveAllowPolicy does not "
-                    f"allow it. Name {queue.id} in sourceQueueArns, or allow all.",
-                    ("RedriveAllowPolicy",),
-                )
+    A RedriveAllowPolicy of denyAll, or one that names other queues, keeps the source queue from
+    using the dead-letter queue, and SQS rejects it. Name the source in sourceQueueArns, or allow
+    all.
+    """
+    for queue, target in _with_dead_letter_queue(scenario):
+        reason = _denies(scenario, target.get("RedriveAllowPolicy"), queue)
+        yield Finding(target, sqs.redrive_allowed(queue, target, reason), ("RedriveAllowPolicy",))
 
 
-def _refuses(scenario: template.Scenario, policy: Any, queue: template.Resource) -> bool:
-    """Tell whether a RedriveAllowPolicy refuses a queue; not when that cannot be known."""
+def _denies(scenario: Scenario, policy: Any, queue: Resource) -> str | None:
+    """Return what a RedriveAllowPolicy says against a queue; None also when that is not known."""
     if not isinstance(policy, Mapping):
-        return False
+        return None
     permission, listed = policy.get("redrivePermission"), policy.get("sourceQueueArns")
     if permission != "byQueue" or not isinstance(listed, list):
-        return permission == "denyAll"
+        return "denies all" if permission == "denyAll" else None
     sources = [scenario.queue(arn) for arn in listed]
-    return None not in sources and queue not in sources
+    return None if None in sources or queue in sources else "names other queues only"
 
 
-class ExpiresBeforeDeadLettering(template.Rule):
-    id = "W9106"
-    shortdesc = "A queue must keep a message until its receives are used up"
-    description = (
-        "A message that fails is received again when its visibility timeout ends. When "
-        "maxReceiveCount x the visibility timeout reaches the retention period, it is deleted "
-        "before it could be dead-lettered. Raise MessageRetentionPeriod, or lower one of the two."
-    )
-    source_url = DLQ_PAGE
-    tags = ["sqs", "lambda", "pipes"]
+@rule("W9106", "sqs", "lambda", "pipes", shared=sqs.expires_before_dead_lettering)
+def expires_before_dead_lettering(scenario: Scenario) -> Findings:
+    """A queue must keep a message until its receives are used up.
 
-    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        for _, queue in wiring.consumed_queues(scenario):
-            count = queue.number("RedrivePolicy.maxReceiveCount")
-            visible = queue.number("VisibilityTimeout", 30)
-            kept = queue.number("MessageRetentionPeriod", DAYS_4)
-            if count is None or visible is None or kept is None:
-                continue
-            if count * visible >= kept:
-                yield template.Finding(
-                    queue,
-                    f"{queue.id} keeps a message {kept} s, but {count} receives of {visible} s "
-                    f"take {count * visible} s: what always fails is deleted before it is "
-                    "dead-lettered. Raise MessageRetentionPeriod, or lower maxReceiveCount or "
-                    "VisibilityTimeout.",
-                    ("RedrivePolicy", "maxReceiveCount"),
-                )
+    A message that fails is received again when its visibility timeout ends. When maxReceiveCount x
+    the visibility timeout reaches the retention period, it is deleted before it is dead-lettered.
+    Raise MessageRetentionPeriod, or lower maxReceiveCount or VisibilityTimeout.
+    """
+    for _, queue in wiring.consumed_queues(scenario):
+        count = queue.number("RedrivePolicy.maxReceiveCount")
+        hidden = queue.number("VisibilityTimeout", SQS_DEFAULT_VISIBILITY)
+        kept = queue.number("MessageRetentionPeriod", SQS_DEFAULT_RETENTION)
+        if count is not None and hidden is not None and kept is not None:
+            problem = sqs.expires_before_dead_lettering(queue, count, hidden, kept)
+            yield Finding(queue, problem, ("RedrivePolicy", "maxReceiveCount"))

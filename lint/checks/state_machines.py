@@ -6,19 +6,19 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .. import template
+from serverless_patterns.patterns.checks import stepfunctions
 
-DOCS = "https://docs.aws.amazon.com/step-functions/latest/dg"
+from ..template import Finding, Findings, Resource, Scenario, rule
+
 TYPES = {
     "AWS::StepFunctions::StateMachine": ("StateMachineType", "LoggingConfiguration"),
     "AWS::Serverless::StateMachine": ("Type", "Logging"),
 }
-WAITING = (".sync", ".sync:2", ".waitForTaskToken")
-LIMITS = ("TimeoutSeconds", "TimeoutSecondsPath", "HeartbeatSeconds", "HeartbeatSecondsPath")
+TIMEOUTS = ("TimeoutSeconds", "TimeoutSecondsPath", "HeartbeatSeconds", "HeartbeatSecondsPath")
 
 
-def _machines(scenario: template.Scenario) -> Iterator[tuple[template.Resource, bool, str]]:
-    """Yield state machines whose type is known, whether they are Express, where their logs are."""
+def _machines(scenario: Scenario) -> Iterator[tuple[Resource, bool, str]]:
+    """Yield state machines of a known type, whether they are Express, and where they say logs."""
     for kind, (place, logging) in TYPES.items():
         for machine in scenario.of(kind):
             given = machine.get(place) or "STANDARD"
@@ -38,8 +38,8 @@ def _tasks(value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield from _tasks(item)
 
 
-def _definition(machine: template.Resource) -> Any:
-    """Return a state machine's definition, where it stands in the template."""
+def _definition(machine: Resource) -> Any:
+    """Return a state machine's definition when it is in the template."""
     text = machine.get("DefinitionString")
     try:
         return json.loads(text) if isinstance(text, str) else machine.get("Definition")
@@ -47,72 +47,53 @@ def _definition(machine: template.Resource) -> Any:
         return None
 
 
-class ExpressWaits(template.Rule):
-    id = "E9196"
-    shortdesc = "An Express state machine cannot wait for a job, a callback or an activity"
-    description = (
-        "Express workflows know request and response only: Step Functions rejects .sync, "
-        ".waitForTaskToken and activities in them. Make the state machine STANDARD, or give the "
-        "waiting part to one that is."
-    )
-    source_url = f"{DOCS}/choosing-workflow-type.html"
-    tags = ["stepfunctions"]
+@rule("E9196", "stepfunctions", shared=stepfunctions.express_waits)
+def express_waits(scenario: Scenario) -> Findings:
+    """An Express state machine cannot wait for a job, a callback or an activity.
 
-    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        for machine, express, _ in _machines(scenario):
-            for name, task in _tasks(_definition(machine)) if express else ():
-                used = str(task.get("Resource"))
-                activity = scenario.find(used, "AWS::StepFunctions::Activity")
-                if used.endswith(WAITING) or activity or ":activity:" in used:
-                    yield template.Finding(
-                        machine,
-                        f"{name} of the Express state machine {machine.id} waits for {used}, "
-                        "which Step Functions rejects. Make it STANDARD.",
-                    )
+    Express workflows know request and response only: Step Functions rejects .sync,
+    .waitForTaskToken and activities in them. Make the state machine STANDARD, or move the waiting
+    part to one that is.
+    """
+    for machine, express, _ in _machines(scenario):
+        for name, task in _tasks(_definition(machine)) if express else ():
+            used = str(task.get("Resource"))
+            activity = scenario.find(used, "AWS::StepFunctions::Activity")
+            used = f"states:activity:{activity}" if activity else used
+            yield Finding(machine, stepfunctions.express_waits(f"{name} of {machine}", used))
 
 
-class ExpressWithoutLogs(template.Rule):
-    id = "I9197"
-    shortdesc = "An Express state machine should log its failures"
-    description = (
-        "Step Functions keeps no history of Express executions: without logs nothing tells which "
-        "event failed, and why. Set LoggingConfiguration with the level ERROR or ALL."
-    )
-    source_url = f"{DOCS}/concepts-express-synchronous.html"
-    tags = ["stepfunctions", "logs"]
+@rule("I9197", "stepfunctions", "logs")
+def express_without_logs(scenario: Scenario) -> Findings:
+    """An Express state machine should log its failures.
 
-    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        for machine, express, logging in _machines(scenario):
-            if express and (
-                machine.get(logging) is None or machine.get(f"{logging}.Level") == "OFF"
-            ):
-                yield template.Finding(
-                    machine,
-                    f"{machine.id} is an Express state machine without logs: nothing tells which "
-                    f"event failed. Set {logging}.",
-                )
+    Step Functions keeps no history of Express executions: without logs nothing says which event
+    failed, and why. Set LoggingConfiguration with the level ERROR or ALL.
+
+    Source: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-express-synchronous.html
+    """
+    for machine, express, logging in _machines(scenario):
+        silent = machine.get(logging) is None or machine.get(f"{logging}.Level") == "OFF"
+        if express and silent:
+            yield Finding(
+                machine,
+                f"{machine} is an Express state machine without logs: nothing says which event "
+                f"failed. Set {logging}.",
+            )
 
 
-class CallbackWithoutTimeout(template.Rule):
-    id = "I9198"
-    shortdesc = "A task that waits for a callback should have a timeout"
-    description = (
-        "A callback that never comes leaves the execution waiting for up to a year, and no alarm "
-        "fires. Set TimeoutSeconds or HeartbeatSeconds, and catch States.Timeout."
-    )
-    source_url = f"{DOCS}/sfn-best-practices.html"
-    tags = ["stepfunctions"]
+@rule("I9198", "stepfunctions", shared=stepfunctions.has_timeout)
+def callback_without_timeout(scenario: Scenario) -> Findings:
+    """A task that waits for a callback should have a timeout.
 
-    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        for machine, express, _ in _machines(scenario):
-            definition = _definition(machine)
-            if express or (isinstance(definition, Mapping) and "TimeoutSeconds" in definition):
-                continue
-            for name, task in _tasks(definition):
-                waits = str(task.get("Resource")).endswith(".waitForTaskToken")
-                if waits and not any(limit in task for limit in LIMITS):
-                    yield template.Finding(
-                        machine,
-                        f"{name} of {machine.id} waits for a callback without a timeout: one that "
-                        "never comes leaves the execution waiting. Set TimeoutSeconds.",
-                    )
+    A callback that never comes leaves the execution waiting, and no alarm fires. Set
+    TimeoutSeconds or HeartbeatSeconds, and catch States.Timeout.
+    """
+    for machine, express, _ in _machines(scenario):
+        definition = _definition(machine)
+        if express or (isinstance(definition, Mapping) and "TimeoutSeconds" in definition):
+            continue
+        for name, task in _tasks(definition):
+            waits = str(task.get("Resource")).endswith(stepfunctions.CALLBACK)
+            if waits and not any(limit in task for limit in TIMEOUTS):
+                yield Finding(machine, stepfunctions.has_timeout(f"{name} of {machine}", None))

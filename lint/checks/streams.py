@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .. import template
+from ..template import Finding, Findings, Resource, Scenario, rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html"
-CREATE_PAGE = "https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-create.html"
 STREAMS = (
     "AWS::Kinesis::Stream",
     "AWS::Kinesis::StreamConsumer",
     "AWS::DynamoDB::Table",
     "AWS::DynamoDB::GlobalTable",
 )
-ENDLESS = -1
+ENDLESS = -1  # as Lambda and Pipes write it, and their default
+# Where the settings are, where the source is named, and the failure destination.
 MAPPING = ("", "EventSourceArn", "DestinationConfig.OnFailure.Destination")
 PIPES = tuple(
     (f"SourceParameters.{kind}StreamParameters.", "Source", "DeadLetterConfig.Arn")
@@ -25,10 +24,8 @@ PIPES = tuple(
 )
 
 
-def _readers(
-    scenario: template.Scenario,
-) -> Iterator[tuple[template.Resource, str, str]]:
-    """Yield what reads a stream, where its settings stand, and its failure destination."""
+def _readers(scenario: Scenario) -> Iterator[tuple[Resource, str, str]]:
+    """Yield what reads a stream, the path of its settings, and that of its failure destination."""
     for kind, places in (
         ("AWS::Lambda::EventSourceMapping", (MAPPING,)),
         ("AWS::Pipes::Pipe", PIPES),
@@ -41,8 +38,8 @@ def _readers(
                     yield reader, settings, f"{settings}{destination}"
 
 
-def _limits(scenario: template.Scenario) -> Iterator[tuple[template.Resource, str, int, int]]:
-    """Yield what reads a stream, its failure destination's place, its retries and record age."""
+def _limits(scenario: Scenario) -> Iterator[tuple[Resource, str, int, int]]:
+    """Yield what reads a stream, its failure destination's path, its retries and record age."""
     for reader, settings, destination in _readers(scenario):
         retries = reader.number(f"{settings}MaximumRetryAttempts", ENDLESS)
         age = reader.number(f"{settings}MaximumRecordAgeInSeconds", ENDLESS)
@@ -50,71 +47,65 @@ def _limits(scenario: template.Scenario) -> Iterator[tuple[template.Resource, st
             yield reader, destination, retries, age
 
 
-class EndlessRetries(template.Rule):
-    id = "W9121"
-    shortdesc = "What reads a stream needs an end to its retries, and a failure destination"
-    description = (
-        "By default Lambda and Pipes retry a failing batch until its records expire: one poison "
-        "record blocks its shard, and the records behind it expire with it. Set "
-        "MaximumRetryAttempts or MaximumRecordAgeInSeconds, and a destination: "
-        "DestinationConfig.OnFailure of a mapping, DeadLetterConfig of a pipe."
-    )
-    source_url = PAGE
-    tags = ["kinesis", "dynamodb", "lambda", "pipes"]
+@rule("W9121", "kinesis", "dynamodb", "lambda", "pipes")
+def endless_retries(scenario: Scenario) -> Findings:
+    """The consumer of a stream needs an end to its retries, and a failure destination.
 
-    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        for reader, destination, retries, age in _limits(scenario):
-            if retries == age == ENDLESS:
-                kept = "" if reader.get(destination) else ", and keeps them nowhere"
-                yield template.Finding(
-                    reader,
-                    f"{reader.id} retries a failing batch until its records expire{kept}: one "
-                    "poison record blocks its shard. Set MaximumRetryAttempts or "
-                    f"MaximumRecordAgeInSeconds, and {destination}.",
-                )
+    By default Lambda and Pipes retry a failing batch until its records expire: one poison record
+    blocks its shard, and the records behind it expire with it. Set MaximumRetryAttempts or
+    MaximumRecordAgeInSeconds, and a destination: DestinationConfig.OnFailure of a mapping,
+    DeadLetterConfig of a pipe.
 
-
-class DiscardedRecords(template.Rule):
-    id = "W9122"
-    shortdesc = "What reads a stream and gives up needs a failure destination"
-    description = (
-        "When the retries or the age of a batch run out, Lambda and Pipes skip it. Without a "
-        "failure destination nothing tells which records were lost. Set "
-        "DestinationConfig.OnFailure of a mapping to a standard queue, a standard topic, or a "
-        "bucket (which gets the payload too), or DeadLetterConfig of a pipe."
-    )
-    source_url = PAGE
-    tags = ["kinesis", "dynamodb", "lambda", "pipes"]
-
-    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        for reader, destination, retries, age in _limits(scenario):
-            if retries == age == ENDLESS or reader.get(destination) is not None:
-                continue
-            limit = f"{retries} retries" if retries != ENDLESS else f"{age} s"
-            yield template.Finding(
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
+    """
+    for reader, destination, retries, age in _limits(scenario):
+        if retries == age == ENDLESS:
+            kept = "" if reader.get(destination) else ", and keeps them nowhere"
+            yield Finding(
                 reader,
-                f"{reader.id} skips a batch after {limit} and keeps it nowhere: its records are "
-                f"lost. Set {destination}.",
+                f"{reader} retries a failing batch until its records expire{kept}: one poison "
+                "record blocks its shard. Set MaximumRetryAttempts or MaximumRecordAgeInSeconds, "
+                f"and {destination}.",
             )
 
 
-class StartsAtTheLatest(template.Rule):
-    id = "W9123"
-    shortdesc = "A stream mapping should not start at LATEST"
-    description = (
-        "Polling starts some minutes after the mapping is made, and stops for a while when it is "
-        "updated: with LATEST, the records of that time are never read. Set StartingPosition to "
-        "TRIM_HORIZON or AT_TIMESTAMP."
-    )
-    source_url = CREATE_PAGE
-    tags = ["kinesis", "dynamodb", "lambda"]
+@rule("W9122", "kinesis", "dynamodb", "lambda", "pipes")
+def discarded_records(scenario: Scenario) -> Findings:
+    """The consumer of a stream that gives up on a batch needs a failure destination.
 
-    def check(self, scenario: template.Scenario) -> Iterator[template.Finding]:
-        for mapping, settings, _ in _readers(scenario):
-            if not settings and mapping.get("StartingPosition") == "LATEST":
-                yield template.Finding(
-                    mapping,
-                    f"{mapping.id} starts at LATEST: records that come while it is made or updated "
-                    "are never read. Set StartingPosition to TRIM_HORIZON or AT_TIMESTAMP.",
-                    ("StartingPosition",),
-                )
+    When the retries or the age of a batch run out, Lambda and Pipes skip it. Without a failure
+    destination nothing says which records were lost. Set DestinationConfig.OnFailure of a mapping
+    to a standard queue, a standard topic, or a bucket (which gets the payload too), or
+    DeadLetterConfig of a pipe.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
+    """
+    for reader, destination, retries, age in _limits(scenario):
+        if retries == age == ENDLESS or reader.get(destination) is not None:
+            continue
+        limit = f"{retries} retries" if retries != ENDLESS else f"{age} s"
+        yield Finding(
+            reader,
+            f"{reader} skips a batch after {limit} and keeps it nowhere: its records are lost. Set "
+            f"{destination}.",
+        )
+
+
+@rule("W9123", "kinesis", "dynamodb", "lambda")
+def starts_at_the_latest(scenario: Scenario) -> Findings:
+    """A stream mapping should not start at LATEST.
+
+    Polling starts some minutes after the mapping is made, and stops for a while when it is
+    updated: with LATEST, the records of that time are never read. Set StartingPosition to
+    TRIM_HORIZON or AT_TIMESTAMP.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-create.html
+    """
+    for mapping, settings, _ in _readers(scenario):
+        if not settings and mapping.get("StartingPosition") == "LATEST":
+            yield Finding(
+                mapping,
+                f"{mapping} starts at LATEST: records that arrive while it is made or updated are "
+                "never read. Set StartingPosition to TRIM_HORIZON or AT_TIMESTAMP.",
+                ("StartingPosition",),
+            )

@@ -1,4 +1,4 @@
-"""The rules of a queue behind an API: what SQS would refuse of each message."""
+"""The rules of a queue behind an API: what SQS needs of each message."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from aws_cdk import Annotations
 
 from ..blocks.queues import NewQueue, resource_of
+from ..blocks.values import Path
+from ..checks import reject
+from ..checks import sqs as checks
 
 if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 def check(
     queue: sqs.IQueue | NewQueue, group: RequestField | None, deduplication: RequestField | None
 ) -> None:
-    """Reject messages that the queue would refuse; warn where its deduplication is not known.
+    """Reject ids that do not fit the queue; warn where its deduplication is not known.
 
     Lint E9174. Source:
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
@@ -26,29 +29,28 @@ def check(
         ValueError: a FIFO queue without a group id or any deduplication, or a standard queue with
             a deduplication id.
     """
-    fifo = queue.fifo
-    if fifo and group is None:
-        raise ValueError(
-            "A FIFO queue needs message_group_id: SQS rejects a message without a group. Name the "
-            "field that orders belong together by, such as RequestField.body('order_id')."
+    own = None if isinstance(queue, NewQueue) else queue
+    resource = resource_of(own) if own else None
+    if queue.fifo:
+        problem = checks.fifo_message(
+            "The API",
+            Path(own) if own else "that it creates",
+            group=group is not None,
+            deduplication=deduplication is not None,
+            by_content=bool(resource.content_based_deduplication) if resource else None,
+            fix="Give message_group_id, such as RequestField.body('order_id'), and "
+            "deduplication_id, or set content_based_deduplication on the queue for the second",
         )
-    if not fifo and deduplication is not None:
+        reject(problem)
+    elif deduplication is not None:
         raise ValueError(
             f"deduplication_id is {deduplication.name!r}, but a standard queue does not "
             "deduplicate. Leave it out, or use NewQueue(fifo=True)."
         )
-    if isinstance(queue, NewQueue) or not fifo or deduplication is not None:
-        return
-    resource = resource_of(queue)
-    if resource is None:
-        Annotations.of(queue).add_warning_v2(
+    if own and own.fifo and resource is None and deduplication is None:
+        Annotations.of(own).add_warning_v2(
             "serverless-patterns:imported-fifo-queue",
             "This queue is imported, so its deduplication cannot be checked: it needs "
             "ContentBasedDeduplication, since there is no deduplication_id, or SQS rejects every "
             "message.",
-        )
-    elif not resource.content_based_deduplication:
-        raise ValueError(
-            "The FIFO queue does not deduplicate by content, so every message needs an id. Give "
-            "deduplication_id, or set content_based_deduplication on the queue."
         )

@@ -201,8 +201,7 @@ def consume(
         checks.never_runs(
             "The consumer",
             facts.reserved,
-            "every poll is throttled and counts as a receive, until good messages are "
-            "dead-lettered",
+            checks.THROTTLED_POLLS,
             least=SQS_LAMBDA_MIN_CONCURRENCY,
         ),
     )

@@ -15,6 +15,10 @@ from ..limits import (
     SQS_LAMBDA_MIN_POLLERS,
 )
 
+THROTTLED_POLLS = (
+    "every poll is throttled and counts as a receive, until good messages are dead-lettered"
+)
+
 
 def sqs_batch(batch_size: float | None, window: float | None, *, fifo: bool) -> str | None:
     """A batch fits its queue: FIFO 10 without a window; standard 10, or 10,000 with one.
@@ -134,5 +138,31 @@ def never_runs(name: object, reserved: float | None, otherwise: str, least: int 
         return None
     return (
         f"{name} reserves 0 concurrent executions, so Lambda never runs it: {otherwise}. Reserve "
-        f"{least} or more, or leave reserved_concurrent_executions out."
+        f"{least} or more, or remove the reserved concurrency."
+    )
+
+
+def standard_destination(name: object, kind: str = "queue or topic") -> str:
+    """Lambda sends records of invocations and batches, and dead letters, to standard ones.
+
+    Lint E9131. Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+
+    Args:
+        name: The FIFO queue or topic.
+        kind: Which of both it is.
+    """
+    return (
+        f"{name} is a FIFO {kind}, but Lambda delivers to standard queues and topics only: every "
+        f"record would be lost. Use a standard {kind}."
+    )
+
+
+def invoked_for_anybody(name: object, service: str) -> str:
+    """A service that may invoke a function says for whose resources.
+
+    Lint W9161. Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+    """
+    return (
+        f"{name} lets {service} invoke the function for anybody's resources. Give the permission a "
+        "source ARN or a source account."
     )

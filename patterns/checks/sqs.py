@@ -163,11 +163,17 @@ def alarm_after_retention(queue: object, age: float, kept: float) -> str | None:
 
 
 def fifo_message(
-    sender: object, queue: object, *, group: bool, deduplication: bool, by_content: bool | None
+    sender: object,
+    queue: object,
+    *,
+    group: bool,
+    deduplication: bool,
+    by_content: bool | None,
+    fix: str = "Give both ids, or set ContentBasedDeduplication on the queue for the second",
 ) -> str | None:
     """A message to a FIFO queue has a group and a deduplication id.
 
-    Lint E9138. Source:
+    Lint E9138, E9174. Source:
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 
     Args:
@@ -176,6 +182,7 @@ def fifo_message(
         group: Whether it gives a message group.
         deduplication: Whether it gives a deduplication id.
         by_content: Whether the queue deduplicates by content; None when that is not known.
+        fix: What to do.
     """
     lacks = [] if group else ["MessageGroupId"]
     if not deduplication and by_content is False:
@@ -184,6 +191,5 @@ def fifo_message(
         return None
     return (
         f"{sender} sends to the FIFO queue {queue} without {' and '.join(lacks)}: SQS rejects "
-        "every message. Give both ids, or set ContentBasedDeduplication on the queue in place of "
-        "the second."
+        f"every message. {fix}."
     )

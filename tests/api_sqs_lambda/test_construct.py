@@ -188,7 +188,7 @@ def test_a_group_on_a_standard_queue_shares_the_consumer_fairly(stack: Stack) ->
 
 
 def test_a_fifo_queue_without_a_group_is_rejected(stack: Stack) -> None:
-    with pytest.raises(ValueError, match="needs message_group_id"):
+    with pytest.raises(ValueError, match="without MessageGroupId: .* Give message_group_id"):
         make(stack, queue=FIFO)
 
 
@@ -215,7 +215,7 @@ def test_an_own_fifo_queue_without_any_deduplication_is_rejected(
     if by_content:
         assert make(stack, queue=own, message_group_id=GROUP).queue is own
     else:
-        with pytest.raises(ValueError, match="does not deduplicate by content"):
+        with pytest.raises(ValueError, match="without MessageDeduplicationId: SQS rejects every"):
             make(stack, queue=own, message_group_id=GROUP)
 
 

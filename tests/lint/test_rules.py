@@ -97,7 +97,7 @@ def test_a_finding_is_reported_in_every_form(form: str, capsys: pytest.CaptureFi
         main(["--format", form, str(file)])
     report = capsys.readouterr().out
     assert "E9101" in report
-    assert "both must be of one type" in report
+    assert "both must be of the same type" in report
 
 
 def test_cfn_lint_itself_takes_the_rules_from_any_folder(tmp_path: Path) -> None:
