@@ -13,6 +13,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
+import pytest
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
@@ -26,8 +27,7 @@ from serverless_patterns.lambdas.foundation.logs import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-
-    import pytest
+    from contextlib import AbstractContextManager
 
     Record = dict[str, Any]
     Fake = Callable[[str, dict[str, Any]], tuple[int, dict[str, Any]]]
@@ -289,6 +289,17 @@ def cloud(
             yield made
         finally:
             _current.remove(made)
+
+
+def fixture(make: Callable[[pytest.MonkeyPatch], AbstractContextManager[Any]]) -> Any:
+    """Return the fixture ``cloud`` of a pattern's ``conftest.py``."""
+
+    @pytest.fixture
+    def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+        with make(monkeypatch) as made:
+            yield made
+
+    return cloud
 
 
 def make_table(name: str, *keys: str) -> None:

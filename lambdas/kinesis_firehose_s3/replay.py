@@ -25,6 +25,8 @@ from .producer import Producer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    Failure = tuple[bytes, dict[str, Any]]
+
 
 @dataclass
 class Replayed:
@@ -82,7 +84,8 @@ def replay(
         done.reasons.update(outcome.reason or "ok" for outcome in outcomes)
         if not send:
             continue
-        good, left = [], []
+        good: list[Failure] = []
+        left: list[Failure] = []
         for failure, outcome in zip(failures, outcomes, strict=True):
             (left if outcome.kind == "ProcessingFailed" else good).append(failure)
         sent = producer.put(event for event, _ in good)
@@ -95,13 +98,13 @@ def replay(
     return done
 
 
-def _read(body: bytes) -> list[tuple[bytes, dict[str, Any]]]:
+def _read(body: bytes) -> list[Failure]:
     """Return the events in an error object, each with Firehose's document about its record.
 
     The documents may have lines between them or not.
     """
     text, position, decoder = body.decode().strip(), 0, json.JSONDecoder()
-    failures: list[tuple[bytes, dict[str, Any]]] = []
+    failures: list[Failure] = []
     while position < len(text):
         document, position = decoder.raw_decode(text, position)
         failures += [(event, document) for event in _events(base64.b64decode(document["rawData"]))]
@@ -117,9 +120,7 @@ def _events(data: bytes) -> list[bytes]:
         return [data]
 
 
-def _keep_only(
-    s3: Any, bucket: str, key: str, left: Sequence[tuple[bytes, dict[str, Any]]]
-) -> None:
+def _keep_only(s3: Any, bucket: str, key: str, left: Sequence[Failure]) -> None:
     """Remove sent events from an error object."""
     if not left:
         s3.delete_object(Bucket=bucket, Key=key)

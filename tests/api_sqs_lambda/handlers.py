@@ -34,6 +34,16 @@ def change(number: int = 1, order_id: str = "ord-1", **changes: Any) -> dict[str
     } | changes
 
 
+def revisions(cloud: moto_cloud.Cloud, order_id: str = "ord-1") -> list[str]:
+    """Return the ids of an order's changes by revision; every revision is there once."""
+    rows = [item for item in cloud.items() if item["pk"] == f"ORDER#{order_id}"]
+    head = [int(row["revision"]) for row in rows if row["sk"] == "CHANGES"]
+    changes = {int(row["revision"]): row["change_id"] for row in rows if row["sk"] != "CHANGES"}
+    assert sorted(changes) == list(range(1, len(rows) - len(head) + 1))
+    assert head == ([len(changes)] if changes else [])
+    return [changes[revision] for revision in sorted(changes)]
+
+
 cloud = partial(
     moto_cloud.cloud,
     tables={moto_cloud.TABLE: ("pk", "sk")},
@@ -59,6 +69,8 @@ CONSUMERS = {
         reason="kind",
         work="TransactWriteItems",
         secrets=("Geheimnis", "PAD"),
-        fifo=True,
+        applied=lambda cloud, number: [
+            int(change.removeprefix("chg-")) for change in revisions(cloud, f"ord-{number}")
+        ],
     ),
 }

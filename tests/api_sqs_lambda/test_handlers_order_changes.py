@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import random
-from collections import defaultdict
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from serverless_patterns.lambdas.api_sqs_lambda import order_changes
 from tests.moto_cloud import (
-    TABLE,
-    TIMEOUT,
     UNREACHABLE,
     Cloud,
     client_error,
     ids,
-    make_table,
     string,
 )
 from tests.moto_cloud import record as sqs_record
 
-from .handlers import change
+from .handlers import change, revisions
 
 Record = dict[str, Any]
 CANCELLED = client_error("TransactionCanceledException")
@@ -35,21 +28,6 @@ def record(document: Any, group: str = "ord-1", **options: Any) -> Record:
 
 def run(cloud: Cloud, *sent: Record) -> list[str]:
     return cloud.run(order_changes.handler, *sent)
-
-
-def revisions(cloud: Cloud, order_id: str = "ord-1") -> list[str]:
-    """Return the ids of an order's changes by revision; every revision is there once."""
-    rows = [item for item in cloud.items() if item["pk"] == f"ORDER#{order_id}"]
-    changes = {
-        int(row["revision"]): row["sk"].removeprefix("CHANGE#")
-        for row in rows
-        if row["sk"].startswith("CHANGE#")
-    }
-    heads = [int(row["revision"]) for row in rows if row["sk"] == "CHANGES"]
-    assert sorted(changes) == list(range(1, len(changes) + 1))
-    assert len(rows) == len(changes) + len(heads)
-    assert heads == ([len(changes)] if changes else [])
-    return [changes[revision] for revision in sorted(changes)]
 
 
 def test_changes_are_applied_in_the_order_of_the_queue(cloud: Cloud) -> None:
@@ -146,85 +124,3 @@ def test_a_writer_in_between_makes_the_change_fail_not_overwrite(
     assert revisions(cloud)[already:] == ["chg-11"]
     assert run(cloud, late) == []
     assert revisions(cloud)[already:] == ["chg-11", "chg-10"]
-
-
-# Whatever is redelivered or fails in between, revisions follow the queue
-
-
-class FifoQueue:
-    """A FIFO queue as Lambda polls it: what failed comes again before what is behind it."""
-
-    def __init__(self, records: list[Record], dice: random.Random) -> None:
-        self.waiting = records
-        self.dice = dice
-        self.polls = 0
-
-    def trouble(self) -> bool:
-        """Whether anything may still go wrong: it ends at some time."""
-        return self.polls < 30
-
-    def poll(self, cloud: Cloud) -> None:
-        """Deliver a batch; delete what did not fail, except when SQS forgets to."""
-        self.polls += 1
-        batch = self.waiting[: self.dice.randint(1, 10)]
-        failed = set(run(cloud, *batch))
-        for group in {record["attributes"]["MessageGroupId"] for record in batch}:
-            in_group = [r for r in batch if r["attributes"]["MessageGroupId"] == group]
-            done = [record["messageId"] not in failed for record in in_group]
-            assert done == sorted(done, reverse=True), "a message was done before one ahead of it"
-        if self.trouble() and self.dice.random() < 0.2:  # the function timed out after its work
-            return
-        self.waiting = [r for r in self.waiting if r not in batch or r["messageId"] in failed]
-
-
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    sent=st.lists(
-        st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(0, 6), st.integers(0, 9)),
-        min_size=1,
-        max_size=15,
-    ),
-    seed=st.integers(0, 2**32),
-)
-def test_revisions_follow_the_queue_whatever_fails_in_between(
-    cloud: Cloud, sent: list[tuple[str, int, int]], seed: int
-) -> None:
-    """``sent``: order, change, and what it says: 0 is poison, 1 another content for the same id."""
-    dice = random.Random(seed)  # noqa: S311 - test data
-    make_table(TABLE, "pk", "sk")
-    queue = FifoQueue([_record(*message) for message in sent], dice)
-
-    def anything_fails(*_: str) -> None:
-        if queue.trouble() and dice.random() < 0.25:
-            raise dice.choice([TIMEOUT, CANCELLED])
-
-    cloud.faults[:] = [anything_fails]
-    for _ in range(200):
-        if not queue.waiting:
-            break
-        queue.poll(cloud)
-    assert not queue.waiting
-
-    first: dict[str, dict[int, int]] = defaultdict(dict)
-    refused = 0
-    for order, number, content in sent:
-        content = min(content, 2)
-        if content:
-            first[order].setdefault(number, content)
-        refused += content != first[order].get(number) or not content
-    for order in "abc":
-        expected = [f"chg-{number}" for number in first[order]]
-        assert revisions(cloud, order) == expected
-    letters = {
-        letter["MessageAttributes"]["OriginalMessageId"]["StringValue"]
-        for letter in cloud.letters()
-    }
-    assert len(letters) == refused
-
-
-def _record(order: str, number: int, content: int) -> Record:
-    if content == 0:
-        return record("poison", order)
-    return record(change(number, order, quantity=500 if content == 1 else 1), order)

@@ -58,21 +58,20 @@ def test_a_record_with_a_wrong_checksum_is_one_event(position: int) -> None:
     assert kpl.split(bytes(changed)) == [bytes(changed)]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"\x1a",
-        b"\x1a\x7f",
-        b"\x1b",
-        b"\x1a\x02\x08\x00",
-        b"\x08" + b"\xff" * 11,
-        b"\x1a\x03\x1a\x7f1",
-    ],
-    ids=["no length", "too short", "group", "no data", "long number", "short inside"],
-)
-def test_a_broken_record_is_refused_as_a_whole(body: bytes) -> None:
+BROKEN = {
+    "no length": b"\x1a",
+    "too short": b"\x1a\x7f",
+    "group": b"\x1b",
+    "no data": b"\x1a\x02\x08\x00",
+    "long number": b"\x08" + b"\xff" * 11,
+    "short inside": b"\x1a\x03\x1a\x7f1",
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_record_is_refused_as_a_whole(what: str) -> None:
     with pytest.raises(kpl.BrokenAggregateError):
-        kpl.split(checksummed(body))
+        kpl.split(checksummed(BROKEN[what]))
 
 
 @settings(deadline=None)

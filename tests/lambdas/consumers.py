@@ -34,7 +34,8 @@ class Consumer:
         reason: Why.
         work: The operation that processes a batch, or an event.
         secrets: Words of these events that nobody may log.
-        fifo: Whether its queue keeps an order. Default: no.
+        applied: For a FIFO queue, returns the places of a group's events as they took effect.
+            Default: none, so its queue keeps no order.
     """
 
     handler: Any
@@ -45,7 +46,12 @@ class Consumer:
     reason: str
     work: str
     secrets: Sequence[str]
-    fifo: bool = False
+    applied: Callable[[Cloud, int], list[int]] | None = None
+
+    @property
+    def fifo(self) -> bool:
+        """Whether its queue keeps an order."""
+        return self.applied is not None
 
 
 def found() -> Iterator[tuple[str, Consumer]]:

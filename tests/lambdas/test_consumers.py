@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -290,6 +291,65 @@ def test_letters_keep_the_order_of_their_group_and_are_kept_once(
     sent = [bad(consumer, 1, body=f"poison {number}") for number in range(10)]
     assert cloud.run(consumer.handler, *sent) == cloud.run(consumer.handler, *sent) == []
     assert [letter["Body"] for letter in cloud.letters()] == [r["body"] for r in sent]
+
+
+class FifoQueue:
+    """A FIFO queue as Lambda polls it: what failed comes again before what is behind it."""
+
+    def __init__(self, records: list[Record], dice: random.Random) -> None:
+        self.waiting = records
+        self.dice = dice
+        self.polls = 0
+
+    def trouble(self, share: float) -> bool:
+        """Whether something goes wrong now: it ends at some time."""
+        return self.polls < 30 and self.dice.random() < share
+
+    def poll(self, cloud: Cloud, consumer: Consumer) -> None:
+        """Deliver a batch; delete what did not fail, except when SQS forgets to."""
+        self.polls += 1
+        batch = self.waiting[: self.dice.randint(1, 10)]
+        failed = set(cloud.run(consumer.handler, *batch))
+        done: dict[str, list[bool]] = {}
+        for one in batch:
+            group = done.setdefault(one["attributes"]["MessageGroupId"], [])
+            group.append(one["messageId"] not in failed)
+        for group in done.values():
+            assert group == sorted(group, reverse=True), "one was done before one ahead of it"
+        if not self.trouble(0.2):  # else the function timed out after its work
+            self.waiting = [r for r in self.waiting if r not in batch or r["messageId"] in failed]
+
+
+@pytest.mark.parametrize("consumer", [EVERY[n] for n in IN_ORDER], ids=IN_ORDER)
+@pytest.mark.parametrize("seed", range(12))
+def test_effects_follow_the_queue_whatever_fails_in_between(
+    cloud: Cloud, consumer: Consumer, seed: int
+) -> None:
+    dice = random.Random(seed)  # noqa: S311 - test data
+    sent: list[Record] = []
+    places = dict.fromkeys((1, 2, 3), 0)
+    for number in dice.choices(list(places), k=dice.randint(1, 15)):
+        kind = dice.choice(["new", "new", "poison", "again" if places[number] else "new"])
+        places[number] += kind == "new"
+        again = dice.randint(1, max(1, places[number] - 1)) if kind == "again" else places[number]
+        made = bad(consumer, number) if kind == "poison" else good(consumer, number, again)
+        sent.append(made)
+    poison = {record["messageId"] for record in sent if record["body"] == text(consumer.bad)}
+    queue = FifoQueue(sent, dice)
+
+    def anything_fails(*_: str) -> None:
+        if queue.trouble(0.25):
+            raise dice.choice([UNREACHABLE, client_error("TransactionCanceledException")])
+
+    cloud.faults.append(anything_fails)
+    while queue.waiting and queue.polls < 200:
+        queue.poll(cloud, consumer)
+    assert not queue.waiting
+    assert consumer.applied
+    for number, last in places.items():
+        assert consumer.applied(cloud, number) == list(range(1, last + 1))
+    letters = [x["MessageAttributes"]["OriginalMessageId"]["StringValue"] for x in cloud.letters()]
+    assert set(letters) == poison
 
 
 # Logs

@@ -54,6 +54,12 @@ def _of_a_day(day: int, version: int) -> dict[str, Any]:
     return change(version, f"part-{day}", changed_at=moment, price="31313.67")
 
 
+def _versions(cloud: Cloud, number: int) -> list[int]:
+    """Return the versions of a part that took effect."""
+    rows = [item for item in cloud.items() if item["part_id"] == f"part-{number}"]
+    return sorted(int(row["version"]) for row in rows if row.get("superseded") is False)
+
+
 consumer = partial(
     Consumer,
     cloud=cloud,
@@ -64,6 +70,6 @@ consumer = partial(
     secrets=("31313", "98765"),
 )
 CONSUMERS = {
-    "prices": consumer(prices.handler, work="TransactWriteItems", fifo=True),
+    "prices": consumer(prices.handler, work="TransactWriteItems", applied=_versions),
     "analytics": consumer(analytics.handler, work="PutObject"),
 }

@@ -1,18 +1,5 @@
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-import pytest
+from tests import moto_cloud
 
 from . import handlers
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .handlers import Cloud
-
-
-@pytest.fixture
-def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    with handlers.cloud(monkeypatch) as cloud:
-        yield cloud
+cloud = moto_cloud.fixture(handlers.cloud)
