@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_RESPONSE_BYTES = 5_500_000
 RECORD_BYTES = 300
 FULL = logic.failed(
-    "response_full", "The batch has grown beyond 6 MB: lower transform_buffering_size."
+    "response_full", "The batch has grown beyond 6 MB: lower the transform's batch_size."
 )
 
 
