@@ -1,54 +1,96 @@
-"""Alarms of an asynchronously invoked function (CloudWatch user guide, "Recommended alarms")."""
+"""Alarms of an asynchronously invoked function, each with the runbook that fixes it.
+
+Metrics, periods and evaluations:
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_cdk import Duration
-
-from ..foundation.alarms import alarm_when_above
-from .settings import timeout_of
+from ..blocks.alarms import MINUTE, Alarms, Runbook
+from ..blocks.values import seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from aws_cdk import aws_cloudwatch as cloudwatch
     from aws_cdk import aws_lambda as lambda_
-    from aws_cdk import aws_sqs as sqs
     from constructs import Construct
 
-MINUTE = Duration.minutes(1)
-REDRIVE = (
-    "Fix the cause, then send the events again with "
-    "`python -m serverless_patterns.patterns.async_lambda.redrive`: "
-    "the redrive of Amazon SQS does not work for this queue."
+REDRIVE = "`python -m serverless_patterns.patterns.async_lambda.redrive`"
+_AGAIN = f"Fix the cause, then send the events again with {REDRIVE}."
+_EMPTY = "The queue is empty, and stays empty while the events run again."
+FAILURES = Runbook(
+    "Events failed; the record of each, with the error, is stored in the failure queue.",
+    f"Run {REDRIVE} with --dry-run: it counts the errors.",
+    f"{_AGAIN} The redrive of Amazon SQS does not work for this queue.",
+    _EMPTY,
 )
-# Metric, evaluations, and what it says to whoever is woken by it.
+DEAD_LETTERS = Runbook(
+    "Events failed or were refused; each is stored unmodified in the dead-letter queue.",
+    "Read the attributes of a message: Reason and ReasonDetail, or ErrorCode and ErrorMessage.",
+    f"{_AGAIN} The redrive of Amazon SQS does not work for this queue.",
+    _EMPTY,
+)
+EVENT_AGE = Runbook(
+    "Events wait for too long. Lambda drops them at their maximum age.",
+    "Compare the function's Errors, Throttles and Duration with the events that arrive.",
+    "Fix the function or its dependency. If it only has too much to do, raise its concurrency.",
+    "AsyncEventAge falls.",
+)
+SLOW_RUNS = Runbook(
+    "One run in ten comes close to the function's timeout and will soon be cut off.",
+    "Read a trace of a slow run: it shows the call that takes so long.",
+    "Speed that call up, give the function more memory, or raise its timeout.",
+    "The p90 of Duration falls.",
+)
+# Minutes in a row, and what to do, by metric.
 FUNCTION_ALARMS = {
     "Errors": (
         3,
-        "Runs of the function end in an error. Read its log; Lambda tries an event again twice at "
-        "most, then records it as failed.",
+        Runbook(
+            "Runs of the function fail. Lambda retries an event, then records it as failed.",
+            "Read the function's log; a Duration close to its timeout means that runs are cut off.",
+            "Fix the function, or the dependency that its errors name.",
+            "Errors falls to 0, and no new record arrives at the failure destination.",
+        ),
     ),
     "Throttles": (
         5,
-        "The function lacks concurrency, so events wait and grow old. Raise its reserved "
-        "concurrency or the account's quota.",
+        Runbook(
+            "The function lacks concurrency, so events wait and grow old.",
+            "Compare ConcurrentExecutions with its reserved concurrency and the account's quota.",
+            "Raise the one that limits it, or slow the senders down.",
+            "Throttles falls to 0, and AsyncEventAge falls.",
+        ),
     ),
     "AsyncEventsDropped": (
         1,
-        "Events were given up, too old or tried too often. Look into the failure destination and "
-        "the dead-letter queue; what is in neither is lost.",
+        Runbook(
+            "Lambda gave up events that were too old or had failed too often.",
+            "Read the failure destination and the dead-letter queue; what neither has is LOST.",
+            _AGAIN,
+            "AsyncEventsDropped stays at 0.",
+        ),
     ),
     "DestinationDeliveryFailures": (
         1,
-        "Lambda could not deliver a record: look at the destination, its policy, its key and the "
-        "size of the record. The dead-letter queue has the failed events.",
+        Runbook(
+            "Lambda could not deliver a record. The dead-letter queue has the events that failed.",
+            "Look at the destination, its policy and key, the function's role, and the record's "
+            "size: it holds the event and the result.",
+            "Fix what blocks the delivery, or use a destination that takes larger records.",
+            "DestinationDeliveryFailures stays at 0 while events run.",
+        ),
     ),
     "DeadLetterErrors": (
         1,
-        "Lambda could not write to the dead-letter queue: an event may be lost. Look at its "
-        "policy and its key.",
+        Runbook(
+            "Lambda could not write to the dead-letter queue: an event may be LOST.",
+            "Look at the queue, its policy and key, and the function's role; AWS CloudTrail shows "
+            "who changed them.",
+            "Fix what blocks the delivery. Send the events again from their records.",
+            "DeadLetterErrors stays at 0 while events fail.",
+        ),
     ),
 }
 
@@ -56,72 +98,36 @@ FUNCTION_ALARMS = {
 def alarms_of_function(
     scope: Construct,
     target: lambda_.IFunction,
+    alarms: Alarms,
     *,
-    max_wait: Duration,
-    actions: Sequence[cloudwatch.IAlarmAction],
+    max_event_age: float | None,
+    timeout: float | None,
 ) -> dict[str, cloudwatch.Alarm]:
     """Make the alarms of a function, by metric name.
 
     Args:
         scope: Where they are made.
         target: The function, or the alias that is invoked.
-        max_wait: How long an event may wait for its run.
-        actions: What every alarm does.
+        alarms: What they do.
+        max_event_age: Seconds after which Lambda drops an event; None when not known.
+        timeout: The function's, in seconds; None when not known, for no alarm on slow runs.
     """
-    alarms = {
-        metric: alarm_when_above(
-            scope,
-            f"{metric}Alarm",
-            metric=target.metric(metric, statistic="Sum", period=MINUTE),
-            evaluation_periods=periods,
-            description=description,
-            actions=actions,
+
+    def above(
+        metric: str, statistic: str, periods: int, runbook: Runbook, threshold: float = 0
+    ) -> cloudwatch.Alarm:
+        found = target.metric(metric, statistic=statistic, period=seconds(MINUTE))
+        name = f"{metric}Alarm"
+        return alarms.above(
+            scope, name, found, runbook, threshold=threshold, evaluation_periods=periods
         )
-        for metric, (periods, description) in FUNCTION_ALARMS.items()
+
+    made = {
+        metric: above(metric, "Sum", periods, runbook)
+        for metric, (periods, runbook) in FUNCTION_ALARMS.items()
     }
-    alarms["AsyncEventAge"] = alarm_when_above(
-        scope,
-        "AsyncEventAgeAlarm",
-        metric=target.metric("AsyncEventAge", statistic="Maximum", period=MINUTE),
-        threshold=max_wait.to_milliseconds(),
-        evaluation_periods=5,
-        description=(
-            f"Events have waited for more than {max_wait.to_human_string()}. Look at the "
-            "function's errors and throttles; at the maximum age Lambda drops them."
-        ),
-        actions=actions,
-    )
-    if timeout := timeout_of(target):
-        alarms["Duration"] = alarm_when_above(
-            scope,
-            "DurationAlarm",
-            metric=target.metric("Duration", statistic="p90", period=MINUTE),
-            threshold=0.9 * timeout.to_milliseconds(),
-            evaluation_periods=15,
-            description=(
-                "One run in ten takes 90 % of the function's timeout: it will soon be cut off. "
-                "Look at what it waits for, give it more memory, or raise the timeout."
-            ),
-            actions=actions,
-        )
-    return alarms
-
-
-def alarm_on_failed_events(
-    scope: Construct,
-    construct_id: str,
-    *,
-    queue: sqs.IQueue,
-    what: str,
-    actions: Sequence[cloudwatch.IAlarmAction],
-) -> cloudwatch.Alarm:
-    """Raise when anything lies in the queue; ``what`` says what such a message is."""
-    return alarm_when_above(
-        scope,
-        construct_id,
-        metric=queue.metric_approximate_number_of_messages_visible(
-            period=MINUTE, statistic="Maximum"
-        ),
-        description=f"{what} {REDRIVE}",
-        actions=actions,
-    )
+    wait = 1000 * alarms.age_or_half_of(max_event_age)
+    made["AsyncEventAge"] = above("AsyncEventAge", "Maximum", 5, EVENT_AGE, wait)
+    if timeout is not None:
+        made["Duration"] = above("Duration", "p90", 15, SLOW_RUNS, 900 * timeout)
+    return made

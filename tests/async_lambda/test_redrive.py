@@ -16,14 +16,9 @@ from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serverless_patterns.patterns.async_lambda import redrive
-from serverless_patterns.patterns.async_lambda.redrive import (
-    Bucket,
-    Letter,
-    Queue,
-    Redrive,
-    UnreadableError,
-)
+from serverless_patterns.patterns.async_lambda import records, redrive, sources
+from serverless_patterns.patterns.async_lambda.records import Letter, UnreadableError
+from serverless_patterns.patterns.async_lambda.redrive import Bucket, Queue, Redrive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +47,7 @@ def record(event: Any = None, number: int = 1, **changes: Any) -> dict[str, Any]
 
 
 def letter(body: str, **attributes: str) -> Letter:
-    return Letter("id", body, "handle", 0.0, attributes)
+    return Letter("id", body, 0.0, attributes)
 
 
 class Function:
@@ -77,7 +72,7 @@ def function() -> Function:
 
 @pytest.fixture
 def sqs(aws: None, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(redrive, "POLL_SECONDS", 0)  # moto has one server, and waits for nothing
+    monkeypatch.setattr(sources, "POLL_SECONDS", 0)  # moto has one server, and waits for nothing
     return boto3.client("sqs")
 
 
@@ -119,7 +114,7 @@ def throttled() -> ClientError:
 def test_the_event_of_a_record_is_taken_byte_for_byte() -> None:
     event = '{ "big": 12345678901234567890.10, "e": 1.0E400, "é": "\\u00e9" ,"requestPayload":{}}'
     body = json.dumps(record()).replace('{"order": 1}', event)
-    assert redrive.read(letter(body)).payload == event.encode()
+    assert records.read(letter(body)).payload == event.encode()
 
 
 @given(
@@ -130,12 +125,12 @@ def test_the_event_of_a_record_is_taken_byte_for_byte() -> None:
     st.sampled_from([None, 0, 2]),
 )
 def test_any_event_survives_its_record(event: Any, indent: int | None) -> None:
-    found = redrive.read(letter(json.dumps(record() | {"requestPayload": event}, indent=indent)))
+    found = records.read(letter(json.dumps(record() | {"requestPayload": event}, indent=indent)))
     assert json.loads(found.payload) == event
 
 
 def test_an_error_has_its_type_and_message() -> None:
-    found = redrive.read(letter(json.dumps(record())))
+    found = records.read(letter(json.dumps(record())))
     assert found.error == "Sandbox.Timedout: Task timed out after 3.00 seconds"
     assert (found.request_id, found.function) == ("request-1", f"{ARN}:$LATEST")
 
@@ -144,11 +139,11 @@ def test_an_error_has_its_type_and_message() -> None:
 def test_an_event_that_never_ran_has_its_condition_as_the_error(response: Any) -> None:
     context = record()["requestContext"] | {"condition": "EventAgeExceeded"}
     body = json.dumps(record(requestContext=context, responsePayload=response))
-    assert redrive.read(letter(body)).error == "EventAgeExceeded"
+    assert records.read(letter(body)).error == "EventAgeExceeded"
 
 
 def test_a_dead_letter_of_lambda_is_the_event_itself() -> None:
-    found = redrive.read(
+    found = records.read(
         letter("not JSON", RequestID="request-1", ErrorCode="200", ErrorMessage="timed out")
     )
     assert (found.payload, found.error, found.request_id) == (
@@ -159,13 +154,13 @@ def test_a_dead_letter_of_lambda_is_the_event_itself() -> None:
 
 
 def test_a_dead_letter_of_the_handler_has_its_reason() -> None:
-    found = redrive.read(letter("{}", RequestID="1", Reason="total", ReasonDetail="wrong"))
+    found = records.read(letter("{}", RequestID="1", Reason="total", ReasonDetail="wrong"))
     assert found.error == "total: wrong"
 
 
 def test_an_event_that_looks_like_a_record_is_not_taken_for_one() -> None:
     body = json.dumps(record({"forged": True}))
-    assert redrive.read(letter(body, RequestID="1")).payload == body.encode()
+    assert records.read(letter(body, RequestID="1")).payload == body.encode()
 
 
 def test_a_record_behind_a_topic_or_an_event_bus_is_unwrapped() -> None:
@@ -173,14 +168,14 @@ def test_a_record_behind_a_topic_or_an_event_bus_is_unwrapped() -> None:
     topic = json.dumps({"Type": "Notification", "TopicArn": "arn", "Message": text})
     bus = json.dumps({"source": "lambda", "detail": record({"n": 1.10})})
     for body in (text, topic, bus):
-        found = redrive.read(letter(body))
+        found = records.read(letter(body))
         assert (found.payload, found.request_id) == (b'{"n": 1.1}', "request-1")
 
 
 def test_a_dead_letter_behind_a_topic_is_unwrapped() -> None:
     attributes = {"RequestID": {"Type": "String", "Value": "request-1"}}
     body = {"Type": "Notification", "Message": "[1]", "MessageAttributes": attributes}
-    found = redrive.read(letter(json.dumps(body)))
+    found = records.read(letter(json.dumps(body)))
     assert (found.payload, found.request_id) == (b"[1]", "request-1")
 
 
@@ -200,7 +195,7 @@ def test_a_dead_letter_behind_a_topic_is_unwrapped() -> None:
 )
 def test_what_has_no_failed_event_is_unreadable(body: str, reason: str) -> None:
     with pytest.raises(UnreadableError, match=reason):
-        redrive.read(letter(body))
+        records.read(letter(body))
 
 
 # What is sent and deleted
@@ -301,7 +296,7 @@ def test_what_fails_again_during_the_run_waits_for_the_next_one(
 
     time.sleep(0.002)
     report = Redrive(FUNCTION, fails_again).run([Queue(sqs, url)])
-    assert (report.sent_again, report.newer) == (1, 1)
+    assert (report.sent_again, report.newer_than_this_run) == (1, 1)
     assert visible(sqs, url) == 1
 
 
@@ -310,7 +305,7 @@ def test_records_of_another_function_stay(sqs: Any, function: Function) -> None:
     other = record()["requestContext"] | {"functionArn": f"{ARN}-2:$LATEST"}
     send(sqs, url, record(requestContext=other))
     report = run(function, Queue(sqs, url))
-    assert (report.other_function, function.accepted) == (1, [])
+    assert (report.of_other_functions, function.accepted) == (1, [])
     assert visible(sqs, url) == 1
 
 
