@@ -18,7 +18,7 @@ from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.sender import Event, batch, in_waves, invoke
 
 from ..shop import Document, Shop, as_json
-from . import redrive
+from . import redrive, sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -196,7 +196,7 @@ def send_again(
     invoke, pattern = redrive.invoker(drive.client("lambda"), function), re.compile(error)
     tool = redrive.Redrive(function, invoke, rate=20, error=pattern, **options)
     with drive.report.step(title):
-        return tool.run([redrive.Queue(drive.client("sqs"), drive[output]) for output in outputs])
+        return tool.run([sources.Queue(drive.client("sqs"), drive[output]) for output in outputs])
 
 
 def until_issued(drive: Driver, events: Sequence[Event]) -> None:
