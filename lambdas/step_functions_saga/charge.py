@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, str]:
-    """Return ``charged``, ``declined``, or ``cancelled`` when it has been refunded already."""
+    """Return ``charged``, ``declined``, or ``cancelled`` if it has been refunded already."""
     outcome = store.charge(event["order_id"], event["customer_id"], int(event["amount"]))
     logger.info("Charge", order_id=event["order_id"], outcome=outcome)
     return {"outcome": outcome}
