@@ -44,7 +44,7 @@ class Sns:
     def publish_batch(self, **request: Any) -> dict[str, Any]:
         entries = request["PublishBatchRequestEntries"]
         self.calls += 1
-        assert 1 <= len(entries) <= 10
+        assert 1 <= len({entry["MessageGroupId"] for entry in entries}) == len(entries) <= 10
         if len(entries) > 1:
             assert sum(len(entry["Message"].encode()) for entry in entries) <= MAX_BYTES
         answer: dict[str, list[Any]] = {"Successful": [], "Failed": []}
