@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..blocks.alarms import Alarms, Runbook
 from ..blocks.values import seconds
@@ -49,11 +49,15 @@ THROTTLED = Runbook(
 )
 
 
-def on_executions(
-    scope: Construct, machine: stepfunctions.IStateMachine, alarms: Alarms, *, express: bool
+def on_saga(
+    scope: Construct,
+    machine: stepfunctions.IStateMachine,
+    parked_queue: sqs.IQueue | None,
+    alarms: Alarms,
+    *,
+    express: bool,
 ) -> list[cloudwatch.Alarm]:
-    """Ring when executions fail, end in the middle, or are throttled."""
-    options: dict[str, Any] = {"period": seconds(60), "statistic": "Sum"}
+    """Ring when executions fail, end in the middle or are throttled, and while any is parked."""
     watched = {
         "FailedAlarm": (machine.metric_failed, FAILED),
         "TimedOutAlarm": (machine.metric_timed_out, TIMED_OUT),
@@ -61,12 +65,10 @@ def on_executions(
     if not express:
         watched["AbortedAlarm"] = (machine.metric_aborted, ABORTED)
         watched["ThrottledAlarm"] = (machine.metric_throttled, THROTTLED)
-    return [
-        alarms.above(scope, name, metric(**options), runbook)
+    made = [
+        alarms.above(scope, name, metric(period=seconds(60), statistic="Sum"), runbook)
         for name, (metric, runbook) in watched.items()
     ]
-
-
-def on_parked(scope: Construct, queue: sqs.IQueue | None, alarms: Alarms) -> list[cloudwatch.Alarm]:
-    """Ring while anything is parked; nothing with a state machine of your own."""
-    return [alarms.on_messages(scope, "ParkedAlarm", queue, PARKED)] if queue else []
+    if parked_queue:
+        made.append(alarms.on_messages(scope, "ParkedAlarm", parked_queue, PARKED))
+    return made

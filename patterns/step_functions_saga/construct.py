@@ -10,15 +10,10 @@ from ..blocks.alarms import Alarms
 from ..blocks.consumers import Consumer
 from ..blocks.queues import NewQueue, SqsToLambda
 from ..blocks.rest import Endpoint, NewApi, RequestField, RestEntry
-from . import alarms as saga_alarms
+from ..blocks.state_machines import execution_arn_prefix, grant_describe, grant_start
 from . import mapping, rules
-from .machine import (
-    Saga,
-    execution_arn_prefix,
-    grant_describe,
-    grant_start,
-    new_state_machine,
-)
+from .alarms import on_saga
+from .saga import Saga, state_machine_of
 
 if TYPE_CHECKING:
     from aws_cdk import aws_apigateway as apigateway
@@ -35,7 +30,7 @@ class StepFunctionsSaga(Construct):
     """Run a saga: steps one after the other, undone in reverse order when one keeps failing.
 
     Define the saga in an Amazon States Language file with ``${Name}`` for each resource.
-    Definitions that could end half done are rejected: see :meth:`Definition.check`. The state
+    Definitions that could end half done are rejected: see ``rules.check_definition``. The state
     machine may do what its steps say, on the resources that they name, and nothing else. A saga
     that cannot be undone goes to ``parked_queue``, raises an alarm and waits for a person.
 
@@ -90,12 +85,7 @@ class StepFunctionsSaga(Construct):
         super().__init__(scope, construct_id)
         alarms = alarms.of_pattern(__name__)
 
-        self.state_machine: stepfunctions.IStateMachine
-        self.parked_queue: sqs.IQueue | None = None
-        if isinstance(saga, Saga):
-            self.state_machine, self.parked_queue = new_state_machine(self, saga, express=express)
-        else:
-            self.state_machine = saga
+        self.state_machine, self.parked_queue = state_machine_of(self, saga, express=express)
         self.entry = RestEntry(self, "Entry", endpoint, alarms=alarms)
         grant_start(self.state_machine, self.entry.role, express=express)
         arn = self.state_machine.state_machine_arn
@@ -112,8 +102,7 @@ class StepFunctionsSaga(Construct):
             self.grant_start_execution(Consumer.of(starter).function)
 
         self.alarms: list[cloudwatch.Alarm] = [
-            *saga_alarms.on_executions(self, self.state_machine, alarms, express=express),
-            *saga_alarms.on_parked(self, self.parked_queue, alarms),
+            *on_saga(self, self.state_machine, self.parked_queue, alarms, express=express),
             *self.entry.alarms,
             *(self.intake.alarms if self.intake else ()),
         ]

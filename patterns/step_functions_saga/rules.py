@@ -1,4 +1,4 @@
-"""The rules of a saga's state machine and of the queue that starts it."""
+"""The saga's own rules: nothing may end it half done, and its queue has a reader."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 from aws_cdk import Annotations
 from aws_cdk import aws_stepfunctions as stepfunctions
 
-from .machine import Saga
+from ..checks import reject
+from ..checks import stepfunctions as checks
+from .saga import Saga
 
 if TYPE_CHECKING:
     from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_sqs as sqs
 
     from ..blocks.consumers import Consumer
+    from ..blocks.definitions import Definition
     from ..blocks.queues import NewQueue
 
 
@@ -24,14 +27,15 @@ def check(
     *,
     express: bool,
 ) -> None:
-    """Reject a state machine of the other type, and a queue that nobody would read.
+    """Reject a saga that could end half done, another type of machine, and a queue without reader.
 
     Source: https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartSyncExecution.html
 
     Raises:
         ValueError: Standard for ``express``, or Express without it: the API would call an action
-            that the type does not have; or ``queue`` without ``starter``. Of an imported state
-            machine a warning says what it needs.
+            that the type does not have; ``queue`` without ``starter``; or a definition that a
+            failure could leave half done. Of an imported state machine a warning says what it
+            needs.
     """
     if starter is None and queue is not None:
         raise ValueError(
@@ -39,18 +43,43 @@ def check(
             "queue out."
         )
     if isinstance(saga, Saga):
-        return
-    if isinstance(saga, stepfunctions.StateMachine):
+        check_definition(saga.content, express=express)
+    elif isinstance(saga, stepfunctions.StateMachine):
         is_express = saga.state_machine_type == stepfunctions.StateMachineType.EXPRESS
         if is_express != express:
             raise ValueError(
                 f"express is {express}, but state machine {saga.node.path} is "
                 f"{saga.state_machine_type.value}. Set express={is_express}."
             )
-        return
-    Annotations.of(saga).add_warning_v2(
-        "serverless-patterns:imported-state-machine",
-        "This state machine is imported, so its type and definition cannot be checked: it must be "
-        f"{'EXPRESS' if express else 'STANDARD'}, since express is {express}, have no time limit "
-        "of its own, and give every step a timeout, retries and a catch that undoes.",
+    else:
+        Annotations.of(saga).add_warning_v2(
+            "serverless-patterns:imported-state-machine",
+            "This state machine is imported, so its type and definition cannot be checked: it must "
+            f"be {'EXPRESS' if express else 'STANDARD'}, since express is {express}, have no time "
+            "limit of its own, and give every step a timeout, retries and a catch that undoes.",
+        )
+
+
+def check_definition(definition: Definition, *, express: bool) -> None:
+    """Reject a definition that could leave a saga half done and not undone.
+
+    Raises:
+        ValueError: a timeout of the whole execution; a step without timeout, retries or catch; a
+            Map without a limit; in Express, a step that waits for a callback, or more than five
+            minutes in all.
+    """
+    steps = definition.steps
+    reject(
+        checks.whole_timeout(definition.machine.get("TimeoutSeconds")),
+        *(checks.step(step.name, step.fields, caught=step.caught) for step in steps),
+        *(
+            checks.map_concurrency(state.name, state.fields.get("MaxConcurrency"))
+            for state in definition.states
+            if state.kind == "Map"
+        ),
     )
+    if express:
+        reject(
+            *(checks.express_waits(step.name, step.resource) for step in steps),
+            checks.express_duration(sum(checks.longest_seconds(step.fields) for step in steps)),
+        )

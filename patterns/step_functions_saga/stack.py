@@ -13,7 +13,6 @@ from .construct import Alarms, Endpoint, NewApi, Saga, StepFunctionsSaga
 from .schemas import COUNTER_SALE, ORDER
 
 if TYPE_CHECKING:
-    from aws_cdk import aws_lambda as lambda_
     from constructs import Construct
 
 FOLDER = Path(__file__).resolve().parent
@@ -27,20 +26,22 @@ class DemoStack(ShopStack):
         orders, stock, accounts, shipments = (
             self.table(name, "id") for name in ("Orders", "Stock", "Accounts", "Shipments")
         )
-        charge, refund = (self._payment(name, accounts.table_name) for name in ("Charge", "Refund"))
+        charge, refund = (
+            self.function(name, name.lower(), timeout=10, ACCOUNTS_TABLE=accounts.table_name)
+            for name in ("Charge", "Refund")
+        )
         for function in (charge, refund):
             accounts.grant(function, "dynamodb:PutItem", "dynamodb:UpdateItem")
+            called_by(function, "The state machine waits for it, and catches every failure.")
         starter = self.function("StartOrders", "starter", timeout=10)
         carrier = self.function(
             "Carrier", "carrier", timeout=10, SHIPMENTS_TABLE=shipments.table_name
         )
+        batches = Consumer(
+            carrier, batch_size=50, max_batching_window=seconds(1), max_concurrency=2
+        )
         shipping = SqsToLambda(
-            self,
-            "Shipping",
-            consumer=Consumer(
-                carrier, batch_size=50, max_batching_window=seconds(1), max_concurrency=2
-            ),
-            alarms=Alarms().of_pattern(__name__),
+            self, "Shipping", consumer=batches, alarms=Alarms().of_pattern(__name__)
         )
 
         resources = {"Orders": orders, "Stock": stock, "Charge": charge, "Refund": refund}
@@ -70,8 +71,7 @@ class DemoStack(ShopStack):
         carrier.add_environment("QUEUE_URL", shipping.queue.queue_url)
         shipments.grant(carrier, "dynamodb:PutItem", "dynamodb:BatchWriteItem")
         fulfilment.state_machine.grant_task_response(carrier)
-        assert fulfilment.intake and fulfilment.parked_queue  # noqa: S101, PT018
-        assert counter_sales.parked_queue  # noqa: S101
+        assert fulfilment.intake and fulfilment.parked_queue and counter_sales.parked_queue  # noqa: S101, PT018
         self.keep_refused(starter, fulfilment.intake.dead_letter_queue)
         self.keep_refused(carrier, shipping.dead_letter_queue)
         signed_requests_only(fulfilment.entry.api)
@@ -93,10 +93,3 @@ class DemoStack(ShopStack):
             AccountsTableName=accounts.table_name,
             ShipmentsTableName=shipments.table_name,
         )
-
-    def _payment(self, name: str, table_name: str) -> lambda_.Function:
-        function = self.function(name, name.lower(), timeout=10, ACCOUNTS_TABLE=table_name)
-        called_by(
-            function, "The state machine calls it and waits: it catches every failure itself."
-        )
-        return function

@@ -200,3 +200,23 @@ def test_mappings_poll_no_more_than_their_function_reserves(
 def test_a_function_that_has_to_run_reserves_some_concurrency(reserved: int | None) -> None:
     expected = None if reserved != 0 else "Store reserves 0 concurrent executions"
     holds(lambda_.never_runs("Store", reserved, "nothing happens", least=2), expected)
+
+
+@pytest.mark.parametrize(
+    ("group", "unique", "by_content", "lacks"),
+    [
+        (True, True, False, None),
+        (True, False, True, None),
+        (True, False, None, None),  # not known
+        (False, True, True, "MessageGroupId"),
+        (True, False, False, "MessageDeduplicationId"),
+        (False, False, False, "MessageGroupId and MessageDeduplicationId"),
+    ],
+)
+def test_a_message_to_a_fifo_queue_has_a_group_and_a_deduplication_id(
+    group: bool, unique: bool, by_content: bool | None, lacks: str | None
+) -> None:
+    problem = sqs.fifo_message(
+        "Step Park", "Parked", group=group, deduplication=unique, by_content=by_content
+    )
+    holds(problem, lacks and f"Step Park sends to the FIFO queue Parked without {lacks}: SQS")

@@ -17,59 +17,42 @@ from tests.inline import function
 if TYPE_CHECKING:
     from aws_cdk import Stack
 
+_FOLDER = tempfile.TemporaryDirectory()
 RETRY = {"ErrorEquals": ["States.ALL"], "MaxAttempts": 2, "JitterStrategy": "FULL"}
 CATCH = {"ErrorEquals": ["States.ALL"], "Next": "Park"}
-RESERVE = {
-    "Type": "Task",
-    "Resource": "arn:aws:states:::aws-sdk:dynamodb:transactWriteItems",
-    "TimeoutSeconds": 5,
-    "Arguments": {
-        "TransactItems": [
-            {"Put": {"TableName": "${Orders}", "Item": {}}},
-            {"ConditionCheck": {"TableName": "${Stock}", "Key": {}}},
-        ]
-    },
-    "Retry": [RETRY],
-    "End": True,
-}
+
+
+def task(call: str, seconds: int, arguments: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """Return a Task state that keeps the rules of a saga."""
+    resource = f"arn:aws:states:::{call}"
+    fixed = {"Type": "Task", "Resource": resource, "TimeoutSeconds": seconds, "Retry": [RETRY]}
+    return {**fixed, "Arguments": arguments, **fields}
+
+
+WRITES = [
+    {"Put": {"TableName": "${Orders}", "Item": {}}},
+    {"ConditionCheck": {"TableName": "${Stock}", "Key": {}}},
+]
+RESERVE = task("aws-sdk:dynamodb:transactWriteItems", 5, {"TransactItems": WRITES}, End=True)
+PARKED = {"QueueUrl": "${ParkedQueue}", "MessageBody": "parked"}
+CHARGED = {"FunctionName": "${Charge}", "Payload": {}}
 SAGA: dict[str, Any] = {
     "QueryLanguage": "JSONata",
     "StartAt": "Charge",
     "States": {
-        "Charge": {
-            "Type": "Task",
-            "Resource": "arn:aws:states:::lambda:invoke",
-            "TimeoutSeconds": 11,
-            "Arguments": {"FunctionName": "${Charge}", "Payload": {}},
-            "Retry": [RETRY],
-            "Catch": [CATCH],
-            "Next": "Lines",
-        },
+        "Charge": task("lambda:invoke", 11, CHARGED, Catch=[CATCH], Next="Lines"),
         "Lines": {
             "Type": "Map",
             "Items": "{% $states.input.lines %}",
             "MaxConcurrency": 40,
-            "ItemProcessor": {
-                "ProcessorConfig": {"Mode": "INLINE"},
-                "StartAt": "Reserve",
-                "States": {"Reserve": RESERVE},
-            },
+            "ItemProcessor": {"StartAt": "Reserve", "States": {"Reserve": RESERVE}},
             "Catch": [CATCH],
             "End": True,
         },
-        "Park": {
-            "Type": "Task",
-            "Resource": "arn:aws:states:::sqs:sendMessage",
-            "TimeoutSeconds": 5,
-            "Arguments": {"QueueUrl": "${ParkedQueue}", "MessageBody": "parked"},
-            "Retry": [RETRY],
-            "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Failed"}],
-            "End": True,
-        },
+        "Park": task("sqs:sendMessage", 5, PARKED, Catch=[CATCH | {"Next": "Failed"}], End=True),
         "Failed": {"Type": "Fail", "Error": "Failed"},
     },
 }
-_FOLDER = tempfile.TemporaryDirectory()
 
 
 def changed(*path: str, **values: Any) -> dict[str, Any]:
@@ -78,10 +61,9 @@ def changed(*path: str, **values: Any) -> dict[str, Any]:
     state: Any = machine
     for name in path:
         state = state.get("ItemProcessor", state)["States"][name]
-    for name, value in values.items():
-        state.pop(name, None)
-        if value is not None:
-            state[name] = value
+    state.update(values)
+    for name in [name for name, value in values.items() if value is None]:
+        del state[name]
     return machine
 
 
@@ -90,29 +72,19 @@ def table(stack: Stack, construct_id: str, **settings: Any) -> dynamodb.Table:
     return dynamodb.Table(stack, construct_id, partition_key=key, **settings)
 
 
-def resources(stack: Stack, prefix: str = "Pattern") -> dict[str, Any]:
-    return {
-        "Charge": function(stack, f"{prefix}Charge"),
-        "Orders": table(stack, f"{prefix}Orders"),
-        "Stock": table(stack, f"{prefix}Stock"),
-    }
-
-
-def saga(stack: Stack, prefix: str = "Pattern", machine: Any = SAGA, **settings: Any) -> Saga:
-    """Return the little saga, or a changed one, with resources of its own."""
+def make(stack: Stack, construct_id: str = "Pattern", **settings: Any) -> StepFunctionsSaga:
+    """Make the construct with the little saga; settings of ``Saga`` and ``machine`` change it."""
+    machine = settings.pop("machine", SAGA)
     text = machine if isinstance(machine, str) else json.dumps(machine)
     file = Path(_FOLDER.name, f"{abs(hash(text))}.asl.json")
     file.write_text(text, encoding="utf-8")
-    found = settings.pop("resources", None) or resources(stack, prefix)
-    return Saga(definition=file, resources=found, **settings)
-
-
-def make(stack: Stack, construct_id: str = "Pattern", **settings: Any) -> StepFunctionsSaga:
-    of_saga = ("machine", "resources", "parked_queue", "encryption_key", "log_execution_data")
-    given = {name: settings.pop(name) for name in of_saga if name in settings}
-    settings.setdefault("saga", None)
-    settings["saga"] = settings["saga"] or saga(stack, construct_id, **given)
-    return StepFunctionsSaga(stack, construct_id, **settings)
+    resources = {**settings.pop("resources", {})}
+    given = {name: settings.pop(name) for name in [*settings] if name in Saga.__annotations__}
+    for name, kind in {"Charge": function, "Orders": table, "Stock": table}.items():
+        if name not in resources:
+            resources[name] = kind(stack, construct_id + name)
+    saga = Saga(definition=file, resources=resources, **given)
+    return StepFunctionsSaga(stack, construct_id, saga=saga, **settings)
 
 
 def make_express(stack: Stack, construct_id: str = "Pattern", **settings: Any) -> Any:

@@ -1,88 +1,48 @@
-"""The state machine of a saga: from its file, with the permissions of its steps and its logs."""
+"""A state machine of a definition in a file: with its steps' permissions, its logs and traces."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aws_cdk import ArnFormat, Fn, RemovalPolicy, Stack
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
-from ..blocks import keys
-from ..blocks.findings import acknowledge
-from ..blocks.names import name_known_before_creation
-from ..blocks.queues import queue_for_failures
-from .definition import Definition, values
+from .definitions import values
+from .findings import acknowledge
+from .names import name_known_before_creation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    from aws_cdk import aws_kms as kms
-    from aws_cdk import aws_sqs as sqs
+    from aws_cdk import aws_iam as iam
 
-    from .definition import Resource
-
-PARKED_QUEUE = "ParkedQueue"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Saga:
-    """A saga to make a state machine of.
-
-    Attributes:
-        definition: The file with the saga in Amazon States Language, with ``${Name}`` for each
-            resource.
-        resources: Tables, queues and functions by the names that the definition uses;
-            ``ParkedQueue`` is made by the construct.
-        parked_queue: Your own queue for sagas that cannot be undone. Default: a new one that keeps
-            messages for 14 days.
-        encryption_key: Customer managed key of the new parked queue. Default: SQS-managed
-            encryption.
-        log_execution_data: Also log the input and output of each state. Default: False, since an
-            order may name a person.
-
-    Raises:
-        ValueError: a key that no queue would use, or that encrypts nothing.
-    """
-
-    definition: str | Path
-    resources: Mapping[str, Resource]
-    parked_queue: sqs.IQueue | None = None
-    encryption_key: kms.IKey | None = None
-    log_execution_data: bool = False
-
-    def __post_init__(self) -> None:
-        """Reject a key that no queue would use, or that encrypts nothing."""
-        if self.encryption_key is not None and self.parked_queue is not None:
-            raise ValueError(
-                "encryption_key was given together with parked_queue, which has its own. Set the "
-                "key on your queue, or leave it out."
-            )
-        keys.check_key("encryption_key", self.encryption_key)
+    from .definitions import Definition, Resource
 
 
 def new_state_machine(
-    scope: Construct, saga: Saga, *, express: bool
-) -> tuple[stepfunctions.StateMachine, sqs.IQueue]:
-    """Make the state machine of a saga; return it with its parked queue.
+    scope: Construct,
+    definition: Definition,
+    resources: Mapping[str, Resource],
+    *,
+    express: bool = False,
+    log_execution_data: bool = False,
+) -> stepfunctions.StateMachine:
+    """Make a state machine that may do what its steps say, on the resources they name, alone.
+
+    Args:
+        scope: Where it is made, as ``StateMachine``, with its log group ``Logs``.
+        definition: What it does.
+        resources: Tables, queues and functions by the names that the definition uses.
+        express: Whether it is an Express one. Default: Standard.
+        log_execution_data: Also log the input and output of each state. Default: False.
 
     Raises:
-        ValueError: a failure could leave the saga half done: see :meth:`Definition.check`.
+        ValueError: resources on which a step would fail: see :meth:`Definition.check`.
     """
-    definition = Definition.from_file(saga.definition)
-    parked_queue = saga.parked_queue or queue_for_failures(
-        scope,
-        PARKED_QUEUE,
-        encryption_key=saga.encryption_key,
-        reason="Its messages wait for a person; nothing consumes and retries.",
-    )
-    resources = {**saga.resources, PARKED_QUEUE: parked_queue}
-    definition.check(resources, express=express)
+    definition.check(resources)
     log_group = logs.LogGroup(
         scope,
         "Logs",
@@ -104,7 +64,7 @@ def new_state_machine(
         logs=stepfunctions.LogOptions(
             destination=log_group,
             level=stepfunctions.LogLevel.ALL,
-            include_execution_data=saga.log_execution_data,
+            include_execution_data=log_execution_data,
         ),
         removal_policy=RemovalPolicy.DESTROY,
     )
@@ -114,7 +74,7 @@ def new_state_machine(
         "AWS X-Ray and the delivery of logs take no resource for their actions.",
     )
     definition.grant(machine, resources)
-    return machine, parked_queue
+    return machine
 
 
 def execution_arn_prefix(machine: stepfunctions.IStateMachine) -> str:
