@@ -29,8 +29,11 @@ def failure_destination_fifo(scenario: Scenario) -> Findings:
     """
     for kind, place in DESTINATIONS:
         for resource in scenario.of(kind):
-            if scenario.fifo(resource.get(place)):
-                problem = lambda_.standard_destination(f"{place} of {resource}")
+            target = resource.get(place)
+            if scenario.fifo(target):
+                queue = scenario.queue(target) or ":sqs:" in target
+                name, known = f"{place} of {resource}", "queue" if queue else "topic"
+                problem = lambda_.standard_destination(name, known)
                 yield Finding(resource, problem, tuple(place.split(".")))
 
 

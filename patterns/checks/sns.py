@@ -20,7 +20,8 @@ def fifo_topic_protocol(
         protocol: Its protocol.
         instead: What to do after subscribing a queue.
     """
-    if protocol.lower() == "sqs":
+    protocol = protocol.lower()
+    if protocol == "sqs":
         return None
     return (
         f"{subscription} has the protocol {protocol}, but a FIFO topic delivers to SQS queues "

@@ -1,0 +1,199 @@
+"""A check that a construct and the rule pack both make is one function: both say its sentence.
+
+The table has a mistake for each such rule. A construct raises it, and the pack reports it of a
+template in templates/bad, with the same figures.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aws_cdk import App, Duration, Size, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from cfnlint.decode import decode
+from cfnlint.template import Template
+
+from serverless_patterns.lint.__main__ import rules
+from serverless_patterns.patterns import checks
+from serverless_patterns.patterns.api_sqs_lambda import rules as api_rules
+from serverless_patterns.patterns.async_lambda import rules as async_rules
+from serverless_patterns.patterns.async_lambda.destinations import Target
+from serverless_patterns.patterns.blocks import keys, subscriptions
+from serverless_patterns.patterns.blocks.alarms import Alarms, Runbook
+from serverless_patterns.patterns.blocks.consumers import Consumer, check_may_run
+from serverless_patterns.patterns.blocks.definitions import Definition
+from serverless_patterns.patterns.blocks.firehose import Buffering
+from serverless_patterns.patterns.blocks.queues import NewQueue, SqsToLambda, check_own_queue
+from serverless_patterns.patterns.blocks.transforms import Transform
+from serverless_patterns.patterns.kinesis_firehose_s3.settings import Lake, Table
+from serverless_patterns.patterns.sns_fifo_fanout import rules as fanout_rules
+from serverless_patterns.patterns.step_functions_saga import rules as saga_rules
+from tests.conftest import ROOT
+from tests.inline import function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BAD, CHECKS = Path(__file__).parent / "templates" / "bad", ROOT / "lint" / "checks"
+SHARED = {str(rule.id): rule for rule in rules() if getattr(rule, "shared", None)}
+CALLBACK = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
+# What each side has words of its own for, besides names.
+WORDS = {"fix": "…", "instead": "…", "otherwise": "…", "kind": "…", "resource": CALLBACK}
+TO_QUEUE = {"QueueUrl": "${Queue}", "MessageBody": "{}"}
+
+
+def seconds(count: int) -> Duration:
+    return Duration.seconds(count)
+
+
+def own_queue(
+    stack: Stack, letters: dict[str, Any] | None = None, receives: int = 5, **settings: Any
+) -> None:
+    kept = sqs.Queue(stack, "Letters", **{"retention_period": Duration.days(14)} | (letters or {}))
+    if letters == {}:
+        kept.node.default_child.redrive_allow_policy = {"redrivePermission": "denyAll"}  # type: ignore[union-attr]
+    dead_letters = sqs.DeadLetterQueue(queue=kept, max_receive_count=receives)
+    check_own_queue(sqs.Queue(stack, "Queue", dead_letter_queue=dead_letters, **settings))
+
+
+def consume(stack: Stack, hidden: int = 60, reserved: int | None = None, **settings: Any) -> None:
+    consumer = function(stack, reserved_concurrent_executions=reserved)
+    queue = NewQueue(visibility_timeout=seconds(hidden))
+    SqsToLambda(stack, "Block", consumer=Consumer(consumer, **settings), queue=queue)
+
+
+def notify(stack: Stack) -> None:
+    key = kms.Alias.from_alias_name(stack, "Key", "alias/aws/sns")
+    action = cloudwatch_actions.SnsAction(sns.Topic(stack, "Topic", master_key=key))
+    metric = cloudwatch.Metric(namespace="AWS/SQS", metric_name="Any")
+    Alarms([action]).above(stack, "Alarm", metric, Runbook("It rang.", "Look.", "Fix.", "Verify."))
+
+
+def saga(*, express: bool = False, **fields: Any) -> None:
+    retry = {"ErrorEquals": ["States.ALL"], "JitterStrategy": "FULL"}
+    step = {"Type": "Task", "Retry": [retry], "Catch": [{"ErrorEquals": ["States.ALL"]}], **fields}
+    saga_rules.check_definition(Definition(json.dumps({"States": {"Ask": step}})), express=express)
+
+
+def send(stack: Stack) -> None:
+    queue = sqs.Queue(stack, "Queue", fifo=True, content_based_deduplication=True)
+    sent = "arn:aws:states:::sqs:sendMessage"
+    step = {"Type": "Task", "Resource": sent, "Arguments": TO_QUEUE, "TimeoutSeconds": 1}
+    Definition(json.dumps({"States": {"Send": step}})).check({"Queue": queue})
+
+
+MISTAKES: dict[str, Callable[[Stack], object]] = {
+    "E9101": lambda stack: own_queue(stack, {"fifo": True}),
+    "W9102": lambda stack: check_own_queue(sqs.Queue(stack, "Queue")),
+    "W9103": lambda stack: own_queue(stack, {"retention_period": Duration.days(4)}),
+    "W9104": lambda stack: own_queue(stack, receives=4),
+    "E9105": lambda stack: own_queue(stack, {}),
+    "W9106": lambda stack: own_queue(
+        stack, visibility_timeout=seconds(360), retention_period=seconds(1800)
+    ),
+    "E9111": lambda stack: consume(stack, hidden=9),
+    "W9112": lambda stack: consume(stack, hidden=64, max_batching_window=seconds(5)),
+    "W9113": lambda stack: consume(stack, reserved=20, max_concurrency=21),
+    "E9131": lambda stack: Target.of("on_failure", sqs.Queue(stack, "Queue", fifo=True)).check(
+        function(stack)
+    ),
+    "E9133": lambda stack: fanout_rules.check_protocol("HTTPS"),
+    "E9134": lambda stack: fanout_rules.check_topic(sns.Topic(stack, "Topic")),
+    "E9135": lambda stack: subscriptions.check_dead_letter_queue(
+        sqs.Queue(stack, "Queue"), topic_fifo=True
+    ),
+    "E9138": send,
+    "E9141": lambda stack: Transform(function(stack), batch_size=Size.mebibytes(3.1)),
+    "E9142": lambda stack: Transform(function(stack, timeout=seconds(301))),
+    "E9144": lambda stack: Lake(
+        table=Table(columns={"a": "string"}), buffering=Buffering(size=Size.mebibytes(63))
+    ),
+    "I9147": lambda stack: Lake(prefix="clicks/", error_prefix="clicks/"),
+    "E9151": notify,
+    "E9153": lambda stack: keys.check_key("The key", kms.Key(stack, "Key", enabled=False)),
+    "W9161": lambda stack: async_rules.check_grantee(iam.ServicePrincipal("s3.amazonaws.com")),
+    "E9174": lambda stack: api_rules.check(NewQueue(fifo=True), None, None),
+    "W9195": lambda stack: check_may_run(
+        "It", function(stack, reserved_concurrent_executions=0), "nothing happens"
+    ),
+    "E9196": lambda stack: saga(express=True, Resource=CALLBACK, TimeoutSeconds=1),
+    "I9198": lambda stack: saga(Resource=CALLBACK),
+}
+
+
+class Spy:
+    """A check that also keeps what it said, and the same without the words of either side."""
+
+    def __init__(self, check: Callable[..., str | None]) -> None:
+        self.check, self.signature = check, inspect.signature(check)
+        self.said: list[str] = []
+        self.plain: set[str] = set()
+
+    def __call__(self, *given: Any, **named: Any) -> str | None:
+        problem = self.check(*given, **named)
+        if problem:
+            words = {
+                name: WORDS.get(name, f"<{name}>")
+                for name, parameter in self.signature.parameters.items()
+                if name in WORDS or parameter.annotation == "object"
+            }
+            bound = self.signature.bind(*given, **named).arguments
+            self.said.append(problem)
+            self.plain.add(str(self.check(**bound | words)))
+        return problem
+
+
+@pytest.mark.parametrize("rule_id", SHARED)
+def test_a_construct_and_the_rule_pack_say_the_same_sentence(
+    rule_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule: Any = SHARED[rule_id]
+    construct, pack = Spy(rule.shared), Spy(rule.shared)
+    place = f"{rule.shared.__module__}.{rule.shared.__name__}"
+    monkeypatch.setattr(place, construct)
+    with pytest.raises(ValueError) as raised:  # noqa: PT011 - it says what the check says
+        MISTAKES[rule_id](Stack(App(), "Stack"))
+    assert construct.said[0] in str(raised.value)
+
+    monkeypatch.setattr(place, pack)
+    templates: list[Any] = [decode(str(file))[0] for file in BAD.glob(f"{rule_id}-*")]
+    found = [match.message for each in templates for match in rule.match(Template("a", each))]
+    assert set(pack.said) <= set(found)
+    assert construct.plain & pack.plain, (construct.plain, pack.plain)
+
+
+def test_a_shared_check_names_its_rules_and_a_rule_its_shared_check() -> None:
+    named: dict[str, Any] = {}
+    for module in iter_modules(checks.__path__, f"{checks.__name__}."):
+        for check in vars(import_module(module.name)).values():
+            if inspect.isfunction(check) and check.__module__ == module.name:
+                lint = re.search(r"Lint ((?:[EWI]9\d{3}(?:, )?)+)", check.__doc__ or "")
+                named |= dict.fromkeys(lint[1].split(", ") if lint else [], check)
+    assert named == {rule_id: getattr(rule, "shared", None) for rule_id, rule in SHARED.items()}
+    assert named.keys() == MISTAKES.keys()
+
+
+@pytest.mark.parametrize("file", sorted(CHECKS.glob("*.py")), ids=lambda file: file.stem)
+def test_no_rule_has_a_figure_of_its_own(file: Path) -> None:
+    """0 and 1 count and switch, 2 is a place; 415 is a status."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for rule in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]:
+        values = [node.value for node in ast.walk(rule) if isinstance(node, ast.Constant)]
+        numbers = {value for value in values if isinstance(value, int | float)}
+        text = " ".join(value for value in values if isinstance(value, str))
+        said = set(re.findall(r"(?<![\w\\])\d+(?![\w{])", text))
+        assert numbers <= {0, 1, 2}, rule.name
+        assert said <= {"0", "1", "2", "415"}, rule.name
