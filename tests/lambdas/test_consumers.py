@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import random
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 
-from serverless_patterns.lambdas.foundation import aws
+from serverless_patterns.lambdas.foundation import aws, batch
 from tests.moto_cloud import TRACE, UNREACHABLE, Context, client_error, ids, record, string, text
 
 from .consumers import Consumer, found
@@ -48,8 +50,13 @@ def bad(consumer: Consumer, number: int = 1, body: Any = None, **options: Any) -
     return record(consumer.bad if body is None else body, group, **options)
 
 
-def test_every_pattern_with_a_consumer_is_found() -> None:
-    assert {"api_sqs_lambda.orders", "api_sqs_lambda.order_changes"} <= set(EVERY)
+def test_every_consumer_is_declared_and_so_keeps_these_promises() -> None:
+    declared = [consumer.handler for consumer in EVERY.values()]
+    folder = Path(batch.__file__).parents[1]
+    for path in sorted(folder.glob("*/*.py")):
+        if "handler = batch.handler(" in path.read_text(encoding="utf-8"):
+            name = f"{batch.__name__.split('.foundation')[0]}.{path.parent.name}.{path.stem}"
+            assert import_module(name).handler in declared, f"Declare {name} in handlers.py"
 
 
 def test_events_are_processed_and_nothing_is_left_over(cloud: Cloud, consumer: Consumer) -> None:
