@@ -116,12 +116,12 @@ class AsyncLambda(Construct):
         )
         self.deployment_group = self._rollout(rollout, by_metric["Errors"]) if rollout else None
         self.alarms = list(by_metric.values())
-        for name, queue, runbook in (
-            ("FailureQueueAlarm", self._failure_queue, FAILURES),
-            ("DeadLetterAlarm", self._dead_letter_queue, DEAD_LETTERS),
+        for name, target, runbook in (
+            ("FailureQueueAlarm", self._failed, FAILURES),
+            ("DeadLetterAlarm", self._dead_letters, DEAD_LETTERS),
         ):
-            if queue is not None:
-                self.alarms.append(alarms.on_messages(self, name, queue, runbook))
+            if target and target.kind == "queue":
+                self.alarms.append(alarms.on_messages(self, name, target.resource, runbook))
 
     @property
     def failure_queue(self) -> sqs.IQueue:
@@ -130,12 +130,12 @@ class AsyncLambda(Construct):
         Raises:
             ValueError: the records go to something else.
         """
-        if self._failure_queue is None:
+        if self._failed.kind != "queue":
             raise ValueError(
-                f"Records of failures go to a {self._failed.kind}, not to a queue. Use what you "
-                "gave as on_failure."
+                f"Records of failures go to a {self._failed.kind}, not to a queue. Use the "
+                "resource that you gave as on_failure."
             )
-        return self._failure_queue
+        return cast("sqs.IQueue", self._failed.resource)
 
     @property
     def dead_letter_queue(self) -> sqs.IQueue:
@@ -144,12 +144,12 @@ class AsyncLambda(Construct):
         Raises:
             ValueError: the function is imported or has a dead-letter topic.
         """
-        if self._dead_letter_queue is None:
+        if self._dead_letters is None:
             raise ValueError(
                 "The function is imported or has a dead-letter topic, so its dead-letter queue is "
                 "not known here. Use it directly."
             )
-        return self._dead_letter_queue
+        return cast("sqs.IQueue", self._dead_letters.resource)
 
     def grant_invoke(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` hand over events; with a rollout, to the alias only.
@@ -163,9 +163,9 @@ class AsyncLambda(Construct):
     def grant_redrive(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` empty the queues of failed events and invoke the function again."""
         grant = self.grant_invoke(grantee)
-        for queue in (self._failure_queue, self._dead_letter_queue):
-            if queue is not None:
-                grant = grant.combine(queue.grant_consume_messages(grantee))
+        for target in (self._failed, self._dead_letters):
+            if target and target.kind == "queue":
+                grant = grant.combine(target.resource.grant_consume_messages(grantee))
         return grant
 
     def metric_async_event_age(self, **options: Any) -> cloudwatch.Metric:
@@ -192,24 +192,15 @@ class AsyncLambda(Construct):
         """
         return self.dead_letter_queue.metric_approximate_number_of_messages_visible(**options)
 
-    @property
-    def _failure_queue(self) -> sqs.IQueue | None:
-        return self._failed.resource if self._failed.kind == "queue" else None
-
-    @property
-    def _dead_letter_queue(self) -> sqs.IQueue | None:
-        return self._dead_letters.resource if self._dead_letters else None
-
-    def _new_queue(self, construct_id: str) -> sqs.Queue:
-        return queue_for_failures(
+    def _destination(self, name: str, given: Destination | None, new: str = "") -> Target:
+        """Return a destination of yours, checked, or a new queue; the function may send to it."""
+        queue = given or queue_for_failures(
             self,
-            construct_id,
+            new,
             reason="Failed events end here: they wait for a redrive by a person.",
             encryption_key=self._key,
         )
-
-    def _destination(self, name: str, given: Destination | None, new: str = "") -> Target:
-        target = Target.of(name, given or self._new_queue(new))
+        target = Target.of(name, queue)
         if given:
             target.check(self.function)
         target.permit(self.function)

@@ -26,25 +26,25 @@ if TYPE_CHECKING:
     )
     SuccessDestination: TypeAlias = sqs.IQueue | sns.ITopic | lambda_.IFunction | events.IEventBus
 
-# A resource is known by the attribute that holds its ARN, so that no module is imported only to
-# ask: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+# By kind: the attribute with the ARN, what an imported one needs, and the argument that imports its
+# key, if that can be. A resource is recognized by the attribute, so that no module is imported only
+# to ask: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
 KINDS = {
-    "queue": "queue_arn",
-    "topic": "topic_arn",
-    "function": "function_arn",
-    "event bus": "event_bus_arn",
-    "bucket": "bucket_arn",
+    "queue": (
+        "queue_arn",
+        "it keeps records for its retention period only, 4 days unless it is raised",
+        "key_arn",
+    ),
+    "topic": ("topic_arn", "somebody must subscribe to it", "key_arn"),
+    "function": ("function_arn", "it must not reserve 0 concurrent executions", None),
+    "event bus": (
+        "event_bus_arn",
+        "a rule must match the records, and its key, if any, must allow the function",
+        None,
+    ),
+    "bucket": ("bucket_arn", "its policy must let the function write", "encryption_key"),
 }
 RECORDS = "aws/lambda/async/*"
-# What an imported one needs, or records are lost.
-NEEDS = {
-    "queue": "it keeps records for its retention period only, 4 days unless it is raised",
-    "topic": "somebody must subscribe to it",
-    "function": "it must not reserve 0 concurrent executions",
-    "event bus": "a rule must match the records, and its key, if any, must allow the function",
-    "bucket": "its policy must let the function write",
-}
-KEY_ARGUMENTS = {"queue": "key_arn", "topic": "key_arn", "bucket": "encryption_key"}
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Target:
         Raises:
             ValueError: Lambda sends no record to such a resource.
         """
-        known = ((kind, getattr(resource, arn, None)) for kind, arn in KINDS.items())
+        known = ((kind, getattr(resource, of[0], None)) for kind, of in KINDS.items())
         kind, arn = next((found for found in known if found[1] is not None), (None, None))
         if kind is None or (kind == "bucket" and name != "on_failure"):
             raise ValueError(
@@ -109,11 +109,11 @@ class Target:
             self._warn_of_imported(behind)
 
     def _warn_of_imported(self, behind: Any) -> None:
-        needs = NEEDS[self.kind]
-        if self.kind in KEY_ARGUMENTS and keys.key_of(self.resource) is None:
+        _, needs, key_argument = KINDS[self.kind]
+        if key_argument and keys.key_of(self.resource) is None:
             needs += (
-                f"; if it has a customer key, import it with {KEY_ARGUMENTS[self.kind]}, so that "
-                "the key's use is granted"
+                f"; if it has a customer key, import it with {key_argument}, so that the key's use "
+                "is granted"
             )
         Annotations.of(behind).add_warning_v2(
             "serverless-patterns:imported-destination",

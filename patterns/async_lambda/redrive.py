@@ -200,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if not given.queue_url and not given.bucket:
         parser.error("give --queue-url or --bucket, or both")
-    if not 0 < given.rate < math.inf or (given.limit or 1) < 1:
+    if not 0 < given.rate < math.inf or (given.limit is not None and given.limit < 1):
         parser.error("--rate and --limit must be above 0")
     try:
         error = re.compile(given.error)

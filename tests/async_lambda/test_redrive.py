@@ -13,7 +13,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from botocore.stub import Stubber
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serverless_patterns.patterns.async_lambda import records, redrive, sources
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FUNCTION = "invoices"
 ARN = f"arn:aws:lambda:eu-central-1:123456789012:function:{FUNCTION}"
 TIMEOUT = {"errorType": "Sandbox.Timedout", "errorMessage": "Task timed out after 3.00 seconds"}
-AWAY = {"errorType": "StoreError", "errorMessage": "ResourceNotFoundException"}
+MISSING = {"errorType": "StoreError", "errorMessage": "ResourceNotFoundException"}
 
 
 def record(event: Any = None, number: int = 1, **changes: Any) -> dict[str, Any]:
@@ -65,43 +65,51 @@ class Function:
             self.accepted.append(payload)
 
 
-@pytest.fixture
-def function() -> Function:
-    return Function()
+class Failures:
+    """A failure queue and a dead-letter queue on moto, and the function that failed."""
+
+    def __init__(self) -> None:
+        self.sqs: Any = boto3.client("sqs")
+        self.function = Function()
+        names = ("failures", "letters")
+        self.url, self.letters = (self.sqs.create_queue(QueueName=n)["QueueUrl"] for n in names)
+
+    def fill(self, count: int) -> None:
+        """Send invocation records, numbered from 0."""
+        for first in range(0, count, 10):
+            numbers = range(first, min(first + 10, count))
+            entries = [{"Id": str(n), "MessageBody": json.dumps(record(number=n))} for n in numbers]
+            self.sqs.send_message_batch(QueueUrl=self.url, Entries=entries)
+
+    def send(self, body: Any, url: str = "", **attributes: str) -> None:
+        """Send one message."""
+        self.sqs.send_message(
+            QueueUrl=url or self.url,
+            MessageBody=body if isinstance(body, str) else json.dumps(body),
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": value}
+                for name, value in attributes.items()
+            },
+        )
+
+    def run(self, *sources: Any, **options: Any) -> redrive.Report:
+        """Redrive the failure queue, or ``sources``."""
+        time.sleep(0.002)  # what was sent just now is older than the run
+        defaults: dict[str, Any] = {"invoke": self.function, "rate": 10_000.0}
+        redriving = Redrive(FUNCTION, **defaults | options)
+        return redriving.run(sources or [Queue(self.sqs, self.url)])
+
+    def left(self, url: str = "") -> int:
+        """Return how many messages a queue shows."""
+        name = "ApproximateNumberOfMessages"
+        answer = self.sqs.get_queue_attributes(QueueUrl=url or self.url, AttributeNames=[name])
+        return int(answer["Attributes"][name])
 
 
 @pytest.fixture
-def sqs(aws: None, monkeypatch: pytest.MonkeyPatch) -> Any:
+def failures(aws: None, monkeypatch: pytest.MonkeyPatch) -> Failures:
     monkeypatch.setattr(sources, "POLL_SECONDS", 0)  # moto has one server, and waits for nothing
-    return boto3.client("sqs")
-
-
-def queue(sqs: Any, name: str = "failures") -> str:
-    url: str = sqs.create_queue(QueueName=name)["QueueUrl"]
-    return url
-
-
-def send(sqs: Any, url: str, body: Any, **attributes: str) -> None:
-    sqs.send_message(
-        QueueUrl=url,
-        MessageBody=body if isinstance(body, str) else json.dumps(body),
-        MessageAttributes={
-            name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
-        },
-    )
-
-
-def visible(sqs: Any, url: str) -> int:
-    attributes = sqs.get_queue_attributes(
-        QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
-    )["Attributes"]
-    return int(attributes["ApproximateNumberOfMessages"])
-
-
-def run(function: Function, *sources: Any, **options: Any) -> redrive.Report:
-    time.sleep(0.002)  # what was sent just now is older than the run
-    redriving = Redrive(FUNCTION, function, **{"rate": 10_000.0} | options)
-    return redriving.run(sources)
+    return Failures()
 
 
 def throttled() -> ClientError:
@@ -117,6 +125,7 @@ def test_the_event_of_a_record_is_taken_byte_for_byte() -> None:
     assert records.read(letter(body)).payload == event.encode()
 
 
+@settings(max_examples=50)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),
@@ -201,112 +210,97 @@ def test_what_has_no_failed_event_is_unreadable(body: str, reason: str) -> None:
 # What is sent and deleted
 
 
-def test_every_record_is_sent_again_and_deleted(sqs: Any, function: Function) -> None:
-    url = queue(sqs)
-    for number in range(25):
-        send(sqs, url, record(number=number))
-    report = run(function, Queue(sqs, url))
-    assert sorted(json.loads(payload)["order"] for payload in function.accepted) == list(range(25))
+def test_every_record_is_sent_again_and_deleted(failures: Failures) -> None:
+    failures.fill(25)
+    report = failures.run()
+    sent = sorted(json.loads(payload)["order"] for payload in failures.function.accepted)
+    assert sent == list(range(25))
     assert (report.found, report.sent_again, report.good) == (25, 25, True)
     assert report.errors == {"Sandbox.Timedout": 25}
-    assert visible(sqs, url) == 0
+    assert failures.left() == 0
 
 
 @pytest.mark.parametrize(
     "error", [throttled(), EndpointConnectionError(endpoint_url="https://lambda")]
 )
 def test_nothing_is_deleted_before_its_event_is_accepted(
-    sqs: Any, function: Function, error: Exception
+    failures: Failures, error: Exception
 ) -> None:
-    url = queue(sqs)
-    for number in range(3):
-        send(sqs, url, record(number=number))
-    function.refuse[b'{"order": 1}'] = error
-    report = run(function, Queue(sqs, url))
+    failures.fill(3)
+    failures.function.refuse[b'{"order": 1}'] = error
+    report = failures.run()
     assert (report.sent_again, report.failed.total(), report.good) == (2, 1, False)
-    assert visible(sqs, url) == 1
+    assert failures.left() == 1
 
 
-def test_a_copy_of_what_was_not_accepted_stays_too(sqs: Any, function: Function) -> None:
-    url = queue(sqs)
-    send(sqs, url, record())
-    send(sqs, url, record())
-    function.refuse[b'{"order": 1}'] = throttled()
-    assert run(function, Queue(sqs, url)).sent_again == 0
-    assert visible(sqs, url) == 2
+def test_a_copy_of_what_was_not_accepted_stays_too(failures: Failures) -> None:
+    failures.send(record())
+    failures.send(record())
+    failures.function.refuse[b'{"order": 1}'] = throttled()
+    assert failures.run().sent_again == 0
+    assert failures.left() == 2
 
 
-def test_a_record_and_its_dead_letter_are_sent_once(sqs: Any, function: Function) -> None:
-    failures, letters = queue(sqs), queue(sqs, "letters")
-    send(sqs, failures, record(number=1))
-    send(sqs, letters, '{"order": 1}', RequestID="request-1", ErrorCode="200")
-    send(sqs, letters, '{"order": 2}', RequestID="request-2", ErrorCode="200")
-    report = run(function, Queue(sqs, failures), Queue(sqs, letters))
-    assert sorted(function.accepted) == [b'{"order": 1}', b'{"order": 2}']
+def test_a_record_and_its_dead_letter_are_sent_once(failures: Failures) -> None:
+    failures.send(record(number=1))
+    for number in (1, 2):
+        body = f'{{"order": {number}}}'
+        failures.send(body, failures.letters, RequestID=f"request-{number}", ErrorCode="200")
+    queues = [Queue(failures.sqs, url) for url in (failures.url, failures.letters)]
+    report = failures.run(*queues)
+    assert sorted(failures.function.accepted) == [b'{"order": 1}', b'{"order": 2}']
     assert (report.matched, report.sent_again) == (3, 2)
-    assert (visible(sqs, failures), visible(sqs, letters)) == (0, 0)
+    assert (failures.left(), failures.left(failures.letters)) == (0, 0)
 
 
-def test_a_dry_run_changes_nothing(sqs: Any, function: Function) -> None:
-    url = queue(sqs)
-    for number in range(12):
-        send(sqs, url, record(number=number))
-    report = run(function, Queue(sqs, url), dry_run=True)
-    assert (report.matched, report.sent_again, function.accepted) == (12, 0, [])
-    assert visible(sqs, url) == 12
+def test_a_dry_run_changes_nothing(failures: Failures) -> None:
+    failures.fill(12)
+    report = failures.run(dry_run=True)
+    assert (report.matched, report.sent_again, failures.function.accepted) == (12, 0, [])
+    assert failures.left() == 12
 
 
-def test_a_filter_leaves_the_others_where_they_are(sqs: Any, function: Function) -> None:
-    url = queue(sqs)
-    for number in range(15):
-        send(sqs, url, record(number=number, responsePayload=TIMEOUT if number % 3 else AWAY))
-    report = run(function, Queue(sqs, url), error=re.compile("ResourceNotFound"))
+def test_a_filter_leaves_the_others_where_they_are(failures: Failures) -> None:
+    failures.fill(10)
+    for number in range(5):
+        failures.send(record(number=number, responsePayload=MISSING))
+    report = failures.run(error=re.compile("ResourceNotFound"))
     assert (report.found, report.matched, report.sent_again) == (15, 5, 5)
     assert report.errors == {"StoreError": 5}
-    assert visible(sqs, url) == 10
+    assert failures.left() == 10
 
 
-def test_no_more_than_the_limit_is_sent(sqs: Any, function: Function) -> None:
-    url = queue(sqs)
-    for number in range(25):
-        send(sqs, url, record(number=number))
-    assert run(function, Queue(sqs, url), limit=12).sent_again == 12
-    assert visible(sqs, url) == 13
+def test_no_more_than_the_limit_is_sent(failures: Failures) -> None:
+    failures.fill(25)
+    assert failures.run(limit=12).sent_again == 12
+    assert failures.left() == 13
 
 
-def test_no_more_than_the_rate_is_sent(sqs: Any, function: Function) -> None:
-    url = queue(sqs)
-    for number in range(21):
-        send(sqs, url, record(number=number))
+def test_no_more_than_the_rate_is_sent(failures: Failures) -> None:
+    failures.fill(21)
     started = time.monotonic()
-    run(function, Queue(sqs, url), rate=100)
+    failures.run(rate=100)
     assert time.monotonic() - started >= 20 / 100
 
 
-def test_what_fails_again_during_the_run_waits_for_the_next_one(
-    sqs: Any, function: Function
-) -> None:
-    url = queue(sqs)
-    send(sqs, url, record())
+def test_what_fails_again_during_the_run_waits_for_the_next_one(failures: Failures) -> None:
+    failures.fill(1)
 
     def fails_again(payload: bytes) -> None:
-        function(payload)
         time.sleep(0.01)
-        send(sqs, url, record(number=len(function.accepted) + 1))
+        failures.send(record(number=2))
 
-    time.sleep(0.002)
-    report = Redrive(FUNCTION, fails_again).run([Queue(sqs, url)])
+    report = failures.run(invoke=fails_again)
     assert (report.sent_again, report.newer_than_this_run) == (1, 1)
-    assert visible(sqs, url) == 1
+    assert failures.left() == 1
 
 
-def test_records_of_another_function_stay(sqs: Any, function: Function) -> None:
-    url = queue(sqs)
+def test_records_of_another_function_stay(failures: Failures) -> None:
     other = record()["requestContext"] | {"functionArn": f"{ARN}-2:$LATEST"}
-    send(sqs, url, record(requestContext=other))
-    report = run(function, Queue(sqs, url))
-    assert (report.of_other_functions, function.accepted) == (1, [])
-    assert visible(sqs, url) == 1
+    failures.send(record(requestContext=other))
+    report = failures.run()
+    assert (report.of_other_functions, failures.function.accepted) == (1, [])
+    assert failures.left() == 1
 
 
 @pytest.mark.parametrize(
@@ -316,67 +310,59 @@ def test_a_function_may_be_named_in_every_way_that_lambda_knows(name: str) -> No
     assert redrive.function_name(name) == FUNCTION
 
 
-def test_unreadable_messages_stay_and_are_reported(sqs: Any, function: Function) -> None:
-    url = queue(sqs)
-    send(sqs, url, "nonsense")
-    report = run(function, Queue(sqs, url))
+def test_unreadable_messages_stay_and_are_reported(failures: Failures) -> None:
+    failures.send("nonsense")
+    report = failures.run()
     assert (report.unreadable, report.good) == ({"not JSON": 1}, False)
-    assert visible(sqs, url) == 1
+    assert failures.left() == 1
 
 
 def test_what_was_accepted_and_not_deleted_is_reported(
-    sqs: Any, function: Function, monkeypatch: pytest.MonkeyPatch
+    failures: Failures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = queue(sqs)
-    send(sqs, url, record())
+    failures.fill(1)
     answer = {"Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": False}]}
-    monkeypatch.setattr(sqs, "delete_message_batch", lambda **_: answer)
-    report = run(function, Queue(sqs, url))
+    monkeypatch.setattr(failures.sqs, "delete_message_batch", lambda **_: answer)
+    report = failures.run()
     assert (report.sent_again, report.not_deleted, report.good) == (1, 1, False)
-    assert visible(sqs, url) == 1
+    assert failures.left() == 1
 
 
-def test_a_run_that_is_stopped_lets_others_see_the_rest(sqs: Any, function: Function) -> None:
-    url = queue(sqs)
-    for number in range(5):
-        send(sqs, url, record(number=number))
-    function.refuse[b'{"order": 3}'] = KeyboardInterrupt()  # type: ignore[assignment]
+def test_a_run_that_is_stopped_lets_others_see_the_rest(failures: Failures) -> None:
+    failures.fill(5)
+    failures.function.refuse[b'{"order": 3}'] = KeyboardInterrupt()  # type: ignore[assignment]
     with pytest.raises(KeyboardInterrupt):
-        run(function, Queue(sqs, url))
-    assert visible(sqs, url) == 5
+        failures.run()
+    assert failures.left() == 5
 
 
-def test_a_hundred_records_cost_a_hundred_and_twenty_one_calls(
-    sqs: Any, function: Function
-) -> None:
+def test_a_hundred_records_cost_a_hundred_and_twenty_one_calls(failures: Failures) -> None:
     """One at a time they would cost three hundred: receive, invoke, delete.
 
     The same for each ten, so a hundred tell; a thousand cost 1,201. moto is slow with so many.
     """
-    url = queue(sqs)
-    for number in range(100):
-        send(sqs, url, record(number=number))
+    failures.fill(100)
     calls: list[str] = []
-    sqs.meta.events.register("before-call", lambda model, **_: calls.append(model.name))
-    report = run(function, Queue(sqs, url))
+    failures.sqs.meta.events.register("before-call", lambda model, **_: calls.append(model.name))
+    report = failures.run()
     assert Counter(calls) == {"ReceiveMessage": 11, "DeleteMessageBatch": 10}
-    assert report.sent_again == len(function.accepted) == 100
+    assert report.sent_again == len(failures.function.accepted) == 100
 
 
-def test_records_of_a_bucket_are_sent_again_and_deleted(aws: None, function: Function) -> None:
+def test_records_of_a_bucket_are_sent_again_and_deleted(failures: Failures) -> None:
     s3 = boto3.client("s3", region_name="us-east-1")
     s3.create_bucket(Bucket="failures")
     prefix = f"aws/lambda/async/{FUNCTION}/"
-    for number in range(12):
-        key = f"{prefix}2026/11/21/2026-11-21T07.00.00-{number}"
-        body = record(number=number) if number else "nonsense"
-        s3.put_object(Bucket="failures", Key=key, Body=json.dumps(body).encode())
+    keys = [f"{prefix}2026/11/21/2026-11-21T07.00.00-{number}" for number in range(12)]
+    for number, key in enumerate(keys):
+        body = json.dumps(record(number=number) if number else "nonsense")
+        s3.put_object(Bucket="failures", Key=key, Body=body.encode())
     s3.put_object(Bucket="failures", Key="aws/lambda/async/other/1", Body=b"other")
     time.sleep(1.1)  # S3 tells the time in whole seconds
-    report = run(function, Bucket(s3, "failures", prefix))
+    report = failures.run(Bucket(s3, "failures", prefix))
     assert (report.found, report.sent_again, report.unreadable.total()) == (12, 11, 1)
-    keys = [found["Key"] for found in s3.list_objects_v2(Bucket="failures")["Contents"]]
-    assert keys == [f"{prefix}2026/11/21/2026-11-21T07.00.00-0", "aws/lambda/async/other/1"]
+    left = [found["Key"] for found in s3.list_objects_v2(Bucket="failures")["Contents"]]
+    assert left == [keys[0], "aws/lambda/async/other/1"]
 
 
 def test_an_event_is_handed_over_asynchronously(aws: None) -> None:
@@ -397,34 +383,35 @@ def test_a_batch_is_hidden_for_as_long_as_it_takes(rate: float, seconds: int) ->
 
 
 def test_the_command_prints_a_report_and_writes_it(
-    sqs: Any, function: Function, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str], tmp_path: Path,
+    failures: Failures, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:  # fmt: skip
-    url = queue(sqs)
-    send(sqs, url, record())
-    monkeypatch.setattr(redrive, "invoker", lambda *_: function)
+    failures.send(record())
+    monkeypatch.setattr(redrive, "invoker", lambda *_: failures.function)
     time.sleep(0.002)
     file = tmp_path / "report.json"
-    arguments = ["--function", FUNCTION, "--queue-url", url]
+    arguments = ["--function", FUNCTION, "--queue-url", failures.url]
     assert redrive.main([*arguments, "--dry-run"]) == 0
     assert "Dry run: nothing was changed." in capsys.readouterr().out
     assert redrive.main([*arguments, "--json", str(file)]) == 0
-    assert re.search(r" 1  sent again", capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    assert re.search(r" 1  sent again", printed)
+    assert re.search(r" 1  errors: Sandbox\.Timedout", printed)
     assert json.loads(file.read_text())["errors"] == {"Sandbox.Timedout": 1}
-    assert function.accepted == [b'{"order": 1}']
+    assert failures.function.accepted == [b'{"order": 1}']
 
 
 def test_the_command_says_so_when_something_is_left(
-    sqs: Any, function: Function, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    url = queue(sqs)
-    send(sqs, url, "nonsense")
-    monkeypatch.setattr(redrive, "invoker", lambda *_: function)
+    failures: Failures, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failures.send("nonsense")
     time.sleep(0.002)
-    assert redrive.main(["--function", FUNCTION, "--queue-url", url]) == 1
-    assert redrive.main(["--function", FUNCTION, "--queue-url", f"{url}-away"]) == 1
+    assert redrive.main(["--function", FUNCTION, "--queue-url", failures.url]) == 1
+    assert redrive.main(["--function", FUNCTION, "--queue-url", f"{failures.url}-gone"]) == 1
     assert "Stopped: " in capsys.readouterr().out
+
+
+GOOD = ["--function", "f", "--queue-url", "u"]
 
 
 @pytest.mark.parametrize(
@@ -432,13 +419,14 @@ def test_the_command_says_so_when_something_is_left(
     [
         [],
         ["--function", "f"],
-        ["--function", "f", "--queue-url", "u", "--rate", "0"],
-        ["--function", "f", "--queue-url", "u", "--rate", "nan"],
-        ["--function", "f", "--queue-url", "u", "--limit", "-1"],
-        ["--function", "f", "--queue-url", "u", "--error", "("],
+        [*GOOD, "--rate", "0"],
+        [*GOOD, "--rate", "nan"],
+        [*GOOD, "--limit", "0"],
+        [*GOOD, "--limit", "x"],
+        [*GOOD, "--error", "("],
     ],
 )
-def test_a_wrong_command_line_is_refused(arguments: list[str]) -> None:
+def test_a_wrong_command_line_is_rejected(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         redrive.main(arguments)
     assert exit_.value.code == 2
