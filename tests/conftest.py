@@ -21,7 +21,14 @@ os.environ["CDK_VALIDATION"] = "false"
 ROOT = Path(__file__).resolve().parents[1]
 WORKER = "PYTEST_XDIST_WORKER" in os.environ
 SCENARIOS = "tests/test_scenarios.py"
-LONG = (SCENARIOS, "tests/tools/test_copy", "tests/test_types.py", "tests/test_wheel.py")
+LONG = (
+    SCENARIOS,
+    "tests/test_checkov.py",
+    "tests/test_types.py",
+    "tests/test_wheel.py",
+    "tests/tools/test_copy.py",
+    "tests/tools/test_new.py",
+)
 
 
 @pytest.hookimpl(optionalhook=True)
