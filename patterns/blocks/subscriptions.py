@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 SNS = "sns.amazonaws.com"
 AWS_MANAGED_KEY = "alias/aws/sqs"
 KEY_ACTIONS = ["kms:Decrypt", "kms:GenerateDataKey"]
+# https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html
+TAKE_RAW = (
+    sns.SubscriptionProtocol.SQS,
+    sns.SubscriptionProtocol.FIREHOSE,
+    sns.SubscriptionProtocol.HTTP,
+    sns.SubscriptionProtocol.HTTPS,
+)
 UNDELIVERED = Runbook(
     means="SNS could not deliver events to this subscriber; each is stored in its delivery "
     "dead-letter queue.",
@@ -51,7 +58,7 @@ class Subscription:
             body is not JSON. Default: all.
         raw_message_delivery: Whether body and attributes arrive as they were published, with at
             most 10 attributes, or the event is not delivered. Default: True; False wraps both in
-            the JSON envelope of SNS.
+            the JSON envelope of SNS, as functions and mailboxes always get it.
         replay_from: Replays the archive of a FIFO topic from this point in time, which has a time
             zone, when it is deployed; change it to replay again. Default: no replay.
         dead_letter_queue: Your own queue, of the topic's type, for what SNS cannot deliver.
@@ -264,7 +271,7 @@ def deliver(
         topic=source.topic,
         protocol=protocol,
         endpoint=endpoint,
-        raw_message_delivery=settings.raw_message_delivery,
+        raw_message_delivery=settings.raw_message_delivery if protocol in TAKE_RAW else None,
         filter_policy=settings.filter_policy,
         filter_policy_with_message_body=settings.filter_policy_with_message_body,
     )

@@ -21,6 +21,7 @@ from serverless_patterns.patterns.blocks.subscriptions import (
     deliver,
     deliver_to_queue,
 )
+from tests.inline import function
 
 QUEUE_ARN = "arn:aws:sqs:us-east-1:111111111111:kept.fifo"
 WHOLESALE = sns.SubscriptionFilter.string_filter(allowlist=["wholesale"])
@@ -100,6 +101,15 @@ def test_events_are_delivered_raw_unless_asked_otherwise(stack: Stack) -> None:
     subscribe(stack, Subscription(raw_message_delivery=False), topic=topic, name="Wrapped")
     found = Template.from_stack(stack).find_resources("AWS::SNS::Subscription").values()
     assert [resource["Properties"]["RawMessageDelivery"] for resource in found] == [True, False]
+
+
+def test_a_function_always_gets_the_envelope(stack: Stack) -> None:
+    own = function(stack)
+    topic, protocol = Source(topic_of(stack, fifo=None)), sns.SubscriptionProtocol.LAMBDA
+    deliver(stack, topic, Subscription(), protocol=protocol, endpoint=own.function_arn)
+    found = subscription(stack)
+    assert (found["Protocol"], found["Endpoint"]) == ("lambda", stack.resolve(own.function_arn))
+    assert "RawMessageDelivery" not in found
 
 
 @pytest.mark.parametrize(
