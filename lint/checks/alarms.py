@@ -6,19 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .. import wiring
-from ..template import (
-    REFERENCE,
-    UNKNOWN,
-    At,
-    Finding,
-    Findings,
-    Resource,
-    Scenario,
-    is_unknown,
-    rule,
-)
+from ..template import REFERENCE, At, Finding, Findings, Resource, Scenario, is_unknown, rule
 
-ALARM = "AWS::CloudWatch::Alarm"
 # Namespace → metric prefixes → dimensions of which each of these metrics has one, the usual one
 # first. Lambda, EventBridge and Scheduler publish totals without a dimension: they are not here.
 STREAM = ("GetRecords", "PutRecord", "Incoming", "ReadProv", "WriteProv", "SubscribeToShard")
@@ -46,7 +35,7 @@ SENT = {"NumberOfMessagesSent", "SentMessageSize"}
 
 def _metrics(scenario: Scenario) -> Iterator[tuple[Resource, Mapping[str, Any], At]]:
     """Yield the metrics of alarms: the alarm, the metric, its place."""
-    for alarm in scenario.of(ALARM):
+    for alarm in scenario.of("AWS::CloudWatch::Alarm"):
         if alarm.get("MetricName") is not None:
             yield alarm, alarm.properties, ("MetricName",)
         for index, query in enumerate(alarm.list("Metrics")):
@@ -155,7 +144,7 @@ def unwatched_dead_letter_queue(scenario: Scenario) -> Findings:
     """
     watched = set()
     for _, metric, _ in _metrics(scenario):
-        queue = scenario.queue((_dimensions(metric) or {UNKNOWN: ""}).get("QueueName"))
+        queue = scenario.queue((_dimensions(metric) or {}).get("QueueName"))
         if queue:
             watched.add(queue.id)
         elif metric.get("Namespace") == "AWS/SQS":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from serverless_patterns.patterns.checks import lambda_
@@ -18,6 +18,7 @@ POLICIES = {
     QUEUE: ("AWS::SQS::QueuePolicy", "AWS::SQS::QueueInlinePolicy"),
     TOPIC: ("AWS::SNS::TopicPolicy", "AWS::SNS::TopicInlinePolicy"),
 }
+ACTIONS = {QUEUE: "sqs:SendMessage", TOPIC: "sns:Publish"}
 
 
 @rule("W9161", "sqs", "lambda", "iam", shared=lambda_.invoked_for_anybody)
@@ -31,7 +32,7 @@ def confused_deputy(scenario: Scenario) -> Findings:
     for policy in scenario.of(*POLICIES[QUEUE]):
         for statement in wiring.statements(policy.get("PolicyDocument")) or []:
             named = [name for name in wiring.services(statement) if isinstance(name, str)]
-            if not named or not wiring.allows(statement, "sqs:SendMessage"):
+            if not named or not wiring.allows(statement, ACTIONS[QUEUE]):
                 continue
             if not _limits_the_source(statement.get("Condition")):
                 yield Finding(
@@ -56,8 +57,8 @@ def _limits_the_source(condition: Any) -> bool:
 
 
 def _denied(
-    scenario: Scenario, deliveries: Iterable[wiring.Delivery], kind: str
-) -> Iterator[tuple[wiring.Delivery, Resource]]:
+    scenario: Scenario, deliveries: Iterable[wiring.Delivery], kind: str, does: str, so: str
+) -> Findings:
     """Yield what no policy of its target allows; nothing when a policy cannot be seen."""
     found = [(delivery, scenario.find(delivery.target, kind)) for delivery in deliveries]
     policies = scenario.of(*POLICIES[kind])
@@ -69,7 +70,13 @@ def _denied(
         meant = [_for_source(scenario, document, delivery.source) for document in own]
         allowed = any(wiring.allows_service(document, delivery.service) for document in meant)
         if target and not allowed:
-            yield delivery, target
+            yield Finding(
+                delivery.source,
+                f"{delivery.source} {does} {target}, whose policy does not allow "
+                f"{delivery.service}: {so}. Add an {POLICIES[kind][0]} that allows it "
+                f"{ACTIONS[kind]}.",
+                delivery.at,
+            )
 
 
 def _for_source(scenario: Scenario, document: Any, source: Resource) -> Any:
@@ -115,13 +122,7 @@ def queue_not_open(scenario: Scenario) -> Findings:
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
     """
-    for delivery, queue in _denied(scenario, wiring.deliveries(scenario), QUEUE):
-        yield Finding(
-            delivery.source,
-            f"{delivery.source} sends to {queue}, whose policy does not allow {delivery.service}: "
-            "nothing arrives. Add an AWS::SQS::QueuePolicy that allows it sqs:SendMessage.",
-            delivery.at,
-        )
+    return _denied(scenario, wiring.deliveries(scenario), QUEUE, "sends to", "nothing arrives")
 
 
 @rule("E9163", "lambda", "events", "s3", "sns")
@@ -171,14 +172,8 @@ def topic_not_open(scenario: Scenario) -> Findings:
     """
     closed = _closed_topics(scenario)
     alarms = [item for item in wiring.alarm_actions(scenario) if item.target in closed]
-    for delivery, topic in _denied(scenario, [*wiring.deliveries(scenario), *alarms], TOPIC):
-        yield Finding(
-            delivery.source,
-            f"{delivery.source} publishes to {topic}, whose policy does not allow "
-            f"{delivery.service}: nothing is published. Add an AWS::SNS::TopicPolicy that allows "
-            "it sns:Publish.",
-            delivery.at,
-        )
+    deliveries = [*wiring.deliveries(scenario), *alarms]
+    return _denied(scenario, deliveries, TOPIC, "publishes to", "nothing is published")
 
 
 def _closed_topics(scenario: Scenario) -> list[Any]:
@@ -209,11 +204,5 @@ def dead_letter_queue_not_open(scenario: Scenario) -> Findings:
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
     """
-    for failure, queue in _denied(scenario, wiring.failures(scenario), QUEUE):
-        yield Finding(
-            failure.source,
-            f"{failure.source} sends its failures to {queue}, whose policy does not allow "
-            f"{failure.service}: they are lost. Add an AWS::SQS::QueuePolicy that allows it "
-            "sqs:SendMessage.",
-            failure.at,
-        )
+    failures = wiring.failures(scenario)
+    return _denied(scenario, failures, QUEUE, "sends its failures to", "they are lost")

@@ -11,20 +11,17 @@ from serverless_patterns.patterns.checks import lambda_, sqs
 from serverless_patterns.patterns.limits import (
     LAMBDA_DEFAULT_TIMEOUT,
     SQS_DEFAULT_VISIBILITY,
+    SQS_LAMBDA_CALLS_A_POLLER,
     SQS_LAMBDA_DEFAULT_BATCH,
+    SQS_LAMBDA_DEFAULT_MAX_POLLERS,
 )
 
 from .. import wiring
 from ..template import Finding, Findings, Resource, Scenario, is_unknown, rule
+from .streams import STREAMS
 
 MAPPING = "AWS::Lambda::EventSourceMapping"
-SOURCES = (
-    "AWS::SQS::Queue",
-    "AWS::Kinesis::Stream",
-    "AWS::Kinesis::StreamConsumer",
-    "AWS::DynamoDB::Table",
-    "AWS::DynamoDB::GlobalTable",
-)
+CONCURRENCY, POLLERS = ("ScalingConfig", "MaximumConcurrency"), ("ProvisionedPollerConfig",)
 RECORD = {  # the fields of a queue's record, as Lambda filters it
     "messageId",
     "receiptHandle",
@@ -108,18 +105,32 @@ def polls_above_reserved(scenario: Scenario) -> Findings:
 
     Every poll above the function's reserved concurrency is throttled and counts as a receive, until
     good messages are dead-lettered. Raise ReservedConcurrentExecutions to what the function's
-    mappings use together, or lower the MaximumConcurrency of a mapping.
+    mappings use together, or lower a mapping's MaximumConcurrency or MaximumPollers (each poller
+    makes up to {SQS_LAMBDA_CALLS_A_POLLER} calls).
     """
     calls: Counter[str] = Counter()
-    for mapping in scenario.of(MAPPING):
+    for mapping, polls, pollers in _polls(scenario):
         function = scenario.function(mapping.get("FunctionName"))
-        polls = mapping.number("ScalingConfig.MaximumConcurrency")
         reserved = function.number("ReservedConcurrentExecutions") if function else None
-        if function and polls and reserved and mapping.flag("Enabled", default=True):
+        if function and polls and reserved:
             others = calls[function.id]
-            problem = lambda_.polls_above_reserved(function, polls, reserved, others=others)
-            yield Finding(mapping, problem, ("ScalingConfig", "MaximumConcurrency"))
+            problem = lambda_.polls_above_reserved(
+                function, polls, reserved, others=others, pollers=pollers
+            )
+            yield Finding(mapping, problem, POLLERS if pollers else CONCURRENCY)
             calls[function.id] += polls
+
+
+def _polls(scenario: Scenario) -> Iterator[tuple[Resource, int, int]]:
+    """Yield what mappings poll: the mapping, its concurrent calls, its provisioned pollers."""
+    for mapping in scenario.of(MAPPING):
+        pollers = 0
+        if scenario.queue(mapping.get("EventSourceArn")) and mapping.get(POLLERS[0]):
+            default = SQS_LAMBDA_DEFAULT_MAX_POLLERS
+            pollers = mapping.number(f"{POLLERS[0]}.MaximumPollers", default) or 0
+        calls = mapping.number(".".join(CONCURRENCY)) or SQS_LAMBDA_CALLS_A_POLLER * pollers
+        if mapping.flag("Enabled", default=True):
+            yield mapping, calls, pollers
 
 
 @rule("W9114", "sqs", "kinesis", "dynamodb", "lambda")
@@ -134,9 +145,8 @@ def batch_item_failures(scenario: Scenario) -> Findings:
     """
     for mapping in scenario.of(MAPPING):
         batch = mapping.number("BatchSize", SQS_LAMBDA_DEFAULT_BATCH)
-        if not scenario.find(mapping.get("EventSourceArn"), *SOURCES) or batch is None:
-            continue
-        if batch > 1 and not mapping.get("FunctionResponseTypes"):
+        source = scenario.find(mapping.get("EventSourceArn"), "AWS::SQS::Queue", *STREAMS)
+        if source and batch and batch > 1 and not mapping.get("FunctionResponseTypes"):
             yield Finding(
                 mapping,
                 f"{mapping} does not report batch item failures: one failed record fails its whole "

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .. import roles, wiring
-from ..template import Finding, Findings, Resource, Scenario, rule
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from ..template import Finding, Findings, Scenario, rule
 
 NEED_A_ROLE = (
     "AWS::Kinesis::Stream",
@@ -17,13 +12,19 @@ NEED_A_ROLE = (
 )
 
 
-def _lacking(scenario: Scenario, *, failures: bool) -> Iterator[tuple[roles.Use, Resource, str]]:
-    """Yield the uses that no policy of the role allows, their target, and the action it lacks."""
+def _lacking(scenario: Scenario, *, failures: bool) -> Findings:
+    """Yield the uses that no policy of the role allows."""
+    does, so = ("its failures ", "they are lost") if failures else ("", "nothing arrives")
     for use in roles.uses(scenario):
         used = roles.target(scenario, use.target) if use.failure == failures else None
         action = roles.lacks(scenario, use.role, used) if used else None
-        if used and action:
-            yield use, used, action
+        if action:
+            yield Finding(
+                use.user,
+                f"{use.user} sends {does}to {used} as {use.role}, which no policy allows {action}: "
+                f"{so}. Allow it.",
+                use.at,
+            )
 
 
 @rule("E9166", "iam", "events", "scheduler", "pipes", "firehose", "lambda")
@@ -36,13 +37,7 @@ def role_may_not_send(scenario: Scenario) -> Findings:
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html
     """
-    for use, used, action in _lacking(scenario, failures=False):
-        yield Finding(
-            use.user,
-            f"{use.user} sends to {used} as {use.role}, which no policy allows {action}: nothing "
-            "arrives. Allow it.",
-            use.at,
-        )
+    return _lacking(scenario, failures=False)
 
 
 @rule("W9167", "iam", "lambda", "scheduler", "pipes")
@@ -55,13 +50,7 @@ def role_may_not_send_failures(scenario: Scenario) -> Findings:
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     """
-    for use, used, action in _lacking(scenario, failures=True):
-        yield Finding(
-            use.user,
-            f"{use.user} sends its failures to {used} as {use.role}, which no policy allows "
-            f"{action} there: they are lost. Allow it.",
-            use.at,
-        )
+    return _lacking(scenario, failures=True)
 
 
 @rule("E9168", "iam", "events", "scheduler", "pipes", "firehose", "sns")
