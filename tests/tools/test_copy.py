@@ -45,7 +45,8 @@ class Sample:
 sys.addaudithook(watch)
 runpy.run_path("app.py", run_name="__main__")
 print(*(path.split("/")[1].split(".")[0] for path in glob.glob("cdk.out/*.template.json")))
-code = pytest.main(["-q", "-p", "no:cacheprovider", *folders], plugins=[Sample()])
+options = ["-q", "-p", "no:cacheprovider", "-k", "not fuzz"]
+code = pytest.main([*options, *folders], plugins=[Sample()])
 sys.exit(f"taken from {here}: {sorted(taken)}" if taken else code)
 """
 
