@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tools import new_pattern
-from tools.copy_pattern import CACHES
+from tools.copy_pattern import CACHES, below
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,8 +27,7 @@ GENERATED = {"README.md", "docs/refusals.md"}
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    found = [path for path in folder.rglob("*") if path.is_file()]
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in below(folder)}
 
 
 # Names
@@ -128,6 +127,6 @@ def test_a_new_pattern_is_typed_passes_its_tests_and_edits_no_file_but_generated
     changed = {name for name in before if after.get(name) != before[name]}
     added = sorted(after.keys() - before.keys())
     assert changed <= GENERATED
-    assert [name for name in added if SLUG not in name and "cache" not in name] == []
+    assert [name for name in added if SLUG not in name] == []
     assert f"patterns/{SLUG}/diagram.svg" in added
     assert f"(patterns/{SLUG}/README.md)" in (project / "README.md").read_text()
