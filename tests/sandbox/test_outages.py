@@ -136,3 +136,106 @@ def test_messages_are_taken_from_every_queue_once_and_are_gone_then(stack: Deplo
     found = {message["Body"]: queues.reason(message) for message in queues.take(stack, *urls)}
     assert found == {str(number): f"why {number}" for number in range(25)}
     assert [queues.backlog(stack, url) for url in urls] == [0, 0]
+
+
+@ENDS
+def test_settings_of_a_function_are_restored(stack: Deployment, error: type[BaseException]) -> None:
+    before = {"TABLE_NAME": "table", "OTHER": "other"}
+    name, lambda_ = stack["FunctionName"], stack.client("lambda")
+
+    def timeout() -> int:
+        return int(lambda_.get_function_configuration(FunctionName=name)["Timeout"])
+
+    first = timeout()
+    with outages.settings_of(stack, name) as (variables, use):
+        assert variables == before
+        use(timeout=first + 1, TABLE_NAME="gone")
+        assert (timeout(), runs_with(stack)) == (first + 1, before | {"TABLE_NAME": "gone"})
+        use(OTHER="new")
+        assert (timeout(), runs_with(stack)) == (first, before | {"OTHER": "new"})
+    assert (timeout(), runs_with(stack)) == (first, before)
+
+    def interrupted() -> None:
+        with outages.settings_of(stack, name) as (_, use):
+            use(TABLE_NAME="gone")
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert runs_with(stack) == before
+
+
+@ENDS
+def test_a_function_is_switched_off_for_the_block_only(
+    stack: Deployment, error: type[BaseException]
+) -> None:
+    def reserved() -> int | None:
+        found = stack.client("lambda").get_function_concurrency(FunctionName=stack["FunctionName"])
+        value: int | None = found.get("ReservedConcurrentExecutions")
+        return value
+
+    with outages.no_concurrency(stack, stack["FunctionName"]):
+        assert reserved() == 0
+    assert reserved() is None
+    interrupt(outages.no_concurrency(stack, stack["FunctionName"]), error)
+    assert reserved() is None
+
+
+@ENDS
+def test_a_failure_destination_is_gone_for_the_block_only(
+    stack: Deployment, error: type[BaseException]
+) -> None:
+    lambda_ = stack.client("lambda")
+    name = {"FunctionName": stack["FunctionName"], "Qualifier": "$LATEST"}
+    arn = stack.client("sqs").get_queue_attributes(
+        QueueUrl=stack["DeadLetterQueueUrl"], AttributeNames=["QueueArn"]
+    )["Attributes"]["QueueArn"]
+    both = {"OnFailure": {"Destination": arn}, "OnSuccess": {"Destination": arn}}
+    lambda_.put_function_event_invoke_config(
+        **name, MaximumRetryAttempts=1, MaximumEventAgeInSeconds=60, DestinationConfig=both
+    )
+
+    def settings() -> tuple[int, int, set[str]]:
+        found = lambda_.get_function_event_invoke_config(**name)
+        destinations = {key for key, value in found["DestinationConfig"].items() if value}
+        return found["MaximumRetryAttempts"], found["MaximumEventAgeInSeconds"], destinations
+
+    with outages.no_failure_destination(stack, stack["FunctionName"]):
+        assert settings() == (1, 60, {"OnSuccess"})
+    assert settings() == (1, 60, {"OnFailure", "OnSuccess"})
+    interrupt(outages.no_failure_destination(stack, stack["FunctionName"]), error)
+    assert settings() == (1, 60, {"OnFailure", "OnSuccess"})
+
+
+def test_a_queue_is_read_again_after_the_block_and_then_empty(stack: Deployment) -> None:
+    sqs, lambda_ = stack.client("sqs"), stack.client("lambda")
+    url = sqs.create_queue(QueueName="read-again", Attributes={"VisibilityTimeout": "30"})[
+        "QueueUrl"
+    ]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
+    mapping = lambda_.create_event_source_mapping(
+        EventSourceArn=arn, FunctionName=stack["FunctionName"]
+    )["UUID"]
+    with outages.mapping_disabled(stack, mapping, url):
+        assert lambda_.get_event_source_mapping(UUID=mapping)["State"] == "Disabled"
+        sqs.send_message(QueueUrl=url, MessageBody="kept")
+        assert queues.backlog(stack, url) == 1
+    assert lambda_.get_event_source_mapping(UUID=mapping)["State"] == "Enabled"
+    assert queues.backlog(stack, url) == 0
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])
+    assert found["Attributes"]["VisibilityTimeout"] == "30"
+    lambda_.delete_event_source_mapping(UUID=mapping)
+
+
+def test_messages_of_a_run_are_collected_and_others_stay(stack: Deployment) -> None:
+    url = stack["DeadLetterQueueUrl"]
+    for number in range(4):
+        stack.client("sqs").send_message(
+            QueueUrl=url, MessageBody=json.dumps({"order_id": f"o{number}"})
+        )
+    found = queues.collect(stack, url, "order_id", {"o1", "o3"})
+    assert sorted(body["order_id"] for body in found) == ["o1", "o3"]
+    assert queues.backlog(stack, url) == 2
+    assert queues.collect(stack, url, "order_id", {"o9"}, seconds=0) == []
