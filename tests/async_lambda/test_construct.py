@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 ARN = "arn:aws:{}:us-east-1:111111111111:theirs"
 CONFIG, FUNCTION = "AWS::Lambda::EventInvokeConfig", "AWS::Lambda::Function"
 both = pytest.mark.parametrize("name", ["on_success", "on_failure"])
-every_place = pytest.mark.parametrize("name", ["on_success", "on_failure", "dead_letter_queue"])
 
 
 class Made:
@@ -245,27 +244,19 @@ def test_with_a_rollout_the_settings_are_the_aliases(rolled: Made) -> None:
     assert alias_id in rolled.only(CONFIG)["DependsOn"]
 
 
-def test_an_alias_of_your_own_gets_the_settings(stack: Stack) -> None:
-    alias = function(stack).add_alias("blue")
-    found = Made(stack, function=alias)
-    assert found.construct.target is alias
-    assert "$LATEST" not in json.dumps(found.config()["Qualifier"])
-    assert "DeadLetterConfig" in found.only(FUNCTION)["Properties"]
-
-
-def test_a_version_of_your_own_gets_the_settings(stack: Stack) -> None:
-    version = function(stack).current_version
-    assert Made(stack, function=version).config()["Qualifier"] == stack.resolve(version.version)
-
-
-def test_an_imported_alias_of_a_function_of_this_app_gets_the_settings(stack: Stack) -> None:
+def test_an_alias_or_a_version_of_your_own_gets_the_settings(stack: Stack) -> None:
     own = function(stack)
-    alias = lambda_.Alias.from_alias_attributes(
-        stack, "Alias", alias_name="blue", alias_version=own.current_version
+    version = own.current_version
+    imported_alias = lambda_.Alias.from_alias_attributes(
+        stack, "ImportedAlias", alias_name="green", alias_version=version
     )
-    found = Made(stack, function=alias)
-    assert found.construct.function is own
-    assert found.config()["Qualifier"] == "blue"
+    qualifiers = {own.add_alias("blue"): "blue", version: version.version, imported_alias: "green"}
+    for number, (target, qualifier) in enumerate(qualifiers.items()):
+        made = make(stack, f"Pattern{number}", function=target)
+        assert (made.target, made.function) == (target, own)
+        assert stack.resolve(made.event_invoke_config.qualifier) == stack.resolve(qualifier)
+    (resource,) = Template.from_stack(stack).find_resources(FUNCTION).values()
+    assert "DeadLetterConfig" in resource["Properties"]
 
 
 def test_a_function_class_of_your_own_may_have_any_attribute(stack: Stack) -> None:
@@ -407,36 +398,52 @@ def test_constructs_may_share_a_failure_queue(stack: Stack) -> None:
 # Configurations that plain CDK accepts and that would fail or lose events
 
 
-@every_place
-def test_a_fifo_queue_is_rejected(stack: Stack, name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} is a FIFO queue"):
-        make(stack, **{name: a_queue(stack, fifo=True)})
-    theirs = sqs.Queue.from_queue_arn(stack, "Theirs", ARN.format("sqs") + ".fifo")
-    with pytest.raises(ValueError, match=f"{name} is a FIFO queue"):
-        make(stack, "Other", **{name: theirs})
+def disabled(stack: Stack) -> kms.Key:
+    return kms.Key(stack, "Key", enabled=False)
 
 
-@both
-def test_a_fifo_topic_is_rejected(stack: Stack, name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} is a FIFO topic"):
-        make(stack, **{name: a_topic(stack, fifo=True)})
+LOSSY: dict[str, tuple[Callable[[Stack], Any], str]] = {
+    "FIFO queue": (lambda stack: a_queue(stack, fifo=True), "is a FIFO queue"),
+    "imported FIFO queue": (
+        lambda stack: sqs.Queue.from_queue_arn(stack, "Theirs", ARN.format("sqs") + ".fifo"),
+        "is a FIFO queue",
+    ),
+    "FIFO topic": (lambda stack: a_topic(stack, fifo=True), "is a FIFO topic"),
+    "stream": (lambda stack: kinesis.Stream(stack, "Stream"), "is a Stream, but Lambda sends"),
+    "disabled key": (
+        lambda stack: a_queue(stack, encryption_master_key=disabled(stack)),
+        "The key of Stack/OwnQueue is Stack/Key, which is disabled",
+    ),
+}
 
 
-def test_a_fifo_dead_letter_queue_of_the_function_is_rejected(stack: Stack) -> None:
-    own = function(stack, dead_letter_queue=a_queue(stack, fifo=True))
-    with pytest.raises(ValueError, match="dead_letter_queue is a FIFO queue"):
-        make(stack, function=own)
+@pytest.mark.parametrize("name", ["on_success", "on_failure", "dead_letter_queue"])
+@pytest.mark.parametrize("kind", LOSSY)
+def test_a_destination_that_would_lose_records_is_rejected(
+    stack: Stack, kind: str, name: str
+) -> None:
+    lossy, problem = LOSSY[kind]
+    with pytest.raises(ValueError, match=problem if "key" in kind else f"{name} {problem}"):
+        make(stack, **{name: lossy(stack)})
+
+
+@pytest.mark.parametrize("kind", ["FIFO queue", "disabled key"])
+def test_a_dead_letter_queue_of_the_function_that_would_lose_events_is_rejected(
+    stack: Stack, kind: str
+) -> None:
+    lossy, problem = LOSSY[kind]
+    with pytest.raises(ValueError, match=problem):
+        make(stack, function=function(stack, dead_letter_queue=lossy(stack)))
+
+
+def test_a_disabled_key_is_rejected(stack: Stack) -> None:
+    with pytest.raises(ValueError, match="encryption_key is Stack/Key, which is disabled"):
+        make(stack, encryption_key=disabled(stack))
 
 
 def test_a_bucket_for_successes_is_rejected(stack: Stack) -> None:
     with pytest.raises(ValueError, match=r"on_success is a bucket, .*of failures to buckets"):
         make(stack, on_success=s3.Bucket(stack, "Bucket"))
-
-
-@both
-def test_a_destination_that_lambda_does_not_know_is_rejected(stack: Stack, name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} is a Stream"):
-        make(stack, **{name: kinesis.Stream(stack, "Stream")})
 
 
 @both
@@ -467,12 +474,6 @@ def test_one_queue_in_two_places_is_rejected(stack: Stack) -> None:
         make(stack, "Other", on_failure=queue, dead_letter_queue=queue)
 
 
-def test_a_second_dead_letter_queue_is_rejected(stack: Stack) -> None:
-    own = function(stack, dead_letter_queue=a_queue(stack))
-    with pytest.raises(ValueError, match="has a dead-letter queue or topic already"):
-        make(stack, function=own, dead_letter_queue=sqs.Queue(stack, "Second"))
-
-
 @pytest.mark.parametrize(
     "settings",
     [{"retry_attempts": 1}, {"max_event_age": Duration.hours(1)}],
@@ -485,25 +486,15 @@ def test_a_function_with_settings_of_its_own_is_rejected(
         make(stack, function=function(stack, **settings))
 
 
-@pytest.mark.parametrize("attempts", [-1, 0, 1, 2, 3])
-def test_more_retries_than_lambda_makes_are_rejected(attempts: int) -> None:
-    if 0 <= attempts <= 2:
-        assert Retries(attempts)
-        return
-    with pytest.raises(ValueError, match=f"attempts is {attempts}, allowed is 0 to 2"):
-        Retries(attempts)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "accepted"), [(59, False), (60, True), (21_600, True), (21_601, False)]
-)
-def test_an_age_that_lambda_does_not_know_is_rejected(seconds: int, accepted: bool) -> None:
-    age = Duration.seconds(seconds)
-    if accepted:
-        assert Retries(0, age)
-        return
-    with pytest.raises(ValueError, match="allowed is 60 seconds to 6 hours"):
-        Retries(0, age)
+def test_retries_that_lambda_does_not_make_are_rejected() -> None:
+    for attempts in (-1, 3):
+        with pytest.raises(ValueError, match=f"attempts is {attempts}, allowed is 0 to 2"):
+            Retries(attempts)
+    for seconds in (59, 21_601):
+        with pytest.raises(ValueError, match="allowed is 60 seconds to 6 hours"):
+            Retries(0, Duration.seconds(seconds))
+    for attempts, seconds in ((0, 60), (1, 21_600), (2, 21_600)):
+        assert Retries(attempts, Duration.seconds(seconds))
 
 
 @pytest.mark.parametrize(("attempts", "needed"), [(1, 70), (2, 200)])
@@ -513,6 +504,14 @@ def test_an_age_at_which_the_event_is_gone_before_its_last_retry_is_rejected(
     with pytest.raises(ValueError, match="dropped before its last retry"):
         make(stack, retries=Retries(attempts, Duration.seconds(needed)))
     assert make(stack, "Longer", retries=Retries(attempts, Duration.seconds(needed + 1)))
+
+
+def test_a_setting_that_the_function_has_already_is_rejected(stack: Stack) -> None:
+    own = function(stack, dead_letter_queue=a_queue(stack))
+    with pytest.raises(ValueError, match="has a dead-letter queue or topic already"):
+        make(stack, function=own, dead_letter_queue=sqs.Queue(stack, "Second"))
+    with pytest.raises(ValueError, match="alias of its own"):
+        make(stack, "Other", function=own.add_alias("live"), rollout=CANARY)
 
 
 def test_an_alarm_on_events_that_are_dropped_by_then_is_rejected(stack: Stack) -> None:
@@ -540,26 +539,6 @@ def test_a_second_reservation_is_rejected(stack: Stack) -> None:
     with pytest.raises(ValueError, match="reserves some already"):
         make(stack, "Other", function=unknown, reserved_concurrency=5)
     assert make(stack, "Third", function=unknown)
-
-
-def test_a_rollout_of_an_alias_is_rejected(stack: Stack) -> None:
-    with pytest.raises(ValueError, match="alias of its own"):
-        make(stack, function=function(stack).add_alias("live"), rollout=CANARY)
-
-
-@every_place
-def test_a_queue_with_a_disabled_key_is_rejected(stack: Stack, name: str) -> None:
-    key = kms.Key(stack, "Key", enabled=False)
-    with pytest.raises(ValueError, match="key of Stack/OwnQueue is Stack/Key, which is disabled"):
-        make(stack, **{name: a_queue(stack, encryption_master_key=key)})
-    with pytest.raises(ValueError, match="encryption_key is Stack/Key, which is disabled"):
-        make(stack, "New", encryption_key=key)
-
-
-def test_a_dead_letter_queue_of_the_function_with_a_disabled_key_is_rejected(stack: Stack) -> None:
-    queue = a_queue(stack, encryption_master_key=kms.Key(stack, "Key", enabled=False))
-    with pytest.raises(ValueError, match="which is disabled"):
-        make(stack, function=function(stack, dead_letter_queue=queue))
 
 
 # Imported resources are used with a warning of what they need

@@ -411,12 +411,21 @@ class Firehose:
     [
         (
             lambda stack: subscriptions.LambdaSubscription(function(stack)),
-            r"LAMBDA.*SQS queues only.*consumer, with add_fifo_queue\(\)",
+            r"protocol lambda.*SQS queues only.*consumer, with add_fifo_queue\(\)",
         ),
-        (lambda _: subscriptions.UrlSubscription("http://example.com"), "HTTP,.*in its consumer"),
-        (lambda _: subscriptions.UrlSubscription("https://example.com"), "HTTPS,.*in its consumer"),
-        (lambda _: subscriptions.EmailSubscription("a@example.com"), "EMAIL,.*standard topic"),
-        (lambda _: Firehose(), r"FIREHOSE.*add_queue\(\)"),
+        (
+            lambda _: subscriptions.UrlSubscription("http://example.com"),
+            "protocol http,.*in its consumer",
+        ),
+        (
+            lambda _: subscriptions.UrlSubscription("https://example.com"),
+            "protocol https,.*in its consumer",
+        ),
+        (
+            lambda _: subscriptions.EmailSubscription("a@example.com"),
+            "protocol email,.*standard topic",
+        ),
+        (lambda _: Firehose(), r"protocol firehose.*add_queue\(\)"),
     ],
     ids=["function", "http", "https", "mail", "firehose"],
 )
