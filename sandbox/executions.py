@@ -63,7 +63,7 @@ class Executions:
         return self._drive.send(title, wave, events, batch=WAVE)
 
     def run(self, title: str, machine: str, events: Iterable[Event]) -> list[dict[str, Any]]:
-        """Run Express executions side by side and return their answers.
+        """Run Express executions side by side and return their answers, or ``error`` and its code.
 
         Each has a name of its own: Express does not look at names.
         """
@@ -73,7 +73,8 @@ class Executions:
             return {"stateMachineArn": machine, "name": name, "input": event.body.decode()}
 
         entry = single(self._sfn.start_sync_execution, arguments)
-        return [reply.value for reply in self._drive.send(title, entry, list(events))]
+        replies = self._drive.send(title, entry, list(events))
+        return [{"error": reply.refusal} if reply.refusal else reply.value for reply in replies]
 
     def wait(self, title: str) -> None:
         """Wait until every execution has ended or is parked."""

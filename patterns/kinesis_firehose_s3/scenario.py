@@ -14,6 +14,7 @@ import random
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.lambdas.kinesis_firehose_s3 import kpl
@@ -199,19 +200,15 @@ def outage(drive: Driver, shop: Shop, malformed: Mapping[str, bytes]) -> None:
     somewhere = {*everything, spoilt.id}
     promise = "each of them is in the lake or kept"
     drive.eventually(promise, lambda: somewhere <= {*lake(drive, shop.run), *kept(drive)})
-    clients = drive.client("s3"), drive.client("kinesis")
+    tool = partial(replay, drive.client("s3"), drive.client("kinesis"), bucket=drive["BucketName"])
     prefix = drive["ErrorPrefix"] + "processing-failed/"
-    settings: Document = {
-        "bucket": drive["BucketName"],
-        "prefix": prefix,
-        "stream_name": drive["StreamName"],
-    }
-    seen = replay(*clients, **settings)
+    again = partial(tool, prefix=prefix, stream_name=drive["StreamName"])
+    seen = again()
     passes = seen.reasons["ok"] >= UNLUCKY and not seen.sent
     promise = "a look without sending says what would pass now, and why the rest would not"
     drive.check(promise, passes, seen.reasons)
     with drive.report.step("Replaying the error prefix"):
-        done = replay(*clients, **settings, send=True)
+        done = again(send=True)
     promise = "a replay returns to the lake what passes now"
     drive.eventually(promise, lambda: everything <= lake(drive, shop.run).keys())
     difference = kept(drive).keys() ^ {*malformed, spoilt.id}
