@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from constructs import Construct
 
+from ..blocks import executions
 from ..blocks.alarms import Alarms
 from ..blocks.consumers import Consumer
 from ..blocks.queues import NewQueue, SqsToLambda
 from ..blocks.rest import Endpoint, NewApi, RequestField, RestEntry
 from ..blocks.state_machines import execution_arn_prefix, grant_describe, grant_start
-from . import mapping, rules
+from . import rules
 from .alarms import on_saga
 from .saga import Saga, state_machine_of
 
@@ -89,11 +90,11 @@ class StepFunctionsSaga(Construct):
         self.entry = RestEntry(self, "Entry", endpoint, alarms=alarms)
         grant_start(self.state_machine, self.entry.role, express=express)
         arn = self.state_machine.state_machine_arn
-        self.start_method = self.entry.add_post(mapping.start(arn, name, express=express))
+        self.start_method = self.entry.add_post(executions.start(arn, name, express=express))
         self.status_method: apigateway.Method | None = None
         if not express:
             prefix = execution_arn_prefix(self.state_machine)
-            self.status_method = self.entry.add_get("{name}", mapping.describe(prefix, "name"))
+            self.status_method = self.entry.add_get("{name}", executions.describe(prefix, "name"))
         self.intake: SqsToLambda | None = None
         if starter:
             self.intake = SqsToLambda(

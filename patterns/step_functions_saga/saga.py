@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from ..blocks.definitions import Resource
 
-PARKED_QUEUE = "ParkedQueue"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Saga:
@@ -74,14 +72,14 @@ def state_machine_of(
         return saga, None
     parked_queue = saga.parked_queue or queue_for_failures(
         scope,
-        PARKED_QUEUE,
+        "ParkedQueue",
         encryption_key=saga.encryption_key,
         reason="Its messages wait for a person; nothing consumes and retries.",
     )
     machine = new_state_machine(
         scope,
         saga.content,
-        {**saga.resources, PARKED_QUEUE: parked_queue},
+        {**saga.resources, "ParkedQueue": parked_queue},
         express=express,
         log_execution_data=saga.log_execution_data,
     )

@@ -44,7 +44,7 @@ class DemoStack(ShopStack):
             self, "Shipping", consumer=batches, alarms=Alarms().of_pattern(__name__)
         )
 
-        resources = {"Orders": orders, "Stock": stock, "Charge": charge, "Refund": refund}
+        resources: Any = {"Orders": orders, "Stock": stock, "Charge": charge, "Refund": refund}
         fulfilment = StepFunctionsSaga(
             self,
             "Fulfilment",

@@ -80,9 +80,9 @@ def make(stack: Stack, construct_id: str = "Pattern", **settings: Any) -> StepFu
     file.write_text(text, encoding="utf-8")
     resources = {**settings.pop("resources", {})}
     given = {name: settings.pop(name) for name in [*settings] if name in Saga.__annotations__}
-    for name, kind in {"Charge": function, "Orders": table, "Stock": table}.items():
-        if name not in resources:
-            resources[name] = kind(stack, construct_id + name)
+    kinds: dict[str, Any] = {"Charge": function, "Orders": table, "Stock": table}
+    for name in kinds.keys() - resources.keys():
+        resources[name] = kinds[name](stack, construct_id + name)
     saga = Saga(definition=file, resources=resources, **given)
     return StepFunctionsSaga(stack, construct_id, saga=saga, **settings)
 

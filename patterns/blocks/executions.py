@@ -1,4 +1,4 @@
-"""The calls with which API Gateway starts a saga and asks for its status.
+"""The calls with which API Gateway starts an execution and asks for its status.
 
 Every value that a client can influence goes through ``$util.escapeJavaScript`` into a JSON string,
 so no body, header or path can add or change a parameter of the call.
@@ -6,10 +6,10 @@ so no body, header or path can add or change a parameter of the call.
 
 from __future__ import annotations
 
-from ..blocks.rest import REQUEST_ID, RequestField, ServiceCall, escaped
+from .rest import REQUEST_ID, RequestField, ServiceCall, escaped
 
 # The errors, with status 400, of a request that the client can fix. Everything else that Step
-# Functions refuses with 400 (throttling, no such state machine) is ours: 503, send it again.
+# Functions rejects with 400 (throttling, no such state machine) is ours: 503, send it again.
 # https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
 CLIENT_FAULTS = ("InvalidExecutionInput", "InvalidName", "ValidationException")
 NOT_FOUND = ("ExecutionDoesNotExist", "InvalidArn", "ValidationException")
@@ -49,7 +49,7 @@ def start(state_machine_arn: str, name: RequestField, *, express: bool) -> Servi
         ),
         status=200 if express else 202,
         answer=_RESULT if express else _ACCEPTED,
-        refused="The order was not started.",
+        refused="The execution was not started.",
         client_faults=dict.fromkeys(CLIENT_FAULTS, 422) | {"ExecutionAlreadyExists": 409},
     )
 
