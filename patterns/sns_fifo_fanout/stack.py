@@ -63,16 +63,16 @@ class DemoStack(ShopStack):
             RetailTableName=retail_list.table_name,
             BucketName=lake.bucket_name,
         )
-        consumers = (price_wholesale, price_retail, analyse)
-        for one, function in zip(prices.subscribers, consumers, strict=True):
+        consumers = {"Wholesale": price_wholesale, "Retail": price_retail, "Analytics": analyse}
+        for one, (name, function) in zip(prices.subscribers, consumers.items(), strict=True):
             self.keep_refused(function, one.dead_letter_queue)
-            urls = {
+            queues = {
                 "Queue": one.queue,
                 "DeadLetterQueue": one.dead_letter_queue,
                 "DeliveryDeadLetterQueue": one.delivery_dead_letter_queue,
             }
-            self.outputs(**{f"{one.node.id}{k}Url": queue.queue_url for k, queue in urls.items()})
-            self.outputs(**{f"{one.node.id}FunctionName": function.function_name})
+            self.outputs(**{f"{name}{kind}Url": queue.queue_url for kind, queue in queues.items()})
+            self.outputs(**{f"{name}FunctionName": function.function_name})
 
     def _price_list(self, name: str) -> tuple[lambda_.Function, dynamodb.Table]:
         table = self.table(f"{name}Prices", "pk", "sk")
