@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import serverless_patterns
 from serverless_patterns.lambdas.foundation import batch, dead_letters, strict_json
 from serverless_patterns.lambdas.foundation.messages import Message
 from serverless_patterns.lambdas.foundation.outcomes import STORED, Outcome, RefusedError
-from tests.conftest import ROOT
 from tests.moto_cloud import cloud as make_cloud
 from tests.moto_cloud import record, string
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
     from tests.moto_cloud import Cloud
 
-HANDLERS = sorted(path.parent.name for path in ROOT.glob("lambdas/*/__init__.py"))
+CODE = Path(serverless_patterns.__file__).parent  # has lambdas/, as the code of a function has
+HANDLERS = sorted(path.parent.name for path in CODE.glob("lambdas/*/__init__.py"))
 DOCUMENTS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -33,13 +35,13 @@ DOCUMENTS = st.recursive(
 
 @pytest.mark.parametrize("folder", HANDLERS)
 def test_importing_a_handler_needs_neither_aws_nor_environment(folder: str) -> None:
-    names = [path.stem for path in (ROOT / "lambdas" / folder).glob("*.py")]
+    names = [path.stem for path in (CODE / "lambdas" / folder).glob("*.py")]
     code = (
         "import sys, socket; socket.socket.connect = None; sys.path.insert(0, sys.argv[1]);"
         f"from lambdas.{folder} import {', '.join(sorted(set(names) - {'__init__'}))}"
     )
     run = subprocess.run(
-        [sys.executable, "-I", "-c", code, str(ROOT)],
+        [sys.executable, "-I", "-c", code, str(CODE)],
         capture_output=True, text=True, env={}, check=False,
     )  # fmt: skip
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
