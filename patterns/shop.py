@@ -144,14 +144,15 @@ class Shop:
         """Return records that are not valid clicks, by an id that says what is wrong with each."""
         [click] = self.clicks(1)
         text, line = json.dumps(click), as_csv(click)
+        number = int(self.run[-8:], 16)  # also a blank record is of this run alone
         wrong = {
-            "number": b"42 ",
+            "number": f"{number} ".encode(),
             "not-json": b'{"click_id": ' + self.run.encode(),
             "truncated": text[:-7].encode(),
             "array": json.dumps([click]).encode(),
             "two-in-one": (text + text).encode(),
             "not-text": b"\xff\xfe" + text.encode("utf-16-le"),
-            "blank": f"  {' ' * self._random.randint(1, 90)}\n".encode(),
+            "blank": f"{number:032b}\n".translate({ord("0"): " ", ord("1"): "\t"}).encode(),
             "half-surrogate": text.replace("/", r"/\ud83d", 1).encode(),
             "csv-of-seven": line.rsplit(b",", 1)[0],
             "csv-open-quote": b'"' + line,
