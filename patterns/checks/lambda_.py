@@ -145,7 +145,8 @@ def never_runs(name: object, reserved: float | None, otherwise: str, least: int 
 def standard_destination(name: object, kind: str = "queue or topic") -> str:
     """Lambda sends records of invocations and batches, and dead letters, to standard ones.
 
-    Lint E9131. Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+    Lint E9131. Source:
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
 
     Args:
         name: The FIFO queue or topic.
