@@ -25,6 +25,9 @@ from aws_cdk import aws_lambda as lambda_
 
 from serverless_patterns.patterns.api_sqs_lambda.construct import (
     ApiGatewayToSqsToLambda,
+    Endpoint,
+    NewApi,
+    NewQueue,
     RequestField,
 )
 
@@ -37,14 +40,18 @@ consumer = lambda_.Function(
     handler="index.handler",
     code=lambda_.Code.from_inline("def handler(event, context): ..."),
 )
-plain = ApiGatewayToSqsToLambda(stack, "Plain", consumer=consumer, path="plain", rate_limit=10000)
+plain = ApiGatewayToSqsToLambda(
+    stack,
+    "Plain",
+    consumer=consumer,
+    endpoint=Endpoint("plain", api=NewApi(rate_limit=10000)),
+)
 fifo = ApiGatewayToSqsToLambda(
     stack,
     "Fifo",
     consumer=consumer,
-    path="fifo",
-    api=plain.api,
-    fifo=True,
+    endpoint=Endpoint("fifo", api=plain.entry.api),
+    queue=NewQueue(fifo=True),
     message_group_id=RequestField.body("group"),
     deduplication_id=RequestField.header("Idempotency-Key"),
 )
