@@ -99,7 +99,7 @@ def _message(kind: str, text: ast.expr, known: Mapping[str, Any], said: str) -> 
     message = re.sub(r"(?:…\.?)+$", "…", "".join(_parts(text, known)))
     rules = dict.fromkeys(re.findall(r"\b[EWI]9\d{3}\b", said))
     sources = dict.fromkeys(re.findall(r"https://[^\s\"'`),;]+[^\s\"'`),;.]", said))
-    if message.strip("…"):  # it passes on what a check says
+    if not re.fullmatch(r"…( [A-Z].*)?", message):  # it passes on what a check says
         yield Message(kind, message, tuple(rules), tuple(sources))
 
 

@@ -48,6 +48,8 @@ def _part() -> str:
     return "not a whole message"
 def reject(problem):
     raise ValueError(problem)
+def reject_with_advice(problem):
+    raise ValueError(f"{problem} Ask somebody.")
 class Thing:
     @property
     def queue(self):
