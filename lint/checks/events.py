@@ -147,7 +147,7 @@ def no_destination(scenario: Scenario) -> Findings:
     AWS::Lambda::EventInvokeConfig with DestinationConfig.OnFailure, or a DeadLetterConfig of the
     function.
 
-    Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+    Source: {LAMBDA_ASYNC_RETRIES.source}
     """
     for function, source, config in _unkept(scenario):
         if not config or config.number("MaximumRetryAttempts", LAMBDA_ASYNC_RETRIES) != 0:
