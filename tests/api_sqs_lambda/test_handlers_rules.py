@@ -56,6 +56,30 @@ def test_an_order_with_a_field_outside_its_rule_is_refused(expected: str, docume
     assert reason(document) == expected
 
 
+SECRET = "Geheimnis"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        *(SECRET, f'{{"{SECRET}": {SECRET}}}', f'{{"{SECRET}": 1, "{SECRET}": 2}}'),
+        order(customer_id=f"{SECRET}!"),
+        order(order_id=f"{SECRET} 8"),
+        order(**{SECRET: 1}),
+        *(order(**{name: SECRET}) for name in ("currency", "total", "lines")),
+        *(order(lines=[order()["lines"][0] | {name: f"{SECRET}\n"}]) for name in ("sku", "name")),
+        order(lines=[order()["lines"][0] | {"unit_price": SECRET}]),
+        change(kind=SECRET),
+        change(sku=f"{SECRET}!"),
+    ],
+)
+def test_no_reason_tells_what_was_sent(document: Any) -> None:
+    for check in (parse, parse_change):
+        with pytest.raises(RefusedError) as refused:
+            check(document)
+        assert SECRET not in str(refused.value)
+
+
 @given(
     st.text(max_size=200)
     | st.recursive(

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serverless_patterns.lambdas.step_functions_saga import carrier
-from tests.moto_cloud import UNREACHABLE, ids, record
+from tests.moto_cloud import UNREACHABLE, client_error, ids, record
 
 from .handlers import SHIPMENTS, Cloud, cancel, ship
 
@@ -89,6 +89,13 @@ def test_an_answer_that_comes_too_late_is_not_tried_again(cloud: Cloud) -> None:
     assert carry(cloud, ship()) == []
     (line,) = cloud.log_lines("Too late")
     assert (line["order_id"], line["outcome"]) == ("order-1", "shipped")
+
+
+def test_an_answer_that_could_not_be_sent_is_tried_again(cloud: Cloud) -> None:
+    cloud.fail("SendTaskSuccess", client_error("ServiceUnavailable"))
+    assert carry(cloud, ship("a"), ship("b")) == [0]
+    assert carry(cloud, ship("a")) == []
+    assert outcomes(cloud) == {"token-a": "shipped", "token-b": "shipped"}
 
 
 @pytest.mark.parametrize(
