@@ -38,7 +38,7 @@ FRAME = (
 )
 SUITES = ("contracts", "lambdas")  # the promises that every pattern keeps
 IN_A_REPOSITORY = ("README.md", "LICENSE", ".gitignore")  # before it is a project
-CACHES = re.compile(r"__pycache__|\..*_cache|\.DS_Store|.*\.pyc|.*\.part")
+CACHES = re.compile(r"__pycache__|\.hypothesis|\..*_cache|\.DS_Store|.*\.pyc|.*\.part")
 Content = bytes | Path  # of a file, or where a link leads
 
 
