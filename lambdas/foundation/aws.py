@@ -1,4 +1,4 @@
-"""How the handlers call AWS: how long they wait, what an error is called, what fits into a call."""
+"""How the handlers call AWS: time limits, error codes, and batches that fit into a call."""
 
 from __future__ import annotations
 

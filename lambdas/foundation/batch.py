@@ -1,7 +1,7 @@
-"""The handler of every queue: parse, write, dead-letter what no retry can help, report the rest.
+"""The handler of every queue: parse, write, dead-letter refused messages, report failures.
 
-A pattern gives the two steps that are its own. One bad message never re-runs the good ones: it
-goes to the dead-letter queue with its reason, and only what failed is delivered again.
+A pattern supplies the two steps that are its own. One bad message never re-runs the good ones: it
+goes to the dead-letter queue with its reason, and only failed messages are delivered again.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def handler(parse: Callable[[Message], T], write: Write[T], *, fifo: bool = Fals
 
     Args:
         parse: Returns what a message says, or raises ``RefusedError``.
-        write: Processes what was parsed, in the order of the queue; returns what became of each
-            message, by its id. An error of AWS that it raises fails all of them.
-        fifo: Whether the queue keeps an order: what is behind a failure of its group then fails
+        write: Processes the parsed messages, in the order of the queue; returns the outcome of
+            each, by message id. An error of AWS that it raises fails all of them.
+        fifo: Whether the queue keeps an order: messages behind a failure of their group then fail
             too. Default: no.
     """
 
@@ -57,7 +57,7 @@ def handler(parse: Callable[[Message], T], write: Write[T], *, fifo: bool = Fals
         if fifo:  # a refused message behind a failure waits for its turn
             outcomes = hold_back(messages, outcomes)
         outcomes |= _dead_letter(messages, outcomes)
-        if fifo:  # what the dead-letter queue did not take has failed as well
+        if fifo:  # a message that the dead-letter queue did not take has failed as well
             outcomes = hold_back(messages, outcomes)
         _log_summary(outcomes)
         return _answer(event, context, outcomes)
@@ -131,7 +131,7 @@ def _process(
 def _dead_letter(
     messages: Sequence[Message], outcomes: Mapping[str, Outcome]
 ) -> dict[str, Outcome]:
-    """Send the refused messages to the dead-letter queue; what it did not take has failed."""
+    """Send the refused messages to the dead-letter queue; those it did not take have failed."""
     refused = [(m, outcomes[m.id]) for m in messages if outcomes[m.id].kind == "refused"]
     failed = dead_letters.send(refused)
     for message, outcome in refused:

@@ -43,7 +43,7 @@ def send(letters: Iterable[tuple[Message, Outcome]]) -> dict[str, str]:
 
 
 def _send(entries: list[Any]) -> dict[str, str]:
-    """Send a batch, and once more what SQS did not take of it; return what failed even then."""
+    """Send a batch, and again the entries that SQS did not take; return the codes of failures."""
     codes: dict[str, str] = {}
     for _ in range(2):
         try:

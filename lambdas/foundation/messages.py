@@ -68,7 +68,7 @@ class Message:
 
     @property
     def ids(self) -> dict[str, Any]:
-        """What a log line names it by."""
+        """The ids that a log line names it by."""
         return {"message_id": self.id, "request_id": self.request_id, "group_id": self.group_id}
 
     def _text(self, name: str) -> str:

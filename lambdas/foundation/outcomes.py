@@ -1,4 +1,4 @@
-"""What becomes of a message: the words that all handlers share.
+"""The outcome of a message, in words that all handlers share.
 
 Pure: no AWS, no environment, no clock.
 """
@@ -24,7 +24,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a message.
+    """The outcome of a message.
 
     Args:
         kind: ``refused``: no retry can help, so it goes to the dead-letter queue; ``failed``: it

@@ -116,9 +116,9 @@ def _put_together(puts: dict[str, Any], result: Puts) -> None:
 
 
 def _put_each(puts: dict[str, Any], result: Puts) -> None:
-    """Put item by item, so that what cancels a transaction fails alone.
+    """Put item by item, so that the one that cancels a transaction fails alone.
 
-    One attempt each: SQS delivers again what fails, and the function's time is short.
+    One attempt each: SQS delivers failed messages again, and the function's time is short.
     """
     single = client(attempts=1)
     left = dict(puts)

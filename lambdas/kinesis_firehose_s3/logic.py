@@ -26,7 +26,7 @@ CSV_FIELDS = (
 )  # fmt: skip
 MAX_EVENT_BYTES = 64 * 1024
 MAX_TEXT = 2048
-# A device's clock may be a little ahead; what it kept while offline may be a month old.
+# A device's clock may be a little ahead; clicks that it kept while offline may be a month old.
 MAX_AHEAD = timedelta(hours=1)
 MAX_OLD = timedelta(days=31)
 

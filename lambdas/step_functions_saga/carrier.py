@@ -26,7 +26,7 @@ TOO_LATE = Outcome("too_late")
 
 
 def carry(received: Sequence[tuple[logic.Instruction, Message]]) -> dict[str, Outcome]:
-    """Cancel, ship and answer what a batch asks for; a cancellation wins."""
+    """Follow the instructions of a batch: cancel, ship and answer; a cancellation wins."""
     choices = {m.id: logic.carriers_choice(asked, m.receive_count) for asked, m in received}
 
     def orders(choice: str) -> list[str]:
