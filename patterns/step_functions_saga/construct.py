@@ -31,14 +31,14 @@ class StepFunctionsSaga(Construct):
     """Run a saga: steps one after the other, undone in reverse order when one keeps failing.
 
     Define the saga in an Amazon States Language file with ``${Name}`` for each resource.
-    Definitions that could end half done are rejected: see ``rules.check_definition``. The state
-    machine may do what its steps say, on the resources that they name, and nothing else. A saga
-    that cannot be undone goes to ``parked_queue``, raises an alarm and waits for a person.
+    Definitions that could end half done are rejected: see ``rules.check``. The state machine may
+    do what its steps say, on the resources that they name, and nothing else. A saga that cannot be
+    undone goes to ``parked_queue``, raises an alarm and waits for a person.
 
     POST starts an execution named by a field of the body, so sending it again starts nothing
     twice. Standard: 202 with ``executionArn``; 409 when an execution of this name has ended or has
     another input; GET ``path/{name}`` returns its status and output. Express: 200 with the output,
-    502 when it failed; it runs at least once, so its steps alone make a repetition harmless. Both:
+    502 when it failed; it may run more than once, so its steps must be idempotent. Both:
     400 for a body that breaks the schema; 403 unsigned; 415 for anything but JSON; 422 for a name
     or body that Step Functions rejects; 429 throttled; 5xx when nothing was started.
 

@@ -32,10 +32,11 @@ def check(
     Source: https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartSyncExecution.html
 
     Raises:
-        ValueError: Standard for ``express``, or Express without it: the API would call an action
-            that the type does not have; ``queue`` without ``starter``; or a definition that a
-            failure could leave half done. Of an imported state machine a warning says what it
-            needs.
+        ValueError: ``queue`` without ``starter``; a definition with a timeout of the whole
+            execution, a step without timeout, retries or catch, a Map without a limit, and in
+            Express a step that waits, or more than five minutes in all; your own state machine of
+            the other type, which lacks the action that the API calls. Of an imported one a warning
+            says what it needs.
     """
     if starter is None and queue is not None:
         raise ValueError(
@@ -43,7 +44,7 @@ def check(
             "queue out."
         )
     if isinstance(saga, Saga):
-        check_definition(saga.content, express=express)
+        _check_definition(saga.content, express=express)
     elif isinstance(saga, stepfunctions.StateMachine):
         is_express = saga.state_machine_type == stepfunctions.StateMachineType.EXPRESS
         if is_express != express:
@@ -60,14 +61,8 @@ def check(
         )
 
 
-def check_definition(definition: Definition, *, express: bool) -> None:
-    """Reject a definition that could leave a saga half done and not undone.
-
-    Raises:
-        ValueError: a timeout of the whole execution; a step without timeout, retries or catch; a
-            Map without a limit; in Express, a step that waits for a callback, or more than five
-            minutes in all.
-    """
+def _check_definition(definition: Definition, *, express: bool) -> None:
+    """Reject a definition that could leave a saga half done and not undone."""
     steps = definition.steps
     reject(
         checks.whole_timeout(definition.machine.get("TimeoutSeconds")),
