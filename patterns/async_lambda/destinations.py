@@ -67,6 +67,8 @@ class Target:
     def of(cls, name: str, resource: Any) -> Target:
         """Return a resource as a destination.
 
+        Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+
         Raises:
             ValueError: Lambda sends no record to such a resource.
         """

@@ -260,6 +260,8 @@ def _share_reserved(consumer: Consumer, max_concurrency: int | None, facts: Fact
 def warn_of_imported_consumer(consumer: Consumer, visibility: float | None) -> None:
     """Warn of what an imported consumer needs.
 
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+
     Args:
         consumer: The consumer.
         visibility: Visibility timeout of its queue in seconds; None when it is not known.

@@ -88,6 +88,10 @@ def ask_for_key(key: kms.IKey | None, method: str) -> str:
 
 
 def _warn_of_imported_key(key: kms.IKey) -> None:
+    """Say what an imported key needs.
+
+    Source: https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
+    """
     Annotations.of(key).add_warning_v2(
         "serverless-patterns:imported-key",
         "This key is imported, so its state, type and policy cannot be checked: it must be enabled "

@@ -99,6 +99,8 @@ class NewQueue:
     def fitted_to(self, consumer: Consumer | None) -> NewQueue:
         """Return the same with a visibility timeout that its consumer needs.
 
+        Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+
         Raises:
             ValueError: it is given and too short, or not given while the consumer is imported, so
                 that its timeout is not known; or messages would expire before they are
@@ -327,6 +329,8 @@ def _visibility_given(queue: sqs.IQueue | NewQueue) -> float | None:
 
 def check_own_queue(queue: sqs.IQueue, consumer: Consumer | None = None) -> None:
     """Reject a queue of yours that loses messages; warn of one that is imported.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
 
     Raises:
         ValueError: no dead-letter queue, one of the other type or one that rejects it, a key that

@@ -316,6 +316,8 @@ def check_replay(topic: sns.ITopic, start: datetime) -> None:
 def check_dead_letter_queue(queue: sqs.IQueue, *, topic_fifo: bool) -> None:
     """Reject a dead-letter queue that would lose what SNS cannot deliver; warn of an imported one.
 
+    Source: https://docs.aws.amazon.com/sns/latest/dg/sns-dead-letter-queues.html
+
     Raises:
         ValueError: it is of the other type, or encrypted with the AWS managed key or with a key
             that encrypts nothing.

@@ -102,6 +102,11 @@ def test_every_check_names_its_source() -> None:
     assert [message.text for message in checks if not message.sources] == []
 
 
+def test_every_source_is_a_page_of_aws(everything: list[refusals.Message]) -> None:
+    sources = {source for message in everything for source in message.sources}
+    assert [url for url in sources if not url.startswith("https://docs.aws.amazon.com/")] == []
+
+
 def test_every_refusal_says_what_to_do(everything: list[refusals.Message]) -> None:
     """The rule in one sentence, the change in another; or what is allowed, or to be given."""
     for message in everything:
