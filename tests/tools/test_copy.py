@@ -23,7 +23,7 @@ OURS = ("patterns", "lambdas", "sandbox", "lint")
 REAL = catalog.patterns()
 FIRST = REAL[0]
 
-# Synthesizes the app, prints its stacks, and runs one test of each module: so every module is
+# Synthesizes the app, prints its stacks, and runs the first test of each module: so every module is
 # imported, and the tests run in full where they come from. Ends with an error if anything of this
 # project was opened but its packages.
 CHECK = """
@@ -40,7 +40,7 @@ def watch(event, arguments):
 
 class Sample:
     def pytest_collection_modifyitems(self, items):
-        items[:] = {item.path: item for item in items}.values()
+        items[:] = {item.path: item for item in reversed(items)}.values()
 
 sys.addaudithook(watch)
 runpy.run_path("app.py", run_name="__main__")
