@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -81,6 +82,11 @@ class Consumer:
         """Return a consumer: itself, or a function with the defaults."""
         return consumer if isinstance(consumer, Consumer) else cls(consumer)
 
+    @cached_property
+    def facts(self) -> Facts:
+        """The known settings of the function, as they are when they are first asked for."""
+        return facts_of(self.function)
+
     @property
     def pollers(self) -> tuple[float, float] | None:
         """Fewest and most pollers; None without any, or when only deployment knows."""
@@ -92,7 +98,7 @@ class Consumer:
 
     def needed_visibility(self) -> float | None:
         """The least visibility timeout of the queue, in seconds; None when it is not known."""
-        timeout, window = facts_of(self.function).timeout, in_seconds(self.max_batching_window)
+        timeout, window = self.facts.timeout, in_seconds(self.max_batching_window)
         if timeout is None or (window is None and self.max_batching_window is not None):
             return None
         return sqs_checks.needed_visibility(timeout, window or 0)
@@ -194,7 +200,7 @@ def consume(
         ValueError: a setting that Lambda rejects or that dead-letters good messages, or a function
             that was imported without its role.
     """
-    facts = facts_of(consumer.function)
+    facts = consumer.facts
     window = in_seconds(consumer.max_batching_window)
     reject(
         checks.sqs_batch(number(consumer.batch_size), window, fifo=fifo),
@@ -266,7 +272,7 @@ def warn_of_imported_consumer(consumer: Consumer, visibility: float | None) -> N
         consumer: The consumer.
         visibility: Visibility timeout of its queue in seconds; None when it is not known.
     """
-    if resource_of(consumer.function) is not None:
+    if consumer.facts.own:
         return
     longest = "a sixth of the queue's visibility timeout"
     window = in_seconds(consumer.max_batching_window)

@@ -190,7 +190,7 @@ class Definition:
         for step in self.steps:
             for name, action in step.permissions():
                 kind, attribute = _kind(action)
-                if not hasattr(resources[name], attribute):
+                if not hasattr(type(resources[name]), attribute):
                     raise ValueError(
                         f"Step {step.name} needs a {kind}, but {name} of resources is a "
                         f"{type(resources[name]).__name__}. Give a {kind} by that name."
@@ -223,7 +223,7 @@ def values(resources: Mapping[str, Resource]) -> dict[str, str]:
 
 def _value(resource: Any) -> str:
     for _, attribute in _KINDS.values():
-        if hasattr(resource, attribute):
+        if hasattr(type(resource), attribute):  # of the class: reading one asks the kernel
             return str(getattr(resource, attribute))
     raise ValueError(f"{resource} is no table, queue or function. Give one of these.")
 
@@ -259,9 +259,9 @@ def _check_names(placeholders: set[str], resources: Mapping[str, Resource]) -> N
 def _check_resource(name: str, resource: Any, steps: Sequence[State]) -> None:
     """Reject a resource on which its steps would fail; warn of what an imported one needs."""
     keys.check_key_of(resource)
-    if hasattr(resource, "function_arn"):
+    if hasattr(type(resource), "function_arn"):
         _check_function(resource, steps)
-    elif hasattr(resource, "queue_arn"):
+    elif hasattr(type(resource), "queue_arn"):
         _check_queue(name, resource, steps)
     elif resource.node.default_child is None and resource.encryption_key is None:
         Annotations.of(resource).add_warning_v2(

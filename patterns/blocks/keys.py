@@ -48,7 +48,7 @@ def check_key_of(resource: Any) -> None:
     Raises:
         ValueError: see ``check_key``.
     """
-    name = f"The key of {resource.node.path}"
+    name = Path(resource, "The key of ")
     check_key(name, key_of(resource))
     identifier = getattr(resource.node.default_child, "kms_key_identifier", None)
     check_resource(name, resource_behind(identifier))

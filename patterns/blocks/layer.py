@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
+import re
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,40 +24,43 @@ PLATFORM = "aarch64-manylinux_2_28"
 LAMBDAS = Path(__file__).resolve().parents[2] / "lambdas"
 LOCK = LAMBDAS / "requirements.txt"
 CACHE = Path(".build", "layers")
+# What differs from install to install and is not needed at run time.
+NOT_NEEDED = re.compile(r"/__pycache__/|/bin/|\.dist-info/RECORD$|/\.lock$")
 
 
 def dependency_layer(scope: Construct, construct_id: str) -> lambda_.LayerVersion:
     """Make the layer with the locked dependencies of the handlers, built without Docker.
 
     The asset's hash is the hash of the lock and the platform, so an unchanged lock is never
-    built or uploaded again.
+    built or uploaded again. It is one file, which the CDK copies and uploads as it is.
 
     Raises:
         RuntimeError: the packages could not be installed.
     """
     lock = LOCK.read_bytes()
     key = hashlib.sha256(lock + PYTHON_VERSION.encode() + PLATFORM.encode()).hexdigest()
-    folder = CACHE.resolve() / key[:16]
-    if not folder.exists():
-        install(folder)
+    archive = CACHE.resolve() / f"{key[:16]}.zip"
+    if not archive.exists():
+        build(archive)
     return lambda_.LayerVersion(
         scope,
         construct_id,
-        code=lambda_.Code.from_asset(str(folder), asset_hash=key),
+        code=lambda_.Code.from_asset(str(archive), asset_hash=key),
         compatible_runtimes=[RUNTIME],
         compatible_architectures=[lambda_.Architecture.ARM_64],
         description="Dependencies of the handlers",
     )
 
 
-def install(folder: Path) -> None:
-    """Install the lock into ``folder``, which appears only when it is complete."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+def build(archive: Path) -> None:
+    """Install the lock and pack it into ``archive``, which appears only when it is complete."""
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=archive.parent) as temporary:
+        packages, packed = Path(temporary, "python"), Path(temporary, archive.name)
         run = subprocess.run(
             [
                 str(Path(sysconfig.get_path("scripts"), "uv")), "pip", "install",
-                "--quiet", "--python", sys.executable, "--target", f"{temporary}/layer/python",
+                "--quiet", "--python", sys.executable, "--target", str(packages),
                 "--python-version", PYTHON_VERSION, "--python-platform", PLATFORM,
                 "--only-binary", ":all:", "--require-hashes", "--requirement", str(LOCK),
             ],
@@ -66,20 +70,16 @@ def install(folder: Path) -> None:
             raise RuntimeError(
                 f"The handlers' dependencies in {LOCK} could not be installed: {run.stderr.strip()}"
             )
-        _make_reproducible(Path(temporary, "layer"))
-        try:
-            Path(temporary, "layer").rename(folder)
-        except OSError:
-            if not folder.exists():  # another synth was quicker: its folder is the same
-                raise
+        _pack(packages, packed)
+        packed.replace(archive)  # another synthesis may have been quicker: its file is the same
 
 
-def _make_reproducible(layer: Path) -> None:
-    """Remove what differs from install to install and is not needed at run time."""
-    for extra in [
-        *layer.rglob("__pycache__"),
-        *layer.rglob("bin"),
-        *layer.rglob("*.dist-info/RECORD"),
-    ]:
-        shutil.rmtree(extra) if extra.is_dir() else extra.unlink()
-    (layer / "python" / ".lock").unlink(missing_ok=True)
+def _pack(packages: Path, archive: Path) -> None:
+    """Pack what is needed at run time, the same bytes each time."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for file in sorted(packages.rglob("*")):
+            name = file.relative_to(packages.parent)
+            if file.is_file() and not NOT_NEEDED.search(name.as_posix()):
+                entry = zipfile.ZipInfo(str(name))  # of 1980, whenever it was installed
+                entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+                packed.writestr(entry, file.read_bytes())

@@ -22,7 +22,7 @@ from ..limits import (
 )
 from . import keys
 from .alarms import DEAD_LETTERS, Alarms
-from .consumers import Consumer, consume, facts_of, warn_of_imported_consumer
+from .consumers import Consumer, consume, warn_of_imported_consumer
 from .findings import acknowledge
 from .names import name_known_before_creation
 from .values import Path, in_seconds, number, seconds
@@ -363,7 +363,7 @@ def check_visibility(queue: object, hidden: float | None, consumer: Consumer | N
     """
     if consumer is None or hidden is None:
         return
-    facts, window = facts_of(consumer.function), in_seconds(consumer.max_batching_window)
+    facts, window = consumer.facts, in_seconds(consumer.max_batching_window)
     timeout = facts.timeout if facts.own else 1
     if timeout is not None:
         function = Path(consumer.function)

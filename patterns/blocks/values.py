@@ -18,13 +18,13 @@ _TOKEN_NUMBERS = -1e280
 
 
 class Path:
-    """A construct's path, looked up only when it is printed."""
+    """A construct's path, looked up only when it is printed, with words before it."""
 
-    def __init__(self, construct: IConstruct) -> None:
-        self._construct = construct
+    def __init__(self, construct: IConstruct, words: str = "") -> None:
+        self._construct, self._words = construct, words
 
     def __str__(self) -> str:
-        return str(self._construct.node.path)
+        return f"{self._words}{self._construct.node.path}"
 
 
 def number(value: float | None) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,14 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def content(folder: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
 def asset_key(template: Template) -> str:
     (resource,) = template.find_resources("AWS::Lambda::LayerVersion").values()
     key: str = resource["Properties"]["Content"]["S3Key"]
@@ -30,14 +22,17 @@ def asset_key(template: Template) -> str:
 
 
 def test_the_same_lock_builds_the_same_bytes(tmp_path: Path) -> None:
-    layer.install(tmp_path / "first")
-    layer.install(tmp_path / "second")
-    assert content(tmp_path / "first") == content(tmp_path / "second")
+    archives = [tmp_path / name / "layer.zip" for name in ("first", "second")]
+    for archive in archives:
+        layer.build(archive)
+    assert archives[0].read_bytes() == archives[1].read_bytes()
 
 
 def test_the_layer_holds_powertools_where_lambda_looks_for_it(tmp_path: Path) -> None:
-    layer.install(tmp_path / "layer")
-    assert (tmp_path / "layer" / "python" / "aws_lambda_powertools" / "__init__.py").exists()
+    layer.build(tmp_path / "layer.zip")
+    names = zipfile.ZipFile(tmp_path / "layer.zip").namelist()
+    assert "python/aws_lambda_powertools/__init__.py" in names
+    assert not [name for name in names if name.endswith((".pyc", "/RECORD"))]
 
 
 def test_a_layer_that_is_there_is_not_built_again(
@@ -46,10 +41,10 @@ def test_a_layer_that_is_there_is_not_built_again(
     monkeypatch.chdir(tmp_path)
     layer.dependency_layer(Stack(App(), "First"), "Layer")
 
-    def fail(folder: Path) -> None:
-        raise AssertionError(f"built again: {folder}")
+    def fail(archive: Path) -> None:
+        raise AssertionError(f"built again: {archive}")
 
-    monkeypatch.setattr(layer, "install", fail)
+    monkeypatch.setattr(layer, "build", fail)
     layer.dependency_layer(Stack(App(), "Second"), "Layer")
 
 
@@ -74,5 +69,5 @@ def test_a_lock_that_cannot_be_installed_is_named(
     monkeypatch.setattr(layer, "LOCK", lock)
     monkeypatch.setenv("UV_OFFLINE", "1")
     with pytest.raises(RuntimeError, match=r"requirements\.txt could not be installed"):
-        layer.install(tmp_path / "layer")
-    assert not (tmp_path / "layer").exists()
+        layer.build(tmp_path / "layer.zip")
+    assert not (tmp_path / "layer.zip").exists()

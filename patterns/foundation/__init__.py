@@ -1,1 +1,0 @@
-"""The few building blocks that patterns share."""
