@@ -142,7 +142,7 @@ class Alarms:
 
 @dataclass(frozen=True)
 class Runbook:
-    """What an alarm says to whoever is woken by it.
+    """What an alarm says to the person on call.
 
     Attributes:
         means: What has happened, and what is at stake.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
 
 CLOUD_WATCH_ROLE = "api-gateway-cloud-watch-role"
-MAX_CONCURRENCY = 4  # more than the shop's load needs, and kind to a sandbox account's quota
+MAX_CONCURRENCY = 4  # more than the shop needs, well below a new account's quota
 
 
 class ShopStack(Stack):

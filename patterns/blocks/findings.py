@@ -16,7 +16,7 @@ def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
     Args:
         construct: Where the finding is.
         rule: Its id as cdk-nag prints it, with the pack: ``Serverless::Serverless-LambdaDLQ``.
-        reason: Why, for whoever audits the stack.
+        reason: Why, for the auditor of the stack.
     """
     Validations.of(construct).acknowledge(Acknowledgment(id=rule, reason=reason))
 

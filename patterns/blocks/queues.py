@@ -242,7 +242,7 @@ def queue_for_failures(
     Args:
         scope: Where it is made.
         construct_id: Its id there.
-        reason: Why nothing consumes it and no dead-letter queue follows, for whoever audits it.
+        reason: Why nothing consumes it and no dead-letter queue follows, for its auditor.
         fifo: Whether it is a FIFO queue. Default: standard.
         encryption_key: Customer managed key. Default: SQS-managed encryption.
     """

@@ -63,7 +63,7 @@ class NewApi:
             need; set it when no stack of the account and Region has done so. Default: False.
 
     Raises:
-        ValueError: a limit that turns every request away.
+        ValueError: a limit that rejects every request.
     """
 
     rate_limit: float = 100
@@ -71,7 +71,7 @@ class NewApi:
     cloud_watch_role: bool = False
 
     def __post_init__(self) -> None:
-        """Reject throttling that turns every request away.
+        """Reject throttling that rejects every request.
 
         Source:
         https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
@@ -110,7 +110,7 @@ class Endpoint:
     usage_plan: apigateway.UsagePlan | None = None
 
     def authorization(self) -> dict[str, Any]:
-        """Return the options of a method that let in only who may call it."""
+        """Return the options of a method: who may call it."""
         key_required = {"api_key_required": True} if self.usage_plan else {}
         if self.authorizer:
             return {"authorizer": self.authorizer, **key_required}
