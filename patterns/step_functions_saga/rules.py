@@ -44,7 +44,7 @@ def check(
             "queue out."
         )
     if isinstance(saga, Saga):
-        _check_definition(saga.content, express=express)
+        check_definition(saga.content, express=express)
     elif isinstance(saga, stepfunctions.StateMachine):
         is_express = saga.state_machine_type == stepfunctions.StateMachineType.EXPRESS
         if is_express != express:
@@ -61,7 +61,7 @@ def check(
         )
 
 
-def _check_definition(definition: Definition, *, express: bool) -> None:
+def check_definition(definition: Definition, *, express: bool) -> None:
     """Reject a definition that could leave a saga half done and not undone."""
     steps = definition.steps
     reject(

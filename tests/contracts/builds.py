@@ -39,7 +39,7 @@ class Build:
         return self.name.replace(" ", "-")
 
 
-def every_build(*takes: str) -> Any:
+def every_build(*takes: str) -> pytest.MarkDecorator:
     """Parametrize a test with every construct that can be given these arguments."""
     files = sorted(TESTS.glob("*/builds.py"))
     found = [

@@ -41,7 +41,10 @@ def source(stack: Stack) -> dict[str, Any]:
 def own_queue(stack: Stack, **settings: Any) -> sqs.Queue:
     kept = sqs.Queue(stack, "OwnDlq", retention_period=Duration.days(14))
     dead_letters = sqs.DeadLetterQueue(queue=kept, max_receive_count=5)
-    defaults = {"visibility_timeout": Duration.seconds(60), "dead_letter_queue": dead_letters}
+    defaults: dict[str, Any] = {
+        "visibility_timeout": Duration.seconds(60),
+        "dead_letter_queue": dead_letters,
+    }
     return sqs.Queue(stack, "Own", **defaults | settings)
 
 
