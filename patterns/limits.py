@@ -40,10 +40,8 @@ SQS_DEFAULT_RETENTION = Limit(345_600, "s", _SQS + "quotas-messages.html")
 SQS_MAX_RETENTION = Limit(1_209_600, "s", _SQS + "quotas-messages.html")
 SQS_DEFAULT_VISIBILITY = Limit(30, "s", _SQS + "sqs-visibility-timeout.html")
 SQS_MAX_VISIBILITY = Limit(43_200, "s", _SQS + "sqs-visibility-timeout.html")
-SQS_MAX_DELAY = Limit(900, "s", _SQS + "quotas-queues.html")
 SQS_LONG_POLL = Limit(20, "s", _SQS + "sqs-short-and-long-polling.html")
 SQS_MAX_RECEIVES = Limit(1_000, "receives", _SQS + "sqs-dead-letter-queues.html")
-SQS_IN_FLIGHT = Limit(120_000, "messages", _SQS + "quotas-queues.html")
 
 # SQS → Lambda
 
@@ -70,7 +68,6 @@ SQS_LAMBDA_CALLS_A_POLLER = Limit(10, "calls", _LAMBDA + "services-sqs-scaling.h
 LAMBDA_DEFAULT_TIMEOUT = Limit(3, "s", _LAMBDA + "configuration-timeout.html")
 LAMBDA_MAX_TIMEOUT = Limit(900, "s", _LAMBDA + "configuration-timeout.html")
 LAMBDA_PAYLOAD_BYTES = Limit(6 * 1024**2, "bytes", _LAMBDA + "gettingstarted-limits.html")
-LAMBDA_ASYNC_PAYLOAD_BYTES = Limit(1024**2, "bytes", _LAMBDA + "gettingstarted-limits.html")
 LAMBDA_ASYNC_RETRIES = Limit(2, "retries", _LAMBDA + "invocation-async-configuring.html")
 LAMBDA_ASYNC_MIN_AGE = Limit(60, "s", _LAMBDA + "invocation-async-configuring.html")
 LAMBDA_ASYNC_MAX_AGE = Limit(21_600, "s", _LAMBDA + "invocation-async-configuring.html")
@@ -80,11 +77,9 @@ LAMBDA_ASYNC_SECOND_WAIT = Limit(120, "s", _LAMBDA + "invocation-async-error-han
 # Amazon SNS
 
 SNS_MESSAGE_BYTES = Limit(262_144, "bytes", _AWS + "general/latest/gr/sns.html")
+SNS_BATCH_ENTRIES = Limit(10, "messages", _AWS + "sns/latest/dg/sns-batch-api-actions.html")
 SNS_MAX_ARCHIVE = Limit(
     365, "days", _AWS + "sns/latest/dg/message-archiving-and-replay-topic-owner.html"
-)
-SNS_RAW_ATTRIBUTES = Limit(
-    10, "attributes", _AWS + "sns/latest/dg/sns-large-payload-raw-message-delivery.html"
 )
 
 # Amazon Kinesis Data Streams and Amazon Data Firehose
@@ -92,6 +87,10 @@ SNS_RAW_ATTRIBUTES = Limit(
 _RETENTION = _AWS + "streams/latest/dev/kinesis-extended-retention.html"
 KINESIS_MIN_RETENTION = Limit(24 * 3600, "s", _RETENTION)
 KINESIS_MAX_RETENTION = Limit(365 * 24 * 3600, "s", _RETENTION)
+KINESIS_BATCH_RECORDS = Limit(
+    500, "records", _AWS + "kinesis/latest/APIReference/API_PutRecords.html"
+)
+FIREHOSE_RECORD_BYTES = Limit(1000 * 1024, "bytes", _FIREHOSE + "dev/limits.html")
 # Lambda takes and returns 6 MB, with every record in base64.
 FIREHOSE_MIN_TRANSFORM_BATCH = Limit(209_715, "bytes", _FIREHOSE + "dev/data-transformation.html")
 FIREHOSE_MAX_TRANSFORM_BATCH = Limit(
@@ -113,6 +112,13 @@ S3_METRICS_ID = Limit(
 GLUE_NAME_LENGTH = Limit(
     255, "characters", _AWS + "athena/latest/ug/tables-databases-columns-names.html"
 )
+
+# Amazon DynamoDB
+
+_DYNAMODB = _AWS + "amazondynamodb/latest/APIReference/"
+DYNAMODB_TRANSACTION_ACTIONS = Limit(100, "actions", _DYNAMODB + "API_TransactWriteItems.html")
+DYNAMODB_TRANSACTION_BYTES = Limit(4 * 1024**2, "bytes", _DYNAMODB + "API_TransactWriteItems.html")
+DYNAMODB_BATCH_PUTS = Limit(25, "items", _DYNAMODB + "API_BatchWriteItem.html")
 
 # AWS Step Functions
 

@@ -24,6 +24,16 @@ def test_a_limit_has_its_unit_source_and_date(name: str) -> None:
     assert re.fullmatch(r"20\d\d-\d\d-\d\d", limit.checked)
 
 
+def test_every_limit_is_used() -> None:
+    code = "".join(
+        file.read_text(encoding="utf-8")
+        for folder in ("patterns", "lint", "tests/lambdas")
+        for file in (ROOT / folder).rglob("*.py")
+        if file.name != "limits.py"
+    )
+    assert [name for name in LIMITS if name[0] != "_" and name not in code] == []
+
+
 def test_the_limits_import_nothing() -> None:
     tree = ast.parse((ROOT / "patterns" / "limits.py").read_text(encoding="utf-8"))
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]

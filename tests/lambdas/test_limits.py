@@ -1,0 +1,46 @@
+"""A handler, which is deployed without the limits, has the numbers that they have."""
+
+from __future__ import annotations
+
+from importlib import import_module, util
+
+import pytest
+
+from serverless_patterns.patterns import limits
+
+SAME = {
+    "foundation.dead_letters.MAX_ENTRIES": limits.SQS_BATCH_ENTRIES,
+    "foundation.dead_letters.MAX_BYTES": limits.SQS_MESSAGE_BYTES,
+    "foundation.dead_letters.MAX_ATTRIBUTES": limits.SQS_MESSAGE_ATTRIBUTES,
+    "foundation.tables.MAX_ACTIONS": limits.DYNAMODB_TRANSACTION_ACTIONS,
+    "kinesis_firehose_s3.producer.MAX_RECORDS": limits.KINESIS_BATCH_RECORDS,
+    "kinesis_firehose_s3.producer.MAX_RECORD_BYTES": limits.FIREHOSE_RECORD_BYTES,
+    "sns_fifo_fanout.publisher.MAX_ENTRIES": limits.SNS_BATCH_ENTRIES,
+    "sns_fifo_fanout.publisher.MAX_BYTES": limits.SNS_MESSAGE_BYTES,
+    "step_functions_saga.carrier.MAX_ENTRIES": limits.SQS_BATCH_ENTRIES,
+    "step_functions_saga.logic.MAX_INPUT_BYTES": limits.STATES_PAYLOAD_BYTES,
+    "step_functions_saga.store.MAX_PUTS": limits.DYNAMODB_BATCH_PUTS,
+}
+BELOW = {
+    "foundation.tables.MAX_BYTES": limits.DYNAMODB_TRANSACTION_BYTES,
+    "kinesis_firehose_s3.transform.MAX_RESPONSE_BYTES": limits.LAMBDA_PAYLOAD_BYTES,
+}
+
+
+def number_of(constant: str) -> int:
+    module, name = constant.rsplit(".", 1)
+    package = f"serverless_patterns.lambdas.{module.split('.', 1)[0]}"
+    if util.find_spec(package) is None:
+        pytest.skip("the pattern is not here")
+    number: int = getattr(import_module(f"serverless_patterns.lambdas.{module}"), name)
+    return number
+
+
+@pytest.mark.parametrize("constant", SAME)
+def test_a_handler_fills_its_calls_up_to_the_limit(constant: str) -> None:
+    assert number_of(constant) == SAME[constant]
+
+
+@pytest.mark.parametrize("constant", BELOW)
+def test_a_handler_leaves_room_below_a_limit_that_it_cannot_count_exactly(constant: str) -> None:
+    assert number_of(constant) < BELOW[constant]
