@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from aws_cdk import Annotations
 from constructs import Construct
 
+from ..checks import kms as kms_checks
+from ..checks import reject
+from . import keys
 from .alarms import MINUTE, Alarms, Runbook
 from .queues import NewQueue, SqsToLambda
-from .subscriptions import Source, Subscription, deliver_to_queue
+from .subscriptions import SNS, Source, Subscription, deliver_to_queue
 from .values import seconds
 
 if TYPE_CHECKING:
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
 
     from .consumers import Consumer
 
+# Every caller of the account that may publish may use it, so no grant is needed:
+# https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#aws-managed-cmk
+AWS_MANAGED_KEY = "alias/aws/sns"
 # Metric, minutes in a row, what to do:
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html
 TOPIC_ALARMS = (
@@ -85,6 +92,62 @@ TOPIC_ALARMS = (
         ),
     ),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopicSettings:
+    """Settings of a new topic of either type, which is encrypted and requires TLS.
+
+    Attributes:
+        encryption_key: Customer managed key of the topic, and of every new queue of its subscribers
+            that has none of its own; its policy comes to allow SNS for this topic. Default: the AWS
+            managed key of SNS, with which AWS services cannot publish, and SQS-managed encryption.
+
+    Raises:
+        ValueError: a key that encrypts nothing or that SNS may not use.
+    """
+
+    encryption_key: kms.IKey | None = None
+
+    def __post_init__(self) -> None:
+        """Reject a key with which SNS cannot deliver."""
+        key = self.encryption_key
+        keys.check_key("encryption_key", key)
+        if key is not None:
+            otherwise = "every delivery would fail"
+            reject(kms_checks.service_may_use("The new topic", key.key_id, SNS, otherwise))
+
+
+def new_source(
+    topic: sns.Topic, settings: TopicSettings, *, arn: str | None = None, pattern: str | None = None
+) -> Source:
+    """Return a new topic as a source of deliveries, encrypted. ``arn``, ``pattern``: its own."""
+    source = Source(topic, arn=arn, pattern=pattern)
+    if settings.encryption_key is not None:
+        source.allow_key(settings.encryption_key)
+    else:
+        resource: Any = topic.node.default_child
+        resource.kms_master_key_id = AWS_MANAGED_KEY
+    return source
+
+
+def own_source(topic: sns.ITopic) -> Source:
+    """Return your own topic as a source of deliveries; warn of an imported one.
+
+    Raises:
+        ValueError: its key encrypts nothing.
+    """
+    source = Source(topic)
+    keys.check_key_of(topic)
+    if topic.node.default_child is None:
+        ids = "unless it deduplicates by content, every publisher must name a deduplication id; "
+        Annotations.of(topic).add_warning_v2(
+            "serverless-patterns:imported-topic",
+            f"This topic is imported, so its settings cannot be checked: {ids * source.fifo}if it "
+            "has a customer key, import it by from_topic_attributes() with key_arn, so that "
+            "grant_publish() covers it.",
+        )
+    return source
 
 
 class QueueSubscriber(SqsToLambda):
@@ -153,20 +216,35 @@ class TopicFanout(Construct):
 
     topic: sns.ITopic
 
-    def _publish_from(
-        self, source: Source, alarms: Alarms, encryption_key: kms.IKey | None = None
-    ) -> None:
-        """Deliver from a topic, and watch it.
+    def add_queue(
+        self,
+        construct_id: str,
+        *,
+        consumer: lambda_.IFunction | Consumer,
+        queue: sqs.IQueue | NewQueue = NewQueue(),
+        subscription: Subscription = Subscription(),
+        alarms: Alarms | None = None,
+    ) -> QueueSubscriber:
+        """Add a subscriber that gets the events in large batches, in no order, at least once.
 
         Args:
-            source: The topic.
-            alarms: What the alarms do.
-            encryption_key: Customer managed key of the subscribers' new queues. Default:
-                SQS-managed encryption.
+            construct_id: Its id below the fan-out.
+            consumer: Function or alias that processes the messages, or with its settings.
+            queue: Your own standard queue, or the settings of a new one.
+            subscription: Which events it gets, and in what form.
+            alarms: What its alarms do, and when they ring. Default: as the fan-out's.
+
+        Raises:
+            ValueError: a configuration that would fail or lose events.
         """
-        self.topic, self._source = source.topic, source
-        self._encryption_key = encryption_key
-        self._alarms = alarms
+        return self._subscribe(construct_id, consumer, queue, subscription, alarms, fifo=False)
+
+    def _publish_from(
+        self, source: Source, topic: sns.ITopic | TopicSettings, alarms: Alarms
+    ) -> None:
+        """Deliver from a topic, which was given like this, and watch it."""
+        self.topic, self._source, self._alarms = source.topic, source, alarms
+        self._encryption_key = topic.encryption_key if isinstance(topic, TopicSettings) else None
         self.subscribers: list[QueueSubscriber] = []
         self._topic_alarms = [
             alarms.above(
@@ -179,7 +257,7 @@ class TopicFanout(Construct):
             for metric, periods, runbook in TOPIC_ALARMS
         ]
 
-    def _subscribe_queue(
+    def _subscribe(
         self,
         construct_id: str,
         consumer: lambda_.IFunction | Consumer,
@@ -187,8 +265,10 @@ class TopicFanout(Construct):
         subscription: Subscription,
         alarms: Alarms | None,
         *,
-        fifo: bool = False,
+        fifo: bool,
     ) -> QueueSubscriber:
+        _check_type(queue, fifo=fifo)
+        alarms = alarms or self._alarms
         subscriber = QueueSubscriber(
             self,
             construct_id,
@@ -198,7 +278,7 @@ class TopicFanout(Construct):
             queue=queue,
             subscription=subscription,
             encryption_key=self._encryption_key,
-            alarms=alarms or self._alarms,
+            alarms=replace(alarms, runbook_url=alarms.runbook_url or self._alarms.runbook_url),
         )
         self.subscribers.append(subscriber)
         return subscriber
@@ -220,3 +300,21 @@ class TopicFanout(Construct):
     def metric_number_of_notifications_failed(self, **options: Any) -> cloudwatch.Metric:
         """Deliveries that failed, over all subscribers. ``options``: of the metric."""
         return self.topic.metric_number_of_notifications_failed(**options)
+
+
+def _check_type(queue: sqs.IQueue | NewQueue, *, fifo: bool) -> None:
+    """Reject a queue of the other type than the method that adds it.
+
+    Source: https://docs.aws.amazon.com/sns/latest/dg/fifo-topic-message-delivery.html
+
+    Raises:
+        ValueError: a standard queue of yours for ordered events, or a FIFO queue for unordered.
+    """
+    given, new = queue.fifo, isinstance(queue, NewQueue)
+    if given == fifo or (new and fifo):
+        return
+    name = "The new queue" if isinstance(queue, NewQueue) else f"queue {queue.node.path}"
+    kind, method = (
+        ("FIFO", "add_fifo_queue() of SnsFifoFanout") if given else ("standard", "add_queue()")
+    )
+    raise ValueError(f"{name} is a {kind} queue. Add it with {method}.")

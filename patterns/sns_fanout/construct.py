@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aws_cdk import aws_sns as sns
+
 from ..blocks.alarms import Alarms
 from ..blocks.consumers import Consumer
 from ..blocks.queues import NewQueue
 from ..blocks.subscriptions import Subscription
-from ..blocks.topics import QueueSubscriber, TopicFanout
-from .topic import NewTopic, source_of
+from ..blocks.topics import TopicFanout, TopicSettings, new_source, own_source
 
 if TYPE_CHECKING:
-    from aws_cdk import aws_lambda as lambda_
-    from aws_cdk import aws_sns as sns
-    from aws_cdk import aws_sqs as sqs
     from constructs import Construct
 
+    from ..blocks.subscriptions import Source
+
 __all__ = ["Alarms", "Consumer", "NewQueue", "NewTopic", "SnsFanout", "Subscription"]
+
+
+class NewTopic(TopicSettings):
+    """Settings of a new standard topic."""
 
 
 class SnsFanout(TopicFanout):
@@ -51,29 +55,23 @@ class SnsFanout(TopicFanout):
         alarms: Alarms = Alarms(),
     ) -> None:
         super().__init__(scope, construct_id)
-        key = topic.encryption_key if isinstance(topic, NewTopic) else None
-        self._publish_from(source_of(self, topic), alarms.of_pattern(__name__), key)
+        self._publish_from(source_of(self, topic), topic, alarms.of_pattern(__name__))
 
-    def add_queue(
-        self,
-        construct_id: str,
-        *,
-        consumer: lambda_.IFunction | Consumer,
-        queue: sqs.IQueue | NewQueue = NewQueue(),
-        subscription: Subscription = Subscription(),
-        alarms: Alarms | None = None,
-    ) -> QueueSubscriber:
-        """Add a subscriber that takes its events from a queue.
 
-        Args:
-            construct_id: Its id below the fan-out.
-            consumer: Function or alias that processes the messages, or with its settings.
-            queue: Your own standard queue, or the settings of a new one.
-            subscription: Which events it gets, and in what form.
-            alarms: What its alarms do, and when they ring. Default: as the fan-out's.
+def source_of(scope: Construct, topic: sns.ITopic | NewTopic) -> Source:
+    """Return your own topic, or a new one, as a source of deliveries.
 
-        Raises:
-            ValueError: a configuration that would fail or lose events.
-        """
-        alarms = alarms and alarms.of_pattern(__name__)
-        return self._subscribe_queue(construct_id, consumer, queue, subscription, alarms)
+    Source: https://docs.aws.amazon.com/sns/latest/dg/fifo-topic-message-delivery.html
+
+    Raises:
+        ValueError: your own topic is FIFO, or its key encrypts nothing.
+    """
+    if isinstance(topic, NewTopic):
+        made = sns.Topic(scope, "Topic", master_key=topic.encryption_key, enforce_ssl=True)
+        return new_source(made, topic)
+    if topic.fifo:
+        raise ValueError(
+            f"topic {topic.node.path} is a FIFO topic, whose order a standard queue loses. Use "
+            "SnsFifoFanout, or a standard topic."
+        )
+    return own_source(topic)

@@ -9,7 +9,6 @@ from ..blocks.consumers import Consumer
 from ..blocks.queues import NewQueue
 from ..blocks.subscriptions import Subscription
 from ..blocks.topics import QueueSubscriber, TopicFanout
-from . import rules
 from .topic import NewTopic, source_of
 
 if TYPE_CHECKING:
@@ -33,8 +32,8 @@ class SnsFifoFanout(TopicFanout):
 
     Subscribers are added by ``add_fifo_queue()`` and ``add_queue()``, each with its own queue,
     filter and consumer. Order is kept within a message group, in FIFO queues; from a standard
-    queue events may come out of order and more than once. A subscriber that fails or lags holds
-    up nobody else. Events that SNS cannot deliver move to the subscriber's
+    queue events may come out of order and more than once, and without their group. A subscriber
+    that fails or lags holds up nobody else. Events that SNS cannot deliver move to the subscriber's
     ``delivery_dead_letter_queue``, events that its consumer cannot process to its
     ``dead_letter_queue``; both raise an alarm.
 
@@ -64,8 +63,7 @@ class SnsFifoFanout(TopicFanout):
         alarms: Alarms = Alarms(),
     ) -> None:
         super().__init__(scope, construct_id)
-        key = topic.encryption_key if isinstance(topic, NewTopic) else None
-        self._publish_from(source_of(self, topic), alarms.of_pattern(__name__), key)
+        self._publish_from(source_of(self, topic), topic, alarms.of_pattern(__name__))
 
     def add_fifo_queue(
         self,
@@ -81,37 +79,9 @@ class SnsFifoFanout(TopicFanout):
         An event that fails holds up its group, and no other, until it is processed or
         dead-lettered.
 
-        Args:
-            construct_id: Its id below the fan-out.
-            consumer: Function or alias that processes the messages, or with its settings.
-            queue: Your own FIFO queue, or the settings of a new one.
-            subscription: Which events it gets, and in what form.
-            alarms: What its alarms do, and when they ring. Default: as the fan-out's.
+        Args: as for ``add_queue``, with a FIFO queue.
 
         Raises:
             ValueError: a configuration that would fail or lose events.
         """
-        rules.check_queue(queue, fifo=True)
-        alarms = alarms and alarms.of_pattern(__name__)
-        return self._subscribe_queue(construct_id, consumer, queue, subscription, alarms, fifo=True)
-
-    def add_queue(
-        self,
-        construct_id: str,
-        *,
-        consumer: lambda_.IFunction | Consumer,
-        queue: sqs.IQueue | NewQueue = NewQueue(),
-        subscription: Subscription = Subscription(),
-        alarms: Alarms | None = None,
-    ) -> QueueSubscriber:
-        """Add a subscriber that gets the events in large batches, in no order, at least once.
-
-        The message group does not reach a standard queue. Args: as for ``add_fifo_queue``, with a
-        standard queue.
-
-        Raises:
-            ValueError: a configuration that would fail or lose events.
-        """
-        rules.check_queue(queue, fifo=False)
-        alarms = alarms and alarms.of_pattern(__name__)
-        return self._subscribe_queue(construct_id, consumer, queue, subscription, alarms)
+        return self._subscribe(construct_id, consumer, queue, subscription, alarms, fifo=True)

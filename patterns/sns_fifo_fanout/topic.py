@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aws_cdk import Stack
 from aws_cdk import aws_sns as sns
 
-from ..blocks import keys
+from ..blocks import topics
 from ..blocks.names import name_known_before_creation, pattern_of_name
-from ..blocks.subscriptions import SNS, Source, check_dead_letter_queue
+from ..blocks.subscriptions import check_dead_letter_queue
 from ..blocks.values import number
-from ..checks import kms as kms_checks
 from ..checks import reject
 from ..checks import sns as checks
 from . import rules
 
 if TYPE_CHECKING:
-    from aws_cdk import aws_kms as kms
     from constructs import Construct
 
-# Every caller of the account that may publish may use it, so no grant is needed:
-# https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#aws-managed-cmk
-AWS_MANAGED_KEY = "alias/aws/sns"
+    from ..blocks.subscriptions import Source
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewTopic:
+class NewTopic(topics.TopicSettings):
     """Settings of a new FIFO topic, which is encrypted and requires TLS.
 
     Attributes:
@@ -41,9 +37,7 @@ class NewTopic:
             its archive policy is removed
             (https://docs.aws.amazon.com/sns/latest/dg/message-archiving-and-replay-topic-owner.html).
             Default: no archive.
-        encryption_key: Customer managed key of the topic, and of every new queue of its subscribers
-            that has none of its own; its policy comes to allow SNS for this topic. Default: the AWS
-            managed key of SNS, with which AWS services cannot publish, and SQS-managed encryption.
+        encryption_key: As of every topic: see ``TopicSettings``.
 
     Raises:
         ValueError: an archive that SNS does not keep or cannot replay, or a key that encrypts
@@ -53,31 +47,20 @@ class NewTopic:
     content_based_deduplication: bool = False
     fifo_throughput_scope: sns.FifoThroughputScope = sns.FifoThroughputScope.MESSAGE_GROUP
     message_retention_period_in_days: float | None = None
-    encryption_key: kms.IKey | None = None
 
     def __post_init__(self) -> None:
         """Reject an archive that SNS cannot replay, and a key with which it cannot deliver.
 
         Source:
         https://docs.aws.amazon.com/sns/latest/dg/message-archiving-and-replay-topic-owner.html
-
-        Raises:
-            ValueError: an archive of another length than 1 to 365 days or without a customer key,
-                or a key that encrypts nothing or is managed by AWS.
         """
-        days, key = self.message_retention_period_in_days, self.encryption_key
-        keys.check_key("encryption_key", key)
-        if key is not None:
-            reject(
-                kms_checks.service_may_use(
-                    "The new topic", key.key_id, SNS, "every delivery would fail"
-                )
-            )
+        super().__post_init__()
+        days = self.message_retention_period_in_days
         if days is None:
             return
         known = number(days)
         reject(checks.archive(known) if known is not None else None)
-        if key is None:
+        if self.encryption_key is None:
             raise ValueError(
                 f"message_retention_period_in_days is {days} without encryption_key: SNS replays "
                 "an encrypted archive with a key whose policy allows it, and that of the AWS "
@@ -109,7 +92,7 @@ def source_of(scope: Construct, topic: sns.ITopic | NewTopic) -> Source:
     """
     if not isinstance(topic, NewTopic):
         rules.check_topic(topic)
-        return Source(topic)
+        return topics.own_source(topic)
     name = name_known_before_creation(scope, ".fifo")
     made = FifoTopic(
         scope,
@@ -127,10 +110,4 @@ def source_of(scope: Construct, topic: sns.ITopic | NewTopic) -> Source:
         Stack.of(scope).format_arn(service="sns", resource=resource)
         for resource in (name, pattern_of_name(scope, ".fifo"))
     )
-    source = Source(made, arn=arn, pattern=pattern)
-    if topic.encryption_key is not None:
-        source.allow_key(topic.encryption_key)
-        return source
-    resource: Any = made.node.default_child
-    resource.kms_master_key_id = AWS_MANAGED_KEY
-    return source
+    return topics.new_source(made, topic, arn=arn, pattern=pattern)
