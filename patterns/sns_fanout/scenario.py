@@ -83,7 +83,7 @@ def run(stack: Deployment, report: Report) -> None:
     undelivered = drive.backlog(*(f"{name}DeliveryDeadLetterQueueUrl" for name in SUBSCRIBERS))
     drive.check("SNS delivered everything", undelivered == 0, undelivered)
     drive.not_proven(
-        ("", "what SNS cannot deliver is kept", "redrive policy and its grants: test_construct"),
+        ("", "what SNS cannot deliver is kept", "redrive policy, grants: tests/blocks, contracts"),
         ("", "alarms", "metrics and dimensions: tests/contracts"),
         ("service-roles", "the mappings may read their queues", "policies: test_security"),
     )

@@ -78,12 +78,12 @@ def run(stack: Deployment, report: Report) -> None:
     undelivered = drive.backlog(*(f"{name}DeliveryDeadLetterQueueUrl" for name in SUBSCRIBERS))
     drive.check("SNS delivered everything", undelivered == 0, undelivered)
     drive.not_proven(
-        ("", "what SNS cannot deliver is kept", "redrive policy and its grants: test_construct"),
+        ("", "what SNS cannot deliver is kept", "redrive policy, grants: tests/blocks, contracts"),
         ("", "archive and replay",
-         "policies: test_construct; a replay's changes: test_handlers_prices"),
+         "policies: test_subscriptions; a replay's changes: test_handlers_prices"),
         ("", "deduplication within the message group", "FifoThroughputScope: test_construct"),
-        ("", "alarms", "metrics, dimensions and thresholds: test_construct"),
-        ("", "grants of a customer key", "test_construct"),
+        ("", "alarms", "metrics, dimensions and thresholds: tests/contracts"),
+        ("", "grants of a customer key", "tests/contracts"),
         ("service-roles", "the mappings may read their queues", "policies: test_security"),
     )  # fmt: skip
 

@@ -76,23 +76,21 @@ def allowed_by_key(stack: Stack) -> dict[str, Any]:
 def test_what_sns_cannot_deliver_is_kept_in_a_queue_of_the_topics_type(
     stack: Stack, fifo: bool | None
 ) -> None:
-    made = deliver(
-        stack,
-        Source(topic_of(stack, fifo=fifo)),
-        Subscription(),
-        protocol=sns.SubscriptionProtocol.SQS,
-        endpoint=QUEUE_ARN,
-    )
+    made = subscribe(stack, topic=topic_of(stack, fifo=fifo))
     arn = stack.resolve(made.dead_letter_queue.queue_arn)
     assert subscription(stack)["RedrivePolicy"] == {"deadLetterTargetArn": arn}
-    template = Template.from_stack(stack)
-    (queue,) = template.find_resources("AWS::SQS::Queue").values()
+    queue = Template.from_stack(stack).find_resources("AWS::SQS::Queue")[arn["Fn::GetAtt"][0]]
     assert queue["Properties"].get("FifoQueue") is fifo
     assert queue["Properties"]["MessageRetentionPeriod"] == 14 * 86_400
-    (policies,) = (
-        set(s["DependsOn"]) for s in template.find_resources("AWS::SNS::Subscription").values()
-    )
-    assert policies == set(template.find_resources("AWS::SQS::QueuePolicy"))
+
+
+def test_a_subscription_waits_for_the_permissions_to_deliver(stack: Stack) -> None:
+    subscribe(stack)
+    template = Template.from_stack(stack)
+    (waits,) = template.find_resources("AWS::SNS::Subscription").values()
+    policies = template.find_resources("AWS::SQS::QueuePolicy")
+    assert len(policies) == 2, "of the queue, and of the dead-letter queue of its deliveries"
+    assert set(waits["DependsOn"]) == set(policies)
 
 
 def test_events_are_delivered_raw_unless_asked_otherwise(stack: Stack) -> None:
@@ -210,6 +208,13 @@ def test_a_key_that_encrypts_topic_and_queue_makes_no_circle(stack: Stack, share
     assert condition["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
 
 
+def test_an_imported_key_is_told_what_it_must_allow(stack: Stack) -> None:
+    key = kms.Key.from_key_arn(stack, "Theirs", "arn:aws:kms:us-east-1:111111111111:key/1")
+    Source(topic_of(stack)).allow_key(key)
+    told = "key is imported.*kms:Decrypt and kms:GenerateDataKey to sns.amazonaws.com"
+    Annotations.from_stack(stack).has_warning("/Stack/Theirs", Match.string_like_regexp(told))
+
+
 # Replay
 
 
@@ -235,6 +240,13 @@ def test_sns_may_read_the_archive_that_it_replays(stack: Stack) -> None:
 def test_a_replay_without_an_archive_is_rejected(stack: Stack) -> None:
     with pytest.raises(ValueError, match="keeps no archive"):
         subscribe(stack, REPLAY)
+
+
+def test_the_archive_of_an_imported_topic_cannot_be_checked(stack: Stack) -> None:
+    arn = "arn:aws:sns:us-east-1:111111111111:theirs.fifo"
+    subscribe(stack, REPLAY, topic=sns.Topic.from_topic_arn(stack, "Theirs", arn))
+    told = "archive cannot be checked.*2026-11-21T08:00:00"
+    Annotations.from_stack(stack).has_warning("/Stack/Theirs", Match.string_like_regexp(told))
 
 
 def test_a_replay_without_a_time_zone_is_rejected() -> None:

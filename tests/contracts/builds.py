@@ -23,7 +23,8 @@ class Build:
         name: The slug of its pattern, and what tells it from another build of it.
         make: Makes it, given a stack, a construct id and any of the arguments in ``takes``;
             it fills in the rest.
-        takes: Arguments that it can be given: ``queue``, ``consumer``, ``endpoint``, ``alarms``.
+        takes: Arguments that it can be given: ``queue``, ``consumer``, ``endpoint``, ``alarms``,
+            and ``topic``, or the ``key`` of a new one.
     """
 
     name: str
@@ -50,3 +51,11 @@ def every_build(*takes: str) -> pytest.MarkDecorator:
     ]
     chosen = [build for build in found if build.takes.issuperset(takes)]
     return pytest.mark.parametrize("build", chosen, ids=str)
+
+
+def texts(value: Any) -> set[str]:
+    """Every text in a template value, however deep."""
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return {text for item in inner for text in texts(item)}
+    return {str(value)}

@@ -15,7 +15,7 @@ from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns import catalog
 from serverless_patterns.patterns.blocks.alarms import Alarms
-from tests.contracts.builds import Build, every_build
+from tests.contracts.builds import Build, every_build, texts
 
 DAYS_14 = 14 * 86_400
 TLS_ONLY = {"Bool": {"aws:SecureTransport": "false"}}
@@ -47,14 +47,6 @@ def denies_plain_http(build: Build, kind: str, names: str, logical_id: str) -> b
         if f'"{logical_id}"' in json.dumps(policy[names])
         for statement in policy["PolicyDocument"]["Statement"]
     )
-
-
-def texts(value: Any) -> set[str]:
-    """Every text in a template value, however deep."""
-    if isinstance(value, dict | list):
-        inner = value.values() if isinstance(value, dict) else value
-        return {text for item in inner for text in texts(item)}
-    return {str(value)}
 
 
 @every_build()

@@ -110,16 +110,24 @@ def test_the_settings_of_a_new_queue_reach_it(build: Build, stack: Stack) -> Non
     assert queue["RedrivePolicy"]["maxReceiveCount"] == 7
 
 
-@every_build("queue")
-def test_a_customer_key_encrypts_the_queue_and_its_dead_letter_queue(
+@every_build("queue", "consumer")
+def test_a_customer_key_encrypts_both_queues_and_the_consumer_may_decrypt(
     build: Build, stack: Stack
 ) -> None:
-    key = kms.Key(stack, "Key")
-    build.make(stack, "Pattern", queue=NewQueue(encryption_key=key))
-    encrypted = Template.from_stack(stack).find_resources(
-        "AWS::SQS::Queue", {"Properties": {"KmsMasterKeyId": stack.resolve(key.key_arn)}}
+    key, consumer = kms.Key(stack, "Key"), function(stack)
+    build.make(stack, "Pattern", queue=NewQueue(encryption_key=key), consumer=consumer)
+    template, arn = Template.from_stack(stack), stack.resolve(key.key_arn)
+    queues = {"Properties": {"KmsMasterKeyId": arn}}
+    assert len(template.find_resources("AWS::SQS::Queue", queues)) >= 2
+    decrypt = {"Action": "kms:Decrypt", "Effect": "Allow", "Resource": arn}
+    assert consumer.role
+    template.has_resource_properties(
+        "AWS::IAM::Policy",
+        {
+            "PolicyDocument": {"Statement": Match.array_with([decrypt])},
+            "Roles": [stack.resolve(consumer.role.role_name)],
+        },
     )
-    assert len(encrypted) >= 2
 
 
 @every_build("consumer")
@@ -180,10 +188,8 @@ def test_the_oldest_message_raises_an_alarm_before_it_is_gone(build: Build, stac
         build.make(stack, "Late", queue=settings, alarms=late)
 
 
-@every_build("alarms")
+@every_build("consumer", "alarms")
 def test_the_age_that_raises_the_alarm_is_yours_to_choose(build: Build, stack: Stack) -> None:
-    if "consumer" not in build.takes:
-        pytest.skip("it has no consumed queue")
     build.make(stack, "Pattern", alarms=Alarms(max_age=Duration.minutes(3)))
     Template.from_stack(stack).has_resource_properties(
         "AWS::CloudWatch::Alarm",

@@ -1,10 +1,11 @@
-"""How the contract suites make the construct: a fan-out with one subscriber, which they look at."""
+"""How the contract suites make the construct and each of its subscribers."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from serverless_patterns.patterns.sns_fifo_fanout.construct import SnsFifoFanout
+from serverless_patterns.patterns.sns_fifo_fanout.construct import NewTopic, SnsFifoFanout
 from tests.contracts.builds import Build
 from tests.inline import function
 
@@ -12,6 +13,17 @@ if TYPE_CHECKING:
     from aws_cdk import Stack
 
     from serverless_patterns.patterns.blocks.topics import QueueSubscriber
+
+
+def make(
+    stack: Stack, construct_id: str = "Fanout", *, key: Any = None, **given: Any
+) -> SnsFifoFanout:
+    if key is not None:
+        given["topic"] = NewTopic(encryption_key=key)
+    fanout = SnsFifoFanout(stack, construct_id, **given)
+    fanout.add_fifo_queue("Ordered", consumer=function(stack, f"{construct_id}A"))
+    fanout.add_queue("Batched", consumer=function(stack, f"{construct_id}B"))
+    return fanout
 
 
 def subscribe(
@@ -29,11 +41,9 @@ def subscribe(
     return subscriber
 
 
-def in_batches(stack: Stack, construct_id: str = "Fanout", **settings: Any) -> QueueSubscriber:
-    return subscribe(stack, construct_id, method="add_queue", **settings)
-
-
+in_batches = partial(subscribe, method="add_queue")
 BUILDS = [
-    Build("sns_fifo_fanout", subscribe, frozenset({"consumer", "alarms"})),
-    Build("sns_fifo_fanout standard", in_batches, frozenset({"queue", "consumer", "alarms"})),
+    Build("sns_fifo_fanout", make, frozenset({"topic", "alarms"})),
+    Build("sns_fifo_fanout ordered", subscribe, frozenset({"consumer", "alarms"})),
+    Build("sns_fifo_fanout batched", in_batches, frozenset({"queue", "consumer", "alarms"})),
 ]

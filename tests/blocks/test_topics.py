@@ -1,0 +1,64 @@
+"""A subscriber with a queue: its settings, its key, its alarms and its metrics."""
+
+from __future__ import annotations
+
+import pytest
+from aws_cdk import App, Duration, Stack
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sqs as sqs
+from aws_cdk.assertions import Template
+
+from serverless_patterns.patterns.blocks.alarms import Alarms
+from serverless_patterns.patterns.blocks.queues import NewQueue
+from serverless_patterns.patterns.sns_fanout.construct import SnsFanout
+from tests.inline import function
+
+
+@pytest.fixture
+def stack() -> Stack:
+    return Stack(App(), "Stack")
+
+
+def test_a_queues_own_key_encrypts_it_and_what_sns_could_not_deliver_into_it(stack: Stack) -> None:
+    key = kms.Key(stack, "Key")
+    fanout = SnsFanout(stack, "Fanout")
+    fanout.add_queue("One", consumer=function(stack), queue=NewQueue(encryption_key=key))
+    template, arn = Template.from_stack(stack), stack.resolve(key.key_arn)
+    template.all_resources_properties("AWS::SQS::Queue", {"KmsMasterKeyId": arn})
+    template.resource_count_is("AWS::SQS::Queue", 3)
+    assert "sns.amazonaws.com" in str(template.find_resources("AWS::KMS::Key"))
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_a_fifo_queue_is_rejected_as_one_without_order(stack: Stack, new: bool) -> None:
+    queue = NewQueue(fifo=True) if new else sqs.Queue(stack, "Own", fifo=True)
+    name = "new queue" if new else "queue Stack/Own"
+    with pytest.raises(ValueError, match=rf"{name} is a FIFO.*add_fifo_queue\(\)"):
+        SnsFanout(stack, "Fanout").add_queue("One", consumer=function(stack), queue=queue)
+
+
+def test_a_subscribers_alarm_may_ring_earlier_than_the_fanouts(stack: Stack) -> None:
+    usual = Alarms(max_age=Duration.minutes(10), runbook_url="https://wiki")
+    fanout = SnsFanout(stack, "Fanout", alarms=usual)
+    for name, alarms in (("Usual", None), ("Urgent", Alarms(max_age=Duration.minutes(3)))):
+        fanout.add_queue(name, consumer=function(stack, f"{name}Consumer"), alarms=alarms)
+    alarms_ = Template.from_stack(stack).find_resources("AWS::CloudWatch::Alarm").values()
+    found = [alarm["Properties"] for alarm in alarms_]
+    ages = [a["Threshold"] for a in found if a["MetricName"] == "ApproximateAgeOfOldestMessage"]
+    assert sorted(ages) == [180, 600]
+    assert all("\nRunbook: https://wiki#" in alarm["AlarmDescription"] for alarm in found)
+
+
+def test_metrics_are_of_the_right_resource(stack: Stack) -> None:
+    fanout = SnsFanout(stack, "Fanout")
+    one = fanout.add_queue("One", consumer=function(stack))
+    published = fanout.metric_number_of_messages_published()
+    failed = fanout.metric_number_of_notifications_failed()
+    assert published.metric_name == "NumberOfMessagesPublished"
+    assert failed.metric_name == "NumberOfNotificationsFailed"
+    for metric, queue in (
+        (one.metric_approximate_age_of_oldest_message(), one.queue),
+        (one.metric_dead_letters(), one.dead_letter_queue),
+        (one.metric_undelivered(), one.delivery_dead_letter_queue),
+    ):
+        assert metric.dimensions == {"QueueName": queue.queue_name}

@@ -1,0 +1,174 @@
+"""What every construct that publishes to subscribers promises of its topic and of deliveries."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import pytest
+from aws_cdk import App, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from aws_cdk.assertions import Annotations, Match, Template
+
+from tests.contracts.builds import Build, every_build, texts
+
+ARN = "arn:aws:sns:us-east-1:111111111111:theirs"
+OF_THIS_ACCOUNT = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+# Metric, and periods of a minute in a row.
+ON_THE_TOPIC = {
+    "NumberOfNotificationsFailed": 5,
+    "NumberOfNotificationsRedrivenToDlq": 1,
+    "NumberOfNotificationsFailedToRedriveToDlq": 1,
+    "NumberOfNotificationsFilteredOut-InvalidAttributes": 1,
+    "NumberOfNotificationsFilteredOut-InvalidMessageBody": 1,
+}
+
+
+class Made:
+    """A fan-out with a publisher and, if ``keyed``, a customer key; and its template."""
+
+    def __init__(self, build: Build, *, keyed: bool = False) -> None:
+        self.stack = Stack(App(), "Stack")
+        key = kms.Key(self.stack, "Key") if keyed else None
+        self.fanout = build.make(self.stack, "Fanout", key=key)
+        publisher = iam.Role(self.stack, "Role", assumed_by=iam.AccountRootPrincipal())
+        self.fanout.grant_publish(publisher)
+        self.key = self.stack.resolve(key.key_arn) if key else None
+        self.template = Template.from_stack(self.stack)
+        role = self.stack.resolve(publisher.role_name)
+        (policy,) = [p for p in self.all("AWS::IAM::Policy") if role in p["Roles"]]
+        self.of_publisher = policy["PolicyDocument"]["Statement"]
+
+    def all(self, kind: str) -> list[dict[str, Any]]:
+        """The properties of the resources of one type."""
+        return [found["Properties"] for found in self.template.find_resources(kind).values()]
+
+    def for_sns(self, kind: str, document: str = "PolicyDocument") -> list[dict[str, Any]]:
+        """The statements of resource policies that allow SNS."""
+        found = [s for policy in self.all(kind) for s in policy[document]["Statement"]]
+        return [s for s in found if s["Principal"] == {"Service": "sns.amazonaws.com"}]
+
+
+made = functools.cache(Made)
+
+
+def own_topic(stack: Stack, build: Build, **settings: Any) -> sns.Topic:
+    return sns.Topic(stack, "Own", fifo="fifo" in build.slug or None, **settings)
+
+
+@pytest.fixture
+def stack() -> Stack:
+    return Stack(App(), "Stack")
+
+
+@every_build("topic")
+def test_grant_publish_allows_publishing_to_this_topic_alone(build: Build) -> None:
+    arn = made(build).stack.resolve(made(build).fanout.topic.topic_arn)
+    publish = {"Action": "sns:Publish", "Effect": "Allow", "Resource": arn}
+    assert made(build).of_publisher == [publish]
+
+
+@every_build("topic")
+def test_grant_publish_allows_the_topics_customer_key(build: Build) -> None:
+    keyed = made(build, keyed=True)
+    (on_key,) = [s for s in keyed.of_publisher if s["Resource"] == keyed.key]
+    assert set(on_key["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey*"}
+
+
+@every_build("topic")
+def test_only_sns_for_this_topic_of_this_account_may_deliver(build: Build) -> None:
+    stack, fanout = made(build).stack, made(build).fanout
+    allowed = made(build).for_sns("AWS::SQS::QueuePolicy")
+    queues = [q for one in fanout.subscribers for q in (one.queue, one.delivery_dead_letter_queue)]
+    arns = [str(stack.resolve(queue.queue_arn)) for queue in queues]
+    assert sorted(arns) == sorted(str(s["Resource"]) for s in allowed)
+    (topic,) = made(build).all("AWS::SNS::Topic")
+    for statement in allowed:
+        assert statement["Action"] == "sqs:SendMessage"
+        assert statement["Condition"]["StringEquals"] == OF_THIS_ACCOUNT
+        (arn,) = statement["Condition"]["ArnLike"].values()
+        names_it = "TopicName" in topic and texts(topic["TopicName"]) <= texts(arn)
+        assert names_it or arn == stack.resolve(fanout.topic.topic_arn)
+        assert "*" not in str(arn)
+
+
+@every_build("topic")
+def test_a_customer_key_encrypts_everything(build: Build) -> None:
+    keyed = made(build, keyed=True)
+    for kind in ("AWS::SNS::Topic", "AWS::SQS::Queue"):
+        assert {found["KmsMasterKeyId"] == keyed.key for found in keyed.all(kind)} == {True}
+
+
+@every_build("topic")
+def test_a_customer_key_allows_sns_for_this_topic_of_this_account_and_no_more(build: Build) -> None:
+    keyed = made(build, keyed=True)
+    (statement,) = keyed.for_sns("AWS::KMS::Key", "KeyPolicy")
+    assert statement["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+    condition = statement["Condition"]
+    assert condition["StringEquals"] == OF_THIS_ACCOUNT
+    on_queue = keyed.for_sns("AWS::SQS::QueuePolicy")[0]["Condition"]
+    # A key's policy cannot refer to a topic that it encrypts, unless the name is known before.
+    assert condition == on_queue or ":sns:" in str(condition["ArnLike"]["aws:SourceArn"])
+    (key,) = keyed.all("AWS::KMS::Key")
+    assert len(key["KeyPolicy"]["Statement"]) == 2
+
+
+@every_build("topic")
+def test_alarms_watch_the_topic_and_each_subscriber(build: Build) -> None:
+    stack, fanout = made(build).stack, made(build).fanout
+    topic = stack.resolve(fanout.topic.topic_name)
+    expected = [("AWS/SNS", name, topic, 0, count) for name, count in ON_THE_TOPIC.items()]
+    for one in fanout.subscribers:
+        name = stack.resolve(one.queue.queue_name)
+        expected.append(("AWS/SQS", "ApproximateAgeOfOldestMessage", name, 900, 15))
+        for kept in (one.dead_letter_queue, one.delivery_dead_letter_queue):
+            name = stack.resolve(kept.queue_name)
+            expected.append(("AWS/SQS", "ApproximateNumberOfMessagesVisible", name, 0, 1))
+    found = []
+    for alarm in made(build).all("AWS::CloudWatch::Alarm"):
+        (dimension,) = alarm["Dimensions"]
+        rings = (dimension["Value"], alarm["Threshold"], alarm["EvaluationPeriods"])
+        found.append((alarm["Namespace"], alarm["MetricName"], *rings))
+        assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
+        assert alarm["Period"] == 60
+    assert sorted(found, key=str) == sorted(expected, key=str)
+    assert len(fanout.alarms) == len(expected)
+
+
+@every_build("topic")
+def test_a_topic_of_your_own_is_used_as_it_is(build: Build, stack: Stack) -> None:
+    topic = own_topic(stack, build)
+    assert build.make(stack, topic=topic).topic is topic
+    Template.from_stack(stack).resource_count_is("AWS::SNS::Topic", 1)
+
+
+@every_build("topic")
+def test_an_imported_topic_delivers_from_its_own_account_and_is_asked_for_its_key(
+    build: Build, stack: Stack
+) -> None:
+    arn = ARN + ".fifo" * ("fifo" in build.slug)
+    build.make(stack, topic=sns.Topic.from_topic_arn(stack, "Theirs", arn))
+    condition = {
+        "ArnLike": {"aws:SourceArn": arn},
+        "StringEquals": {"aws:SourceAccount": "111111111111"},
+    }
+    policy = Template.from_stack(stack).to_json()["Resources"].values()
+    assert [p for p in policy if p["Type"] == "AWS::SQS::QueuePolicy" and str(condition) in str(p)]
+    told = "imported.*deduplication id.*key_arn" if "fifo" in build.slug else "imported.*key_arn"
+    Annotations.from_stack(stack).has_warning("/Stack/Theirs", Match.string_like_regexp(told))
+
+
+@every_build("topic")
+def test_a_key_that_encrypts_nothing_or_that_sns_may_not_use_is_rejected(
+    build: Build, stack: Stack
+) -> None:
+    managed = kms.Alias.from_alias_name(stack, "Managed", "alias/aws/sns")
+    with pytest.raises(ValueError, match=r"alias/aws/sns.*cannot allow sns\.amazonaws\.com"):
+        build.make(stack, "First", key=managed)
+    key = kms.Key(stack, "Key", enabled=False)
+    with pytest.raises(ValueError, match="encryption_key is Stack/Key, which is disabled"):
+        build.make(stack, "Second", key=key)
+    with pytest.raises(ValueError, match="key of Stack/Own is Stack/Key, which is disabled"):
+        build.make(stack, "Third", topic=own_topic(stack, build, master_key=key))
