@@ -6,7 +6,7 @@ import ipaddress
 import os
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from . import cdk, runtime
 from .console import console
 from .emulator import emulator_target, new_log_folder
 from .errors import SandboxError
+from .gaps import GAPS
 from .target import Target
 
 if TYPE_CHECKING:
@@ -51,21 +52,12 @@ def endpoint(
             f"{host} is not this machine. An emulator is expected on 127.0.0.1; "
             "pass loopback_only=False if that is what you want."
         )
-    logs = new_log_folder(Path(log_dir or Path(".build", "logs")).resolve())
-    with tempfile.TemporaryDirectory(prefix="endpoint-") as folder:
-        found = runtime.find(Path.cwd())
-        target = emulator_target(
-            "endpoint",
-            url.rstrip("/"),
-            found,
-            Path(folder).resolve(),
-            logs,
-            certificate=Path(certificate).resolve() if certificate else None,
-        )
-        try:
+    logs, found = new_log_folder(log_dir), runtime.find(Path.cwd())
+    trusted = Path(certificate).resolve() if certificate else None
+    with tempfile.TemporaryDirectory(prefix="endpoint-") as name:
+        url, folder = url.rstrip("/"), Path(name).resolve()
+        with emulator_target("endpoint", url, found, folder, logs, GAPS, trusted) as target:
             yield target
-        finally:
-            target.close()
 
 
 def is_loopback(host: str) -> bool:
@@ -93,7 +85,7 @@ def aws(*, assume_yes: bool = False, log_dir: str | Path | None = None) -> Itera
     if not session.region_name:
         raise SandboxError("No region: set AWS_REGION, or `aws configure`.")
     found = runtime.find(Path.cwd())
-    logs = new_log_folder(Path(log_dir or Path(".build", "logs")).resolve())
+    logs = new_log_folder(log_dir)
     environment = {
         **os.environ,
         "PATH": found.path,
@@ -102,22 +94,13 @@ def aws(*, assume_yes: bool = False, log_dir: str | Path | None = None) -> Itera
         "CDK_DISABLE_CLI_TELEMETRY": "true",
     }
     with tempfile.TemporaryDirectory(prefix="aws-") as folder:
-        cli = cdk.Cli(
-            found,
-            folder=Path(folder),
-            log_dir=logs,
-            environment=environment,
-            app_environment=environment,
-        )
+        cli = cdk.Cli(found, Path(folder), logs, environment, environment)
 
         def confirm(assembly: Path, stacks: Sequence[str]) -> None:
             _confirm(target, assembly, stacks, assume_yes=assume_yes)
 
-        target = Target("aws", session, cli, confirm=confirm)
-        try:
+        with closing(Target("aws", session, cli, confirm=confirm)) as target:
             yield target
-        finally:
-            target.close()
 
 
 def _confirm(target: Target, assembly: Path, stacks: Sequence[str], *, assume_yes: bool) -> None:
@@ -129,8 +112,6 @@ def _confirm(target: Target, assembly: Path, stacks: Sequence[str], *, assume_ye
         return
     if not sys.stdin.isatty():
         raise SandboxError("Not deployed: nobody is there to confirm it (stdin is no terminal).")
-    if console.input("Deploy? Real resources cost money. [y/N] ").strip().lower() not in (
-        "y",
-        "yes",
-    ):
+    answer = console.input("Deploy? Real resources cost money. [y/N] ")
+    if answer.strip().lower() not in ("y", "yes"):
         raise SandboxError("Not deployed.")

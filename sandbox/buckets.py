@@ -17,13 +17,7 @@ GZIP = b"\x1f\x8b"  # what compressed content begins with
 
 
 def objects(stack: Deployment, bucket: str, prefix: str = "") -> list[tuple[str, bytes]]:
-    """Return the key and the content of every object below a folder, by key.
-
-    Args:
-        stack: Where the bucket is.
-        bucket: Its name.
-        prefix: What the keys begin with. Default: every object.
-    """
+    """Return the key and the content of every object whose key begins so, by key."""
     s3 = stack.client("s3")
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = [item["Key"] for page in pages for item in page.get("Contents", [])]

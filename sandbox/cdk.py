@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import tempfile
@@ -48,17 +47,14 @@ class Cli:
     def __init__(
         self,
         runtime: Runtime,
-        *,
         folder: Path,
         log_dir: Path,
         environment: Mapping[str, str],
         app_environment: Mapping[str, str],
     ) -> None:
         self.log_dir = log_dir
-        self._runtime = runtime
-        self._folder = folder
-        self._environment = environment
-        self._app_environment = app_environment
+        self._runtime, self._folder = runtime, folder
+        self._environment, self._app_environment = environment, app_environment
         self._bootstrapped = False
         self._bootstrapping = threading.Lock()
         self._runs = count(1)
@@ -73,11 +69,7 @@ class Cli:
     ) -> Path:
         """Run ``cdk synth``, unless the app is synthesized, and something else at the same time.
 
-        Returns:
-            The folder of the synthesized app.
-
-        Raises:
-            DeployFailed: Synthesis failed, or what ran alongside.
+        Returns the folder of the synthesized app. Raises DeployFailed if one of them failed.
         """
         with ThreadPoolExecutor() as pool:
             other = pool.submit(alongside) if alongside else None
@@ -86,14 +78,10 @@ class Cli:
                 if other:
                     other.result()
             except BaseException:
-                self.stop()  # nobody wants to wait for the other one now
+                for run in list(self._running):  # nobody wants to wait for the other one now
+                    process.stop(run)
                 raise
         return assembly
-
-    def stop(self) -> None:
-        """End every run of the CLI that is under way."""
-        for run in list(self._running):
-            process.stop(run)
 
     def _synthesize(self, app: str | Path | None, cwd: Path, context: Mapping[str, str]) -> Path:
         if app is not None and (ready := cwd / app).joinpath("manifest.json").is_file():
@@ -117,29 +105,22 @@ class Cli:
                 self._bootstrapped = True
 
     def deploy(
-        self,
-        assembly: Path,
-        stacks: Sequence[str],
-        cloudformation: Any,
+        self, assembly: Path, stacks: Sequence[str], cloudformation: Any
     ) -> dict[str, dict[str, str]]:
-        """Run ``cdk deploy`` on a synthesized app.
-
-        Returns:
-            The outputs of each stack.
+        """Run ``cdk deploy`` on a synthesized app and return the outputs of each stack.
 
         Raises:
             DeployFailed: It failed; the message has the failed events of the stacks.
         """
-        handle, name = tempfile.mkstemp(prefix="outputs-", suffix=".json", dir=self._folder)
-        os.close(handle)
-        arguments = ["deploy", "--app", str(assembly), "--outputs-file", name]
+        file = Path(tempfile.mkdtemp(prefix="outputs-", dir=self._folder), "outputs.json")
+        arguments = ["deploy", "--app", str(assembly), "--outputs-file", str(file)]
         arguments += ["--require-approval", "never", "--progress", "events", *stacks]
         try:
             self._run(f"Deploying {', '.join(stacks)}", arguments, cwd=self._folder)
         except DeployFailed as error:
             events = "\n".join(failed_events(cloudformation, stacks))
             raise DeployFailed(f"{events}\n{error}" if events else str(error)) from None
-        outputs = json.loads(Path(name).read_text() or "{}")
+        outputs = json.loads(file.read_text()) if file.exists() else {}
         return {stack: outputs.get(stack, {}) for stack in [*stacks, *outputs]}
 
     def _run(
@@ -155,12 +136,8 @@ class Cli:
         command = [*self._runtime.cdk, *arguments, *QUIET]
         started = time.monotonic()
         with console.step(title) as show, log.open("w") as file:
-            run = process.start(
-                command,
-                environment=environment or self._environment,
-                cwd=cwd,
-                output=subprocess.PIPE,
-            )
+            environment = environment or self._environment
+            run = process.start(command, environment, cwd, subprocess.PIPE)
             self._running.add(run)
             limit = threading.Timer(TIMEOUT_SECONDS, process.stop, [run])
             limit.daemon = True
@@ -170,7 +147,8 @@ class Cli:
                 for line in run.stdout:
                     file.write(line)
                     if event := _EVENT.match(line):
-                        show(f"{event['stack']}: {event['done']} of {event['total']} resources")
+                        done = f"{event['done']} of {event['total']} resources"
+                        show(state=f"{event['stack']}: {done}")
                 code = run.wait()
             finally:
                 limit.cancel()
@@ -198,14 +176,12 @@ def resource_counts(assembly: Path, stacks: Sequence[str]) -> dict[str, int]:
 
 def _stacks(assembly: Path) -> list[tuple[str, Path]]:
     artifacts = json.loads((assembly / "manifest.json").read_text()).get("artifacts", {})
-    return [
-        (
-            artifact["properties"].get("stackName", artifact_id),
-            assembly / artifact["properties"]["templateFile"],
-        )
-        for artifact_id, artifact in artifacts.items()
+    stacks = {
+        id_: artifact["properties"]
+        for id_, artifact in artifacts.items()
         if artifact["type"] == "aws:cloudformation:stack"
-    ]
+    }
+    return [(s.get("stackName", id_), assembly / s["templateFile"]) for id_, s in stacks.items()]
 
 
 def failed_events(cloudformation: Any, stacks: Sequence[str]) -> list[str]:

@@ -23,16 +23,11 @@ CLOCK_SKEW = datetime.timedelta(hours=1)
 def make(certificate: Path, key: Path) -> None:
     """Write a self-signed certificate and its private key, the certificate last and at once."""
     private = ec.generate_private_key(ec.SECP256R1())
+    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     key.touch(mode=0o600)
-    key.write_bytes(
-        private.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
+    key.write_bytes(private.private_bytes(pem, form, serialization.NoEncryption()))
     unfinished = certificate.with_suffix(".unfinished")
-    unfinished.write_bytes(_self_signed(private).public_bytes(serialization.Encoding.PEM))
+    unfinished.write_bytes(_self_signed(private).public_bytes(pem))
     unfinished.rename(certificate)
 
 
@@ -40,10 +35,8 @@ def _self_signed(private: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "embedded AWS")])
     identifier = x509.SubjectKeyIdentifier.from_public_key(private.public_key())
     now = datetime.datetime.now(datetime.UTC)
-    names = [
-        x509.DNSName("localhost"),
-        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-    ]
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
     return (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -55,9 +48,6 @@ def _self_signed(private: ec.EllipticCurvePrivateKey) -> x509.Certificate:
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(identifier, critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier),
-            critical=False,
-        )
+        .add_extension(issuer, critical=False)
         .sign(private, hashes.SHA256())
     )

@@ -1,4 +1,4 @@
-"""Progress on the terminal: a line for each step that takes longer than a second."""
+"""Progress: the steps that run, while they run, and how long each took."""
 
 from __future__ import annotations
 
@@ -8,51 +8,75 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-console = Console(stderr=True, highlight=False)
+    from rich.progress import TaskID
+
 SHOW_AFTER_SECONDS = 1.0
 
-_progress = Progress(
-    SpinnerColumn(),
-    TextColumn("{task.description} {task.fields[state]}"),
-    TimeElapsedColumn(),
-    console=console,
-    transient=True,
-)
-_lock = threading.Lock()
 
+class Steps:
+    """Shows steps while they run, on a terminal, and prints a line at the end of each.
 
-@contextmanager
-def step(title: str) -> Iterator[Callable[[str], None]]:
-    """Show a step while it runs, once it takes longer than a second, and what it took at the end.
-
-    Yields a function that sets the text beside the title. Steps may run at the same time.
+    Args:
+        console: Where to print.
+        after: Seconds that a step must take to be shown and printed. Default: 0.
     """
-    started = time.monotonic()
-    task = _progress.add_task(title, state="", visible=False)
-    timer = threading.Timer(SHOW_AFTER_SECONDS, _show, [task])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield lambda state: _progress.update(task, state=state)
-    finally:
-        timer.cancel()
-        with _lock:
-            _progress.remove_task(task)
-            if not any(other.visible for other in _progress.tasks):
-                _progress.live.stop()  # Progress.stop prints an empty line off a terminal
-    seconds = time.monotonic() - started
-    if seconds >= SHOW_AFTER_SECONDS:
-        console.print(f"  {title}: {seconds:.1f} s")
+
+    def __init__(self, console: Console, after: float = 0) -> None:
+        self._console, self._after, self._lock = console, after, threading.Lock()
+        text = TextColumn("{task.description} {task.fields[state]}")
+        columns = SpinnerColumn(), text, BarColumn(), TimeElapsedColumn()
+        self._progress = Progress(*columns, console=console, transient=True)
+
+    @contextmanager
+    def step(self, title: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+        """Show a step; steps may run side by side.
+
+        Yields a function that advances the step by a number of things, 1 unless given, and shows
+        a ``state`` beside its title, their count unless given; from any thread.
+
+        Args:
+            title: What is done.
+            total: How many things it is done to. Default: unknown.
+        """
+        started, done = time.monotonic(), 0
+        task = self._progress.add_task(escape(title), total=total, state="", visible=False)
+        timer = threading.Timer(self._after, self._show, [task])
+        timer.daemon = True
+        timer.start()
+
+        def advance(number: int = 1, state: str = "") -> None:
+            nonlocal done
+            with self._lock:
+                done += number
+                self._progress.update(task, completed=done, state=state or f"{done:,}")
+
+        try:
+            yield advance
+        finally:
+            timer.cancel()
+            with self._lock:
+                self._progress.remove_task(task)
+                if not any(other.visible for other in self._progress.tasks):
+                    self._progress.live.stop()  # Progress.stop prints an empty line off a terminal
+            seconds = time.monotonic() - started
+            if seconds >= self._after:
+                count = f" ({total:,})" if total else ""
+                line = f"  [dim]· {escape(title)}{count}, {seconds:.1f} s[/]"
+                self._console.print(line, highlight=False)
+
+    def _show(self, task: TaskID) -> None:
+        with self._lock:
+            if task in self._progress.task_ids:
+                self._progress.update(task, visible=True)
+                if self._console.is_terminal:
+                    self._progress.start()
 
 
-def _show(task: TaskID) -> None:
-    with _lock:
-        if task in _progress.task_ids:
-            _progress.update(task, visible=True)
-            if console.is_terminal:
-                _progress.start()
+console = Console(stderr=True, highlight=False)
+step = Steps(console, SHOW_AFTER_SECONDS).step

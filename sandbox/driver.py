@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from . import athena, outages, queues, tables
+from . import outages, queues, tables
 from .sender import WORKERS, Sender
 
 if TYPE_CHECKING:
@@ -29,10 +29,6 @@ class Driver:
         report: Where every step and every promise is reported.
         workers: Calls at the same time. Default: 16.
         patience: Seconds that the stack may take for an event. Default: 120.
-
-    Attributes:
-        sender: Sends events and books every answer; ``send`` is its method.
-        ledger: The report's.
     """
 
     def __init__(
@@ -60,16 +56,11 @@ class Driver:
         seconds: float | None = None,
         pause: float = 0.1,
     ) -> None:
-        """Wait until ``condition`` holds.
-
-        Args:
-            title: What is waited for: "the orders are stored".
-            condition: Evaluated again and again.
-            seconds: How long to wait. Default: as long as the patience lasts.
-            pause: Seconds between two evaluations. Default: 0.1.
+        """Wait until ``condition`` holds, at most ``seconds``: as long as the patience lasts.
 
         Raises:
-            TimeoutError: it did not hold in time; the message has the title.
+            TimeoutError: it did not hold in time; the message has the title, such as "the orders
+                are stored".
         """
         with self.report.step(f"Waiting until {title}"):
             most = self._patience if seconds is None else seconds
@@ -77,16 +68,12 @@ class Driver:
 
     def eventually(self, promise: str, condition: Callable[[], bool]) -> None:
         """Check a promise that takes its time to come true, as long as the patience lasts."""
-        held = False
-
-        def holds() -> bool:
-            nonlocal held
-            held = condition()
-            return held
-
-        with self.report.step("Waiting"), suppress(TimeoutError):
-            queues.until(holds, seconds=self._patience, what=promise, pause=0.3)
-        self.check(promise, held)
+        try:
+            with self.report.step("Waiting"):
+                queues.until(condition, seconds=self._patience, what=promise, pause=0.3)
+            self.check(promise, holds=True)
+        except TimeoutError:
+            self.check(promise, holds=False)
 
     def drain(self, *queue_outputs: str) -> None:
         """Wait until the queues hold nothing, neither waiting nor in flight."""
@@ -112,8 +99,33 @@ class Driver:
         return tables.rows(self.stack, self.stack[table], where, text)
 
     def query(self, sql: str) -> list[dict[str, str]]:
-        """Run a query in Athena, in the stack's workgroup and database."""
-        return athena.query(self.stack, self["WorkGroupName"], self["DatabaseName"], sql)
+        """Run a query in Athena, in the stack's workgroup and database; return rows by column.
+
+        Raises:
+            RuntimeError: it failed; the message says why.
+            TimeoutError: it did not end within two minutes.
+        """
+        athena, where = self.client("athena"), {"Database": self["DatabaseName"]}
+        query = athena.start_query_execution(
+            QueryString=sql, WorkGroup=self["WorkGroupName"], QueryExecutionContext=where
+        )["QueryExecutionId"]
+        status: dict[str, str] = {}
+
+        def ended() -> bool:
+            found = athena.get_query_execution(QueryExecutionId=query)
+            status.update(found["QueryExecution"]["Status"])
+            return status["State"] not in ("QUEUED", "RUNNING")
+
+        queues.until(ended, seconds=120, what="until Athena answers", pause=0.05)
+        if status["State"] != "SUCCEEDED":
+            raise RuntimeError(f"Athena: {status.get('StateChangeReason')}\n{sql}")
+        pages = athena.get_paginator("get_query_results").paginate(QueryExecutionId=query)
+        names, *rows = [
+            [cell.get("VarCharValue", "") for cell in row["Data"]]
+            for page in pages
+            for row in page["ResultSet"]["Rows"]
+        ]
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def quick_retries(
         self, *queue_outputs: str, seconds: int = 1, attempts: int | None = None
@@ -138,8 +150,7 @@ class Driver:
 
     def logged(self, function: str, text: str, ids: Iterable[str]) -> bool:
         """Return whether a function has logged a line lately with a text and one of these ids."""
-        lines = self.stack.log_lines(self.stack[function], limit=200)
-        wanted = list(ids)
+        lines, wanted = self.stack.log_lines(self.stack[function], limit=200), list(ids)
         return any(text in line and any(id_ in line for id_ in wanted) for line in lines)
 
     def redeliver(self, function: str, bodies: Iterable[bytes]) -> None:
@@ -187,9 +198,8 @@ class Driver:
 
         Args:
             promise: What is checked: every expected event is there with its reason, and no other.
-            expected: The reason of each event; empty where the service, and not the consumer,
-                dead-letters.
-            name: An event's id, given the queue's output and the message.
+            expected: Reasons by event; "" where the service, and not the consumer, dead-letters.
+            name: Returns an event's id, given the queue's output and the message.
             queue_outputs: The dead-letter queues.
         """
         found: dict[str, str] = {}
@@ -219,10 +229,7 @@ class Driver:
     def failure_record(self, function: str, event: Any, condition: str) -> str:
         """Return the record that Lambda writes of an event which a function never got to see.
 
-        Args:
-            function: Output with the function's name.
-            event: The event.
-            condition: Why, such as ``EventAgeExceeded``.
+        ``condition`` says why: ``EventAgeExceeded``.
         """
         arn = f"arn:aws:lambda:{self.stack.region}:{self.stack.account}:function"
         context = {
@@ -237,9 +244,8 @@ class Driver:
     def not_proven(self, *gaps: tuple[str, str, str]) -> None:
         """Report what this target does not execute.
 
-        Args:
-            gaps: Name of the gap, of ``sandbox.gaps``, or "" if a scenario proves it nowhere; the
-                promise; what covers it instead.
+        Each has the gap's name in ``sandbox.gaps``, or "" if a scenario proves it nowhere; the
+        promise; what covers it instead.
         """
         for gap, promise, instead in gaps:
             if not gap or not self.stack.executes(gap):

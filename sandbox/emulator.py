@@ -9,7 +9,7 @@ import shutil
 import socket
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from .target import Target, made_up_session
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
 HEALTH_SECONDS = 30.0
 ATTEMPTS = 5
@@ -54,26 +55,18 @@ def embedded(
         SandboxError: It is not installed, or does not start.
     """
     found = runtime.find(Path(cwd or Path.cwd()))
-    logs = new_log_folder(Path(log_dir or Path(".build", "logs")).resolve())
+    logs = new_log_folder(log_dir)
     # Resolved: macOS's temporary folder is behind a link.
     folder = Path(tempfile.mkdtemp(prefix="embedded-aws-")).resolve()
     server = None
     try:
         with console.step("Starting the embedded AWS"):
             server, url = _start(found, folder, logs, environment or {}, health_seconds)
-        target = emulator_target(
-            "embedded",
-            url,
-            found,
-            folder,
-            logs,
-            missing=gaps.EMBEDDED,
-            certificate=_certificate_in(folder),
-        )
-        try:
-            yield target
-        finally:
-            target.close()
+        certificate = _certificate_in(folder)
+        with emulator_target(
+            "embedded", url, found, folder, logs, gaps.EMBEDDED, certificate
+        ) as aws:
+            yield aws
     finally:
         if server:
             process.stop(server)
@@ -86,23 +79,18 @@ def emulator_target(
     found: runtime.Runtime,
     folder: Path,
     logs: Path,
-    *,
-    missing: Mapping[str, str] = gaps.GAPS,
-    certificate: Path | None = None,
-) -> Target:
+    missing: Mapping[str, str],
+    certificate: Path | None,
+) -> AbstractContextManager[Target]:
     """A target that is an emulator at a URL: made-up credentials, nothing of the caller's."""
     aws = process.made_up_aws(url)
     trust = process.trust(certificate) if certificate else {}
     caller = process.without_aws(os.environ)
-    cli = cdk.Cli(
-        found,
-        folder=folder,
-        log_dir=logs,
-        environment={**process.isolated(folder, path=found.path), **aws, **trust},
-        app_environment={**caller, "PATH": found.path, **aws},
-    )
-    return Target(
-        name, made_up_session(), cli, endpoint_url=url, certificate=certificate, gaps=missing
+    environment = {**process.isolated(folder, path=found.path), **aws, **trust}
+    cli = cdk.Cli(found, folder, logs, environment, {**caller, "PATH": found.path, **aws})
+    session = made_up_session()
+    return closing(
+        Target(name, session, cli, endpoint_url=url, certificate=certificate, gaps=missing)
     )
 
 
@@ -111,8 +99,9 @@ def _certificate_in(folder: Path) -> Path:
     return folder / "certificate.pem"
 
 
-def new_log_folder(parent: Path) -> Path:
+def new_log_folder(log_dir: str | Path | None) -> Path:
     """Make a folder for one run's logs, and remove all but the newest ones."""
+    parent = Path(log_dir or Path(".build", "logs")).resolve()
     parent.mkdir(parents=True, exist_ok=True)
     for old in sorted(parent.glob("run-*"))[: -KEPT_LOGS + 1]:
         shutil.rmtree(old, ignore_errors=True)
@@ -120,11 +109,7 @@ def new_log_folder(parent: Path) -> Path:
 
 
 def _start(
-    found: runtime.Runtime,
-    folder: Path,
-    logs: Path,
-    settings: Mapping[str, str],
-    health_seconds: float,
+    found: runtime.Runtime, folder: Path, logs: Path, settings: Mapping[str, str], seconds: float
 ) -> tuple[subprocess.Popen[str], str]:
     """Start the server; again on another port if one is taken meanwhile."""
     log, certificate = logs / "embedded-aws.log", _certificate_in(folder)
@@ -146,16 +131,11 @@ def _start(
             **settings,
         }
         with log.open("w") as output:
-            server = process.start(
-                [str(found.python), "-P", str(LAUNCH)],
-                environment=environment,
-                cwd=folder,
-                output=output.fileno(),
-                remove=folder,
-            )
+            command = [str(found.python), "-P", str(LAUNCH)]
+            server = process.start(command, environment, folder, output.fileno(), remove=folder)
         url = f"https://127.0.0.1:{port}"
         try:
-            _wait_until_healthy(server, url, mark, log, certificate, health_seconds)
+            _wait_until_healthy(server, url, mark, log, certificate, seconds)
         except _PortTakenError:
             process.stop(server)
             folder.mkdir(exist_ok=True)

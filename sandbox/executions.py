@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from . import queues
-from .sender import Event, Reply, single
+from .sender import Event, Reply, in_waves, single
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from .driver import Driver
 
@@ -43,24 +44,17 @@ class Executions:
         """
 
         def arguments(event: Event) -> dict[str, str]:
-            self._machines.add(event.extra["machine"])
-            return {
-                "stateMachineArn": event.extra["machine"],
-                "name": f"{event.id}{suffix}",
-                "input": event.body.decode(),
-            }
+            machine = event.extra["machine"]
+            self._machines.add(machine)
+            name = f"{event.id}{suffix}"
+            return {"stateMachineArn": machine, "name": name, "input": event.body.decode()}
 
         events = [
-            Event(event.id, event.body, "in waves", extra={"machine": machine})
+            replace(event, group="one wave after the other", extra={"machine": machine})
             for machine, event in starts
         ]
-        start = single(self._sfn.start_execution, arguments)
-
-        def wave(events: Sequence[Event]) -> list[Reply]:
-            self._until(WAVE)
-            return [reply for event in events for reply in start([event])]
-
-        return self._drive.send(title, wave, events, batch=WAVE)
+        start = in_waves(single(self._sfn.start_execution, arguments), lambda _: self._until(WAVE))
+        return self._drive.send(title, start, events, batch=WAVE)
 
     def run(self, title: str, machine: str, events: Iterable[Event]) -> list[dict[str, Any]]:
         """Run Express executions side by side and return their answers, or ``error`` and its code.
@@ -97,7 +91,7 @@ class Executions:
 
     def _until(self, at_most: int) -> None:
         what = "until executions have ended or are parked"
-        queues.until(lambda: self._busy() <= at_most, seconds=300, what=what, pause=0.2)
+        queues.until(lambda: self._busy() <= at_most, seconds=300, what=what)
 
     def _busy(self) -> int:
         running = {arn: len([*self._list(arn, statusFilter="RUNNING")]) for arn in self._machines}
@@ -105,6 +99,7 @@ class Executions:
         return sum(running.values()) - self._parked()
 
     def _list(self, machine: str, **options: Any) -> Iterator[dict[str, Any]]:
-        pages = self._sfn.get_paginator("list_executions")
-        for page in pages.paginate(stateMachineArn=machine, **options):
+        for page in self._sfn.get_paginator("list_executions").paginate(
+            stateMachineArn=machine, **options
+        ):
             yield from page["executions"]

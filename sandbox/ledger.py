@@ -32,12 +32,7 @@ class Ledger:
     _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     def book(self, event: str, refusal: str = "") -> None:
-        """Book one copy that was sent, from any thread.
-
-        Args:
-            event: The event's id.
-            refusal: Why it was rejected: a status or an error code. Default: it was accepted.
-        """
+        """Book one copy that was sent, from any thread; ``refusal`` says why it was rejected."""
         with self._lock:
             self.sent[event] += 1
             if refusal:
@@ -63,12 +58,8 @@ class Ledger:
     @property
     def suppressed(self) -> int:
         """Accepted copies that rightly had no effect of their own."""
-        return (
-            self.accepted.total()
-            - self.processed.total()
-            - self.dead_lettered.total()
-            - len(self.lost)
-        )
+        found = self.processed.total() + self.dead_lettered.total() + len(self.lost)
+        return self.accepted.total() - found
 
     @property
     def processed_twice(self) -> set[str]:

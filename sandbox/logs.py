@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from .target import Deployment
 
+# CloudWatch Logs API reference, FilterLogEvents: at most so many events in one answer.
+EVENTS_OF_A_PAGE = 10_000
 
-def lines_since(stack: Deployment, function_name: str, since: datetime) -> list[str]:
+
+def lines_since(stack: Deployment, function_name: str, since: datetime | None = None) -> list[str]:
     """Return every line that a function has logged since a moment, oldest first."""
-    found = stack.client("lambda").get_function_configuration(FunctionName=function_name)
-    group, start = found["LoggingConfig"]["LogGroup"], int(since.timestamp() * 1000)
-    pages = stack.client("logs").get_paginator("filter_log_events")
-    return [
-        event["message"]
-        for page in pages.paginate(logGroupName=group, startTime=start)
-        for event in page["events"]
-    ]
+    function = stack.client("lambda").get_function_configuration(FunctionName=function_name)
+    group = function.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{function_name}")
+    logs, start = stack.client("logs"), int(since.timestamp() * 1000) if since else 0
+    try:
+        return [event["message"].rstrip("\n") for event in _events(logs, group, start)]
+    except logs.exceptions.ResourceNotFoundException:
+        return []
+
+
+def _events(logs: Any, group: str, start: int) -> list[dict[str, Any]]:
+    """All events of a log group since a time in milliseconds, oldest first."""
+    pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=start)
+    events = sorted(
+        (event for page in pages for event in page["events"]),
+        key=lambda event: event["timestamp"],
+    )
+    # The embedded AWS ends at the most events of a page, without a token for the next one.
+    if len(events) < EVENTS_OF_A_PAGE or (newest := events[-1]["timestamp"]) == start:
+        return events
+    return [event for event in events if event["timestamp"] < newest] + _events(logs, group, newest)

@@ -1,7 +1,7 @@
 """Makes a part of a deployed stack unavailable for a while, and restores it: for scenarios.
 
 Changes are reverted when the block ends, on an exception and on Ctrl-C too, even while the
-change is being made.
+change is being made. Functions and queues are given by name and by URL.
 """
 
 from __future__ import annotations
@@ -27,48 +27,55 @@ if TYPE_CHECKING:
 def table_unavailable(
     stack: Deployment, function: str, variable: str = "TABLE_NAME"
 ) -> Iterator[None]:
-    """Point a function at a table that does not exist.
-
-    Args:
-        stack: Where the function is.
-        function: Its name.
-        variable: Its environment variable that names the table. Default: TABLE_NAME.
-    """
-    lambda_ = stack.client("lambda")
-    before = lambda_.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
-    changed = before | {variable: f"{before[variable]}-unavailable"}
-    with function_changed(stack, function, Environment={"Variables": changed}):
+    """Point a function at a table that does not exist; ``variable`` names the right one."""
+    with settings_of(stack, function) as (variables, use):
+        use(**{variable: f"{variables[variable]}-unavailable"})
         yield
+
+
+@contextmanager
+def settings_of(
+    stack: Deployment, function: str
+) -> Iterator[tuple[dict[str, str], Callable[..., None]]]:
+    """Yield a function's environment, and what changes its settings; they are restored at the end.
+
+    Each call of it takes ``timeout`` in seconds and environment variables; what it leaves out is
+    as it was at first.
+    """
+    before = stack.client("lambda").get_function_configuration(FunctionName=function)
+    environment: dict[str, str] = before["Environment"]["Variables"]
+
+    def use(timeout: int = before["Timeout"], **variables: str) -> None:
+        changed = {"Variables": environment | variables}
+        configure(stack, function, Timeout=timeout, Environment=changed)
+
+    try:
+        yield environment, use
+    finally:
+        use()
 
 
 @contextmanager
 def function_changed(stack: Deployment, function: str, **settings: Any) -> Iterator[None]:
     """Give a function other settings, under the names of ``UpdateFunctionConfiguration``."""
     configuration = stack.client("lambda").get_function_configuration(FunctionName=function)
-    before = {name: configuration[name] for name in settings}
     try:
         configure(stack, function, **settings)
         yield
     finally:
-        configure(stack, function, **before)
+        configure(stack, function, **{name: configuration[name] for name in settings})
 
 
 def configure(stack: Deployment, function: str, **settings: Any) -> None:
     """Give a function other settings permanently, and wait until it runs with them.
 
     Raises:
-        RuntimeError: Lambda did not apply them.
+        botocore.exceptions.WaiterError: Lambda did not apply them.
     """
     lambda_ = stack.client("lambda")
     lambda_.update_function_configuration(FunctionName=function, **settings)
-
-    def updated() -> bool:
-        status = lambda_.get_function_configuration(FunctionName=function)["LastUpdateStatus"]
-        if status == "Failed":
-            raise RuntimeError(f"Lambda did not apply {', '.join(settings)} to {function}.")
-        return bool(status == "Successful")
-
-    queues.until(updated, seconds=300, what=f"until {function} is updated", pause=0.1)
+    often = {"Delay": 0.1, "MaxAttempts": 3_000}
+    lambda_.get_waiter("function_updated_v2").wait(FunctionName=function, WaiterConfig=often)
 
 
 @contextmanager
@@ -103,10 +110,65 @@ def quick_retries(
                     QueueUrl=url, AttributeNames=["RedrivePolicy"]
                 )
                 policy = json.loads(found["Attributes"]["RedrivePolicy"])
-                policy["maxReceiveCount"] = attempts
-                attributes["RedrivePolicy"] = json.dumps(policy)
+                attributes["RedrivePolicy"] = json.dumps(policy | {"maxReceiveCount": attempts})
             changes.enter_context(queue_changed(stack, url, **attributes))
         yield
+
+
+@contextmanager
+def no_concurrency(stack: Deployment, function: str) -> Iterator[None]:
+    """Let a function without reserved concurrency run nothing."""
+    lambda_ = stack.client("lambda")
+    try:
+        lambda_.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
+        yield
+    finally:
+        lambda_.delete_function_concurrency(FunctionName=function)
+
+
+@contextmanager
+def no_failure_destination(stack: Deployment, function: str) -> Iterator[None]:
+    """Remove the failure destination of a function's asynchronous invocations."""
+    lambda_, name = stack.client("lambda"), {"FunctionName": function, "Qualifier": "$LATEST"}
+    before = lambda_.get_function_event_invoke_config(**name)
+    kept = ("MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig")
+    settings = name | {key: before[key] for key in kept}
+    others = {key: to for key, to in settings["DestinationConfig"].items() if key != "OnFailure"}
+    try:
+        lambda_.put_function_event_invoke_config(**settings | {"DestinationConfig": others})
+        yield
+    finally:
+        lambda_.put_function_event_invoke_config(**settings)
+
+
+@contextmanager
+def mapping_disabled(stack: Deployment, mapping: str, queue_url: str) -> Iterator[None]:
+    """Stop a function from reading its queue; at the end, wait until it has read everything.
+
+    Args:
+        stack: Where they are.
+        mapping: Id of the event source mapping.
+        queue_url: The queue that it reads.
+    """
+    lambda_ = stack.client("lambda")
+
+    def switch(state: str) -> None:
+        lambda_.update_event_source_mapping(UUID=mapping, Enabled=state == "Enabled")
+        queues.until(
+            lambda: lambda_.get_event_source_mapping(UUID=mapping)["State"] == state,
+            seconds=180,
+            what=f"until the event source mapping is {state}",
+        )
+
+    queues.wait_until_empty(stack, queue_url)
+    # What a poller receives at the moment it is switched off comes back after this time.
+    with queue_changed(stack, queue_url, VisibilityTimeout="5"):
+        try:
+            switch("Disabled")
+            yield
+        finally:
+            switch("Enabled")
+            queues.wait_until_empty(stack, queue_url)
 
 
 @dataclass
@@ -160,11 +222,7 @@ class FailsInPart:
 
 @dataclass
 class Replay:
-    """A client of SNS that sends everything as new, as when a topic replays its archive.
-
-    Args:
-        client: The client.
-    """
+    """A client of SNS that sends everything as new, as when a topic replays its archive."""
 
     client: Any
 
@@ -173,81 +231,3 @@ class Replay:
         for entry in request["PublishBatchRequestEntries"]:
             entry["MessageDeduplicationId"] = secrets.token_hex(16)
         return self.client.publish_batch(**request)
-
-
-@contextmanager
-def settings_of(
-    stack: Deployment, function: str
-) -> Iterator[tuple[dict[str, str], Callable[..., None]]]:
-    """Yield a function's environment, and what changes its settings; they are restored at the end.
-
-    Each call of it takes ``timeout`` in seconds and environment variables; what it leaves out is
-    as it was at first.
-    """
-    before = stack.client("lambda").get_function_configuration(FunctionName=function)
-    environment_before: dict[str, str] = before["Environment"]["Variables"]
-
-    def use(timeout: int = before["Timeout"], **variables: str) -> None:
-        environment = {"Variables": environment_before | variables}
-        configure(stack, function, Timeout=timeout, Environment=environment)
-
-    try:
-        yield environment_before, use
-    finally:
-        use()
-
-
-@contextmanager
-def no_concurrency(stack: Deployment, function: str) -> Iterator[None]:
-    """Let a function without reserved concurrency run nothing."""
-    lambda_ = stack.client("lambda")
-    try:
-        lambda_.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
-        yield
-    finally:
-        lambda_.delete_function_concurrency(FunctionName=function)
-
-
-@contextmanager
-def no_failure_destination(stack: Deployment, function: str) -> Iterator[None]:
-    """Remove the failure destination of a function's asynchronous invocations."""
-    lambda_, name = stack.client("lambda"), {"FunctionName": function, "Qualifier": "$LATEST"}
-    before = lambda_.get_function_event_invoke_config(**name)
-    retries = {key: before[key] for key in ("MaximumRetryAttempts", "MaximumEventAgeInSeconds")}
-    destinations = before["DestinationConfig"]
-    others = {key: value for key, value in destinations.items() if key != "OnFailure"}
-    try:
-        lambda_.put_function_event_invoke_config(**name, **retries, DestinationConfig=others)
-        yield
-    finally:
-        lambda_.put_function_event_invoke_config(**name, **retries, DestinationConfig=destinations)
-
-
-@contextmanager
-def mapping_disabled(stack: Deployment, mapping: str, queue_url: str) -> Iterator[None]:
-    """Stop a function from reading its queue; at the end, wait until it has read everything.
-
-    Args:
-        stack: Where they are.
-        mapping: Id of the event source mapping.
-        queue_url: The queue that it reads.
-    """
-    lambda_ = stack.client("lambda")
-
-    def switch(state: str) -> None:
-        lambda_.update_event_source_mapping(UUID=mapping, Enabled=state == "Enabled")
-        queues.until(
-            lambda: lambda_.get_event_source_mapping(UUID=mapping)["State"] == state,
-            seconds=180,
-            what=f"until the event source mapping is {state}",
-        )
-
-    queues.wait_until_empty(stack, queue_url)
-    # What a poller receives at the moment it is switched off comes back after this time.
-    with queue_changed(stack, queue_url, VisibilityTimeout="5"):
-        try:
-            switch("Disabled")
-            yield
-        finally:
-            switch("Enabled")
-            queues.wait_until_empty(stack, queue_url)

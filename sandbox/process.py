@@ -12,19 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 GUARD = Path(__file__).with_name("guard.py")
-GRACE_SECONDS = 3.0
+GRACE_SECONDS = 3.0  # between SIGTERM and SIGKILL
 # All that a process of ours gets of the caller's environment: neither a credential, nor a profile,
 # nor a proxy that would see the calls to 127.0.0.1.
 ALLOWED = (
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "NODE_EXTRA_CA_CERTS",
-    "SSL_CERT_DIR",
-    "SSL_CERT_FILE",
-    "TERM",
+    "LANG", "LC_ALL", "LC_CTYPE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_DIR", "SSL_CERT_FILE", "TERM",
     "TZ",
-)
+)  # fmt: skip
 REGION = "us-east-1"
 ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105 - made up; the embedded AWS knows no others
 
@@ -69,11 +63,10 @@ def without_aws(environment: Mapping[str, str]) -> dict[str, str]:
 
 def start(
     command: Sequence[str],
-    *,
     environment: Mapping[str, str],
     cwd: Path,
     output: int,
-    grace: float = GRACE_SECONDS,
+    *,
     remove: Path | None = None,
 ) -> subprocess.Popen[str]:
     """Start a command in a process group of its own that ends when ``stop`` is called or we die.
@@ -83,10 +76,9 @@ def start(
         environment: Its whole environment.
         cwd: Folder it runs in.
         output: Where stdout and stderr go: a file descriptor or ``subprocess.PIPE``.
-        grace: Seconds between SIGTERM and SIGKILL.
         remove: Folder to remove when it has ended. Default: none.
     """
-    guard = [sys.executable, "-I", "-S", str(GUARD), str(grace), str(remove or "")]
+    guard = [sys.executable, "-I", "-S", str(GUARD), str(GRACE_SECONDS), str(remove or "")]
     return subprocess.Popen(
         [*guard, *command],
         env=environment,
@@ -100,12 +92,12 @@ def start(
     )
 
 
-def stop(process: subprocess.Popen[str], grace: float = GRACE_SECONDS) -> None:
+def stop(process: subprocess.Popen[str]) -> None:
     """End the command and all it started. Returns when they are gone."""
     assert process.stdin  # noqa: S101
     process.stdin.close()
     try:
-        process.wait(grace + 10)
+        process.wait(GRACE_SECONDS + 10)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

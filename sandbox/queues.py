@@ -12,10 +12,8 @@ if TYPE_CHECKING:
 
     from .target import Deployment
 
-_COUNTS = (
-    "ApproximateNumberOfMessages",
-    "ApproximateNumberOfMessagesNotVisible",
-    "ApproximateNumberOfMessagesDelayed",
+WAITING, IN_FLIGHT, DELAYED = (
+    f"ApproximateNumberOfMessages{state}" for state in ("", "NotVisible", "Delayed")
 )
 
 
@@ -33,26 +31,17 @@ def until(condition: Callable[[], bool], *, seconds: float, what: str, pause: fl
         time.sleep(pause)
 
 
-def backlog(stack: Deployment, queue_url: str) -> int:
-    """Return how many messages a queue holds: waiting, delayed or in flight."""
-    return _count(stack, queue_url, *_COUNTS)
+def backlog(stack: Deployment, queue_url: str, *states: str) -> int:
+    """Return how many messages a queue holds.
 
-
-def waiting(stack: Deployment, queue_url: str) -> int:
-    """Return how many messages can be received now."""
-    return _count(stack, queue_url, "ApproximateNumberOfMessages")
-
-
-def in_flight(stack: Deployment, queue_url: str) -> int:
-    """Return how many messages have been received and are not deleted yet."""
-    return _count(stack, queue_url, "ApproximateNumberOfMessagesNotVisible")
-
-
-def _count(stack: Deployment, queue_url: str, *names: str) -> int:
-    attributes = stack.client("sqs").get_queue_attributes(
-        QueueUrl=queue_url, AttributeNames=list(names)
-    )["Attributes"]
-    return sum(int(attributes[name]) for name in names)
+    Args:
+        stack: Where the queue is.
+        queue_url: Its URL.
+        states: Which to count: ``WAITING``, ``IN_FLIGHT``, ``DELAYED``. Default: all.
+    """
+    names = states or (WAITING, IN_FLIGHT, DELAYED)
+    found = stack.client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=[*names])
+    return sum(int(found["Attributes"][name]) for name in names)
 
 
 def wait_until_empty(stack: Deployment, *queue_urls: str, seconds: float = 300) -> None:
@@ -61,13 +50,11 @@ def wait_until_empty(stack: Deployment, *queue_urls: str, seconds: float = 300) 
     Raises:
         TimeoutError: they were not, within ``seconds``.
     """
-    empty_looks = 0
+    looks = [False] * 3
 
     def empty() -> bool:
-        nonlocal empty_looks
-        busy = any(backlog(stack, url) for url in queue_urls)
-        empty_looks = 0 if busy else empty_looks + 1
-        return empty_looks >= 3
+        looks[:] = [*looks[1:], not any(backlog(stack, url) for url in queue_urls)]
+        return all(looks)
 
     until(empty, seconds=seconds, what="until the queues are empty")
 
@@ -91,7 +78,7 @@ def receive(stack: Deployment, queue_url: str) -> Iterator[list[dict[str, Any]]]
         )
         if messages := answer.get("Messages"):
             yield messages
-        elif not waiting(stack, queue_url):
+        elif not backlog(stack, queue_url, WAITING):
             return
         else:
             time.sleep(0.1)
@@ -117,13 +104,11 @@ def delete(stack: Deployment, queue_url: str, messages: list[dict[str, Any]]) ->
     Raises:
         RuntimeError: SQS kept some of them.
     """
-    answer = stack.client("sqs").delete_message_batch(
-        QueueUrl=queue_url,
-        Entries=[
-            {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
-            for number, message in enumerate(messages)
-        ],
-    )
+    entries = [
+        {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
+        for number, message in enumerate(messages)
+    ]
+    answer = stack.client("sqs").delete_message_batch(QueueUrl=queue_url, Entries=entries)
     if answer.get("Failed"):
         raise RuntimeError(f"SQS did not delete: {answer['Failed']}")
 
@@ -139,7 +124,7 @@ def move_back(stack: Deployment, source_url: str, target_url: str) -> None:
     """Move every message of a dead-letter queue to its source, where no redrive task runs.
 
     Body, attributes and message group stay; a FIFO queue gets a new deduplication id, so that it
-    does not take the message for a duplicate of itself.
+    does not treat the message as a duplicate of itself.
     """
     for messages in receive(stack, source_url):
         for message in messages:
@@ -147,11 +132,9 @@ def move_back(stack: Deployment, source_url: str, target_url: str) -> None:
             ids = {"MessageGroupId": group} if group else {}
             if target_url.endswith(".fifo"):
                 ids["MessageDeduplicationId"] = secrets.token_hex(16)
+            kept = message.get("MessageAttributes", {})
             stack.client("sqs").send_message(
-                QueueUrl=target_url,
-                MessageBody=message["Body"],
-                MessageAttributes=message.get("MessageAttributes", {}),
-                **ids,
+                QueueUrl=target_url, MessageBody=message["Body"], MessageAttributes=kept, **ids
             )
         delete(stack, source_url, messages)
 
@@ -169,9 +152,9 @@ def collect(
         answer = stack.client("sqs").receive_message(
             QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1, VisibilityTimeout=5
         )
-        bodies = [(message, json.loads(message["Body"])) for message in answer.get("Messages", [])]
-        mine = [(message, body) for message, body in bodies if body[key] in wanted]
-        found |= {body[key]: body for _, body in mine}
-        if mine:
-            delete(stack, queue_url, [message for message, _ in mine])
+        for message in answer.get("Messages", []):
+            body = json.loads(message["Body"])
+            if body[key] in wanted:
+                found[body[key]] = body
+                delete(stack, queue_url, [message])
     return list(found.values())

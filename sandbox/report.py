@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from contextlib import contextmanager
 from statistics import quantiles
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from .console import Steps
 from .ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
 
 class Report:
@@ -39,45 +36,11 @@ class Report:
         self.failures: list[str] = []
         self.not_proven_here: list[str] = []
         self._latencies: list[tuple[str, Sequence[float]]] = []
-        self._lock = threading.Lock()
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn())
-        count, elapsed = TextColumn("{task.fields[count]}"), TimeElapsedColumn()
-        self._progress = Progress(*columns, count, elapsed, console=self.console, transient=True)
+        self.step = Steps(self.console).step
 
     def title(self, text: str) -> None:
         """Print the title of the next part."""
         self._print(f"\n[bold]{text}[/]")
-
-    @contextmanager
-    def step(self, title: str, total: int | None = None) -> Iterator[Callable[..., None]]:
-        """Show a step while it runs, on a terminal, and its duration at the end.
-
-        Steps may run side by side. Yields a function that advances the step, from any thread.
-
-        Args:
-            title: What is done.
-            total: How many things it is done to. Default: unknown.
-        """
-        started, done = time.monotonic(), 0
-        task = self._progress.add_task(title, total=total, count="")
-
-        def advance(number: int = 1) -> None:
-            nonlocal done
-            with self._lock:
-                done += number
-                self._progress.update(task, completed=done, count=f"{done:,}")
-
-        if self.console.is_terminal:
-            self._progress.start()
-        try:
-            yield advance
-        finally:
-            with self._lock:
-                self._progress.remove_task(task)
-                if not self._progress.tasks and self.console.is_terminal:
-                    self._progress.stop()
-        count = f" ({total:,})" if total else ""
-        self._print(f"  [dim]· {escape(title)}{count}, {time.monotonic() - started:.1f} s[/]")
 
     def check(self, promise: str, holds: bool, seen: object = "") -> None:
         """Record whether a promise holds; ``seen`` says what was found when it does not."""
@@ -91,9 +54,8 @@ class Report:
     def not_proven(self, promise: str, instead: str) -> None:
         """Record a promise that this target cannot execute, and what covers it instead."""
         self.not_proven_here.append(f"{promise} ({instead})")
-        self._print(
-            f"  [yellow]-[/] not proven here: {escape(promise)} [dim]({escape(instead)})[/]"
-        )
+        text = f"{escape(promise)} [dim]({escape(instead)})[/]"
+        self._print(f"  [yellow]-[/] not proven here: {text}")
 
     def latency(self, name: str, seconds: Sequence[float]) -> None:
         """Record a series of durations for the percentiles."""

@@ -19,17 +19,11 @@ HOME_VARIABLE = "SERVERLESS_PATTERNS_HOME"
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where the programs are.
+    """Where the programs are."""
 
-    Args:
-        python: Python of the embedded AWS's virtual environment.
-        cdk: Command line of the CDK CLI, without arguments.
-        path: PATH on which Node is found first.
-    """
-
-    python: Path
-    cdk: tuple[str, ...]
-    path: str
+    python: Path  # of the embedded AWS's virtual environment
+    cdk: tuple[str, ...]  # command line of the CDK CLI, without arguments
+    path: str  # PATH on which Node is found first
 
 
 def find(cwd: Path) -> Runtime:

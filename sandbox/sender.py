@@ -99,7 +99,7 @@ class Sender:
             batch: Events a call, at most. Default: 1.
         """
         self.sent |= {event.body: event.id for event in events}
-        replies: dict[int, Reply] = {}
+        replies = [Reply()] * len(events)
         with (
             self._report.step(title, len(events)) as advance,
             ThreadPoolExecutor(self._workers) as pool,
@@ -113,31 +113,31 @@ class Sender:
                     answers = self._until_answered(entry, [events[n] for n in call])
                     for number, reply in zip(call, answers, strict=True):
                         replies[number] = reply
-                        self.book(events[number], reply)
+                        self._book(events[number], reply)
                     advance(len(call))
 
             list(pool.map(send_lane, _lanes(events, batch)))
-        return [replies[number] for number in range(len(events))]
+        return replies
 
-    def book(self, event: Event, reply: Reply) -> None:
+    def _book(self, event: Event, reply: Reply) -> None:
         """Book one answer: a copy of the event was accepted or refused, for each delivery."""
         for delivery in (event.id,) if event.deliveries is None else event.deliveries:
             self._report.ledger.book(delivery, reply.refusal)
 
     def _until_answered(self, entry: Entry, events: Sequence[Event]) -> list[Reply]:
-        replies: dict[int, Reply] = {}
-        waiting = list(range(len(events)))
+        replies = [Reply(again=True)] * len(events)
         for attempt in range(ATTEMPTS):
+            waiting = [number for number, reply in enumerate(replies) if reply.again]
+            if not waiting:
+                break
+            if attempt:
+                time.sleep(min(LONGEST_PAUSE, 0.025 * 2**attempt) * random.random())  # noqa: S311
             started = time.perf_counter()
             answers = entry([events[number] for number in waiting])
             self.seconds.append(time.perf_counter() - started)
-            replies.update(zip(waiting, answers, strict=True))
-            waiting = [number for number in waiting if replies[number].again]
-            if not waiting:
-                break
-            pause = min(LONGEST_PAUSE, 0.05 * 2**attempt)
-            time.sleep(pause * random.random())  # noqa: S311 - jitter
-        return [replies[number] for number in range(len(events))]
+            for number, reply in zip(waiting, answers, strict=True):
+                replies[number] = reply
+        return replies
 
 
 def _lanes(events: Sequence[Event], batch: int) -> Iterator[list[int]]:
@@ -174,9 +174,7 @@ def http(stack: Deployment, url: str) -> Entry:
 def single(operation: Callable[..., Any], arguments: Callable[[Event], Mapping[str, Any]]) -> Entry:
     """Return the entry of an AWS operation that takes one event; an error's code refuses it.
 
-    Args:
-        operation: A method of a boto3 client.
-        arguments: Its arguments for an event.
+    ``operation`` is a method of a boto3 client, ``arguments`` returns its arguments for an event.
     """
 
     def call(events: Sequence[Event]) -> list[Reply]:
@@ -194,15 +192,13 @@ def single(operation: Callable[..., Any], arguments: Callable[[Event], Mapping[s
 def invoke(stack: Deployment, function: str) -> Entry:
     """Return the entry that invokes a function asynchronously; ``function`` is an output."""
     fixed = {"FunctionName": stack[function], "InvocationType": "Event"}
-    return single(stack.client("lambda").invoke, lambda event: {**fixed, "Payload": event.body})
+    return single(stack.client("lambda").invoke, lambda event: fixed | {"Payload": event.body})
 
 
 def in_waves(entry: Entry, after: Callable[[Sequence[Event]], object]) -> Entry:
     """Return the entry that takes a wave of events, one by one, and then waits.
 
-    Args:
-        entry: Takes one event.
-        after: Called with the wave; returns when the next one may come.
+    ``after`` is called with the wave, and returns when the next one may come.
     """
 
     def call(events: Sequence[Event]) -> list[Reply]:
@@ -230,23 +226,15 @@ def batch(
 
     def call(events: Sequence[Event]) -> list[Reply]:
         made = [{"Id": str(number), **entry(event)} for number, event in enumerate(events)]
-        answer = operation(**fixed, **{entries: made})
-        failed = {failure["Id"]: failure for failure in answer.get("Failed", [])}
-        return [
-            Reply(failed[one["Id"]]["Code"], again=not failed[one["Id"]]["SenderFault"])
-            if one["Id"] in failed
-            else Reply()
-            for one in made
-        ]
+        replies = [Reply()] * len(made)
+        for failure in operation(**fixed, **{entries: made}).get("Failed", []):
+            replies[int(failure["Id"])] = Reply(failure["Code"], again=not failure["SenderFault"])
+        return replies
 
     return call
 
 
 def sqs(stack: Deployment, queue: str) -> Entry:
     """Return the entry that sends up to ten bodies to a standard queue; ``queue`` is an output."""
-    return batch(
-        stack.client("sqs").send_message_batch,
-        "Entries",
-        lambda event: {"MessageBody": event.body.decode()},
-        QueueUrl=stack[queue],
-    )
+    send, url = stack.client("sqs").send_message_batch, stack[queue]
+    return batch(send, "Entries", lambda event: {"MessageBody": event.body.decode()}, QueueUrl=url)

@@ -24,14 +24,7 @@ _EXECUTE_API = re.compile(r"https?://([a-z0-9]+)\.execute-api\.[^/]+(/.*)?")
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server answered.
-
-    Args:
-        status: HTTP status code.
-        headers: Headers; names in any case.
-        body: Body as it came.
-        seconds: From the first byte sent to the last one received.
-    """
+    """What the server answered: header names in any case, and how many seconds it took."""
 
     status: int
     headers: Mapping[str, str]
@@ -47,8 +40,7 @@ class SignedHttp:
         region: Region to sign for.
         endpoint_url: Emulator that serves every ``https://{id}.execute-api...`` URL.
             Default: none, URLs are used as they are.
-        certificate: File with the only certificate to trust. Default: those that this machine
-            trusts.
+        certificate: File with the only certificate to trust. Default: this machine's.
     """
 
     def __init__(
@@ -58,9 +50,7 @@ class SignedHttp:
         endpoint_url: str | None = None,
         certificate: Path | None = None,
     ) -> None:
-        self._credentials = credentials
-        self._region = region
-        self._endpoint_url = endpoint_url
+        self._credentials, self._region, self._endpoint_url = credentials, region, endpoint_url
         self._pool = urllib3.PoolManager(
             maxsize=CONNECTIONS,
             block=True,
@@ -69,11 +59,9 @@ class SignedHttp:
             ca_certs=str(certificate) if certificate else None,
         )
 
-    def get(
-        self, url: str, headers: Mapping[str, str] | None = None, *, signed: bool = True
-    ) -> Answer:
-        """Send a GET request. See ``request``."""
-        return self.request("GET", url, headers=headers, signed=signed)
+    def get(self, url: str) -> Answer:
+        """Send a signed GET request. See ``post``."""
+        return self.post(url, method="GET")
 
     def post(
         self,
@@ -82,27 +70,16 @@ class SignedHttp:
         headers: Mapping[str, str] | None = None,
         *,
         signed: bool = True,
-    ) -> Answer:
-        """Send a POST request. See ``request``."""
-        return self.request("POST", url, body, headers, signed=signed)
-
-    def request(
-        self,
-        method: str,
-        url: str,
-        body: bytes = b"",
-        headers: Mapping[str, str] | None = None,
-        *,
-        signed: bool = True,
+        method: str = "POST",
     ) -> Answer:
         """Send one request; redirects are not followed and nothing is retried.
 
         Args:
-            method: HTTP method.
             url: The URL as the stack's outputs give it, and the path.
             body: Body to send.
             headers: Headers to send; they are signed too. Default: none.
             signed: Whether to sign with SigV4 for execute-api. Default: yes.
+            method: HTTP method. Default: POST.
 
         Raises:
             urllib3.exceptions.HTTPError: No connection, a timeout, a broken answer.

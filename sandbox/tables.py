@@ -19,19 +19,11 @@ def rows(stack: Deployment, table: str, where: str, text: str) -> list[dict[str,
         where: A filter expression with ``:text`` in it: ``begins_with(pk, :text)``.
         text: The value of ``:text``.
     """
-    pages = (
-        stack.client("dynamodb")
-        .get_paginator("scan")
-        .paginate(
-            TableName=table,
-            ConsistentRead=True,
-            FilterExpression=where,
-            ExpressionAttributeValues={":text": {"S": text}},
-        )
-    )
+    condition = {"FilterExpression": where, "ExpressionAttributeValues": {":text": {"S": text}}}
+    scan = stack.client("dynamodb").get_paginator("scan")
     return [
         {name: next(iter(value.values())) for name, value in item.items()}
-        for page in pages
+        for page in scan.paginate(TableName=table, ConsistentRead=True, **condition)
         for item in page["Items"]
     ]
 
@@ -44,17 +36,7 @@ def put_numbers(stack: Deployment, table: str, attribute: str, numbers: Mapping[
 
 
 def count(stack: Deployment, table: str, keys: Sequence[str]) -> int:
-    """Return how many of up to 100 items are in a table without a sort key.
-
-    Args:
-        stack: Where the table is.
-        table: Its name; its key is the string ``pk``.
-        keys: The items' keys.
-    """
-    wanted = {
-        "Keys": [{"pk": {"S": key}} for key in keys],
-        "ConsistentRead": True,
-        "ProjectionExpression": "pk",
-    }
+    """Return how many of up to 100 items, by their key ``pk``, a table without sort key has."""
+    wanted = {"Keys": [{"pk": {"S": key}} for key in keys], "ConsistentRead": True}
     answer = stack.client("dynamodb").batch_get_item(RequestItems={table: wanted})
     return len(answer["Responses"][table])

@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from . import cdk, process
 from .errors import SandboxError
 from .gaps import GAPS
+from .logs import lines_since
 from .signed_http import CONNECTIONS, SignedHttp
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
     from botocore.credentials import ReadOnlyCredentials
 
-# CloudWatch Logs API reference, FilterLogEvents: at most so many events in one answer.
-EVENTS_OF_A_PAGE = 10_000
 # An emulator's session reads no file and no variable of the caller: (config key, variable,
 # default, conversion).
 _NOTHING_OF_THE_CALLER: dict[str, tuple[str | None, str | None, Any, None]] = {
@@ -54,11 +53,10 @@ class Target:
     Args:
         name: ``embedded``, ``endpoint`` or ``aws``.
         session: Session with the credentials and the region.
-        endpoint_url: Address of the emulator. Default: none, this is AWS.
-        certificate: File with the only certificate to trust there. Default: those that this
-            machine trusts.
-        gaps: Names of what it does not execute, of ``sandbox.gaps``. Default: none.
         cli: Runs the CDK CLI against it.
+        endpoint_url: Address of the emulator. Default: none, this is AWS.
+        certificate: File with the only certificate to trust there. Default: this machine's.
+        gaps: What it does not execute, of ``sandbox.gaps``. Default: nothing.
         confirm: Called before a deployment with the folder of the synthesized app and the names
             of the stacks. Default: nothing is asked.
     """
@@ -74,13 +72,10 @@ class Target:
         gaps: Mapping[str, str] | None = None,
         confirm: Callable[[Path, Sequence[str]], None] | None = None,
     ) -> None:
-        self.name = name
-        self.endpoint_url = endpoint_url
+        self.name, self.endpoint_url, self.certificate = name, endpoint_url, certificate
         self.gaps = dict(gaps or {})
-        self.certificate = certificate
-        self._session = session
-        self._cli = cli
-        self._confirm = confirm
+        self.log_dir = cli.log_dir  # the emulator's log, and one for each run of the CDK CLI
+        self._session, self._cli, self._confirm = session, cli, confirm
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
 
@@ -94,13 +89,14 @@ class Target:
         """Account that is deployed to, 12 digits."""
         return str(self.client("sts").get_caller_identity()["Account"])
 
-    @property
-    def log_dir(self) -> Path:
-        """Folder of the logs: the emulator's and one for each run of the CDK CLI."""
-        return self._cli.log_dir
-
     def client(self, service: str) -> Any:
         """A boto3 client for this target, made once; safe to use from many threads."""
+        # An emulator has one address: no "sync-" before it, as StartSyncExecution has on AWS.
+        emulator: dict[str, Any] = {
+            "proxies": {},
+            "s3": {"addressing_style": "path"},
+            "inject_host_prefix": False,
+        }
         with self._lock:
             if service not in self._clients:
                 make: Any = self._session.client  # typed for literal names only
@@ -108,21 +104,13 @@ class Target:
                     service,
                     endpoint_url=self.endpoint_url,
                     verify=str(self.certificate) if self.certificate else None,
-                    config=self._config(),
+                    config=Config(
+                        max_pool_connections=CONNECTIONS,
+                        retries={"mode": "standard"},
+                        **(emulator if self.endpoint_url else {}),
+                    ),
                 )
             return self._clients[service]
-
-    def _config(self) -> Config:
-        common: dict[str, Any] = {
-            "max_pool_connections": CONNECTIONS,
-            "retries": {"mode": "standard"},
-        }
-        if not self.endpoint_url:
-            return Config(**common)
-        # An emulator has one address: no "sync-" before it, as StartSyncExecution has on AWS.
-        return Config(
-            **common, proxies={}, s3={"addressing_style": "path"}, inject_host_prefix=False
-        )
 
     @cached_property
     def http(self) -> SignedHttp:
@@ -137,27 +125,25 @@ class Target:
             raise SandboxError("No AWS credentials found.")
         return credentials.get_frozen_credentials()
 
-    def executes(self, gap: str, others: Iterable[str] = ()) -> bool:
+    def executes(self, gap: str, own_gaps: Iterable[str] = ()) -> bool:
         """Whether this target executes a feature.
 
         Args:
-            gap: Name of the feature, of ``sandbox.gaps``.
-            others: Further names to list in the error. Default: none.
+            gap: Name of the feature, of ``sandbox.gaps`` or of ``own_gaps``.
+            own_gaps: Names of what no emulator executes of one stack. Default: none.
 
         Raises:
             ValueError: There is no such name.
         """
+        if gap in own_gaps:
+            return not self.endpoint_url
         if gap not in GAPS:
-            known = ", ".join(sorted([*GAPS, *others]))
+            known = ", ".join(sorted([*GAPS, *own_gaps]))
             raise ValueError(f"Unknown gap {gap!r}. Known: {known}")
         return gap not in self.gaps
 
     def bootstrap(self) -> None:
-        """Run ``cdk bootstrap`` here, once; a deployment does so by itself on an emulator.
-
-        Raises:
-            DeployFailed: It failed.
-        """
+        """Run ``cdk bootstrap`` once, as a deployment to an emulator does. Raises DeployFailed."""
         self._cli.bootstrap(self.account, self.region)
 
     def deploy(
@@ -226,10 +212,8 @@ class Deployment:
     """
 
     def __init__(self, target: Target, stack_name: str, outputs: Mapping[str, str]) -> None:
-        self.target = target
-        self.stack_name = stack_name
-        self.outputs = dict(outputs)
-        self.client = target.client
+        self.target, self.stack_name, self.outputs = target, stack_name, dict(outputs)
+        self.client, self.region = target.client, target.region
         self._own_gaps: dict[str, str] = {}
 
     def __getitem__(self, name: str) -> str:
@@ -247,19 +231,9 @@ class Deployment:
         return self.target.http
 
     @property
-    def region(self) -> str:
-        """Region it was deployed to."""
-        return self.target.region
-
-    @property
     def account(self) -> str:
         """Account it was deployed to, 12 digits."""
         return self.target.account
-
-    @property
-    def target_name(self) -> str:
-        """``embedded``, ``endpoint`` or ``aws``."""
-        return self.target.name
 
     def also_lacks(self, gaps: Mapping[str, str]) -> None:
         """Add what an emulator does not execute of this stack, beside ``sandbox.gaps``.
@@ -275,16 +249,11 @@ class Deployment:
         self._own_gaps |= gaps
 
     def executes(self, gap: str) -> bool:
-        """Whether the target executes a feature.
-
-        Args:
-            gap: Name of the feature: of ``sandbox.gaps``, or one that ``also_lacks`` added.
+        """Whether the target executes a feature of ``sandbox.gaps`` or one ``also_lacks`` added.
 
         Raises:
             ValueError: There is no such name.
         """
-        if gap in self._own_gaps:
-            return not self.target.endpoint_url
         return self.target.executes(gap, self._own_gaps)
 
     def log_lines(
@@ -297,25 +266,5 @@ class Deployment:
             limit: Most lines to return. Default: 50; None: all.
             since: Time with a zone; older lines are left out. Default: none are.
         """
-        logs = self.client("logs")
-        function = self.client("lambda").get_function_configuration(FunctionName=function_name)
-        group = function.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{function_name}")
-        start = int(since.timestamp() * 1000) if since else 0
-        try:
-            lines = [event["message"].rstrip("\n") for event in _events(logs, group, start)]
-        except logs.exceptions.ResourceNotFoundException:
-            return []
+        lines = lines_since(self, function_name, since)
         return lines if limit is None else lines[max(len(lines) - limit, 0) :]
-
-
-def _events(logs: Any, group: str, start: int) -> list[dict[str, Any]]:
-    """All events of a log group since a time in milliseconds, oldest first."""
-    pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=start)
-    events = sorted(
-        (event for page in pages for event in page["events"]),
-        key=lambda event: event["timestamp"],
-    )
-    # The embedded AWS ends at the most events of a page, without a token for the next one.
-    if len(events) < EVENTS_OF_A_PAGE or (newest := events[-1]["timestamp"]) == start:
-        return events
-    return [event for event in events if event["timestamp"] < newest] + _events(logs, group, newest)

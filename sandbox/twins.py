@@ -32,8 +32,7 @@ def twins(
         stack: Where the state machines are.
         prefix: What the twins' names begin with, of this run alone.
         state_machine: ARN of the one whose task tokens are answered.
-        answered_by: The function that answers them: its role allows it to answer that one only,
-            and the twins too until the end.
+        answered_by: The function that answers them; until the end its role allows the twins' too.
     """
     sfn = stack.client("stepfunctions")
     made: list[str] = []
@@ -46,12 +45,10 @@ def twins(
             for step, fault in faults:
                 if name == step:
                     _break(state, fault)
-        answer = sfn.create_state_machine(
-            name=f"{prefix}-{len(made):02}",
-            definition=json.dumps(definition),
-            roleArn=original["roleArn"],
-            type=original["type"],
-        )
+        kept = {key: original[key] for key in ("roleArn", "type")} | {
+            "name": f"{prefix}-{len(made):02}"
+        }
+        answer = sfn.create_state_machine(**kept, definition=json.dumps(definition))
         made.append(answer["stateMachineArn"])
         return made[-1]
 

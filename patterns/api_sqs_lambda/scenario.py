@@ -125,7 +125,7 @@ def outage(drive: Driver, api: Entry, shop: Shop) -> None:
         promise = "an outage longer than the retries dead-letters every order, and loses none"
         drive.check(promise, found >= len(unlucky), found)
         drive.send("More orders", api, [*map(order_request, lucky)])
-        in_flight = partial(queues.in_flight, drive.stack, drive["QueueUrl"])
+        in_flight = partial(queues.backlog, drive.stack, drive["QueueUrl"], queues.IN_FLIGHT)
         drive.wait("their first attempt runs", lambda: in_flight() > 0, pause=0.05)
 
 

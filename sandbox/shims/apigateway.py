@@ -52,26 +52,17 @@ def mapping_context() -> None:
 
 
 def _context(
-    request_id: str,
-    api_id: str,
-    stage_name: str,
-    _stage: Any,
-    resource: dict[str, Any],
-    path: str,
-    method: str,
-    headers: dict[str, Any],
-    *_: Any,
-) -> dict[str, Any]:
+    request_id: str, api_id: str, stage_name: str, _stage: Any, resource: dict[str, Any],
+    path: str, method: str, headers: dict[str, Any], *_: Any,
+) -> dict[str, Any]:  # fmt: skip
     now = time.time()
     context = {
         "accountId": ministack("core.responses").get_account_id(),
         "apiId": api_id,
         "extendedRequestId": request_id,
         "httpMethod": method,
-        "identity": {
-            "sourceIp": "127.0.0.1",  # the server listens on no other interface
-            "userAgent": headers.get("user-agent", ""),
-        },
+        # The server listens on no other interface.
+        "identity": {"sourceIp": "127.0.0.1", "userAgent": headers.get("user-agent", "")},
         "path": f"/{stage_name}{path}",
         "protocol": "HTTP/1.1",
         "requestId": request_id,
@@ -98,10 +89,8 @@ def sqs_errors() -> None:
     ) -> Any:
         if status >= 400 and text.startswith("<?xml"):
             answer = ElementTree.fromstring(text)  # noqa: S314 - SQS of this process wrote it
-            error = {
-                name: answer.findtext(f"{{*}}Error/{{*}}{name}")
-                for name in ("Code", "Message", "Type")
-            }
+            names = ("Code", "Message", "Type")
+            error = {name: answer.findtext(f"{{*}}Error/{{*}}{name}") for name in names}
             text = json.dumps({"Error": error, "RequestId": answer.findtext("{*}RequestId")})
         return original(integration, status, text, *args, **named)
 
@@ -112,17 +101,10 @@ def request_validation() -> None:
 
     @afterwards("AWS::ApiGateway::Method")
     def use(_id: str, properties: dict[str, Any], _old: dict[str, Any]) -> None:
-        validator = {
-            "op": "replace",
-            "path": "/requestValidatorId",
-            "value": properties.get("RequestValidatorId"),
-        }
-        gateway._update_method(
-            properties["RestApiId"],
-            properties["ResourceId"],
-            properties["HttpMethod"],
-            {"patchOperations": [validator]},
-        )
+        path, value = "/requestValidatorId", properties.get("RequestValidatorId")
+        patch = {"patchOperations": [{"op": "replace", "path": path, "value": value}]}
+        method = (properties[name] for name in ("RestApiId", "ResourceId", "HttpMethod"))
+        gateway._update_method(*method, patch)
 
     def create(_id: str, properties: dict[str, Any], _stack: str) -> Any:
         settings = {

@@ -21,7 +21,7 @@ from serverless_patterns.sandbox import (
     Target,
     account,
     cdk,
-    target,
+    logs,
 )
 from serverless_patterns.sandbox.target import made_up_session
 from tests.sandbox.helpers import OF_THE_CALLER, function, synthesized
@@ -80,7 +80,7 @@ def test_a_synthesized_app_is_deployed_and_its_outputs_work(
     one.client("sqs").send_message(QueueUrl=one["QueueUrl"], MessageBody="hello")
     received = one.client("sqs").receive_message(QueueUrl=one["QueueUrl"])["Messages"]
     assert received[0]["Body"] == "hello"
-    assert (one.stack_name, one.region, one.target_name) == ("one", "us-east-1", "embedded")
+    assert (one.stack_name, one.region, one.target.name) == ("one", "us-east-1", "embedded")
     assert deployed["two"].outputs == {}
 
 
@@ -218,7 +218,7 @@ def test_no_log_line_is_left_out_however_many_pages_they_fill(
     deployment, start = deployed["logging"], datetime.now(UTC) + timedelta(minutes=1)
     name = deployment["FunctionName"]
     deployment.client("lambda").invoke(FunctionName=name)
-    lines = [f"order {number}" for number in range(target.EVENTS_OF_A_PAGE * 2 + 1)]
+    lines = [f"order {number}" for number in range(logs.EVENTS_OF_A_PAGE * 2 + 1)]
     log(deployment, streams=1, lines=lines, start=start)
     assert deployment.log_lines(name, limit=len(lines)) == lines
 
