@@ -191,11 +191,9 @@ def _opened_by_its_own_policy(scenario: Scenario, used: Resource) -> bool:
             if not str(policy.get("Principal")).endswith(".amazonaws.com"):
                 return True
             continue
-        for statement in wiring.statements(policy.get("PolicyDocument")) or [{}]:
-            principal = statement.get("Principal")
-            services_only = isinstance(principal, Mapping) and list(principal) == ["Service"]
-            if statement.get("Effect") != "Deny" and not services_only:
-                return True
+        listed = wiring.statements(policy.get("PolicyDocument")) or [{}]
+        if any(map(wiring.allows_an_account, listed)):
+            return True
     return False
 
 

@@ -11,7 +11,7 @@ import inspect
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -40,12 +40,13 @@ At = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource with resolved properties, and their path in the template."""
+    """A resource with resolved properties, or an object in them, and their path in the template."""
 
     id: str
     type: str
-    properties: Mapping[str, Any]
-    path: At
+    properties: Mapping[str, Any] = field(compare=False)
+    path: At = field(compare=False)
+    at: At = ()
 
     def __str__(self) -> str:
         return self.id
@@ -63,6 +64,14 @@ class Resource:
         """Return the items of a list property; none when absent or unknown."""
         value = self.get(dotted)
         return value if isinstance(value, list) else []
+
+    def parts(self, dotted: str) -> Iterator[Resource]:
+        """Yield the objects in a list or in an object of the properties."""
+        value, at = self.get(dotted), (*self.at, *dotted.split("."))
+        pairs = value.items() if isinstance(value, Mapping) else enumerate(self.list(dotted))
+        for key, item in pairs:
+            if isinstance(item, Mapping):
+                yield replace(self, properties=item, at=(*at, key))
 
     def number(self, dotted: str, default: int | None = None) -> int | None:
         """Return a whole number; ``default`` when absent, None when not known."""
@@ -106,7 +115,7 @@ class Rule(CloudFormationLintRule):
     def match(self, cfn: Template) -> list[RuleMatch]:
         """Run ``check`` on every scenario, as cfn-lint asks."""
         found = {
-            ((*finding.resource.path, *finding.at), finding.message): None
+            ((*finding.resource.path, *finding.resource.at, *finding.at), finding.message): None
             for scenario in scenarios(cfn)
             for finding in self.check(scenario)
             if finding.message

@@ -49,24 +49,18 @@ class Subscription:
 def rule_targets(scenario: Scenario) -> Iterator[Delivery]:
     """Yield the targets of EventBridge rules."""
     for rule in scenario.of("AWS::Events::Rule"):
-        for index, target in enumerate(rule.list("Targets")):
-            if isinstance(target, Mapping):
-                config = target.get("DeadLetterConfig")
-                dead = config.get("Arn") if isinstance(config, Mapping) else config
-                arn, role = target.get("Arn"), target.get("RoleArn")
-                at = ("Targets", index)
-                yield Delivery(rule, "events.amazonaws.com", arn, at, role, dead)
+        for target in rule.parts("Targets"):
+            arn, role, dead = map(target.get, ("Arn", "RoleArn", "DeadLetterConfig.Arn"))
+            yield Delivery(rule, "events.amazonaws.com", arn, target.at, role, dead)
 
 
 def bucket_notifications(scenario: Scenario) -> Iterator[Delivery]:
     """Yield what buckets notify, as CloudFormation and as the CDK write it."""
     for bucket in scenario.of("AWS::S3::Bucket", "Custom::S3BucketNotifications"):
         for kind, keys in NOTIFIED.items():
-            where = "NotificationConfiguration", kind
-            for index, item in enumerate(bucket.list(".".join(where))):
-                if isinstance(item, Mapping):
-                    target = next((item[key] for key in keys if key in item), None)
-                    yield Delivery(bucket, "s3.amazonaws.com", target, (*where, index))
+            for item in bucket.parts(f"NotificationConfiguration.{kind}"):
+                target = next(filter(None, map(item.get, keys)), None)
+                yield Delivery(bucket, "s3.amazonaws.com", target, item.at)
 
 
 def subscriptions(scenario: Scenario) -> Iterator[Subscription]:
@@ -75,12 +69,9 @@ def subscriptions(scenario: Scenario) -> Iterator[Subscription]:
         topic, protocol, endpoint = map(resource.get, ("TopicArn", "Protocol", "Endpoint"))
         yield Subscription(resource, topic, protocol, endpoint, ("Protocol",))
     for topic in scenario.of("AWS::SNS::Topic"):
-        for index, item in enumerate(topic.list("Subscription")):
-            if isinstance(item, Mapping):
-                protocol, endpoint, at = item.get("Protocol"), item.get("Endpoint"), index
-                yield Subscription(
-                    topic, f"${{{topic.id}}}", protocol, endpoint, ("Subscription", at)
-                )
+        for item in topic.parts("Subscription"):
+            protocol, endpoint = item.get("Protocol"), item.get("Endpoint")
+            yield Subscription(topic, f"${{{topic.id}}}", protocol, endpoint, item.at)
 
 
 def alarm_actions(scenario: Scenario) -> Iterator[Delivery]:
@@ -107,11 +98,10 @@ def functions_of_events(scenario: Scenario) -> Iterator[tuple[Resource, str]]:
         if function and not planned:
             yield function, delivery.source.id
     for function in scenario.of("AWS::Lambda::Function"):
-        events = function.get("Events")
-        for key, event in events.items() if isinstance(events, Mapping) else ():
-            known = isinstance(event, Mapping) and event.get("Type") in ASYNCHRONOUS
-            if known and "SqsSubscription" not in str(event):
-                yield function, f"its event {key}"
+        for event in function.parts("Events"):
+            direct = "SqsSubscription" not in str(event.properties)
+            if direct and event.get("Type") in ASYNCHRONOUS:
+                yield function, f"its event {event.at[-1]}"
 
 
 def failures(scenario: Scenario) -> Iterator[Delivery]:
@@ -160,6 +150,13 @@ def statements(document: Any) -> list[Mapping[str, Any]] | None:
     if isinstance(document, Mapping):
         listed = as_list(document.get("Statement"))
     return listed if all(isinstance(item, Mapping) for item in listed) else None
+
+
+def allows_an_account(statement: Mapping[str, Any]) -> bool:
+    """Tell whether a statement may allow others than services."""
+    principal = statement.get("Principal")
+    services_only = isinstance(principal, Mapping) and list(principal) == ["Service"]
+    return statement.get("Effect") != "Deny" and not services_only
 
 
 def services(statement: Mapping[str, Any]) -> list[Any]:

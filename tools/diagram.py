@@ -1,19 +1,16 @@
 """Draw a stack's architecture from its synthesized template, in AWS's visual language.
 
-    python -m tools.diagram TEMPLATE.json OUT.svg --title "API Gateway → SQS → Lambda"
-
 template → graph (wiring.py) → layout (ELK, run by Node) → SVG with AWS's architecture icons. The
 SVG refers to nothing outside itself; the same wiring gives the same bytes. Events flow from left
-to right; what a resource hands failures to, or asks for an answer, stands below it. A picture too
-wide to be read on a page is drawn more narrowly: see FORMS.
+to right; failure destinations, and functions that a resource asks for an answer, are below their
+resource. A picture that is too wide for a page is drawn more narrowly: see FORMS.
 
-ELK, not Graphviz: right-angled lines with labels of their own, and lanes in the events' order. The
-icons are AWS's, who allow them in architecture diagrams: https://aws.amazon.com/architecture/icons
+ELK, not Graphviz: right-angled lines with labels of their own, and lanes in the events' order. AWS
+allows its icons in architecture diagrams: https://aws.amazon.com/architecture/icons
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import shutil
@@ -44,26 +41,16 @@ CLIENT = "client"  # no logical id: those have no lower-case start
 LAYOUT = {
     "elk.algorithm": "layered",
     "elk.direction": "RIGHT",
-    "elk.edgeRouting": "ORTHOGONAL",
     "elk.layered.considerModelOrder.strategy": "PREFER_NODES",  # lanes as the events' order
     "elk.layered.edgeLabels.sideSelection": "ALWAYS_UP",
-    "elk.layered.nodePlacement.strategy": "BRANDES_KOEPF",
     "elk.layered.spacing.edgeEdgeBetweenLayers": "12",
     "elk.layered.spacing.edgeNodeBetweenLayers": "12",
     "elk.layered.spacing.nodeNodeBetweenLayers": "16",
-    "elk.separateConnectedComponents": "false",
     "elk.spacing.edgeEdge": "14",
     "elk.spacing.edgeLabel": "3",
-    "elk.spacing.edgeNode": "16",
     "elk.spacing.nodeNode": "28",
     "elk.padding": "[top=0,left=0,bottom=0,right=0]",
 }
-WRAPPED = {
-    "elk.layered.wrapping.strategy": "MULTI_EDGE",
-    "elk.layered.wrapping.additionalEdgeSpacing": "20",
-}
-ALIGNMENT = "elk.layered.nodePlacement.bk.fixedAlignment"
-ALIGNMENTS = ("NONE", "LEFTUP", "LEFTDOWN", "RIGHTUP")  # the one with the fewest bends is drawn
 
 
 class Form(NamedTuple):
@@ -78,10 +65,8 @@ class Form(NamedTuple):
 FORMS = (Form(), Form(17, 18), Form(13, 18, fold=True), *(Form(rows=r) for r in (1.5, 1, 0.6)))
 RUN_ELK = """
 const ELK = require("elkjs/lib/elk.bundled.js");
-const graphs = JSON.parse(require("fs").readFileSync(0, "utf8"));
-const elk = new ELK();
-Promise.all(graphs.map((graph) => elk.layout(graph)))
-  .then((layouts) => process.stdout.write(JSON.stringify(layouts)));
+const graph = JSON.parse(require("fs").readFileSync(0, "utf8"));
+new ELK().layout(graph).then((layout) => process.stdout.write(JSON.stringify(layout)));
 """
 
 
@@ -118,10 +103,7 @@ class _Drawing:
         self.half = max(self._label_size(node)[0] for node in self.nodes) / 2
         self.docks = self._docks()
         self.icons: dict[str, str] = {}
-        options = LAYOUT | (WRAPPED | {"elk.aspectRatio": str(form.rows)} if form.rows else {})
-        request = self._request()
-        layouts = _elk([request | {"layoutOptions": options | {ALIGNMENT: a}} for a in ALIGNMENTS])
-        self.layout = min(layouts, key=self._bends)
+        self.layout = _elk(self._request())
         self.frame = self._around()
         room = self._label_size(CLIENT)[0] + PADDING if CLIENT in self.nodes else 0
         self.left = self.frame[0] - room - MARGIN
@@ -174,8 +156,13 @@ class _Drawing:
 
     def _request(self) -> dict[str, Any]:
         """The graph in ELK's terms: a box for each resource and what stands below it."""
+        wrapped = {
+            "elk.layered.wrapping.strategy": "MULTI_EDGE",
+            "elk.aspectRatio": str(self.form.rows),
+        }
         return {
             "id": "root",
+            "layoutOptions": LAYOUT | (wrapped if self.form.rows else {}),
             "children": [self._box(node) for node in self.nodes if node not in self.below],
             "edges": [
                 self._arrow(edge) | {"id": str(n)}
@@ -183,12 +170,6 @@ class _Drawing:
                 if self.below.get(edge.target) != edge
             ],
         }
-
-    def _bends(self, layout: dict[str, Any]) -> tuple[int, int]:
-        """How often the arrows of a layout bend: those of the events, all."""
-        bends = {e["id"]: len(e["sections"][0].get("bendPoints", [])) for e in layout["edges"]}
-        flows = [str(n) for n, edge in enumerate(self.edges) if edge.kind != FAILURE]
-        return sum(bends.get(n, 0) for n in flows), sum(bends.values())
 
     def _box(self, owner: str) -> dict[str, Any]:
         right, height, ports = ICON / 2 + AIR, 0.0, []
@@ -382,13 +363,13 @@ class _Drawing:
             yield _text(x + 28, y + 4, [text], size=TERM, colour=GREY, anchor="start")
 
 
-def _elk(requests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The requests, with a place for everything."""
-    # The project's own Node stands beside its Python.
+def _elk(request: dict[str, Any]) -> dict[str, Any]:
+    """The request, with a place for everything."""
+    # The project's own Node is beside its Python.
     node = shutil.which("node", path=str(Path(sys.executable).parent)) or "node"
     run = subprocess.run(
         [node, "-e", RUN_ELK],
-        input=json.dumps(requests),
+        input=json.dumps(request),
         cwd=ROOT,
         capture_output=True,
         encoding="utf-8",
@@ -396,7 +377,7 @@ def _elk(requests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     )
     if run.returncode:
         raise RuntimeError(f"The layout failed; is `npm ci` done?\n{run.stderr}")
-    result: list[dict[str, Any]] = json.loads(run.stdout)
+    result: dict[str, Any] = json.loads(run.stdout)
     return result
 
 
@@ -457,17 +438,3 @@ def _text(
 
 def _n(value: float) -> str:
     return f"{round(value, 1):g}"
-
-
-def main() -> None:
-    """Write the diagram of a template."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("template", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--title", required=True)
-    options = parser.parse_args()
-    options.out.write_text(render(json.loads(options.template.read_text()), options.title), "utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -38,11 +38,10 @@ def _metrics(scenario: Scenario) -> Iterator[tuple[Resource, Mapping[str, Any], 
     for alarm in scenario.of("AWS::CloudWatch::Alarm"):
         if alarm.get("MetricName") is not None:
             yield alarm, alarm.properties, ("MetricName",)
-        for index, query in enumerate(alarm.list("Metrics")):
-            stat = query.get("MetricStat") if isinstance(query, Mapping) else None
-            metric = stat.get("Metric") if isinstance(stat, Mapping) else None
+        for query in alarm.parts("Metrics"):
+            metric = query.get("MetricStat.Metric")
             if isinstance(metric, Mapping):
-                yield alarm, metric, ("Metrics", index)
+                yield alarm, metric, query.at
 
 
 def _dimensions(metric: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -103,6 +102,18 @@ def dimension_is_not_the_name(scenario: Scenario) -> Findings:
             )
 
 
+def _watched(scenario: Scenario) -> dict[str, dict[str, Resource]] | None:
+    """Return queues with the alarms on each, by metric; None when one may watch any queue."""
+    watched: dict[str, dict[str, Resource]] = {}
+    for alarm, metric, _ in _metrics(scenario):
+        if metric.get("Namespace") == "AWS/SQS":
+            queue = scenario.queue((_dimensions(metric) or {}).get("QueueName"))
+            if not queue:
+                return None
+            watched.setdefault(queue.id, {})[str(metric.get("MetricName"))] = alarm
+    return watched
+
+
 @rule("W9185", "cloudwatch", "sqs")
 def alarm_on_sent_dead_letters(scenario: Scenario) -> Findings:
     """An alarm on a dead-letter queue must watch what is in it.
@@ -113,13 +124,7 @@ def alarm_on_sent_dead_letters(scenario: Scenario) -> Findings:
     Source:
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
     """
-    watched: dict[str, dict[str, Resource]] = {}
-    for alarm, metric, _ in _metrics(scenario):
-        if metric.get("Namespace") == "AWS/SQS":
-            queue = scenario.queue((_dimensions(metric) or {}).get("QueueName"))
-            if not queue:
-                return  # it may watch any queue
-            watched.setdefault(queue.id, {})[str(metric.get("MetricName"))] = alarm
+    watched = _watched(scenario) or {}
     others = {q.id for source, q in scenario.dead_letters if source.type != "AWS::SQS::Queue"}
     for name, alarms in watched.items():
         if name in scenario.dead_letter_queues.keys() - others and alarms.keys() <= SENT:
@@ -142,15 +147,9 @@ def unwatched_dead_letter_queue(scenario: Scenario) -> Findings:
     Source:
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/dead-letter-queues-alarms-cloudwatch.html
     """
-    watched = set()
-    for _, metric, _ in _metrics(scenario):
-        queue = scenario.queue((_dimensions(metric) or {}).get("QueueName"))
-        if queue:
-            watched.add(queue.id)
-        elif metric.get("Namespace") == "AWS/SQS":
-            return  # it may watch any queue
+    watched = _watched(scenario)
     for queue in scenario.dead_letter_queues.values():
-        if queue.id not in watched:
+        if watched is not None and queue.id not in watched:
             yield Finding(
                 queue,
                 f"No alarm watches the dead-letter queue {queue}: what arrives there expires "

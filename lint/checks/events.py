@@ -24,13 +24,10 @@ def _patterns(scenario: Scenario) -> Iterator[tuple[Resource, Mapping[str, Any],
         if isinstance(pattern, Mapping):
             yield source, pattern, ("EventPattern",)
     for owner in scenario.of("AWS::Lambda::Function", "AWS::Serverless::StateMachine"):
-        events = owner.get("Events")
-        for key, event in events.items() if isinstance(events, Mapping) else ():
-            if isinstance(event, Mapping) and event.get("Type") in RULES:
-                properties = event.get("Properties")
-                pattern = properties.get("Pattern") if isinstance(properties, Mapping) else None
-                if isinstance(pattern, Mapping):
-                    yield owner, pattern, ("Events", key)
+        for event in owner.parts("Events"):
+            pattern = event.get("Properties.Pattern")
+            if event.get("Type") in RULES and isinstance(pattern, Mapping):
+                yield owner, pattern, event.at
 
 
 @rule("E9191", "s3", "events")
@@ -90,17 +87,14 @@ def one_attempt_only(scenario: Scenario) -> Findings:
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
     """
     for source in scenario.of("AWS::Events::Rule"):
-        for index, target in enumerate(source.list("Targets")):
-            policy = target.get("RetryPolicy") if isinstance(target, Mapping) else None
-            retries = policy.get("MaximumRetryAttempts") if isinstance(policy, Mapping) else None
-            if str(retries) != "0" or source.get("ScheduleExpression") is not None:
-                continue
-            if target.get("DeadLetterConfig") is None:
+        for target in source.parts("Targets"):
+            once = target.number("RetryPolicy.MaximumRetryAttempts") == 0
+            planned = source.get("ScheduleExpression") is not None
+            if once and not planned and target.get("DeadLetterConfig") is None:
                 yield Finding(
-                    source,
+                    target,
                     f"A target of {source} is not retried and has no dead-letter queue: an event "
                     "that it cannot take at once is dropped. Add a DeadLetterConfig.",
-                    ("Targets", index),
                 )
 
 

@@ -170,9 +170,8 @@ def fifo_queue_parameters(scenario: Scenario) -> Findings:
 def _sent(scenario: Scenario) -> Iterator[tuple[Resource, Any, Any, At]]:
     """Yield what rules, schedules and pipes send to: the sender, the target, its parameters."""
     for source in scenario.of("AWS::Events::Rule"):
-        for index, target in enumerate(source.list("Targets")):
-            if isinstance(target, Mapping):
-                yield source, target.get("Arn"), target.get("SqsParameters"), ("Targets", index)
+        for target in source.parts("Targets"):
+            yield source, target.get("Arn"), target.get("SqsParameters"), target.at
     for schedule in scenario.of("AWS::Scheduler::Schedule"):
         parameters = schedule.get("Target.SqsParameters")
         yield schedule, schedule.get("Target.Arn"), parameters, ("Target",)

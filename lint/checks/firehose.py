@@ -9,7 +9,7 @@ from typing import Any
 from serverless_patterns.patterns.checks import firehose
 from serverless_patterns.patterns.limits import LAMBDA_DEFAULT_TIMEOUT
 
-from ..template import At, Finding, Findings, Resource, Scenario, as_list, is_unknown, rule
+from ..template import At, Finding, Findings, Resource, Scenario, is_unknown, rule
 
 STREAM, S3 = "AWS::KinesisFirehose::DeliveryStream", "ExtendedS3DestinationConfiguration"
 EXPRESSION = re.compile(r"!\{[a-zA-Z]+:")
@@ -20,18 +20,14 @@ def _processors(scenario: Scenario) -> Iterator[tuple[Resource, At, dict[str, An
     """Yield each Lambda processor: its stream, its place, its parameters by name."""
     for stream in scenario.of(STREAM):
         for destination in map(str, stream.properties):
-            where = (destination, "ProcessingConfiguration")
-            enabled = stream.flag(".".join((*where, "Enabled")), default=None)
-            for index, processor in enumerate(stream.list(".".join((*where, "Processors")))):
-                if not isinstance(processor, Mapping) or processor.get("Type") != "Lambda":
-                    continue
-                parameters = {
-                    str(item.get("ParameterName")): item.get("ParameterValue")
-                    for item in as_list(processor.get("Parameters"))
-                    if isinstance(item, Mapping)
-                }
-                if enabled:
-                    yield stream, (*where, "Processors", index), parameters
+            where = f"{destination}.ProcessingConfiguration"
+            for processor in stream.parts(f"{where}.Processors"):
+                if stream.flag(f"{where}.Enabled") and processor.get("Type") == "Lambda":
+                    parameters = {
+                        str(item.get("ParameterName")): item.get("ParameterValue")
+                        for item in processor.parts("Parameters")
+                    }
+                    yield stream, processor.at, parameters
 
 
 @rule("E9141", "firehose", "lambda", shared=firehose.transform_batch)

@@ -183,15 +183,9 @@ def _closed_topics(scenario: Scenario) -> list[Any]:
         for policy in scenario.of(*POLICIES[TOPIC])
         for name in _targets(policy)
         if not any(
-            _allows_an_account(s) for s in wiring.statements(policy.get("PolicyDocument")) or [{}]
+            map(wiring.allows_an_account, wiring.statements(policy.get("PolicyDocument")) or [{}])
         )
     ]
-
-
-def _allows_an_account(statement: Mapping[str, Any]) -> bool:
-    principal = statement.get("Principal")
-    service_only = isinstance(principal, Mapping) and list(principal) == ["Service"]
-    return statement.get("Effect") != "Deny" and not service_only
 
 
 @rule("W9165", "sqs", "events", "sns")
