@@ -8,21 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from serverless_patterns.sandbox import Target
+    from serverless_patterns.sandbox import Deployment, Target
 
 OF_THE_CALLER = (
-    "AWS_PROFILE",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CA_BUNDLE",
-    "AWS_ENDPOINT_URL_SQS",
-    "HTTPS_PROXY",
-    "HTTP_PROXY",
-    "SOME_TOKEN",
-)
+    "AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CA_BUNDLE",
+    "AWS_ENDPOINT_URL_SQS", "HTTPS_PROXY", "HTTP_PROXY", "SOME_TOKEN",
+)  # fmt: skip
+OFTEN = {"Delay": 0.1, "MaxAttempts": 100}
 ECHO = """
 import json, os
 def handler(event, context):
@@ -31,18 +24,35 @@ def handler(event, context):
 """
 
 
+def template(resources: dict[str, Any], **outputs: Any) -> dict[str, Any]:
+    """A template; outputs by name."""
+    values = {name: {"Value": value} for name, value in outputs.items()}
+    return {"Resources": resources, "Outputs": values}
+
+
+def resource(kind: str, **properties: Any) -> dict[str, Any]:
+    """A resource, its type without ``AWS::``."""
+    return {"Type": f"AWS::{kind}", "Properties": properties}
+
+
+def ref(name: str) -> dict[str, str]:
+    return {"Ref": name}
+
+
+def arn(name: str) -> dict[str, list[str]]:
+    return {"Fn::GetAtt": [name, "Arn"]}
+
+
 def function(code: str = ECHO, **properties: Any) -> dict[str, Any]:
     """A Python function; it tells its environment and logs its event unless code is given."""
-    return {
-        "Type": "AWS::Lambda::Function",
-        "Properties": {
-            "Runtime": "python3.13",
-            "Handler": "index.handler",
-            "Role": "arn:aws:iam::000000000000:role/any",
-            "Code": {"ZipFile": code},
-            **properties,
-        },
-    }
+    properties = {"Runtime": "python3.13", "Handler": "index.handler", **properties}
+    properties.setdefault("Role", "arn:aws:iam::000000000000:role/any")
+    return resource("Lambda::Function", Code={"ZipFile": code}, **properties)
+
+
+def allow(action: str, resource: Any, **more: Any) -> dict[str, Any]:
+    """A statement of a policy."""
+    return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
 
 
 def document(*statements: dict[str, Any]) -> dict[str, Any]:
@@ -54,17 +64,31 @@ def role(service: str, *statements: dict[str, Any]) -> dict[str, Any]:
     """A role that the service may assume, which allows the statements."""
     trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
     policy = {"PolicyName": "own", "PolicyDocument": document(*statements)}
-    return {
-        "Type": "AWS::IAM::Role",
-        "Properties": {"AssumeRolePolicyDocument": document(trust), "Policies": [policy]},
-    }
+    return resource("IAM::Role", AssumeRolePolicyDocument=document(trust), Policies=[policy])
+
+
+def delivery(topic: str, queue: str) -> dict[str, Any]:
+    """A statement that lets a topic deliver into a queue."""
+    sns, source = {"Service": "sns.amazonaws.com"}, {"aws:SourceArn": ref(topic)}
+    send = allow("sqs:SendMessage", arn(queue), Principal=sns)
+    return send | {"Condition": {"ArnEquals": source}}
+
+
+def subscription(topic: str, queue: str) -> dict[str, Any]:
+    return resource(
+        "SNS::Subscription",
+        TopicArn=ref(topic),
+        Protocol="sqs",
+        Endpoint=arn(queue),
+        RawMessageDelivery=True,
+    )
 
 
 def synthesized(folder: Path, **templates: dict[str, Any]) -> Path:
     """Write the cdk.out of an app with these stacks."""
     artifacts = {}
-    for name, template in templates.items():
-        (folder / f"{name}.template.json").write_text(json.dumps(template))
+    for name, made in templates.items():
+        (folder / f"{name}.template.json").write_text(json.dumps(made))
         artifacts[name] = {
             "type": "aws:cloudformation:stack",
             "environment": "aws://unknown-account/unknown-region",
@@ -74,14 +98,12 @@ def synthesized(folder: Path, **templates: dict[str, Any]) -> Path:
     return folder
 
 
-def create_stack(target: Target, name: str, template: dict[str, Any]) -> dict[str, str]:
-    """Create a stack without the CLI, and return its outputs."""
+def create_stack(target: Target, name: str, made: dict[str, Any]) -> Deployment:
+    """Create a stack without the CLI."""
     cloudformation = target.client("cloudformation")
     cloudformation.create_stack(
-        StackName=name, TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_IAM"]
+        StackName=name, TemplateBody=json.dumps(made), Capabilities=["CAPABILITY_IAM"]
     )
-    cloudformation.get_waiter("stack_create_complete").wait(
-        StackName=name, WaiterConfig={"Delay": 0.1, "MaxAttempts": 100}
-    )
-    stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
-    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+    created = cloudformation.get_waiter("stack_create_complete")
+    created.wait(StackName=name, WaiterConfig=OFTEN)
+    return target.deployed(name)

@@ -9,7 +9,7 @@ import textwrap
 import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from botocore.stub import Stubber
@@ -24,18 +24,14 @@ from serverless_patterns.sandbox import (
     logs,
 )
 from serverless_patterns.sandbox.target import made_up_session
-from tests.sandbox.helpers import OF_THE_CALLER, function, synthesized
+from tests.sandbox.helpers import OF_THE_CALLER, function, ref, resource, synthesized, template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-QUEUE: dict[str, Any] = {
-    "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
-    "Outputs": {"QueueUrl": {"Value": {"Ref": "Queue"}}},
-}
-NO_API = {"Type": "AWS::ApiGateway::Model", "Properties": {"RestApiId": "none", "Schema": {}}}
-BROKEN = {"Resources": {"Order": NO_API}}
+QUEUE = template({"Queue": resource("SQS::Queue")}, QueueUrl=ref("Queue"))
+BROKEN = template({"Order": resource("ApiGateway::Model", RestApiId="none", Schema={})})
 # A CDK app in as little as it takes: it writes its assembly where the CLI tells it to.
 APP = """
     import json, os, pathlib, sys
@@ -58,11 +54,8 @@ APP = """
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A synthesized app with four stacks; ``deployed`` has all but the broken one."""
-    logging = {
-        "Resources": {"F": function()},
-        "Outputs": {"FunctionName": {"Value": {"Ref": "F"}}},
-    }
-    two = {"Resources": QUEUE["Resources"]}
+    logging = template({"F": function()}, FunctionName=ref("F"))
+    two = template(QUEUE["Resources"])
     folder = tmp_path_factory.mktemp("app")
     return synthesized(folder, one=QUEUE, two=two, logging=logging, broken=BROKEN)
 

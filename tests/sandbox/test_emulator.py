@@ -20,7 +20,7 @@ import pytest
 
 from serverless_patterns.sandbox import SandboxError, Target, embedded, emulator, endpoint
 from serverless_patterns.sandbox.queues import until
-from tests.sandbox.helpers import create_stack, function
+from tests.sandbox.helpers import create_stack, function, ref, template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -133,12 +133,8 @@ def test_it_listens_on_this_machine_only(shared: Target) -> None:
 
 
 def test_no_credential_of_the_caller_reaches_it(shared: Target) -> None:
-    outputs = create_stack(
-        shared,
-        "environment",
-        {"Resources": {"F": function()}, "Outputs": {"Name": {"Value": {"Ref": "F"}}}},
-    )
-    answer = shared.client("lambda").invoke(FunctionName=outputs["Name"])
+    stack = create_stack(shared, "environment", template({"F": function()}, Name=ref("F")))
+    answer = shared.client("lambda").invoke(FunctionName=stack["Name"])
     environment = json.loads(answer["Payload"].read())
     assert "of-the-caller" not in environment.values()
     assert environment["AWS_ENDPOINT_URL"] == shared.endpoint_url

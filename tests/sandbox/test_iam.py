@@ -9,7 +9,19 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from .helpers import create_stack, document, function, role
+from .helpers import (
+    allow,
+    arn,
+    create_stack,
+    delivery,
+    document,
+    function,
+    ref,
+    resource,
+    role,
+    subscription,
+    template,
+)
 
 if TYPE_CHECKING:
     from serverless_patterns.sandbox import Target
@@ -26,97 +38,48 @@ def handler(event, context):
     return "done"
 """
 WAIT = {
-    "StartAt": "Wait",
-    "States": {
-        "Wait": {
-            "Type": "Task",
-            "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
-            "Parameters": {"QueueUrl": "${Tokens}", "MessageBody.$": "$$.Task.Token"},
-            "TimeoutSeconds": 60,
-            "End": True,
-        }
-    },
+    "Type": "Task",
+    "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+    "Parameters": {"QueueUrl": "${Tokens}", "MessageBody.$": "$$.Task.Token"},
+    "TimeoutSeconds": 60,
+    "End": True,
 }
-
-
-def allow(action: str, resource: str, attribute: str) -> dict[str, Any]:
-    return {
-        "Effect": "Allow",
-        "Action": action,
-        "Resource": {"Fn::GetAtt": [resource, attribute]},
-    }
-
-
-def state_machine() -> dict[str, Any]:
-    return {
-        "Type": "AWS::StepFunctions::StateMachine",
-        "Properties": {
-            "RoleArn": {"Fn::GetAtt": ["MachineRole", "Arn"]},
-            "DefinitionString": {"Fn::Sub": json.dumps(WAIT)},
-        },
-    }
-
-
-def subscription(queue: str) -> dict[str, Any]:
-    return {
-        "Type": "AWS::SNS::Subscription",
-        "Properties": {
-            "TopicArn": {"Ref": "Topic"},
-            "Protocol": "sqs",
-            "Endpoint": {"Fn::GetAtt": [queue, "Arn"]},
-            "RawMessageDelivery": True,
-        },
-    }
-
-
-STACK = {
-    "Resources": {
-        "Granted": {"Type": "AWS::SQS::Queue"},
-        "Other": {"Type": "AWS::SQS::Queue"},
-        "Tokens": {"Type": "AWS::SQS::Queue"},
-        "Topic": {"Type": "AWS::SNS::Topic"},
-        "Admitted": subscription("Granted"),
-        "Uninvited": subscription("Other"),
-        "Mine": state_machine(),
-        "Theirs": state_machine(),
-        "Policy": {
-            "Type": "AWS::SQS::QueuePolicy",
-            "Properties": {
-                "Queues": [{"Ref": "Granted"}],
-                "PolicyDocument": document(
-                    {
-                        **allow("sqs:SendMessage", "Granted", "Arn"),
-                        "Principal": {"Service": "sns.amazonaws.com"},
-                        "Condition": {"ArnEquals": {"aws:SourceArn": {"Ref": "Topic"}}},
-                    },
-                    {
-                        **allow("sqs:*", "Granted", "Arn"),
-                        "Effect": "Deny",
-                        "Principal": "*",
-                        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                    },
-                ),
-            },
-        },
-        "MachineRole": role("states.amazonaws.com", allow("sqs:SendMessage", "Tokens", "Arn")),
+MACHINE = resource(
+    "StepFunctions::StateMachine",
+    RoleArn=arn("MachineRole"),
+    DefinitionString={"Fn::Sub": json.dumps({"StartAt": "Wait", "States": {"Wait": WAIT}})},
+)
+PLAIN_HTTP = {"Bool": {"aws:SecureTransport": "false"}}
+STACK = template(
+    {
+        "Granted": resource("SQS::Queue"),
+        "Other": resource("SQS::Queue"),
+        "Tokens": resource("SQS::Queue"),
+        "Topic": resource("SNS::Topic"),
+        "Admitted": subscription("Topic", "Granted"),
+        "Uninvited": subscription("Topic", "Other"),
+        "Mine": MACHINE,
+        "Theirs": MACHINE,
+        "Policy": resource(
+            "SQS::QueuePolicy",
+            Queues=[ref("Granted")],
+            PolicyDocument=document(
+                delivery("Topic", "Granted"),
+                allow("sqs:*", arn("Granted"), Effect="Deny", Principal="*", Condition=PLAIN_HTTP),
+            ),
+        ),
+        "MachineRole": role("states.amazonaws.com", allow("sqs:SendMessage", arn("Tokens"))),
         "Role": role(
             "lambda.amazonaws.com",
-            allow("sqs:SendMessage", "Granted", "Arn"),
-            allow("states:SendTaskSuccess", "Mine", "Arn"),
-            {"Effect": "Allow", "Action": "sns:Publish", "Resource": {"Ref": "Topic"}},
+            allow("sqs:SendMessage", arn("Granted")),
+            allow("states:SendTaskSuccess", arn("Mine")),
+            allow("sns:Publish", ref("Topic")),
         ),
-        "Caller": function(CALLER, Role={"Fn::GetAtt": ["Role", "Arn"]}),
+        "Caller": function(CALLER, Role=arn("Role")),
     },
-    "Outputs": {
-        "Granted": {"Value": {"Ref": "Granted"}},
-        "Other": {"Value": {"Ref": "Other"}},
-        "Tokens": {"Value": {"Ref": "Tokens"}},
-        "Topic": {"Value": {"Ref": "Topic"}},
-        "Mine": {"Value": {"Ref": "Mine"}},
-        "Theirs": {"Value": {"Ref": "Theirs"}},
-        "Caller": {"Value": {"Ref": "Caller"}},
-    },
-}
+    **{name: ref(name) for name in ("Granted", "Other", "Tokens", "Topic")},
+    **{name: ref(name) for name in ("Mine", "Theirs", "Caller")},
+)
 
 
 class Stack:
@@ -124,14 +87,13 @@ class Stack:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.outputs = create_stack(target, "iam", STACK)
+        self.outputs = create_stack(target, "iam", STACK).outputs
 
     def call(self, service: str, operation: str, **arguments: Any) -> str:
         """Let the function make a call, and return its error code, or ``done``."""
-        event = {"call": [service, operation], "arguments": arguments}
-        answer = self.target.client("lambda").invoke(
-            FunctionName=self.outputs["Caller"], Payload=json.dumps(event)
-        )
+        event = json.dumps({"call": [service, operation], "arguments": arguments})
+        invoke = self.target.client("lambda").invoke
+        answer = invoke(FunctionName=self.outputs["Caller"], Payload=event)
         result: str = json.load(answer["Payload"])
         return result
 
@@ -143,13 +105,8 @@ class Stack:
         return self.call("sqs", "send_message_batch", QueueUrl=self.outputs[queue], Entries=entries)
 
     def publish_batch(self) -> str:
-        entries = [{"Id": "1", "Message": "x"}]
-        return self.call(
-            "sns",
-            "publish_batch",
-            TopicArn=self.outputs["Topic"],
-            PublishBatchRequestEntries=entries,
-        )
+        entries = {"PublishBatchRequestEntries": [{"Id": "1", "Message": "x"}]}
+        return self.call("sns", "publish_batch", TopicArn=self.outputs["Topic"], **entries)
 
     def answer_a_task_of(self, machine: str) -> str:
         """Start an execution, and let the function answer the task that it waits in."""
@@ -159,9 +116,8 @@ class Stack:
 
     def receive(self, queue: str, wait: int = 1) -> list[str]:
         sqs, url = self.target.client("sqs"), self.outputs[queue]
-        messages = sqs.receive_message(
-            QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=wait
-        ).get("Messages", [])
+        answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=wait)
+        messages = answer.get("Messages", [])
         for message in messages:
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return [message["Body"] for message in messages]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.sandbox.helpers import create_stack
+from tests.sandbox.helpers import create_stack, ref, resource, template
 
 if TYPE_CHECKING:
     from serverless_patterns.sandbox import Answer, Target
@@ -23,85 +23,73 @@ REFUSED = """{"code": "$input.path('$.Error.Code')", "text": "$input.path('$.Err
   "type": "$input.path('$.Error.Type')", "id": "$input.path('$.RequestId')"}"""
 SEND = "Action=SendMessage&MessageBody=$util.urlEncode($input.body)&MessageAttribute.1.Name=Id\
 &MessageAttribute.1.Value.DataType=String&MessageAttribute.1.Value.StringValue=i$context.requestId"
+URI = "arn:aws:apigateway:us-east-1:sqs:path/${AWS::AccountId}/${Queue.QueueName}"
+URL = "https://${Api}.execute-api.us-east-1.amazonaws.com/prod/"
+API = {"RestApiId": ref("Api")}
 
 
-def method(resource: str, template: str, **properties: Any) -> dict[str, Any]:
+def answers(status: str, made: str, **selection: str) -> dict[str, Any]:
+    return {"StatusCode": status, "ResponseTemplates": {"application/json": made}, **selection}
+
+
+def method(path: str, request: str, **properties: Any) -> dict[str, Any]:
     """A POST method that sends to the queue, and answers with what it knows, or what SQS said."""
-    uri = "arn:aws:apigateway:us-east-1:sqs:path/${AWS::AccountId}/${Queue.QueueName}"
-    return {
-        "Type": "AWS::ApiGateway::Method",
-        "Properties": {
-            "RestApiId": {"Ref": "Api"},
-            "ResourceId": {"Ref": resource},
-            "HttpMethod": "POST",
-            "AuthorizationType": "NONE",
-            "Integration": {
-                "Type": "AWS",
-                "IntegrationHttpMethod": "POST",
-                "Uri": {"Fn::Sub": uri},
-                "RequestTemplates": {"application/json": template},
-                "IntegrationResponses": [
-                    {"StatusCode": "202", "ResponseTemplates": {"application/json": KNOWN}},
-                    {
-                        "StatusCode": "400",
-                        "SelectionPattern": r"4\d\d",
-                        "ResponseTemplates": {"application/json": REFUSED},
-                    },
-                ],
-            },
-            "MethodResponses": [{"StatusCode": "202"}, {"StatusCode": "400"}],
-            **properties,
-        },
+    integration = {
+        "Type": "AWS",
+        "IntegrationHttpMethod": "POST",
+        "Uri": {"Fn::Sub": URI},
+        "RequestTemplates": {"application/json": request},
+        "IntegrationResponses": [
+            answers("202", KNOWN),
+            answers("400", REFUSED, SelectionPattern=r"4\d\d"),
+        ],
     }
+    return resource(
+        "ApiGateway::Method",
+        **API,
+        ResourceId=ref(path),
+        HttpMethod="POST",
+        AuthorizationType="NONE",
+        Integration=integration,
+        MethodResponses=[{"StatusCode": "202"}, {"StatusCode": "400"}],
+        **properties,
+    )
 
 
-def resource(name: str) -> dict[str, Any]:
-    parent = {"Fn::GetAtt": ["Api", "RootResourceId"]}
-    properties = {"RestApiId": {"Ref": "Api"}, "ParentId": parent, "PathPart": name}
-    return {"Type": "AWS::ApiGateway::Resource", "Properties": properties}
+def path(name: str) -> dict[str, Any]:
+    root = {"Fn::GetAtt": ["Api", "RootResourceId"]}
+    return resource("ApiGateway::Resource", **API, ParentId=root, PathPart=name)
 
 
-STACK = {
-    "Resources": {
-        "Queue": {"Type": "AWS::SQS::Queue"},
-        "Api": {"Type": "AWS::ApiGateway::RestApi", "Properties": {"Name": "shims"}},
-        "Orders": resource("orders"),
+STACK = template(
+    {
+        "Queue": resource("SQS::Queue"),
+        "Api": resource("ApiGateway::RestApi", Name="shims"),
+        "Orders": path("orders"),
         "PostOrder": method("Orders", SEND),
-        "Broken": resource("broken"),
+        "Broken": path("broken"),
         "PostBroken": method("Broken", "Action=SendMessage&MessageBody="),
-        "Strict": resource("strict"),
+        "Strict": path("strict"),
         "PostStrict": method(
             "Strict",
             SEND,
-            RequestValidatorId={"Ref": "Validator"},
-            RequestModels={"application/json": {"Ref": "Model"}},
+            RequestValidatorId=ref("Validator"),
+            RequestModels={"application/json": ref("Model")},
         ),
-        "Validator": {
-            "Type": "AWS::ApiGateway::RequestValidator",
-            "Properties": {"RestApiId": {"Ref": "Api"}, "ValidateRequestBody": True},
-        },
-        "Model": {
-            "Type": "AWS::ApiGateway::Model",
-            "Properties": {
-                "RestApiId": {"Ref": "Api"},
-                "ContentType": "application/json",
-                "Name": "Order",
-                "Schema": {"type": "object", "required": ["order_id"]},
-            },
-        },
-        "Deployment": {
-            "Type": "AWS::ApiGateway::Deployment",
-            "DependsOn": ["PostOrder", "PostBroken", "PostStrict"],
-            "Properties": {"RestApiId": {"Ref": "Api"}, "StageName": "prod"},
-        },
+        "Validator": resource("ApiGateway::RequestValidator", **API, ValidateRequestBody=True),
+        "Model": resource(
+            "ApiGateway::Model",
+            **API,
+            ContentType="application/json",
+            Name="Order",
+            Schema={"type": "object", "required": ["order_id"]},
+        ),
+        "Deployment": resource("ApiGateway::Deployment", **API, StageName="prod")
+        | {"DependsOn": ["PostOrder", "PostBroken", "PostStrict"]},
     },
-    "Outputs": {
-        "QueueUrl": {"Value": {"Ref": "Queue"}},
-        "ApiUrl": {
-            "Value": {"Fn::Sub": "https://${Api}.execute-api.us-east-1.amazonaws.com/prod/"}
-        },
-    },
-}
+    QueueUrl=ref("Queue"),
+    ApiUrl={"Fn::Sub": URL},
+)
 TRACE = "1-5759e988-bd862e3fe1be46a994272793"
 
 
@@ -109,12 +97,11 @@ class Api:
     """The stack of these tests on one target."""
 
     def __init__(self, target: Target) -> None:
-        self.target = target
-        self.outputs = create_stack(target, "shims", STACK)
+        self.stack = create_stack(target, "shims", STACK)
 
     def post(self, path: str, body: bytes = b"{}", headers: dict[str, str] | None = None) -> Answer:
         headers = {"Content-Type": "application/json", **(headers or {})}
-        return self.target.http.post(self.outputs["ApiUrl"] + path, body, headers)
+        return self.stack.http.post(self.stack["ApiUrl"] + path, body, headers)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +123,7 @@ def test_a_mapping_template_knows_its_request(plain: Api, shimmed: Api) -> None:
     assert known.pop("requestId") == answer.headers["x-amzn-requestid"] != ""
     assert known.pop("extendedRequestId")
     assert int(known.pop("time")) > 1_700_000_000_000
-    assert known.pop("apiId") in shimmed.outputs["ApiUrl"]
+    assert known.pop("apiId") in shimmed.stack["ApiUrl"]
     assert known == {
         "accountId": "000000000000",
         "stage": "prod",
@@ -149,7 +136,7 @@ def test_a_mapping_template_knows_its_request(plain: Api, shimmed: Api) -> None:
 
 
 def test_the_request_template_knows_the_same_request(shimmed: Api) -> None:
-    sqs, queue = shimmed.target.client("sqs"), shimmed.outputs["QueueUrl"]
+    sqs, queue = shimmed.stack.client("sqs"), shimmed.stack["QueueUrl"]
     sqs.purge_queue(QueueUrl=queue)
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: shimmed.post("orders"), range(50)))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from rich.console import Console
 
-from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.executions import WAVE, Executions
-from serverless_patterns.sandbox.report import Report
 from serverless_patterns.sandbox.sender import Event
+
+from .fakes import driver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,23 +40,10 @@ class StepFunctions:
         return [{"executions": [{"name": name} for name in found]}]
 
 
-class Stack:
-    def __init__(self, sfn: StepFunctions) -> None:
-        self.sfn = sfn
-
-    def client(self, _: str) -> StepFunctions:
-        return self.sfn
-
-
 @pytest.fixture
 def sfn(monkeypatch: pytest.MonkeyPatch) -> StepFunctions:
     monkeypatch.setattr("serverless_patterns.sandbox.queues.time.sleep", lambda _: None)
     return StepFunctions()
-
-
-def driver(sfn: StepFunctions) -> Driver:
-    stack: Any = Stack(sfn)
-    return Driver(stack, Report(Console(file=io.StringIO())))
 
 
 def test_a_wave_starts_when_no_more_than_a_wave_still_runs(sfn: StepFunctions) -> None:

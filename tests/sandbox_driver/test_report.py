@@ -10,12 +10,50 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
+from serverless_patterns.sandbox.ledger import Ledger
 from serverless_patterns.sandbox.report import Report, percentiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from serverless_patterns.sandbox.ledger import Ledger
+
+@pytest.fixture
+def ledger() -> Ledger:
+    """Two copies of a, one of which is suppressed; b is dead-lettered, c rejected."""
+    ledger = Ledger()
+    for event, refusal in (("a", ""), ("a", ""), ("b", ""), ("c", "400")):
+        ledger.book(event, refusal)
+    ledger.processed["a"] += 1
+    ledger.dead_lettered["b"] += 1
+    return ledger
+
+
+def test_every_column_is_counted(ledger: Ledger) -> None:
+    assert dict(ledger.rows()) == {
+        "sent": 4,
+        "accepted": 3,
+        "refused": 1,
+        "processed": 1,
+        "duplicates suppressed": 1,
+        "dead-lettered": 1,
+        "out of order": 0,
+        "lost": 0,
+    }
+    assert ledger.refused == {"400": 1}
+
+
+def test_neither_a_lost_copy_nor_a_second_effect_is_a_suppressed_duplicate(ledger: Ledger) -> None:
+    ledger.processed["a"] += 1
+    assert ledger.suppressed == 0
+    del ledger.processed["a"]
+    assert (ledger.lost, ledger.suppressed) == ({"a"}, 1)
+
+
+def test_no_copy_is_missed_when_many_threads_book() -> None:
+    ledger = Ledger()
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: ledger.book(f"{number % 3}"), range(3_000)))
+    assert ledger.sent.total() == ledger.accepted.total() == 3_000
 
 
 @pytest.fixture
@@ -24,11 +62,10 @@ def output() -> io.StringIO:
 
 
 @pytest.fixture
-def report(output: io.StringIO) -> Report:
-    """A report without a terminal, with one event that was sent, accepted and processed."""
+def report(output: io.StringIO, ledger: Ledger) -> Report:
+    """A report without a terminal, with a ledger in which every event is accounted for."""
     report = Report(Console(file=output, width=120))
-    report.ledger.book("a")
-    report.ledger.processed["a"] += 1
+    report.ledger = ledger
     return report
 
 
@@ -45,26 +82,6 @@ def test_a_complete_ledger_is_green(report: Report, output: io.StringIO) -> None
         assert f"✓ {verdict}" in output.getvalue()
 
 
-def lose(ledger: Ledger) -> None:
-    ledger.book("b")
-
-
-def process_twice(ledger: Ledger) -> None:
-    ledger.processed["a"] += 1
-
-
-def appear(ledger: Ledger) -> None:
-    ledger.processed["b"] += 1
-
-
-def appear_dead(ledger: Ledger) -> None:
-    ledger.dead_lettered["b"] += 1
-
-
-def leave_unanswered(ledger: Ledger) -> None:
-    ledger.sent["a"] += 1
-
-
 def overtake(ledger: Ledger) -> None:
     ledger.out_of_order += 1
 
@@ -72,11 +89,18 @@ def overtake(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     ("fault", "verdict"),
     [
-        (lose, "no event is lost: 1: b"),
-        (process_twice, "no event took effect twice: 1: a"),
-        (appear, "nothing appeared that was not accepted: 1: b"),
-        (appear_dead, "nothing appeared that was not accepted: 1: b"),
-        (leave_unanswered, "every event was answered: 1"),
+        (lambda ledger: ledger.book("d"), "no event is lost: 1: d"),
+        (lambda ledger: ledger.processed.update("a"), "no event took effect twice: 1: a"),
+        # c was rejected, d never sent.
+        (
+            lambda ledger: ledger.processed.update("cd"),
+            "nothing appeared that was not accepted: 2: c, d",
+        ),
+        (
+            lambda ledger: ledger.dead_lettered.update("cd"),
+            "nothing appeared that was not accepted: 2: c, d",
+        ),
+        (lambda ledger: ledger.sent.update("a"), "every event was answered: 1"),
         (overtake, "no event is out of order: 1"),
     ],
 )
@@ -114,52 +138,35 @@ def test_what_is_not_proven_is_said_and_fails_nothing(report: Report, output: io
 def test_the_ledger_the_reasons_and_the_latency_are_printed(
     report: Report, output: io.StringIO
 ) -> None:
-    report.ledger.book("b", "429")
     report.latency("POST", [0.010, 0.020])
     report.close()
     lines = [" ".join(line.split()) for line in output.getvalue().splitlines()]
-    assert "│ sent │ 2 │" in lines
-    assert "│ refused: 429 │ 1 │" in lines
-    assert "│ POST │ 15 │ 20 │ 20 │" in lines
+    assert {"│ sent │ 4 │", "│ refused: 400 │ 1 │", "│ POST │ 15 │ 20 │ 20 │"} <= {*lines}
 
 
-def test_without_a_terminal_a_step_is_one_line(output: io.StringIO) -> None:
-    report = Report(Console(file=output, width=120))
-    with report.step("Orders", 1_000) as advance:
+def test_without_a_terminal_a_step_is_one_line(report: Report, output: io.StringIO) -> None:
+    with report.step("Orders [all]", 1_000) as advance:
         advance(1_000)
     [line] = output.getvalue().splitlines()
-    assert line.startswith("  · Orders (1,000), 0.")
+    assert line.startswith("  · Orders [all] (1,000), 0.")
 
 
-def test_steps_run_side_by_side_also_on_a_terminal(output: io.StringIO) -> None:
-    report = Report(Console(file=output, width=120, force_terminal=True))
+def test_steps_run_side_by_side_on_a_terminal_and_those_of_two_reports_do_not_mix() -> None:
+    outputs = io.StringIO(), io.StringIO()
+    reports = [Report(Console(file=file, width=120, force_terminal=True)) for file in outputs]
 
     def step(number: int) -> None:
-        with report.step(f"step {number}", 2) as advance:
+        with reports[number % 2].step(f"step {number}", 2) as advance:
             time.sleep(0.02 * number)
             advance()
+        reports[number % 2].check(f"promise {number}", holds=True)
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(step, range(4)))
-    assert all(f"step {number} (2)" in output.getvalue() for number in range(4))
-
-
-def test_reports_that_run_at_the_same_time_do_not_mix() -> None:
-    outputs = [io.StringIO() for _ in range(3)]
-
-    def run(number: int) -> None:
-        report = Report(Console(file=outputs[number], force_terminal=True, width=120))
-        with report.step(f"scenario {number}"):
-            time.sleep(0.05)
-        report.check(f"promise {number}", holds=True)
-
-    with ThreadPoolExecutor(3) as threads:
-        list(threads.map(run, range(3)))
-    for number, output in enumerate(outputs):
-        other = (number + 1) % 3
-        assert f"promise {number}" in output.getvalue()
-        assert f"promise {other}" not in output.getvalue()
-        assert f"scenario {other}" not in output.getvalue()
+    for which, number in ((which, number) for which in range(2) for number in range(4)):
+        printed = outputs[which].getvalue()
+        mine = number % 2 == which
+        assert (f"step {number} (2)" in printed) is (f"promise {number}" in printed) is mine
 
 
 def test_a_step_that_fails_leaves_the_terminal_usable(output: io.StringIO) -> None:

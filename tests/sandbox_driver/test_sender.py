@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock, call
 
 import pytest
 from botocore.exceptions import ClientError
@@ -23,6 +24,8 @@ from serverless_patterns.sandbox.sender import (
     single,
 )
 from serverless_patterns.sandbox.signed_http import Answer
+
+from .fakes import Stack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,10 +49,8 @@ def events(count: int, group: str = "") -> list[Event]:
 
 
 def test_an_accepted_and_a_rejected_event_are_booked(sender: Sender, report: Report) -> None:
-    def entry(call: Sequence[Event]) -> list[Reply]:
-        return [Reply("400" if event.id == "e1" else "") for event in call]
-
-    replies = sender.send("events", entry, events(3))
+    entry = Mock(return_value=[Reply(), Reply("400"), Reply()])
+    replies = sender.send("events", entry, events(3), batch=3)
     assert [reply.refusal for reply in replies] == ["", "400", ""]
     assert report.ledger.sent == {"e0": 1, "e1": 1, "e2": 1}
     assert report.ledger.accepted == {"e0": 1, "e2": 1}
@@ -61,27 +62,17 @@ def test_an_accepted_and_a_rejected_event_are_booked(sender: Sender, report: Rep
 def test_only_what_may_be_sent_again_is_sent_again_and_booked_once(
     sender: Sender, report: Report
 ) -> None:
-    calls: list[list[str]] = []
-
-    def entry(call: Sequence[Event]) -> list[Reply]:
-        calls.append([event.id for event in call])
-        throttled = len(calls) < 3
-        return [Reply("429", again=True) if throttled and e.id == "e1" else Reply() for e in call]
-
-    sender.send("events", entry, events(3), batch=3)
-    assert calls == [["e0", "e1", "e2"], ["e1"], ["e1"]]
+    throttled, made = Reply("429", again=True), events(3)
+    entry = Mock(side_effect=[[Reply(), throttled, Reply()], [throttled], [Reply()]])
+    sender.send("events", entry, made, batch=3)
+    assert entry.mock_calls == [call(made), call([made[1]]), call([made[1]])]
     assert report.ledger.sent == report.ledger.accepted == {"e0": 1, "e1": 1, "e2": 1}
 
 
 def test_what_is_throttled_to_the_end_is_booked_as_rejected(sender: Sender, report: Report) -> None:
-    calls: list[int] = []
-
-    def entry(call: Sequence[Event]) -> list[Reply]:
-        calls.append(1)
-        return [Reply("429", again=True) for _ in call]
-
+    entry = Mock(return_value=[Reply("429", again=True)])
     sender.send("events", entry, events(1))
-    assert len(calls) == ATTEMPTS
+    assert entry.call_count == ATTEMPTS
     assert report.ledger.refused == {"429": 1}
 
 
@@ -104,15 +95,12 @@ def test_events_of_a_group_are_sent_one_after_the_other_and_others_side_by_side(
         assert [id_ for id_ in order if id_.startswith(group)] == [f"{group}{n}" for n in range(5)]
 
 
-def test_a_call_takes_no_more_events_than_it_may(sender: Sender) -> None:
-    sizes: list[int] = []
-
-    def entry(call: Sequence[Event]) -> list[Reply]:
-        sizes.append(len(call))
-        return [Reply(value=event.id) for event in call]
-
+def test_a_call_takes_no_more_events_than_it_may_and_replies_keep_their_order(
+    sender: Sender,
+) -> None:
+    entry = Mock(side_effect=lambda call: [Reply(value=event.id) for event in call])
     replies = sender.send("events", entry, events(25), batch=10)
-    assert sorted(sizes) == [5, 10, 10]
+    assert sorted(len(asked.args[0]) for asked in entry.mock_calls) == [5, 10, 10]
     assert [reply.value for reply in replies] == [f"e{number}" for number in range(25)]
 
 
@@ -128,43 +116,27 @@ def test_an_event_for_several_subscribers_is_booked_for_each(
     assert report.ledger.sent.total() == 3
 
 
-class Http:
-    """Answers with one status after the other, and keeps what was asked."""
-
-    def __init__(self, *statuses: int) -> None:
-        self.statuses, self.asked = list(statuses), list[tuple[Any, ...]]()
-
-    def post(self, url: str, body: bytes, headers: dict[str, str], *, signed: bool) -> Answer:
-        self.asked.append((url, body, headers, signed))
-        return Answer(self.statuses.pop(0), {}, b"", 0.001)
-
-
-class Stack(dict[str, str]):
-    """A stack of outputs, with the client that a test gives it."""
-
-    def __init__(self, client: Any = None, http: Any = None) -> None:
-        super().__init__(ApiUrl="https://api/prod/", FunctionName="function")
-        self.http, self._client = http, client
-
-    def client(self, _: str) -> Any:
-        return self._client
+def api(*statuses: int) -> Any:
+    """A stack whose API answers with one status after the other."""
+    answers = [Answer(status, {}, b"", 0.001) for status in statuses]
+    return Stack(http=Mock(post=Mock(side_effect=answers)))
 
 
 def test_http_sends_again_what_was_throttled_or_failed(sender: Sender, report: Report) -> None:
-    api = Http(429, 503, 202)
+    stack = api(429, 503, 202)
     extra = {"path": "orders", "headers": {"Idempotency-Key": "k"}, "signed": False}
-    stack: Any = Stack(http=api)
     [reply] = sender.send("events", http(stack, "ApiUrl"), [Event("e", b"{}", extra=extra)])
     headers = {"Content-Type": "application/json", "Idempotency-Key": "k"}
-    assert api.asked == [("https://api/prod/orders", b"{}", headers, False)] * 3
+    asked = call("https://api/prod/orders", b"{}", headers, signed=False)
+    assert stack.http.post.mock_calls == [asked] * 3
     assert reply.value.status == 202
     assert report.ledger.accepted == {"e": 1}
 
 
 @pytest.mark.parametrize("status", [200, 400, 403, 422])
 def test_http_accepts_202_and_nothing_else(sender: Sender, report: Report, status: int) -> None:
-    stack: Any = Stack(http=Http(status))
-    sender.send("events", http(stack, "ApiUrl"), [Event("e", b"{}", extra={"path": "orders"})])
+    event = Event("e", b"{}", extra={"path": "orders"})
+    sender.send("events", http(api(status), "ApiUrl"), [event])
     assert report.ledger.refused == {str(status): 1}
     assert report.ledger.accepted == {}
 
@@ -185,54 +157,34 @@ def error(code: str, status: int) -> ClientError:
 def test_an_error_of_an_operation_refuses_and_may_be_sent_again_if_it_is_not_ours(
     raised: ClientError, *, again: bool
 ) -> None:
-    def operation(**_: Any) -> None:
-        raise raised
-
-    [reply] = single(operation, lambda _: {})(events(1))
+    [reply] = single(Mock(side_effect=raised), lambda _: {})(events(1))
     assert (reply.refusal, reply.again) == (raised.response["Error"]["Code"], again)
 
 
 def test_a_function_is_invoked_asynchronously_with_the_body() -> None:
-    class Lambda:
-        asked: dict[str, Any]
-
-        def invoke(self, **arguments: Any) -> str:
-            self.asked = arguments
-            return "answer"
-
-    client = Lambda()
+    client = Mock()
     stack: Any = Stack(client)
     [reply] = invoke(stack, "FunctionName")([Event("e", b"{}")])
-    assert client.asked == {
-        "FunctionName": "function",
-        "InvocationType": "Event",
-        "Payload": b"{}",
-    }
-    assert reply == Reply(value="answer")
+    client.invoke.assert_called_once_with(
+        FunctionName="function", InvocationType="Event", Payload=b"{}"
+    )
+    assert reply == Reply(value=client.invoke.return_value)
 
 
 def test_failed_entries_of_a_batch_are_sent_again_unless_the_sender_is_at_fault(
     sender: Sender, report: Report
 ) -> None:
-    asked: list[list[str]] = []
-
-    def send_message_batch(**request: Any) -> dict[str, Any]:
-        assert request["QueueUrl"] == "queue"
-        bodies = [entry["MessageBody"] for entry in request["Entries"]]
-        asked.append(bodies)
-        codes = {"1": ("TooLong", True), "2": ("InternalError", len(asked) > 1)}
-        failed = [
-            {"Id": entry["Id"], "Code": codes[body][0], "SenderFault": codes[body][1]}
-            for entry, body in zip(request["Entries"], bodies, strict=True)
-            if body in codes and not (body == "2" and len(asked) > 1)
-        ]
-        return {"Failed": failed}
-
-    entry = batch(
-        send_message_batch, "Entries", lambda e: {"MessageBody": e.body.decode()}, QueueUrl="queue"
-    )
+    failed = [
+        {"Id": "1", "Code": "TooLong", "SenderFault": True},
+        {"Id": "2", "Code": "InternalError", "SenderFault": False},
+    ]
+    send = Mock(side_effect=[{"Failed": failed}, {}])
+    entry = batch(send, "Entries", lambda e: {"MessageBody": e.body.decode()}, QueueUrl="queue")
     sender.send("events", entry, events(3), batch=10)
-    assert asked == [["0", "1", "2"], ["2"]]
+    first = [{"Id": str(number), "MessageBody": str(number)} for number in range(3)]
+    again = [{"Id": "0", "MessageBody": "2"}]
+    asked = [call(QueueUrl="queue", Entries=entries) for entries in (first, again)]
+    assert send.mock_calls == asked
     assert report.ledger.refused == {"TooLong": 1}
     assert report.ledger.accepted == {"e0": 1, "e2": 1}
 
