@@ -7,26 +7,17 @@ from typing import Any
 import pytest
 
 from serverless_patterns.lambdas.api_sqs_lambda import order_changes
-from tests.moto_cloud import (
-    UNREACHABLE,
-    Cloud,
-    client_error,
-    ids,
-    string,
-)
+from tests.moto_cloud import Cloud, client_error, ids, string
 from tests.moto_cloud import record as sqs_record
 
 from .handlers import change, revisions
 
-Record = dict[str, Any]
-CANCELLED = client_error("TransactionCanceledException")
 
-
-def record(document: Any, group: str = "ord-1", **options: Any) -> Record:
+def record(document: Any, group: str = "ord-1", **options: Any) -> dict[str, Any]:
     return sqs_record(document, group, **options)
 
 
-def run(cloud: Cloud, *sent: Record) -> list[str]:
+def run(cloud: Cloud, *sent: dict[str, Any]) -> list[str]:
     return cloud.run(order_changes.handler, *sent)
 
 
@@ -78,31 +69,12 @@ def test_a_change_outside_its_orders_group_is_refused(cloud: Cloud) -> None:
     assert cloud.reasons() == {"group": 1}
 
 
-@pytest.mark.parametrize("operation", ["TransactGetItems", "TransactWriteItems"])
-def test_an_outage_of_the_table_fails_every_change_and_loses_none(
-    cloud: Cloud, operation: str
-) -> None:
-    sent = [record(change(number)) for number in range(5)]
-    cloud.fail(operation, UNREACHABLE)
-    assert run(cloud, *sent) == ids(*sent)
-    assert (cloud.items(), cloud.letters()) == ([], [])
-    assert run(cloud, *sent) == []
-    assert revisions(cloud) == [f"chg-{number}" for number in range(5)]
-
-
 @pytest.mark.parametrize("code", ["TransactionCanceledException", "ValidationException"])
 def test_a_failed_order_does_not_fail_the_other_orders(cloud: Cloud, code: str) -> None:
     sent = [record(change(n, order), order) for n in (1, 2) for order in ("a", "b")]
-
-    def a_fails(operation: str, moment: str, body: str) -> None:
-        if (operation, moment) == ("TransactWriteItems", "before") and "ORDER#a" in body:
-            raise client_error(code)
-
-    cloud.faults.append(a_fails)
+    cloud.fail("TransactWriteItems", client_error(code), times=2)  # of all, then of the first
     assert run(cloud, *sent) == ids(sent[0], sent[2])
     assert revisions(cloud, "b") == ["chg-1", "chg-2"]
-    assert revisions(cloud, "a") == []
-    cloud.faults.clear()
     assert run(cloud, sent[0], sent[2]) == []
     assert revisions(cloud, "a") == ["chg-1", "chg-2"]
 

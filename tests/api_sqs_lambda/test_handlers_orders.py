@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
-from aws_lambda_powertools.utilities.idempotency import (
-    DynamoDBPersistenceLayer,
-    IdempotencyConfig,
-    idempotent_function,
-)
 
 from serverless_patterns.lambdas.api_sqs_lambda import orders
-from serverless_patterns.lambdas.foundation import tables
 from tests.moto_cloud import (
     SENT_AT,
-    TABLE,
     UNREACHABLE,
     Cloud,
-    Context,
     cancelled,
     client_error,
     ids,
-    make_table,
     record,
     string,
     text,
@@ -65,6 +54,8 @@ def test_an_order_is_stored_with_what_it_came_with(cloud: Cloud) -> None:
     assert item["received_at"] == str(SENT_AT - 25)
     assert int(item["stored_at"]) > 1_700_000_000_000
     assert len(item["fingerprint"]) == 64
+    # A duplicate is known for ever.
+    assert not {"ttl", "expires_at", "expiration"} & item.keys()
 
 
 @pytest.mark.parametrize(
@@ -107,11 +98,6 @@ def test_a_redelivered_order_is_stored_once(cloud: Cloud) -> None:
     assert cloud.items() == before
     assert cloud.outcomes() == {"duplicate": 2}
     assert cloud.letters() == []
-
-
-def test_nothing_expires_so_a_duplicate_is_known_for_ever(cloud: Cloud) -> None:
-    run(cloud, record(order(1)))
-    assert not {"ttl", "expires_at", "expiration"} & cloud.items()[0].keys()
 
 
 def test_a_conflicting_order_is_dead_lettered_with_its_reason(cloud: Cloud) -> None:
@@ -183,7 +169,7 @@ def test_an_order_put_alone_whose_answer_got_lost_is_stored_once(cloud: Cloud) -
     assert cloud.items() == [before]
 
 
-# What a thousand orders cost, next to two other ways; those cost the same for every order
+# What orders cost
 
 
 def test_a_thousand_orders_cost_twenty_calls(cloud: Cloud) -> None:
@@ -202,50 +188,9 @@ def test_duplicates_cost_one_more_call_however_many(cloud: Cloud) -> None:
     assert len(cloud.items()) == 20
 
 
-def puts(count: int) -> list[Any]:
-    return [
-        tables.new(TABLE, {"pk": f"ORDER#{n}", "sk": "ORDER", **order(n)}) for n in range(count)
-    ]
-
-
-def test_one_record_at_a_time_costs_a_call_an_order(cloud: Cloud) -> None:
-    for put in puts(100):
-        tables.client(attempts=1).put_item(**put)
-    assert cloud.calls == {"PutItem": 100}
-
-
-def test_powertools_idempotency_costs_three_calls_an_order(cloud: Cloud) -> None:
-    make_table("idempotency", "id")
-    dynamodb = boto3.client("dynamodb")
-    layer = DynamoDBPersistenceLayer(table_name="idempotency", boto3_client=dynamodb)
-    config = IdempotencyConfig(event_key_jmespath="Item.pk", expires_after_seconds=14 * 24 * 3600)
-    config.register_lambda_context(Context())  # type: ignore[arg-type]
-    store = idempotent_function(
-        lambda put: dynamodb.put_item(**put) and None,
-        data_keyword_argument="put",
-        persistence_store=layer,
-        config=config,
-    )
-    for put in puts(100):
-        store(put=put)
-    assert cloud.calls == {"PutItem": 200, "UpdateItem": 100}
-
-
 def test_an_order_of_two_lines_is_written_as_one_unit(cloud: Cloud) -> None:
     """A write unit is 1 KB (Amazon DynamoDB developer guide, "on-demand capacity mode")."""
     taken = cloud.answer_writes()
     run(cloud, record(order(1)))
     [put] = taken
-    assert math.ceil(_size({"M": put["Item"]}) / 1024) == 1
-
-
-def _size(value: dict[str, Any]) -> int:
-    """Return a value's size (developer guide, "DynamoDB item sizes and formats"), rounded up."""
-    [(kind, content)] = value.items()
-    if kind == "S":
-        return len(content.encode())
-    if kind == "N":
-        return 21
-    if kind == "L":
-        return 3 + sum(1 + _size(v) for v in content)
-    return 3 + sum(1 + len(k) + _size(v) for k, v in content.items())
+    assert len(text(put["Item"]).encode()) <= 1024, "JSON with types is larger than the item"
