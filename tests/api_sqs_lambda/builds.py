@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.patterns.api_sqs_lambda.construct import (
@@ -21,16 +22,7 @@ def make(stack: Stack, construct_id: str = "Pattern", **settings: Any) -> ApiGat
     return ApiGatewayToSqsToLambda(stack, construct_id, consumer=consumer, **settings)
 
 
-def make_fifo(stack: Stack, construct_id: str = "Pattern", **settings: Any) -> Any:
-    return make(
-        stack,
-        construct_id,
-        queue=NewQueue(fifo=True),
-        message_group_id=RequestField.body("order_id"),
-        **settings,
-    )
-
-
+make_fifo = partial(make, queue=NewQueue(fifo=True), message_group_id=RequestField.body("order_id"))
 BUILDS = [
     Build("api_sqs_lambda", make, frozenset({"queue", "consumer", "endpoint", "alarms"})),
     Build("api_sqs_lambda fifo", make_fifo, frozenset({"consumer", "endpoint", "alarms"})),

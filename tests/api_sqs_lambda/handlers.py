@@ -1,4 +1,4 @@
-"""The consumers, and the orders and changes that they are tried with."""
+"""The consumers, and the changes that one is tried with."""
 
 from __future__ import annotations
 
@@ -8,19 +8,7 @@ from typing import Any
 from serverless_patterns.lambdas.api_sqs_lambda import order_changes, orders
 from tests import moto_cloud
 from tests.lambdas.consumers import Consumer
-
-
-def order(number: int = 1, **changes: Any) -> dict[str, Any]:
-    """Return a valid order; ``changes`` replace its fields."""
-    pads = {"sku": "PAD", "name": "Bremsbelag 🚗", "quantity": 2, "unit_price": "49.90"}
-    filters = {"sku": "OIL-FLT-3", "name": "Filtre à huile", "quantity": 1, "unit_price": "0.20"}
-    return {
-        "order_id": f"ord-{number}",
-        "customer_id": "customer-7",
-        "currency": "EUR",
-        "lines": [pads, filters],
-        "total": "100.00",
-    } | changes
+from tests.lambdas.orders import stores_orders
 
 
 def change(number: int = 1, order_id: str = "ord-1", **changes: Any) -> dict[str, Any]:
@@ -50,16 +38,7 @@ cloud = partial(
     environment={"TABLE_NAME": moto_cloud.TABLE},
 )
 CONSUMERS = {
-    "orders": Consumer(
-        orders.handler,
-        cloud,
-        good=lambda number, _: order(number),
-        name=lambda number: f"ord-{number}",
-        bad=order(1, customer_id="Geheimnis!"),
-        reason="field",
-        work="TransactWriteItems",
-        secrets=("Geheimnis", "customer-7", "49.90", "Bremsbelag"),
-    ),
+    "orders": stores_orders(orders.handler, cloud),
     "order_changes": Consumer(
         order_changes.handler,
         cloud,

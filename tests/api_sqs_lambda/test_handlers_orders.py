@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from serverless_patterns.lambdas.api_sqs_lambda import orders
+from tests.lambdas.orders import order
 from tests.moto_cloud import (
     SENT_AT,
     UNREACHABLE,
@@ -19,8 +20,6 @@ from tests.moto_cloud import (
     string,
     text,
 )
-
-from .handlers import order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -100,24 +99,18 @@ def test_a_redelivered_order_is_stored_once(cloud: Cloud) -> None:
     assert cloud.letters() == []
 
 
-def test_a_conflicting_order_is_dead_lettered_with_its_reason(cloud: Cloud) -> None:
-    run(cloud, record(order(1)))
-    [before] = cloud.items()
-    assert run(cloud, record(order(1, **OTHER)), record(order(2))) == []
-    assert cloud.reasons() == {"conflict": 1}
-    assert before in cloud.items()
-    assert len(cloud.items()) == 2
-
-
 @pytest.mark.parametrize("stored", [0, 1])
-def test_two_orders_of_one_id_in_a_batch_are_treated_like_in_two(cloud: Cloud, stored: int) -> None:
+def test_a_conflicting_order_is_dead_lettered_in_one_batch_or_in_two(
+    cloud: Cloud, stored: int
+) -> None:
     run(cloud, *numbered(range(1, 1 + stored)))
     first, same, other = record(order(1)), record(order(1)), record(order(1, **OTHER))
-    assert run(cloud, *((other, same) if stored else (first, same, other))) == []
-    assert len(cloud.items()) == 1
+    assert run(cloud, *((other, same) if stored else (first, same, other)), *numbered([2])) == []
+    assert [item["customer_id"] for item in cloud.items()] == ["customer-7"] * 2
     [letter] = cloud.letters()
     assert letter["Body"] == other["body"]
-    assert cloud.outcomes()["duplicate"] == 1
+    assert letter["MessageAttributes"]["Reason"]["StringValue"] == "conflict"
+    assert cloud.outcomes() == {"duplicate": 1, "stored": 2 - stored, "refused": 1}
 
 
 def test_orders_of_one_id_fail_together(cloud: Cloud) -> None:

@@ -5,13 +5,21 @@ from __future__ import annotations
 import pytest
 from aws_cdk import App, Duration, Stack
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns.blocks.alarms import Alarms
 from serverless_patterns.patterns.blocks.queues import NewQueue
-from serverless_patterns.patterns.sns_fanout.construct import SnsFanout
+from serverless_patterns.patterns.blocks.topics import TopicFanout, TopicSettings, new_source
 from tests.inline import function
+
+
+class Fanout(TopicFanout):
+    def __init__(self, stack: Stack, alarms: Alarms = Alarms()) -> None:  # noqa: B008 - frozen
+        super().__init__(stack, "Fanout")
+        settings = TopicSettings()
+        self._publish_from(new_source(sns.Topic(self, "Topic"), settings), settings, alarms)
 
 
 @pytest.fixture
@@ -21,7 +29,7 @@ def stack() -> Stack:
 
 def test_a_queues_own_key_encrypts_it_and_what_sns_could_not_deliver_into_it(stack: Stack) -> None:
     key = kms.Key(stack, "Key")
-    fanout = SnsFanout(stack, "Fanout")
+    fanout = Fanout(stack)
     fanout.add_queue("One", consumer=function(stack), queue=NewQueue(encryption_key=key))
     template, arn = Template.from_stack(stack), stack.resolve(key.key_arn)
     template.all_resources_properties("AWS::SQS::Queue", {"KmsMasterKeyId": arn})
@@ -34,12 +42,12 @@ def test_a_fifo_queue_is_rejected_as_one_without_order(stack: Stack, new: bool) 
     queue = NewQueue(fifo=True) if new else sqs.Queue(stack, "Own", fifo=True)
     name = "new queue" if new else "queue Stack/Own"
     with pytest.raises(ValueError, match=rf"{name} is a FIFO.*add_fifo_queue\(\)"):
-        SnsFanout(stack, "Fanout").add_queue("One", consumer=function(stack), queue=queue)
+        Fanout(stack).add_queue("One", consumer=function(stack), queue=queue)
 
 
 def test_a_subscribers_alarm_may_ring_earlier_than_the_fanouts(stack: Stack) -> None:
     usual = Alarms(max_age=Duration.minutes(10), runbook_url="https://wiki")
-    fanout = SnsFanout(stack, "Fanout", alarms=usual)
+    fanout = Fanout(stack, usual)
     for name, alarms in (("Usual", None), ("Urgent", Alarms(max_age=Duration.minutes(3)))):
         fanout.add_queue(name, consumer=function(stack, f"{name}Consumer"), alarms=alarms)
     alarms_ = Template.from_stack(stack).find_resources("AWS::CloudWatch::Alarm").values()
@@ -50,7 +58,7 @@ def test_a_subscribers_alarm_may_ring_earlier_than_the_fanouts(stack: Stack) -> 
 
 
 def test_metrics_are_of_the_right_resource(stack: Stack) -> None:
-    fanout = SnsFanout(stack, "Fanout")
+    fanout = Fanout(stack)
     one = fanout.add_queue("One", consumer=function(stack))
     published = fanout.metric_number_of_messages_published()
     failed = fanout.metric_number_of_notifications_failed()
