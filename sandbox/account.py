@@ -17,7 +17,7 @@ from . import cdk, runtime
 from .console import console
 from .emulator import emulator_target, new_log_folder
 from .errors import SandboxError
-from .gaps import GAPS
+from .shims import GAPS
 from .target import Target
 
 if TYPE_CHECKING:
@@ -30,16 +30,13 @@ def endpoint(
     *,
     certificate: str | Path | None = None,
     log_dir: str | Path | None = None,
-    loopback_only: bool = True,
 ) -> Iterator[Target]:
     """Use an emulator that runs already, with made-up credentials.
 
     Args:
         url: Its address, such as http://127.0.0.1:4566.
-        certificate: File with the only certificate to trust there. Default: those that this
-            machine trusts.
+        certificate: File with the only certificate to trust there. Default: this machine's.
         log_dir: Folder in which this run gets a folder for its logs. Default: .build/logs.
-        loopback_only: Whether to refuse an address of another machine. Default: yes.
 
     Raises:
         SandboxError: The address is none, or of another machine.
@@ -47,11 +44,8 @@ def endpoint(
     host = urlsplit(url).hostname
     if urlsplit(url).scheme not in ("http", "https") or not host:
         raise SandboxError(f"{url!r} is no address of an emulator, such as http://127.0.0.1:4566.")
-    if loopback_only and not is_loopback(host):
-        raise SandboxError(
-            f"{host} is not this machine. An emulator is expected on 127.0.0.1; "
-            "pass loopback_only=False if that is what you want."
-        )
+    if not is_loopback(host):
+        raise SandboxError(f"{host} is not this machine. An emulator is expected on 127.0.0.1.")
     logs, found = new_log_folder(log_dir), runtime.find(Path.cwd())
     trusted = Path(certificate).resolve() if certificate else None
     with tempfile.TemporaryDirectory(prefix="endpoint-") as name:

@@ -244,7 +244,7 @@ class Driver:
     def not_proven(self, *gaps: tuple[str, str, str]) -> None:
         """Report what this target does not execute.
 
-        Each has the gap's name in ``sandbox.gaps``, or "" if a scenario proves it nowhere; the
+        Each has the gap's name in ``sandbox.shims``, or "" if a scenario proves it nowhere; the
         promise; what covers it instead.
         """
         for gap, promise, instead in gaps:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import urllib3
 
-from . import cdk, console, gaps, process, runtime
+from . import cdk, console, process, runtime, shims
 from .errors import SandboxError, last_lines
 from .target import Target, made_up_session
 
@@ -64,7 +64,7 @@ def embedded(
             server, url = _start(found, folder, logs, environment or {}, health_seconds)
         certificate = _certificate_in(folder)
         with emulator_target(
-            "embedded", url, found, folder, logs, gaps.EMBEDDED, certificate
+            "embedded", url, found, folder, logs, shims.EMBEDDED, certificate
         ) as aws:
             yield aws
     finally:

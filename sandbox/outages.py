@@ -173,47 +173,39 @@ def mapping_disabled(stack: Deployment, mapping: str, queue_url: str) -> Iterato
 
 @dataclass
 class FailsInPart:
-    """A client of SNS or SQS whose batches fail in part, with HTTP 200.
+    """A client of SNS whose batches fail in part, with HTTP 200.
 
     Half of the failed entries were not accepted; the others were, but the caller is told that they
     failed, as when an answer is lost: sending those again sends them a second time.
 
     Args:
         client: The client.
-        operation: Its batch operation, such as ``publish_batch``.
-        entries: Name of the operation's argument that takes the entries.
         share: Share of the entries that fail. Default: 6 %.
 
     Attributes:
         failed: Entries that the caller was told have failed.
-        first_sent: When each entry with a deduplication id was sent first, in Unix seconds.
+        first_sent: When each entry was sent first, by deduplication id, in Unix seconds.
     """
 
     client: Any
-    operation: str
-    entries: str
     share: float = 0.06
     failed: int = 0
     first_sent: dict[str, float] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
     _random: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311
 
-    def __getattr__(self, name: str) -> Any:
-        """The client's method; the batch operation is the one that fails in part."""
-        return self._send if name == self.operation else getattr(self.client, name)
-
-    def _send(self, **request: Any) -> Any:
-        entries = request.pop(self.entries)
+    def publish_batch(self, PublishBatchRequestEntries: Any, **topic: str) -> Any:  # noqa: N803
+        """Publish most of a batch."""
+        fate: dict[str, float] = {}
         with self._lock:
-            for entry in entries:
-                if deduplication := entry.get("MessageDeduplicationId"):
-                    self.first_sent.setdefault(deduplication, time.time())
-            fate = {entry["Id"]: self._random.random() / self.share for entry in entries}
+            for entry in PublishBatchRequestEntries:
+                self.first_sent.setdefault(entry.get("MessageDeduplicationId", ""), time.time())
+                fate[entry["Id"]] = self._random.random() / self.share
             failed = [id_ for id_, draw in fate.items() if draw < 1]
             self.failed += len(failed)
-        accepted = [entry for entry in entries if fate[entry["Id"]] >= 0.5]
-        send = getattr(self.client, self.operation)
-        answer = send(**request, **{self.entries: accepted}) if accepted else {}
+        sent = [entry for entry in PublishBatchRequestEntries if fate[entry["Id"]] >= 0.5]
+        publish = self.client.publish_batch
+        answer = publish(**topic, PublishBatchRequestEntries=sent) if sent else {}
         told = [entry for entry in answer.get("Successful", []) if fate[entry["Id"]] >= 1]
         error = {"Code": "InternalError", "SenderFault": False}
         made_up = [{"Id": id_, **error} for id_ in failed]

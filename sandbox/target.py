@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,8 @@ from botocore.exceptions import ClientError
 
 from . import cdk, process
 from .errors import SandboxError
-from .gaps import GAPS
 from .logs import lines_since
+from .shims import GAPS
 from .signed_http import CONNECTIONS, SignedHttp
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Target:
         cli: Runs the CDK CLI against it.
         endpoint_url: Address of the emulator. Default: none, this is AWS.
         certificate: File with the only certificate to trust there. Default: this machine's.
-        gaps: What it does not execute, of ``sandbox.gaps``. Default: nothing.
+        gaps: What it does not execute, of ``sandbox.shims``. Default: nothing.
         confirm: Called before a deployment with the folder of the synthesized app and the names
             of the stacks. Default: nothing is asked.
     """
@@ -129,7 +129,7 @@ class Target:
         """Whether this target executes a feature.
 
         Args:
-            gap: Name of the feature, of ``sandbox.gaps`` or of ``own_gaps``.
+            gap: Name of the feature, of ``sandbox.shims`` or of ``own_gaps``.
             own_gaps: Names of what no emulator executes of one stack. Default: none.
 
         Raises:
@@ -141,10 +141,6 @@ class Target:
             known = ", ".join(sorted([*GAPS, *own_gaps]))
             raise ValueError(f"Unknown gap {gap!r}. Known: {known}")
         return gap not in self.gaps
-
-    def bootstrap(self) -> None:
-        """Run ``cdk bootstrap`` once, as a deployment to an emulator does. Raises DeployFailed."""
-        self._cli.bootstrap(self.account, self.region)
 
     def deploy(
         self,
@@ -170,8 +166,9 @@ class Target:
             DeployFailed: Synthesis, bootstrap or deployment failed.
         """
         folder = Path(cwd or Path.cwd()).resolve()
-        bootstrap = self.bootstrap if self.endpoint_url else None
-        assembly = self._cli.synthesize(app, folder, context or {}, alongside=bootstrap)
+        bootstrap = partial(self._cli.bootstrap, self.account, self.region)
+        alongside = bootstrap if self.endpoint_url else None
+        assembly = self._cli.synthesize(app, folder, context or {}, alongside)
         selected = list(stacks) or cdk.stack_names(assembly)
         if self._confirm:
             self._confirm(assembly, selected)
@@ -236,20 +233,20 @@ class Deployment:
         return self.target.account
 
     def also_lacks(self, gaps: Mapping[str, str]) -> None:
-        """Add what an emulator does not execute of this stack, beside ``sandbox.gaps``.
+        """Add what an emulator does not execute of this stack, beside ``sandbox.shims``.
 
         Args:
             gaps: Name -> sentence, such as the ``GAPS`` of a pattern's scenario.
 
         Raises:
-            ValueError: ``sandbox.gaps`` has such a name already.
+            ValueError: ``sandbox.shims`` has such a name already.
         """
         if known := GAPS.keys() & gaps.keys():
             raise ValueError(f"Known gaps already: {', '.join(sorted(known))}. Choose other names.")
         self._own_gaps |= gaps
 
     def executes(self, gap: str) -> bool:
-        """Whether the target executes a feature of ``sandbox.gaps`` or one ``also_lacks`` added.
+        """Whether the target executes a feature of ``sandbox.shims`` or one ``also_lacks`` added.
 
         Raises:
             ValueError: There is no such name.

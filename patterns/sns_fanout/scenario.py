@@ -31,7 +31,7 @@ DEAD_LETTERS = [f"{name}DeadLetterQueueUrl" for name in SUBSCRIBERS]
 def run(stack: Deployment, report: Report) -> None:
     """Drive every promise of the page through the deployed stack."""
     shop, drive = Shop("plc"), Driver(stack, report)
-    sns = outages.FailsInPart(drive.client("sns"), "publish_batch", "PublishBatchRequestEntries")
+    sns = outages.FailsInPart(drive.client("sns"))
     topic = batch(
         sns.publish_batch, "PublishBatchRequestEntries", _entry, TopicArn=stack["TopicArn"]
     )

@@ -37,7 +37,7 @@ WHOLESALE = ("WholesaleFunctionName", "WholesaleQueueUrl", "WholesaleDeadLetterQ
 def run(stack: Deployment, report: Report) -> None:
     """Drive every promise of the page through the deployed stack."""
     shop, drive = Shop("prc"), Driver(stack, report, PUBLISHERS)
-    sns = outages.FailsInPart(drive.client("sns"), "publish_batch", "PublishBatchRequestEntries")
+    sns = outages.FailsInPart(drive.client("sns"))
     topic = publisher(sns, stack["TopicArn"])
 
     with drive.calm_retries(*QUEUES):

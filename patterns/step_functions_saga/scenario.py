@@ -13,9 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.sandbox import outages, queues, tables
 from serverless_patterns.sandbox.driver import Driver
-from serverless_patterns.sandbox.executions import Executions
+from serverless_patterns.sandbox.executions import (
+    ANSWER_LOST,
+    FAULTS,
+    UNAVAILABLE,
+    Executions,
+    twins,
+)
 from serverless_patterns.sandbox.sender import Event, Reply, http, sqs
-from serverless_patterns.sandbox.twins import ANSWER_LOST, FAULTS, UNAVAILABLE, twins
 
 from ..shop import Document, Shop, as_json
 

@@ -10,8 +10,11 @@ imitates a service. Each has a test that shows the gap without it, and so tells 
 closed it and the shim can go.
 
 ``launch.py`` loads this folder on the embedded AWS's own Python, which lacks the rest of this
-package; ``gaps.py`` on the project's, which lacks MiniStack. So a file imports its neighbours here
+package; a target on the project's, which lacks MiniStack. So a file imports its neighbours here
 only, and MiniStack inside its shims.
+
+A scenario asks ``deployment.executes("...")`` before it expects such a thing to happen, and says
+``not proven here`` otherwise. It may add gaps of its own (``Deployment.also_lacks``).
 """
 
 from __future__ import annotations
@@ -34,6 +37,12 @@ def services() -> Iterator[tuple[dict[str, str], dict[str, Callable[[], None]]]]
         if not found.name.startswith("_"):
             service = import_module(f".{found.name}", __name__)
             yield service.GAPS, getattr(service, "SHIMS", {})
+
+
+# Name -> sentence. An emulator other than the embedded AWS is assumed to have all of them.
+GAPS = {name: gap for gaps, _ in services() for name, gap in gaps.items()}
+# Those that no shim closes: what the embedded AWS does not execute.
+EMBEDDED = {n: gap for gaps, shims in services() for n, gap in gaps.items() if n not in shims}
 
 
 def apply_all() -> None:

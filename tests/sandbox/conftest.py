@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from serverless_patterns.sandbox import Target, embedded, gaps, shims
+from serverless_patterns.sandbox import Target, embedded, shims
 from tests.sandbox.helpers import OF_THE_CALLER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RETRY_SOON = {"LAMBDA_ASYNC_RETRY_BASE_SECONDS": "0.5"}
-CLOSED = ",".join(gaps.GAPS.keys() - gaps.EMBEDDED.keys())
+CLOSED = ",".join(shims.GAPS.keys() - shims.EMBEDDED.keys())
 
 
 @pytest.fixture(scope="session")

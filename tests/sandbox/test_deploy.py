@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import textwrap
 import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -24,6 +23,7 @@ from serverless_patterns.sandbox import (
     logs,
 )
 from serverless_patterns.sandbox.target import made_up_session
+from tests.conftest import ROOT
 from tests.sandbox.helpers import OF_THE_CALLER, function, ref, resource, synthesized, template
 
 if TYPE_CHECKING:
@@ -34,20 +34,14 @@ QUEUE = template({"Queue": resource("SQS::Queue")}, QueueUrl=ref("Queue"))
 BROKEN = template({"Order": resource("ApiGateway::Model", RestApiId="none", Schema={})})
 # A CDK app in as little as it takes: it writes its assembly where the CLI tells it to.
 APP = """
-    import json, os, pathlib, sys
-    out = pathlib.Path(os.environ["CDK_OUTDIR"])
-    context = json.loads(os.environ["CDK_CONTEXT_JSON"])
-    assert context["pattern"] == "small", context
-    pathlib.Path("environment.json").write_text(json.dumps(dict(os.environ)))
-    template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
-    (out / "small.template.json").write_text(json.dumps(template))
-    stack = {
-        "type": "aws:cloudformation:stack",
-        "environment": "aws://unknown-account/unknown-region",
-        "properties": {"templateFile": "small.template.json"},
-    }
-    manifest = {"version": "48.0.0", "artifacts": {"small": stack}}
-    (out / "manifest.json").write_text(json.dumps(manifest))
+import json, os, pathlib, sys
+sys.path.append(sys.argv[1])
+from tests.sandbox.helpers import resource, synthesized, template
+context = json.loads(os.environ["CDK_CONTEXT_JSON"])
+assert context["pattern"] == "small", context
+pathlib.Path("environment.json").write_text(json.dumps(dict(os.environ)))
+out = pathlib.Path(os.environ["CDK_OUTDIR"])
+synthesized(out, small=template({"Queue": resource("SQS::Queue")}))
 """
 
 
@@ -93,12 +87,12 @@ def test_an_unknown_output_lists_those_there_are(deployed: dict[str, Deployment]
 def test_an_app_is_synthesized_with_its_context_and_without_the_callers_credentials(
     shared: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "app.py").write_text(textwrap.dedent(APP))
+    (tmp_path / "app.py").write_text(APP)
     for name in OF_THE_CALLER:
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, "of-the-caller")
     deployed = shared.deploy(
-        app=f"{sys.executable} app.py", cwd=tmp_path, context={"pattern": "small"}
+        app=f"{sys.executable} app.py {ROOT}", cwd=tmp_path, context={"pattern": "small"}
     )
     assert list(deployed) == ["small"], "without names all stacks of the app are deployed"
     environment = json.loads((tmp_path / "environment.json").read_text())
@@ -120,22 +114,13 @@ def test_a_failed_deployment_says_which_resource_and_why(shared: Target, app: Pa
 
 def test_the_cause_of_a_failure_is_found_on_the_last_page_of_events() -> None:
     """CloudFormation gives the newest events first, a hundred at a time."""
-    event = {
-        "StackId": "s",
-        "StackName": "large",
-        "Timestamp": 0,
+    event = {"StackId": "s", "StackName": "large", "Timestamp": 0, "EventId": "1"}
+    other = event | {
+        "LogicalResourceId": "large",
         "ResourceType": "AWS::SQS::Queue",
-    }
-    cause = {
-        **event,
-        "EventId": "1",
-        "LogicalResourceId": "Orders",
         "ResourceStatus": "CREATE_FAILED",
-        "ResourceStatusReason": "too long",
     }
-    other = {
-        **event, "EventId": "2", "LogicalResourceId": "large", "ResourceStatus": "CREATE_FAILED",
-    }  # fmt: skip
+    cause = other | {"LogicalResourceId": "Orders", "ResourceStatusReason": "too long"}
     cloudformation = made_up_session().client("cloudformation")
     with Stubber(cloudformation) as stub:
         stub.add_response("describe_stack_events", {"StackEvents": [other], "NextToken": "more"})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from serverless_patterns.patterns.catalog import Pattern
-from serverless_patterns.sandbox import Deployment, gaps, shims
+from serverless_patterns.sandbox import Deployment, shims
 from serverless_patterns.sandbox.report import Report
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ def test_a_gap_must_be_known(shared: Target) -> None:
 def test_a_gap_is_declared_once_and_a_shim_closes_a_declared_one() -> None:
     declared = [name for service, _ in shims.services() for name in service]
     closed = [name for _, service in shims.services() for name in service]
-    assert len(declared) == len(set(declared)) == len(gaps.GAPS)
+    assert len(declared) == len(set(declared)) == len(shims.GAPS)
     assert len(closed) == len(set(closed))
-    assert gaps.GAPS.keys() - gaps.EMBEDDED.keys() == set(closed)
-    assert all(sentence.endswith(".") for sentence in gaps.GAPS.values())
+    assert shims.GAPS.keys() - shims.EMBEDDED.keys() == set(closed)
+    assert all(sentence.endswith(".") for sentence in shims.GAPS.values())
 
 
 @pytest.fixture
@@ -65,8 +65,8 @@ def test_a_file_is_all_that_a_new_service_needs(
     copied: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = {name for service, _ in copied.services() for name in service}
-    assert found == {*gaps.GAPS, "drones", "weather"}
-    monkeypatch.setenv(shims.OPEN_VARIABLE, ",".join(gaps.GAPS))  # the others need MiniStack
+    assert found == {*shims.GAPS, "drones", "weather"}
+    monkeypatch.setenv(shims.OPEN_VARIABLE, ",".join(shims.GAPS))  # the others need MiniStack
     copied.apply_all()
     assert sys.modules["copied_shims.drones"].closed == ["drones"]
 
