@@ -1,15 +1,186 @@
-"""The apps beside ``app.py`` whose synthesis is measured: ``python -m benchmarks.apps NAME N``."""
+"""The apps whose synthesis is measured: ``python -m benchmarks.apps NAME COUNT``.
+
+By hand means from plain L2 constructs: ``order_entry`` has the very resources of one
+``ApiGatewayToSqsToLambda``; ``FIVE`` are the first five patterns as a tutorial writes them, with
+74 resources, and without an alarm, an archive or a check.
+"""
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING, Any
 
-from aws_cdk import App, Stack
+from aws_cdk import App, Duration, Stack
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kinesis as kinesis
+from aws_cdk import aws_kinesisfirehose as firehose
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_destinations as destinations
+from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as stepfunctions
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from constructs import Construct
 
-from benchmarks import by_hand
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-PER_STACK = 15  # a stack holds 500 resources at most
+PER_STACK = 15  # a stack holds at most 500 resources
+BODY = "Action=SendMessage&MessageBody=$util.urlEncode($input.body)"
+FORM = {"integration.request.header.Content-Type": "'application/x-www-form-urlencoded'"}
+
+
+def function(scope: Construct, name: str) -> lambda_.Function:
+    """Make a function that does nothing."""
+    return lambda_.Function(
+        scope,
+        name,
+        runtime=lambda_.Runtime.PYTHON_3_14,
+        handler="index.handler",
+        timeout=Duration.seconds(10),
+        code=lambda_.Code.from_inline("def handler(event, context): ..."),
+    )
+
+
+def table(scope: Construct, *users: lambda_.Function) -> None:
+    """Make a table that the functions use."""
+    key = dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING)
+    made = dynamodb.Table(scope, "Table", partition_key=key)
+    for user in users:
+        made.grant_read_write_data(user)
+
+
+def queue(scope: Construct, name: str, **settings: Any) -> tuple[sqs.Queue, sqs.Queue]:
+    """Make a queue and its dead-letter queue."""
+    dead = sqs.Queue(scope, f"{name}Dead", retention_period=Duration.days(14), **settings)
+    settings["dead_letter_queue"] = sqs.DeadLetterQueue(queue=dead, max_receive_count=5)
+    return sqs.Queue(scope, name, visibility_timeout=Duration.minutes(1), **settings), dead
+
+
+def to_sqs(scope: Construct, name: str, target: sqs.Queue) -> apigateway.AwsIntegration:
+    """Let API Gateway send to the queue."""
+    role = iam.Role(
+        scope, f"{name}Role", assumed_by=iam.ServicePrincipal("apigateway.amazonaws.com")
+    )
+    target.grant_send_messages(role)
+    return apigateway.AwsIntegration(
+        service="sqs",
+        path=f"{Stack.of(scope).account}/{target.queue_name}",
+        options=apigateway.IntegrationOptions(
+            credentials_role=role,
+            request_parameters=FORM,
+            request_templates={"application/json": BODY},
+            integration_responses=[apigateway.IntegrationResponse(status_code="202")],
+        ),
+    )
+
+
+ACCEPTED = [apigateway.MethodResponse(status_code="202")]
+
+
+def order_entry(scope: Construct, name: str, consumer: lambda_.Function) -> None:
+    """Make the resources that one ``ApiGatewayToSqsToLambda`` makes."""
+    scope = Construct(scope, name)
+    wait = Duration.seconds(20)
+    source, dead = queue(scope, "Queue", receive_message_wait_time=wait, enforce_ssl=True)
+    consumer.add_event_source(
+        sources.SqsEventSource(
+            source, batch_size=10, max_concurrency=10, report_batch_item_failures=True
+        )
+    )
+    log = logs.LogGroup(scope, "Log", retention=logs.RetentionDays.ONE_MONTH)
+    api = apigateway.RestApi(
+        scope,
+        "Api",
+        cloud_watch_role=False,
+        deploy_options=apigateway.StageOptions(
+            access_log_destination=apigateway.LogGroupLogDestination(log),
+            throttling_rate_limit=100,
+            throttling_burst_limit=100,
+            tracing_enabled=True,
+        ),
+    )
+    api.add_gateway_response(
+        "Refused", type=apigateway.ResponseType.BAD_REQUEST_BODY, templates={"text/plain": "no"}
+    )
+    api.root.add_resource("orders").add_method(
+        "POST",
+        to_sqs(scope, "Send", source),
+        method_responses=ACCEPTED,
+        authorization_type=apigateway.AuthorizationType.IAM,
+        request_validator=api.add_request_validator("Validator", validate_request_body=True),
+    )
+    metrics = {
+        "Dead": dead.metric_approximate_number_of_messages_visible(),
+        "Old": source.metric_approximate_age_of_oldest_message(),
+        "Errors": api.metric_server_error(),
+    }
+    for alarm, metric in metrics.items():
+        cloudwatch.Alarm(scope, f"{alarm}Alarm", metric=metric, threshold=1, evaluation_periods=1)
+
+
+def api_sqs_lambda(stack: Stack) -> None:
+    """Build an API, a queue, a function and a table."""
+    (source, _), consumer = queue(stack, "Orders"), function(stack, "Store")
+    api = apigateway.RestApi(stack, "Api", cloud_watch_role=False)
+    entry = to_sqs(stack, "Orders", source)
+    api.root.add_resource("orders").add_method("POST", entry, method_responses=ACCEPTED)
+    consumer.add_event_source(sources.SqsEventSource(source))
+    table(stack, consumer)
+
+
+def sns_fifo_fanout(stack: Stack) -> None:
+    """Build a topic with two queues, functions and a table."""
+    topic = sns.Topic(stack, "Topic", fifo=True, content_based_deduplication=True)
+    consumers = []
+    for name in ("Retail", "Wholesale"):
+        (target, _), consumer = queue(stack, name, fifo=True), function(stack, f"Price{name}")
+        topic.add_subscription(subscriptions.SqsSubscription(target))
+        consumer.add_event_source(sources.SqsEventSource(target))
+        consumers.append(consumer)
+    table(stack, *consumers)
+
+
+def kinesis_firehose_s3(stack: Stack) -> None:
+    """Build a stream, its delivery with a transform, and a bucket."""
+    processor = firehose.LambdaFunctionProcessor(function(stack, "Clean"))
+    source = firehose.KinesisStreamSource(kinesis.Stream(stack, "Clicks", shard_count=1))
+    target = firehose.S3Bucket(s3.Bucket(stack, "Lake"), processors=[processor])
+    firehose.DeliveryStream(stack, "Delivery", source=source, destination=target)
+
+
+def async_lambda(stack: Stack) -> None:
+    """Build a function with a queue for each destination, and a table."""
+    consumer = function(stack, "Issue")
+    consumer.configure_async_invoke(
+        on_failure=destinations.SqsDestination(sqs.Queue(stack, "Failures")),
+        on_success=destinations.SqsDestination(sqs.Queue(stack, "Successes")),
+        retry_attempts=2,
+    )
+    table(stack, consumer)
+
+
+def step_functions_saga(stack: Stack) -> None:
+    """Build a queue, a state machine that compensates, its functions and a table."""
+    charge, refund, start = (function(stack, name) for name in ("Charge", "Refund", "Start"))
+    failed = stepfunctions.Fail(stack, "Failed")
+    undo = tasks.LambdaInvoke(stack, "Undo", lambda_function=refund).next(failed)
+    pay = tasks.LambdaInvoke(stack, "Pay", lambda_function=charge).add_catch(undo)
+    body = stepfunctions.DefinitionBody.from_chainable(pay)
+    machine = stepfunctions.StateMachine(stack, "Saga", definition_body=body)
+    machine.grant_start_execution(start)
+    start.add_event_source(sources.SqsEventSource(queue(stack, "Orders")[0]))
+    table(stack, charge, refund)
+
+
+FIVE = (api_sqs_lambda, sns_fifo_fanout, kinesis_firehose_s3, async_lambda, step_functions_saga)
 
 
 def one_queue(app: App, _: int) -> None:
@@ -21,44 +192,39 @@ def first_five(app: App, _: int) -> None:
     """Build the first five patterns."""
     from serverless_patterns.patterns import catalog
 
-    for build in by_hand.FIVE:
+    for build in FIVE:
         pattern = catalog.find(build.__name__)
         pattern.demo_stack(app, pattern.stack_name)
 
 
 def five_by_hand(app: App, _: int) -> None:
     """Build the first five patterns by hand."""
-    for build in by_hand.FIVE:
+    for build in FIVE:
         build(Stack(app, build.__name__.replace("_", "-")))
 
 
 def orders_by_hand(app: App, count: int) -> None:
-    """Build the resources of so many constructs by hand."""
-    for stack, names in stacks(app, count):
-        consumer = by_hand.function(stack, "Consumer")
-        for name in names:
-            by_hand.orders(stack, name, consumer)
+    """Build the resources of this many constructs by hand."""
+    for scope, name, consumer in _places(app, count):
+        order_entry(scope, name, consumer)
 
 
 def orders(app: App, count: int) -> None:
-    """Build so many constructs."""
-    from serverless_patterns.patterns.api_sqs_lambda.construct import (
-        ApiGatewayToSqsToLambda,
-        Endpoint,
-    )
+    """Build this many constructs."""
+    from serverless_patterns.patterns.api_sqs_lambda import construct
 
-    for stack, names in stacks(app, count):
-        consumer = by_hand.function(stack, "Consumer")
-        for name in names:
-            endpoint = Endpoint("orders")
-            ApiGatewayToSqsToLambda(stack, name, consumer=consumer, endpoint=endpoint)
+    for scope, name, consumer in _places(app, count):
+        endpoint = construct.Endpoint("orders")
+        construct.ApiGatewayToSqsToLambda(scope, name, consumer=consumer, endpoint=endpoint)
 
 
-def stacks(app: App, count: int) -> list[tuple[Stack, list[str]]]:
-    """Return stacks enough for so many constructs, each with the names for its own."""
-    names = [f"Orders{number}" for number in range(count)]
-    firsts = range(0, count, PER_STACK)
-    return [(Stack(app, f"orders-{n}"), names[n : n + PER_STACK]) for n in firsts]
+def _places(app: App, count: int) -> Iterator[tuple[Stack, str, lambda_.Function]]:
+    """Yield a stack, a name and a consumer for each construct; some share a stack."""
+    for number in range(count):
+        if number % PER_STACK == 0:
+            stack = Stack(app, f"orders-{number}")
+            consumer = function(stack, "Consumer")
+        yield stack, f"Orders{number}", consumer
 
 
 if __name__ == "__main__":
