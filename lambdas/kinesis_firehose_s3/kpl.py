@@ -1,14 +1,15 @@
 """Many small events in one Kinesis record, in the format of the Kinesis Producer Library.
 
-Kinesis counts and charges by record, so small events go together. The format (Protocol Buffers
-between a magic number and an MD5) is public: github.com/awslabs/amazon-kinesis-producer,
-"aggregation-format.md". The few lines here keep Protocol Buffers out of the layer, and reject a
-broken record as a whole instead of dropping half of it.
+Kinesis counts and charges by record, so small events share one. The format is Protocol Buffers
+between a magic number and an MD5 (github.com/awslabs/amazon-kinesis-producer,
+"aggregation-format.md"). AWS's own aws-kinesis-agg would bring Protocol Buffers into the layer, and
+its page warns of data loss; this code rejects a broken record as a whole.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
 MAGIC = b"\xf3\x89\x9a\xc2"
 DIGEST_SIZE = 16
 
-# AggregatedRecord: 1 partition keys, 2 explicit hash keys, 3 records. Record: 1 index of the
-# partition key, 2 index of the explicit hash key, 3 data, 4 tags.
-_KEY, _RECORD, _KEY_INDEX, _DATA = 1, 3, 1, 3
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+# Fields of the aggregate: partition keys and records; of a record: its data, behind a number that
+# says which partition key it has.
+_KEY, _RECORD, _DATA = 1, 3, 3
+_FIRST_KEY = b"\x08\x00"
+# Protocol Buffers' wire types.
+_VARINT, _BYTES = 0, 2
+_FIXED_SIZES = {1: 8, 5: 4}
 
 
 class BrokenAggregateError(Exception):
@@ -29,10 +33,9 @@ class BrokenAggregateError(Exception):
 
 def aggregate(partition_key: str, events: Iterable[bytes]) -> bytes:
     """Return one record's data with all events in it, under one partition key."""
-    body = bytearray(_field(_KEY, partition_key.encode()))
-    for event in events:
-        body += _field(_RECORD, _varint(_KEY_INDEX << 3 | _VARINT) + b"\0" + _field(_DATA, event))
-    return MAGIC + bytes(body) + _digest(body)
+    fields = [_field(_RECORD, _FIRST_KEY + _field(_DATA, event)) for event in events]
+    body = _field(_KEY, partition_key.encode()) + b"".join(fields)
+    return MAGIC + body + _digest(body)
 
 
 def overhead(event: bytes) -> int:
@@ -44,52 +47,40 @@ def split(data: bytes) -> list[bytes]:
     """Return the events in a record; a record that is not aggregated is one event.
 
     Raises:
-        BrokenAggregateError: its checksum is right, but not its form.
+        BrokenAggregateError: its checksum is right, but its form is not.
     """
     body = data[len(MAGIC) : -DIGEST_SIZE]
     if not (body and data.startswith(MAGIC) and data.endswith(_digest(body))):
         return [data]
     try:
-        return [_value(record, _DATA) for number, record in _fields(body) if number == _RECORD]
-    except (IndexError, ValueError) as error:
-        raise BrokenAggregateError(str(error)) from error
-
-
-def _value(record: bytes, wanted: int) -> bytes:
-    for number, value in _fields(record):
-        if number == wanted:
-            return value
-    raise ValueError("a record without data")
+        return [dict(_fields(record))[_DATA] for field, record in _fields(body) if field == _RECORD]
+    except (KeyError, OverflowError, ValueError) as error:
+        raise BrokenAggregateError(repr(error)) from error
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield the number and content of each field that holds bytes; skip the others."""
-    position = 0
-    while position < len(message):
-        tag, position = _read_varint(message, position)
-        number, kind = tag >> 3, tag & 7
-        if kind in (_VARINT, _BYTES):
-            size, position = _read_varint(message, position)
-            size = size if kind == _BYTES else 0
-        elif kind in (_FIXED64, _FIXED32):
-            size = 8 if kind == _FIXED64 else 4
-        else:
-            raise ValueError(f"wire type {kind}")
-        if position + size > len(message):
+    stream = io.BytesIO(message)
+    while stream.tell() < len(message):
+        field, kind = divmod(_read_varint(stream), 8)
+        if kind == _VARINT:
+            _read_varint(stream)
+            continue
+        size = _read_varint(stream) if kind == _BYTES else _FIXED_SIZES[kind]
+        content = stream.read(size)
+        if len(content) < size:
             raise ValueError("a field beyond the end")
         if kind == _BYTES:
-            yield number, message[position : position + size]
-        position += size
+            yield field, content
 
 
-def _read_varint(message: bytes, position: int) -> tuple[int, int]:
+def _read_varint(stream: io.BytesIO) -> int:
     value = 0
     for shift in range(0, 70, 7):
-        byte = message[position]
+        [byte] = stream.read(1)
         value |= (byte & 0x7F) << shift
-        position += 1
         if byte < 0x80:
-            return value, position
+            return value
     raise ValueError("a number of more than 64 bits")
 
 
@@ -105,5 +96,5 @@ def _field(number: int, value: bytes) -> bytes:
     return _varint(number << 3 | _BYTES) + _varint(len(value)) + value
 
 
-def _digest(body: bytes | bytearray) -> bytes:
+def _digest(body: bytes) -> bytes:
     return hashlib.md5(body, usedforsecurity=False).digest()

@@ -13,17 +13,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from ..foundation import checks
+from ..foundation import checks, strict_json
 from ..foundation.outcomes import RefusedError
 from . import kpl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# The trackers that send lines of CSV send them in this order.
-CSV_FIELDS = (
-    "click_id", "user_id", "session_id", "clicked_at", "page", "referrer", "user_agent", "country",
-)  # fmt: skip
+IDS = ("click_id", "user_id", "session_id")
+TEXTS = ("clicked_at", "page", "referrer", "user_agent", "country")
+CSV_FIELDS = (*IDS, *TEXTS)  # in the order of the trackers that send lines of CSV
 MAX_EVENT_BYTES = 64 * 1024
 MAX_TEXT = 2048
 # A device's clock may be a little ahead; clicks that it kept while offline may be a month old.
@@ -36,8 +35,10 @@ _BOT = re.compile(
     r"bot\b|crawl|spider|slurp|curl/|wget/|python-requests|headless|lighthouse|monitor",
     re.IGNORECASE,
 )
-_TABLET = re.compile(r"ipad|tablet|android(?!.*mobile)", re.IGNORECASE)
-_PHONE = re.compile(r"mobile|iphone|android", re.IGNORECASE)
+_DEVICES = {
+    "tablet": re.compile(r"ipad|tablet|android(?!.*mobile)", re.IGNORECASE),
+    "phone": re.compile(r"mobile|iphone|android", re.IGNORECASE),
+}
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def transform(data: bytes, arrived_at: datetime, partition_keys: Sequence[str] =
 
     Args:
         data: As it was sent.
-        arrived_at: When the stream took it.
+        arrived_at: When the stream accepted it.
         partition_keys: Names of the lake's columns whose values the path needs.
     """
     try:
@@ -112,15 +113,16 @@ def read(event: bytes, arrived_at: datetime) -> dict[str, Any]:
     if not text:
         raise RefusedError("empty", "The record is empty.")
     click = _from_json(text) if text[0] in "{[" else _from_csv(text)
-    for name in ("click_id", "user_id", "session_id"):
+    for name in IDS:
         checks.identifier(click[name], name)
-    if not _COUNTRY.fullmatch(_text(click, "country")):
+    for name in TEXTS:
+        if click[name] != "":
+            checks.text(click[name], name, MAX_TEXT)
+    if not _COUNTRY.fullmatch(click["country"]):
         raise RefusedError("field", "country must be two capital letters.")
-    if not _text(click, "page").startswith("/"):
+    if not click["page"].startswith("/"):
         raise RefusedError("field", "page must be a path.")
-    for name in ("referrer", "user_agent"):
-        _text(click, name)
-    return click | {"clicked_at": _time(click, arrived_at)}
+    return click | {"clicked_at": _time(click["clicked_at"], arrived_at)}
 
 
 def is_bot(click: Mapping[str, Any]) -> bool:
@@ -134,29 +136,20 @@ def enrich(click: Mapping[str, Any]) -> dict[str, Any]:
     page, agent = urlsplit(click["page"]).path, click["user_agent"]
     part = _SKU.fullmatch(page)
     return {
-        "click_id": click["click_id"],
-        "user_id": click["user_id"],
-        "session_id": click["session_id"],
+        **{name: click[name] for name in IDS},
         # The one form that Firehose's JSON reader and Athena both read as a timestamp.
         "clicked_at": click["clicked_at"].strftime("%Y-%m-%d %H:%M:%S.%f")[:-3],
         "page": page,
         "sku": part[1] if part else None,
         "referrer_host": _host(click["referrer"]),
-        "device": "tablet"
-        if _TABLET.search(agent)
-        else "phone"
-        if _PHONE.search(agent)
-        else "desktop",
+        "device": next((kind for kind, it in _DEVICES.items() if it.search(agent)), "desktop"),
         "country": click["country"],
         "source": click["source"],
     }
 
 
 def _from_json(text: str) -> dict[str, Any]:
-    try:
-        click = json.loads(text)
-    except (ValueError, RecursionError):
-        raise RefusedError("not_json", "The record is not one JSON document.") from None
+    click = strict_json.parse(text)
     if not isinstance(click, dict):
         raise RefusedError("not_json", "The JSON document is not an object.")
     return {name: click.get(name, "") for name in CSV_FIELDS} | {"source": "json"}
@@ -164,29 +157,16 @@ def _from_json(text: str) -> dict[str, Any]:
 
 def _from_csv(text: str) -> dict[str, Any]:
     try:
-        rows = list(csv.reader([text], strict=True))
-    except csv.Error:
-        raise RefusedError("not_csv", "The record is neither JSON nor a line of CSV.") from None
-    if len(rows) != 1 or len(rows[0]) != len(CSV_FIELDS):
-        raise RefusedError("not_csv", f"A line of CSV has {len(CSV_FIELDS)} fields.")
-    return dict(zip(CSV_FIELDS, rows[0], strict=True)) | {"source": "csv"}
+        [values] = csv.reader([text], strict=True)
+        return dict(zip(CSV_FIELDS, values, strict=True)) | {"source": "csv"}
+    except (csv.Error, ValueError):
+        detail = f"The record is neither JSON nor a line of CSV with {len(CSV_FIELDS)} fields."
+        raise RefusedError("not_csv", detail) from None
 
 
-def _text(click: Mapping[str, Any], name: str) -> str:
-    """Return a string that may be empty, and that UTF-8 can encode."""
-    value = click[name]
-    if value != "":
-        checks.text(value, name, MAX_TEXT)
+def _time(text: str, arrived_at: datetime) -> datetime:
     try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise RefusedError("field", f"{name} has half a surrogate pair.") from None
-    return str(value)
-
-
-def _time(click: Mapping[str, Any], arrived_at: datetime) -> datetime:
-    try:
-        clicked_at = datetime.fromisoformat(_text(click, "clicked_at"))
+        clicked_at = datetime.fromisoformat(text)
         if clicked_at.tzinfo is None:
             raise RefusedError("time", "clicked_at has no time zone.")
         clicked_at = clicked_at.astimezone(UTC)

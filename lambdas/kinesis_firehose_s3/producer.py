@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from ..foundation import aws
 from . import kpl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
 # Amazon Kinesis Data Streams API reference, "PutRecords": 500 records a call. A call may be larger
 # than 5 MiB by now, but one shard takes 1 MiB/s, and emulators keep to the older limit.
@@ -29,33 +30,21 @@ KEY_BYTES = 16
 
 @dataclass
 class Sent:
-    """What became of the events.
+    """What became of the events, by their positions.
 
     Args:
-        accepted: Positions of those that Kinesis holds.
-        refused: Positions of those that no record can hold; they were not sent.
-        failed: Positions of those that Kinesis did not take in time, with its error code.
-        shards: Records that each shard took.
+        accepted: Those that Kinesis holds.
+        refused: Those that no record can hold; they were not sent.
+        failed: Those that Kinesis did not accept in time, with its error code.
+        shards: How many records each shard holds.
         calls: Calls to AWS.
-        seconds: How long each call took.
     """
 
     accepted: list[int] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
     failed: dict[int, str] = field(default_factory=dict)
-    shards: dict[str, int] = field(default_factory=dict)
+    shards: Counter[str] = field(default_factory=Counter)
     calls: int = 0
-    seconds: list[float] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Record:
-    positions: tuple[int, ...]
-    entry: Any
-
-    @property
-    def size(self) -> int:
-        return len(self.entry["Data"]) + len(self.entry["PartitionKey"])
 
 
 @dataclass(frozen=True)
@@ -69,77 +58,65 @@ class Producer:
         client: Of Kinesis.
         stream_name: The stream.
         aggregate: Whether small events share records. Default: yes.
-        give_up_after: Seconds of sending again what Kinesis did not take. Default: 60.
-        sleep: For tests. Default: ``time.sleep``.
+        give_up_after: Seconds of sending again what Kinesis did not accept. Default: 60.
     """
 
     client: Any
     stream_name: str
     aggregate: bool = True
     give_up_after: float = 60.0
-    sleep: Callable[[float], None] = time.sleep
 
     def put(self, events: Iterable[bytes]) -> Sent:
-        """Send all events, and again those that failed, until they are taken or time is up."""
-        sent = Sent()
-        numbered: list[tuple[int, bytes]] = []
+        """Send all events, and again those that failed, until all are accepted or time is up."""
+        sent, fitting = Sent(), list[tuple[int, bytes]]()
         for position, event in enumerate(events):
             if 0 < len(event) <= MAX_RECORD_BYTES - KEY_BYTES:
-                numbered.append((position, event))
+                fitting.append((position, event))
             else:
                 sent.refused.append(position)
         groups = aws.batches(
-            numbered,
-            most=len(numbered) if self.aggregate else 1,
+            fitting,
+            most=len(fitting) if self.aggregate else 1,
             largest=AGGREGATE_BYTES,
             size=lambda one: len(one[1]) + kpl.overhead(one[1]),
         )
         for call in aws.batches(
-            map(_record, groups), most=MAX_RECORDS, largest=MAX_CALL_BYTES, size=lambda r: r.size
+            map(_record, groups),
+            most=MAX_RECORDS,
+            largest=MAX_CALL_BYTES,
+            size=lambda record: len(record[1]["Data"]) + KEY_BYTES,
         ):
-            self._put_until_taken(call, sent)
+            self._put_until_accepted(dict(call), sent)
         return sent
 
-    def _put_until_taken(self, records: Sequence[_Record], sent: Sent) -> None:
-        deadline = time.monotonic() + self.give_up_after
-        longest = 0.1
+    def _put_until_accepted(self, waiting: dict[tuple[int, ...], Any], sent: Sent) -> None:
+        """Send records, each by its events' positions, and again those that failed."""
+        deadline, longest = time.monotonic() + self.give_up_after, 0.1
         while True:
-            left: list[_Record] = []
-            failed: dict[int, str] = {}
-            for record, code in zip(records, self._put(records, sent), strict=True):
-                if code:
-                    left.append(record)
-                    failed |= dict.fromkeys(record.positions, code)
-                else:
-                    sent.accepted += record.positions
-            if not left or time.monotonic() >= deadline:
-                sent.failed |= failed
+            codes = dict(zip(waiting, self._put(list(waiting.values()), sent), strict=True))
+            sent.accepted += [one for some, code in codes.items() if not code for one in some]
+            waiting = {some: waiting[some] for some, code in codes.items() if code}
+            if not waiting or time.monotonic() >= deadline:
+                sent.failed |= {one: codes[some] for some in waiting for one in some}
                 return
-            records, longest = left, min(5.0, longest * 2)
-            self.sleep(random.uniform(0, longest))  # noqa: S311 - jitter
+            longest = min(5.0, longest * 2)
+            time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter
 
-    def _put(self, records: Sequence[_Record], sent: Sent) -> list[str]:
-        """Return an error code for each record, empty when Kinesis took it."""
+    def _put(self, records: Sequence[Any], sent: Sent) -> list[str]:
+        """Return an error code for each record, empty when Kinesis accepted it."""
         sent.calls += 1
-        started = time.perf_counter()
         try:
-            answer = self.client.put_records(
-                StreamName=self.stream_name, Records=[record.entry for record in records]
-            )
+            answer = self.client.put_records(StreamName=self.stream_name, Records=records)
         except (ClientError, BotoCoreError) as error:
             return [aws.code(error)] * len(records)
-        finally:
-            sent.seconds.append(time.perf_counter() - started)
-        for result in answer["Records"]:
-            if shard := result.get("ShardId"):
-                sent.shards[shard] = sent.shards.get(shard, 0) + 1
-        return [result.get("ErrorCode", "") for result in answer["Records"]]
+        results = answer["Records"]
+        sent.shards.update(result["ShardId"] for result in results if "ShardId" in result)
+        return [result.get("ErrorCode", "") for result in results]
 
 
-def _record(group: Sequence[tuple[int, bytes]]) -> _Record:
-    """Return a record with all events of a group; an event alone stays as it is."""
+def _record(group: Sequence[tuple[int, bytes]]) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """Return a record with all events of a group, and their positions; one alone stays as it is."""
+    positions, events = zip(*group, strict=True)
     key = secrets.token_hex(KEY_BYTES // 2)
-    events = [event for _, event in group]
     data = events[0] if len(events) == 1 else kpl.aggregate(key, events)
-    positions = tuple(position for position, _ in group)
-    return _Record(positions, {"Data": data, "PartitionKey": key})
+    return positions, {"Data": data, "PartitionKey": key}

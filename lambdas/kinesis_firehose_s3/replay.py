@@ -23,7 +23,7 @@ from . import kpl, logic
 from .producer import Producer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     Failure = tuple[bytes, dict[str, Any]]
 
@@ -48,14 +48,7 @@ class Replayed:
 
 
 def replay(
-    s3: Any,
-    kinesis: Any,
-    *,
-    bucket: str,
-    prefix: str,
-    stream_name: str,
-    send: bool = False,
-    give_up_after: float = 60.0,
+    s3: Any, kinesis: Any, *, bucket: str, prefix: str, stream: str, send: bool = False
 ) -> Replayed:
     """Read every error object below ``prefix`` and send the events that would pass now.
 
@@ -68,65 +61,56 @@ def replay(
         bucket: Of the lake.
         prefix: The error prefix and the type of failure: records that the function failed, or
             never received, are stored unmodified under ``processing-failed/``.
-        stream_name: Where to send to.
+        stream: Name of the stream to send to.
         send: Whether to send and delete. Default: only look.
-        give_up_after: Seconds of sending again what the stream does not take. Default: 60.
     """
     done = Replayed()
-    # Each event alone in a record, so that it fails or passes alone.
-    producer = Producer(kinesis, stream_name, aggregate=False, give_up_after=give_up_after)
+    producer = Producer(kinesis, stream, aggregate=False)  # so each event fails or passes alone
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     for key in [item["Key"] for page in pages for item in page.get("Contents", [])]:
-        done.objects += 1
-        failures = _read(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        failures = list(_read(s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()))
         outcomes = [logic.transform(event, datetime.now(UTC)) for event, _ in failures]
+        done.objects += 1
         done.events += len(failures)
         done.reasons.update(outcome.reason or "ok" for outcome in outcomes)
         if not send:
             continue
-        good: list[Failure] = []
-        left: list[Failure] = []
-        for failure, outcome in zip(failures, outcomes, strict=True):
-            (left if outcome.kind == "ProcessingFailed" else good).append(failure)
+        judged = [(outcome.kind, it) for it, outcome in zip(failures, outcomes, strict=True)]
+        good = [it for kind, it in judged if kind != "ProcessingFailed"]
+        left = [it for kind, it in judged if kind == "ProcessingFailed"]
         sent = producer.put(event for event, _ in good)
         done.sent += len(sent.accepted)
         left += [good[position] for position in (*sent.refused, *sent.failed)]
         if left:
             done.kept.append(key)
-        if sent.accepted:
-            _keep_only(s3, bucket, key, left)
+        if sent.accepted and left:
+            s3.put_object(Bucket=bucket, Key=key, Body=_written(left))
+        elif sent.accepted:
+            s3.delete_object(Bucket=bucket, Key=key)
     return done
 
 
-def _read(body: bytes) -> list[Failure]:
-    """Return the events in an error object, each with Firehose's document about its record.
+def _read(text: str) -> Iterator[Failure]:
+    """Yield the events in an error object, each with Firehose's document about its record.
 
-    The documents may have lines between them or not.
+    The documents may be on lines of their own or not.
     """
-    text, position, decoder = body.decode().strip(), 0, json.JSONDecoder()
-    failures: list[Failure] = []
+    text, position, decoder = text.strip(), 0, json.JSONDecoder()
     while position < len(text):
         document, position = decoder.raw_decode(text, position)
-        failures += [(event, document) for event in _events(base64.b64decode(document["rawData"]))]
+        data = base64.b64decode(document["rawData"])
+        try:
+            yield from ((event, document) for event in kpl.split(data))
+        except kpl.BrokenAggregateError:
+            yield data, document
         while text[position : position + 1].isspace():
             position += 1
-    return failures
 
 
-def _events(data: bytes) -> list[bytes]:
-    try:
-        return kpl.split(data)
-    except kpl.BrokenAggregateError:
-        return [data]
-
-
-def _keep_only(s3: Any, bucket: str, key: str, left: Sequence[Failure]) -> None:
-    """Remove sent events from an error object."""
-    if not left:
-        s3.delete_object(Bucket=bucket, Key=key)
-        return
-    lines = [json.dumps(d | {"rawData": base64.b64encode(event).decode()}) for event, d in left]
-    s3.put_object(Bucket=bucket, Key=key, Body="\n".join(lines).encode())
+def _written(failures: Sequence[Failure]) -> bytes:
+    """Return an error object with these events."""
+    documents = (d | {"rawData": base64.b64encode(event).decode()} for event, d in failures)
+    return "\n".join(map(json.dumps, documents)).encode()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -137,14 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("stream")
     parser.add_argument("--send", action="store_true", help="send and delete; default: only look")
     options = parser.parse_args(arguments)
-    done = replay(
-        boto3.client("s3"),
-        boto3.client("kinesis"),
-        bucket=options.bucket,
-        prefix=options.prefix,
-        stream_name=options.stream,
-        send=options.send,
-    )
+    done = replay(boto3.client("s3"), boto3.client("kinesis"), **vars(options))
     print(f"{done.events} events in {done.objects} objects")
     for reason, count in sorted(done.reasons.items()):
         print(f"  {reason}: {count}")

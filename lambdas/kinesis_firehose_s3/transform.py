@@ -31,46 +31,29 @@ FULL = logic.failed(
 def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     """Clean a batch of clicks."""
     partition_keys = [key for key in os.environ.get("PARTITION_KEYS", "").split(",") if key]
-    outcomes: list[logic.Outcome] = []
     answers: list[dict[str, Any]] = []
+    counts, failures = Counter[str](), Counter[str]()
     size = 0
     for record in event["records"]:
+        record_id = record["recordId"]
         arrived_at = datetime.fromtimestamp(record["approximateArrivalTimestamp"] / 1000, UTC)
         outcome = logic.transform(base64.b64decode(record["data"]), arrived_at, partition_keys)
-        added = len(outcome.data) * 4 // 3
         size += RECORD_BYTES
+        added = len(outcome.data) * 4 // 3
         if added and size + added > MAX_RESPONSE_BYTES:
             outcome, added = FULL, 0
         size += added
+        counts.update(kept=outcome.kept, dropped_bots=outcome.dropped)
         if outcome.kind == "ProcessingFailed":
-            logger.warning(
-                "Failed",
-                record_id=record["recordId"],
-                reason=outcome.reason,
-                detail=outcome.detail,
-            )
-        outcomes.append(outcome)
-        answers.append(_answer(record["recordId"], outcome))
-    _log_summary(outcomes)
+            failures[outcome.reason] += 1
+            why = {"reason": outcome.reason, "detail": outcome.detail}
+            logger.warning("Failed", extra={"record_id": record_id, **why})
+        # Firehose keeps a failed record itself, so its data does not go back.
+        data = base64.b64encode(outcome.data).decode()
+        answer: dict[str, Any] = {"recordId": record_id, "result": outcome.kind, "data": data}
+        if outcome.keys:
+            answer["metadata"] = {"partitionKeys": dict(outcome.keys)}
+        answers.append(answer)
+    summary = {"records": len(answers), "failed": failures.total(), "failures": dict(failures)}
+    logger.info("Batch", extra=summary | counts)
     return {"records": answers}
-
-
-def _answer(record_id: str, outcome: logic.Outcome) -> dict[str, Any]:
-    """Return Firehose's answer; it keeps a failed record itself, so no data goes back."""
-    data = base64.b64encode(outcome.data).decode()
-    answer: dict[str, Any] = {"recordId": record_id, "result": outcome.kind, "data": data}
-    if outcome.keys:
-        answer["metadata"] = {"partitionKeys": dict(outcome.keys)}
-    return answer
-
-
-def _log_summary(outcomes: list[logic.Outcome]) -> None:
-    failures = Counter(o.reason for o in outcomes if o.kind == "ProcessingFailed")
-    logger.info(
-        "Batch",
-        records=len(outcomes),
-        kept=sum(outcome.kept for outcome in outcomes),
-        dropped_bots=sum(outcome.dropped for outcome in outcomes),
-        failed=failures.total(),
-        failures=dict(failures),
-    )

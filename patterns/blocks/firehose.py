@@ -1,17 +1,22 @@
-"""Firehose → S3: buffers, the role, logs and folders of a delivery, and its alarms."""
+"""Firehose → S3: buffers, the role, logs and folders of a delivery, and its alarms.
+
+The properties are CloudFormation's own: the L2 of aws-cdk-lib 2.275 takes no transform batch
+between 0.2 and 1 MiB, lets Firehose delete what it has written, and adds a mapping that nothing
+uses to the stack.
+"""
 
 from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Aws, Names, RemovalPolicy, Size, SizeRoundingBehavior
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kinesisfirehose as firehose
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
+from aws_cdk.aws_kinesisfirehose import CfnDeliveryStream
 
 from ..checks import firehose as checks
 from ..checks import reject
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from aws_cdk import Duration
+    from aws_cdk import aws_kinesis as kinesis
     from constructs import Construct
 
 ACCOUNT = Aws.ACCOUNT_ID  # asked for once: each use is a call into the CDK's kernel
@@ -33,6 +39,7 @@ DAY = "day"
 # https://docs.aws.amazon.com/firehose/latest/dev/s3-prefixes.html
 ARRIVED = f"{DAY}=!{{timestamp:yyyy-MM-dd}}/"
 FAILED_BY_TYPE = "!{firehose:error-output-type}/" + ARRIVED
+Destination = CfnDeliveryStream.ExtendedS3DestinationConfigurationProperty
 
 
 @functools.cache
@@ -70,9 +77,9 @@ class Buffering:
         if wait is not None:
             reject(checks.interval("interval", wait))
 
-    def hints(self) -> firehose.CfnDeliveryStream.BufferingHintsProperty:
+    def hints(self) -> CfnDeliveryStream.BufferingHintsProperty:
         """Return the property of a delivery stream."""
-        return firehose.CfnDeliveryStream.BufferingHintsProperty(
+        return CfnDeliveryStream.BufferingHintsProperty(
             size_in_m_bs=self.size.to_mebibytes(), interval_in_seconds=self.interval.to_seconds()
         )
 
@@ -89,6 +96,17 @@ def role_of_firehose(scope: Construct, construct_id: str) -> iam.Role:
     )
 
 
+def grant_read(role: iam.Role, stream: kinesis.IStream) -> None:
+    """Let Firehose read a stream; no more.
+
+    Source: https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html
+    """
+    reads = ("DescribeStream", "GetRecords", "GetShardIterator", "ListShards")
+    stream.grant(role, *(f"kinesis:{action}" for action in reads))
+    if key := stream.encryption_key:
+        key.grant_decrypt(role)
+
+
 def grant_write(role: iam.Role, bucket: s3.IBucket, folders: Iterable[str]) -> None:
     """Let Firehose write to folders of a bucket, each with / at its end; no more.
 
@@ -98,14 +116,36 @@ def grant_write(role: iam.Role, bucket: s3.IBucket, folders: Iterable[str]) -> N
     objects = [f"{arn}/{folder}*" for folder in folders]
     allow(role, [arn], "s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads")
     allow(role, objects, "s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject")
-    if bucket.encryption_key:
-        bucket.encryption_key.grant(role, "kms:Decrypt", "kms:GenerateDataKey")
+    if key := bucket.encryption_key:
+        key.grant(role, "kms:Decrypt", "kms:GenerateDataKey")
     acknowledge_wildcards(role, "Firehose makes up the names of its objects.", *objects)
 
 
 def allow(role: iam.Role, resources: list[str], *actions: str) -> None:
     """Add a statement to a role."""
     role.add_to_policy(iam.PolicyStatement(actions=list(actions), resources=resources))
+
+
+def source(
+    stream: kinesis.IStream, role_arn: str
+) -> CfnDeliveryStream.KinesisStreamSourceConfigurationProperty:
+    """Return the stream that Firehose reads."""
+    return CfnDeliveryStream.KinesisStreamSourceConfigurationProperty(
+        kinesis_stream_arn=stream.stream_arn, role_arn=role_arn
+    )
+
+
+def backup(
+    prefix: str, log: CfnDeliveryStream.CloudWatchLoggingOptionsProperty, **where: Any
+) -> CfnDeliveryStream.S3DestinationConfigurationProperty:
+    """Return the folder in which every record is stored unmodified, before the function sees it."""
+    return CfnDeliveryStream.S3DestinationConfigurationProperty(
+        **where,
+        prefix=prefix + ARRIVED,
+        compression_format="GZIP",
+        buffering_hints=Buffering(size=Size.mebibytes(64)).hints(),
+        cloud_watch_logging_options=log,
+    )
 
 
 def logs_of_firehose(scope: Construct, construct_id: str) -> logs.LogGroup:
@@ -120,12 +160,12 @@ def logs_of_firehose(scope: Construct, construct_id: str) -> logs.LogGroup:
 
 def log_to(
     log_group: logs.ILogGroup, scope: Construct, construct_id: str
-) -> firehose.CfnDeliveryStream.CloudWatchLoggingOptionsProperty:
+) -> CfnDeliveryStream.CloudWatchLoggingOptionsProperty:
     """Make a log stream, and return the property of a destination that writes to it."""
     log_stream = logs.LogStream(
         scope, construct_id, log_group=log_group, removal_policy=RemovalPolicy.DESTROY
     )
-    return firehose.CfnDeliveryStream.CloudWatchLoggingOptionsProperty(
+    return CfnDeliveryStream.CloudWatchLoggingOptionsProperty(
         enabled=True,
         log_group_name=log_group.log_group_name,
         log_stream_name=log_stream.log_stream_name,
@@ -151,14 +191,14 @@ ERROR_PREFIX = Runbook(
 )
 
 
-def data_freshness(delivery_stream_name: str, **options: object) -> cloudwatch.Metric:
+def data_freshness(delivery_stream_name: str, **options: Any) -> cloudwatch.Metric:
     """Return the age of the oldest record that Firehose has not delivered, in seconds."""
-    settings = {"period": seconds(MINUTE), "statistic": "Maximum"} | options
+    settings: dict[str, Any] = {"period": seconds(MINUTE), "statistic": "Maximum"} | options
     return cloudwatch.Metric(
         namespace="AWS/Firehose",
         metric_name="DeliveryToS3.DataFreshness",
         dimensions_map={"DeliveryStreamName": delivery_stream_name},
-        **settings,  # type: ignore[arg-type]
+        **settings,
     )
 
 

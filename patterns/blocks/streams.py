@@ -174,22 +174,14 @@ def alarms_of_stream(
     """
     minute = seconds(MINUTE)
     age = stream.metric_get_records_iterator_age_milliseconds(period=minute, statistic="Maximum")
-    counts = {
-        "WriteThrottledAlarm": (
-            stream.metric_write_provisioned_throughput_exceeded,
-            WRITE_THROTTLED,
-        ),
-        "ReadThrottledAlarm": (stream.metric_read_provisioned_throughput_exceeded, READ_THROTTLED),
-        "PutFailedAlarm": (stream.metric_put_records_failed_records, PUT_FAILED),
-    }
-    made = [
-        alarms.above(
-            scope, name, metric(period=minute, statistic="Sum"), runbook, evaluation_periods=5
-        )
-        for name, (metric, runbook) in counts.items()
+    rows = [("IteratorAgeAlarm", age, ITERATOR_AGE, max_age.to_milliseconds(), 15)]
+    for name, metric, runbook in (
+        ("WriteThrottled", stream.metric_write_provisioned_throughput_exceeded, WRITE_THROTTLED),
+        ("ReadThrottled", stream.metric_read_provisioned_throughput_exceeded, READ_THROTTLED),
+        ("PutFailed", stream.metric_put_records_failed_records, PUT_FAILED),
+    ):
+        rows.append((f"{name}Alarm", metric(period=minute, statistic="Sum"), runbook, 0, 5))
+    return [
+        alarms.above(scope, name, metric, runbook, threshold=threshold, evaluation_periods=periods)
+        for name, metric, runbook, threshold, periods in rows
     ]
-    threshold = max_age.to_milliseconds()
-    behind = alarms.above(
-        scope, "IteratorAgeAlarm", age, ITERATOR_AGE, threshold=threshold, evaluation_periods=15
-    )
-    return [behind, *made]

@@ -89,21 +89,18 @@ class Transform:
         return transform if isinstance(transform, Transform) else cls(transform)
 
 
-def grant_transform(role: iam.Role, transform: Transform) -> None:
-    """Let Firehose call the function; no more."""
-    transform.function.grant_invoke(role)
-    versions = f"{transform.function.function_arn}:*"
-    acknowledge_wildcards(role, "Firehose calls the version that it is told.", versions)
-
-
 def transformed(
-    transform: Transform, role_arn: str
+    transform: Transform, role: iam.Role
 ) -> CfnDeliveryStream.ProcessingConfigurationProperty:
-    """Return the call of the function for each batch of records."""
+    """Let Firehose call the function, and return the call for each batch of records."""
+    function = transform.function
+    function.grant_invoke(role)
+    arn = function.function_arn
+    acknowledge_wildcards(role, "Firehose calls the version that it is told.", f"{arn}:*")
     mebibytes = in_mebibytes(transform.batch_size)
     parameters = {
-        "LambdaArn": transform.function.function_arn,
-        "RoleArn": role_arn,
+        "LambdaArn": arn,
+        "RoleArn": role.role_arn,
         "BufferSizeInMBs": (
             Tokenization.stringify_number(transform.batch_size.to_mebibytes())
             if mebibytes is None

@@ -7,21 +7,13 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk.aws_kinesisfirehose import CfnDeliveryStream
 from constructs import Construct
 
+from ..blocks import firehose
 from ..blocks.alarms import Alarms
 from ..blocks.buckets import NewBucket, bucket_of
 from ..blocks.findings import acknowledge
-from ..blocks.firehose import (
-    FAILED_BY_TYPE,
-    Buffering,
-    alarms_of_delivery,
-    data_freshness,
-    log_to,
-    logs_of_firehose,
-    role_of_firehose,
-)
+from ..blocks.firehose import ARRIVED, FAILED_BY_TYPE, Buffering
 from ..blocks.streams import NewStream, alarms_of_stream, stream_of
 from ..blocks.transforms import Transform, alarms_of_transform, transformed
-from . import delivery
 from .settings import SOURCE_PREFIX, Lake, Table
 from .table import LakeTable
 
@@ -107,37 +99,46 @@ class KinesisToFirehoseToS3(Construct):
         self.prefix, self.error_prefix = lake.prefix, lake.error_prefix
         table = LakeTable(self, "Lake", lake.table, self.bucket, lake) if lake.table else None
         self._table = table
-        self.log_group = logs_of_firehose(self, "Logs")
-        self.role = role_of_firehose(self, "Role")
-        delivery.grant_delivery(
-            self.role, self.stream, transform, self.bucket, lake, table, self.log_group
-        )
-        source_log = log_to(self.log_group, self, "SourceErrors") if lake.keep_source else None
-        role, bucket_arn = self.role.role_arn, self.bucket.bucket_arn
+        self.log_group = firehose.logs_of_firehose(self, "Logs")
+        self.role = firehose.role_of_firehose(self, "Role")
+        firehose.grant_read(self.role, self.stream)
+        processing = transformed(transform, self.role)
+        firehose.grant_write(self.role, self.bucket, lake.folders.values())
+        if table:
+            table.grant_read_to_firehose(self.role)
+        self.log_group.grant(self.role, "logs:PutLogEvents")
+        where: dict[str, Any] = {
+            "role_arn": self.role.role_arn,
+            "bucket_arn": self.bucket.bucket_arn,
+            "error_output_prefix": lake.error_prefix + FAILED_BY_TYPE,
+        }
+        keys = "".join(f"{key}=!{{partitionKeyFromLambda:{key}}}/" for key in lake.partition_keys)
         self.delivery_stream = CfnDeliveryStream(
             self,
             "Delivery",
             delivery_stream_type="KinesisStreamAsSource",
-            kinesis_stream_source_configuration=delivery.source(self.stream, role),
-            extended_s3_destination_configuration=delivery.Destination(
-                role_arn=role,
-                s3_backup_mode="Enabled" if source_log else "Disabled",
-                s3_backup_configuration=(
-                    delivery.kept(bucket_arn, role, lake, source_log) if source_log else None
-                ),
-                processing_configuration=transformed(transform, role),
+            kinesis_stream_source_configuration=firehose.source(self.stream, where["role_arn"]),
+            extended_s3_destination_configuration=firehose.Destination(
+                **where,
+                prefix=lake.prefix + keys + ARRIVED,
+                s3_backup_mode="Enabled" if lake.keep_source else "Disabled",
+                s3_backup_configuration=firehose.backup(
+                    SOURCE_PREFIX + lake.prefix,
+                    firehose.log_to(self.log_group, self, "SourceErrors"),
+                    **where,
+                )
+                if lake.keep_source
+                else None,
+                processing_configuration=processing,
                 data_format_conversion_configuration=(
-                    delivery.converted(table, role) if table else None
+                    table.parquet(where["role_arn"]) if table else None
                 ),
                 # Parquet compresses by itself, and Firehose accepts no other compression with it.
                 compression_format="UNCOMPRESSED" if table else "GZIP",
                 file_extension=None if table else ".jsonl.gz",
                 buffering_hints=lake.buffering.hints(),
                 dynamic_partitioning_configuration=PARTITIONED if lake.partition_keys else None,
-                bucket_arn=bucket_arn,
-                prefix=delivery.path(lake),
-                error_output_prefix=lake.error_prefix + FAILED_BY_TYPE,
-                cloud_watch_logging_options=log_to(self.log_group, self, "DeliveryErrors"),
+                cloud_watch_logging_options=firehose.log_to(self.log_group, self, "DeliveryErrors"),
             ),
         )
         # Firehose uses its permissions as soon as it is made.
@@ -151,7 +152,7 @@ class KinesisToFirehoseToS3(Construct):
         self.alarms = [
             *alarms_of_stream(self, self.stream, max_age, alarms),
             *alarms_of_transform(self, transform, alarms),
-            *alarms_of_delivery(
+            *firehose.alarms_of_delivery(
                 self, self.delivery_stream.ref, self.bucket, lake.error_prefix, max_age, alarms
             ),
         ]
@@ -181,7 +182,7 @@ class KinesisToFirehoseToS3(Construct):
 
     def metric_data_freshness(self, **options: Any) -> cloudwatch.Metric:
         """Age of the oldest record not yet in the lake, in seconds. ``options``: of the metric."""
-        return data_freshness(self.delivery_stream.ref, **options)
+        return firehose.data_freshness(self.delivery_stream.ref, **options)
 
     def metric_iterator_age(self, **options: Any) -> cloudwatch.Metric:
         """How far the stream is read behind, in milliseconds. ``options``: of the metric."""

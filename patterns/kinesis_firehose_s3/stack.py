@@ -31,10 +31,11 @@ class DemoStack(ShopStack):
         super().__init__(scope, construct_id, **kwargs)
         buffering = Buffering(interval=seconds(60))
         expiry = s3.LifecycleRule(expiration=seconds(30 * DAY))
+        country = {"PARTITION_KEYS": "country"}
         clean_clicks = self.function("CleanClicks", "transform", timeout=60)
-        clean_terminals = self.function(
-            "CleanTerminals", "transform", timeout=60, PARTITION_KEYS="country"
-        )
+        clean_terminals = self.function("CleanTerminals", "transform", timeout=60, **country)
+        for function in (clean_clicks, clean_terminals):
+            called_by(function, WHY_NO_QUEUE)
 
         clicks = KinesisToFirehoseToS3(
             self,
@@ -59,8 +60,6 @@ class DemoStack(ShopStack):
             ),
         )
 
-        for function in (clean_clicks, clean_terminals):
-            called_by(function, WHY_NO_QUEUE)
         self.outputs(
             StreamName=clicks.stream.stream_name,
             DeliveryStreamName=clicks.delivery_stream.ref,
@@ -81,7 +80,8 @@ class DemoStack(ShopStack):
 def _work_group(scope: Construct, bucket: s3.IBucket) -> athena.CfnWorkGroup:
     """Make Athena's workgroup, which stores the results of queries beside the lake."""
     settings = athena.CfnWorkGroup
-    return athena.CfnWorkGroup(
+    encryption = settings.EncryptionConfigurationProperty(encryption_option="SSE_S3")
+    return settings(
         scope,
         "WorkGroup",
         name=Fn.join("-", ["clicks", Fn.select(2, Fn.split("/", Aws.STACK_ID))]),
@@ -91,9 +91,7 @@ def _work_group(scope: Construct, bucket: s3.IBucket) -> athena.CfnWorkGroup:
             bytes_scanned_cutoff_per_query=10 * 1024**3,
             result_configuration=settings.ResultConfigurationProperty(
                 output_location=f"s3://{bucket.bucket_name}/query-results/",
-                encryption_configuration=settings.EncryptionConfigurationProperty(
-                    encryption_option="SSE_S3"
-                ),
+                encryption_configuration=encryption,
             ),
         ),
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_cdk import Fn, Names, ScopedAws, Stack
+from aws_cdk import Aws, Fn, Names, ScopedAws, Stack
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_iam as iam
+from aws_cdk.aws_kinesisfirehose import CfnDeliveryStream
 from constructs import Construct
 
-from ..blocks.firehose import ACCOUNT, DAY
+from ..blocks.firehose import ACCOUNT, DAY, allow
 
 if TYPE_CHECKING:
     from aws_cdk import aws_s3 as s3
@@ -78,15 +79,10 @@ class LakeTable(Construct):
             ),
         )
         if table.database_name is None:
-            self.table.add_resource_dependency(self._new_database())
-
-    def _new_database(self) -> glue.CfnDatabase:
-        return glue.CfnDatabase(
-            self,
-            "Database",
-            catalog_id=ACCOUNT,
-            database_input=glue.CfnDatabase.DatabaseInputProperty(name=self.database_name),
-        )
+            database = glue.CfnDatabase.DatabaseInputProperty(name=self.database_name)
+            self.table.add_resource_dependency(
+                glue.CfnDatabase(self, "Database", catalog_id=ACCOUNT, database_input=database)
+            )
 
     def _own_database_name(self) -> str:
         """Return a name as unique as the stack's id; Athena takes no dashes in it."""
@@ -106,6 +102,34 @@ class LakeTable(Construct):
             grantee=grantee,
             actions=["glue:GetDatabase", "glue:GetTable", "glue:GetPartitions"],
             resource_arns=self.arns,
+        )
+
+    def grant_read_to_firehose(self, role: iam.Role) -> None:
+        """Let Firehose read the schema.
+
+        Source: https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html
+        """
+        allow(role, self.arns, "glue:GetTable", "glue:GetTableVersion", "glue:GetTableVersions")
+
+    def parquet(self, role_arn: str) -> CfnDeliveryStream.DataFormatConversionConfigurationProperty:
+        """Return the conversion of JSON to Parquet by the table's columns."""
+        of = CfnDeliveryStream
+        json = of.DeserializerProperty(open_x_json_ser_de=of.OpenXJsonSerDeProperty())
+        parquet = of.SerializerProperty(
+            parquet_ser_de=of.ParquetSerDeProperty(compression="SNAPPY")
+        )
+        return of.DataFormatConversionConfigurationProperty(
+            enabled=True,
+            input_format_configuration=of.InputFormatConfigurationProperty(deserializer=json),
+            output_format_configuration=of.OutputFormatConfigurationProperty(serializer=parquet),
+            schema_configuration=of.SchemaConfigurationProperty(
+                catalog_id=ACCOUNT,
+                region=Aws.REGION,
+                role_arn=role_arn,
+                database_name=self.database_name,
+                table_name=self.table_name,
+                version_id="LATEST",
+            ),
         )
 
 

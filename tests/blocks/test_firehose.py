@@ -6,10 +6,10 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
-from aws_cdk import App, Duration, Size, Stack
+from aws_cdk import App, CfnParameter, Duration, Size, Stack
 
-from serverless_patterns.patterns.blocks.firehose import Buffering
-from serverless_patterns.patterns.blocks.transforms import Transform
+from serverless_patterns.patterns.blocks.firehose import Buffering, role_of_firehose
+from serverless_patterns.patterns.blocks.transforms import Transform, transformed
 from tests.inline import function
 
 
@@ -23,75 +23,85 @@ def rejected(message: str | None) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("size", "seconds", "message"),
     [
-        ({"size": Size.mebibytes(129)}, "allowed is 1 to 128 MiB"),
-        ({"size": Size.kibibytes(1023)}, "allowed is 1 to 128 MiB"),
-        ({"size": Size.kibibytes(1536)}, "whole mebibytes"),
-        ({"interval": Duration.seconds(901)}, "allowed is 0 to 900 s"),
-        ({"size": Size.mebibytes(1), "interval": Duration.seconds(0)}, None),
-        ({"size": Size.mebibytes(128), "interval": Duration.seconds(900)}, None),
+        (Size.mebibytes(129), 300, "allowed is 1 to 128 MiB"),
+        (Size.kibibytes(1023), 300, "allowed is 1 to 128 MiB"),
+        (Size.kibibytes(1536), 300, "whole mebibytes"),
+        (Size.mebibytes(5), 901, "allowed is 0 to 900 s"),
+        (Size.mebibytes(1), 0, None),
+        (Size.mebibytes(128), 900, None),
     ],
 )
 def test_a_buffer_that_firehose_would_reject_is_rejected(
-    settings: dict[str, Any], message: str | None
+    size: Size, seconds: int, message: str | None
 ) -> None:
     with rejected(message):
-        Buffering(**settings)
+        Buffering(size=size, interval=Duration.seconds(seconds))
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("kibibytes", "seconds", "retries", "message"),
     [
-        ({"batch_interval": Duration.seconds(901)}, "batch_interval .*allowed is 0 to 900 s"),
-        ({"retries": 301}, "allowed is 0 to 300"),
-        ({"retries": -1}, "allowed is 0 to 300"),
-        ({"batch_interval": Duration.seconds(900), "retries": 300}, None),
+        (204, 60, 3, "allowed is 0.2 to 3 MiB"),
+        (3 * 1024 + 1, 60, 3, "allowed is 0.2 to 3 MiB"),
+        (10 * 1024, 60, 3, "allowed is 0.2 to 3 MiB"),
+        (1024, 901, 3, "batch_interval .*allowed is 0 to 900 s"),
+        (1024, 60, 301, "allowed is 0 to 300"),
+        (1024, 60, -1, "allowed is 0 to 300"),
+        (0.2 * 1024, 0, 0, None),
+        (3 * 1024, 900, 300, None),
     ],
 )
-def test_a_call_that_firehose_would_reject_is_rejected(
-    stack: Stack, settings: dict[str, Any], message: str | None
+def test_a_batch_that_firehose_rejects_or_that_does_not_fit_a_call_is_rejected(
+    stack: Stack, kibibytes: float, seconds: int, retries: int, message: str | None
 ) -> None:
     with rejected(message):
-        Transform(function(stack), **settings)
-
-
-@pytest.mark.parametrize(
-    ("size", "message"),
-    [
-        (Size.kibibytes(204), "allowed is 0.2 to 3 MiB"),
-        (Size.mebibytes(0.2), None),
-        (Size.kibibytes(205), None),
-        (Size.mebibytes(3), None),
-        (Size.kibibytes(3 * 1024 + 1), "allowed is 0.2 to 3 MiB"),
-        (Size.mebibytes(10), "allowed is 0.2 to 3 MiB"),
-    ],
-)
-def test_a_batch_that_does_not_fit_a_call_is_rejected(
-    stack: Stack, size: Size, message: str | None
-) -> None:
-    with rejected(message):
-        Transform(function(stack), size)
+        Transform(function(stack), Size.kibibytes(kibibytes), Duration.seconds(seconds), retries)
 
 
 @pytest.mark.parametrize("alias", [False, True])
 @pytest.mark.parametrize(
-    ("seconds", "message"),
-    [(300, None), (301, "may run for 301 s.*at most 300 s"), (900, "may run for 900 s")],
+    ("settings", "message"),
+    [
+        ({"timeout": Duration.seconds(300)}, None),
+        ({"timeout": Duration.seconds(301)}, "may run for 301 s.*at most 300 s"),
+        ({"timeout": Duration.seconds(900)}, "may run for 900 s"),
+        ({"reserved_concurrent_executions": 0}, "reserves 0 concurrent.*error prefix"),
+        ({"reserved_concurrent_executions": 1}, None),
+    ],
 )
-def test_a_transform_that_firehose_does_not_wait_for_is_rejected(
-    stack: Stack, seconds: int, message: str | None, alias: bool
+def test_a_transform_that_may_not_run_or_that_firehose_does_not_wait_for_is_rejected(
+    stack: Stack, settings: dict[str, Any], message: str | None, alias: bool
 ) -> None:
-    own = function(stack, timeout=Duration.seconds(seconds))
+    own = function(stack, **settings)
     with rejected(message):
         Transform(own.add_alias("live") if alias else own)
 
 
-@pytest.mark.parametrize(
-    ("reserved", "message"), [(0, "transform reserves 0 concurrent.*error prefix"), (1, None)]
-)
-def test_a_transform_that_may_not_run_is_rejected(
-    stack: Stack, reserved: int, message: str | None
-) -> None:
-    with rejected(message):
-        Transform(function(stack, reserved_concurrent_executions=reserved).add_alias("live"))
+def told(stack: Stack, transform: Transform) -> dict[str, Any]:
+    """What Firehose is told of the calls of a transform."""
+    (processor,) = stack.resolve(transformed(transform, role_of_firehose(stack, "Role")))[
+        "processors"
+    ]
+    return {it["parameterName"]: it["parameterValue"] for it in processor["parameters"]}
+
+
+def test_a_batch_of_an_alias_may_be_a_part_of_a_mebibyte(stack: Stack) -> None:
+    alias = function(stack).add_alias("live")
+    found = told(stack, Transform(alias, Size.kibibytes(512), Duration.seconds(0), retries=0))
+    assert found["LambdaArn"] == stack.resolve(alias.function_arn)
+    assert found["BufferSizeInMBs"] == "0.5"
+    assert (found["BufferIntervalInSeconds"], found["NumberOfRetries"]) == ("0", "0")
+
+
+def test_a_batch_that_only_deployment_knows_reaches_firehose(stack: Stack) -> None:
+    mebibytes, seconds, count = (
+        CfnParameter(stack, name, type="Number").value_as_number
+        for name in ("Size", "Wait", "Retries")
+    )
+    size, wait = Size.mebibytes(mebibytes), Duration.seconds(seconds)
+    found = told(stack, Transform(function(stack), size, wait, int(count)))
+    assert found["BufferSizeInMBs"] == {"Ref": "Size"}
+    assert found["BufferIntervalInSeconds"] == {"Ref": "Wait"}
+    assert found["NumberOfRetries"] == {"Ref": "Retries"}

@@ -1,4 +1,4 @@
-"""Clicks, Firehose's events, and a stream and a bucket on moto."""
+"""Clicks, and a stream and a bucket on moto."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from serverless_patterns.lambdas.foundation import aws
-from serverless_patterns.lambdas.kinesis_firehose_s3 import kpl, transform
+from serverless_patterns.lambdas.kinesis_firehose_s3 import kpl
 from tests import moto_cloud
-from tests.moto_cloud import REGION, Context, client
+from tests.moto_cloud import REGION, client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STREAM, BUCKET = "clicks", "lake"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-CONTEXT: Any = Context()
+THROTTLED = {"ErrorCode": "ProvisionedThroughputExceededException"}
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Mobile/15E148"
 
 
@@ -42,39 +42,6 @@ def to_bytes(document: Any) -> bytes:
     return json.dumps(document, ensure_ascii=False).encode()
 
 
-def event(*records: bytes) -> dict[str, Any]:
-    """Return what Firehose calls the function with."""
-    return {
-        "invocationId": "invocation",
-        "deliveryStreamArn": f"arn:aws:firehose:{REGION}:123456789012:deliverystream/delivery",
-        "region": REGION,
-        "records": [
-            {
-                "recordId": f"record-{number}",
-                "approximateArrivalTimestamp": int(NOW.timestamp() * 1000),
-                "data": base64.b64encode(record).decode(),
-            }
-            for number, record in enumerate(records)
-        ],
-    }
-
-
-def answers(*records: bytes) -> list[dict[str, Any]]:
-    """Run the function; return what it answers for each record, its data decoded."""
-    response = transform.handler(event(*records), CONTEXT)
-    json.dumps(response)
-    assert [r["recordId"] for r in response["records"]] == [
-        f"record-{number}" for number in range(len(records))
-    ]
-    return [r | {"data": base64.b64decode(r["data"])} for r in response["records"]]
-
-
-def rows(data: bytes) -> list[dict[str, Any]]:
-    """Return the lines of JSON that go into the lake."""
-    assert data.endswith(b"\n")
-    return [json.loads(line) for line in data.splitlines()]
-
-
 @dataclass
 class Cloud(moto_cloud.Cloud):
     """A stream with four shards and a bucket."""
@@ -86,9 +53,8 @@ class Cloud(moto_cloud.Cloud):
         """Return every record of the stream."""
         found, kinesis = [], client("kinesis")
         for shard in kinesis.list_shards(StreamName=STREAM)["Shards"]:
-            iterator = kinesis.get_shard_iterator(
-                StreamName=STREAM, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
-            )["ShardIterator"]
+            where = {"ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+            iterator = kinesis.get_shard_iterator(StreamName=STREAM, **where)["ShardIterator"]
             found += kinesis.get_records(ShardIterator=iterator, Limit=10_000)["Records"]
         return found
 
@@ -109,9 +75,8 @@ class Cloud(moto_cloud.Cloud):
         found, s3 = {}, client("s3")
         for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
             body = s3.get_object(Bucket=BUCKET, Key=item["Key"])["Body"].read()
-            found[item["Key"]] = [
-                base64.b64decode(json.loads(line)["rawData"]) for line in body.splitlines()
-            ]
+            documents = map(json.loads, body.splitlines())
+            found[item["Key"]] = [base64.b64decode(it["rawData"]) for it in documents]
         return found
 
 

@@ -1,11 +1,10 @@
-"""The producer sends everything, in few calls, and again what Kinesis did not take."""
+"""The producer sends everything, in few calls, and again what Kinesis did not accept."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
 
 from serverless_patterns.lambdas.kinesis_firehose_s3 import kpl
 from serverless_patterns.lambdas.kinesis_firehose_s3.producer import (
@@ -14,12 +13,14 @@ from serverless_patterns.lambdas.kinesis_firehose_s3.producer import (
     MAX_RECORD_BYTES,
     MAX_RECORDS,
     Producer,
+    Sent,
 )
+from tests.moto_cloud import UNREACHABLE, client_error
 
-from .conftest import STREAM, click, to_bytes
+from .conftest import STREAM, THROTTLED, click, to_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from .conftest import Cloud
 
@@ -43,129 +44,94 @@ class ThrottlingKinesis:
         failing = self.failures.pop(0) if self.failures else []
         if isinstance(failing, Exception):
             raise failing
-        results: list[dict[str, str]] = []
-        for position, record in enumerate(Records):
-            if position in failing:
-                results.append({"ErrorCode": "ProvisionedThroughputExceededException"})
-            else:
-                self.taken.append(record["Data"])
-                results.append({"ShardId": "shardId-0", "SequenceNumber": "1"})
-        return {"FailedRecordCount": len(failing), "Records": results}
+        self.taken += [it["Data"] for n, it in enumerate(Records) if n not in failing]
+        taken = {"ShardId": "shardId-0", "SequenceNumber": "1"}
+        return {"Records": [THROTTLED if n in failing else taken for n in range(len(Records))]}
 
 
-def producer(client: Any, **options: Any) -> Producer:
-    return Producer(client, STREAM, **{"sleep": lambda _: None} | options)
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the producer would have waited."""
+    found: list[float] = []
+    monkeypatch.setattr("time.sleep", found.append)
+    return found
 
 
-def test_every_event_is_in_the_stream_once(cloud: Cloud) -> None:
-    sent = producer(cloud.kinesis).put(CLICKS)
-    assert sorted(sent.accepted) == list(range(1_000))
-    assert not sent.refused
-    assert not sent.failed
-    assert sorted(cloud.events()) == sorted(CLICKS)
+def put(client: Any, events: Iterable[bytes], **options: Any) -> Sent:
+    return Producer(client, STREAM, **options).put(events)
 
 
 def test_a_thousand_clicks_take_one_call(cloud: Cloud) -> None:
-    producer(cloud.kinesis).put(CLICKS)
-    assert cloud.calls == {"PutRecords": 1}
-
-
-def test_a_thousand_clicks_each_in_its_own_record_take_two_calls(cloud: Cloud) -> None:
-    producer(cloud.kinesis, aggregate=False).put(CLICKS)
-    assert cloud.calls == {"PutRecords": 2}
-
-
-def test_one_click_at_a_time_takes_a_call_a_click(cloud: Cloud) -> None:
-    for data in CLICKS[:100]:
-        cloud.kinesis.put_record(StreamName=STREAM, Data=data, PartitionKey="user-7")
-    assert cloud.calls == {"PutRecord": 100}
-
-
-def test_small_events_share_records_of_one_payload_unit(cloud: Cloud) -> None:
-    producer(cloud.kinesis).put(CLICKS)
+    sent = put(cloud.kinesis, CLICKS)
+    assert cloud.calls == {"PutRecords": sent.calls} == {"PutRecords": 1}
+    assert sorted(sent.accepted) == list(range(1_000))
+    assert (sent.refused, sent.failed) == ([], {})
+    assert sorted(cloud.events()) == sorted(CLICKS)
+    # Records of one payload unit; partition key, magic number and checksum come on top.
     sizes = [len(record["Data"]) for record in cloud.records()]
     assert len(sizes) <= 1 + sum(map(len, CLICKS)) // (AGGREGATE_BYTES - 1_000)
-    # The partition key, the magic number and the checksum come on top.
     assert max(sizes) <= AGGREGATE_BYTES + 40 < 25 * 1024
 
 
 def test_one_users_clicks_spread_over_every_shard(cloud: Cloud) -> None:
-    sent = producer(cloud.kinesis, aggregate=False).put(CLICKS[:400])
+    sent = put(cloud.kinesis, CLICKS, aggregate=False)
+    assert cloud.calls == {"PutRecords": 2}
     assert len(sent.shards) == 4
-    assert max(sent.shards.values()) < 200
+    assert max(sent.shards.values()) < 500
 
 
 def test_an_event_alone_is_not_aggregated(cloud: Cloud) -> None:
-    producer(cloud.kinesis).put([b"alone"])
+    put(cloud.kinesis, [b"alone"])
     assert [record["Data"] for record in cloud.records()] == [b"alone"]
 
 
-def test_only_what_kinesis_did_not_take_is_sent_again() -> None:
+def test_only_what_kinesis_did_not_accept_is_sent_again() -> None:
     client = ThrottlingKinesis([1, 3], [0])
-    sent = producer(client, aggregate=False).put([b"a", b"b", b"c", b"d"])
+    sent = put(client, [b"a", b"b", b"c", b"d"], aggregate=False)
     assert [len(call) for call in client.calls] == [4, 2, 1]
     assert sorted(client.taken) == [b"a", b"b", b"c", b"d"]
-    assert sorted(sent.accepted) == [0, 1, 2, 3]
-    assert not sent.failed
-
-
-def test_every_event_of_a_throttled_record_is_sent_again() -> None:
-    client = ThrottlingKinesis([0])
-    sent = producer(client).put([b"a", b"b"])
-    assert [kpl.split(record) for record in client.taken] == [[b"a", b"b"]]
-    assert sent.accepted == [0, 1]
+    assert (sorted(sent.accepted), sent.failed) == ([0, 1, 2, 3], {})
 
 
 @pytest.mark.parametrize(
-    "error",
-    [
-        ClientError({"Error": {"Code": "InternalFailure", "Message": ""}}, "PutRecords"),
-        EndpointConnectionError(endpoint_url="https://kinesis"),
-    ],
-    ids=["of the service", "of the network"],
+    "failure",
+    [[0], client_error("InternalFailure"), UNREACHABLE],
+    ids=["record", "call", "network"],
 )
-def test_a_call_that_fails_as_a_whole_is_made_again(error: Exception) -> None:
-    client = ThrottlingKinesis(error)
-    sent = producer(client).put([b"a"])
-    assert (sent.accepted, sent.calls) == ([0], 2)
+def test_every_event_of_a_failed_record_or_call_is_sent_again(failure: Any) -> None:
+    client = ThrottlingKinesis(failure)
+    sent = put(client, [b"a", b"b"])
+    assert [kpl.split(record) for record in client.taken] == [[b"a", b"b"]]
+    assert (sent.accepted, sent.calls) == ([0, 1], 2)
 
 
-def test_what_is_never_taken_is_said_with_the_reason() -> None:
+def test_events_that_are_never_accepted_are_reported_with_the_reason() -> None:
     client = ThrottlingKinesis(*[[0]] * 9)
-    sent = producer(client, aggregate=False, give_up_after=0.0).put([b"a", b"b"])
+    sent = put(client, [b"a", b"b"], aggregate=False, give_up_after=0.0)
     assert sent.accepted == [1]
-    assert sent.failed == {0: "ProvisionedThroughputExceededException"}
+    assert sent.failed == {0: THROTTLED["ErrorCode"]}
 
 
-def test_between_two_tries_it_waits_longer_and_longer_with_jitter() -> None:
-    waits: list[float] = []
-    client = ThrottlingKinesis(*[[0]] * 30)
-    producer(client, sleep=waits.append).put([b"a"])
+def test_between_two_attempts_it_waits_longer_and_longer_with_jitter(waits: list[float]) -> None:
+    put(ThrottlingKinesis(*[[0]] * 30), [b"a"])
     assert len(waits) == 30
     assert all(wait <= min(5.0, 0.1 * 2 ** (n + 1)) for n, wait in enumerate(waits))
     assert len(set(waits)) > 20
 
 
-def test_what_no_record_can_hold_is_refused_and_nothing_else() -> None:
+def test_an_event_that_no_record_can_hold_is_refused_and_no_other() -> None:
     client = ThrottlingKinesis()
     largest = b"x" * (MAX_RECORD_BYTES - 16)
-    sent = producer(client).put([b"a", largest + b"x", b"", largest])
-    assert sent.refused == [1, 2]
-    assert sorted(sent.accepted) == [0, 3]
+    sent = put(client, [b"a", largest + b"x", b"", largest])
+    assert (sent.refused, sorted(sent.accepted)) == ([1, 2], [0, 3])
     assert largest in client.taken
-
-
-def test_nothing_to_send_makes_no_call() -> None:
-    client = ThrottlingKinesis()
-    assert producer(client).put([]).calls == 0
-    assert client.calls == []
+    assert put(client, []).calls == 0
 
 
 def test_a_call_keeps_to_the_limits_of_put_records() -> None:
     client = ThrottlingKinesis()
-    producer(client, aggregate=False).put([b"x" * 900_000] * 7 + [b"y"] * 1_100)
+    put(client, [b"x" * 900_000] * 7 + [b"y"] * 1_100, aggregate=False)
     for call in client.calls:
         assert len(call) <= MAX_RECORDS
         assert sum(len(r["Data"]) + len(r["PartitionKey"]) for r in call) <= MAX_CALL_BYTES
-    assert len(client.calls) == 4
-    assert len(client.taken) == 1_107
+    assert (len(client.calls), len(client.taken)) == (4, 1_107)

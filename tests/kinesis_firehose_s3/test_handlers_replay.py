@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from serverless_patterns.lambdas.kinesis_firehose_s3 import kpl, replay
+from serverless_patterns.lambdas.kinesis_firehose_s3.producer import Producer
 
-from .conftest import BUCKET, STREAM, click, to_bytes
+from .conftest import BUCKET, STREAM, THROTTLED, click, to_bytes
 
 if TYPE_CHECKING:
     from .conftest import Cloud
@@ -23,50 +25,38 @@ def good(number: int, **changes: Any) -> bytes:
     return to_bytes(click(number, clicked_at=now) | changes)
 
 
-def run(cloud: Cloud, **options: Any) -> replay.Replayed:
-    return replay.replay(
-        cloud.s3, cloud.kinesis, bucket=BUCKET, prefix=PREFIX, stream_name=STREAM, **options
-    )
+def run(cloud: Cloud, kinesis: Any = None, *, send: bool = True) -> replay.Replayed:
+    kinesis = kinesis or cloud.kinesis
+    return replay.replay(cloud.s3, kinesis, bucket=BUCKET, prefix=PREFIX, stream=STREAM, send=send)
 
 
-def test_a_look_sends_and_deletes_nothing(cloud: Cloud) -> None:
-    cloud.keep(f"{PREFIX}one", good(1), b"nonsense", good(2, user_agent="curl/8"))
-    before = cloud.kept()
+def test_events_that_pass_now_are_sent_and_their_objects_deleted(cloud: Cloud) -> None:
+    cloud.keep(f"{PREFIX}one", *[good(number) for number in range(1_000)])
+    cloud.keep(f"{PREFIX}two", good(1_000))
+    cloud.calls.clear()
     done = run(cloud)
-    assert (done.objects, done.events, done.sent) == (1, 3, 0)
-    assert done.reasons == {"ok": 1, "not_csv": 1, "bot": 1}
-    assert cloud.kept() == before
-    assert cloud.records() == []
-
-
-def test_what_passes_now_is_sent_and_its_object_deleted(cloud: Cloud) -> None:
-    cloud.keep(f"{PREFIX}one", good(1), good(2))
-    cloud.keep(f"{PREFIX}two", good(3))
-    done = run(cloud, send=True)
-    assert (done.sent, done.kept) == (3, [])
-    assert [json.loads(event)["click_id"] for event in sorted(cloud.events())] == [
-        "click-1",
-        "click-2",
-        "click-3",
-    ]
+    assert (done.sent, done.kept) == (1_001, [])
+    sent = {json.loads(event)["click_id"] for event in cloud.events()}
+    assert sent == {f"click-{number}" for number in range(1_001)}
     assert cloud.kept() == {}
+    # Two calls for a thousand clicks, one for the other, and two an object.
+    counts = {"ListObjectsV2": 1, "GetObject": 2, "PutRecords": 3, "DeleteObject": 2}
+    assert cloud.calls == counts
 
 
-def test_what_would_fail_again_stays_where_it_is(cloud: Cloud) -> None:
+def test_events_that_would_fail_again_stay_where_they_are(cloud: Cloud) -> None:
     cloud.keep(f"{PREFIX}mixed", b"nonsense", good(1))
     cloud.keep(f"{PREFIX}bad", b"[]")
-    done = run(cloud, send=True)
-    assert done.sent == 1
+    done = run(cloud)
     assert cloud.kept() == {f"{PREFIX}bad": [b"[]"], f"{PREFIX}mixed": [b"nonsense"]}
-    assert sorted(done.kept) == [f"{PREFIX}bad", f"{PREFIX}mixed"]
-    again = run(cloud, send=True)
-    assert again.sent == 0
+    assert (done.sent, sorted(done.kept)) == (1, [f"{PREFIX}bad", f"{PREFIX}mixed"])
+    assert run(cloud).sent == 0
     assert len(cloud.events()) == 1
 
 
 def test_an_aggregated_record_comes_back_as_single_clicks(cloud: Cloud) -> None:
     cloud.keep(f"{PREFIX}one", kpl.aggregate("k", [good(1), b"nonsense", good(2)]))
-    run(cloud, send=True)
+    run(cloud)
     assert len(cloud.records()) == 2
     assert cloud.kept() == {f"{PREFIX}one": [b"nonsense"]}
 
@@ -74,49 +64,45 @@ def test_an_aggregated_record_comes_back_as_single_clicks(cloud: Cloud) -> None:
 def test_other_failures_and_other_data_are_not_touched(cloud: Cloud) -> None:
     cloud.keep("errors/clicks/format-conversion-failed/one", good(1))
     cloud.keep("clicks/day=2026-11-21/one", good(2))
-    assert run(cloud, send=True).objects == 0
+    assert run(cloud).objects == 0
     assert len(cloud.kept()) == 2
 
 
 class FullKinesis:
-    """A stream that takes nothing; moto's takes everything."""
+    """A stream that accepts nothing; moto's accepts everything."""
 
     def put_records(self, StreamName: str, Records: list[Any]) -> dict[str, Any]:  # noqa: N803
-        return {"Records": [{"ErrorCode": "ProvisionedThroughputExceededException"}] * len(Records)}
+        return {"Records": [THROTTLED] * len(Records)}
 
 
-def test_nothing_is_deleted_that_the_stream_did_not_take(cloud: Cloud) -> None:
+def test_nothing_is_deleted_that_the_stream_did_not_accept(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient = functools.partial(Producer, give_up_after=0)
+    monkeypatch.setattr(replay, "Producer", impatient)
     cloud.keep(f"{PREFIX}one", good(1), good(2))
     before = cloud.kept()
-    full: Any = FullKinesis()
-    done = replay.replay(
-        cloud.s3, full, bucket=BUCKET, prefix=PREFIX, stream_name=STREAM, send=True, give_up_after=0
-    )
+    done = run(cloud, FullKinesis())
     assert (done.sent, done.kept) == (0, [f"{PREFIX}one"])
     assert cloud.kept() == before
 
 
 @pytest.mark.parametrize("between", ["\n", "", " \n\n"], ids=["lines", "none", "blank lines"])
-def test_an_error_object_is_read_however_its_documents_are_parted(
+def test_an_error_object_is_read_however_its_documents_are_separated(
     cloud: Cloud, between: str
 ) -> None:
     cloud.keep(f"{PREFIX}one", good(1), good(2), between=between)
-    assert run(cloud).events == 2
-
-
-def test_a_thousand_failed_clicks_take_two_calls_and_two_an_object(cloud: Cloud) -> None:
-    cloud.keep(f"{PREFIX}one", *[good(number) for number in range(1_000)])
-    cloud.calls.clear()
-    run(cloud, send=True)
-    assert cloud.calls == {"ListObjectsV2": 1, "GetObject": 1, "PutRecords": 2, "DeleteObject": 1}
+    assert run(cloud, send=False).events == 2
 
 
 def test_the_command_line_looks_first_and_sends_on_request(
     cloud: Cloud, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cloud.keep(f"{PREFIX}one", good(1), b"nonsense")
+    cloud.keep(f"{PREFIX}one", good(1), b"nonsense", good(2, user_agent="curl/8"))
+    before = cloud.kept()
     replay.main([BUCKET, PREFIX, STREAM])
-    assert "not_csv: 1" in capsys.readouterr().out
-    assert cloud.records() == []
+    looked = "3 events in 1 objects\n  bot: 1\n  not_csv: 1\n  ok: 1\n"
+    assert capsys.readouterr().out == looked
+    assert (cloud.kept(), cloud.records()) == (before, [])
     replay.main([BUCKET, PREFIX, STREAM, "--send"])
-    assert "sent: 1; objects that stay: 1" in capsys.readouterr().out
+    assert capsys.readouterr().out == f"{looked}sent: 2; objects that stay: 1\n"
