@@ -1,38 +1,40 @@
-"""The rules of SNS, with plain values."""
+"""What loses the events of a topic: each rule at its boundary."""
 
 from __future__ import annotations
 
-import pytest
-
 from serverless_patterns.patterns.checks import sns
+from tests.checks.rules import agree, boundaries
+
+NO_QUEUE = "One has the protocol lambda, but a FIFO topic delivers to SQS queues only. Subscribe"
 
 
-@pytest.mark.parametrize("protocol", ["SQS", "sqs"])
-def test_a_fifo_topic_delivers_to_a_queue(protocol: str) -> None:
-    assert sns.fifo_topic_protocol("One", protocol) is None
-
-
-def test_a_fifo_topic_delivers_to_nothing_else() -> None:
-    problem = sns.fifo_topic_protocol("One", "lambda")
-    assert problem is not None
-    assert problem.startswith("One has the protocol lambda, but a FIFO topic")
-    assert "Subscribe a queue, and let a function" in problem
-
-
-@pytest.mark.parametrize("fifo", [True, False])
-def test_only_a_fifo_topic_delivers_to_a_fifo_queue(fifo: bool) -> None:
-    assert (sns.topic_of_fifo_queue("Prices", fifo=fifo) is None) is fifo
-
-
-@pytest.mark.parametrize("topic", [True, False])
-@pytest.mark.parametrize("queue", [True, False])
-def test_a_dead_letter_queue_is_of_its_topics_type(topic: bool, queue: bool) -> None:
-    problem = sns.dead_letter_queue_type("Kept", topic_fifo=topic, dead_letter_fifo=queue)
-    assert (problem is None) is (topic is queue)
-    if problem:
-        assert f"Make the dead-letter queue {'FIFO' if topic else 'standard'}." in problem
-
-
-@pytest.mark.parametrize(("days", "kept"), [(0, False), (1, True), (365, True), (366, False)])
-def test_an_archive_keeps_messages_for_1_to_365_days(days: int, kept: bool) -> None:
-    assert (sns.archive(days) is None) is kept
+@boundaries(
+    {
+        "a FIFO topic delivers to queues only": [
+            (sns.fifo_topic_protocol("One", "SQS"), None),
+            (sns.fifo_topic_protocol("One", "sqs"), None),
+            (sns.fifo_topic_protocol("One", "lambda"), f"{NO_QUEUE} a queue, and let a function"),
+        ],
+        "only a FIFO topic delivers to a FIFO queue": [
+            (sns.topic_of_fifo_queue("Prices", fifo=True), None),
+            (sns.topic_of_fifo_queue("Prices", fifo=False), "Prices is a standard topic"),
+        ],
+        "a dead-letter queue is of its topic's type": [
+            (sns.dead_letter_queue_type("Kept", topic_fifo=topic, dead_letter_fifo=queue), expected)
+            for topic, queue, expected in (
+                (True, True, None),
+                (True, False, "Make the dead-letter queue FIFO."),
+                (False, True, "Make the dead-letter queue standard."),
+                (False, False, None),
+            )
+        ],
+        "an archive keeps messages for 1 to 365 days": [
+            (sns.archive(0), "allowed is 1 to 365"),
+            (sns.archive(1), None),
+            (sns.archive(365), None),
+            (sns.archive(366), "allowed is 1 to 365"),
+        ],
+    }
+)
+def test_a_rule_says_what_is_wrong(said: str | None, expected: str | None) -> None:
+    agree(said, expected)

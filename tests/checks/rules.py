@@ -1,0 +1,28 @@
+"""Rules at their boundaries: what each says of plain values, or None where it is kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Case = tuple[str | None, str | None]
+
+
+def boundaries(rules: Mapping[str, Sequence[Case]]) -> Any:
+    """Parametrize a test with ``said`` and ``expected``, a part of it, by the rule's promise."""
+    cases = [
+        pytest.param(said, expected, id=f"{promise}-{number}")
+        for promise, cases in rules.items()
+        for number, (said, expected) in enumerate(cases)
+    ]
+    return pytest.mark.parametrize(("said", "expected"), cases)
+
+
+def agree(said: str | None, expected: str | None) -> None:
+    """Assert that a rule says nothing, or what is expected."""
+    assert (said is None) == (expected is None), said
+    assert (expected or "") in (said or "")
