@@ -38,7 +38,7 @@ def main() -> None:
     patterns = [(pattern.slug, 1) for pattern in catalog.patterns()]
     counted = [("orders", count) for count in COUNTS if count != MANY]
     seconds = measure([FLOOR, *patterns, *counted, *COMPARED[0], *COMPARED[1]], rounds)
-    table = Table("app", "of them", "seconds", "x one queue", "min to max", "ms each above it")
+    table = Table("app", "n", "seconds", "x one queue", "min to max", "ms each")
     each: dict[App, float] = {}
     for app, taken in seconds.items():
         pairs = list(zip(taken, seconds[FLOOR], strict=True))

@@ -7,95 +7,76 @@ API's methods may be in its OpenAPI definition.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from .template import Resource
 
 DEFINITIONS = {"AWS::ApiGateway::RestApi": "Body", "AWS::Serverless::Api": "DefinitionBody"}
 INTEGRATION = "x-amazon-apigateway-integration"
 SOURCES = {"SQS": "Queue", "Kinesis": "Stream", "DynamoDB": "Stream"}
 
 
-@dataclass(frozen=True)
-class Part:
-    """A resource as CloudFormation gets it, and its place below the SAM resource."""
-
-    id: str
-    type: str
-    properties: Mapping[str, Any]
-    path: tuple[str | int, ...] = ()
-
-
-def parts(name: str, kind: str, properties: Mapping[str, Any]) -> Iterator[Part]:
+def parts(resource: Resource) -> Iterator[Resource]:
     """Yield what a resource represents: itself, and what is written inside it."""
-    if kind == "AWS::Serverless::Function":
-        yield from _function(name, properties)
+    if resource.type == "AWS::Serverless::Function":
+        yield from _function(resource)
         return
-    yield Part(name, kind, properties)
-    if kind in DEFINITIONS:
-        yield from _methods(name, DEFINITIONS[kind], properties)
+    yield resource
+    if resource.type in DEFINITIONS:
+        yield from _methods(resource, DEFINITIONS[resource.type])
 
 
-def _function(name: str, properties: Mapping[str, Any]) -> Iterator[Part]:
-    own = dict(properties)
-    queue = own.get("DeadLetterQueue")
-    if isinstance(queue, dict):
-        own["DeadLetterConfig"] = {"TargetArn": queue.get("TargetArn")}
-    yield Part(name, "AWS::Lambda::Function", own)
-    invoke = own.get("EventInvokeConfig")
-    if isinstance(invoke, dict):
-        config = {**invoke, "FunctionName": f"${{{name}}}"}
-        yield Part(
-            f"{name}/invoke", "AWS::Lambda::EventInvokeConfig", config, ("EventInvokeConfig",)
-        )
-    events = own.get("Events")
-    for key, event in events.items() if isinstance(events, dict) else ():
-        source = SOURCES.get(str(event.get("Type"))) if isinstance(event, dict) else None
-        if source and isinstance(event.get("Properties"), dict):
-            mapping = {
-                **event["Properties"],
-                "EventSourceArn": event["Properties"].get(source),
-                "FunctionName": f"${{{name}}}",
-            }
-            path = ("Events", key, "Properties")
-            yield Part(f"{name}/{key}", "AWS::Lambda::EventSourceMapping", mapping, path)
+def _part(whole: Resource, name: str, kind: str, properties: Mapping[str, Any]) -> Resource:
+    """Return a resource that is written at the place of this part."""
+    path = (*whole.path, *whole.at)
+    return replace(whole, id=name, type=kind, properties=properties, path=path, at=())
 
 
-def _methods(name: str, key: str, properties: Mapping[str, Any]) -> Iterator[Part]:
-    for path, verbs in _items(_child(properties.get(key), "paths")):
-        for verb, operation in _items(verbs):
-            given = _child(operation, INTEGRATION)
-            if not isinstance(given, dict):
+def _function(whole: Resource) -> Iterator[Resource]:
+    own, name = dict(whole.properties), {"FunctionName": f"${{{whole.id}}}"}
+    if isinstance(own.get("DeadLetterQueue"), Mapping):
+        own["DeadLetterConfig"] = {"TargetArn": whole.get("DeadLetterQueue.TargetArn")}
+    yield _part(whole, whole.id, "AWS::Lambda::Function", own)
+    config = own.get("EventInvokeConfig")
+    if isinstance(config, Mapping):
+        there = replace(whole, at=("EventInvokeConfig",))
+        kind = "AWS::Lambda::EventInvokeConfig"
+        yield _part(there, f"{whole.id}/invoke", kind, {**config, **name})
+    for event in whole.parts("Events"):
+        source, given = SOURCES.get(str(event.get("Type"))), event.get("Properties")
+        if source and isinstance(given, Mapping):
+            mapping = {**given, "EventSourceArn": given.get(source), **name}
+            there = replace(event, at=(*event.at, "Properties"))
+            kind = "AWS::Lambda::EventSourceMapping"
+            yield _part(there, f"{whole.id}/{event.at[-1]}", kind, mapping)
+
+
+def _methods(api: Resource, key: str) -> Iterator[Resource]:
+    for path in api.parts(f"{key}.paths"):
+        for verb in path.properties:
+            given = path.get(f"{verb}.{INTEGRATION}")
+            if not isinstance(given, Mapping):
                 continue
+            answers = given.get("responses")
             responses = [
                 {
                     "SelectionPattern": None if pattern == "default" else pattern,
-                    "StatusCode": _child(response, "statusCode"),
+                    "StatusCode": answer.get("statusCode") if isinstance(answer, Mapping) else None,
                 }
-                for pattern, response in _items(given.get("responses"))
+                for pattern, answer in (answers.items() if isinstance(answers, Mapping) else ())
             ]
+            behavior = given.get("passthroughBehavior")
             integration = {
                 "Type": str(given.get("type")).upper(),
                 "Uri": given.get("uri"),
-                "PassthroughBehavior": _upper(given.get("passthroughBehavior")),
+                "PassthroughBehavior": behavior and str(behavior).upper(),
                 "RequestTemplates": given.get("requestTemplates"),
                 "RequestParameters": given.get("requestParameters"),
                 "IntegrationResponses": responses,
             }
-            where = (key, "paths", path, verb, INTEGRATION)
-            method = {"Integration": integration}
-            yield Part(f"{name} {verb} {path}", "AWS::ApiGateway::Method", method, where)
-
-
-def _child(value: Any, key: str) -> Any:
-    return value.get(key) if isinstance(value, dict) else None
-
-
-def _items(value: Any) -> list[tuple[Any, Any]]:
-    return list(value.items()) if isinstance(value, dict) else []
-
-
-def _upper(value: Any) -> Any:
-    return value.upper() if isinstance(value, str) else value
+            there = replace(path, at=(*path.at, verb, INTEGRATION))
+            name, kind = f"{api.id} {verb} {path.at[-1]}", "AWS::ApiGateway::Method"
+            yield _part(there, name, kind, {"Integration": integration})

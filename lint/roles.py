@@ -48,33 +48,33 @@ RESOURCE_POLICIES = (
     "AWS::Lambda::Permission",
 )
 
-# Where a resource names a role, the service that assumes it, and what it is for.
-ROLES = {
-    "AWS::Lambda::Function": ("Role", "lambda.amazonaws.com", ()),
-    "AWS::Scheduler::Schedule": ("Target.RoleArn", "scheduler.amazonaws.com", ("Target.Arn",)),
-    "AWS::Pipes::Pipe": ("RoleArn", "pipes.amazonaws.com", ("Target", "Enrichment")),
-    "AWS::SNS::Subscription": ("SubscriptionRoleArn", "sns.amazonaws.com", ("Endpoint",)),
-    "AWS::KinesisFirehose::DeliveryStream": (
-        "ExtendedS3DestinationConfiguration.RoleARN",
-        "firehose.amazonaws.com",
-        ("ExtendedS3DestinationConfiguration.BucketARN",),
-    ),
-}
-FAILURES = {
-    "AWS::Lambda::Function": ("DeadLetterConfig.TargetArn",),
-    "AWS::Scheduler::Schedule": ("Target.DeadLetterConfig.Arn",),
-    "AWS::Pipes::Pipe": (
-        "SourceParameters.KinesisStreamParameters.DeadLetterConfig.Arn",
-        "SourceParameters.DynamoDBStreamParameters.DeadLetterConfig.Arn",
-    ),
-}
 ON_FAILURE, ON_SUCCESS = (
     f"DestinationConfig.{on}.Destination" for on in ("OnFailure", "OnSuccess")
 )
-OF_A_FUNCTION = {
-    "AWS::Lambda::EventInvokeConfig": (ON_FAILURE, ON_SUCCESS),
-    "AWS::Lambda::EventSourceMapping": (ON_FAILURE,),
-}
+S3 = "ExtendedS3DestinationConfiguration"
+# Where a resource names its role ("" for that of its function), the service that assumes it, what
+# it sends to, and where it sends failures.
+ROLES: dict[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
+    "AWS::Lambda::Function": ("Role", "lambda", (), ("DeadLetterConfig.TargetArn",)),
+    "AWS::Lambda::EventInvokeConfig": ("", "lambda", (ON_SUCCESS,), (ON_FAILURE,)),
+    "AWS::Lambda::EventSourceMapping": ("", "lambda", (), (ON_FAILURE,)),
+    "AWS::Scheduler::Schedule": (
+        "Target.RoleArn", "scheduler", ("Target.Arn",), ("Target.DeadLetterConfig.Arn",)
+    ),
+    "AWS::Pipes::Pipe": (
+        "RoleArn",
+        "pipes",
+        ("Target", "Enrichment"),
+        tuple(
+            f"SourceParameters.{kind}StreamParameters.DeadLetterConfig.Arn"
+            for kind in ("Kinesis", "DynamoDB")
+        ),
+    ),
+    "AWS::SNS::Subscription": ("SubscriptionRoleArn", "sns", ("Endpoint",), ()),
+    "AWS::KinesisFirehose::DeliveryStream": (
+        f"{S3}.RoleARN", "firehose", (f"{S3}.BucketARN",), ()
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -89,36 +89,20 @@ class Use:
     failure: bool = False
 
 
-def _own_uses(scenario: Scenario) -> Iterator[Use]:
-    """Yield what a resource uses its own role for."""
-    for kind, (place, service, targets) in ROLES.items():
-        for user in scenario.of(kind):
-            role = scenario.find(user.get(place), ROLE)
-            if role is None:
-                continue
-            for at in (*targets, *FAILURES.get(kind, ())):
-                failure = at in FAILURES.get(kind, ())
-                yield Use(user, role, service, user.get(at), tuple(at.split(".")), failure)
-
-
 def uses(scenario: Scenario) -> Iterator[Use]:
     """Yield what the roles of the template are used for, as far as targets name the use."""
-    yield from _own_uses(scenario)
     for rule in wiring.rule_targets(scenario):
         role = scenario.find(rule.role, ROLE)
         if role:
             yield Use(rule.source, role, rule.service, rule.target, rule.at)
-    for kind, places in OF_A_FUNCTION.items():
+    for kind, (place, service, targets, failures) in ROLES.items():
         for user in scenario.of(kind):
-            function = scenario.function(user.get("FunctionName"))
-            role = scenario.find(function.get("Role"), ROLE) if function else None
-            if role is None:
-                continue
-            for at in places:
-                failure = at == ON_FAILURE
-                yield Use(
-                    user, role, "lambda.amazonaws.com", user.get(at), tuple(at.split(".")), failure
-                )
+            holder = user if place else scenario.function(user.get("FunctionName"))
+            role = scenario.find(holder.get(place or "Role"), ROLE) if holder else None
+            for at in (*targets, *failures):
+                where, failed = tuple(at.split(".")), at in failures
+                if role:
+                    yield Use(user, role, f"{service}.amazonaws.com", user.get(at), where, failed)
 
 
 def target(scenario: Scenario, value: Any) -> Resource | None:

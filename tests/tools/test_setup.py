@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,10 +94,9 @@ def test_a_failure_shows_its_output_its_log_and_the_likely_cause(
 
 
 def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
+    step = replace(make_step(tmp_path, ""), commands=[["/nothing-here"]])
     with pytest.raises(setup.SetupError, match=r"cannot run .*nothing-here"):
-        setup.run_command(
-            ["/nothing-here"], log=tmp_path / "log", name="thing", cwd=tmp_path, environment={}
-        )
+        step.run(tmp_path, {})
 
 
 def test_all_parallel_jobs_end_before_the_first_error_is_raised() -> None:
