@@ -18,84 +18,70 @@ if TYPE_CHECKING:
 
 REDRIVE = "`python -m serverless_patterns.patterns.async_lambda.redrive`"
 _AGAIN = f"Fix the cause, then send the events again with {REDRIVE}."
+_NOT_BY_SQS = f"{_AGAIN} The redrive of Amazon SQS does not work for this queue."
 _EMPTY = "The queue is empty, and stays empty while the events run again."
 FAILURES = Runbook(
     "Events failed; the record of each, with the error, is stored in the failure queue.",
     f"Run {REDRIVE} with --dry-run: it counts the errors.",
-    f"{_AGAIN} The redrive of Amazon SQS does not work for this queue.",
+    _NOT_BY_SQS,
     _EMPTY,
 )
 DEAD_LETTERS = Runbook(
     "Events failed or were refused; each is stored unmodified in the dead-letter queue.",
     "Read the attributes of a message: Reason and ReasonDetail, or ErrorCode and ErrorMessage.",
-    f"{_AGAIN} The redrive of Amazon SQS does not work for this queue.",
+    _NOT_BY_SQS,
     _EMPTY,
 )
-EVENT_AGE = Runbook(
-    "Events wait for too long. Lambda drops them at their maximum age.",
-    "Compare the function's Errors, Throttles and Duration with the events that arrive.",
-    "Fix the function or its dependency. If it only has too much to do, raise its concurrency.",
-    "AsyncEventAge falls.",
-)
-SLOW_RUNS = Runbook(
-    "One run in ten comes close to the function's timeout and will soon be cut off.",
-    "Read a trace of a slow run: it shows the call that takes so long.",
-    "Speed that call up, give the function more memory, or raise its timeout.",
-    "The p90 of Duration falls.",
-)
-# Minutes in a row, and what to do, by metric.
-FUNCTION_ALARMS = {
-    "Errors": (
-        3,
-        Runbook(
-            "Runs of the function fail. Lambda retries an event, then records it as failed.",
-            "Read the function's log; a Duration close to its timeout means that runs are cut off.",
-            "Fix the function, or the dependency that its errors name.",
-            "Errors falls to 0, and no new record arrives at the failure destination.",
-        ),
-    ),
-    "Throttles": (
-        5,
-        Runbook(
-            "The function lacks concurrency, so events wait and grow old.",
-            "Compare ConcurrentExecutions with its reserved concurrency and the account's quota.",
-            "Raise the one that limits it, or slow the senders down.",
-            "Throttles falls to 0, and AsyncEventAge falls.",
-        ),
-    ),
-    "AsyncEventsDropped": (
-        1,
-        Runbook(
-            "Lambda gave up events that were too old or had failed too often.",
-            "Read the failure destination and the dead-letter queue; what neither has is LOST.",
-            _AGAIN,
-            "AsyncEventsDropped stays at 0.",
-        ),
-    ),
-    "DestinationDeliveryFailures": (
-        1,
-        Runbook(
-            "Lambda could not deliver a record. The dead-letter queue has the events that failed.",
-            "Look at the destination, its policy and key, the function's role, and the record's "
-            "size: it holds the event and the result.",
-            "Fix what blocks the delivery, or use a destination that takes larger records.",
-            "DestinationDeliveryFailures stays at 0 while events run.",
-        ),
-    ),
-    "DeadLetterErrors": (
-        1,
-        Runbook(
-            "Lambda could not write to the dead-letter queue: an event may be LOST.",
-            "Look at the queue, its policy and key, and the function's role; AWS CloudTrail shows "
-            "who changed them.",
-            "Fix what blocks the delivery. Send the events again from their records.",
-            "DeadLetterErrors stays at 0 while events fail.",
-        ),
-    ),
-}
+# By metric: its statistic, after how many minutes in a row it rings, and what to do then.
+OF_FUNCTION = {
+    "Errors": ("Sum", 3, Runbook(
+        "Runs of the function fail. Lambda retries an event, then records it as failed.",
+        "Read the function's log; a Duration close to its timeout means that runs are cut off.",
+        "Fix the function, or the dependency that its errors name.",
+        "Errors falls to 0, and no new record arrives at the failure destination.",
+    )),
+    "Throttles": ("Sum", 5, Runbook(
+        "The function lacks concurrency, so events wait and grow old.",
+        "Compare ConcurrentExecutions with its reserved concurrency and the account's quota.",
+        "Raise the one that limits it, or slow the senders down.",
+        "Throttles falls to 0, and AsyncEventAge falls.",
+    )),
+    "AsyncEventsDropped": ("Sum", 1, Runbook(
+        "Lambda gave up events that were too old or had failed too often.",
+        "Read the failure destination and the dead-letter queue; what neither has is LOST.",
+        _AGAIN,
+        "AsyncEventsDropped stays at 0.",
+    )),
+    "DestinationDeliveryFailures": ("Sum", 1, Runbook(
+        "Lambda could not deliver a record. The dead-letter queue has the events that failed.",
+        "Look at the destination, its policy and key, the function's role, and the record's size: "
+        "it holds the event and the result.",
+        "Fix what blocks the delivery, or use a destination that takes larger records.",
+        "DestinationDeliveryFailures stays at 0 while events run.",
+    )),
+    "DeadLetterErrors": ("Sum", 1, Runbook(
+        "Lambda could not write to the dead-letter queue: an event may be LOST.",
+        "Look at the queue, its policy and key, and the function's role; AWS CloudTrail shows who "
+        "changed them.",
+        "Fix what blocks the delivery. Send the events again from their records.",
+        "DeadLetterErrors stays at 0 while events fail.",
+    )),
+    "AsyncEventAge": ("Maximum", 5, Runbook(
+        "Events wait for too long. Lambda drops them at their maximum age.",
+        "Compare the function's Errors, Throttles and Duration with the events that arrive.",
+        "Fix the function or its dependency. If it only has too much to do, raise its concurrency.",
+        "AsyncEventAge falls.",
+    )),
+    "Duration": ("p90", 15, Runbook(
+        "One run in ten comes close to the function's timeout and will soon be cut off.",
+        "Read a trace of a slow run: it shows the call that takes so long.",
+        "Speed that call up, give the function more memory, or raise its timeout.",
+        "The p90 of Duration falls.",
+    )),
+}  # fmt: skip
 
 
-def alarms_of_function(
+def on_function(
     scope: Construct,
     target: lambda_.IFunction,
     alarms: Alarms,
@@ -103,31 +89,29 @@ def alarms_of_function(
     max_event_age: float | None,
     timeout: float | None,
 ) -> dict[str, cloudwatch.Alarm]:
-    """Make the alarms of a function, by metric name.
+    """Make the alarms of a function, or of the alias that is invoked, by metric name.
 
     Args:
         scope: Where they are made.
-        target: The function, or the alias that is invoked.
+        target: The function, or the alias.
         alarms: What they do.
         max_event_age: Seconds after which Lambda drops an event; None when not known.
         timeout: The function's, in seconds; None when not known, for no alarm on slow runs.
     """
-
-    def above(
-        metric: str, statistic: str, periods: int, runbook: Runbook, threshold: float = 0
-    ) -> cloudwatch.Alarm:
-        found = target.metric(metric, statistic=statistic, period=seconds(MINUTE))
-        name = f"{metric}Alarm"
-        return alarms.above(
-            scope, name, found, runbook, threshold=threshold, evaluation_periods=periods
-        )
-
-    made = {
-        metric: above(metric, "Sum", periods, runbook)
-        for metric, (periods, runbook) in FUNCTION_ALARMS.items()
+    thresholds = {
+        "AsyncEventAge": 1000 * alarms.age_or_half_of(max_event_age),
+        "Duration": None if timeout is None else 900 * timeout,
     }
-    wait = 1000 * alarms.age_or_half_of(max_event_age)
-    made["AsyncEventAge"] = above("AsyncEventAge", "Maximum", 5, EVENT_AGE, wait)
-    if timeout is not None:
-        made["Duration"] = above("Duration", "p90", 15, SLOW_RUNS, 900 * timeout)
+    made = {}
+    for metric, (statistic, minutes, runbook) in OF_FUNCTION.items():
+        threshold = thresholds.get(metric, 0)
+        if threshold is not None:
+            made[metric] = alarms.above(
+                scope,
+                f"{metric}Alarm",
+                target.metric(metric, statistic=statistic, period=seconds(MINUTE)),
+                runbook,
+                threshold=threshold,
+                evaluation_periods=minutes,
+            )
     return made

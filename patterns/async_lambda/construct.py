@@ -10,8 +10,9 @@ from constructs import Construct
 from ..blocks.alarms import Alarms
 from ..blocks.consumers import facts_of, function_of, resource_of
 from ..blocks.queues import queue_for_failures
+from ..limits import LAMBDA_ASYNC_MAX_AGE
 from . import rules
-from .alarms import DEAD_LETTERS, FAILURES, alarms_of_function
+from .alarms import DEAD_LETTERS, FAILURES, on_function
 from .destinations import Target, check_apart
 from .settings import Retries
 
@@ -87,27 +88,26 @@ class AsyncLambda(Construct):
         rules.check(
             function,
             retries,
-            alarms.max_age,
+            alarms,
+            encryption_key,
+            new_failure_queue=on_failure is None,
             dead_letter_queue=dead_letter_queue,
             reserved_concurrency=reserved_concurrency,
             rollout=rollout,
         )
-        self.function, resource = function_of(function), resource_of(function)
-        takes_letters = resource is not None and resource.dead_letter_config is None
-        new_letters = takes_letters and dead_letter_queue is None
-        rules.check_key(encryption_key, new_queues=new_letters or on_failure is None)
         alarms = alarms.of_pattern(__name__)
+        self.function, self._resource = function_of(function), resource_of(function)
         self._key = encryption_key
 
-        if resource is not None and reserved_concurrency is not None:
-            resource.reserved_concurrent_executions = reserved_concurrency
+        if self._resource and reserved_concurrency is not None:
+            self._resource.reserved_concurrent_executions = reserved_concurrency
         self.target = self._alias() if rollout else function
         succeeded = self._destination("on_success", on_success) if on_success else None
         self._failed = self._destination("on_failure", on_failure, "FailureQueue")
         self._dead_letters = self._dead_letter_target(dead_letter_queue)
         check_apart(succeeded, self._failed, self._dead_letters)
         self.event_invoke_config = self._invoke_config(retries, succeeded)
-        by_metric = alarms_of_function(
+        by_metric = on_function(
             self,
             self.target,
             alarms,
@@ -177,30 +177,25 @@ class AsyncLambda(Construct):
         return self.target.metric("AsyncEventsDropped", **options)
 
     def metric_failed_events(self, **options: Any) -> cloudwatch.Metric:
-        """Records in the failure queue. ``options``: of the metric.
-
-        Raises:
-            ValueError: the records go to something else.
-        """
+        """Records in ``failure_queue``. ``options``: of the metric."""
         return self.failure_queue.metric_approximate_number_of_messages_visible(**options)
 
     def metric_dead_letters(self, **options: Any) -> cloudwatch.Metric:
-        """Messages in the dead-letter queue. ``options``: of the metric.
-
-        Raises:
-            ValueError: the function is imported or has a dead-letter topic.
-        """
+        """Messages in ``dead_letter_queue``. ``options``: of the metric."""
         return self.dead_letter_queue.metric_approximate_number_of_messages_visible(**options)
 
     def _destination(self, name: str, given: Destination | None, new: str = "") -> Target:
         """Return a destination of yours, checked, or a new queue; the function may send to it."""
-        queue = given or queue_for_failures(
-            self,
-            new,
-            reason="Failed events end here: they wait for a redrive by a person.",
-            encryption_key=self._key,
+        target = Target.of(
+            name,
+            given
+            or queue_for_failures(
+                self,
+                new,
+                reason="Failed events end here: they wait for a redrive by a person.",
+                encryption_key=self._key,
+            ),
         )
-        target = Target.of(name, queue)
         if given:
             target.check(self.function)
         target.permit(self.function)
@@ -208,28 +203,27 @@ class AsyncLambda(Construct):
 
     def _dead_letter_target(self, given: sqs.IQueue | None) -> Target | None:
         """Return the function's dead-letter queue, set here unless it has one, or a topic."""
-        function, resource = self.function, resource_of(self.function)
-        if not isinstance(function, lambda_.Function) or resource is None:
+        if self._resource is None:
             return None
-        if resource.dead_letter_config is not None:
-            own = function.dead_letter_queue
+        if self._resource.dead_letter_config is not None:
+            own = cast("lambda_.Function", self.function).dead_letter_queue
             return self._destination("dead_letter_queue", own) if own else None
         target = self._destination("dead_letter_queue", given, "DeadLetterQueue")
         letters = lambda_.CfnFunction.DeadLetterConfigProperty(target_arn=target.arn)
-        resource.dead_letter_config = letters
+        self._resource.dead_letter_config = letters
         return target
 
     def _invoke_config(
         self, retries: Retries, succeeded: Target | None
     ) -> lambda_.CfnEventInvokeConfig:
-        part = lambda_.CfnEventInvokeConfig
+        part, age = lambda_.CfnEventInvokeConfig, retries.max_event_age
         config = part(
             self,
             "EventInvokeConfig",
             function_name=self.function.function_name,
             qualifier=_qualifier(self.target),
             maximum_retry_attempts=retries.attempts,
-            maximum_event_age_in_seconds=retries.age,
+            maximum_event_age_in_seconds=age.to_seconds() if age else LAMBDA_ASYNC_MAX_AGE,
             destination_config=part.DestinationConfigProperty(
                 on_success=part.OnSuccessProperty(destination=succeeded.arn) if succeeded else None,
                 on_failure=part.OnFailureProperty(destination=self._failed.arn),

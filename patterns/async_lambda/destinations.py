@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aws_cdk import Annotations
@@ -11,7 +12,6 @@ from aws_cdk import aws_iam as iam
 from ..blocks import keys
 from ..blocks.consumers import check_may_run, function_of
 from ..blocks.queues import grant_send
-from ..blocks.values import is_token
 from ..checks import lambda_ as checks
 
 if TYPE_CHECKING:
@@ -102,26 +102,23 @@ class Target:
             otherwise = "it would take no record, and each is lost after 6 hours"
             check_may_run(self.name, behind, otherwise)
             behind = function_of(behind)
-            if _same(behind, source):
+            if behind.function_name == source.function_name:
                 raise ValueError(
                     f"{self.name} is the function itself: every record would invoke it again, "
                     "without end. Name another function."
                 )
         if behind.node.default_child is None:
-            self._warn_of_imported(behind)
-
-    def _warn_of_imported(self, behind: Any) -> None:
-        _, needs, key_argument = KINDS[self.kind]
-        if key_argument and keys.key_of(self.resource) is None:
-            needs += (
-                f"; if it has a customer key, import it with {key_argument}, so that the key's use "
-                "is granted"
+            _, needs, key_argument = KINDS[self.kind]
+            if key_argument and keys.key_of(self.resource) is None:
+                needs += (
+                    f"; if it has a customer key, import it with {key_argument}, so that the key's "
+                    "use is granted"
+                )
+            Annotations.of(behind).add_warning_v2(
+                "serverless-patterns:imported-destination",
+                f"This {self.kind} is imported, so its settings cannot be checked. As {self.name}, "
+                f"{needs}.",
             )
-        Annotations.of(behind).add_warning_v2(
-            "serverless-patterns:imported-destination",
-            f"This {self.kind} is imported, so its settings cannot be checked. As {self.name}, "
-            f"{needs}.",
-        )
 
     def permit(self, source: lambda_.IFunction) -> None:
         """Let the function's role deliver to the destination, and no more."""
@@ -146,21 +143,10 @@ def check_apart(*targets: Target | None) -> None:
     Raises:
         ValueError: a redrive would send successes again, or each failure would be stored twice.
     """
-    names: dict[str, str] = {}
-    for target in targets:
-        if target is None or target.kind != "queue":
-            continue
-        other = names.setdefault(target.arn, target.name)
-        if other != target.name:
+    queues = [target for target in targets if target and target.kind == "queue"]
+    for one, other in combinations(queues, 2):
+        if one.arn == other.arn:
             raise ValueError(
-                f"{other} and {target.name} are the same queue: what is stored there could no "
+                f"{one.name} and {other.name} are the same queue: what is stored there could no "
                 "longer be told apart. Use one for each."
             )
-
-
-def _same(one: lambda_.IFunction, other: lambda_.IFunction) -> bool:
-    """Whether two functions are one, perhaps imported twice."""
-    if one.node.path == other.node.path:
-        return True
-    name = one.function_name
-    return not is_token(name) and name == other.function_name

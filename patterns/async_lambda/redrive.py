@@ -20,7 +20,6 @@ import json
 import math
 import re
 import sys
-import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -31,18 +30,16 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from serverless_patterns.lambdas.foundation import aws
+
 from ..limits import SQS_MAX_VISIBILITY
 from .records import FailedEvent, UnreadableError, read
 from .sources import BATCH, SHORTEST_HIDING, Bucket, Queue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from .records import Letter
-
-    Invoke = Callable[[bytes], None]
-
-__all__ = ["Bucket", "Queue", "Redrive", "Report", "hiding", "invoker", "main"]
+    from .sources import Letter
 
 DEFAULT_RATE = 10.0
 
@@ -70,10 +67,9 @@ class Report:
         """Return the report as text."""
         lines = []
         for name, value in vars(self).items():
-            text, kinds = name.replace("_", " "), value if isinstance(value, Counter) else None
-            lines.append(f"{value if kinds is None else kinds.total():>12,}  {text}")
-            for kind, count in kinds.most_common() if kinds else ():
-                lines.append(f"    {count:>8,}  {text}: {kind}")
+            text, kinds = name.replace("_", " "), value if isinstance(value, Counter) else Counter()
+            lines.append(f"{kinds.total() if kinds else value or 0:>12,}  {text}")
+            lines += [f"    {n:>8,}  {text}: {kind}" for kind, n in kinds.most_common()]
         return lines
 
 
@@ -82,26 +78,25 @@ class Redrive:
     """One run.
 
     Args:
+        lambda_: Client that hands the events over.
         function: Name or ARN of the function, with its alias if it is invoked by one.
-        invoke: Hands an event over; raises when Lambda does not accept it.
         rate: Events a second, at most.
         error: Only events whose error this finds. Default: all.
         limit: Only so many events. Default: all.
         dry_run: Only look.
     """
 
+    lambda_: Any
     function: str
-    invoke: Invoke
     rate: float = DEFAULT_RATE
-    error: re.Pattern[str] | None = None
-    limit: int | None = None
+    error: re.Pattern[str] = re.compile("")
+    limit: float = math.inf
     dry_run: bool = False
-    report: Report = field(default_factory=Report)
 
     def __post_init__(self) -> None:
-        self._started = time.time()
+        self.report = Report()
+        self._started, self._turn = time.time(), time.monotonic()
         self._accepted: set[str] = set()
-        self._turn, self._lock = 0.0, threading.Lock()
 
     def run(self, sources: Iterable[Queue | Bucket]) -> Report:
         """Empty one source after the other."""
@@ -109,84 +104,75 @@ class Redrive:
             try:
                 for letters in source.batches():
                     self._batch(source, letters)
-                    if self._full:
+                    if self.report.matched >= self.limit:
                         break
             finally:
                 source.release()
         return self.report
 
-    @property
-    def _full(self) -> bool:
-        return self.limit is not None and self.report.matched >= self.limit
-
     def _batch(self, source: Queue | Bucket, letters: Sequence[Letter]) -> None:
-        chosen = [(letter, event) for letter in letters if (event := self._choose(letter))]
-        new: dict[str, FailedEvent] = {}  # an event's record and its dead letter: sent once
-        for letter, event in chosen:
-            if (key := event.request_id or letter.id) not in self._accepted:
-                new.setdefault(key, event)
+        chosen = [
+            (letter.id, event.request_id or letter.id, event)
+            for letter in letters
+            if (event := self._choose(letter))
+        ]
         if self.dry_run:
-            self._accepted |= new.keys()
             return
-        with ThreadPoolExecutor(BATCH) as pool:
-            errors = dict(zip(new, pool.map(self._send, new.values()), strict=True))
+        # An event's record and its dead letter have one key: it is sent once.
+        errors = self._send({key: event for _, key, event in chosen if key not in self._accepted})
         self._accepted |= {key for key, error in errors.items() if not error}
-        self.report.sent_again += sum(not error for error in errors.values())
-        self.report.failed.update(error for error in errors.values() if error)
-        done = [one.id for one, event in chosen if (event.request_id or one.id) in self._accepted]
-        if done:
-            self.report.not_deleted += source.delete(done)
+        self.report.sent_again = len(self._accepted)
+        self.report.failed.update(filter(None, errors.values()))
+        if done := [id_ for id_, key, _ in chosen if key in self._accepted]:
+            try:
+                self.report.not_deleted += source.delete(done)
+            except (ClientError, BotoCoreError):
+                self.report.not_deleted += len(done)
 
     def _choose(self, letter: Letter) -> FailedEvent | None:
         """Return the event to send again; None when it stays where it is."""
         report = self.report
-        if self._full:
+        if report.matched >= self.limit:
             return None
         report.found += 1
         if letter.sent_at > self._started:
             report.newer_than_this_run += 1
             return None
         try:
-            event = read(letter)
+            event = read(letter.body, letter.attributes)
         except UnreadableError as error:
             report.unreadable[str(error)] += 1
             return None
         if event.function and function_name(event.function) != function_name(self.function):
             report.of_other_functions += 1
             return None
-        if self.error and not self.error.search(event.error):
+        if not self.error.search(event.error):
             return None
         report.matched += 1
         report.errors[event.error.split(":", 1)[0]] += 1
         return event
 
-    def _send(self, event: FailedEvent) -> str:
-        """Hand an event over when it is its turn; return why it was not accepted."""
-        with self._lock:
-            turn = max(time.monotonic(), self._turn)
-            self._turn = turn + 1 / self.rate
-        time.sleep(max(0.0, turn - time.monotonic()))
+    def _send(self, events: Mapping[str, FailedEvent]) -> dict[str, str]:
+        """Hand events over, each when it is its turn; return why it was not accepted, or ""."""
+        with ThreadPoolExecutor(BATCH) as pool:
+            sent = {}
+            for key, event in events.items():
+                time.sleep(max(0.0, self._turn - time.monotonic()))
+                self._turn = max(self._turn, time.monotonic()) + 1 / self.rate
+                sent[key] = pool.submit(self._invoke, event.payload)
+        return {key: future.result() for key, future in sent.items()}
+
+    def _invoke(self, payload: bytes) -> str:
         try:
-            self.invoke(event.payload)
-        except ClientError as error:
-            return error.response["Error"]["Code"]
-        except BotoCoreError as error:
-            return type(error).__name__
+            self.lambda_.invoke(FunctionName=self.function, InvocationType="Event", Payload=payload)
+        except (ClientError, BotoCoreError) as error:
+            return aws.code(error)
         return ""
 
 
 def function_name(function: str) -> str:
     """Return the name in a function's name, partial or full ARN, with or without a qualifier."""
     return function.rsplit("function:", 1)[-1].split(":", 1)[0]
-
-
-def invoker(lambda_: Any, function: str) -> Invoke:
-    """Return a call that hands an event to a function, asynchronously."""
-
-    def invoke(payload: bytes) -> None:
-        lambda_.invoke(FunctionName=function, InvocationType="Event", Payload=payload)
-
-    return invoke
 
 
 def hiding(rate: float) -> int:
@@ -196,37 +182,26 @@ def hiding(rate: float) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0 when everything that matched was accepted and deleted."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
-    if not given.queue_url and not given.bucket:
-        parser.error("give --queue-url or --bucket, or both")
-    if not 0 < given.rate < math.inf or (given.limit is not None and given.limit < 1):
-        parser.error("--rate and --limit must be above 0")
-    try:
-        error = re.compile(given.error)
-    except re.error as problem:
-        parser.error(f"--error is not a regular expression: {problem}")
-    invoke = invoker(boto3.client("lambda"), given.function)
-    run = Redrive(given.function, invoke, given.rate, error, given.limit, given.dry_run)
-    sources: list[Queue | Bucket] = [
-        Queue(boto3.client("sqs"), url, hiding(given.rate)) for url in given.queue_url
-    ]
+    given = _parsed(arguments)
+    sqs, sources = boto3.client("sqs"), list[Queue | Bucket]()
+    sources += [Queue(sqs, url, hiding(given.rate)) for url in given.queue_url]
     if given.bucket:
         prefix = given.prefix or f"aws/lambda/async/{function_name(given.function)}/"
         sources.append(Bucket(boto3.client("s3"), given.bucket, prefix))
-    stopped = []
+    settings = (given.function, given.rate, given.error, given.limit, given.dry_run)
+    run, problem = Redrive(boto3.client("lambda"), *settings), ""
     try:
         run.run(sources)
     except (KeyboardInterrupt, ClientError, BotoCoreError) as error:
-        stopped = [f"Stopped: {error or 'by you'}. Events that were not accepted are still there."]
-    dry = ["Dry run: nothing was changed."] if given.dry_run else []
-    print("\n".join([*stopped, *dry, *run.report.lines()]))
+        problem = f"Stopped: {error or 'by you'}. Events that were not accepted are still there."
+    dry = "Dry run: nothing was changed." if given.dry_run else ""
+    print("\n".join([*filter(None, (problem, dry)), *run.report.lines()]))
     if given.json:
         given.json.write_text(json.dumps(vars(run.report), indent=2) + "\n", encoding="utf-8")
-    return 0 if run.report.good and not stopped else 1
+    return 0 if run.report.good and not problem else 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m serverless_patterns.patterns.async_lambda.redrive",
         description=__doc__,
@@ -237,12 +212,24 @@ def _parser() -> argparse.ArgumentParser:
     add("--queue-url", action="append", default=[], help="failure or dead-letter queue; several")
     add("--bucket", help="failure bucket")
     add("--prefix", help="keys in it (default: aws/lambda/async/<function>/)")
-    add("--error", default="", help="only errors that this regular expression finds")
+    add("--error", type=_pattern, default="", help="only errors that this finds, such as ^Sandbox")
     add("--rate", type=float, default=DEFAULT_RATE, help="events a second (default: 10)")
-    add("--limit", type=int, help="only so many events")
+    add("--limit", type=int, default=math.inf, help="only so many events")
     add("--dry-run", action="store_true", help="only look, send nothing")
     add("--json", type=Path, metavar="FILE", help="write the report there too")
-    return parser
+    given = parser.parse_args(arguments)
+    if not given.queue_url and not given.bucket:
+        parser.error("give --queue-url or --bucket, or both")
+    if not 0 < given.rate < math.inf or given.limit < 1:
+        parser.error("--rate and --limit must be above 0")
+    return given
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as problem:
+        raise argparse.ArgumentTypeError(f"is not a regular expression: {problem}") from None
 
 
 if __name__ == "__main__":

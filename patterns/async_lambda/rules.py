@@ -1,125 +1,117 @@
-"""What asynchronous invocation does not allow, or would lose events by."""
+"""Settings of the function that asynchronous invocation does not allow, or loses events by."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Annotations
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 
 from ..blocks import keys
-from ..blocks.consumers import check_has_role, check_may_run, facts_of, resource_of
+from ..blocks.consumers import check_has_role, facts_of, resource_of
 from ..blocks.values import in_seconds, number
 from ..checks import lambda_ as checks
+from ..checks import reject
 from ..limits import LAMBDA_MAX_TIMEOUT
 
 if TYPE_CHECKING:
-    from aws_cdk import Duration
     from aws_cdk import aws_kms as kms
 
+    from ..blocks.alarms import Alarms
+    from ..blocks.consumers import Facts
     from .settings import Retries
 
 NEVER_RUNS = "Lambda would send every event straight to the failure destination"
 
 
 def check(
-    function: lambda_.IFunction, retries: Retries, max_age: Duration | None, **settings: object
+    function: lambda_.IFunction,
+    retries: Retries,
+    alarms: Alarms,
+    key: kms.IKey | None,
+    *,
+    new_failure_queue: bool,
+    **settings: Any,
 ) -> None:
-    """Reject a function and settings that do not fit; warn of what an imported function needs.
-
-    Args:
-        function: What is invoked.
-        retries: How often, and for how long.
-        max_age: When the alarm on waiting events rings.
-        settings: What is to be set on the function itself; None for what is not.
-
-    Raises:
-        ValueError: see the other functions here; or the function was imported without its role.
-    """
-    check_ages(function, retries, max_age)
-    check_may_run("The function", function, NEVER_RUNS)
-    check_can_be_set(function, {name: s for name, s in settings.items() if s is not None})
-    if resource_of(function) is None:
-        check_has_role("The function", function)
-        warn_of_imported(function, retries)
-
-
-def check_ages(function: lambda_.IFunction, retries: Retries, max_age: Duration | None) -> None:
-    """Reject an age at which an event is dropped too early: before its last retry, or its alarm.
-
-    Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
-
-    Raises:
-        ValueError: the retries, or the alarm's ``max_age``, take longer than ``max_event_age``.
-    """
-    age, attempts, alarm = retries.known_age, number(retries.attempts), in_seconds(max_age)
-    if age is None:
-        return
-    needed = retries.waits + (attempts or 0) * (facts_of(function).timeout or 0)
-    if needed and age <= needed:
-        raise ValueError(
-            f"max_event_age is {age:g} s, but {attempts:g} retries can take {needed:g} s: waits of "
-            "1 and 2 minutes, runs of up to the function's timeout. The event would be dropped "
-            "before its last retry. Raise max_event_age, or lower attempts."
-        )
-    if alarm is not None and alarm >= age:
-        raise ValueError(
-            f"max_age is {alarm:.0f} s, but events are dropped at max_event_age, {age:.0f} s, so "
-            "the alarm would never ring. Lower max_age, or raise max_event_age."
-        )
-
-
-def check_can_be_set(function: lambda_.IFunction, given: dict[str, object]) -> None:
-    """Reject settings of the function itself that cannot be made, or are made already.
+    """Reject settings that do not fit the function or each other; warn of an imported function.
 
     Lint W9195. Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-configuring.html
 
+    Args:
+        function: The function, alias or version that is invoked.
+        retries: How often, and for how long.
+        alarms: What the alarms do.
+        key: The customer managed key of new queues.
+        new_failure_queue: Whether the failure queue is new.
+        settings: Those of the function itself: ``dead_letter_queue``, ``reserved_concurrency`` and
+            ``rollout``; None for what is not given.
+
     Raises:
-        ValueError: the function is imported or has the setting already, is an alias or a version
-            that is to be rolled out, or would reserve no concurrency.
+        ValueError: an age below what the retries take; a function that never runs, has a setting
+            already, or is imported and cannot get it or has no role; a rollout of an alias; or a
+            key that encrypts nothing.
     """
+    facts, resource = facts_of(function), resource_of(function)
+    given = {name: setting for name, setting in settings.items() if setting is not None}
+    retries.check(facts.timeout, in_seconds(alarms.max_age))
     if function.node.try_find_child("EventInvokeConfig"):
         raise ValueError(
             f"{function.node.path} has on_success, on_failure, max_event_age or retry_attempts of "
             "its own, and Lambda takes one configuration. Give them to this construct instead."
         )
-    if not given:
-        return
-    resource, reserved = resource_of(function), given.get("reserved_concurrency")
     if resource is None:
+        _check_imported(function, retries, given)
+        new_letters = False
+    else:
+        _check_can_be_set(function, facts, resource, given)
+        new_letters = not resource.dead_letter_config and "dead_letter_queue" not in given
+    keys.check_key("encryption_key", key)
+    if key and not new_letters and not new_failure_queue:
         raise ValueError(
-            f"{', '.join(given)} was given, but the function is imported, so nothing can be set on "
-            "it here. Set it where the function is made."
+            "encryption_key was given, but no queue is new, so it would encrypt nothing. Encrypt "
+            "your own queues, and leave it out."
         )
+
+
+def _check_can_be_set(
+    function: lambda_.IFunction, facts: Facts, resource: lambda_.CfnFunction, given: dict[str, Any]
+) -> None:
+    """Reject a setting that the function has already, or by which it never runs."""
     if "rollout" in given and not isinstance(function, lambda_.Function):
         raise ValueError(
             "rollout was given together with an alias or a version: the rollout publishes versions "
             "of a function and moves an alias of its own. Give the function, or leave rollout out."
         )
-    if "dead_letter_queue" in given and resource.dead_letter_config is not None:
+    if "dead_letter_queue" in given and resource.dead_letter_config:
         raise ValueError(
             "dead_letter_queue was given, but the function has a dead-letter queue or topic "
             "already. Leave one of them out."
         )
-    own = resource.reserved_concurrent_executions if reserved is not None else None
-    if own is not None:
-        already = "some" if number(own) is None else f"{own:g}"
-        raise ValueError(
-            f"reserved_concurrency is {reserved}, but the function reserves {already} already. Set "
-            "it in one place."
-        )
-    if isinstance(reserved, int) and number(reserved) is not None and reserved < 1:
-        raise ValueError(
-            f"reserved_concurrency is {reserved}, so Lambda never runs the function: {NEVER_RUNS}. "
-            "Reserve 1 or more, or leave it out."
-        )
+    reserved, name = facts.reserved, "The function"
+    if "reserved_concurrency" in given:
+        new = given["reserved_concurrency"]
+        if resource.reserved_concurrent_executions is not None:
+            already = "some" if reserved is None else f"{reserved:g}"
+            raise ValueError(
+                f"reserved_concurrency is {new}, but the function reserves {already} already. Set "
+                "it in one place."
+            )
+        reserved, name = number(new), "With reserved_concurrency, the function"
+    reject(checks.never_runs(name, reserved, NEVER_RUNS))
 
 
-def warn_of_imported(function: lambda_.IFunction, retries: Retries) -> None:
-    """Warn of what is not known of an imported function."""
-    age, attempts = retries.known_age, number(retries.attempts)
-    timeout = ""
+def _check_imported(
+    function: lambda_.IFunction, retries: Retries, given: dict[str, object]
+) -> None:
+    """Reject what cannot be set on an imported function; warn of what is not known of it."""
+    if given:
+        raise ValueError(
+            f"{', '.join(given)} was given, but the function is imported, so nothing can be set on "
+            "it here. Set it where the function is made."
+        )
+    check_has_role("The function", function)
+    age, attempts, timeout = retries.known_age, number(retries.attempts), ""
     if age is not None and attempts and (age - retries.waits) / attempts <= LAMBDA_MAX_TIMEOUT:
         timeout = f", must have a timeout below {(age - retries.waits) / attempts:g} s"
     Annotations.of(function).add_warning_v2(
@@ -128,20 +120,6 @@ def warn_of_imported(function: lambda_.IFunction, retries: Retries) -> None:
         f"queue, which gets no alarm here, must not reserve 0 concurrent executions{timeout}, and "
         "its role must be allowed to deliver to the destinations.",
     )
-
-
-def check_key(key: kms.IKey | None, *, new_queues: bool) -> None:
-    """Reject a customer managed key that encrypts nothing.
-
-    Raises:
-        ValueError: no queue is new, or the key is unusable.
-    """
-    keys.check_key("encryption_key", key)
-    if key is not None and not new_queues:
-        raise ValueError(
-            "encryption_key was given, but no queue is new, so it would encrypt nothing. Encrypt "
-            "your own queues, and leave it out."
-        )
 
 
 def check_grantee(grantee: iam.IGrantable) -> None:

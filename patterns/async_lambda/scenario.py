@@ -192,9 +192,9 @@ def send_again(
     drive: Driver, title: str, *outputs: str, function: str = "", error: str = "", **options: Any
 ) -> redrive.Report:
     """Run the redrive tool as its command does."""
-    function = function or drive["FunctionName"]
-    invoke, pattern = redrive.invoker(drive.client("lambda"), function), re.compile(error)
-    tool = redrive.Redrive(function, invoke, rate=20, error=pattern, **options)
+    tool = redrive.Redrive(
+        drive.client("lambda"), function or drive["FunctionName"], 20, re.compile(error), **options
+    )
     with drive.report.step(title):
         return tool.run([sources.Queue(drive.client("sqs"), drive[output]) for output in outputs])
 

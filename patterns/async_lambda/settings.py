@@ -40,9 +40,6 @@ class Retries:
         """Reject retries that Lambda does not make.
 
         Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-configuring.html
-
-        Raises:
-            ValueError: outside 0 to 2 retries, or 60 seconds to 6 hours.
         """
         attempts, age = number(self.attempts), self.known_age
         if attempts is not None and not 0 <= attempts <= LAMBDA_ASYNC_RETRIES:
@@ -52,11 +49,6 @@ class Retries:
             )
         if age is not None and not LAMBDA_ASYNC_MIN_AGE <= age <= LAMBDA_ASYNC_MAX_AGE:
             raise ValueError(f"max_event_age is {age:g} s, allowed is 60 seconds to 6 hours.")
-
-    @property
-    def age(self) -> float:
-        """The maximum age in seconds, as a number or a token."""
-        return self.max_event_age.to_seconds() if self.max_event_age else LAMBDA_ASYNC_MAX_AGE
 
     @property
     def known_age(self) -> float | None:
@@ -70,3 +62,29 @@ class Retries:
         Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
         """
         return sum(WAITS[: int(number(self.attempts) or 0)])
+
+    def check(self, timeout: float | None, alarm: float | None) -> None:
+        """Reject an age at which an event is dropped before its last retry, or before its alarm.
+
+        Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+
+        Args:
+            timeout: The function's, in seconds; None when it is not known.
+            alarm: The age from which the alarm rings, in seconds; None by default.
+
+        Raises:
+            ValueError: the retries, or the alarm's ``max_age``, take longer than ``max_event_age``.
+        """
+        age, attempts = self.known_age, number(self.attempts) or 0
+        needed = self.waits + attempts * (timeout or 0)
+        if age is not None and attempts and age <= needed:
+            raise ValueError(
+                f"max_event_age is {age:g} s, but {attempts:g} retries can take {needed:g} s: "
+                "waits of 1 and 2 minutes, runs of up to the function's timeout. The event would "
+                "be dropped before its last retry. Raise max_event_age, or lower attempts."
+            )
+        if age is not None and alarm is not None and alarm >= age:
+            raise ValueError(
+                f"max_age is {alarm:.0f} s, but events are dropped at max_event_age, {age:.0f} s, "
+                "so the alarm would never ring. Lower max_age, or raise max_event_age."
+            )

@@ -134,10 +134,10 @@ def never_runs(name: object, reserved: float | None, otherwise: str, least: int 
         otherwise: What happens if it does not run.
         least: The fewest executions to reserve. Default: 1.
     """
-    if reserved != 0:
+    if reserved is None or reserved > 0:
         return None
     return (
-        f"{name} reserves 0 concurrent executions, so Lambda never runs it: {otherwise}. Reserve "
+        f"{name} reserves {reserved:g} concurrent executions, so Lambda never runs it: {otherwise}. Reserve "
         f"{least} or more, or remove the reserved concurrency."
     )
 

@@ -50,8 +50,3 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     ) as cloud:
         monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", cloud.queue_url)
         yield cloud
-
-
-@pytest.fixture
-def aws(cloud: Cloud) -> None:
-    """An account for tests that need no handler."""
