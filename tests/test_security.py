@@ -149,57 +149,6 @@ def test_nobody_outside_the_account_is_let_in(template: dict[str, Any]) -> None:
 
 
 @every_pattern
-def test_every_queue_topic_and_bucket_refuses_plain_http(template: dict[str, Any]) -> None:
-    policies = {
-        "AWS::SQS::Queue": ("AWS::SQS::QueuePolicy", "Queues"),
-        "AWS::SNS::Topic": ("AWS::SNS::TopicPolicy", "Topics"),
-        "AWS::S3::Bucket": ("AWS::S3::BucketPolicy", "Bucket"),
-    }
-    open_to_http = []
-    for kind, (policy_type, member) in policies.items():
-        closed = [
-            reference["Ref"]
-            for _, policy in resources(template, policy_type)
-            if any(_denies_plain_http(s) for s in policy["PolicyDocument"]["Statement"])
-            for reference in listed(policy[member])
-        ]
-        open_to_http += [name for name, _ in resources(template, kind) if name not in closed]
-    assert not open_to_http
-
-
-def _denies_plain_http(statement: dict[str, Any]) -> bool:
-    condition = statement.get("Condition", {}).get("Bool", {}).get("aws:SecureTransport")
-    return bool(statement["Effect"] == "Deny" and condition == "false")
-
-
-ENCRYPTED = {
-    "AWS::SQS::Queue": ("SqsManagedSseEnabled", "KmsMasterKeyId"),
-    "AWS::SNS::Topic": ("KmsMasterKeyId",),
-    "AWS::S3::Bucket": ("BucketEncryption",),
-    "AWS::Kinesis::Stream": ("StreamEncryption",),
-}
-
-
-@every_pattern
-def test_everything_that_keeps_events_is_encrypted(template: dict[str, Any]) -> None:
-    plain = [
-        name
-        for kind, settings in ENCRYPTED.items()
-        for name, properties in resources(template, kind)
-        if not any(properties.get(setting) for setting in settings)
-    ]
-    assert not plain
-
-
-@every_pattern
-def test_no_bucket_is_public(template: dict[str, Any]) -> None:
-    blocked = {"BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"}
-    for name, properties in resources(template, "AWS::S3::Bucket"):
-        block = properties.get("PublicAccessBlockConfiguration", {})
-        assert {key for key, value in block.items() if value is True} == blocked, name
-
-
-@every_pattern
 def test_every_log_group_expires(template: dict[str, Any]) -> None:
     endless = [
         name

@@ -40,17 +40,20 @@ class Build:
         return self.name.replace(" ", "-")
 
 
-def every_build(*takes: str) -> pytest.MarkDecorator:
-    """Parametrize a test with every construct that can be given these arguments."""
-    files = sorted(TESTS.glob("*/builds.py"))
+def builds(*takes: str) -> list[Build]:
+    """Every construct that can be given these arguments."""
     found = [
         build
-        for file in files
+        for file in sorted(TESTS.glob("*/builds.py"))
         if file.parent.name != "contracts"
         for build in import_module(f"..{file.parent.name}.builds", __package__).BUILDS
     ]
-    chosen = [build for build in found if build.takes.issuperset(takes)]
-    return pytest.mark.parametrize("build", chosen, ids=str)
+    return [build for build in found if build.takes.issuperset(takes)]
+
+
+def every_build(*takes: str) -> Any:
+    """Parametrize a test with every construct that can be given these arguments."""
+    return pytest.mark.parametrize("build", builds(*takes), ids=str)
 
 
 def texts(value: Any) -> set[str]:

@@ -1,50 +1,70 @@
-"""What every construct promises, whatever it is made of."""
+"""What every construct promises, whatever it is made of; and every stack, of all it has."""
 
 from __future__ import annotations
 
 import functools
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aws_cdk import App, Stack
 from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns import catalog
 from serverless_patterns.patterns.blocks.alarms import Alarms
-from tests.contracts.builds import Build, every_build, texts
+from tests.contracts.builds import Build, builds, every_build, texts
+
+if TYPE_CHECKING:
+    from tests.stacks import Stacks
+
+    Resources = dict[str, dict[str, Any]]
 
 DAYS_14 = 14 * 86_400
 TLS_ONLY = {"Bool": {"aws:SecureTransport": "false"}}
+POLICIES_NAME = ("Queues", "Topics", "Bucket")
+SUBJECTS = {str(build): build for build in builds()} | {
+    f"{pattern.stack_name}-stack": pattern for pattern in catalog.patterns()
+}
 
 
 @functools.cache
-def resources(build: Build) -> dict[str, dict[str, Any]]:
+def of_build(build: Build) -> Resources:
     """The resources of a stack with this construct alone, made once."""
     stack = Stack(App(), "Stack")
     build.make(stack, "Pattern")
-    found: dict[str, dict[str, Any]] = Template.from_stack(stack).to_json()["Resources"]
+    found: Resources = Template.from_stack(stack).to_json()["Resources"]
     return found
 
 
-def of(build: Build, kind: str) -> dict[str, dict[str, Any]]:
+@pytest.fixture(params=SUBJECTS)
+def resources(request: pytest.FixtureRequest, stacks: Stacks) -> Resources:
+    """The resources of a construct alone, or of a pattern's stack."""
+    subject = SUBJECTS[request.param]
+    if isinstance(subject, Build):
+        return of_build(subject)
+    found: Resources = stacks.template(subject.slug)["Resources"]
+    return found
+
+
+def of(resources: Resources, kind: str) -> Resources:
     """The properties of the resources of one type."""
     return {
         logical_id: resource.get("Properties", {})
-        for logical_id, resource in resources(build).items()
+        for logical_id, resource in resources.items()
         if resource["Type"] == kind
     }
 
 
-def denies_plain_http(build: Build, kind: str, names: str, logical_id: str) -> bool:
+def requires_tls(resources: Resources, kind: str, logical_id: str) -> bool:
     """Whether a policy of a queue, topic or bucket denies every call without TLS."""
     return any(
         statement["Effect"] == "Deny" and statement.get("Condition") == TLS_ONLY
-        for policy in of(build, kind).values()
-        if f'"{logical_id}"' in json.dumps(policy[names])
+        for policy in of(resources, f"{kind}Policy").values()
+        if f'"{logical_id}"' in json.dumps([policy.get(key) for key in POLICIES_NAME])
         for statement in policy["PolicyDocument"]["Statement"]
     )
 
@@ -55,37 +75,38 @@ def test_two_instances_fit_in_one_stack(build: Build) -> None:
     for construct_id in ("First", "Second"):
         build.make(stack, construct_id)
     template = Template.from_stack(stack).to_json()
-    assert len(template["Resources"]) >= 2 * len(resources(build))
+    assert len(template["Resources"]) >= 2 * len(of_build(build))
     assert not template.get("Outputs")
 
 
-@every_build()
-def test_every_queue_is_encrypted_and_requires_tls(build: Build) -> None:
-    for logical_id, queue in of(build, "AWS::SQS::Queue").items():
+def test_every_queue_is_encrypted_and_requires_tls(resources: Resources) -> None:
+    for logical_id, queue in of(resources, "AWS::SQS::Queue").items():
         assert queue.get("SqsManagedSseEnabled") is True or queue.get("KmsMasterKeyId"), logical_id
-        assert denies_plain_http(build, "AWS::SQS::QueuePolicy", "Queues", logical_id), logical_id
+        assert requires_tls(resources, "AWS::SQS::Queue", logical_id), logical_id
 
 
-@every_build()
-def test_every_topic_is_encrypted_and_requires_tls(build: Build) -> None:
-    for logical_id, topic in of(build, "AWS::SNS::Topic").items():
+def test_every_topic_is_encrypted_and_requires_tls(resources: Resources) -> None:
+    for logical_id, topic in of(resources, "AWS::SNS::Topic").items():
         assert topic.get("KmsMasterKeyId"), logical_id
-        assert denies_plain_http(build, "AWS::SNS::TopicPolicy", "Topics", logical_id), logical_id
+        assert requires_tls(resources, "AWS::SNS::Topic", logical_id), logical_id
 
 
-@every_build()
-def test_every_bucket_is_encrypted_private_and_requires_tls(build: Build) -> None:
-    for logical_id, bucket in of(build, "AWS::S3::Bucket").items():
+def test_every_bucket_is_encrypted_private_and_requires_tls(resources: Resources) -> None:
+    for logical_id, bucket in of(resources, "AWS::S3::Bucket").items():
         assert bucket.get("BucketEncryption"), logical_id
         assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}, logical_id
-        assert denies_plain_http(build, "AWS::S3::BucketPolicy", "Bucket", logical_id), logical_id
+        assert requires_tls(resources, "AWS::S3::Bucket", logical_id), logical_id
 
 
-@every_build()
+def test_every_stream_is_encrypted(resources: Resources) -> None:
+    for logical_id, stream in of(resources, "AWS::Kinesis::Stream").items():
+        assert stream.get("StreamEncryption"), logical_id
+
+
 def test_every_dead_letter_queue_serves_its_source_alone_and_keeps_messages_longer(
-    build: Build,
+    resources: Resources,
 ) -> None:
-    queues = of(build, "AWS::SQS::Queue")
+    queues = of(resources, "AWS::SQS::Queue")
     sources = {name: queue for name, queue in queues.items() if "RedrivePolicy" in queue}
     for name, source in sources.items():
         target = source["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
@@ -101,23 +122,22 @@ def test_every_dead_letter_queue_serves_its_source_alone_and_keeps_messages_long
 
 @every_build()
 def test_every_queue_without_a_consumer_keeps_failures_for_14_days(build: Build) -> None:
-    read = json.dumps(of(build, "AWS::Lambda::EventSourceMapping"))
-    for logical_id, queue in of(build, "AWS::SQS::Queue").items():
+    resources = of_build(build)
+    read = json.dumps(of(resources, "AWS::Lambda::EventSourceMapping"))
+    for logical_id, queue in of(resources, "AWS::SQS::Queue").items():
         if f'"{logical_id}"' not in read:
             assert queue["MessageRetentionPeriod"] == DAYS_14, logical_id
 
 
-@every_build()
-def test_every_mapping_reports_failed_records_one_by_one(build: Build) -> None:
-    for logical_id, mapping in of(build, "AWS::Lambda::EventSourceMapping").items():
+def test_every_mapping_reports_failed_records_one_by_one(resources: Resources) -> None:
+    for logical_id, mapping in of(resources, "AWS::Lambda::EventSourceMapping").items():
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], logical_id
 
 
-@every_build()
-def test_every_alarm_watches_a_resource_and_is_quiet_without_data(build: Build) -> None:
-    alarms = of(build, "AWS::CloudWatch::Alarm")
+def test_every_alarm_watches_a_resource_and_is_quiet_without_data(resources: Resources) -> None:
+    alarms = of(resources, "AWS::CloudWatch::Alarm")
     assert alarms
-    names = {str(api.get("Name")) for api in of(build, "AWS::ApiGateway::RestApi").values()}
+    names = {str(api.get("Name")) for api in of(resources, "AWS::ApiGateway::RestApi").values()}
     for logical_id, alarm in alarms.items():
         assert alarm["TreatMissingData"] == "notBreaching", logical_id
         values = [dimension["Value"] for dimension in alarm["Dimensions"]]
@@ -129,7 +149,7 @@ def test_every_alarm_watches_a_resource_and_is_quiet_without_data(build: Build) 
 
 @every_build()
 def test_every_alarm_says_how_to_fix_it_and_links_to_its_runbook_entry(build: Build) -> None:
-    for logical_id, alarm in of(build, "AWS::CloudWatch::Alarm").items():
+    for logical_id, alarm in of(of_build(build), "AWS::CloudWatch::Alarm").items():
         text = alarm["AlarmDescription"]
         assert re.search(r"(?s).+\nSee: .+\nFix: .+\nVerify: .+", text), logical_id
         assert len(text) <= 1024, logical_id
@@ -159,8 +179,6 @@ def test_every_alarm_does_what_it_is_told(build: Build) -> None:
 @every_build("alarms")
 def test_an_alarm_that_nobody_would_hear_of_is_rejected(build: Build) -> None:
     stack = Stack(App(), "Stack")
-    from aws_cdk import aws_kms as kms
-
     key = kms.Alias.from_alias_name(stack, "Key", "alias/aws/sns")
     deaf = cloudwatch_actions.SnsAction(sns.Topic(stack, "Topic", master_key=key))
     with pytest.raises(ValueError, match=r"Topic Stack/Topic .*AWS managed key.*nobody would hear"):
