@@ -34,17 +34,14 @@ def endpoint(
     """Use an emulator that runs already, with made-up credentials.
 
     Args:
-        url: Its address, such as http://127.0.0.1:4566.
+        url: Its address on this machine, such as http://127.0.0.1:4566; else SandboxError.
         certificate: File with the only certificate to trust there. Default: this machine's.
         log_dir: Folder in which this run gets a folder for its logs. Default: .build/logs.
-
-    Raises:
-        SandboxError: The address is none, or of another machine.
     """
     host = urlsplit(url).hostname
     if urlsplit(url).scheme not in ("http", "https") or not host:
         raise SandboxError(f"{url!r} is no address of an emulator, such as http://127.0.0.1:4566.")
-    if not is_loopback(host):
+    if not _is_this_machine(host):
         raise SandboxError(f"{host} is not this machine. An emulator is expected on 127.0.0.1.")
     logs, found = new_log_folder(log_dir), runtime.find(Path.cwd())
     trusted = Path(certificate).resolve() if certificate else None
@@ -54,7 +51,7 @@ def endpoint(
             yield target
 
 
-def is_loopback(host: str) -> bool:
+def _is_this_machine(host: str) -> bool:
     """Whether a host name or address is this machine's own, without asking a name server."""
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -64,16 +61,13 @@ def is_loopback(host: str) -> bool:
 
 @contextmanager
 def aws(*, assume_yes: bool = False, log_dir: str | Path | None = None) -> Iterator[Target]:
-    """Use a real account, with the caller's own credentials, after showing what it will create.
+    """Use a real, bootstrapped account, with the caller's credentials.
 
-    The account must be bootstrapped (``cdk bootstrap``); this does not do so by itself.
+    A deployment shows first what it will create, and raises SandboxError unless it is confirmed.
 
     Args:
         assume_yes: Whether to deploy without asking. Default: ask once, on the terminal.
         log_dir: Folder in which this run gets a folder for its logs. Default: .build/logs.
-
-    Raises:
-        SandboxError: There is no region; on a deployment: it was not confirmed.
     """
     session = boto3.Session()
     if not session.region_name:

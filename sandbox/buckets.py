@@ -21,12 +21,9 @@ def objects(stack: Deployment, bucket: str, prefix: str = "") -> list[tuple[str,
     s3 = stack.client("s3")
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
-
-    def read(key: str) -> tuple[str, bytes]:
-        return key, s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-
     with ThreadPoolExecutor(READERS) as readers:
-        return list(readers.map(read, keys))
+        found = readers.map(lambda key: s3.get_object(Bucket=bucket, Key=key)["Body"].read(), keys)
+        return [*zip(keys, found, strict=True)]
 
 
 def json_lines(stack: Deployment, bucket: str, prefix: str = "") -> Iterator[tuple[str, Any]]:

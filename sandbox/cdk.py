@@ -40,8 +40,8 @@ class Cli:
         runtime: Where the CLI and Node are.
         folder: Temporary folder for assemblies and outputs.
         log_dir: Folder for one log file a run.
-        environment: Environment of bootstrap and deploy.
-        app_environment: Environment of synth, so of the user's app.
+        environment: Of bootstrap and deploy.
+        app_environment: Of synth, so of the user's app.
     """
 
     def __init__(
@@ -109,8 +109,7 @@ class Cli:
     ) -> dict[str, dict[str, str]]:
         """Run ``cdk deploy`` on a synthesized app and return the outputs of each stack.
 
-        Raises:
-            DeployFailed: It failed; the message has the failed events of the stacks.
+        Raises DeployFailed with the failed events of the stacks.
         """
         file = Path(tempfile.mkdtemp(prefix="outputs-", dir=self._folder), "outputs.json")
         arguments = ["deploy", "--app", str(assembly), "--outputs-file", str(file)]

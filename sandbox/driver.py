@@ -49,22 +49,15 @@ class Driver:
         return self.stack.client(service)
 
     def wait(
-        self,
-        title: str,
-        condition: Callable[[], bool],
-        *,
-        seconds: float | None = None,
-        pause: float = 0.1,
+        self, title: str, condition: Callable[[], bool], *, seconds: float | None = None
     ) -> None:
-        """Wait until ``condition`` holds, at most ``seconds``: as long as the patience lasts.
+        """Wait until ``condition`` holds, at most ``seconds``, else as long as the patience lasts.
 
-        Raises:
-            TimeoutError: it did not hold in time; the message has the title, such as "the orders
-                are stored".
+        Raises TimeoutError with the title, such as "the orders are stored", if it does not.
         """
         with self.report.step(f"Waiting until {title}"):
             most = self._patience if seconds is None else seconds
-            queues.until(condition, seconds=most, what=f"until {title}", pause=pause)
+            queues.until(condition, seconds=most, what=f"until {title}", pause=0.05)
 
     def eventually(self, promise: str, condition: Callable[[], bool]) -> None:
         """Check a promise that takes its time to come true, as long as the patience lasts."""
@@ -101,9 +94,7 @@ class Driver:
     def query(self, sql: str) -> list[dict[str, str]]:
         """Run a query in Athena, in the stack's workgroup and database; return rows by column.
 
-        Raises:
-            RuntimeError: it failed; the message says why.
-            TimeoutError: it did not end within two minutes.
+        Raises RuntimeError with the reason if it fails, and TimeoutError after two minutes.
         """
         athena, where = self.client("athena"), {"Database": self["DatabaseName"]}
         query = athena.start_query_execution(
@@ -137,8 +128,8 @@ class Driver:
     def calm_retries(self, *queue_outputs: str) -> AbstractContextManager[None]:
         """Let queues deliver a failed message again after ten seconds, and not after minutes.
 
-        For a whole scenario: where scenarios share an emulator on a busy machine, a call of a
-        function may time out, and its messages come back in time for this run.
+        For a whole scenario: on a busy machine a call may time out, and its messages must be back
+        in time.
         """
         return self.quick_retries(*queue_outputs, seconds=CALM_SECONDS)
 
@@ -168,10 +159,8 @@ class Driver:
             }
             for body in bodies
         ]
-        answer = self.client("lambda").invoke(
-            FunctionName=self.stack[function], Payload=json.dumps({"Records": records})
-        )
-        result = json.load(answer["Payload"])
+        invoke, payload = self.client("lambda").invoke, json.dumps({"Records": records})
+        result = json.load(invoke(FunctionName=self.stack[function], Payload=payload)["Payload"])
         promise = "a redelivered batch is acknowledged"
         self.check(promise, result == {"batchItemFailures": []}, result)
 
@@ -200,7 +189,7 @@ class Driver:
             promise: What is checked: every expected event is there with its reason, and no other.
             expected: Reasons by event; "" where the service, and not the consumer, dead-letters.
             name: Returns an event's id, given the queue's output and the message.
-            queue_outputs: The dead-letter queues.
+            queue_outputs: Outputs with the dead-letter queues.
         """
         found: dict[str, str] = {}
         for output in queue_outputs:

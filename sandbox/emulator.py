@@ -46,13 +46,9 @@ def embedded(
 
     Args:
         log_dir: Folder in which this run gets a folder for its logs. Default: .build/logs.
-        environment: Settings of the embedded AWS, such as LAMBDA_ASYNC_RETRY_BASE_SECONDS.
-            Default: none.
+        environment: Settings of it, such as LAMBDA_ASYNC_RETRY_BASE_SECONDS. Default: none.
         cwd: Folder from which the CDK CLI is looked for. Default: the current one.
-        health_seconds: How long it may take to answer. Default: 30.
-
-    Raises:
-        SandboxError: It is not installed, or does not start.
+        health_seconds: How long it may take to answer; then SandboxError. Default: 30.
     """
     found = runtime.find(Path(cwd or Path.cwd()))
     logs = new_log_folder(log_dir)

@@ -13,22 +13,15 @@ class Ledger:
 
     An event may be sent several times (copies); it counts as kept when at least one copy was
     processed or is in a dead-letter queue.
-
-    Attributes:
-        sent: Copies sent, by event id.
-        accepted: Copies that the entry point accepted, by event id.
-        refused: Copies that it rejected, by reason.
-        processed: Times an event had its effect, by event id: more than one is a fault.
-        dead_lettered: Messages in a dead-letter queue, by event id.
-        out_of_order: Events that took effect before an earlier one of their group.
     """
 
-    sent: Counter[str] = field(default_factory=Counter)
-    accepted: Counter[str] = field(default_factory=Counter)
-    refused: Counter[str] = field(default_factory=Counter)
-    processed: Counter[str] = field(default_factory=Counter)
-    dead_lettered: Counter[str] = field(default_factory=Counter)
-    out_of_order: int = 0
+    # By event id, but refused by reason.
+    sent: Counter[str] = field(default_factory=Counter)  # copies
+    accepted: Counter[str] = field(default_factory=Counter)  # copies that the entry point took
+    refused: Counter[str] = field(default_factory=Counter)  # copies that it rejected
+    processed: Counter[str] = field(default_factory=Counter)  # effects: more than one is a fault
+    dead_lettered: Counter[str] = field(default_factory=Counter)  # messages in a dead-letter queue
+    out_of_order: int = 0  # events that took effect before an earlier one of their group
     _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     def book(self, event: str, refusal: str = "") -> None:

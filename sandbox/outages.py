@@ -69,8 +69,7 @@ def function_changed(stack: Deployment, function: str, **settings: Any) -> Itera
 def configure(stack: Deployment, function: str, **settings: Any) -> None:
     """Give a function other settings permanently, and wait until it runs with them.
 
-    Raises:
-        botocore.exceptions.WaiterError: Lambda did not apply them.
+    Raises botocore's WaiterError if Lambda does not apply them.
     """
     lambda_ = stack.client("lambda")
     lambda_.update_function_configuration(FunctionName=function, **settings)
@@ -102,13 +101,12 @@ def quick_retries(
         seconds: How long a received message stays hidden. Default: 1.
         attempts: Failed ones after which a message is dead-lettered. Default: as it is.
     """
+    get = stack.client("sqs").get_queue_attributes
     with ExitStack() as changes:
         for url in queue_urls:
             attributes = {"VisibilityTimeout": str(seconds)}
             if attempts:
-                found = stack.client("sqs").get_queue_attributes(
-                    QueueUrl=url, AttributeNames=["RedrivePolicy"]
-                )
+                found = get(QueueUrl=url, AttributeNames=["RedrivePolicy"])
                 policy = json.loads(found["Attributes"]["RedrivePolicy"])
                 attributes["RedrivePolicy"] = json.dumps(policy | {"maxReceiveCount": attempts})
             changes.enter_context(queue_changed(stack, url, **attributes))
@@ -145,20 +143,14 @@ def no_failure_destination(stack: Deployment, function: str) -> Iterator[None]:
 def mapping_disabled(stack: Deployment, mapping: str, queue_url: str) -> Iterator[None]:
     """Stop a function from reading its queue; at the end, wait until it has read everything.
 
-    Args:
-        stack: Where they are.
-        mapping: Id of the event source mapping.
-        queue_url: The queue that it reads.
+    ``mapping`` is the id of the event source mapping.
     """
     lambda_ = stack.client("lambda")
 
     def switch(state: str) -> None:
         lambda_.update_event_source_mapping(UUID=mapping, Enabled=state == "Enabled")
-        queues.until(
-            lambda: lambda_.get_event_source_mapping(UUID=mapping)["State"] == state,
-            seconds=180,
-            what=f"until the event source mapping is {state}",
-        )
+        what, get = f"until the event source mapping is {state}", lambda_.get_event_source_mapping
+        queues.until(lambda: get(UUID=mapping)["State"] == state, seconds=180, what=what)
 
     queues.wait_until_empty(stack, queue_url)
     # What a poller receives at the moment it is switched off comes back after this time.
@@ -177,19 +169,12 @@ class FailsInPart:
 
     Half of the failed entries were not accepted; the others were, but the caller is told that they
     failed, as when an answer is lost: sending those again sends them a second time.
-
-    Args:
-        client: The client.
-        share: Share of the entries that fail. Default: 6 %.
-
-    Attributes:
-        failed: Entries that the caller was told have failed.
-        first_sent: When each entry was sent first, by deduplication id, in Unix seconds.
     """
 
     client: Any
-    share: float = 0.06
-    failed: int = 0
+    share: float = 0.06  # of the entries: they fail
+    failed: int = 0  # entries that the caller was told have failed
+    # When each entry was sent first, by deduplication id, in Unix seconds.
     first_sent: dict[str, float] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
     _random: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311

@@ -20,9 +20,7 @@ WAITING, IN_FLIGHT, DELAYED = (
 def until(condition: Callable[[], bool], *, seconds: float, what: str, pause: float = 0.2) -> None:
     """Wait until ``condition`` holds.
 
-    Raises:
-        TimeoutError: it did not hold within ``seconds``; ``what`` says what was waited for:
-            "until the queue is empty".
+    Raises TimeoutError after ``seconds``, with ``what``, such as "until the queue is empty".
     """
     deadline = time.monotonic() + seconds
     while not condition():
@@ -32,12 +30,9 @@ def until(condition: Callable[[], bool], *, seconds: float, what: str, pause: fl
 
 
 def backlog(stack: Deployment, queue_url: str, *states: str) -> int:
-    """Return how many messages a queue holds.
+    """Return how many messages a queue holds: ``WAITING``, ``IN_FLIGHT`` and ``DELAYED`` ones.
 
-    Args:
-        stack: Where the queue is.
-        queue_url: Its URL.
-        states: Which to count: ``WAITING``, ``IN_FLIGHT``, ``DELAYED``. Default: all.
+    ``states`` are those to count. Default: all three.
     """
     names = states or (WAITING, IN_FLIGHT, DELAYED)
     found = stack.client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=[*names])
@@ -47,8 +42,7 @@ def backlog(stack: Deployment, queue_url: str, *states: str) -> int:
 def wait_until_empty(stack: Deployment, *queue_urls: str, seconds: float = 300) -> None:
     """Wait until the queues are empty three looks in a row (SQS counts are approximate).
 
-    Raises:
-        TimeoutError: they were not, within ``seconds``.
+    Raises TimeoutError after ``seconds``.
     """
     looks = [False] * 3
 
@@ -99,11 +93,7 @@ def reason(message: dict[str, Any]) -> str:
 
 
 def delete(stack: Deployment, queue_url: str, messages: list[dict[str, Any]]) -> None:
-    """Delete up to ten received messages.
-
-    Raises:
-        RuntimeError: SQS kept some of them.
-    """
+    """Delete up to ten received messages. Raises RuntimeError if SQS keeps some of them."""
     entries = [
         {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
         for number, message in enumerate(messages)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from .console import Steps
 from .ledger import Ledger
@@ -21,8 +21,8 @@ class Report:
     """Collects a scenario's results and prints them; safe to use from several threads.
 
     Args:
-        console: Where to print: a terminal, a file or a string of its own. Default: standard
-            output. Two reports that run at the same time need a console each.
+        console: Where to print. Default: standard output. Two reports that run at the same time
+            need a console each.
 
     Attributes:
         ledger: The account of events.
@@ -31,8 +31,7 @@ class Report:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console()
-        self.ledger = Ledger()
+        self.console, self.ledger = console or Console(), Ledger()
         self.failures: list[str] = []
         self.not_proven_here: list[str] = []
         self._latencies: list[tuple[str, Sequence[float]]] = []
@@ -77,24 +76,20 @@ class Report:
         self.console.print(text, highlight=False)
 
     def _print_ledger(self) -> None:
-        table = Table(title="Ledger", title_justify="left", show_header=False)
-        table.add_column()
-        table.add_column(justify="right")
+        table = Table(
+            "", Column("", justify="right"), title="Ledger", title_justify="left", show_header=False
+        )
         for name, count in self.ledger.rows():
             table.add_row(name, f"{count:,}", style="bold" if name == "lost" else "")
         for reason, count in sorted(self.ledger.refused.items()):
             table.add_row(f"  refused: {reason}", f"{count:,}", style="dim")
         self.console.print(table)
         if self._latencies:
-            self.console.print(self._latency_table())
-
-    def _latency_table(self) -> Table:
-        table = Table("", "p50", "p95", "p99", title="Latency, ms", title_justify="left")
-        for column in table.columns[1:]:
-            column.justify = "right"
-        for name, seconds in self._latencies:
-            table.add_row(name, *(f"{value * 1000:,.0f}" for value in percentiles(seconds)))
-        return table
+            columns = (Column(name, justify="right") for name in ("p50", "p95", "p99"))
+            table = Table("", *columns, title="Latency, ms", title_justify="left")
+            for name, seconds in self._latencies:
+                table.add_row(name, *(f"{value * 1000:,.0f}" for value in percentiles(seconds)))
+            self.console.print(table)
 
 
 def percentiles(seconds: Sequence[float]) -> tuple[float, float, float]:

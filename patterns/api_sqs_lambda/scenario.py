@@ -126,7 +126,7 @@ def outage(drive: Driver, api: Entry, shop: Shop) -> None:
         drive.check(promise, found >= len(unlucky), found)
         drive.send("More orders", api, [*map(order_request, lucky)])
         in_flight = partial(queues.backlog, drive.stack, drive["QueueUrl"], queues.IN_FLIGHT)
-        drive.wait("their first attempt runs", lambda: in_flight() > 0, pause=0.05)
+        drive.wait("their first attempt runs", lambda: in_flight() > 0)
 
 
 def rejected_by_the_api(drive: Driver, api: Entry, shop: Shop) -> None:
