@@ -16,7 +16,7 @@ TOPICS = {
     "0": "Queues and dead-letter queues",
     "1": "SQS → Lambda",
     "2": "Streams → Lambda",
-    "3": "FIFO where it does not work",
+    "3": "FIFO where it is not supported",
     "4": "Firehose",
     "5": "Encryption",
     "6": "Permissions",
@@ -27,20 +27,20 @@ TOPICS = {
 HEAD = """\
 # Rules for any template
 
-What `make check TEMPLATE=…` looks for. Each rule says what to fix; the AWS page that it links to
-says why. What the constructs reject has [a page of its own](refusals.md): a rule that both check is
-the same code, and says the same sentence. **E**: AWS rejects it, or events are lost in normal
-operation. **W**: events are lost, or good ones dead-lettered, when something fails. **I**: worth
-knowing; shown with `--include-checks I`.
+`make check TEMPLATE=…` checks a template against these rules. Each rule says what to fix, and links
+to the AWS page that says why. [Another page](refusals.md) lists what the constructs reject; a check
+that both make is one function, with the same message. **E**: AWS rejects the template, or events
+are lost in normal operation. **W**: events are lost, or good events are dead-lettered, when
+something fails. **I**: worth knowing; shown with `--include-checks I`.
 
-A value that only deployment knows (an import, a parameter without default, a parameter that a
-condition asks for) is never a finding. Each combination of the template's conditions is
-checked on its own. SAM functions count with their events; a template that a macro of your own
-rewrites is not checked. Leave a rule out with `--ignore-checks W9114`, in `.cfnlintrc`, or for one
-resource with its `Metadata: {cfn-lint: {config: {ignore_checks: [W9114]}}}`.
+A value that is known only at deployment (an import, a parameter without a default, a parameter that
+a condition uses) is never a finding. Each combination of the template's conditions is checked on
+its own. SAM functions are checked with their events; a template that your own macro rewrites is not
+checked. Turn a rule off with `--ignore-checks W9114`, in `.cfnlintrc`, or for one resource with
+`Metadata: {cfn-lint: {config: {ignore_checks: [W9114]}}}`.
 
 E9101 and E9111 go further than E3502 and E3505 of cfn-lint itself (ARNs, aliases, SAM events), so
-`--all` can name one fault twice.
+`--all` can report a mistake twice.
 """
 
 

@@ -247,7 +247,7 @@ class Scenario:
 
     @cached_property
     def dead_letters(self) -> list[tuple[Resource, Resource]]:
-        """What hands its failures to a queue, and that queue."""
+        """Each resource that sends its failures to a queue, and that queue."""
         return [
             (resource, queue)
             for resource in self.resources.values()
@@ -257,7 +257,7 @@ class Scenario:
 
     @cached_property
     def dead_letter_queues(self) -> dict[str, Resource]:
-        """Every queue that something hands its failures to."""
+        """Every queue that receives the failures of another resource."""
         return {queue.id: queue for _, queue in self.dead_letters}
 
     def resolve(self, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Alarms that cannot fire, and failures that nobody hears of."""
+"""Alarms that cannot fire, and failures that go unnoticed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _dimensions(metric: Mapping[str, Any]) -> dict[str, Any] | None:
 
 @rule("E9181", "cloudwatch")
 def alarm_without_dimension(scenario: Scenario) -> Findings:
-    """An alarm must name the resource that its metric is of.
+    """An alarm must name the resource that its metric measures.
 
     The metric exists per queue, topic, stream, state machine or API only: without that dimension
     the alarm never gets a data point, and never fires. Add the dimension.
@@ -116,7 +116,7 @@ def _watched(scenario: Scenario) -> dict[str, dict[str, Resource]] | None:
 
 @rule("W9185", "cloudwatch", "sqs")
 def alarm_on_sent_dead_letters(scenario: Scenario) -> Findings:
-    """An alarm on a dead-letter queue must watch what is in it.
+    """An alarm on a dead-letter queue must watch the messages in it.
 
     NumberOfMessagesSent does not count what SQS itself moves to a dead-letter queue, so the alarm
     never fires. Watch ApproximateNumberOfMessagesVisible.
@@ -131,8 +131,8 @@ def alarm_on_sent_dead_letters(scenario: Scenario) -> Findings:
             alarm = next(iter(alarms.values()))
             yield Finding(
                 alarm,
-                f"{alarm} counts what is sent to {name}, but what SQS moves there is not counted: "
-                "it never fires. Watch ApproximateNumberOfMessagesVisible.",
+                f"{alarm} counts what is sent to {name}, but messages that SQS moves there are not "
+                "counted: it never fires. Watch ApproximateNumberOfMessagesVisible.",
                 ("MetricName",),
             )
 
@@ -141,7 +141,7 @@ def alarm_on_sent_dead_letters(scenario: Scenario) -> Findings:
 def unwatched_dead_letter_queue(scenario: Scenario) -> Findings:
     """A dead-letter queue should have an alarm.
 
-    Messages in a dead-letter queue that nobody hears of expire there. Add an alarm on
+    Without an alarm, messages in a dead-letter queue expire unnoticed. Add an alarm on
     ApproximateNumberOfMessagesVisible > 0.
 
     Source:
@@ -152,8 +152,8 @@ def unwatched_dead_letter_queue(scenario: Scenario) -> Findings:
         if watched is not None and queue.id not in watched:
             yield Finding(
                 queue,
-                f"No alarm watches the dead-letter queue {queue}: what arrives there expires "
-                "unseen. Add one on ApproximateNumberOfMessagesVisible > 0.",
+                f"No alarm watches the dead-letter queue {queue}: messages there expire "
+                "unnoticed. Add one on ApproximateNumberOfMessagesVisible > 0.",
             )
 
 
@@ -161,8 +161,8 @@ def unwatched_dead_letter_queue(scenario: Scenario) -> Findings:
 def delivery_without_dead_letter_queue(scenario: Scenario) -> Findings:
     """A rule target, a schedule or a subscription should have a dead-letter queue.
 
-    What cannot be delivered is dropped when the retries end, or at once when a permission is
-    missing. Add a dead-letter queue: DeadLetterConfig, or RedrivePolicy of a subscription.
+    Undeliverable events are dropped when the retries end, or at once when a permission is missing.
+    Add a dead-letter queue: DeadLetterConfig, or RedrivePolicy of a subscription.
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
     """

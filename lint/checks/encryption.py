@@ -70,9 +70,8 @@ def key_policy(scenario: Scenario) -> Findings:
 def usable_key(scenario: Scenario) -> Findings:
     """The key of a queue, topic, stream or bus must be enabled and symmetric.
 
-    With a disabled key nothing can be sent, and what is there cannot be read; a key of another
-    type encrypts nothing here. Set Enabled of the key to true, or leave it out, and leave KeySpec
-    out.
+    With a disabled key, nothing can be sent or read; an asymmetric or HMAC key cannot encrypt these
+    resources. Set the key's Enabled to true, or leave it out, and leave KeySpec out.
     """
     for kind, place in KEYS.items():
         for resource in scenario.of(kind):

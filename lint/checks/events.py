@@ -32,7 +32,7 @@ def _patterns(scenario: Scenario) -> Iterator[tuple[Resource, Mapping[str, Any],
 
 @rule("E9191", "s3", "events")
 def bucket_without_eventbridge(scenario: Scenario) -> Findings:
-    """A bucket sends events to EventBridge only when told to.
+    """A bucket sends events to EventBridge only when configured to.
 
     A rule that waits for a bucket's events gets none unless the bucket has
     EventBridgeConfiguration. Add it to the bucket's NotificationConfiguration.
@@ -81,8 +81,8 @@ def _sends_to_eventbridge(scenario: Scenario, bucket: Resource) -> bool:
 def one_attempt_only(scenario: Scenario) -> Findings:
     """A rule's target that is not retried needs a dead-letter queue.
 
-    With MaximumRetryAttempts 0, an event that the target cannot take at once, as when it is
-    throttled, is dropped. Let EventBridge retry, or add a DeadLetterConfig.
+    With MaximumRetryAttempts 0, an event that the target does not accept at once, for example
+    because it is throttled, is dropped. Let EventBridge retry, or add a DeadLetterConfig.
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
     """
@@ -94,7 +94,7 @@ def one_attempt_only(scenario: Scenario) -> Findings:
                 yield Finding(
                     target,
                     f"A target of {source} is not retried and has no dead-letter queue: an event "
-                    "that it cannot take at once is dropped. Add a DeadLetterConfig.",
+                    "that it does not accept at once is dropped. Add a DeadLetterConfig.",
                 )
 
 
@@ -116,7 +116,7 @@ def _unkept(scenario: Scenario) -> Iterator[tuple[Resource, str, Resource | None
 
 @rule("W9193", "lambda", "events", "s3", "sns")
 def no_retry_and_no_destination(scenario: Scenario) -> Findings:
-    """A function of events that is not retried needs a failure destination.
+    """An asynchronous function without retries needs a failure destination.
 
     With MaximumRetryAttempts 0, one error discards the event. Let Lambda retry, or add
     DestinationConfig.OnFailure, or a DeadLetterConfig of the function.
@@ -127,7 +127,7 @@ def no_retry_and_no_destination(scenario: Scenario) -> Findings:
         if config and config.number("MaximumRetryAttempts") == 0:
             yield Finding(
                 config,
-                f"{function} gets events from {source}, is not retried and keeps failures nowhere: "
+                f"{function} gets events from {source}, has no retries and no failure destination: "
                 "one error loses the event. Add DestinationConfig.OnFailure.",
                 ("MaximumRetryAttempts",),
             )
@@ -135,7 +135,7 @@ def no_retry_and_no_destination(scenario: Scenario) -> Findings:
 
 @rule("I9194", "lambda", "events", "s3", "sns")
 def no_destination(scenario: Scenario) -> Findings:
-    """A function of events should have a failure destination.
+    """An asynchronous function should have a failure destination.
 
     Lambda discards an event that failed after {LAMBDA_ASYNC_RETRIES} retries, or is too old. Add an
     AWS::Lambda::EventInvokeConfig with DestinationConfig.OnFailure, or a DeadLetterConfig of the
@@ -147,8 +147,8 @@ def no_destination(scenario: Scenario) -> Findings:
         if not config or config.number("MaximumRetryAttempts", LAMBDA_ASYNC_RETRIES) != 0:
             yield Finding(
                 function,
-                f"{function} gets events from {source} and keeps failures nowhere: an event that "
-                "fails after its retries is discarded. Add DestinationConfig.OnFailure.",
+                f"{function} gets events from {source} and has no failure destination: an event "
+                "that fails after its retries is discarded. Add DestinationConfig.OnFailure.",
             )
 
 
@@ -164,7 +164,7 @@ def no_destination(scenario: Scenario) -> Findings:
     shared=lambda_.never_runs,
 )
 def never_runs(scenario: Scenario) -> Findings:
-    """A function of events must not reserve zero executions.
+    """A function that receives events must not have a reserved concurrency of zero.
 
     With ReservedConcurrentExecutions 0 every invocation is throttled: messages use up their
     receives, records expire, and asynchronous events go to the failure destination or are lost.

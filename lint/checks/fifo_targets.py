@@ -62,7 +62,7 @@ def fifo_topic_protocol(scenario: Scenario) -> Findings:
     """A FIFO topic delivers to SQS queues only.
 
     SNS rejects subscriptions of other protocols to a FIFO topic. Subscribe a queue, and let the
-    function, the endpoint or the stream consume that.
+    function, the endpoint or the stream consume it.
     """
     for subscription in wiring.subscriptions(scenario):
         protocol = subscription.protocol

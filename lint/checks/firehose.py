@@ -34,8 +34,8 @@ def _processors(scenario: Scenario) -> Iterator[tuple[Resource, At, dict[str, An
 def transform_batch(scenario: Scenario) -> Findings:
     """A Firehose transform's batch must fit into one call of its function.
 
-    Base64 and JSON enlarge the records, and Lambda takes and returns a limited number of bytes: a
-    larger batch fails and ends in the processing-failed prefix. Change BufferSizeInMBs.
+    Base64 and JSON enlarge the records, and Lambda limits the size of requests and responses: a
+    larger batch fails and is stored under the processing-failed prefix. Change BufferSizeInMBs.
     """
     for stream, where, parameters in _processors(scenario):
         try:
@@ -50,8 +50,8 @@ def transform_batch(scenario: Scenario) -> Findings:
 def transform_timeout(scenario: Scenario) -> Findings:
     """A Firehose transform must not run longer than {FIREHOSE_MAX_TRANSFORM_TIMEOUT} s.
 
-    Firehose waits that long for its function, then calls it again; after its retries the batch ends
-    in the processing-failed prefix. Lower the function's Timeout.
+    Firehose waits that long for its function, then invokes it again; after the retries, the batch
+    is stored under the processing-failed prefix. Lower the function's Timeout.
     """
     for _, _, parameters in _processors(scenario):
         function = scenario.function(str(parameters.get("LambdaArn")).removesuffix(":$LATEST"))
@@ -109,8 +109,8 @@ def large_buffer(scenario: Scenario) -> Findings:
     """Format conversion and dynamic partitioning need large Firehose buffers.
 
     Both need SizeInMBs of at least {FIREHOSE_MIN_LARGE_BUFFER}, and dynamic partitioning an
-    IntervalInSeconds of at least {FIREHOSE_MIN_PARTITIONING_INTERVAL} (it has no zero buffering):
-    Firehose rejects less. Raise BufferingHints.
+    IntervalInSeconds of at least {FIREHOSE_MIN_PARTITIONING_INTERVAL} (zero buffering is not
+    supported): Firehose rejects lower values. Raise BufferingHints.
     """
     for stream, partitions, converts in _buckets(scenario):
         size = stream.number(f"{S3}.BufferingHints.SizeInMBs")
@@ -126,7 +126,7 @@ def compressed_twice(scenario: Scenario) -> Findings:
     """Firehose cannot compress data whose format it converts.
 
     With format conversion, CompressionFormat must be UNCOMPRESSED: Parquet and ORC are compressed
-    already, and Firehose rejects the rest. Leave CompressionFormat out.
+    already, and Firehose rejects any other value. Leave CompressionFormat out.
 
     Source: https://docs.aws.amazon.com/firehose/latest/dev/enable-record-format-conversion.html
     """
@@ -165,10 +165,10 @@ def encrypted_source(scenario: Scenario) -> Findings:
 
 @rule("I9147", "firehose", "s3", shared=firehose.folder_within)
 def errors_among_data(scenario: Scenario) -> Findings:
-    """Failed Firehose records should not be stored below the data's prefix.
+    """Failed Firehose records should not be stored under the data's prefix.
 
-    Without an ErrorOutputPrefix, what could not be transformed or converted goes below Prefix,
-    where whoever reads the data reads it as data. Set ErrorOutputPrefix.
+    Without an ErrorOutputPrefix, records that cannot be transformed or converted are stored under
+    Prefix, where consumers read them as data. Set ErrorOutputPrefix.
     """
     transforming = {stream.id for stream, _, _ in _processors(scenario)}
     for stream, _, converts in _buckets(scenario):

@@ -23,9 +23,9 @@ ACTIONS = {QUEUE: "sqs:SendMessage", TOPIC: "sns:Publish"}
 
 @rule("W9161", "sqs", "lambda", "iam", shared=lambda_.invoked_for_anybody)
 def confused_deputy(scenario: Scenario) -> Findings:
-    """A policy should say for whom a service may send or invoke.
+    """A policy should limit for whom a service may send or invoke.
 
-    A statement that allows a service without naming the source lets anybody's rule, bucket or topic
+    A statement that allows a service without naming the source lets anyone's rule, bucket or topic
     send to the queue, or invoke the function. Add a Condition on aws:SourceArn or
     aws:SourceAccount, or SourceArn of an AWS::Lambda::Permission.
     """
@@ -116,8 +116,8 @@ def _targets(policy: Resource) -> list[Any]:
 def queue_not_open(scenario: Scenario) -> Findings:
     """A queue needs a policy that allows the service that sends to it.
 
-    EventBridge and SNS lose what they are not allowed to deliver, without an error to the sender;
-    S3 rejects the notification. Add an AWS::SQS::QueuePolicy that allows the service
+    EventBridge and SNS drop events that they are not allowed to deliver, without an error to the
+    sender; S3 rejects the notification. Add an AWS::SQS::QueuePolicy that allows the service
     sqs:SendMessage, with aws:SourceArn.
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
@@ -129,7 +129,7 @@ def queue_not_open(scenario: Scenario) -> Findings:
 def not_allowed_to_invoke(scenario: Scenario) -> Findings:
     """A rule, a bucket or a topic needs a permission to invoke its function.
 
-    EventBridge and SNS lose an event whose function they are not allowed to invoke; S3 rejects the
+    EventBridge and SNS drop an event if they are not allowed to invoke the function; S3 rejects the
     notification. Add an AWS::Lambda::Permission for the service, with the rule, bucket or topic as
     SourceArn.
 
@@ -164,8 +164,8 @@ def _permits(scenario: Scenario, permission: Resource, delivery: wiring.Delivery
 def topic_not_open(scenario: Scenario) -> Findings:
     """A topic needs a policy that allows the service that publishes to it.
 
-    A topic's own default policy allows neither EventBridge nor S3, and a policy of yours replaces
-    the default, which allowed CloudWatch: what is not allowed is never published. Add an
+    A topic's own default policy allows neither EventBridge nor S3, and your own policy replaces the
+    default, which allows CloudWatch: a service that is not allowed publishes nothing. Add an
     AWS::SNS::TopicPolicy that allows the service sns:Publish.
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
@@ -192,8 +192,8 @@ def _closed_topics(scenario: Scenario) -> list[Any]:
 def dead_letter_queue_not_open(scenario: Scenario) -> Findings:
     """A dead-letter queue needs a policy that allows the service that fills it.
 
-    EventBridge and SNS send what they cannot deliver to the queue as the service, not as you:
-    without a policy it is lost there too. Add an AWS::SQS::QueuePolicy that allows the service
+    EventBridge and SNS send undeliverable events to the queue as the service, not as you: without a
+    policy, those events are lost. Add an AWS::SQS::QueuePolicy that allows the service
     sqs:SendMessage, with the rule or topic as aws:SourceArn.
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html

@@ -86,10 +86,10 @@ def visibility_below_timeout(scenario: Scenario) -> Findings:
 def short_visibility(scenario: Scenario) -> Findings:
     """A visibility timeout should be {SQS_LAMBDA_VISIBILITY_FACTOR} x the consumer's timeout.
 
-    A batch that Lambda throttles is retried while its messages stay hidden; when they turn visible
-    first, they are delivered twice and their receives are used up. Set VisibilityTimeout to at
-    least {SQS_LAMBDA_VISIBILITY_FACTOR} x the function's Timeout plus the batching window; for a
-    pipe, to {SQS_LAMBDA_VISIBILITY_FACTOR} x the Timeout of its enrichment and its target together.
+    A batch that Lambda throttles is retried while its messages stay hidden; if they become visible
+    first, they are delivered twice and use up their receives. Set VisibilityTimeout to at least
+    {SQS_LAMBDA_VISIBILITY_FACTOR} x the function's Timeout plus the batching window; for a pipe, to
+    {SQS_LAMBDA_VISIBILITY_FACTOR} x the Timeout of its enrichment and its target together.
     """
     mappings = list(_mappings(scenario))
     rejected = {queue.id for queue, hidden, _, timeout, _ in mappings if hidden < timeout}

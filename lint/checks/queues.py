@@ -51,9 +51,9 @@ def no_dead_letter_queue(scenario: Scenario) -> Findings:
 def dead_letter_retention(scenario: Scenario) -> Findings:
     """A standard dead-letter queue must keep messages longer than its source.
 
-    A standard queue's message keeps its original enqueue time when it is dead-lettered, so the
-    time that it spent in the source counts. Make the dead-letter queue's MessageRetentionPeriod
-    the longer one ({SQS_MAX_RETENTION} s at most).
+    A message of a standard queue keeps its enqueue time when it is dead-lettered, so its time in
+    the source queue counts. Make the dead-letter queue's MessageRetentionPeriod the longer one
+    ({SQS_MAX_RETENTION} s at most).
     """
     for queue, target in _with_dead_letter_queue(scenario):
         kept, there = (
@@ -69,7 +69,7 @@ def dead_letter_retention(scenario: Scenario) -> Findings:
 def receives(scenario: Scenario) -> Findings:
     """A consumed queue needs a maxReceiveCount of at least {SQS_LAMBDA_MIN_RECEIVES}.
 
-    A poll that is throttled counts as a receive, so a lower count dead-letters good messages. Raise
+    A throttled poll counts as a receive, so a lower count dead-letters good messages. Raise
     maxReceiveCount in RedrivePolicy.
     """
     for consumer, queue in wiring.consumed_queues(scenario):

@@ -32,8 +32,8 @@ def role_may_not_send(scenario: Scenario) -> Findings:
     """A role must allow what it is used for.
 
     A schedule, a pipe, a rule, a delivery stream or a function's destination sends with its role:
-    what no policy of the role allows fails every time. Allow the role the action on the target, and
-    kms:GenerateDataKey and kms:Decrypt on the target's key.
+    without a policy that allows it, every attempt fails. Allow the role the action on the target,
+    and kms:GenerateDataKey and kms:Decrypt on the target's key.
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html
     """
@@ -44,9 +44,9 @@ def role_may_not_send(scenario: Scenario) -> Findings:
 def role_may_not_send_failures(scenario: Scenario) -> Findings:
     """A role must allow sending failures to their destination.
 
-    Lambda, Scheduler and Pipes send what failed with the role of the function, the schedule or the
-    pipe: without the permission it is lost, and only a metric rises. Allow the role the action on
-    the destination, and kms:GenerateDataKey and kms:Decrypt on its key.
+    Lambda, Scheduler and Pipes send failed events with the role of the function, the schedule or
+    the pipe: without the permission the event is lost, and only a metric shows it. Allow the role
+    the action on the destination, and kms:GenerateDataKey and kms:Decrypt on its key.
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     """

@@ -67,7 +67,7 @@ def express_waits(scenario: Scenario) -> Findings:
 def express_without_logs(scenario: Scenario) -> Findings:
     """An Express state machine should log its failures.
 
-    Step Functions keeps no history of Express executions: without logs nothing says which event
+    Step Functions keeps no history of Express executions: without logs, nothing shows which event
     failed, and why. Set LoggingConfiguration with the level ERROR or ALL.
 
     Source: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-express-synchronous.html
@@ -86,7 +86,7 @@ def express_without_logs(scenario: Scenario) -> Findings:
 def callback_without_timeout(scenario: Scenario) -> Findings:
     """A task that waits for a callback should have a timeout.
 
-    A callback that never comes leaves the execution waiting, and no alarm fires. Set
+    If the callback never arrives, the execution keeps waiting, and no alarm fires. Set
     TimeoutSeconds or HeartbeatSeconds, and catch States.Timeout.
     """
     for machine, express, _ in _machines(scenario):

@@ -49,7 +49,7 @@ def _limits(scenario: Scenario) -> Iterator[tuple[Resource, str, int, int]]:
 
 @rule("W9121", "kinesis", "dynamodb", "lambda", "pipes")
 def endless_retries(scenario: Scenario) -> Findings:
-    """The consumer of a stream needs an end to its retries, and a failure destination.
+    """A stream consumer needs a limit on its retries, and a failure destination.
 
     By default Lambda and Pipes retry a failing batch until its records expire: one poison record
     blocks its shard, and the records behind it expire with it. Set MaximumRetryAttempts or
@@ -60,7 +60,7 @@ def endless_retries(scenario: Scenario) -> Findings:
     """
     for reader, destination, retries, age in _limits(scenario):
         if retries == age == ENDLESS:
-            kept = "" if reader.get(destination) else ", and keeps them nowhere"
+            kept = "" if reader.get(destination) else ", and has no failure destination"
             yield Finding(
                 reader,
                 f"{reader} retries a failing batch until its records expire{kept}: one poison "
@@ -71,10 +71,10 @@ def endless_retries(scenario: Scenario) -> Findings:
 
 @rule("W9122", "kinesis", "dynamodb", "lambda", "pipes")
 def discarded_records(scenario: Scenario) -> Findings:
-    """The consumer of a stream that gives up on a batch needs a failure destination.
+    """A stream consumer that gives up on a batch needs a failure destination.
 
-    When the retries or the age of a batch run out, Lambda and Pipes skip it. Without a failure
-    destination nothing says which records were lost. Set DestinationConfig.OnFailure of a mapping
+    Lambda and Pipes skip a batch that reaches its maximum retries or age. Without a failure
+    destination, nothing shows which records were lost. Set DestinationConfig.OnFailure of a mapping
     to a standard queue, a standard topic, or a bucket (which gets the payload too), or
     DeadLetterConfig of a pipe.
 
@@ -86,8 +86,8 @@ def discarded_records(scenario: Scenario) -> Findings:
         limit = f"{retries} retries" if retries != ENDLESS else f"{age} s"
         yield Finding(
             reader,
-            f"{reader} skips a batch after {limit} and keeps it nowhere: its records are lost. Set "
-            f"{destination}.",
+            f"{reader} skips a batch after {limit} without a failure destination: its records are "
+            f"lost. Set {destination}.",
         )
 
 
@@ -95,7 +95,7 @@ def discarded_records(scenario: Scenario) -> Findings:
 def starts_at_the_latest(scenario: Scenario) -> Findings:
     """A stream mapping should not start at LATEST.
 
-    Polling starts some minutes after the mapping is made, and stops for a while when it is
+    Polling starts some minutes after the mapping is created, and stops for a while when it is
     updated: with LATEST, the records of that time are never read. Set StartingPosition to
     TRIM_HORIZON or AT_TIMESTAMP.
 
