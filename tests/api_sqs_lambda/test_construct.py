@@ -108,7 +108,7 @@ def test_the_trace_goes_with_the_message(default: dict[str, Any]) -> None:
 def test_api_gateway_may_send_to_this_queue_and_do_nothing_else(stack: Stack, keyed: bool) -> None:
     key = kms.Key(stack, "Key")
     made = make(stack, queue=NewQueue(encryption_key=key if keyed else None))
-    allowed = [("sqs:SendMessage", made.queue.queue_arn)]
+    allowed: list[Any] = [("sqs:SendMessage", made.queue.queue_arn)]
     allowed += [(["kms:Decrypt", "kms:GenerateDataKey"], key.key_arn)] if keyed else []
     statements = [
         {"Action": action, "Effect": "Allow", "Resource": stack.resolve(arn)}

@@ -66,7 +66,7 @@ ORDER_IDS: tuple[Any, ...] = ("", "a" * 65, "a b", "a\n", "é", "a#b", 7, None)
         *((parse_change, "kind", d) for d in ("[]", change(kind="x"), change(kind=["quantity"]))),
         *((parse_change, "field", change(**d)) for d in ({"quantity": 0}, {"text": "x"})),
         *((parse_change, "field", change(change_id=value)) for value in ("c" * 65, None)),
-        *((parse_change, "field", change(**{name: "a b"})) for name in ("sku", "order_id")),
+        *((parse_change, "field", change() | {name: "a b"}) for name in ("sku", "order_id")),
         *((parse_change, "field", NOTE | {"text": value}) for value in ("x" * 501, "a\n")),
         (parse_change, "field", CANCEL),
         (parse_change, "group", change(order_id="ord-2")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from aws_cdk import App, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -17,7 +19,7 @@ def stack() -> Stack:
     return Stack(App(), "Stack")
 
 
-def alarm(topic: sns.ITopic) -> cloudwatch.Alarm:
+def alarm(topic: Any) -> cloudwatch.Alarm:
     metric = cloudwatch.Metric(namespace="AWS/SQS", metric_name="Any")
     alarms = Alarms([cloudwatch_actions.SnsAction(topic)])
     return alarms.above(topic, "Alarm", metric, DEAD_LETTERS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -10,16 +9,12 @@ from aws_cdk import App, CfnParameter, Duration, Size, Stack
 
 from serverless_patterns.patterns.blocks.firehose import Buffering, role_of_firehose
 from serverless_patterns.patterns.blocks.transforms import Transform, transformed
-from tests.inline import function
+from tests.inline import function, rejected
 
 
 @pytest.fixture
 def stack() -> Stack:
     return Stack(App(), "Stack")
-
-
-def rejected(message: str | None) -> Any:
-    return pytest.raises(ValueError, match=message) if message else nullcontext()
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,7 @@ def test_a_fifo_queue_with_a_standard_dead_letter_queue_is_rejected(stack: Stack
 def test_a_disabled_key_of_a_queue_or_its_dead_letter_queue_is_rejected(
     stack: Stack, of_letters: bool
 ) -> None:
-    disabled = {"encryption_master_key": kms.Key(stack, "Key", enabled=False)}
+    disabled: dict[str, Any] = {"encryption_master_key": kms.Key(stack, "Key", enabled=False)}
     letters = own_letters(stack, **disabled if of_letters else {})
     with rejected("is Stack/Key, which is disabled"):
         check_own_queue(queue(stack, letters=letters, **{} if of_letters else disabled))

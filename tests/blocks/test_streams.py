@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from aws_cdk.assertions import Annotations, Match, Template
 
 from serverless_patterns.patterns.blocks.buckets import NewBucket, bucket_of
 from serverless_patterns.patterns.blocks.streams import NewStream, stream_of
+from tests.inline import rejected
 
 STREAM_ARN = "arn:aws:kinesis:us-east-1:111111111111:stream/theirs"
 
@@ -45,10 +45,6 @@ def properties(new: NewStream | NewBucket, kind: str) -> dict[str, Any]:
 def warns(stack: Stack, text: str) -> bool:
     found = Annotations.from_stack(stack).find_warning("*", Match.string_like_regexp(text))
     return bool(found)
-
-
-def rejected(message: str | None) -> Any:
-    return pytest.raises(ValueError, match=message) if message else nullcontext()
 
 
 def test_the_stream_scales_by_itself_remembers_a_long_weekend_and_is_encrypted() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     Case = tuple[str | None, str | None]
 
 
-def boundaries(rules: Mapping[str, Sequence[Case]]) -> Any:
+def boundaries(rules: Mapping[str, Sequence[Case]]) -> pytest.MarkDecorator:
     """Parametrize a test with ``said`` and ``expected``, a part of it, by the rule's promise."""
     cases = [
         pytest.param(said, expected, id=f"{promise}-{number}")

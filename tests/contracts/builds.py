@@ -51,7 +51,7 @@ def builds(*takes: str) -> list[Build]:
     return [build for build in found if build.takes.issuperset(takes)]
 
 
-def every_build(*takes: str) -> Any:
+def every_build(*takes: str) -> pytest.MarkDecorator:
     """Parametrize a test with every construct that can be given these arguments."""
     return pytest.mark.parametrize("build", builds(*takes), ids=str)
 
