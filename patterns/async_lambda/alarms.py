@@ -85,33 +85,22 @@ def on_function(
     scope: Construct,
     target: lambda_.IFunction,
     alarms: Alarms,
-    *,
     max_event_age: float | None,
     timeout: float | None,
 ) -> dict[str, cloudwatch.Alarm]:
-    """Make the alarms of a function, or of the alias that is invoked, by metric name.
-
-    Args:
-        scope: Where they are made.
-        target: The function, or the alias.
-        alarms: What they do.
-        max_event_age: Seconds after which Lambda drops an event; None when not known.
-        timeout: The function's, in seconds; None when not known, for no alarm on slow runs.
-    """
-    thresholds = {
-        "AsyncEventAge": 1000 * alarms.age_or_half_of(max_event_age),
-        "Duration": None if timeout is None else 900 * timeout,
+    """Make the alarms of a function or alias, by metric name; ages are None when not known."""
+    thresholds = {"AsyncEventAge": 1000 * alarms.age_or_half_of(max_event_age)}
+    if timeout is not None:
+        thresholds["Duration"] = 900 * timeout
+    return {
+        metric: alarms.above(
+            scope,
+            f"{metric}Alarm",
+            target.metric(metric, statistic=statistic, period=seconds(MINUTE)),
+            runbook,
+            threshold=thresholds.get(metric, 0),
+            evaluation_periods=minutes,
+        )
+        for metric, (statistic, minutes, runbook) in OF_FUNCTION.items()
+        if metric != "Duration" or timeout is not None
     }
-    made = {}
-    for metric, (statistic, minutes, runbook) in OF_FUNCTION.items():
-        threshold = thresholds.get(metric, 0)
-        if threshold is not None:
-            made[metric] = alarms.above(
-                scope,
-                f"{metric}Alarm",
-                target.metric(metric, statistic=statistic, period=seconds(MINUTE)),
-                runbook,
-                threshold=threshold,
-                evaluation_periods=minutes,
-            )
-    return made

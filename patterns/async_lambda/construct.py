@@ -101,19 +101,14 @@ class AsyncLambda(Construct):
 
         if self._resource and reserved_concurrency is not None:
             self._resource.reserved_concurrent_executions = reserved_concurrency
-        self.target = self._alias() if rollout else function
+        self.target = self._live_alias() if rollout else function
         succeeded = self._destination("on_success", on_success) if on_success else None
         self._failed = self._destination("on_failure", on_failure, "FailureQueue")
         self._dead_letters = self._dead_letter_target(dead_letter_queue)
         check_apart(succeeded, self._failed, self._dead_letters)
         self.event_invoke_config = self._invoke_config(retries, succeeded)
-        by_metric = on_function(
-            self,
-            self.target,
-            alarms,
-            max_event_age=retries.known_age,
-            timeout=facts_of(function).timeout,
-        )
+        timeout = facts_of(function).timeout
+        by_metric = on_function(self, self.target, alarms, retries.known_age, timeout)
         self.deployment_group = self._rollout(rollout, by_metric["Errors"]) if rollout else None
         self.alarms = list(by_metric.values())
         for name, target, runbook in (
@@ -186,18 +181,13 @@ class AsyncLambda(Construct):
 
     def _destination(self, name: str, given: Destination | None, new: str = "") -> Target:
         """Return a destination of yours, checked, or a new queue; the function may send to it."""
-        target = Target.of(
-            name,
-            given
-            or queue_for_failures(
-                self,
-                new,
-                reason="Failed events end here: they wait for a redrive by a person.",
-                encryption_key=self._key,
-            ),
-        )
         if given:
+            target = Target.of(name, given)
             target.check(self.function)
+        else:
+            reason = "Failed events end here: they wait for a redrive by a person."
+            queue = queue_for_failures(self, new, reason=reason, encryption_key=self._key)
+            target = Target.of(name, queue)
         target.permit(self.function)
         return target
 
@@ -232,7 +222,7 @@ class AsyncLambda(Construct):
         config.node.add_dependency(self.target)
         return config
 
-    def _alias(self) -> lambda_.Alias:
+    def _live_alias(self) -> lambda_.Alias:
         version = cast("lambda_.Function", self.function).current_version
         return lambda_.Alias(self, "Alias", alias_name="live", version=version)
 

@@ -49,14 +49,7 @@ RECORDS = "aws/lambda/async/*"
 
 @dataclass(frozen=True)
 class Target:
-    """A destination, and what is known of it.
-
-    Attributes:
-        name: The argument that it was given for.
-        resource: What was given.
-        kind: What it is, of ``KINDS``.
-        arn: Its ARN.
-    """
+    """A destination: the argument's name, the resource, its kind (of ``KINDS``) and its ARN."""
 
     name: str
     resource: Any
@@ -87,12 +80,9 @@ class Target:
 
         Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
 
-        Args:
-            source: The function whose records it would take.
-
         Raises:
-            ValueError: it is FIFO, its key encrypts nothing, or it is the function itself or one
-                that never runs.
+            ValueError: it is FIFO, its key encrypts nothing, or it is ``source``, the function
+                itself, or one that never runs.
         """
         if getattr(self.resource, "fifo", None):
             raise ValueError(checks.standard_destination(self.name, self.kind))

@@ -38,14 +38,8 @@ def check(
 
     Lint W9195. Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-configuring.html
 
-    Args:
-        function: The function, alias or version that is invoked.
-        retries: How often, and for how long.
-        alarms: What the alarms do.
-        key: The customer managed key of new queues.
-        new_failure_queue: Whether the failure queue is new.
-        settings: Those of the function itself: ``dead_letter_queue``, ``reserved_concurrency`` and
-            ``rollout``; None for what is not given.
+    ``settings`` are those of the function itself: ``dead_letter_queue``, ``reserved_concurrency``
+    and ``rollout``; None for what is not given.
 
     Raises:
         ValueError: an age below what the retries take; a function that never runs, has a setting

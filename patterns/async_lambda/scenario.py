@@ -67,9 +67,9 @@ def run(stack: Deployment, report: Report) -> None:
     drive.dead_letters(promise, reasons, drive.sent_content, LETTERS)
     successes_are_recorded(drive, items)
     drive.latency("invoke to answer", drive.sender.seconds)
-    issued = {id_: int(item["issued_at"]) / 1000 for id_, item in items.items()}
-    started, good = drive.sender.first_sent, first_invoices.keys() & issued.keys()
-    drive.latency("invoke to issued", [issued[id_] - started[id_] for id_ in good])
+    started, good = drive.sender.first_sent, first_invoices.keys() & items.keys()
+    issued = [int(items[id_]["issued_at"]) / 1000 - started[id_] for id_ in good]
+    drive.latency("invoke to issued", issued)
 
 
 def event(request: Document, variant: str = "") -> Event:
@@ -81,7 +81,7 @@ def event(request: Document, variant: str = "") -> Event:
 def rejected(
     drive: Driver, entry: Entry, shop: Shop, requests: Sequence[Document]
 ) -> dict[str, str]:
-    """Send what cannot be invoiced; return the reason expected for each event."""
+    """Send events that cannot be invoiced; return the reason expected for each."""
     if drive.stack.executes("lambda-payload-checks"):
         bodies = {"not JSON": b"not JSON", "too large": as_json("x" * 2**20)}
         drive.send("Not JSON, and too large", entry, [Event(*item) for item in bodies.items()])
@@ -89,17 +89,15 @@ def rejected(
         drive.check("what Lambda does not accept is not answered with 202", refused == 2, refused)
     instead = "AWS's own rejection; no promise of this pattern"
     drive.not_proven(("lambda-payload-checks", "not JSON: 400, over 1 MB: 413", instead))
-    wrong = [request | {"total": "0.01"} for request in shop.invoice_requests(10, country="DE")]
-    others = [request | {"customer_id": "somebody-else"} for request in requests[:5]]
+    wrong = shop.invoice_requests(10, country="DE")
     expected = {
-        "total": [*map(event, wrong)],
-        "conflict": [event(request, "conflict") for request in others],
+        "total": [event(request | {"total": "0.01"}) for request in wrong],
+        "conflict": [event(r | {"customer_id": "somebody-else"}, "conflict") for r in requests[:5]],
         "field": [Event(f"{shop.run}/{n}", as_json(n)) for n in (f"{shop.run} no order", [1, 2])],
     }
-    for reason, events in expected.items():
-        drive.send(f"Events to be rejected: {reason}", entry, events, batch=WAVE)
     abroad = [*map(event, shop.invoice_requests(5, country=NEW_COUNTRY))]
-    drive.send("Orders from a country without a tax rate", entry, abroad, batch=WAVE)
+    for reason, events in [*expected.items(), ("a country without a tax rate", abroad)]:
+        drive.send(f"Events to be rejected: {reason}", entry, events, batch=WAVE)
     reasons = {event.id: reason for reason, events in expected.items() for event in events}
     letters = len(reasons) + len(abroad)
     seen = drive.wait_for_messages("all are dead letters", LETTERS, letters, seconds=60)
@@ -112,16 +110,14 @@ def outage(
 ) -> None:
     """Let events fail until their retries are used up, and others only until the repair."""
     unlucky, long = shop.invoice_requests(3, lines=1), shop.invoice_requests(1, lines=40)
-    lucky = [*map(event, shop.invoice_requests(3, lines=1))]
+    lucky, events = [*map(event, shop.invoice_requests(3, lines=1))], [*map(event, unlucky + long)]
     use(timeout=2, TABLE_NAME=f"{drive['TableName']}-unavailable", SECONDS_PER_LINE="0.1")
-    events = [*map(event, unlucky + long)]
     drive.send("Orders that fail, and a long one that times out", entry, events, batch=WAVE)
     records = drive.wait_for_messages("each has failed three times", FAILURES, 4, seconds=400)
     drive.check("what fails in every attempt is recorded", records == 4, records)
     drive.send("More orders", entry, lucky, batch=WAVE)
-    ids = [event.id for event in lucky]
-    failed = "their first attempt fails"
-    drive.wait(failed, lambda: drive.logged("FunctionName", "Not issued", ids), seconds=55)
+    failed = partial(drive.logged, "FunctionName", "Not issued", [event.id for event in lucky])
+    drive.wait("their first attempt fails", failed, seconds=55)
     use(VAT_RATES=all_rates)
     with drive.report.step("Repaired: waiting until the retries succeed"):
         until_issued(drive, lucky)
@@ -136,8 +132,7 @@ def switched_off(drive: Driver, entry: Entry, shop: Shop) -> None:
     with outages.no_failure_destination(*which), outages.no_concurrency(*which):
         drive.send("Orders while it is off", entry, events, batch=WAVE)
         letters = drive.wait_for_messages("they are dead letters", LETTERS, expected, seconds=60)
-    promise = "the dead-letter queue takes what has no destination"
-    drive.check(promise, letters == expected, letters)
+    drive.check("an event without a destination is a dead letter", letters == expected, letters)
     drive.not_proven(
         ("service-roles", "Lambda may send records with the function's role",
          "the policy: test_construct.py"),
@@ -165,10 +160,10 @@ def too_old(drive: Driver, shop: Shop) -> None:
 
 def redrive_all(drive: Driver, shop: Shop, reasons: dict[str, str]) -> None:
     """Send failed events again, in the steps in which an operator would."""
-    before = [drive.backlog(queue) for queue in (FAILURES, LETTERS)]
+    before = drive.backlog(FAILURES), drive.backlog(LETTERS)
     found = send_again(drive, "A dry run", FAILURES, LETTERS, dry_run=True)
     gone = send_again(drive, "To a function that does not exist", LETTERS, function="gone")
-    after = [drive.backlog(queue) for queue in (FAILURES, LETTERS)]
+    after = drive.backlog(FAILURES), drive.backlog(LETTERS)
     drive.check("a dry run finds every failed event", found.matched == sum(before), found)
     promise = "nothing is deleted before Lambda has accepted its event"
     kept = before == after and gone.sent_again == 0 and gone.failed.total() > 0

@@ -68,12 +68,7 @@ class Retries:
 
         Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 
-        Args:
-            timeout: The function's, in seconds; None when it is not known.
-            alarm: The age from which the alarm rings, in seconds; None by default.
-
-        Raises:
-            ValueError: the retries, or the alarm's ``max_age``, take longer than ``max_event_age``.
+        ``timeout`` of the function and age of the ``alarm`` are in seconds, None when not known.
         """
         age, attempts = self.known_age, number(self.attempts) or 0
         needed = self.waits + attempts * (timeout or 0)
