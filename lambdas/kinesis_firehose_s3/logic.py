@@ -13,9 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from ..foundation import checks, strict_json
+from ..foundation import checks, kpl, strict_json
 from ..foundation.outcomes import RefusedError
-from . import kpl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

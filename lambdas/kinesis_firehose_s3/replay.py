@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from . import kpl, logic
-from .producer import Producer
+from ..foundation import kpl
+from ..foundation.streams import Producer
+from . import logic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

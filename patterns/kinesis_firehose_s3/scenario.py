@@ -18,8 +18,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from serverless_patterns.lambdas.kinesis_firehose_s3 import kpl
-from serverless_patterns.lambdas.kinesis_firehose_s3.producer import Producer, Sent
+from serverless_patterns.lambdas.foundation import kpl
+from serverless_patterns.lambdas.foundation.streams import Producer, Sent
 from serverless_patterns.lambdas.kinesis_firehose_s3.replay import replay
 from serverless_patterns.sandbox import buckets, logs, outages
 from serverless_patterns.sandbox.driver import Driver

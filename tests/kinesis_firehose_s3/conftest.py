@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serverless_patterns.lambdas.foundation import aws
-from serverless_patterns.lambdas.kinesis_firehose_s3 import kpl
+from serverless_patterns.lambdas.foundation import aws, kpl
 from tests import moto_cloud
 from tests.moto_cloud import REGION, client
 

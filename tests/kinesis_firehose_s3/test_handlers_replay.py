@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serverless_patterns.lambdas.kinesis_firehose_s3 import kpl, replay
-from serverless_patterns.lambdas.kinesis_firehose_s3.producer import Producer
+from serverless_patterns.lambdas.foundation import kpl
+from serverless_patterns.lambdas.foundation.streams import Producer
+from serverless_patterns.lambdas.kinesis_firehose_s3 import replay
 
 from .conftest import BUCKET, STREAM, THROTTLED, click, to_bytes
 

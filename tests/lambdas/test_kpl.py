@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serverless_patterns.lambdas.kinesis_firehose_s3 import kpl
+from serverless_patterns.lambdas.foundation import kpl
 
 # Written by aws-kinesis-agg 1.2.3: three events, two partition keys, an explicit hash key.
 BY_AWS = base64.b64decode(

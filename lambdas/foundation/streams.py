@@ -1,4 +1,7 @@
-"""Events → Kinesis, in as few calls as possible; records that Kinesis rejects are sent again."""
+"""Events → Kinesis, in as few calls as possible; records that Kinesis rejects are sent again.
+
+For programs that send events; no function of the demo stacks uses it.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..foundation import aws
-from . import kpl
+from . import aws, kpl
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

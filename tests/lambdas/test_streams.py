@@ -1,0 +1,141 @@
+"""The producer sends everything, in few calls, and again what Kinesis did not accept."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from serverless_patterns.lambdas.foundation import kpl
+from serverless_patterns.lambdas.foundation.streams import (
+    AGGREGATE_BYTES,
+    MAX_CALL_BYTES,
+    MAX_RECORD_BYTES,
+    MAX_RECORDS,
+    Producer,
+    Sent,
+)
+from tests.moto_cloud import UNREACHABLE, client_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+EVENTS = [b'{"id": %d, "page": "/parts"}' % number for number in range(10_000)]
+
+
+class Kinesis:
+    """A stream of four shards that fails records as it is told to; moto's accepts everything.
+
+    Args:
+        failures: For each call the records that fail, by position, or the error of the call.
+    """
+
+    def __init__(self, *failures: Sequence[int] | Exception) -> None:
+        self.failures = list(failures)
+        self.calls: list[list[Any]] = []
+        self.data: list[bytes] = []
+
+    def put_records(self, StreamName: str, Records: list[Any]) -> dict[str, Any]:  # noqa: N803
+        self.calls.append(Records)
+        failing = self.failures.pop(0) if self.failures else []
+        if isinstance(failing, Exception):
+            raise failing
+        self.data += [it["Data"] for n, it in enumerate(Records) if n not in failing]
+        answers = [
+            {"ErrorCode": "Throttled"} if n in failing else {"ShardId": shard(it["PartitionKey"])}
+            for n, it in enumerate(Records)
+        ]
+        return {"FailedRecordCount": len(failing), "Records": answers}
+
+
+def shard(partition_key: str) -> str:
+    """Return the shard of a key as Kinesis chooses it: each has a range of the keys' MD5."""
+    first = hashlib.md5(partition_key.encode(), usedforsecurity=False).digest()[0]
+    return f"shardId-{first // 64}"
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the producer would have waited."""
+    found: list[float] = []
+    monkeypatch.setattr("time.sleep", found.append)
+    return found
+
+
+def put(client: Any, events: Iterable[bytes], **options: Any) -> Sent:
+    return Producer(client, "stream", **options).put(events)
+
+
+def test_thousands_of_small_events_take_one_call() -> None:
+    kinesis = Kinesis()
+    sent = put(kinesis, EVENTS)
+    assert len(kinesis.calls) == sent.calls == 1
+    assert sorted(sent.accepted) == list(range(len(EVENTS)))
+    assert (sent.refused, sent.failed) == ([], {})
+    assert [event for data in kinesis.data for event in kpl.split(data)] == EVENTS
+    # Records of one payload unit; partition key, magic number and checksum come on top.
+    sizes = [len(data) for data in kinesis.data]
+    assert len(sizes) <= 1 + sum(len(it) + kpl.overhead(it) for it in EVENTS) // AGGREGATE_BYTES
+    assert max(sizes) <= AGGREGATE_BYTES + 40 < 25 * 1024
+
+
+def test_events_spread_over_every_shard() -> None:
+    sent = put(Kinesis(), EVENTS[:400], aggregate=False)
+    assert sent.shards.total() == 400
+    assert len(sent.shards) == 4
+    assert max(sent.shards.values()) < 200
+
+
+def test_an_event_alone_is_not_aggregated() -> None:
+    kinesis = Kinesis()
+    put(kinesis, [b"alone"])
+    assert kinesis.data == [b"alone"]
+
+
+def test_only_what_kinesis_did_not_accept_is_sent_again() -> None:
+    kinesis = Kinesis([1, 3], [0])
+    sent = put(kinesis, [b"a", b"b", b"c", b"d"], aggregate=False)
+    assert [len(call) for call in kinesis.calls] == [4, 2, 1]
+    assert sorted(kinesis.data) == [b"a", b"b", b"c", b"d"]
+    assert (sorted(sent.accepted), sent.failed) == ([0, 1, 2, 3], {})
+
+
+FAILURES = {"record": [0], "call": client_error("InternalFailure"), "network": UNREACHABLE}
+
+
+@pytest.mark.parametrize("failure", FAILURES.values(), ids=FAILURES)
+def test_every_event_of_a_failed_record_or_call_is_sent_again(failure: Any) -> None:
+    kinesis = Kinesis(failure)
+    sent = put(kinesis, [b"a", b"b"])
+    assert [kpl.split(data) for data in kinesis.data] == [[b"a", b"b"]]
+    assert (sent.accepted, sent.calls) == ([0, 1], 2)
+
+
+def test_events_that_are_never_accepted_are_reported_with_the_reason() -> None:
+    sent = put(Kinesis(*[[0]] * 9), [b"a", b"b"], aggregate=False, give_up_after=0.0)
+    assert (sent.accepted, sent.failed) == ([1], {0: "Throttled"})
+
+
+def test_between_two_attempts_it_waits_longer_and_longer_with_jitter(waits: list[float]) -> None:
+    put(Kinesis(*[[0]] * 30), [b"a"])
+    assert len(waits) == 30
+    assert all(wait <= min(5.0, 0.1 * 2 ** (n + 1)) for n, wait in enumerate(waits))
+    assert len(set(waits)) > 20
+
+
+def test_an_event_that_no_record_can_hold_is_refused_and_no_other() -> None:
+    kinesis, largest = Kinesis(), b"x" * (MAX_RECORD_BYTES - 16)
+    sent = put(kinesis, [b"a", largest + b"x", b"", largest])
+    assert (sent.refused, sorted(sent.accepted)) == ([1, 2], [0, 3])
+    assert largest in kinesis.data
+    assert put(kinesis, []).calls == 0
+
+
+def test_a_call_keeps_to_the_limits_of_put_records() -> None:
+    kinesis = Kinesis()
+    put(kinesis, [b"x" * 900_000] * 7 + [b"y"] * 1_100, aggregate=False)
+    for call in kinesis.calls:
+        assert len(call) <= MAX_RECORDS
+        assert sum(len(r["Data"]) + len(r["PartitionKey"]) for r in call) <= MAX_CALL_BYTES
+    assert (len(kinesis.calls), len(kinesis.data)) == (4, 1_107)
