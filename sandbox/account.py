@@ -94,8 +94,9 @@ def aws(*, assume_yes: bool = False, log_dir: str | Path | None = None) -> Itera
 def _confirm(target: Target, assembly: Path, stacks: Sequence[str], *, assume_yes: bool) -> None:
     """Show what a deployment will create and where. Raises SandboxError unless it is wanted."""
     console.print(f"Account {target.account}, region {target.region}. This deploys:")
-    for name, count in cdk.resource_counts(assembly, stacks).items():
-        console.print(f"  {name}: {count} resources")
+    counts = cdk.resource_counts(assembly)
+    for name in stacks:
+        console.print(f"  {name}: {counts[name]} resources")
     if assume_yes:
         return
     if not sys.stdin.isatty():

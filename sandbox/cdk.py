@@ -93,7 +93,7 @@ class Cli:
         arguments += ["--app", app] if app else []
         for name, value in context.items():
             arguments += ["--context", f"{name}={value}"]
-        self._run("Synthesizing", arguments, cwd=cwd, environment=self._app_environment)
+        self._run("Synthesizing", arguments, cwd, self._app_environment)
         return output
 
     def bootstrap(self, account: str, region: str) -> None:
@@ -101,7 +101,7 @@ class Cli:
         with self._bootstrapping:
             if not self._bootstrapped:
                 arguments = ["bootstrap", f"aws://{account}/{region}"]
-                self._run("Bootstrapping", arguments, cwd=self._folder)
+                self._run("Bootstrapping", arguments, self._folder, self._environment)
                 self._bootstrapped = True
 
     def deploy(
@@ -115,7 +115,8 @@ class Cli:
         arguments = ["deploy", "--app", str(assembly), "--outputs-file", str(file)]
         arguments += ["--require-approval", "never", "--progress", "events", *stacks]
         try:
-            self._run(f"Deploying {', '.join(stacks)}", arguments, cwd=self._folder)
+            title = f"Deploying {', '.join(stacks)}"
+            self._run(title, arguments, self._folder, self._environment)
         except DeployFailed as error:
             events = "\n".join(failed_events(cloudformation, stacks))
             raise DeployFailed(f"{events}\n{error}" if events else str(error)) from None
@@ -123,19 +124,13 @@ class Cli:
         return {stack: outputs.get(stack, {}) for stack in [*stacks, *outputs]}
 
     def _run(
-        self,
-        title: str,
-        arguments: Sequence[str],
-        *,
-        cwd: Path,
-        environment: Mapping[str, str] | None = None,
+        self, title: str, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]
     ) -> None:
         """Run the CLI with its output in a log file. Raises DeployFailed with its last lines."""
         log = self.log_dir / f"cdk-{next(self._runs)}-{arguments[0]}.log"
         command = [*self._runtime.cdk, *arguments, *QUIET]
         started = time.monotonic()
         with console.step(title) as show, log.open("w") as file:
-            environment = environment or self._environment
             run = process.start(command, environment, cwd, subprocess.PIPE)
             self._running.add(run)
             limit = threading.Timer(TIMEOUT_SECONDS, process.stop, [run])
@@ -159,28 +154,16 @@ class Cli:
             raise DeployFailed(f"{title} failed ({why}):\n{last_lines(log)}")
 
 
-def stack_names(assembly: Path) -> list[str]:
-    """Names of the stacks of a synthesized app, in its order."""
-    return [name for name, _ in _stacks(assembly)]
-
-
-def resource_counts(assembly: Path, stacks: Sequence[str]) -> dict[str, int]:
-    """How many resources each of the stacks has, from the synthesized templates."""
-    return {
-        name: len(json.loads(template.read_text()).get("Resources", {}))
-        for name, template in _stacks(assembly)
-        if name in stacks
-    }
-
-
-def _stacks(assembly: Path) -> list[tuple[str, Path]]:
+def resource_counts(assembly: Path) -> dict[str, int]:
+    """How many resources each stack of a synthesized app has, in the app's order."""
     artifacts = json.loads((assembly / "manifest.json").read_text()).get("artifacts", {})
-    stacks = {
-        id_: artifact["properties"]
-        for id_, artifact in artifacts.items()
-        if artifact["type"] == "aws:cloudformation:stack"
-    }
-    return [(s.get("stackName", id_), assembly / s["templateFile"]) for id_, s in stacks.items()]
+    counts = {}
+    for id_, artifact in artifacts.items():
+        if artifact["type"] == "aws:cloudformation:stack":
+            properties = artifact["properties"]
+            template = json.loads((assembly / properties["templateFile"]).read_text())
+            counts[properties.get("stackName", id_)] = len(template.get("Resources", {}))
+    return counts
 
 
 def failed_events(cloudformation: Any, stacks: Sequence[str]) -> list[str]:

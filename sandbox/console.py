@@ -22,9 +22,7 @@ SHOW_AFTER_SECONDS = 1.0
 class Steps:
     """Shows steps while they run, on a terminal, and prints a line at the end of each.
 
-    Args:
-        console: Where to print.
-        after: Seconds that a step must take to be shown and printed. Default: 0.
+    Steps that take less than ``after`` seconds are neither shown nor printed.
     """
 
     def __init__(self, console: Console, after: float = 0) -> None:
@@ -35,14 +33,10 @@ class Steps:
 
     @contextmanager
     def step(self, title: str, total: int | None = None) -> Iterator[Callable[..., None]]:
-        """Show a step; steps may run side by side.
+        """Show a step, which is done to ``total`` things; steps may run side by side.
 
         Yields a function that advances the step by a number of things, 1 unless given, and shows
         a ``state`` beside its title, their count unless given; from any thread.
-
-        Args:
-            title: What is done.
-            total: How many things it is done to. Default: unknown.
         """
         started, done = time.monotonic(), 0
         task = self._progress.add_task(escape(title), total=total, state="", visible=False)

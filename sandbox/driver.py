@@ -35,6 +35,7 @@ class Driver:
         self, stack: Deployment, report: Report, workers: int = WORKERS, patience: float = 120
     ) -> None:
         self.stack, self.report, self.ledger = stack, report, report.ledger
+        self.client = stack.client
         self._patience = patience
         self.sender = Sender(report, workers)
         self.send = self.sender.send
@@ -43,10 +44,6 @@ class Driver:
     def __getitem__(self, output: str) -> str:
         """The value of an output of the stack."""
         return self.stack[output]
-
-    def client(self, service: str) -> Any:
-        """A boto3 client where the stack is."""
-        return self.stack.client(service)
 
     def wait(
         self, title: str, condition: Callable[[], bool], *, seconds: float | None = None

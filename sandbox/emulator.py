@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 HEALTH_SECONDS = 30.0
 ATTEMPTS = 5
 KEPT_LOGS = 20
+CERTIFICATE = "certificate.pem"  # launch.py leaves it in the folder of the run
 LAUNCH = Path(__file__).with_name("launch.py")
 
 
@@ -58,7 +59,7 @@ def embedded(
     try:
         with console.step("Starting the embedded AWS"):
             server, url = _start(found, folder, logs, environment or {}, health_seconds)
-        certificate = _certificate_in(folder)
+        certificate = folder / CERTIFICATE
         with emulator_target(
             "embedded", url, found, folder, logs, shims.EMBEDDED, certificate
         ) as aws:
@@ -90,11 +91,6 @@ def emulator_target(
     )
 
 
-def _certificate_in(folder: Path) -> Path:
-    """The file in which launch.py leaves the server's certificate."""
-    return folder / "certificate.pem"
-
-
 def new_log_folder(log_dir: str | Path | None) -> Path:
     """Make a folder for one run's logs, and remove all but the newest ones."""
     parent = Path(log_dir or Path(".build", "logs")).resolve()
@@ -108,7 +104,7 @@ def _start(
     found: runtime.Runtime, folder: Path, logs: Path, settings: Mapping[str, str], seconds: float
 ) -> tuple[subprocess.Popen[str], str]:
     """Start the server; again on another port if one is taken meanwhile."""
-    log, certificate = logs / "embedded-aws.log", _certificate_in(folder)
+    log, certificate = logs / "embedded-aws.log", folder / CERTIFICATE
     for _ in range(ATTEMPTS):
         port, mark = free_port(), secrets.token_hex(8)
         environment = {

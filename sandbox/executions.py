@@ -27,9 +27,7 @@ FAULTS = (UNAVAILABLE, ANSWER_LOST)
 class Executions:
     """Executions that a scenario starts, each named by its event's id.
 
-    Args:
-        drive: Of the scenario.
-        parked: Counts executions that run and wait for a person. Default: there are none.
+    ``parked`` counts executions that run and wait for a person. Default: there are none.
     """
 
     def __init__(self, drive: Driver, parked: Callable[[], int] = lambda: 0) -> None:
@@ -104,9 +102,8 @@ class Executions:
         return sum(running.values()) - self._parked()
 
     def _list(self, machine: str, **options: Any) -> Iterator[dict[str, Any]]:
-        for page in self._sfn.get_paginator("list_executions").paginate(
-            stateMachineArn=machine, **options
-        ):
+        pages = self._sfn.get_paginator("list_executions")
+        for page in pages.paginate(stateMachineArn=machine, **options):
             yield from page["executions"]
 
 

@@ -23,17 +23,12 @@ class Report:
     Args:
         console: Where to print. Default: standard output. Two reports that run at the same time
             need a console each.
-
-    Attributes:
-        ledger: The account of events.
-        failures: The promises that did not hold, with what was seen instead.
-        not_proven_here: What this target does not execute, and where it is proven instead.
     """
 
     def __init__(self, console: Console | None = None) -> None:
         self.console, self.ledger = console or Console(), Ledger()
-        self.failures: list[str] = []
-        self.not_proven_here: list[str] = []
+        self.failures: list[str] = []  # promises that did not hold, with what was seen instead
+        self.not_proven_here: list[str] = []  # promises, and where each is proven instead
         self._latencies: list[tuple[str, Sequence[float]]] = []
         self.step = Steps(self.console).step
 

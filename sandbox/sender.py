@@ -60,18 +60,13 @@ class Sender:
     Args:
         report: Whose ledger and progress it keeps.
         workers: Calls at the same time. Default: 16.
-
-    Attributes:
-        seconds: How long each call took.
-        first_sent: When each event was sent first, by its id, in Unix seconds.
-        sent: The event's id by its body, to know it again.
     """
 
     def __init__(self, report: Report, workers: int = WORKERS) -> None:
         self._report, self._workers = report, workers
-        self.seconds: list[float] = []
-        self.first_sent: dict[str, float] = {}
-        self.sent: dict[bytes, str] = {}
+        self.seconds: list[float] = []  # how long each call took
+        self.first_sent: dict[str, float] = {}  # by an event's id, in Unix seconds
+        self.sent: dict[bytes, str] = {}  # the event's id by its body, to know it again
 
     def send(
         self, title: str, entry: Entry, events: Sequence[Event], *, batch: int = 1

@@ -20,7 +20,7 @@ from .shims import GAPS
 from .signed_http import CONNECTIONS, SignedHttp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from botocore.credentials import ReadOnlyCredentials
@@ -71,15 +71,11 @@ class Target:
     ) -> None:
         self.name, self.endpoint_url, self.certificate = name, endpoint_url, certificate
         self.gaps = dict(gaps or {})
+        self.region = str(session.region_name)
         self.log_dir = cli.log_dir  # the emulator's log, and one for each run of the CDK CLI
         self._session, self._cli, self._confirm = session, cli, confirm
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
-
-    @property
-    def region(self) -> str:
-        """Region that is deployed to."""
-        return str(self._session.region_name)
 
     @cached_property
     def account(self) -> str:
@@ -122,20 +118,6 @@ class Target:
             raise SandboxError("No AWS credentials found.")
         return credentials.get_frozen_credentials()
 
-    def executes(self, gap: str, own_gaps: Iterable[str] = ()) -> bool:
-        """Whether this target executes a feature.
-
-        Args:
-            gap: Name of the feature, of ``sandbox.shims`` or of ``own_gaps``; else ValueError.
-            own_gaps: Names of what no emulator executes of one stack. Default: none.
-        """
-        if gap in own_gaps:
-            return not self.endpoint_url
-        if gap not in GAPS:
-            known = ", ".join(sorted([*GAPS, *own_gaps]))
-            raise ValueError(f"Unknown gap {gap!r}. Known: {known}")
-        return gap not in self.gaps
-
     def deploy(
         self,
         app: str | Path | None = None,
@@ -157,7 +139,7 @@ class Target:
         bootstrap = partial(self._cli.bootstrap, self.account, self.region)
         alongside = bootstrap if self.endpoint_url else None
         assembly = self._cli.synthesize(app, folder, context or {}, alongside)
-        selected = list(stacks) or cdk.stack_names(assembly)
+        selected = list(stacks or cdk.resource_counts(assembly))
         if self._confirm:
             self._confirm(assembly, selected)
         outputs = self._cli.deploy(assembly, selected, self.client("cloudformation"))
@@ -224,8 +206,16 @@ class Deployment:
         self._own_gaps |= gaps
 
     def executes(self, gap: str) -> bool:
-        """Whether the target executes a feature of ``sandbox.shims`` or of ``also_lacks``."""
-        return self.target.executes(gap, self._own_gaps)
+        """Whether the target executes a feature of ``sandbox.shims`` or of ``also_lacks``.
+
+        Raises ValueError if there is none of this name.
+        """
+        if gap in self._own_gaps:
+            return not self.target.endpoint_url
+        if gap not in GAPS:
+            known = ", ".join(sorted([*GAPS, *self._own_gaps]))
+            raise ValueError(f"Unknown gap {gap!r}. Known: {known}")
+        return gap not in self.target.gaps
 
     def log_lines(
         self, function_name: str, limit: int | None = 50, *, since: datetime | None = None

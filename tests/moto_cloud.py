@@ -109,23 +109,14 @@ class Cloud:
 
     def letters(self) -> list[dict[str, Any]]:
         """Take every message out of both dead-letter queues."""
-        found = []
+        found, sqs = [], client("sqs")
+        everything = {"MessageAttributeNames": ["All"], "MessageSystemAttributeNames": ["All"]}
         for url in (self.queue_url, self.fifo_queue_url):
-            while (
-                messages := client("sqs")
-                .receive_message(
-                    QueueUrl=url,
-                    MaxNumberOfMessages=10,
-                    MessageAttributeNames=["All"],
-                    MessageSystemAttributeNames=["All"],
-                )
-                .get("Messages")
-            ):
+            receive = functools.partial(sqs.receive_message, QueueUrl=url, MaxNumberOfMessages=10)
+            while messages := receive(**everything).get("Messages"):
                 found += messages
                 for message in messages:
-                    client("sqs").delete_message(
-                        QueueUrl=url, ReceiptHandle=message["ReceiptHandle"]
-                    )
+                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return found
 
     def reasons(self) -> Counter[str]:
@@ -215,12 +206,7 @@ def record(
 ) -> Record:
     """Return a message as Lambda delivers it; one with a group is from a FIFO queue.
 
-    Args:
-        body: Text, or a document that becomes JSON.
-        group: Message group; later messages have higher sequence numbers.
-        attributes: Message attributes.
-        receive_count: How often it was received.
-        system: More attributes of SQS's own.
+    A body that is no text becomes JSON. ``system`` are more attributes of SQS's own.
     """
     if group is not None:
         system |= {"MessageGroupId": group, "SequenceNumber": str(next(_sequence))}
@@ -257,31 +243,22 @@ def cloud(
     *,
     tables: Mapping[str, tuple[str, ...]] | None = None,
     environment: Mapping[str, str] | None = None,
-    fakes: Mapping[str, Fake] | None = None,
     kind: type[Cloud] = Cloud,
 ) -> Iterator[Any]:
-    """An empty account on moto with a dead-letter queue of each type.
+    """An empty account on moto with a dead-letter queue of each type, and tables with these keys.
 
     Clients outlive the test, since making them takes longer than most tests.
-
-    Args:
-        monkeypatch: Of the test.
-        tables: Keys of each table, by its name.
-        environment: Variables of the handlers.
-        fakes: See ``Cloud``.
-        kind: Class of the result.
     """
     for name, value in (environment or {}).items():
         monkeypatch.setenv(name, value)
-    made = kind(monkeypatch, io.StringIO(), fakes=dict(fakes or {}))
+    made = kind(monkeypatch, io.StringIO())
     monkeypatch.setattr(logger.registered_handler, "stream", made.log)
     with mock_aws():
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", _handlers_session())  # moto removes another
         sqs = client("sqs")
         made.queue_url = sqs.create_queue(QueueName="dead")["QueueUrl"]
-        made.fifo_queue_url = sqs.create_queue(
-            QueueName="dead.fifo", Attributes={"FifoQueue": "true"}
-        )["QueueUrl"]
+        fifo = {"FifoQueue": "true"}
+        made.fifo_queue_url = sqs.create_queue(QueueName="dead.fifo", Attributes=fifo)["QueueUrl"]
         for table, keys in (tables or {}).items():
             make_table(table, *keys)
         _current.append(made)
@@ -306,14 +283,12 @@ def make_table(name: str, *keys: str) -> None:
     """Make a table: its partition key, and its sort key if there is one; an older one is gone."""
     with suppress(client("dynamodb").exceptions.ResourceNotFoundException):
         client("dynamodb").delete_table(TableName=name)
+    kinds = zip(keys, ("HASH", "RANGE"), strict=False)
     client("dynamodb").create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-        KeySchema=[
-            {"AttributeName": key, "KeyType": kind}
-            for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
-        ],
+        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in kinds],
     )
 
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from serverless_patterns.sandbox import Deployment, Target
@@ -22,6 +28,16 @@ def handler(event, context):
     print("got", json.dumps(event))
     return dict(os.environ)
 """
+
+
+def on(target: str, make: Callable[[Target], Any]) -> Any:
+    """A fixture: what a file's tests make once on a target."""
+
+    @pytest.fixture(scope="module")
+    def made(request: pytest.FixtureRequest) -> Any:
+        return make(request.getfixturevalue(target))
+
+    return made
 
 
 def template(resources: dict[str, Any], **outputs: Any) -> dict[str, Any]:
@@ -107,3 +123,13 @@ def create_stack(target: Target, name: str, made: dict[str, Any]) -> Deployment:
     created = cloudformation.get_waiter("stack_create_complete")
     created.wait(StackName=name, WaiterConfig=OFTEN)
     return target.deployed(name)
+
+
+@contextmanager
+def serve(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
+    """Serve on a port of this machine, and yield it."""
+    handler.log_message = lambda *_: None  # type: ignore[method-assign]
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()

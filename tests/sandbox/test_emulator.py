@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.server
 import json
 import os
@@ -10,17 +9,22 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 
-from serverless_patterns.sandbox import SandboxError, Target, embedded, emulator, endpoint
+from serverless_patterns.sandbox import (
+    Deployment,
+    SandboxError,
+    Target,
+    embedded,
+    emulator,
+    endpoint,
+)
 from serverless_patterns.sandbox.queues import until
-from tests.sandbox.helpers import create_stack, function, ref, template
+from tests.sandbox.helpers import create_stack, function, ref, serve, template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -57,17 +61,15 @@ def descendants(pid: int) -> list[int]:
     return found[1:]
 
 
-def is_running(pid: int) -> bool:
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
-    return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
+def wait_until_gone(pids: Iterable[int]) -> None:
+    """Wait until none of these processes runs."""
+    command = ["ps", "-o", "stat=", "-p", ",".join(map(str, pids))]
 
+    def gone() -> bool:
+        states = subprocess.run(command, capture_output=True, text=True).stdout.split()
+        return all(state.startswith("Z") for state in states)
 
-def wait_until_gone(pids: Iterable[int], seconds: float = 10) -> list[int]:
-    """Wait for processes to end; returns those that did not."""
-    deadline = time.monotonic() + seconds
-    while (left := [pid for pid in pids if is_running(pid)]) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return left
+    until(gone, seconds=10, what="until all processes are gone")
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +104,7 @@ def test_no_process_outlives_its_starter(
     assert len(started) >= 6, "two guards, the server, a Lambda worker, the CLI and its app"
     holder.send_signal(number)
     holder.wait(20)
-    assert wait_until_gone(started) == []
+    wait_until_gone(started)
     assert not list(folder.glob("embedded-aws-*")), "its temporary folder is removed"
 
 
@@ -118,7 +120,7 @@ def test_an_exception_ends_it(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="scenario failed"):
         fail()
     assert started
-    assert wait_until_gone(started) == []
+    wait_until_gone(started)
 
 
 def test_it_listens_on_this_machine_only(shared: Target) -> None:
@@ -148,59 +150,43 @@ def test_two_run_side_by_side(shared: Target, without_shims: Target) -> None:
     assert not [name for name in names if "only-in-the-other" in name]
 
 
-def test_a_hung_one_is_given_up_with_its_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("code", "seconds", "why"),
+    [
+        ("import time; print('for Godot', flush=True); time.sleep(60)", 1, "not answer within 1 s"),
+        ("raise SystemExit('for Godot')", 30, "ended while starting"),
+    ],
+)
+def test_one_that_hangs_or_ends_while_starting_shows_its_last_lines_and_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, seconds: float, why: str
 ) -> None:
-    hung = tmp_path / "hung.py"
-    hung.write_text("import time; print('waiting for Godot', flush=True); time.sleep(60)")
-    monkeypatch.setattr(emulator, "LAUNCH", hung)
+    launch = tmp_path / "launch_nothing.py"
+    launch.write_text(code)
+    monkeypatch.setattr(emulator, "LAUNCH", launch)
     with (
-        pytest.raises(SandboxError, match="did not answer within 1 s") as failure,
-        embedded(log_dir=tmp_path / "logs", health_seconds=1),
+        pytest.raises(SandboxError, match=why) as failure,
+        embedded(log_dir=tmp_path / "logs", health_seconds=seconds),
     ):
         pass
-    assert "waiting for Godot" in str(failure.value)
+    assert "for Godot" in str(failure.value)
     assert "embedded-aws.log" in str(failure.value)
     running = subprocess.run(["ps", "-Ao", "command"], capture_output=True, text=True, check=True)
-    assert str(hung) not in running.stdout
+    assert str(launch) not in running.stdout
 
 
-def test_one_that_ends_while_starting_shows_its_last_lines(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    broken = tmp_path / "broken.py"
-    broken.write_text("raise SystemExit('no such thing as a free lunch')")
-    monkeypatch.setattr(emulator, "LAUNCH", broken)
-    with (
-        pytest.raises(SandboxError, match="no such thing as a free lunch"),
-        embedded(log_dir=tmp_path / "logs"),
-    ):
-        pass
+class EmptyAnswer(http.server.BaseHTTPRequestHandler):
+    """A server of somebody else: it answers everything with {}."""
 
-
-@contextlib.contextmanager
-def another_server() -> Iterator[int]:
-    """A server of somebody else, on a port that it holds; it answers everything with {}."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"{}")
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
-        yield server.server_address[1]
-        server.shutdown()
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"{}")
 
 
 def test_a_port_that_is_taken_meanwhile_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with another_server() as taken:
+    with serve(EmptyAnswer) as taken:
         ports = iter([taken, emulator.free_port()])
         monkeypatch.setattr(emulator, "free_port", lambda: next(ports))
         with embedded(log_dir=tmp_path) as target:
@@ -215,16 +201,20 @@ def test_old_logs_are_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://192.0.2.1:4566", "https://sqs.us-east-1.amazonaws.com", "http://127.0.0.1.evil"]
+    ("url", "why"),
+    [
+        ("http://192.0.2.1:4566", "is not this machine"),
+        ("https://sqs.us-east-1.amazonaws.com", "is not this machine"),
+        ("http://127.0.0.1.evil", "is not this machine"),
+        ("127.0.0.1:4566", "no address"),
+        ("file:///etc/passwd", "no address"),
+        ("", "no address"),
+    ],
 )
-def test_an_endpoint_on_another_machine_is_refused(url: str, tmp_path: Path) -> None:
-    with pytest.raises(SandboxError, match="is not this machine"), endpoint(url, log_dir=tmp_path):
-        pass
-
-
-@pytest.mark.parametrize("url", ["127.0.0.1:4566", "file:///etc/passwd", ""])
-def test_an_endpoint_that_is_no_address_is_refused(url: str, tmp_path: Path) -> None:
-    with pytest.raises(SandboxError, match="no address"), endpoint(url, log_dir=tmp_path):
+def test_an_endpoint_that_is_no_address_of_this_machine_is_refused(
+    url: str, why: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SandboxError, match=why), endpoint(url, log_dir=tmp_path):
         pass
 
 
@@ -233,4 +223,5 @@ def test_an_endpoint_that_runs_already_is_used(shared: Target, tmp_path: Path) -
     with endpoint(url, certificate=certificate, log_dir=tmp_path) as target:
         assert target.account == shared.account
         assert target.name == "endpoint"
-        assert not target.executes("api-gateway-request-validation")
+        stack = Deployment(target, "stack", {})
+        assert not stack.executes("api-gateway-request-validation")

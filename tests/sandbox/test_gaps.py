@@ -30,10 +30,11 @@ SHIMS = {"drones": lambda: closed.append("drones")}
 
 
 def test_a_gap_must_be_known(shared: Target) -> None:
-    assert not shared.executes("sqs-redrive-task")
-    assert shared.executes("api-gateway-request-validation")
+    executes = Deployment(shared, "stack", {}).executes
+    assert not executes("sqs-redrive-task")
+    assert executes("api-gateway-request-validation")
     with pytest.raises(ValueError, match="Known: api-gateway-access-logs"):
-        shared.executes("sqs-redrive-tasks")
+        executes("sqs-redrive-tasks")
 
 
 def test_a_gap_is_declared_once_and_a_shim_closes_a_declared_one() -> None:
@@ -71,7 +72,9 @@ def test_a_file_is_all_that_a_new_service_needs(
     assert sys.modules["copied_shims.drones"].closed == ["drones"]
 
 
-def test_a_scenario_may_bring_gaps_of_its_own(shared: Target) -> None:
+def test_a_scenario_may_bring_gaps_of_its_own_which_an_account_does_not_lack(
+    shared: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stack, other = Deployment(shared, "stack", {}), Deployment(shared, "other", {})
     stack.also_lacks(OWN)
     stack.also_lacks(OWN)  # driven again
@@ -83,15 +86,8 @@ def test_a_scenario_may_bring_gaps_of_its_own(shared: Target) -> None:
         other.executes("orders-by-drone")
     with pytest.raises(ValueError, match=r"Known gaps already: sqs-redrive-task\."):
         stack.also_lacks({"sqs-redrive-task": "No."})
-
-
-def test_an_account_lacks_no_gap_of_a_scenario(
-    shared: Target, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stack = Deployment(shared, "stack", {})
-    stack.also_lacks(OWN)
     monkeypatch.setattr(shared, "endpoint_url", None)
-    assert stack.executes("orders-by-drone")
+    assert stack.executes("orders-by-drone"), "an account does"
 
 
 def test_the_gaps_of_a_scenario_are_known_when_it_runs(

@@ -16,6 +16,7 @@ from .helpers import (
     delivery,
     document,
     function,
+    on,
     ref,
     resource,
     role,
@@ -123,14 +124,7 @@ class Stack:
         return [message["Body"] for message in messages]
 
 
-@pytest.fixture(scope="module")
-def stack(shared: Target) -> Stack:
-    return Stack(shared)
-
-
-@pytest.fixture(scope="module")
-def plain(without_shims: Target) -> Stack:
-    return Stack(without_shims)
+stack, plain = on("shared", Stack), on("without_shims", Stack)
 
 
 def test_a_function_may_do_what_its_role_allows_and_no_more(stack: Stack) -> None:

@@ -74,57 +74,44 @@ def settings(stack: Deployment) -> dict[str, Any]:
     }
 
 
-def unavailable(stack: Deployment, **options: Any) -> AbstractContextManager[Any]:
-    return outages.table_unavailable(stack, stack["FunctionName"], **options)
-
-
-def used(stack: Deployment) -> AbstractContextManager[Any]:
+def used(stack: Deployment, function: str) -> AbstractContextManager[Any]:
     """Settings of a function, used twice: the second time restores what it leaves out."""
     both = ExitStack()
-    _, use = both.enter_context(outages.settings_of(stack, stack["FunctionName"]))
+    _, use = both.enter_context(outages.settings_of(stack, function))
     use(timeout=4, TABLE_NAME="gone")
     use(OTHER="new")
     return both
 
 
-OUTAGES: dict[str, tuple[Any, dict[str, Any]]] = {
-    "a table": (unavailable, {"variables": BEFORE | {"TABLE_NAME": "table-unavailable"}}),
-    "another table": (
-        lambda stack: unavailable(stack, variable="OTHER"),
-        {"variables": BEFORE | {"OTHER": "other-unavailable"}},
-    ),
-    "settings": (used, {"variables": BEFORE | {"OTHER": "new"}}),
-    "a change": (
-        lambda stack: outages.function_changed(stack, stack["FunctionName"], Timeout=4),
-        {"timeout": 4},
-    ),
-    "slow retries": (
-        lambda stack: outages.quick_retries(stack, stack["QueueUrl"], seconds=7),
-        {"hidden": 7},
-    ),
-    "many retries": (
-        lambda stack: outages.quick_retries(stack, stack["QueueUrl"], attempts=2),
-        {"hidden": 1, "attempts": 2},
-    ),
-    "concurrency": (
-        lambda stack: outages.no_concurrency(stack, stack["FunctionName"]),
-        {"concurrency": 0},
-    ),
-    "a failure destination": (
-        lambda stack: outages.no_failure_destination(stack, stack["FunctionName"]),
-        {"destinations": {"OnSuccess"}},
-    ),
-}
+NO_TABLE = {"variables": BEFORE | {"TABLE_NAME": "table-unavailable"}}
 
 
 # An exception, and what Ctrl-C raises.
 @pytest.mark.parametrize("error", [None, RuntimeError, KeyboardInterrupt])
-@pytest.mark.parametrize("outage", OUTAGES)
+@pytest.mark.parametrize(
+    ("outage", "of", "options", "change"),
+    [
+        (outages.table_unavailable, "FunctionName", {}, NO_TABLE),
+        (outages.table_unavailable, "FunctionName", {"variable": "OTHER"},
+         {"variables": BEFORE | {"OTHER": "other-unavailable"}}),
+        (used, "FunctionName", {}, {"variables": BEFORE | {"OTHER": "new"}}),
+        (outages.function_changed, "FunctionName", {"Timeout": 4}, {"timeout": 4}),
+        (outages.no_concurrency, "FunctionName", {}, {"concurrency": 0}),
+        (outages.no_failure_destination, "FunctionName", {}, {"destinations": {"OnSuccess"}}),
+        (outages.quick_retries, "QueueUrl", {"seconds": 7}, {"hidden": 7}),
+        (outages.quick_retries, "QueueUrl", {"attempts": 2}, {"hidden": 1, "attempts": 2}),
+    ],
+)  # fmt: skip
 def test_what_is_unavailable_is_so_for_the_block_only_however_it_ends(
-    stack: Deployment, outage: str, error: type[BaseException] | None
+    stack: Deployment,
+    outage: Any,
+    of: str,
+    options: dict[str, Any],
+    change: dict[str, Any],
+    error: type[BaseException] | None,
 ) -> None:
-    before, (make, change) = settings(stack), OUTAGES[outage]
-    with suppress(error or ()), make(stack):
+    before = settings(stack)
+    with suppress(*[error] if error else []), outage(stack, stack[of], **options):
         assert settings(stack) == before | change
         if error:
             raise error
@@ -132,7 +119,7 @@ def test_what_is_unavailable_is_so_for_the_block_only_however_it_ends(
 
 
 def test_a_function_runs_with_its_settings_in_the_block_and_after_it(stack: Deployment) -> None:
-    with unavailable(stack):
+    with outages.table_unavailable(stack, stack["FunctionName"]):
         assert seen(stack) == BEFORE | {"TABLE_NAME": "table-unavailable"}
     assert seen(stack) == BEFORE
 
@@ -158,7 +145,8 @@ def test_a_change_that_is_interrupted_is_undone_too(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(outages, "configure", interrupted)
-    with pytest.raises(KeyboardInterrupt), unavailable(stack):
+    unavailable = outages.table_unavailable(stack, stack["FunctionName"])
+    with pytest.raises(KeyboardInterrupt), unavailable:
         pytest.fail("the change was interrupted")
     assert len(calls) == 2
     assert settings(stack) == before

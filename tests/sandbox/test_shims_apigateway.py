@@ -6,9 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from tests.sandbox.helpers import create_stack, ref, resource, template
+from tests.sandbox.helpers import create_stack, on, ref, resource, template
 
 if TYPE_CHECKING:
     from serverless_patterns.sandbox import Answer, Target
@@ -104,14 +102,7 @@ class Api:
         return self.stack.http.post(self.stack["ApiUrl"] + path, body, headers)
 
 
-@pytest.fixture(scope="module")
-def shimmed(shared: Target) -> Api:
-    return Api(shared)
-
-
-@pytest.fixture(scope="module")
-def plain(without_shims: Target) -> Api:
-    return Api(without_shims)
+shimmed, plain = on("shared", Api), on("without_shims", Api)
 
 
 def test_a_mapping_template_knows_its_request(plain: Api, shimmed: Api) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from serverless_patterns.sandbox import outages, queues
-from tests.sandbox.helpers import arn, create_stack, function, ref, resource, template
+from tests.sandbox.helpers import arn, create_stack, function, on, ref, resource, template
 
 if TYPE_CHECKING:
     from serverless_patterns.sandbox import Target
@@ -69,14 +69,7 @@ class Function:
         return queues.backlog(self.stack, self.stack[queue], queues.WAITING)
 
 
-@pytest.fixture(scope="module")
-def shimmed(shared: Target) -> Function:
-    return Function(shared)
-
-
-@pytest.fixture(scope="module")
-def plain(without_shims: Target) -> Function:
-    return Function(without_shims)
+shimmed, plain = on("shared", Function), on("without_shims", Function)
 
 
 def test_the_dead_letter_queue_of_a_template_is_the_functions(

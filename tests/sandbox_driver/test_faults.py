@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -62,67 +64,51 @@ def test_a_replay_has_new_deduplication_ids() -> None:
     assert not {f"d{n}" for n in range(10)} & set(sns.ids)
 
 
-DEFINITION = {
-    "States": {
-        "Charge": {
-            "Arguments": {"FunctionName": "charge"},
-            "Retry": [{"MaxAttempts": 5, "IntervalSeconds": 3, "BackoffRate": 2}],
-        },
-        "Lines": {
-            "ItemProcessor": {
-                "States": {
-                    "ReserveLine": {
-                        "Arguments": {"TransactItems": [{"Update": {"TableName": "stock"}}]},
-                        "Retry": [{"MaxAttempts": 0}],
-                    }
-                }
-            }
-        },
-        "Ship": {"Arguments": {"QueueUrl": "queue"}, "HeartbeatSeconds": 600},
-    }
+RETRIED = [{"MaxAttempts": 5, "IntervalSeconds": 3, "BackoffRate": 2}]
+RESERVE_LINE = {
+    "Arguments": {"TransactItems": [{"Update": {"TableName": "stock"}}]},
+    "Retry": [{"MaxAttempts": 0}],
+}
+STATES = {
+    "Charge": {"Arguments": {"FunctionName": "charge"}, "Retry": RETRIED},
+    "Lines": {"ItemProcessor": {"States": {"ReserveLine": RESERVE_LINE}}},
+    "Ship": {"Arguments": {"QueueUrl": "queue"}, "HeartbeatSeconds": 600},
 }
 
 
-class Aws:
+@pytest.fixture
+def aws() -> Any:
     """Step Functions, Lambda and IAM, as far as twins need them."""
-
-    def __init__(self) -> None:
-        self.made: dict[str, dict[str, Any]] = {}
-        self.deleted: list[str] = []
-        self.policies: dict[str, Any] = {}
-
-    def client(self, _: str) -> Aws:
-        return self
-
-    def describe_state_machine(self, **_: Any) -> dict[str, str]:
-        return {"definition": json.dumps(DEFINITION), "roleArn": "role", "type": "STANDARD"}
-
-    def create_state_machine(self, **arguments: Any) -> dict[str, str]:
-        self.made[arguments["name"]] = json.loads(arguments["definition"])["States"]
-        return {"stateMachineArn": f"arn:{arguments['name']}"}
-
-    def delete_state_machine(self, **arguments: str) -> None:
-        self.deleted.append(arguments["stateMachineArn"])
-
-    def get_function_configuration(self, **_: str) -> dict[str, str]:
-        return {"Role": "arn:aws:iam::123456789012:role/carrier"}
-
-    def put_role_policy(self, **arguments: str) -> None:
-        self.policies[arguments["RoleName"]] = json.loads(arguments["PolicyDocument"])
-
-    def delete_role_policy(self, **arguments: str) -> None:
-        del self.policies[arguments["RoleName"]]
+    made = Mock()
+    made.client.return_value = made
+    definition = {
+        "definition": json.dumps({"States": STATES}),
+        "roleArn": "role",
+        "type": "STANDARD",
+    }
+    made.describe_state_machine.return_value = definition
+    made.create_state_machine.side_effect = lambda **made: {
+        "stateMachineArn": f"arn:{made['name']}"
+    }
+    role = {"Role": "arn:aws:iam::123456789012:role/carrier"}
+    made.get_function_configuration.return_value = role
+    return made
 
 
-def test_a_twin_has_its_faults_only_retries_once_and_is_gone_at_the_end() -> None:
-    aws: Any = Aws()
+def asked(operation: Mock, argument: str) -> list[Any]:
+    return [call.kwargs[argument] for call in operation.mock_calls]
+
+
+def test_a_twin_has_its_faults_only_retries_once_and_is_gone_at_the_end(aws: Any) -> None:
     with twins(aws, "run", "arn:aws:states:r:a:stateMachine:own", answered_by="carrier") as twin:
         first = twin("original", ("Charge", UNAVAILABLE), ("ReserveLine", UNAVAILABLE))
         second = twin("original", ("Ship", ANSWER_LOST))
-        [statement] = aws.policies["carrier"]["Statement"]
-        assert statement["Resource"] == "arn:aws:states:r:a:stateMachine:run-*"
+        [policy] = map(json.loads, asked(aws.put_role_policy, "PolicyDocument"))
+        assert policy["Statement"][0]["Resource"] == "arn:aws:states:r:a:stateMachine:run-*"
+        aws.delete_role_policy.assert_not_called()
     assert (first, second) == ("arn:run-00", "arn:run-01")
-    broken, lossy = aws.made["run-00"], aws.made["run-01"]
+    made = map(json.loads, asked(aws.create_state_machine, "definition"))
+    broken, lossy = (definition["States"] for definition in made)
     assert broken["Charge"]["Arguments"] == {"FunctionName": "charge-unavailable"}
     assert broken["Charge"]["Retry"][0]["MaxAttempts"] == 1
     [line] = broken["Lines"]["ItemProcessor"]["States"].values()
@@ -132,19 +118,14 @@ def test_a_twin_has_its_faults_only_retries_once_and_is_gone_at_the_end() -> Non
     assert broken["Ship"]["TimeoutSeconds"] < 600
     assert "$error" in lossy["Ship"]["Output"]
     assert lossy["Charge"]["Arguments"] == {"FunctionName": "charge"}
-    assert aws.deleted == [first, second]
-    assert aws.policies == {}
+    assert asked(aws.delete_state_machine, "stateMachineArn") == [first, second]
+    aws.delete_role_policy.assert_called_once_with(RoleName="carrier", PolicyName="run-twins")
 
 
-def test_twins_are_gone_also_when_the_scenario_fails() -> None:
-    aws: Any = Aws()
-
-    def scenario() -> None:
-        with twins(aws, "run", "arn:states:own", answered_by="carrier") as twin:
-            twin("original")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        scenario()
-    assert aws.deleted == ["arn:run-00"]
-    assert aws.policies == {}
+def test_twins_are_gone_also_when_the_scenario_fails(aws: Any) -> None:
+    made = twins(aws, "run", "arn:states:own", answered_by="carrier")
+    with suppress(KeyboardInterrupt), made as twin:
+        twin("original")
+        raise KeyboardInterrupt
+    assert asked(aws.delete_state_machine, "stateMachineArn") == ["arn:run-00"]
+    aws.delete_role_policy.assert_called_once()
