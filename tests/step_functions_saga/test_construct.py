@@ -86,27 +86,49 @@ def catch_all(state: str) -> dict[str, Any]:
     return {**catch}
 
 
+def ways(state: str, following: str) -> list[dict[str, Any]]:
+    """Return how a state goes on to the following one: its catches, choices and default."""
+    found = STATES[state]
+    default = {**found, "Next": found.get("Default")}
+    every = [*found.get("Catch", []), *found.get("Choices", []), default]
+    return [way for way in every if way["Next"] == following]
+
+
 @pytest.mark.parametrize(
-    ("failed", "undone"),
+    ("left", "undone"),
     [
         ("OpenOrder", ["MarkCancelled"]),
         ("ReserveStock", ["ReleaseStock", "MarkCancelled"]),
+        ("Reserved?", ["ReleaseStock", "MarkCancelled"]),
         ("Charge", ["Refund", "ReleaseStock", "MarkCancelled"]),
+        ("Charged?", ["ReleaseStock", "MarkCancelled"]),
         ("Ship", ["CancelShipment", "Refund", "ReleaseStock", "MarkCancelled"]),
+        ("Shipped?", ["Refund", "ReleaseStock", "MarkCancelled"]),
         ("Confirm", ["CancelShipment", "Refund", "ReleaseStock", "MarkCancelled"]),
+        ("Known?", ["CancelShipment", "Refund", "ReleaseStock", "MarkCancelled"]),
     ],
 )
 def test_a_failed_step_undoes_itself_and_what_was_before_it_in_reverse(
-    failed: str, undone: list[str]
+    left: str, undone: list[str]
 ) -> None:
-    catch, choice = catch_all(failed), STATES["UndoWhat?"]
-    assert catch["Next"] == "BeginCancelling"
+    found, choice = ways(left, "BeginCancelling"), STATES["UndoWhat?"]
+    assert found
+    assert "Catch" not in STATES[left] or catch_all(left) in found
     assert STATES["BeginCancelling"]["Next"] == "UndoWhat?"
-    chosen = [c["Next"] for c in choice["Choices"] if f"'{catch['Assign']['undo']}'" in str(c)]
-    steps = [*chosen, choice["Default"]][:1]
-    while STATES[steps[-1]]["Type"] != "Choice":
-        steps.append(STATES[steps[-1]]["Next"])
-    assert steps[:-1] == undone
+    for way in found:
+        chosen = [c["Next"] for c in choice["Choices"] if f"'{way['Assign']['undo']}'" in str(c)]
+        steps = [*chosen, choice["Default"]][:1]
+        while STATES[steps[-1]]["Type"] != "Choice":
+            steps.append(STATES[steps[-1]]["Next"])
+        assert steps[:-1] == undone
+
+
+@pytest.mark.parametrize("definition", [STANDARD, EXPRESS])
+def test_a_line_is_reserved_once_and_only_while_there_are_parts(definition: Definition) -> None:
+    lines = definition.machine["States"]["ReserveStock"]["ItemProcessor"]["States"]
+    held, taken = lines["ReserveLine"]["Arguments"]["TransactItems"]
+    assert held["Put"]["ConditionExpression"] == "attribute_not_exists(id)"
+    assert taken["Update"]["ConditionExpression"] == "available >= :quantity"
 
 
 @pytest.mark.parametrize(
