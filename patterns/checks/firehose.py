@@ -27,7 +27,7 @@ def transform_batch(name: object, mebibytes: float) -> str | None:
         return None
     return (
         f"{name} is {mebibytes:g} MiB, allowed is {MIN_BATCH} to {MAX_BATCH} MiB: the function "
-        "takes and returns at most 6 MB, with every record in base64. Use 1 MiB."
+        "accepts and returns at most 6 MB, with every record in base64. Use 1 MiB."
     )
 
 

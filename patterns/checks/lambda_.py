@@ -32,13 +32,13 @@ def sqs_batch(batch_size: float | None, window: float | None, *, fifo: bool) -> 
     """
     if fifo and window is not None:
         return (
-            f"max_batching_window is {window:g} s, but a FIFO queue takes no batching window. "
+            f"max_batching_window is {window:g} s, but FIFO queues have no batching window. "
             "Leave max_batching_window out."
         )
     largest = SQS_LAMBDA_BATCH if window is None else SQS_LAMBDA_BATCH_WITH_WINDOW
     if batch_size is None or 1 <= batch_size <= largest:
         return None
-    hint = "" if fifo or window else " A standard queue takes more with max_batching_window."
+    hint = "" if fifo or window else " A standard queue allows more with max_batching_window."
     return f"batch_size is {batch_size:g}, allowed is 1 to {largest}.{hint}"
 
 
@@ -118,7 +118,7 @@ def _lower(left: float, pollers: float) -> str:
     if left >= SQS_LAMBDA_MIN_CONCURRENCY:
         return f"Lower the maximum concurrency to {left:g}"
     return (
-        f"Lambda takes no maximum concurrency below {SQS_LAMBDA_MIN_CONCURRENCY}, so use another "
+        f"Lambda allows no maximum concurrency below {SQS_LAMBDA_MIN_CONCURRENCY}, so use another "
         "function"
     )
 

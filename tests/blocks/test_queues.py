@@ -264,7 +264,7 @@ def test_a_consumer_that_reserves_nothing_is_rejected(
         ({"max_concurrency": 1}, "allowed is 2 to 1000"),
         ({"max_concurrency": 5, "provisioned_pollers": pollers(2, 3)}, "takes one of them"),
         ({"provisioned_pollers": pollers(5, 4)}, "minimum not above the maximum"),
-        ({"fifo": True, "max_batching_window": Duration.seconds(1)}, "takes no batching window"),
+        ({"fifo": True, "max_batching_window": Duration.seconds(1)}, "have no batching window"),
     ],
 )
 def test_a_mapping_that_lambda_would_reject_is_rejected(
@@ -428,19 +428,6 @@ def test_no_imported_dead_letter_queue_keeps_messages_longer_than_14_days(stack:
     letters = sqs.Queue.from_queue_arn(stack, "Theirs", LETTERS)
     with rejected("or lower that of Stack/Queue"):
         check_own_queue(queue(stack, letters=letters, retention_period=Duration.days(14)))
-
-
-def test_an_imported_queue_is_told_its_numbers(stack: Stack) -> None:
-    consumer = Consumer(function(stack), max_batching_window=Duration.seconds(5))
-    check_own_queue(sqs.Queue.from_queue_arn(stack, "Theirs", ARN), consumer)
-    warned(
-        stack,
-        "/Stack/Theirs",
-        "visibility timeout of at least 65 s",
-        "longer retention period",
-        "no alarm here",
-        "import it with key_arn",
-    )
 
 
 def test_an_imported_queue_with_its_key_is_not_asked_for_it(stack: Stack) -> None:

@@ -102,7 +102,7 @@ def test_a_rule_says_what_is_wrong(said: str | None, expected: str | None) -> No
     agree(said, expected)
 
 
-FIRST = "batch_size is 0, allowed is 1 to 10. A standard queue takes more with"
+FIRST = "batch_size is 0, allowed is 1 to 10. A standard queue allows more with"
 
 
 @boundaries(
@@ -118,7 +118,7 @@ FIRST = "batch_size is 0, allowed is 1 to 10. A standard queue takes more with"
                 (None, 1, False, None),
                 (10, None, True, None),
                 (11, None, True, "batch_size is 11, allowed is 1 to 10."),
-                (5, 1, True, "a FIFO queue takes no batching window"),
+                (5, 1, True, "FIFO queues have no batching window"),
             )
         ],
         "a batching window is 1 to 300 seconds": [
@@ -146,7 +146,7 @@ FIRST = "batch_size is 0, allowed is 1 to 10. A standard queue takes more with"
             for polls, reserved, more, expected in (
                 (10, 10, {}, None),
                 (3, 2, {}, "Lower the maximum concurrency to 2, or reserve 3."),
-                (2, 1, {}, "Lambda takes no maximum concurrency below 2"),
+                (2, 1, {}, "Lambda allows no maximum concurrency below 2"),
                 (5, 10, {"others": 5}, None),
                 (6, 10, {"others": 5}, "beside the 5 of its other mappings"),
                 (30, 30, {"pollers": 3}, None),
