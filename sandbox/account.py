@@ -26,10 +26,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def endpoint(
-    url: str,
-    *,
-    certificate: str | Path | None = None,
-    log_dir: str | Path | None = None,
+    url: str, *, certificate: str | Path | None = None, log_dir: str | Path | None = None
 ) -> Iterator[Target]:
     """Use an emulator that runs already, with made-up credentials.
 

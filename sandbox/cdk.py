@@ -36,12 +36,8 @@ class DeployFailed(SandboxError):  # noqa: N818 - the name reads well where it i
 class Cli:
     """The CDK CLI against one target.
 
-    Args:
-        runtime: Where the CLI and Node are.
-        folder: Temporary folder for assemblies and outputs.
-        log_dir: Folder for one log file a run.
-        environment: Of bootstrap and deploy.
-        app_environment: Of synth, so of the user's app.
+    Assemblies and outputs go to ``folder``, a log file a run to ``log_dir``. ``environment`` is for
+    bootstrap and deploy, ``app_environment`` for synth, so for the app.
     """
 
     def __init__(

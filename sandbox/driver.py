@@ -78,7 +78,7 @@ class Driver:
     def wait_for_messages(self, title: str, queue: str, count: int, seconds: float = 600) -> int:
         """Wait until a queue holds so many messages, and return how many it holds then.
 
-        Too few after ``seconds`` are no error here: check the number returned.
+        Too few after ``seconds`` are no error: check the number returned.
         """
         with suppress(TimeoutError):
             self.wait(title, lambda: self.backlog(queue) >= count, seconds=seconds)
@@ -213,10 +213,7 @@ class Driver:
         return next(found, body[:60])
 
     def failure_record(self, function: str, event: Any, condition: str) -> str:
-        """Return the record that Lambda writes of an event which a function never got to see.
-
-        ``condition`` says why: ``EventAgeExceeded``.
-        """
+        """Return Lambda's record of an event that a function never saw: ``EventAgeExceeded``."""
         arn = f"arn:aws:lambda:{self.stack.region}:{self.stack.account}:function"
         context = {
             "requestId": secrets.token_hex(16),

@@ -147,12 +147,7 @@ def free_port() -> int:
 
 
 def _wait_until_healthy(
-    server: subprocess.Popen[str],
-    url: str,
-    mark: str,
-    log: Path,
-    certificate: Path,
-    seconds: float,
+    server: subprocess.Popen[str], url: str, mark: str, log: Path, certificate: Path, seconds: float
 ) -> None:
     """Wait until our own server answers: the mark tells it from another one on the same port."""
     deadline = time.monotonic() + seconds

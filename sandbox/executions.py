@@ -40,10 +40,8 @@ class Executions:
     ) -> list[Reply]:
         """Start executions in waves and return the replies.
 
-        Args:
-            title: What is started.
-            starts: ARN of a state machine, and the event that is its input.
-            suffix: Follows the ids in the names of the executions. Default: nothing.
+        ``starts`` are ARNs of state machines, each with the event that is its input. ``suffix``
+        follows the ids in the names of the executions.
         """
 
         def arguments(event: Event) -> dict[str, str]:

@@ -28,8 +28,7 @@ def _events(logs: Any, group: str, start: int) -> list[dict[str, Any]]:
     """All events of a log group since a time in milliseconds, oldest first."""
     pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=start)
     events = sorted(
-        (event for page in pages for event in page["events"]),
-        key=lambda event: event["timestamp"],
+        (event for page in pages for event in page["events"]), key=lambda event: event["timestamp"]
     )
     # The embedded AWS ends at the most events of a page, without a token for the next one.
     if len(events) < EVENTS_OF_A_PAGE or (newest := events[-1]["timestamp"]) == start:

@@ -93,13 +93,9 @@ def queue_changed(stack: Deployment, queue_url: str, **attributes: str) -> Itera
 def quick_retries(
     stack: Deployment, *queue_urls: str, seconds: int = 1, attempts: int | None = None
 ) -> Iterator[None]:
-    """Let queues deliver a failed message again soon, so that an outage fits a scenario.
+    """Let queues deliver a failed message again after ``seconds``: an outage fits a scenario.
 
-    Args:
-        stack: Where the queues are.
-        queue_urls: Queues with a dead-letter queue.
-        seconds: How long a received message stays hidden. Default: 1.
-        attempts: Failed ones after which a message is dead-lettered. Default: as it is.
+    ``attempts`` are the failed ones after which a message is dead-lettered. Default: as it is.
     """
     get = stack.client("sqs").get_queue_attributes
     with ExitStack() as changes:

@@ -71,12 +71,8 @@ def start(
 ) -> subprocess.Popen[str]:
     """Start a command in a process group of its own that ends when ``stop`` is called or we die.
 
-    Args:
-        command: The command line.
-        environment: Its whole environment.
-        cwd: Folder it runs in.
-        output: Where stdout and stderr go: a file descriptor or ``subprocess.PIPE``.
-        remove: Folder to remove when it has ended. Default: none.
+    It gets this ``environment`` and nothing else. ``output`` is where stdout and stderr go: a file
+    descriptor or ``subprocess.PIPE``. The folder ``remove``, if any, is removed at its end.
     """
     guard = [sys.executable, "-I", "-S", str(GUARD), str(GRACE_SECONDS), str(remove or "")]
     return subprocess.Popen(

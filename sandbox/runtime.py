@@ -14,7 +14,6 @@ from . import console
 from .errors import SandboxError, last_lines
 
 HERE = Path(__file__).resolve().parent
-HOME_VARIABLE = "SERVERLESS_PATTERNS_HOME"
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def _python(home: Path) -> Path:
 
 
 def _homes() -> list[Path]:
-    named = os.environ.get(HOME_VARIABLE)
+    named = os.environ.get("SERVERLESS_PATTERNS_HOME")
     return ([Path(named)] if named else []) + [HERE.parent, cached_home()]
 
 

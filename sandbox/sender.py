@@ -71,13 +71,9 @@ class Sender:
     def send(
         self, title: str, entry: Entry, events: Sequence[Event], *, batch: int = 1
     ) -> list[Reply]:
-        """Send events and return the last reply to each.
+        """Send events, at most ``batch`` a call, and return the last reply to each.
 
-        Args:
-            title: What is sent.
-            entry: Where to.
-            events: In the order in which those of one group are sent.
-            batch: Events a call, at most. Default: 1.
+        Those of one group are sent in the order given.
         """
         self.sent |= {event.body: event.id for event in events}
         replies = [Reply()] * len(events)
@@ -196,11 +192,8 @@ def batch(
 ) -> Entry:
     """Return the entry of a batch operation of SQS or SNS, which may fail some of its entries.
 
-    Args:
-        operation: A method of a boto3 client.
-        entries: Name of its argument that takes the entries.
-        entry: Returns an event's entry, without ``Id``.
-        fixed: Its other arguments.
+    ``operation`` is a method of a boto3 client, ``entries`` the name of its argument that takes
+    them, ``fixed`` the other arguments; ``entry`` returns an event's, without ``Id``.
     """
 
     def call(events: Sequence[Event]) -> list[Reply]:

@@ -13,11 +13,7 @@ if TYPE_CHECKING:
 def rows(stack: Deployment, table: str, where: str, text: str) -> list[dict[str, Any]]:
     """Return the items of a table that meet a condition, without DynamoDB's types at the top.
 
-    Args:
-        stack: Where the table is.
-        table: Its name.
-        where: A filter expression with ``:text`` in it: ``begins_with(pk, :text)``.
-        text: The value of ``:text``.
+    ``where`` is a filter expression with ``:text`` in it, such as ``begins_with(pk, :text)``.
     """
     condition = {"FilterExpression": where, "ExpressionAttributeValues": {":text": {"S": text}}}
     scan = stack.client("dynamodb").get_paginator("scan")

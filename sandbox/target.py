@@ -164,13 +164,7 @@ class Target:
 
 
 class Deployment:
-    """One deployed stack: ``deployment["ApiUrl"]`` is the value of its output ApiUrl.
-
-    Args:
-        target: Where it was deployed.
-        stack_name: Name of the stack.
-        outputs: Its outputs.
-    """
+    """One deployed stack: ``deployment["ApiUrl"]`` is the value of its output ApiUrl."""
 
     def __init__(self, target: Target, stack_name: str, outputs: Mapping[str, str]) -> None:
         self.target, self.stack_name, self.outputs = target, stack_name, dict(outputs)

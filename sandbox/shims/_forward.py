@@ -63,11 +63,7 @@ def afterwards(resource_type: str) -> Callable[[Callable[..., None]], None]:
 
 
 def succeeded(what: str, answer: tuple[int, Any, Any]) -> Any:
-    """The body of a service's answer.
-
-    Raises:
-        ValueError: The answer is an error; the resource's creation then fails with it.
-    """
+    """The body of a service's answer. Raises ValueError for an error: the resource then fails."""
     status, _, body = answer
     if status >= 400:
         raise ValueError(f"{what}: {body!r}")

@@ -7,7 +7,7 @@ from typing import Any
 from ._forward import ministack, resources
 
 GAPS = {
-    "cdk-auto-delete-objects": "CDK's function that empties a bucket on deletion does not start.",
+    "cdk-auto-delete-objects": "CDK's function that empties a bucket on deletion does not start."
 }
 
 

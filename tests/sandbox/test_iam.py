@@ -9,20 +9,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from .helpers import (
-    allow,
-    arn,
-    create_stack,
-    delivery,
-    document,
-    function,
-    on,
-    ref,
-    resource,
-    role,
-    subscription,
-    template,
-)
+from . import helpers as cfn
 
 if TYPE_CHECKING:
     from serverless_patterns.sandbox import Target
@@ -45,41 +32,45 @@ WAIT = {
     "TimeoutSeconds": 60,
     "End": True,
 }
-MACHINE = resource(
+MACHINE = cfn.resource(
     "StepFunctions::StateMachine",
-    RoleArn=arn("MachineRole"),
+    RoleArn=cfn.arn("MachineRole"),
     DefinitionString={"Fn::Sub": json.dumps({"StartAt": "Wait", "States": {"Wait": WAIT}})},
 )
 PLAIN_HTTP = {"Bool": {"aws:SecureTransport": "false"}}
-STACK = template(
+STACK = cfn.template(
     {
-        "Granted": resource("SQS::Queue"),
-        "Other": resource("SQS::Queue"),
-        "Tokens": resource("SQS::Queue"),
-        "Topic": resource("SNS::Topic"),
-        "Admitted": subscription("Topic", "Granted"),
-        "Uninvited": subscription("Topic", "Other"),
+        "Granted": cfn.resource("SQS::Queue"),
+        "Other": cfn.resource("SQS::Queue"),
+        "Tokens": cfn.resource("SQS::Queue"),
+        "Topic": cfn.resource("SNS::Topic"),
+        "Admitted": cfn.subscription("Topic", "Granted"),
+        "Uninvited": cfn.subscription("Topic", "Other"),
         "Mine": MACHINE,
         "Theirs": MACHINE,
-        "Policy": resource(
+        "Policy": cfn.resource(
             "SQS::QueuePolicy",
-            Queues=[ref("Granted")],
-            PolicyDocument=document(
-                delivery("Topic", "Granted"),
-                allow("sqs:*", arn("Granted"), Effect="Deny", Principal="*", Condition=PLAIN_HTTP),
+            Queues=[cfn.ref("Granted")],
+            PolicyDocument=cfn.document(
+                cfn.delivery("Topic", "Granted"),
+                cfn.allow(
+                    "sqs:*", cfn.arn("Granted"), Effect="Deny", Principal="*", Condition=PLAIN_HTTP
+                ),
             ),
         ),
-        "MachineRole": role("states.amazonaws.com", allow("sqs:SendMessage", arn("Tokens"))),
-        "Role": role(
-            "lambda.amazonaws.com",
-            allow("sqs:SendMessage", arn("Granted")),
-            allow("states:SendTaskSuccess", arn("Mine")),
-            allow("sns:Publish", ref("Topic")),
+        "MachineRole": cfn.role(
+            "states.amazonaws.com", cfn.allow("sqs:SendMessage", cfn.arn("Tokens"))
         ),
-        "Caller": function(CALLER, Role=arn("Role")),
+        "Role": cfn.role(
+            "lambda.amazonaws.com",
+            cfn.allow("sqs:SendMessage", cfn.arn("Granted")),
+            cfn.allow("states:SendTaskSuccess", cfn.arn("Mine")),
+            cfn.allow("sns:Publish", cfn.ref("Topic")),
+        ),
+        "Caller": cfn.function(CALLER, Role=cfn.arn("Role")),
     },
-    **{name: ref(name) for name in ("Granted", "Other", "Tokens", "Topic")},
-    **{name: ref(name) for name in ("Mine", "Theirs", "Caller")},
+    **{name: cfn.ref(name) for name in ("Granted", "Other", "Tokens", "Topic")},
+    **{name: cfn.ref(name) for name in ("Mine", "Theirs", "Caller")},
 )
 
 
@@ -88,7 +79,7 @@ class Stack:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.outputs = create_stack(target, "iam", STACK).outputs
+        self.outputs = cfn.create_stack(target, "iam", STACK).outputs
 
     def call(self, service: str, operation: str, **arguments: Any) -> str:
         """Let the function make a call, and return its error code, or ``done``."""
@@ -124,7 +115,7 @@ class Stack:
         return [message["Body"] for message in messages]
 
 
-stack, plain = on("shared", Stack), on("without_shims", Stack)
+stack, plain = cfn.on("shared", Stack), cfn.on("without_shims", Stack)
 
 
 def test_a_function_may_do_what_its_role_allows_and_no_more(stack: Stack) -> None:

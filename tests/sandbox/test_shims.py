@@ -11,19 +11,7 @@ from botocore.exceptions import ClientError, WaiterError
 
 from serverless_patterns.sandbox import buckets, queues
 
-from .helpers import (
-    OFTEN,
-    arn,
-    create_stack,
-    delivery,
-    document,
-    function,
-    ref,
-    resource,
-    role,
-    subscription,
-    template,
-)
+from . import helpers as cfn
 
 if TYPE_CHECKING:
     from serverless_patterns.sandbox import Deployment, Target
@@ -39,10 +27,10 @@ def handler(event, context):
         {"recordId": r["recordId"], "result": results.get(d, "ProcessingFailed"), "data": r["data"]}
         for r, d in zip(event["records"], data)]}
 """
-PROCESSOR = {"ParameterName": "LambdaArn", "ParameterValue": arn("Transform")}
+PROCESSOR = {"ParameterName": "LambdaArn", "ParameterValue": cfn.arn("Transform")}
 DESTINATION = {
-    "BucketARN": arn("Bucket"),
-    "RoleARN": arn("Role"),
+    "BucketARN": cfn.arn("Bucket"),
+    "RoleARN": cfn.arn("Role"),
     "Prefix": "data/!{timestamp:yyyy}/",
     "ErrorOutputPrefix": "errors/!{firehose:error-output-type}/",
     "ProcessingConfiguration": {
@@ -51,30 +39,30 @@ DESTINATION = {
     },
 }
 # A stream, and Firehose that sends it through the function into a bucket.
-LAKE = template(
+LAKE = cfn.template(
     {
-        "Role": role("firehose.amazonaws.com"),
-        "Stream": resource("Kinesis::Stream", ShardCount=1),
-        "Bucket": resource("S3::Bucket"),
-        "Transform": function(TRANSFORM),
-        "Delivery": resource(
+        "Role": cfn.role("firehose.amazonaws.com"),
+        "Stream": cfn.resource("Kinesis::Stream", ShardCount=1),
+        "Bucket": cfn.resource("S3::Bucket"),
+        "Transform": cfn.function(TRANSFORM),
+        "Delivery": cfn.resource(
             "KinesisFirehose::DeliveryStream",
             DeliveryStreamType="KinesisStreamAsSource",
             KinesisStreamSourceConfiguration={
-                "KinesisStreamARN": arn("Stream"),
-                "RoleARN": arn("Role"),
+                "KinesisStreamARN": cfn.arn("Stream"),
+                "RoleARN": cfn.arn("Role"),
             },
             ExtendedS3DestinationConfiguration=DESTINATION,
         ),
     },
-    StreamName=ref("Stream"),
-    BucketName=ref("Bucket"),
+    StreamName=cfn.ref("Stream"),
+    BucketName=cfn.ref("Bucket"),
 )
 
 
 def delivered(target: Target) -> dict[str, list[bytes]]:
     """Put four records, and return what arrives, by the folder it arrives in."""
-    stack = create_stack(target, "failed-records", LAKE)
+    stack = cfn.create_stack(target, "failed-records", LAKE)
     records = [{"Data": data, "PartitionKey": "k"} for data in (b"good", b"spam", b"bad", b"crash")]
     target.client("kinesis").put_records(StreamName=stack["StreamName"], Records=records)
     found: dict[str, list[bytes]] = {"data": [], "errors": []}
@@ -98,16 +86,16 @@ def bucket_stack(seconds: int) -> dict[str, Any]:
     """A bucket that CDK's own function empties; it gives up after some seconds."""
     code = 'const { S3 } = require("@aws-sdk/client-s3");\nexports.handler = async () => {};'
     emptied = {
-        "ServiceToken": arn("Empties"),
+        "ServiceToken": cfn.arn("Empties"),
         "ServiceTimeout": seconds,
-        "BucketName": ref("Bucket"),
+        "BucketName": cfn.ref("Bucket"),
     }
     resources = {
-        "Bucket": resource("S3::Bucket"),
-        "Empties": function(code, Runtime="nodejs24.x"),
+        "Bucket": cfn.resource("S3::Bucket"),
+        "Empties": cfn.function(code, Runtime="nodejs24.x"),
         "Emptied": {"Type": "Custom::S3AutoDeleteObjects", "Properties": emptied},
     }
-    return template(resources, BucketName=ref("Bucket"))
+    return cfn.template(resources, BucketName=cfn.ref("Bucket"))
 
 
 def test_a_bucket_that_empties_itself_is_deployed_and_deleted(
@@ -115,31 +103,31 @@ def test_a_bucket_that_empties_itself_is_deployed_and_deleted(
 ) -> None:
     with pytest.raises(WaiterError, match=r"CREATE_FAILED|ROLLBACK"):
         # Else upstream runs it: remove the shim.
-        create_stack(without_shims, "emptied", bucket_stack(1))
+        cfn.create_stack(without_shims, "emptied", bucket_stack(1))
 
-    bucket = create_stack(shared, "emptied", bucket_stack(60))["BucketName"]
+    bucket = cfn.create_stack(shared, "emptied", bucket_stack(60))["BucketName"]
     s3, cloudformation = shared.client("s3"), shared.client("cloudformation")
     s3.put_object(Bucket=bucket, Key="full/of.it", Body=b"1")
     cloudformation.delete_stack(StackName="emptied")
     deleted = cloudformation.get_waiter("stack_delete_complete")
-    deleted.wait(StackName="emptied", WaiterConfig=OFTEN)
+    deleted.wait(StackName="emptied", WaiterConfig=cfn.OFTEN)
     assert bucket not in [found["Name"] for found in s3.list_buckets()["Buckets"]]
 
 
 def fifo_topic(target: Target, name: str, **topic: Any) -> Deployment:
     """A FIFO topic with a queue that subscribes to it."""
     resources = {
-        "Topic": resource("SNS::Topic", TopicName=f"{name}.fifo", FifoTopic=True, **topic),
-        "Queue": resource("SQS::Queue", QueueName=f"of-{name}.fifo", FifoQueue=True),
-        "Admission": resource(
+        "Topic": cfn.resource("SNS::Topic", TopicName=f"{name}.fifo", FifoTopic=True, **topic),
+        "Queue": cfn.resource("SQS::Queue", QueueName=f"of-{name}.fifo", FifoQueue=True),
+        "Admission": cfn.resource(
             "SQS::QueuePolicy",
-            Queues=[ref("Queue")],
-            PolicyDocument=document(delivery("Topic", "Queue")),
+            Queues=[cfn.ref("Queue")],
+            PolicyDocument=cfn.document(cfn.delivery("Topic", "Queue")),
         ),
-        "Subscription": subscription("Topic", "Queue"),
+        "Subscription": cfn.subscription("Topic", "Queue"),
     }
-    outputs = {"TopicArn": ref("Topic"), "QueueUrl": ref("Queue")}
-    return create_stack(target, f"fifo-topic-{name}", template(resources, **outputs))
+    outputs = {"TopicArn": cfn.ref("Topic"), "QueueUrl": cfn.ref("Queue")}
+    return cfn.create_stack(target, f"fifo-topic-{name}", cfn.template(resources, **outputs))
 
 
 def attributes(stack: Deployment) -> dict[str, str]:
