@@ -1,16 +1,12 @@
 """Send failed events to their function again, and delete those that Lambda accepted.
 
 Reads invocation records (from a queue that is the failure destination or behind it, or from a
-failure bucket) and dead letters. Nothing is deleted before Lambda has accepted its event; stopped
-in between, an event is sent twice and never lost, so the function must be idempotent. An event that
-fails again during a run is left for the next one. Uses the AWS credentials and the Region of your
-shell.
+failure bucket) and dead letters. Nothing is deleted before Lambda has accepted its event: a run
+that is stopped may send an event twice but loses none, so the function must be idempotent. An event
+that fails again is left for the next run. Uses the AWS credentials and the Region of your shell.
 
     python -m serverless_patterns.patterns.async_lambda.redrive \
         --function FUNCTION --queue-url URL --dry-run
-
-Amazon SQS's own redrive does not work for these queues: it moves messages back to the queue that
-they came from, and these come from Lambda.
 """
 
 from __future__ import annotations

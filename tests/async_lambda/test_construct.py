@@ -106,10 +106,11 @@ def test_a_failed_event_is_attempted_twice_more_within_six_hours() -> None:
     assert config["Qualifier"] == "$LATEST"
 
 
-def test_retries_and_age_are_as_given(stack: Stack) -> None:
-    made = Made(stack, retries=Retries(0, Duration.minutes(10)))
+def test_retries_age_and_concurrency_are_as_given(stack: Stack) -> None:
+    made = Made(stack, retries=Retries(0, Duration.minutes(10)), reserved_concurrency=7)
     config = made.only(CONFIG)[1]
     assert (config["MaximumRetryAttempts"], config["MaximumEventAgeInSeconds"]) == (0, 600)
+    assert made.only(FUNCTION)[1]["ReservedConcurrentExecutions"] == 7
     made.template.has_resource_properties(  # it rings long before events are dropped
         "AWS::CloudWatch::Alarm", {"MetricName": "AsyncEventAge", "Threshold": 300_000}
     )
@@ -181,12 +182,7 @@ def test_the_function_may_publish_to_a_topic_with_a_customer_key(stack: Stack) -
     assert {"kms:Decrypt", "kms:GenerateDataKey*"} <= made.allowed(stack.resolve(key.key_arn))
 
 
-# Concurrency, rollout, and who may invoke
-
-
-def test_reserved_concurrency_is_the_functions(stack: Stack) -> None:
-    made = Made(stack, reserved_concurrency=7)
-    assert made.only(FUNCTION)[1]["ReservedConcurrentExecutions"] == 7
+# Rollout, and who may invoke
 
 
 def test_a_rollout_publishes_a_version_and_moves_an_alias_to_it() -> None:
@@ -330,19 +326,16 @@ def test_queues_of_your_own_are_used_as_they_are(stack: Stack) -> None:
     made.template.resource_count_is("AWS::SQS::Queue", 2)
 
 
-def test_the_dead_letter_queue_of_the_function_stays(stack: Stack) -> None:
-    made = Made(stack, function=with_letters(stack))
-    assert made.construct.dead_letter_queue.node.path == "Stack/OwnQueue"
-    made.template.resource_count_is("AWS::SQS::Queue", 2)
-
-
-def test_the_dead_letter_topic_of_the_function_stays(stack: Stack) -> None:
+def test_the_dead_letter_queue_or_topic_of_the_function_stays(stack: Stack) -> None:
+    made = make(stack, function=with_letters(stack))
+    assert made.dead_letter_queue.node.path == "Stack/OwnQueue"
     topic = a_topic(stack)
-    made = Made(stack, function=function(stack, dead_letter_topic=topic))
-    target = made.only(FUNCTION)[1]["DeadLetterConfig"]["TargetArn"]
-    assert target == stack.resolve(topic.topic_arn)
+    other = make(stack, "Other", function=function(stack, "Told", dead_letter_topic=topic))
+    found = Template.from_stack(stack).find_resources(FUNCTION).values()
+    targets = [resource["Properties"]["DeadLetterConfig"]["TargetArn"] for resource in found]
+    assert targets == stack.resolve([made.dead_letter_queue.queue_arn, topic.topic_arn])
     with pytest.raises(ValueError, match="dead-letter topic"):
-        made.construct.metric_dead_letters()
+        other.metric_dead_letters()
 
 
 @pytest.mark.parametrize("kind", [events.EventBus, sns.Topic, function])
@@ -357,8 +350,8 @@ def test_one_receiver_may_take_the_records_of_successes_and_failures(
 
 def test_constructs_may_share_a_failure_queue(stack: Stack) -> None:
     first = make(stack, "First")
-    make(stack, "Second", on_failure=first.failure_queue)
-    Template.from_stack(stack).resource_count_is(CONFIG, 2)
+    second = make(stack, "Second", on_failure=first.failure_queue)
+    assert second.failure_queue is first.failure_queue
 
 
 # Configurations that plain CDK accepts and that would fail or lose events
@@ -431,12 +424,8 @@ def test_a_destination_that_would_lose_records_is_rejected(
 
 
 NEVER_RUNS = "function reserves 0 concurrent .*: Lambda would send every event straight"
-ITSELF, AGE, TAKEN = (
-    "without end",
-    "dropped before its last retry",
-    "Lambda takes one configuration",
-)
-LOST: list[tuple[Callable[[Stack], dict[str, Any]], str]] = [
+ITSELF, AGE, TAKEN = "without end", "dropped before its last retry", "takes one configuration"
+LOST: list[tuple[Make, str]] = [
     (lambda s: {"function": with_letters(s, fifo=True)}, "is a FIFO queue"),
     (lambda s: {"function": with_letters(s, encryption_master_key=disabled(s))}, DISABLED),
     (lambda s: {"encryption_key": disabled(s)}, "encryption_key is Stack/Key, which is disabled"),
@@ -452,6 +441,10 @@ LOST: list[tuple[Callable[[Stack], dict[str, Any]], str]] = [
     ),
     (lambda s: {"function": function(s, retry_attempts=1)}, TAKEN),
     (lambda s: {"function": function(s, max_event_age=Duration.hours(1))}, TAKEN),
+    (lambda _: aged(-1, 600), "attempts is -1, allowed is 0 to 2"),
+    (lambda _: aged(3, 600), "attempts is 3, allowed is 0 to 2"),
+    (lambda _: aged(0, 59), "max_event_age is 59 s, allowed is 60 seconds to 6 hours"),
+    (lambda _: aged(0, 21_601), "allowed is 60 seconds to 6 hours"),
     (lambda _: aged(1, 70), AGE),
     (lambda _: aged(2, 200), AGE),
     (lambda _: alarmed(600), r"max_age is 600 s.*max_event_age, 600 s"),
@@ -480,7 +473,7 @@ LOST: list[tuple[Callable[[Stack], dict[str, Any]], str]] = [
 
 @pytest.mark.parametrize(("settings", "problem"), LOST)
 def test_a_configuration_that_would_fail_or_lose_events_is_rejected(
-    stack: Stack, settings: Callable[[Stack], dict[str, Any]], problem: str
+    stack: Stack, settings: Make, problem: str
 ) -> None:
     with pytest.raises(ValueError, match=problem):
         make(stack, **settings(stack))
@@ -491,6 +484,8 @@ def test_a_configuration_that_would_fail_or_lose_events_is_rejected(
     [
         lambda s: {"on_failure": a_topic(s), "encryption_key": kms.Key(s, "Key")},
         lambda s: {"on_failure": reserves(s, 1, "Other").add_alias("live")},
+        lambda _: aged(0, 60),
+        lambda _: aged(2, 21_600),
         lambda _: aged(1, 71),
         lambda _: aged(2, 201),
         lambda _: alarmed(599),
@@ -502,30 +497,27 @@ def test_what_is_just_within_the_rules_is_accepted(stack: Stack, settings: Make)
     assert make(stack, **settings(stack))
 
 
-def test_retries_that_lambda_does_not_make_are_rejected() -> None:
-    for attempts in (-1, 3):
-        with pytest.raises(ValueError, match=f"attempts is {attempts}, allowed is 0 to 2"):
-            Retries(attempts)
-    for seconds in (59, 21_601):
-        with pytest.raises(ValueError, match="allowed is 60 seconds to 6 hours"):
-            Retries(0, Duration.seconds(seconds))
-    for attempts, seconds in ((0, 60), (1, 21_600), (2, 21_600)):
-        assert Retries(attempts, Duration.seconds(seconds))
-
-
 # Imported resources are used with a warning of what they need
 
-IMPORTED: dict[str, tuple[Make, str]] = {
-    "queue": (theirs, "retention period.*key_arn"),
-    "topic": (
-        lambda s: sns.Topic.from_topic_arn(s, "Theirs", ARN.format("sns")), "subscribe.*key_arn"
+KEPT = "retention period.*key_arn"
+IMPORTED: list[tuple[Make, str]] = [
+    (lambda s: {"on_failure": theirs(s)}, f"queue is imported.*on_failure.*{KEPT}"),
+    (lambda s: {"dead_letter_queue": theirs(s)}, f"imported.*dead_letter_queue.*{KEPT}"),
+    (lambda s: {"function": function(s, dead_letter_queue=theirs(s))}, f"imported.*{KEPT}"),
+    (
+        lambda s: {"on_failure": sns.Topic.from_topic_arn(s, "Theirs", ARN.format("sns"))},
+        "topic is imported.*subscribe.*key_arn",
     ),
-    "function": (imported, "reserve 0"),
-    "event bus": (lambda s: events.EventBus.from_event_bus_name(s, "Theirs", "theirs"), "rule"),
-    "bucket": (
-        lambda s: s3.Bucket.from_bucket_name(s, "Theirs", "theirs"), "policy.*encryption_key"
+    (lambda s: {"on_success": imported(s)}, "function is imported.*on_success.*reserve 0"),
+    (
+        lambda s: {"on_failure": events.EventBus.from_event_bus_name(s, "Theirs", "theirs")},
+        "event bus is imported.*a rule must match",
     ),
-}  # fmt: skip
+    (
+        lambda s: {"on_failure": s3.Bucket.from_bucket_name(s, "Theirs", "theirs")},
+        "bucket is imported.*policy.*encryption_key",
+    ),
+]
 
 
 def warned(stack: Stack, pattern: str) -> bool:
@@ -533,19 +525,12 @@ def warned(stack: Stack, pattern: str) -> bool:
     return bool(Annotations.from_stack(stack).find_warning("/Stack/Theirs", warning))
 
 
-@pytest.mark.parametrize("kind", IMPORTED)
-def test_an_imported_destination_is_told_what_it_needs(stack: Stack, kind: str) -> None:
-    theirs, needs = IMPORTED[kind]
-    make(stack, on_failure=theirs(stack))
-    assert warned(stack, f"This {kind} is imported.*on_failure.*{needs}")
-
-
-@pytest.mark.parametrize("given", ["here", "to the function"])
-def test_an_imported_dead_letter_queue_is_told_what_it_needs(stack: Stack, given: str) -> None:
-    queue: dict[str, Any] = {"dead_letter_queue": theirs(stack)}
-    settings = queue if given == "here" else {"function": function(stack, **queue)}
-    make(stack, **settings)
-    assert warned(stack, "imported.*dead_letter_queue.*retention period")
+@pytest.mark.parametrize(("settings", "told"), IMPORTED)
+def test_an_imported_destination_is_told_what_it_needs(
+    stack: Stack, settings: Make, told: str
+) -> None:
+    make(stack, **settings(stack))
+    assert warned(stack, told)
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(1980, True), (1981, False)])
