@@ -114,7 +114,7 @@ def test_checkov_looks_into_every_stack_for_bad_settings_and_secrets(findings: F
 
 def test_checkov_has_no_finding_without_an_answer(findings: Findings) -> None:
     left = findings.shown.difference(*map(planted, STACKS))
-    assert not left, f"Mend it, or skip the check in {CONFIG.name}, with the reason:\n{lines(left)}"
+    assert not left, f"Fix it, or skip the check in {CONFIG.name}, with the reason:\n{lines(left)}"
 
 
 def test_every_skip_still_hides_a_finding(findings: Findings) -> None:

@@ -54,7 +54,7 @@ def publish(
     topic_arn: str,
     changes: Iterable[Change],
     *,
-    tries: int = 8,
+    attempts: int = 8,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Published:
     """Publish price changes; those of one part in the order given.
@@ -67,7 +67,7 @@ def publish(
         client: boto3 client of SNS.
         topic_arn: A FIFO topic.
         changes: As ``logic.parse`` reads them.
-        tries: Attempts for each change. Default: 8.
+        attempts: For each change. Default: 8.
         sleep: Waits before the next attempt. Default: ``time.sleep``.
     """
     groups: dict[str, deque[Change]] = {}
@@ -82,7 +82,7 @@ def publish(
             event_id = group[0]["event_id"]
             if event_id in codes:
                 failures[event_id] = failures.get(event_id, 0) + 1
-                if failures[event_id] == tries:
+                if failures[event_id] == attempts:
                     result.unpublished |= {c["event_id"]: codes[event_id] for c in group}
                     continue
             else:

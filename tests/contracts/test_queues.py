@@ -89,9 +89,8 @@ def test_an_imported_queue_is_used_with_a_warning_of_what_it_needs(
     build: Build, stack: Stack
 ) -> None:
     made = build.make(stack, "Pattern", queue=sqs.Queue.from_queue_arn(stack, "Theirs", ARN))
-    Annotations.from_stack(stack).has_warning(
-        "/Stack/Theirs", Match.string_like_regexp("cannot be checked.*visibility timeout of at.*60")
-    )
+    told = "longer retention period.*no alarm here.*at least 5, .*timeout of at least 60 s.*key_arn"
+    Annotations.from_stack(stack).has_warning("/Stack/Theirs", Match.string_like_regexp(told))
     with pytest.raises(ValueError, match="imported"):
         made.metric_dead_letters()
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from tests.moto_cloud import Cloud, Record
 
 EVERY = dict(found())
-IN_ORDER = [name for name, consumer in EVERY.items() if consumer.fifo]
+IN_ORDER = {name: consumer for name, consumer in EVERY.items() if consumer.fifo}
+in_order = pytest.mark.parametrize("consumer", IN_ORDER.values(), ids=IN_ORDER)
 MEBIBYTE = 1024**2
 # Shortest time limit of a consumer's function, in seconds.
 TIME_LIMIT = 30
@@ -259,7 +260,13 @@ def test_a_throttled_call_is_repeated(cloud: Cloud, consumer: Consumer) -> None:
 # Order
 
 
-@pytest.mark.parametrize("consumer", [EVERY[n] for n in IN_ORDER], ids=IN_ORDER)
+def originals(cloud: Cloud) -> list[str]:
+    """The ids of the messages that were dead-lettered."""
+    attributes = [letter["MessageAttributes"] for letter in cloud.letters()]
+    return [found["OriginalMessageId"]["StringValue"] for found in attributes]
+
+
+@in_order
 def test_everything_behind_a_failure_of_its_group_waits_for_its_turn(
     cloud: Cloud, consumer: Consumer
 ) -> None:
@@ -268,14 +275,13 @@ def test_everything_behind_a_failure_of_its_group_waits_for_its_turn(
     cloud.fail_all_about(consumer.name(1))
     batch = [before, failed, behind, elsewhere, poison]
     assert cloud.run(consumer.handler, *batch) == ids(failed, behind, poison)
-    letters = [x["MessageAttributes"]["OriginalMessageId"]["StringValue"] for x in cloud.letters()]
-    assert letters == ids(before)
+    assert originals(cloud) == ids(before)
     cloud.faults.clear()
     assert cloud.run(consumer.handler, failed, behind, poison) == []
     assert cloud.reasons() == {consumer.reason: 1}
 
 
-@pytest.mark.parametrize("consumer", [EVERY[n] for n in IN_ORDER], ids=IN_ORDER)
+@in_order
 def test_a_refused_message_that_cannot_be_kept_holds_up_its_group_only(
     cloud: Cloud, consumer: Consumer
 ) -> None:
@@ -291,7 +297,7 @@ def test_a_refused_message_that_cannot_be_kept_holds_up_its_group_only(
     assert cloud.reasons() == {consumer.reason: 1}
 
 
-@pytest.mark.parametrize("consumer", [EVERY[n] for n in IN_ORDER], ids=IN_ORDER)
+@in_order
 def test_letters_keep_the_order_of_their_group_and_are_kept_once(
     cloud: Cloud, consumer: Consumer
 ) -> None:
@@ -327,7 +333,7 @@ class FifoQueue:
             self.waiting = [r for r in self.waiting if r not in batch or r["messageId"] in failed]
 
 
-@pytest.mark.parametrize("consumer", [EVERY[n] for n in IN_ORDER], ids=IN_ORDER)
+@in_order
 @pytest.mark.parametrize("seed", range(12))
 def test_effects_follow_the_queue_whatever_fails_in_between(
     cloud: Cloud, consumer: Consumer, seed: int
@@ -355,8 +361,7 @@ def test_effects_follow_the_queue_whatever_fails_in_between(
     assert consumer.applied
     for number, last in places.items():
         assert consumer.applied(cloud, number) == list(range(1, last + 1))
-    letters = [x["MessageAttributes"]["OriginalMessageId"]["StringValue"] for x in cloud.letters()]
-    assert set(letters) == poison
+    assert set(originals(cloud)) == poison
 
 
 # Logs

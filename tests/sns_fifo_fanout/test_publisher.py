@@ -90,7 +90,7 @@ def test_whatever_fails_in_part_each_part_is_published_in_order(seed: int, share
         loses=lambda entry: rng.random() < 0.5,
     )
     sent = changes(13, 6)
-    published = put(sns, sent, tries=100)
+    published = put(sns, sent, attempts=100)
     assert set(published.accepted) == {one["event_id"] for one in sent}
     for part, found in sns.groups.items():
         assert found == [f"{part}-{version}" for version in range(1, 7)]
@@ -108,10 +108,10 @@ def test_nothing_of_a_part_is_published_behind_a_gap() -> None:
     sns = Sns(
         fails=lambda entry, _: INTERNAL if entry["MessageDeduplicationId"] == "p1-2" else None
     )
-    published = put(sns, changes(3, 4), tries=5)
+    published = put(sns, changes(3, 4), attempts=5)
     assert published.unpublished == dict.fromkeys(("p1-2", "p1-3", "p1-4"), "InternalError")
     assert sns.groups["p1"] == ["p1-1"]
-    assert sns.calls == 1 + 5  # five tries; what the others had to send went along
+    assert sns.calls == 1 + 5  # five attempts; what the others had to send went along
     assert len(published.accepted) == 9
 
 
@@ -121,7 +121,7 @@ def test_publishing_a_thousand_changes_costs_a_hundred_calls() -> None:
     assert sns.calls == 100
 
 
-def test_it_waits_longer_from_try_to_try() -> None:
+def test_it_waits_longer_from_attempt_to_attempt() -> None:
     waits: list[float] = []
     sns = Sns(fails=lambda entry, call: INTERNAL if call < 8 else None)
     assert put(sns, [change(1)], sleep=waits.append).accepted
@@ -149,7 +149,7 @@ def test_a_call_that_is_refused_does_not_take_the_others_with_it() -> None:
 
 
 @pytest.mark.parametrize("error", [client_error("Throttled"), UNREACHABLE], ids=str)
-def test_a_call_that_fails_is_tried_again(error: Exception) -> None:
+def test_a_call_that_fails_is_repeated(error: Exception) -> None:
     class Fails(Sns):
         def publish_batch(self, **request: Any) -> dict[str, Any]:
             self.calls += 1
