@@ -107,32 +107,29 @@ class KinesisToFirehoseToS3(Construct):
         if table:
             table.grant_read_to_firehose(self.role)
         self.log_group.grant(self.role, "logs:PutLogEvents")
+        role_arn = self.role.role_arn
         where: dict[str, Any] = {
-            "role_arn": self.role.role_arn,
+            "role_arn": role_arn,
             "bucket_arn": self.bucket.bucket_arn,
             "error_output_prefix": lake.error_prefix + FAILED_BY_TYPE,
         }
+        unmodified = None
+        if lake.keep_source:
+            log = firehose.log_to(self.log_group, self, "SourceErrors")
+            unmodified = firehose.backup(SOURCE_PREFIX + lake.prefix, log, **where)
         keys = "".join(f"{key}=!{{partitionKeyFromLambda:{key}}}/" for key in lake.partition_keys)
         self.delivery_stream = CfnDeliveryStream(
             self,
             "Delivery",
             delivery_stream_type="KinesisStreamAsSource",
-            kinesis_stream_source_configuration=firehose.source(self.stream, where["role_arn"]),
+            kinesis_stream_source_configuration=firehose.source(self.stream, role_arn),
             extended_s3_destination_configuration=firehose.Destination(
                 **where,
                 prefix=lake.prefix + keys + ARRIVED,
-                s3_backup_mode="Enabled" if lake.keep_source else "Disabled",
-                s3_backup_configuration=firehose.backup(
-                    SOURCE_PREFIX + lake.prefix,
-                    firehose.log_to(self.log_group, self, "SourceErrors"),
-                    **where,
-                )
-                if lake.keep_source
-                else None,
+                s3_backup_mode="Enabled" if unmodified else "Disabled",
+                s3_backup_configuration=unmodified,
                 processing_configuration=processing,
-                data_format_conversion_configuration=(
-                    table.parquet(where["role_arn"]) if table else None
-                ),
+                data_format_conversion_configuration=table.parquet(role_arn) if table else None,
                 # Parquet compresses by itself, and Firehose accepts no other compression with it.
                 compression_format="UNCOMPRESSED" if table else "GZIP",
                 file_extension=None if table else ".jsonl.gz",
@@ -143,12 +140,8 @@ class KinesisToFirehoseToS3(Construct):
         )
         # Firehose uses its permissions as soon as it is made.
         self.delivery_stream.node.add_dependency(self.role, *([table] if table else []))
-        acknowledge(
-            self.delivery_stream,
-            "AwsSolutions::AwsSolutions-KDF1",
-            "With a stream as its source Firehose has no encryption of its own: the stream's "
-            "counts.",
-        )
+        reason = "Firehose does not store the records of a stream: the stream encrypts them."
+        acknowledge(self.delivery_stream, "AwsSolutions::AwsSolutions-KDF1", reason)
         self.alarms = [
             *alarms_of_stream(self, self.stream, max_age, alarms),
             *alarms_of_transform(self, transform, alarms),

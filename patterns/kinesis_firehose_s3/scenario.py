@@ -14,7 +14,6 @@ import random
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -115,8 +114,7 @@ def put(
     tool, answers = Producer(drive.client("kinesis"), drive[stream], aggregate), list[Sent]()
 
     def entry(events: Sequence[Event]) -> list[Reply]:
-        sent = tool.put([event.body for event in events])
-        answers.append(sent)
+        answers.append(sent := tool.put(event.body for event in events))
         codes = sent.failed | dict.fromkeys(sent.refused, "too large for a record, not sent")
         return [Reply(codes.get(position, "")) for position in range(len(events))]
 
@@ -214,19 +212,14 @@ def outage(drive: Driver, shop: Shop, malformed: Mapping[str, bytes]) -> None:
         "each of them is in the lake or under the error prefix",
         lambda: {*good, spoilt.id} <= {*lake(drive, shop.run), *kept(drive)},
     )
-    again = partial(
-        replay,
-        drive.client("s3"),
-        drive.client("kinesis"),
-        bucket=drive["BucketName"],
-        prefix=f"{drive['ErrorPrefix']}processing-failed/",
-        stream=drive["StreamName"],
-    )
-    seen = again()
+    prefix = f"{drive['ErrorPrefix']}processing-failed/"
+    where = {"bucket": drive["BucketName"], "prefix": prefix, "stream": drive["StreamName"]}
+    s3, kinesis = drive.client("s3"), drive.client("kinesis")
+    seen = replay(s3, kinesis, **where, send=False)
     promise = "a look without sending says what would pass now, and why the rest would not"
     drive.check(promise, seen.reasons["ok"] >= UNLUCKY and not seen.sent, seen.reasons)
     with drive.report.step("Replaying the error prefix"):
-        done = again(send=True)
+        done = replay(s3, kinesis, **where, send=True)
     promise = "a replay returns to the lake what passes now"
     drive.eventually(promise, lambda: good <= lake(drive, shop.run).keys())
     difference = kept(drive).keys() ^ {*malformed, spoilt.id}
@@ -244,16 +237,16 @@ def terminals(drive: Driver, shop: Shop) -> None:
         events = events_of(click for click in clicks if click["country"] == country)
         title = f"Clicks of terminals in {country}"
         put(drive, title, events, "TerminalStreamName", aggregate=aggregate)
-    bucket, keys = drive["BucketName"], dict[str, str]()
-    folders = {click["click_id"]: f"{prefix}country={click['country']}/day=" for click in clicks}
+    bucket, folders = drive["BucketName"], {(it["click_id"], it["country"]) for it in clicks}
+    stored: set[tuple[str, str]] = set()
 
     def all_in_place() -> bool:
         lines = buckets.json_lines(stack, bucket, prefix)
-        keys.update({line["click_id"]: key for key, line in lines})
-        return all(folder in keys.get(name, "") for name, folder in folders.items())
+        stored.update((it["click_id"], key.split("country=")[1][:2]) for key, it in lines)
+        return folders <= stored
 
     drive.eventually("every click is stored in its country's folder", all_in_place)
-    drive.ledger.processed.update(folders.keys() & keys.keys())
+    drive.ledger.processed.update(name for name, _ in folders & stored)
     if stack.executes("firehose-compression"):
         found = buckets.objects(stack, bucket, prefix)
         plain = [key for key, body in found if body[:2] != buckets.GZIP]
@@ -261,7 +254,7 @@ def terminals(drive: Driver, shop: Shop) -> None:
     if stack.executes("firehose-source-backup"):
         backup = buckets.objects(stack, bucket, f"source/{prefix}")
         sources = b"".join(gzip.decompress(body) for _, body in backup)
-        missing = [name for name in folders if name.encode() not in sources]
+        missing = [name for name, _ in folders if name.encode() not in sources]
         drive.check("every source record is stored too", not missing, missing)
 
 

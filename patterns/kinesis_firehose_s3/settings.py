@@ -88,15 +88,12 @@ class Lake:
         )
 
     @property
-    def source_prefix(self) -> str:
-        """The folder of the unmodified records, with ``keep_source``."""
-        return SOURCE_PREFIX + self.prefix
-
-    @property
     def folders(self) -> dict[str, str]:
         """Every folder that Firehose writes to, by its name."""
         folders = {"prefix": self.prefix, "error_prefix": self.error_prefix}
-        return folders | ({"the source's folder": self.source_prefix} if self.keep_source else {})
+        if self.keep_source:
+            folders["the source's folder"] = SOURCE_PREFIX + self.prefix
+        return folders
 
     @property
     def partitions(self) -> tuple[str, ...]:

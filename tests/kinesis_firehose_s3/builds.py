@@ -9,8 +9,6 @@ from aws_cdk import Duration
 from serverless_patterns.patterns.kinesis_firehose_s3.construct import (
     KinesisToFirehoseToS3,
     Lake,
-    NewBucket,
-    NewStream,
     Table,
 )
 from tests.contracts.builds import Build
@@ -23,15 +21,10 @@ COLUMNS = {"click_id": "string", "clicked_at": "timestamp"}
 
 
 def make(stack: Stack, construct_id: str = "Pattern", **settings: Any) -> KinesisToFirehoseToS3:
-    if key := settings.pop("encryption_key", None):
-        settings |= {
-            "stream": NewStream(encryption_key=key),
-            "bucket": NewBucket(encryption_key=key),
-        }
-    transform = settings.pop("transform", None) or function(
-        stack, f"{construct_id}Transform", timeout=Duration.seconds(60)
-    )
-    return KinesisToFirehoseToS3(stack, construct_id, transform=transform, **settings)
+    if "transform" not in settings:
+        timeout = Duration.seconds(60)
+        settings["transform"] = function(stack, f"{construct_id}Transform", timeout=timeout)
+    return KinesisToFirehoseToS3(stack, construct_id, **settings)
 
 
 def make_table(stack: Stack, construct_id: str = "Pattern", **settings: Any) -> Any:
@@ -39,7 +32,7 @@ def make_table(stack: Stack, construct_id: str = "Pattern", **settings: Any) -> 
     return make(stack, construct_id, lake=lake, **settings)
 
 
-TAKES = frozenset({"alarms", "encryption_key"})
+TAKES = frozenset({"alarms"})
 BUILDS = [
     Build("kinesis_firehose_s3", make, TAKES),
     Build("kinesis_firehose_s3 table", make_table, TAKES),
