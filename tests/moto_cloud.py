@@ -60,26 +60,20 @@ class Context:
 
 @dataclass
 class Cloud:
-    """An account, every call that the handlers make in it, and faults.
-
-    Attributes:
-        calls: How often the handlers called each operation.
-        requests: Operation and body of each call.
-        patience: Seconds that the calls so far take if none is answered.
-        busy: How many requests AWS answers next with 503.
-        faults: Called with the operation, ``before`` or ``after`` it, and its body.
-        fakes: Answers in place of moto, by service: operation and arguments to status and answer.
-    """
+    """An account, every call that the handlers make in it, and faults."""
 
     monkeypatch: pytest.MonkeyPatch
     log: io.StringIO
     queue_url: str = ""
     fifo_queue_url: str = ""
-    calls: Counter[str] = field(default_factory=Counter)
+    calls: Counter[str] = field(default_factory=Counter)  # how often the handlers made each call
+    # Operation and body of each call.
     requests: list[tuple[str, str]] = field(default_factory=list, repr=False)
-    patience: int = 0
-    busy: int = 0
+    patience: int = 0  # seconds that the calls so far take if none is answered
+    busy: int = 0  # how many requests AWS answers next with 503
+    # Called with the operation, ``before`` or ``after`` it, and its body.
     faults: list[Callable[[str, str, str], None]] = field(default_factory=list)
+    # Answers in place of moto, by service: operation and arguments to status and answer.
     fakes: dict[str, Fake] = field(default_factory=dict)
 
     def run(self, handler: Any, *records: Record) -> list[str]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -16,8 +13,7 @@ from serverless_patterns.sandbox import Deployment, shims
 from serverless_patterns.sandbox.report import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import ModuleType
+    from pathlib import Path
 
     from serverless_patterns.sandbox import Target
 
@@ -46,30 +42,16 @@ def test_a_gap_is_declared_once_and_a_shim_closes_a_declared_one() -> None:
     assert all(sentence.endswith(".") for sentence in shims.GAPS.values())
 
 
-@pytest.fixture
-def copied(tmp_path: Path) -> Iterator[ModuleType]:
-    """A copy of the folder with the shims, loaded from its path as launch.py loads it."""
-    folder = tmp_path / "copied_shims"
-    shutil.copytree(Path(shims.__file__).parent, folder)
-    (folder / "drones.py").write_text(NEW_SERVICE)
-    spec = spec_from_file_location("copied_shims", folder / "__init__.py")
-    assert spec
-    assert spec.loader
-    package = sys.modules["copied_shims"] = module_from_spec(spec)
-    spec.loader.exec_module(package)
-    yield package
-    for name in [name for name in sys.modules if name.split(".")[0] == "copied_shims"]:
-        del sys.modules[name]
-
-
 def test_a_file_is_all_that_a_new_service_needs(
-    copied: ModuleType, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = {name for service, _ in copied.services() for name in service}
+    (tmp_path / "drones.py").write_text(NEW_SERVICE)
+    monkeypatch.setattr(shims, "__path__", [*shims.__path__, str(tmp_path)])
+    found = {name for service, _ in shims.services() for name in service}
     assert found == {*shims.GAPS, "drones", "weather"}
     monkeypatch.setenv(shims.OPEN_VARIABLE, ",".join(shims.GAPS))  # the others need MiniStack
-    copied.apply_all()
-    assert sys.modules["copied_shims.drones"].closed == ["drones"]
+    shims.apply_all()
+    assert sys.modules[f"{shims.__name__}.drones"].closed == ["drones"]
 
 
 def test_a_scenario_may_bring_gaps_of_its_own_which_an_account_does_not_lack(

@@ -13,35 +13,40 @@ from serverless_patterns.sandbox.executions import ANSWER_LOST, UNAVAILABLE, twi
 from serverless_patterns.sandbox.outages import FailsInPart, Replay
 
 
-class Sns:
-    """Accepts everything, and keeps it."""
+@pytest.fixture
+def sns() -> Any:
+    """A client that accepts everything."""
 
-    def __init__(self) -> None:
-        self.accepted: list[str] = []
-        self.ids: list[str] = []
+    def publish(TopicArn: str, PublishBatchRequestEntries: list[Any]) -> Any:  # noqa: N803
+        assert (TopicArn, bool(PublishBatchRequestEntries)) == ("topic", True)
+        return {"Successful": [{"Id": entry["Id"]} for entry in PublishBatchRequestEntries]}
 
-    def publish_batch(self, **request: Any) -> dict[str, Any]:
-        entries = request["PublishBatchRequestEntries"]
-        assert request["TopicArn"] == "topic"
-        assert entries
-        self.accepted += [entry["Message"] for entry in entries]
-        self.ids += [entry["MessageDeduplicationId"] for entry in entries]
-        return {"Successful": [{"Id": e["Id"], "MessageId": "m"} for e in entries], "Failed": []}
+    return Mock(publish_batch=Mock(side_effect=publish))
 
 
-def entries(first: int, count: int = 10) -> list[dict[str, Any]]:
-    return [
+def publish(client: Any, first: int) -> Any:
+    entries = [
         {"Id": str(n), "Message": str(n), "MessageDeduplicationId": f"d{n}"}
-        for n in range(first, first + count)
+        for n in range(first, first + 10)
     ]
+    return client.publish_batch(TopicArn="topic", PublishBatchRequestEntries=entries)
 
 
-def test_a_batch_fails_in_part_and_half_of_what_failed_was_accepted() -> None:
-    sns = Sns()
+def published(sns: Any, name: str) -> set[str]:
+    """What the client accepted."""
+    batches = asked(sns.publish_batch, "PublishBatchRequestEntries")
+    return {entry[name] for entries in batches for entry in entries}
+
+
+def asked(operation: Mock, argument: str) -> list[Any]:
+    return [call.kwargs[argument] for call in operation.mock_calls]
+
+
+def test_a_batch_fails_in_part_and_half_of_what_failed_was_accepted(sns: Any) -> None:
     client = FailsInPart(sns, share=0.2)
     told, failed = set(), set()
     for first in range(0, 1_000, 10):
-        answer = client.publish_batch(TopicArn="topic", PublishBatchRequestEntries=entries(first))
+        answer = publish(client, first)
         told |= {entry["Id"] for entry in answer["Successful"]}
         failed |= {entry["Id"] for entry in answer["Failed"]}
         assert not any(entry["SenderFault"] for entry in answer["Failed"])
@@ -49,19 +54,18 @@ def test_a_batch_fails_in_part_and_half_of_what_failed_was_accepted() -> None:
     assert not told & failed
     assert client.failed == len(failed)
     assert 120 < len(failed) < 280
-    accepted = set(sns.accepted)
+    accepted = published(sns, "Message")
     assert told <= accepted
     assert len(failed) / 4 < len(accepted & failed) < len(failed) * 3 / 4
     assert client.first_sent.keys() == {f"d{n}" for n in range(1_000)}
 
 
-def test_a_replay_has_new_deduplication_ids() -> None:
-    sns = Sns()
-    replay = Replay(sns)
+def test_a_replay_has_new_deduplication_ids(sns: Any) -> None:
     for _ in range(2):
-        replay.publish_batch(TopicArn="topic", PublishBatchRequestEntries=entries(0))
-    assert len(set(sns.ids)) == 20
-    assert not {f"d{n}" for n in range(10)} & set(sns.ids)
+        publish(Replay(sns), 0)
+    ids = published(sns, "MessageDeduplicationId")
+    assert len(ids) == 20
+    assert not {f"d{n}" for n in range(10)} & ids
 
 
 RETRIED = [{"MaxAttempts": 5, "IntervalSeconds": 3, "BackoffRate": 2}]
@@ -93,10 +97,6 @@ def aws() -> Any:
     role = {"Role": "arn:aws:iam::123456789012:role/carrier"}
     made.get_function_configuration.return_value = role
     return made
-
-
-def asked(operation: Mock, argument: str) -> list[Any]:
-    return [call.kwargs[argument] for call in operation.mock_calls]
 
 
 def test_a_twin_has_its_faults_only_retries_once_and_is_gone_at_the_end(aws: Any) -> None:
