@@ -46,7 +46,7 @@ class Resource:
     type: str
     properties: Mapping[str, Any] = field(compare=False)
     path: At = field(compare=False)
-    at: At = ()
+    at: At = field(default=(), compare=False)
 
     def __str__(self) -> str:
         return self.id

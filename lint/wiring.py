@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -35,17 +35,6 @@ class Delivery:
     dead_letter_queue: Any = None
 
 
-@dataclass(frozen=True)
-class Subscription:
-    """A subscription of a topic, be it a resource of its own or a part of the topic."""
-
-    resource: Resource
-    topic: Any
-    protocol: Any
-    endpoint: Any
-    at: At
-
-
 def rule_targets(scenario: Scenario) -> Iterator[Delivery]:
     """Yield the targets of EventBridge rules."""
     for rule in scenario.of("AWS::Events::Rule"):
@@ -63,15 +52,12 @@ def bucket_notifications(scenario: Scenario) -> Iterator[Delivery]:
                 yield Delivery(bucket, "s3.amazonaws.com", target, item.at)
 
 
-def subscriptions(scenario: Scenario) -> Iterator[Subscription]:
-    """Yield every subscription of every topic."""
-    for resource in scenario.of("AWS::SNS::Subscription"):
-        topic, protocol, endpoint = map(resource.get, ("TopicArn", "Protocol", "Endpoint"))
-        yield Subscription(resource, topic, protocol, endpoint, ("Protocol",))
+def subscriptions(scenario: Scenario) -> Iterator[Resource]:
+    """Yield every subscription, as a resource of its own or as a part of its topic."""
+    yield from scenario.of("AWS::SNS::Subscription")
     for topic in scenario.of("AWS::SNS::Topic"):
         for item in topic.parts("Subscription"):
-            protocol, endpoint = item.get("Protocol"), item.get("Endpoint")
-            yield Subscription(topic, f"${{{topic.id}}}", protocol, endpoint, item.at)
+            yield replace(item, properties={**item.properties, "TopicArn": f"${{{topic.id}}}"})
 
 
 def alarm_actions(scenario: Scenario) -> Iterator[Delivery]:
@@ -86,8 +72,8 @@ def deliveries(scenario: Scenario) -> Iterator[Delivery]:
     yield from (delivery for delivery in rule_targets(scenario) if not delivery.role)
     yield from bucket_notifications(scenario)
     for item in subscriptions(scenario):
-        if item.protocol in ("sqs", "lambda"):
-            yield Delivery(item.resource, "sns.amazonaws.com", item.endpoint, item.at)
+        if item.get("Protocol") in ("sqs", "lambda"):
+            yield Delivery(item, "sns.amazonaws.com", item.get("Endpoint"), ("Protocol",))
 
 
 def functions_of_events(scenario: Scenario) -> Iterator[tuple[Resource, str]]:

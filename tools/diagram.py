@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parents[1]
-ICON, AIR = 48, 5  # AWS's icon size; the air between an icon and its arrows
+ICON, AIR = 48, 5  # AWS's icon size; the space between an icon and its arrows
 TITLE, NAME, TERM, LEADING = 18, 12, 11, 3  # font sizes, and what is between two lines
 PAGE, LEGIBLE = 900, 10  # how wide a README shows a picture, and its smallest text there, in px
 WIDEST = PAGE * TERM / LEGIBLE
@@ -113,13 +113,11 @@ class _Drawing:
         self.width = max(self.frame[2] - self.left, heading + MARGIN) + MARGIN
 
     def _below(self) -> dict[str, Edge]:
-        """What stands below another resource: its dead-letter queue, a function it asks."""
+        """What is drawn below another resource: its dead-letter queue, a function it asks."""
         below: dict[str, Edge] = {}
         owners: set[str] = set()
         going = {edge.source for edge in self.edges}
-        for edge in sorted(
-            self.edges, key=lambda e: (e.kind == FLOW, "queue" not in self.nodes[e.source].kind)
-        ):
+        for edge in sorted(self.edges, key=lambda edge: edge.kind == FLOW):
             others = [e for e in self.edges if e.target == edge.target and e != edge]
             if edge.kind == FLOW:
                 last = edge.source != CLIENT and edge.target not in going
@@ -155,7 +153,7 @@ class _Drawing:
         return reached
 
     def _request(self) -> dict[str, Any]:
-        """The graph in ELK's terms: a box for each resource and what stands below it."""
+        """The graph in ELK's terms: a box for each resource and what is below it."""
         wrapped = {
             "elk.layered.wrapping.strategy": "MULTI_EDGE",
             "elk.aspectRatio": str(self.form.rows),
@@ -189,8 +187,6 @@ class _Drawing:
         for port in ports:
             port["x"] = width if port["x"] == "out" else 0
         options = {"elk.portConstraints": "FIXED_POS", "elk.alignment": "LEFT"}
-        if owner == CLIENT:
-            options["elk.layered.layering.layerConstraint"] = "FIRST_SEPARATE"
         return {
             "id": owner, "width": width, "height": height, "ports": ports, "layoutOptions": options
         }  # fmt: skip
@@ -203,17 +199,17 @@ class _Drawing:
     def _lines(self, node: str) -> tuple[list[str], list[str]]:
         """A node's name, in lines about as long as each other, and its term."""
         what = self.nodes[node]
-        tries = [
+        wraps = [
             textwrap.wrap(what.name, chars, break_on_hyphens=False, break_long_words=False)
             for chars in range(self.form.name, 0, -1)
         ]
-        name = [lines for lines in tries if len(lines) == len(tries[0])][-1]
+        name = [lines for lines in wraps if len(lines) == len(wraps[0])][-1]
         short = len(what.term) <= self.form.term
         terms = [what.term] if short else [what.service, what.kind]
         return name, [line for term in terms for line in textwrap.wrap(term, self.form.term)]
 
     def _goes_back(self, edge: Edge) -> bool:
-        """Whether a failure goes back, to what stands below a resource before."""
+        """Whether a failure goes back, to a resource below an earlier one."""
         owner = self.below.get(edge.target)
         return owner not in (None, edge) and edge.source in self._reached(owner.source)
 

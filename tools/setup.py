@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 HINTS = {
     r"no space left|disk quota|errno 28": "The disk is full.",
     r"hash mismatch|do not match the hashes|EINTEGRITY": "A download does not match the lock. "
-    "Try again; if it stays, a proxy or mirror changes the files.",
+    "Try again; if it happens again, a proxy or mirror changes the files.",
     r"certificate|SSL|CERT_": "A certificate is not trusted. Behind a proxy, set SSL_CERT_FILE "
     "(uv, pip) and NODE_EXTRA_CA_CERTS (npm) to its certificate file.",
     r"resolve|connect|timed? ?out|network|ENOTFOUND|ECONN|EAI_AGAIN|unreachable|dns": "Is the "
-    "network there? Behind a proxy, set HTTPS_PROXY.",
+    "network available? Behind a proxy, set HTTPS_PROXY.",
     r"permission denied|EACCES": "A file cannot be written. Who owns this folder?",
 }
 PIP = ("--quiet", "--no-input", "--disable-pip-version-check", "--require-hashes", "--requirement")
@@ -146,7 +146,7 @@ def hint(output: str) -> str:
     for pattern, cause in HINTS.items():
         if re.search(pattern, output, re.IGNORECASE):
             return cause
-    return "Run it again; if it stays, `make clean` starts afresh."
+    return "Run it again; if it fails again, run `make clean` and start over."
 
 
 def digest(*parts: str | bytes) -> str:

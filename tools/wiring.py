@@ -1,8 +1,8 @@
 """Read from a synthesized template what is wired to what: the graph that a diagram shows.
 
 Only wiring that is in the template is drawn: integrations, subscriptions, event sources, redrive
-policies, destinations, rules, and what a role lets code write or read. Roles, policies,
-permissions, logs, layers and custom resources are how, not what: they are not drawn.
+policies, destinations, rules, and what a role allows code to write or read. Roles, policies,
+permissions, logs, layers and custom resources are not drawn.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 ICONS = Path(__file__).resolve().parents[1] / "node_modules" / "aws-icons" / "icons"
-# Resource types name a service → its name; its icon, if that is not the name. Of another one both
-# are the icon that has its name.
+# The service in a resource type → its name, and its icon if that has another name. A service that
+# is not here is named as the icon that has its name.
 SERVICES = {
     "AmazonMQ": ("Amazon MQ",),
     "ApiGateway": ("Amazon API Gateway",),
@@ -48,9 +48,9 @@ TERMS = {
 }
 FLOW, BOTH, FAILURE = "flow", "both", "failure"
 ARROWS = {"→": FLOW, "⇄": BOTH, "⇢": FAILURE}
-# How they are wired: resource type, source → target, label. Source and target are properties, "."
-# the resource itself; {property} in a label is its value, or its keys. → is a flow, ⇄ one with an
-# answer, ⇢ a failure: none if its label has no value.
+# The wiring: resource type, source → target, label. Source and target are properties, "." is the
+# resource itself; {property} in a label is its value, or its keys. → is a flow, ⇄ a flow with an
+# answer, ⇢ a failure, which is left out if its label has no value.
 WIRING: dict[str, list[tuple[str, str, str, str]]] = {}
 for _line in """\
 AWS::ApiGateway::Method RestApiId → Integration {HttpMethod} {path}
@@ -91,14 +91,14 @@ Custom::S3BucketNotifications BucketName → NotificationConfiguration
     _type, _source, _arrow, _target, *_label = _line.split(" ", 4)
     _wire = (_source.strip("."), _target.strip("."), ARROWS[_arrow], "".join(_label))
     WIRING.setdefault(_type, []).append(_wire)
-# A reference to one of these means what it stands for.
+# A reference to one of these means the resource behind it.
 STANDS_FOR = {
     "AWS::ApiGatewayV2::Integration": ("IntegrationUri", "RequestParameters"),
     "AWS::Kinesis::StreamConsumer": ("StreamARN",),
     "AWS::Lambda::Alias": ("FunctionName",),
     "AWS::Lambda::Version": ("FunctionName",),
 }
-# How, not what: these are never drawn.
+# These are never drawn.
 HELPERS = (
     "AWS::CloudFormation::", "AWS::Glue::", "AWS::IAM::", "AWS::KMS::", "AWS::Logs::", "AWS::SSM::",
     "AWS::SecretsManager::", "Custom::",
@@ -143,7 +143,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Graph:
-    """What to draw: nodes by logical id, arrows, alarms per node, the names of whom they tell."""
+    """What to draw: nodes by logical id, arrows, alarms per node, the topics that they notify."""
 
     nodes: dict[str, Node]
     edges: list[Edge]
@@ -220,7 +220,7 @@ class _Template:
                 yield node, resource["Properties"]
 
     def follow(self, value: Any) -> Iterator[str]:
-        """The resources that a value refers to, or those that they stand for."""
+        """The resources that a value refers to, or those behind them."""
         for node in refs(value):
             resource = self.resources.get(node)
             if resource and resource["Type"] in STANDS_FOR:
@@ -231,7 +231,7 @@ class _Template:
                 yield node
 
     def connect(self, source: str, target: str, kind: str, label: str = "") -> None:
-        """Add an arrow, or a label to one that has some; one without says all already."""
+        """Add an arrow, or a label to one that has labels; one without a label means everything."""
         key = (source, target, kind == FAILURE)
         known = self.edges.get(key)
         if not known and source != target:
@@ -240,7 +240,7 @@ class _Template:
             self.edges[key] = replace(known, label=(*known.label, label))
 
     def read_wiring(self) -> None:
-        """What resources say themselves: see WIRING."""
+        """Read what resources say themselves: see WIRING."""
         for node, resource in self.resources.items():
             properties = resource["Properties"]
             for source, target, kind, label in WIRING.get(resource["Type"], ()):
@@ -269,7 +269,7 @@ class _Template:
         if not all(values.values()):
             return ""
         texts = {n: ", ".join(sorted(v)) if isinstance(v, dict) else v for n, v in values.items()}
-        # What a service fills in itself (!{...}) is not known here.
+        # A value that a service fills in itself (!{...}) is not known here.
         return re.sub(
             r"{([\w.]+)}", lambda found: str(texts[found[1]]).partition("!{")[0] or "…", label
         )
@@ -283,7 +283,7 @@ class _Template:
         return ""
 
     def read_permissions(self) -> None:
-        """What code may write and read, where no wiring says it already."""
+        """Read what code may write and read, where no wiring says it already."""
         callers = {
             role: node
             for node, properties in self.of(*CALLERS)
@@ -311,7 +311,7 @@ class _Template:
                     self.connect(caller, target, FAILURE if target in failures else FLOW, label)
 
     def read_alarms(self) -> None:
-        """Turn into failures what goes to a queue that should be empty: see _alarms_at_one."""
+        """Make failures of the arrows to a queue that should be empty: see _alarms_at_one."""
         consumed = {edge.source for edge in self.edges.values() if edge.kind != FAILURE}
         parked = {
             queue
@@ -324,7 +324,7 @@ class _Template:
                 self.edges[key] = replace(edge, kind=FAILURE)
 
     def drawn(self) -> list[Edge]:
-        """The arrows to draw: those of a guess only where it stands between two others."""
+        """The arrows to draw: those of a guessed resource only if it is between two others."""
         behind = set(refs([r["Properties"].get("ServiceToken") for r in self.resources.values()]))
         edges = list(self.edges.values())
         known = {node for edge in edges for node in (edge.source, edge.target)}
@@ -423,7 +423,7 @@ def _node(node: str, resource: dict[str, Any]) -> Node:
 
 
 def _alarms_at_one(alarm: dict[str, Any]) -> bool:
-    """Whether an alarm goes off at the first message in a queue: a failure puts it there."""
+    """Whether an alarm fires at the first message in a queue: only failures arrive there."""
     metrics = [alarm.get("MetricName"), *pick(alarm.get("Metrics", []), METRIC + ".MetricName")]
     first = {"GreaterThanThreshold": 0, "GreaterThanOrEqualToThreshold": 1}
     threshold = first.get(alarm.get("ComparisonOperator", ""), "none")
@@ -431,7 +431,7 @@ def _alarms_at_one(alarm: dict[str, Any]) -> bool:
 
 
 def _alarms(read: _Template, nodes: Mapping[str, Node]) -> tuple[dict[str, int], str]:
-    """How many alarms watch each node, and the names of the topics that they tell."""
+    """How many alarms watch each node, and the names of the topics that they notify."""
     names = {str(read.resources[node]["Properties"].get("Name")): node for node in nodes}
     watched: Counter[str] = Counter()
     told: dict[str, None] = {}

@@ -65,11 +65,11 @@ def fifo_topic_protocol(scenario: Scenario) -> Findings:
     function, the endpoint or the stream consume it.
     """
     for subscription in wiring.subscriptions(scenario):
-        protocol = subscription.protocol
+        protocol = subscription.get("Protocol")
         known = isinstance(protocol, str) and not is_unknown(protocol)
-        if known and scenario.fifo(subscription.topic):
-            problem = sns.fifo_topic_protocol(subscription.resource, protocol)
-            yield Finding(subscription.resource, problem, subscription.at)
+        if known and scenario.fifo(subscription.get("TopicArn")):
+            problem = sns.fifo_topic_protocol(subscription, protocol)
+            yield Finding(subscription, problem, ("Protocol",))
 
 
 @rule("E9134", "sns", "sqs", shared=sns.topic_of_fifo_queue)
@@ -80,13 +80,11 @@ def topic_of_fifo_queue(scenario: Scenario) -> Findings:
     queue standard.
     """
     for subscription in wiring.subscriptions(scenario):
-        fifo = scenario.fifo(subscription.topic)
-        to_fifo = subscription.protocol == "sqs" and scenario.fifo(subscription.endpoint)
-        if to_fifo and fifo is not None:
-            topic = scenario.find(subscription.topic) or subscription.topic
-            name = f"{topic}, the topic of {subscription.resource},"
-            problem = sns.topic_of_fifo_queue(name, fifo=fifo)
-            yield Finding(subscription.resource, problem, subscription.at)
+        topic, protocol, queue = map(subscription.get, ("TopicArn", "Protocol", "Endpoint"))
+        fifo = scenario.fifo(topic)
+        if protocol == "sqs" and scenario.fifo(queue) and fifo is not None:
+            name = f"{scenario.find(topic) or topic}, the topic of {subscription},"
+            yield Finding(subscription, sns.topic_of_fifo_queue(name, fifo=fifo), ("Protocol",))
 
 
 @rule("E9135", "sns", "sqs", shared=sns.dead_letter_queue_type)

@@ -1,7 +1,7 @@
 """Each rule flags its fault and nothing else, and leaves the good twin beside it alone.
 
 A template is named for the rule that it is about: templates/bad/<id>-….yaml has that one fault,
-templates/good/<id>-….yaml stands just on the other side.
+templates/good/<id>-….yaml is just on the other side of it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def test_a_rule_says_what_to_do_and_where_aws_says_so(rule: object) -> None:
     assert re.match(r"https://docs\.aws\.amazon\.com/\S+\.html", getattr(rule, "source_url", ""))
 
 
-def test_a_finding_stands_at_the_property_that_causes_it(findings: dict[str, list[Match]]) -> None:
+def test_a_finding_is_at_the_property_that_causes_it(findings: dict[str, list[Match]]) -> None:
     file = TEMPLATES / "bad" / "W9112-visibility-below-six-timeouts.yaml"
     match = next(match for match in findings[str(file)] if match.rule.id == "W9112")
     line = file.read_text(encoding="utf-8").splitlines()[match.linenumber - 1]
