@@ -81,15 +81,11 @@ class Bucket:
             Bucket=self._name, Prefix=self._prefix, PaginationConfig={"PageSize": BATCH}
         )
         for page in pages:
-            yield [
-                Letter(key, self._body(key), found["LastModified"].timestamp())
-                for found in page.get("Contents", [])
-                if (key := found["Key"])
-            ]
+            yield [self._letter(found["Key"], found) for found in page.get("Contents", [])]
 
-    def _body(self, key: str) -> str:
-        body: bytes = self._s3.get_object(Bucket=self._name, Key=key)["Body"].read()
-        return body.decode()
+    def _letter(self, key: str, found: Any) -> Letter:
+        body = self._s3.get_object(Bucket=self._name, Key=key)["Body"].read().decode()
+        return Letter(key, body, found["LastModified"].timestamp())
 
     def delete(self, ids: Sequence[str]) -> int:
         """Delete up to ten; return how many are still there."""
