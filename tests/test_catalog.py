@@ -45,17 +45,14 @@ def page(pattern: Pattern) -> str:
     return (pattern.folder / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_first_pattern_is_found() -> None:
-    assert "api_sqs_lambda" in [pattern.slug for pattern in PATTERNS]
+def test_a_pattern_is_found_by_its_slug_and_by_its_stack() -> None:
+    assert catalog.find("api_sqs_lambda") == catalog.find("api-sqs-lambda")
+    assert catalog.find("api_sqs_lambda") in PATTERNS
 
 
 def test_an_unknown_pattern_is_refused_with_those_there_are() -> None:
     with pytest.raises(ValueError, match=r"no pattern 'nope'.*api_sqs_lambda"):
         catalog.find("nope")
-
-
-def test_a_stack_name_finds_its_pattern() -> None:
-    assert catalog.find("api-sqs-lambda").slug == "api_sqs_lambda"
 
 
 def test_the_command_line_lists_every_pattern(capsys: pytest.CaptureFixture[str]) -> None:
@@ -124,13 +121,6 @@ def test_a_pattern_imports_no_other_pattern(pattern: Pattern) -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             module = getattr(node, "module", None) or ""
             assert not set(module.split(".")) & others, f"{path.name}: {module}"
-
-
-@every_pattern
-def test_a_construct_makes_no_outputs(pattern: Pattern) -> None:
-    for path in pattern.folder.glob("*.py"):
-        if path.name != "stack.py":
-            assert "CfnOutput" not in path.read_text(encoding="utf-8"), path.name
 
 
 @every_pattern

@@ -63,12 +63,6 @@ def test_a_change_sent_twice_is_applied_once_and_another_of_its_id_refused(
     assert cloud.reasons() == ({"conflict": 1} if other else {})
 
 
-def test_a_change_outside_its_orders_group_is_refused(cloud: Cloud) -> None:
-    assert run(cloud, record(change(1, "ord-1"), "ord-2")) == []
-    assert cloud.items() == []
-    assert cloud.reasons() == {"group": 1}
-
-
 @pytest.mark.parametrize("code", ["TransactionCanceledException", "ValidationException"])
 def test_a_failed_order_does_not_fail_the_other_orders(cloud: Cloud, code: str) -> None:
     sent = [record(change(n, order), order) for n in (1, 2) for order in ("a", "b")]

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import serverless_patterns
-from serverless_patterns.lambdas.foundation import batch, dead_letters, strict_json
+from serverless_patterns.lambdas.foundation import dead_letters, strict_json
 from serverless_patterns.lambdas.foundation.messages import Message
-from serverless_patterns.lambdas.foundation.outcomes import STORED, Outcome, RefusedError
+from serverless_patterns.lambdas.foundation.outcomes import Outcome, RefusedError
 from tests.moto_cloud import cloud as make_cloud
 from tests.moto_cloud import record, string
 
@@ -100,15 +100,6 @@ def test_a_tenants_group_is_kept_for_fair_queues(cloud: Cloud) -> None:
     [entry] = json.loads(cloud.requests[0][1])["Entries"]
     assert entry["MessageGroupId"] == "tenant"
     assert "MessageDeduplicationId" not in entry
-
-
-def test_everything_behind_a_failure_of_its_group_is_held_back() -> None:
-    messages = [Message.of(record("", group)) for group in "abab"]
-    failed = Outcome.failed("Throttled")
-    outcomes = dict(zip([m.id for m in messages], [failed, STORED, STORED, STORED], strict=True))
-    held = list(batch.hold_back(messages, outcomes).values())
-    assert [outcome.kind for outcome in held] == ["failed", "stored", "failed", "stored"]
-    assert held[2].reason == "BehindAFailure"
 
 
 # JSON

@@ -46,12 +46,6 @@ def test_a_change_is_recorded_with_what_it_came_with(cloud: Cloud) -> None:
     assert int(row["stored_at"]) > 1_700_000_000_000
 
 
-def test_a_batch_costs_one_write_and_no_read(cloud: Cloud) -> None:
-    assert run(cloud, *[in_order(change(v, part)) for v in (1, 2) for part in "abcde"]) == []
-    assert cloud.calls == {"TransactWriteItems": 1}
-    assert len(cloud.items()) == 10 + 5
-
-
 @pytest.mark.parametrize("batch", [10, 1])
 def test_a_thousand_changes_of_a_price_list_cost_a_hundred_calls(cloud: Cloud, batch: int) -> None:
     taken = cloud.answer_writes()
