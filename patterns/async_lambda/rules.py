@@ -36,7 +36,7 @@ def check(
 ) -> None:
     """Reject settings that do not fit the function or each other; warn of an imported function.
 
-    Lint W9195. Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-configuring.html
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-configuring.html
 
     ``settings`` are those of the function itself: ``dead_letter_queue``, ``reserved_concurrency``
     and ``rollout``; None for what is not given.
@@ -60,8 +60,13 @@ def check(
     else:
         _check_can_be_set(function, facts, resource, given)
         new_letters = not resource.dead_letter_config and "dead_letter_queue" not in given
+    _check_key(key, new_queues=new_letters or new_failure_queue)
+
+
+def _check_key(key: kms.IKey | None, *, new_queues: bool) -> None:
+    """Reject a customer managed key that encrypts nothing."""
     keys.check_key("encryption_key", key)
-    if key and not new_letters and not new_failure_queue:
+    if key and not new_queues:
         raise ValueError(
             "encryption_key was given, but no queue is new, so it would encrypt nothing. Encrypt "
             "your own queues, and leave it out."
@@ -71,7 +76,10 @@ def check(
 def _check_can_be_set(
     function: lambda_.IFunction, facts: Facts, resource: lambda_.CfnFunction, given: dict[str, Any]
 ) -> None:
-    """Reject a setting that the function has already, or by which it never runs."""
+    """Reject a setting that the function has already, or by which it never runs.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-configuring.html
+    """
     if "rollout" in given and not isinstance(function, lambda_.Function):
         raise ValueError(
             "rollout was given together with an alias or a version: the rollout publishes versions "

@@ -90,12 +90,12 @@ def rejected(
     instead = "AWS's own rejection; no promise of this pattern"
     drive.not_proven(("lambda-payload-checks", "not JSON: 400, over 1 MB: 413", instead))
     wrong = shop.invoice_requests(10, country="DE")
+    abroad = [*map(event, shop.invoice_requests(5, country=NEW_COUNTRY))]
     expected = {
         "total": [event(request | {"total": "0.01"}) for request in wrong],
         "conflict": [event(r | {"customer_id": "somebody-else"}, "conflict") for r in requests[:5]],
         "field": [Event(f"{shop.run}/{n}", as_json(n)) for n in (f"{shop.run} no order", [1, 2])],
     }
-    abroad = [*map(event, shop.invoice_requests(5, country=NEW_COUNTRY))]
     for reason, events in [*expected.items(), ("a country without a tax rate", abroad)]:
         drive.send(f"Events to be rejected: {reason}", entry, events, batch=WAVE)
     reasons = {event.id: reason for reason, events in expected.items() for event in events}
