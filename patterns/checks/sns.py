@@ -58,8 +58,8 @@ def dead_letter_queue_type(
         return None
     needed = KIND[topic_fifo]
     return (
-        f"{queue} is a {KIND[dead_letter_fifo]} queue, but what a {needed} topic cannot deliver "
-        f"is kept by a {needed} queue only. Make the dead-letter queue {needed}."
+        f"{queue} is a {KIND[dead_letter_fifo]} queue, but a {needed} topic dead-letters to "
+        f"{needed} queues only. Make the dead-letter queue {needed}."
     )
 
 
