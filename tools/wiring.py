@@ -105,7 +105,7 @@ HELPERS = (
 )  # fmt: skip
 # Code shows its calls in what its role may do; consuming is in the event source already.
 CALLERS = ("AWS::ECS::TaskDefinition", "AWS::Lambda::Function", "AWS::StepFunctions::StateMachine")
-POLICIES = ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy")
+POLICIES = ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::Role")
 WRITES = re.compile(
     r"(dynamodb:(Put|Update|Delete|BatchWrite|PartiQL)|s3:(Put|Delete)Object|sqs:SendMessage"
     r"|sns:Publish|events:PutEvents|(kinesis|firehose):PutRecord|lambda:Invoke|states:Start"
@@ -289,17 +289,13 @@ class _Template:
             for node, properties in self.of(*CALLERS)
             for role in refs([properties.get(key) for key in ("Role", "RoleArn", "TaskRoleArn")])
         }
-        documents = [
-            (list(refs(p.get("Roles"))), p.get("PolicyDocument")) for _, p in self.of(*POLICIES)
-        ]
-        documents += [([role], p.get("Policies")) for role, p in self.of("AWS::IAM::Role")]
         failures = {edge.target for edge in self.edges.values() if edge.kind == FAILURE}
         found = [
             (callers[role], target, str(statement.get("Action")))
-            for roles, document in documents
-            for role in roles
+            for node, policy in self.of(*POLICIES)
+            for role in (node, *refs(policy.get("Roles")))
             if role in callers
-            for statement in _statements(document)
+            for statement in _statements(policy)
             for target in self.follow(statement.get("Resource"))
         ]
         for pattern, label in ((WRITES, ""), (READS, "reads")):
@@ -452,7 +448,7 @@ def _is_fifo(resource: dict[str, Any]) -> bool:
 
 def _statements(value: Any) -> Iterator[dict[str, Any]]:
     """The statements of policies, however deep."""
-    for item in value if isinstance(value, list) else (value or {}).values():
+    for item in value if isinstance(value, list) else value.values():
         if isinstance(item, dict) and "Action" in item:
             yield item
         elif isinstance(item, dict | list):

@@ -64,8 +64,8 @@ def alarm(queue: str, metric: str = VISIBLE, threshold: int = 0, **more: Any) ->
     )
 
 
-def lane(name: str, target: str, action: str, **kind: Any) -> dict[str, Resource]:
-    """A queue with a dead-letter queue, and a function that consumes it and does more."""
+def lane(name: str, target: str, *actions: str, **kind: Any) -> dict[str, Resource]:
+    """A queue with a dead-letter queue, and a function that consumes it and uses a target."""
     queue, dead, role = f"{name}Queue", f"{name}DeadLetterQueue", f"{name}Role"
     redrive = {"deadLetterTargetArn": arn(dead), "maxReceiveCount": 5}
     return {
@@ -75,7 +75,7 @@ def lane(name: str, target: str, action: str, **kind: Any) -> dict[str, Resource
         f"{name}Work": resource("Lambda::Function", Role=arn(role)),
         f"{name}Source": source(queue, f"{name}Work"),
         f"{name}Receive": allow(role, queue, "sqs:ReceiveMessage"),
-        f"{name}Policy": allow(role, target, action),
+        f"{name}Policy": allow(role, target, *actions),
     }
 
 
@@ -93,7 +93,7 @@ def shop(path: str = "{id}") -> Resource:
         uri = ["arn:…:sqs:path/…/", {"Fn::GetAtt": [f"{name}Queue", "QueueName"]}]
         to_queue = {"Credentials": arn("ApiRole"), "Type": "AWS", "Uri": {"Fn::Join": ["", uri]}}
         parent = {"Ref": "Root"}
-        parts |= lane(name, "Table", "dynamodb:PutItem", **kind) | {
+        parts |= lane(name, "Table", "dynamodb:GetItem", "dynamodb:PutItem", **kind) | {
             f"{name}Path": resource("ApiGateway::Resource", PathPart=part, ParentId=parent),
             f"{name}Method": resource(
                 "ApiGateway::Method",
