@@ -137,8 +137,8 @@ def never_runs(name: object, reserved: float | None, otherwise: str, least: int 
     if reserved is None or reserved > 0:
         return None
     return (
-        f"{name} reserves {reserved:g} concurrent executions, so Lambda never runs it: {otherwise}. Reserve "
-        f"{least} or more, or remove the reserved concurrency."
+        f"{name} reserves {reserved:g} concurrent executions, so Lambda never runs it: "
+        f"{otherwise}. Reserve {least} or more, or remove the reserved concurrency."
     )
 
 
