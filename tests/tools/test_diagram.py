@@ -92,7 +92,7 @@ def shop(path: str = "{id}") -> Resource:
     for name, part, kind in (("Orders", path, {}), ("Changes", "changes", {"FifoQueue": True})):
         uri = ["arn:…:sqs:path/…/", {"Fn::GetAtt": [f"{name}Queue", "QueueName"]}]
         to_queue = {"Credentials": arn("ApiRole"), "Type": "AWS", "Uri": {"Fn::Join": ["", uri]}}
-        parent = {"Ref": "Root"}
+        parent, told = {"Ref": "Root"}, [{"Ref": "TopicOfAlarms"}]
         parts |= lane(name, "Table", "dynamodb:GetItem", "dynamodb:PutItem", **kind) | {
             f"{name}Path": resource("ApiGateway::Resource", PathPart=part, ParentId=parent),
             f"{name}Method": resource(
@@ -102,9 +102,7 @@ def shop(path: str = "{id}") -> Resource:
                 RestApiId={"Ref": "Api1A2B3C4D"},
                 Integration=to_queue,
             ),
-            f"{name}Alarm": alarm(
-                f"{name}DeadLetterQueue", AlarmActions=[{"Ref": "TopicOfAlarms"}]
-            ),
+            f"{name}Alarm": alarm(f"{name}DeadLetterQueue", "Any", AlarmActions=told),
         }
     return template(**parts)
 
