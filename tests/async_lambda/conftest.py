@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import pytest
+from functools import partial
+from typing import Any
 
 from serverless_patterns.lambdas.async_lambda import invoices
 from tests import moto_cloud
 from tests.moto_cloud import TABLE, Context
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 VAT_RATES = {"DE": "0.19", "JP": "0.10", "SE": "0.25"}
 
@@ -39,14 +35,11 @@ class Cloud(moto_cloud.Cloud):
 
     def invoke(self, event: Any, request_id: str = "request-1") -> dict[str, str]:
         """Run the handler once."""
+        self.monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", self.queue_url)
         return invoices.handler(event, Context(request_id))  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    environment = {"TABLE_NAME": TABLE, "VAT_RATES": json.dumps(VAT_RATES)}
-    with moto_cloud.cloud(
-        monkeypatch, tables={TABLE: ("pk",)}, environment=environment, kind=Cloud
-    ) as cloud:
-        monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", cloud.queue_url)
-        yield cloud
+ENVIRONMENT = {"TABLE_NAME": TABLE, "VAT_RATES": json.dumps(VAT_RATES)}
+cloud = moto_cloud.fixture(
+    partial(moto_cloud.cloud, tables={TABLE: ("pk",)}, environment=ENVIRONMENT, kind=Cloud)
+)

@@ -249,17 +249,13 @@ def test_no_more_than_the_rate_is_sent(failures: Failures) -> None:
     assert time.monotonic() - started >= 20 / 100
 
 
-def test_what_fails_again_during_the_run_waits_for_the_next_one(
-    failures: Failures, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_fails_again_during_the_run_waits_for_the_next_one(failures: Failures) -> None:
     failures.send(record())
-
-    def fails_again(**_: Any) -> None:
-        time.sleep(0.01)
-        failures.send(record(2))
-
-    monkeypatch.setattr(failures, "invoke", fails_again)
-    report = failures.run()
+    time.sleep(0.002)
+    run = Redrive(failures, FUNCTION)
+    time.sleep(0.01)
+    failures.send(record(2))
+    report = run.run([Queue(failures.sqs, failures.url)])
     assert (report.sent_again, report.newer_than_this_run) == (1, 1)
     assert failures.left() == 1
 
@@ -344,16 +340,12 @@ def test_the_command_prints_a_report_and_writes_it(
     assert "Stopped: " in capsys.readouterr().out
 
 
+WRONG = ("rate 0", "rate nan", "limit 0", "limit x", "error (")
 GOOD = "--function f --queue-url u"
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    ["", "--function f", *(f"{GOOD} --{wrong}" for wrong in (
-        "rate 0", "rate nan", "limit 0", "limit x", "error (",
-    ))],
-)  # fmt: skip
-def test_a_wrong_command_line_is_rejected(arguments: str) -> None:
+@pytest.mark.parametrize("line", ["", "--function f", *(f"{GOOD} --{wrong}" for wrong in WRONG)])
+def test_a_wrong_command_line_is_rejected(line: str) -> None:
     with pytest.raises(SystemExit) as exit_:
-        redrive.main(arguments.split())
+        redrive.main(line.split())
     assert exit_.value.code == 2
