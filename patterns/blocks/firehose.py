@@ -39,7 +39,10 @@ DAY = "day"
 # https://docs.aws.amazon.com/firehose/latest/dev/s3-prefixes.html
 ARRIVED = f"{DAY}=!{{timestamp:yyyy-MM-dd}}/"
 FAILED_BY_TYPE = "!{firehose:error-output-type}/" + ARRIVED
+Source = CfnDeliveryStream.KinesisStreamSourceConfigurationProperty
 Destination = CfnDeliveryStream.ExtendedS3DestinationConfigurationProperty
+Backup = CfnDeliveryStream.S3DestinationConfigurationProperty
+Log = CfnDeliveryStream.CloudWatchLoggingOptionsProperty
 
 
 @functools.cache
@@ -126,20 +129,9 @@ def allow(role: iam.Role, resources: list[str], *actions: str) -> None:
     role.add_to_policy(iam.PolicyStatement(actions=list(actions), resources=resources))
 
 
-def source(
-    stream: kinesis.IStream, role_arn: str
-) -> CfnDeliveryStream.KinesisStreamSourceConfigurationProperty:
-    """Return the stream that Firehose reads."""
-    return CfnDeliveryStream.KinesisStreamSourceConfigurationProperty(
-        kinesis_stream_arn=stream.stream_arn, role_arn=role_arn
-    )
-
-
-def backup(
-    prefix: str, log: CfnDeliveryStream.CloudWatchLoggingOptionsProperty, **where: Any
-) -> CfnDeliveryStream.S3DestinationConfigurationProperty:
+def backup(prefix: str, log: Log, **where: Any) -> Backup:
     """Return the folder in which every record is stored unmodified, before the function sees it."""
-    return CfnDeliveryStream.S3DestinationConfigurationProperty(
+    return Backup(
         **where,
         prefix=prefix + ARRIVED,
         compression_format="GZIP",
@@ -149,7 +141,7 @@ def backup(
 
 
 def logs_of_firehose(scope: Construct, construct_id: str) -> logs.LogGroup:
-    """Make the log group in which Firehose says what it cannot deliver."""
+    """Make the log group for records that Firehose cannot deliver."""
     return logs.LogGroup(
         scope,
         construct_id,
@@ -158,14 +150,12 @@ def logs_of_firehose(scope: Construct, construct_id: str) -> logs.LogGroup:
     )
 
 
-def log_to(
-    log_group: logs.ILogGroup, scope: Construct, construct_id: str
-) -> CfnDeliveryStream.CloudWatchLoggingOptionsProperty:
+def log_to(log_group: logs.ILogGroup, scope: Construct, construct_id: str) -> Log:
     """Make a log stream, and return the property of a destination that writes to it."""
     log_stream = logs.LogStream(
         scope, construct_id, log_group=log_group, removal_policy=RemovalPolicy.DESTROY
     )
-    return CfnDeliveryStream.CloudWatchLoggingOptionsProperty(
+    return Log(
         enabled=True,
         log_group_name=log_group.log_group_name,
         log_stream_name=log_stream.log_stream_name,
@@ -214,7 +204,7 @@ def alarms_of_delivery(
 
     No metric of Firehose counts the records that a function has failed, so the bucket's request
     metrics do; an imported bucket has no such alarm. Firehose's ``ThrottledRecords`` counts only
-    what is put to it directly: with a stream as its source, throttling shows at the stream.
+    records that are put to it directly: with a stream as its source, the stream is throttled.
 
     Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/metrics-configurations.html
     """

@@ -41,11 +41,11 @@ PARTITIONED = CfnDeliveryStream.DynamicPartitioningConfigurationProperty(enabled
 class KinesisToFirehoseToS3(Construct):
     """Collect a stream of events, clean them on the way, and store them in S3 to be queried.
 
-    Firehose reads the stream, calls the transform with batches of records, and writes what it
-    returns under the lake's prefix, one folder a day of arrival. Failed records, and batches that
+    Firehose reads the stream, calls the transform with batches of records, and writes its output
+    under the lake's prefix, one folder for each day of arrival. Failed records, and batches that
     still fail after the transform's retries, are stored unmodified under the error prefix and
     raise an alarm; a record that the transform drops is gone. Delivery is at least once and
-    unordered: a query that counts has to count each event's id once.
+    unordered: a query has to count each event's id once.
 
     Firehose takes apart the records that a producer has aggregated (Kinesis Producer Library)
     before it calls the transform. It retries a delivery that S3 rejects until the stream's
@@ -61,8 +61,8 @@ class KinesisToFirehoseToS3(Construct):
 
     Attributes:
         stream: The way in.
-        delivery_stream: Firehose's delivery stream; ``role`` is what it may do, ``log_group``
-            where it says what failed.
+        delivery_stream: Firehose's delivery stream, with its ``role`` and the ``log_group`` of
+            its errors.
         bucket: The lake and the failed records.
         table: The table over the lake, if it has one.
         alarms: Every alarm of the pattern.
@@ -122,7 +122,9 @@ class KinesisToFirehoseToS3(Construct):
             self,
             "Delivery",
             delivery_stream_type="KinesisStreamAsSource",
-            kinesis_stream_source_configuration=firehose.source(self.stream, role_arn),
+            kinesis_stream_source_configuration=firehose.Source(
+                kinesis_stream_arn=self.stream.stream_arn, role_arn=role_arn
+            ),
             extended_s3_destination_configuration=firehose.Destination(
                 **where,
                 prefix=lake.prefix + keys + ARRIVED,
