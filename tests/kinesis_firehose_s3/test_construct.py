@@ -137,7 +137,8 @@ def test_with_columns_the_lake_is_parquet_by_the_table_that_athena_reads(parquet
     assert conversion["OutputFormatConfiguration"]["Serializer"] == snappy
     assert parquet.destination["CompressionFormat"] == "UNCOMPRESSED"
     schema, table = conversion["SchemaConfiguration"], parquet.only("Glue::Table")
-    assert schema["TableName"] == table["TableInput"]["Name"] == parquet.made.table.table_name
+    assert schema["TableName"] == table["TableInput"]["Name"] == "events"
+    assert parquet.made.table.table_name == "events"
     name = parquet.stack.resolve(parquet.made.table.database_name)
     assert schema["DatabaseName"] == table["DatabaseName"] == name
     assert parquet.only("Glue::Database")["DatabaseInput"]["Name"] == name
