@@ -148,10 +148,15 @@ def enrich(click: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _from_json(text: str) -> dict[str, Any]:
-    click = strict_json.parse(text)
+    try:
+        click = json.loads(text)  # not strict: a field that is not of the table may be anything
+    except (ValueError, RecursionError):
+        raise RefusedError("not_json", "The record is not one JSON document.") from None
     if not isinstance(click, dict):
         raise RefusedError("not_json", "The JSON document is not an object.")
-    return {name: click.get(name, "") for name in CSV_FIELDS} | {"source": "json"}
+    fields = {name: click.get(name, "") for name in CSV_FIELDS}
+    strict_json.encode(fields)
+    return fields | {"source": "json"}
 
 
 def _from_csv(text: str) -> dict[str, Any]:

@@ -60,6 +60,10 @@ def test_a_click_becomes_a_row_of_every_column_of_the_table() -> None:
     assert list(row()) == list(COLUMNS)
 
 
+def test_a_field_that_the_table_does_not_have_is_ignored_whatever_it_holds() -> None:
+    assert row(scrolled=0.75, experiments=[{"id": 1.5}]) == row()
+
+
 def test_nothing_of_a_query_string_gets_into_the_lake() -> None:
     line = outcome(click()).data
     assert not [word for word in (b"someone", b"secret") if word in line]
@@ -118,7 +122,6 @@ def test_a_person_is_not_treated_as_a_bot() -> None:
         *((record, "not_csv") for record in (b"42", b"a,b,c", b'"open', b'a,b,c,d,e,f,"g"x",h')),
         *((record, "not_json") for record in (b"{", b"[]", b"[" * 60_000, to_bytes(click()) * 2)),
         *((record, "too_large") for record in (b"[" * 100_000, b"x" * (64 * 1024 + 1))),
-        (b'{"click_id": "a", "click_id": "b"}', "duplicate_key"),
         (b"\xff", "not_text"),
         (BROKEN, "aggregate"),
     ],
