@@ -125,8 +125,7 @@ class Driver:
     def calm_retries(self, *queue_outputs: str) -> AbstractContextManager[None]:
         """Let queues deliver a failed message again after ten seconds, and not after minutes.
 
-        For a whole scenario: on a busy machine a call may time out, and its messages must be back
-        in time.
+        For a whole scenario: on a busy machine a call may time out, and its messages come back.
         """
         return self.quick_retries(*queue_outputs, seconds=CALM_SECONDS)
 

@@ -137,10 +137,7 @@ def no_failure_destination(stack: Deployment, function: str) -> Iterator[None]:
 
 @contextmanager
 def mapping_disabled(stack: Deployment, mapping: str, queue_url: str) -> Iterator[None]:
-    """Stop a function from reading its queue; at the end, wait until it has read everything.
-
-    ``mapping`` is the id of the event source mapping.
-    """
+    """Disable an event source mapping, by its id; at the end, wait until all is read again."""
     lambda_ = stack.client("lambda")
 
     def switch(state: str) -> None:
