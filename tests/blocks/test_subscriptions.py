@@ -135,7 +135,7 @@ def test_two_filters_on_one_subscription_are_rejected() -> None:
 @either_type
 def test_a_dead_letter_queue_of_the_other_type_is_rejected(stack: Stack, fifo: bool | None) -> None:
     kept = Subscription(dead_letter_queue=queue_of(stack, "Kept", fifo=None if fifo else True))
-    with pytest.raises(ValueError, match=r"dead_letter_queue Stack/Kept is a .* queue only"):
+    with pytest.raises(ValueError, match=r"dead_letter_queue Stack/Kept is a .* queues only"):
         subscribe(stack, kept, topic=topic_of(stack, fifo=fifo))
 
 

@@ -95,6 +95,14 @@ def test_only_sns_for_this_topic_of_this_account_may_deliver(build: Build) -> No
 
 
 @every_build("topic")
+def test_topic_and_queues_are_encrypted_without_a_key_of_ones_own(build: Build) -> None:
+    (topic,) = made(build).all("AWS::SNS::Topic")
+    assert topic["KmsMasterKeyId"] == "alias/aws/sns"
+    assert {queue["SqsManagedSseEnabled"] for queue in made(build).all("AWS::SQS::Queue")} == {True}
+    made(build).template.resource_count_is("AWS::KMS::Key", 0)
+
+
+@every_build("topic")
 def test_a_customer_key_encrypts_everything(build: Build) -> None:
     keyed = made(build, keyed=True)
     for kind in ("AWS::SNS::Topic", "AWS::SQS::Queue"):

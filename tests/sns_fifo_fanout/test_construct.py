@@ -142,7 +142,7 @@ def test_a_subscription_in_cdks_own_way_is_held_to_the_same_rules(stack: Stack) 
     lossy = subscriptions.SqsSubscription(
         sqs.Queue(stack, "Other", fifo=True), dead_letter_queue=sqs.Queue(stack, "Standard")
     )
-    with pytest.raises(ValueError, match="kept by a FIFO queue only"):
+    with pytest.raises(ValueError, match="dead-letters to FIFO queues only"):
         topic.add_subscription(lossy)
     with pytest.raises(ValueError, match="protocol lambda"):
         topic.add_subscription(subscriptions.LambdaSubscription(function(stack)))
