@@ -36,7 +36,7 @@ FRAME = (
     *("lint/checks/*.py", "lint/rules/*.py"),  # which cfn-lint loads, and nothing imports
     *("README.md", "LICENSE", ".gitignore", ".cfnlintrc", "cdk.json", "app.py"),
 )
-SUITES = ("contracts", "lambdas")  # the promises that every pattern keeps
+SUITES = ("contracts", "lambdas", "redrive")  # the promises that every pattern keeps
 IN_A_REPOSITORY = ("README.md", "LICENSE", ".gitignore")  # before it is a project
 CACHES = re.compile(r"__pycache__|\.hypothesis|\..*_cache|\.DS_Store|.*\.pyc|.*\.part")
 Content = bytes | Path  # of a file, or where a link leads

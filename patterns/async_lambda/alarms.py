@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aws_cdk import aws_lambda as lambda_
     from constructs import Construct
 
-REDRIVE = "`python -m serverless_patterns.patterns.async_lambda.redrive`"
+REDRIVE = "`python -m serverless_patterns.patterns.redrive`"
 _AGAIN = f"Fix the cause, then send the events again with {REDRIVE}."
 _NOT_BY_SQS = f"{_AGAIN} The redrive of Amazon SQS does not work for this queue."
 _EMPTY = "The queue is empty, and stays empty while the events run again."

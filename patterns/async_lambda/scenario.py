@@ -17,8 +17,9 @@ from serverless_patterns.sandbox import outages, queues, tables
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.sender import Event, batch, in_waves, invoke
 
+from ..redrive.run import Redrive, RedriveReport
+from ..redrive.sources import Queue
 from ..shop import Document, Shop, as_json
-from . import redrive, sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -185,13 +186,13 @@ def redrive_all(drive: Driver, shop: Shop, reasons: dict[str, str]) -> None:
 
 def send_again(
     drive: Driver, title: str, *outputs: str, function: str = "", error: str = "", **options: Any
-) -> redrive.Report:
+) -> RedriveReport:
     """Run the redrive tool as its command does."""
-    tool = redrive.Redrive(
+    tool = Redrive(
         drive.client("lambda"), function or drive["FunctionName"], 20, re.compile(error), **options
     )
     with drive.report.step(title):
-        return tool.run([sources.Queue(drive.client("sqs"), drive[output]) for output in outputs])
+        return tool.run([Queue(drive.client("sqs"), drive[output]) for output in outputs])
 
 
 def until_issued(drive: Driver, events: Sequence[Event]) -> None:

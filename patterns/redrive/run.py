@@ -1,29 +1,15 @@
-"""Send failed events to their function again, and delete those that Lambda accepted.
-
-Reads invocation records (from a queue that is the failure destination or behind it, or from a
-failure bucket) and dead letters. Nothing is deleted before Lambda has accepted its event: a run
-that is stopped may send an event twice but loses none, so the function must be idempotent. An event
-that fails again is left for the next run. Uses the AWS credentials and the Region of your shell.
-
-    python -m serverless_patterns.patterns.async_lambda.redrive \
-        --function FUNCTION --queue-url URL --dry-run
-"""
+"""One redrive: what it found, sent and deleted, and what is still stored."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import re
-import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from serverless_patterns.lambdas.foundation import aws
@@ -41,7 +27,7 @@ DEFAULT_RATE = 10.0
 
 
 @dataclass
-class Report:
+class RedriveReport:
     """What became of the failed events."""
 
     found: int = 0  # messages and objects looked at
@@ -90,11 +76,11 @@ class Redrive:
     dry_run: bool = False
 
     def __post_init__(self) -> None:
-        self.report = Report()
+        self.report = RedriveReport()
         self._started, self._turn = time.time(), time.monotonic()
         self._accepted: set[str] = set()
 
-    def run(self, sources: Iterable[Queue | Bucket]) -> Report:
+    def run(self, sources: Iterable[Queue | Bucket]) -> RedriveReport:
         """Empty one source after the other."""
         for source in sources:
             try:
@@ -174,59 +160,3 @@ def function_name(function: str) -> str:
 def hiding(rate: float) -> int:
     """Return how long a batch must stay hidden so that it is done with before others see it."""
     return int(min(SQS_MAX_VISIBILITY, max(SHORTEST_HIDING, 3 * BATCH / rate)))
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return 0 when everything that matched was accepted and deleted."""
-    given = _parsed(arguments)
-    sqs, sources = boto3.client("sqs"), list[Queue | Bucket]()
-    sources += [Queue(sqs, url, hiding(given.rate)) for url in given.queue_url]
-    if given.bucket:
-        prefix = given.prefix or f"aws/lambda/async/{function_name(given.function)}/"
-        sources.append(Bucket(boto3.client("s3"), given.bucket, prefix))
-    settings = (given.function, given.rate, given.error, given.limit, given.dry_run)
-    run, problem = Redrive(boto3.client("lambda"), *settings), ""
-    try:
-        run.run(sources)
-    except (KeyboardInterrupt, ClientError, BotoCoreError) as error:
-        problem = f"Stopped: {error or 'by you'}. Events that were not accepted are still there."
-    dry = "Dry run: nothing was changed." if given.dry_run else ""
-    print("\n".join([*filter(None, (problem, dry)), *run.report.lines()]))
-    if given.json:
-        given.json.write_text(json.dumps(vars(run.report), indent=2) + "\n", encoding="utf-8")
-    return 0 if run.report.good and not problem else 1
-
-
-def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m serverless_patterns.patterns.async_lambda.redrive",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--function", required=True, help="name or ARN, with the alias if it is invoked by one")
-    add("--queue-url", action="append", default=[], help="failure or dead-letter queue; several")
-    add("--bucket", help="failure bucket")
-    add("--prefix", help="keys in it (default: aws/lambda/async/<function>/)")
-    add("--error", type=_pattern, default="", help="only errors that this finds, such as ^Sandbox")
-    add("--rate", type=float, default=DEFAULT_RATE, help="events a second (default: 10)")
-    add("--limit", type=int, default=math.inf, help="only so many events")
-    add("--dry-run", action="store_true", help="only look, send nothing")
-    add("--json", type=Path, metavar="FILE", help="write the report there too")
-    given = parser.parse_args(arguments)
-    if not given.queue_url and not given.bucket:
-        parser.error("give --queue-url or --bucket, or both")
-    if not 0 < given.rate < math.inf or given.limit < 1:
-        parser.error("--rate and --limit must be above 0")
-    return given
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error as problem:
-        raise argparse.ArgumentTypeError(f"is not a regular expression: {problem}") from None
-
-
-if __name__ == "__main__":
-    sys.exit(main())

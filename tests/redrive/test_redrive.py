@@ -12,15 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serverless_patterns.patterns.async_lambda import records, redrive, sources
-from serverless_patterns.patterns.async_lambda.redrive import Redrive
-from serverless_patterns.patterns.async_lambda.sources import Bucket, Queue
-from tests.moto_cloud import UNREACHABLE, client_error
+from serverless_patterns.patterns.redrive import __main__ as command
+from serverless_patterns.patterns.redrive import records, sources
+from serverless_patterns.patterns.redrive.run import Redrive, RedriveReport, function_name, hiding
+from serverless_patterns.patterns.redrive.sources import Bucket, Queue
+from tests import moto_cloud
+from tests.moto_cloud import UNREACHABLE, Cloud, client_error
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .conftest import Cloud
+
+cloud = moto_cloud.fixture(moto_cloud.cloud)
 
 FUNCTION = "invoices"
 ARN = f"arn:aws:lambda:eu-central-1:123456789012:function:{FUNCTION}"
@@ -72,7 +75,7 @@ class Failures:
                 QueueUrl=url or self.url, MessageBody=body, MessageAttributes=texts
             )
 
-    def run(self, *sources: Any, **options: Any) -> redrive.Report:
+    def run(self, *sources: Any, **options: Any) -> RedriveReport:
         """Redrive the failure queue, or ``sources``."""
         time.sleep(0.002)  # what was sent just now is older than the run
         run = Redrive(self, FUNCTION, **{"rate": 10_000.0} | options)
@@ -264,7 +267,7 @@ def test_what_fails_again_during_the_run_waits_for_the_next_one(failures: Failur
     "name", [FUNCTION, f"{FUNCTION}:live", f"123456789012:function:{FUNCTION}", f"{ARN}:live"]
 )
 def test_a_function_may_be_named_in_every_way_that_lambda_knows(name: str) -> None:
-    assert redrive.function_name(name) == FUNCTION
+    assert function_name(name) == FUNCTION
 
 
 @pytest.mark.parametrize("error", [None, client_error("InternalError")])
@@ -309,7 +312,7 @@ def test_records_of_a_bucket_are_sent_again_and_deleted(failures: Failures) -> N
 
 @pytest.mark.parametrize(("rate", "seconds"), [(10, 300), (0.05, 600), (0.0001, 43_200)])
 def test_a_batch_is_hidden_for_as_long_as_it_takes(rate: float, seconds: int) -> None:
-    assert redrive.hiding(rate) == seconds
+    assert hiding(rate) == seconds
 
 
 # The command
@@ -325,9 +328,9 @@ def test_the_command_prints_a_report_and_writes_it(
     time.sleep(0.002)
     file = tmp_path / "report.json"
     arguments = ["--function", FUNCTION, "--queue-url", failures.url]
-    assert redrive.main([*arguments, "--dry-run"]) == 0
+    assert command.main([*arguments, "--dry-run"]) == 0
     assert "Dry run: nothing was changed." in capsys.readouterr().out
-    assert redrive.main([*arguments, "--json", str(file)]) == 0
+    assert command.main([*arguments, "--json", str(file)]) == 0
     printed = capsys.readouterr().out
     assert re.search(r" 1  sent again", printed)
     assert re.search(r" 1  errors: Sandbox\.Timedout", printed)
@@ -335,8 +338,8 @@ def test_the_command_prints_a_report_and_writes_it(
     assert failures.accepted == [b'{"order": 1}']
     failures.send("nonsense")
     time.sleep(0.002)
-    assert redrive.main(arguments) == 1, "something is left"
-    assert redrive.main([*arguments[:-1], f"{failures.url}-gone"]) == 1
+    assert command.main(arguments) == 1, "something is left"
+    assert command.main([*arguments[:-1], f"{failures.url}-gone"]) == 1
     assert "Stopped: " in capsys.readouterr().out
 
 
@@ -347,5 +350,5 @@ GOOD = "--function f --queue-url u"
 @pytest.mark.parametrize("line", ["", "--function f", *(f"{GOOD} --{wrong}" for wrong in WRONG)])
 def test_a_wrong_command_line_is_rejected(line: str) -> None:
     with pytest.raises(SystemExit) as exit_:
-        redrive.main(line.split())
+        command.main(line.split())
     assert exit_.value.code == 2

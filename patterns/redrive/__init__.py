@@ -1,0 +1,1 @@
+"""Sends events that a function could not process asynchronously to it again."""

@@ -1,0 +1,85 @@
+"""Send failed events to their function again, and delete those that Lambda accepted.
+
+Reads invocation records (from a queue that is the failure destination or behind it, or from a
+failure bucket) and dead letters. Nothing is deleted before Lambda has accepted its event: a run
+that is stopped may send an event twice but loses none, so the function must be idempotent. An event
+that fails again is left for the next run. Uses the AWS credentials and the Region of your shell.
+
+    python -m serverless_patterns.patterns.redrive \
+        --function FUNCTION --queue-url URL --dry-run
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from .run import DEFAULT_RATE, Redrive, function_name, hiding
+from .sources import Bucket, Queue
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return 0 when everything that matched was accepted and deleted."""
+    given = _parsed(arguments)
+    sqs, sources = boto3.client("sqs"), list[Queue | Bucket]()
+    sources += [Queue(sqs, url, hiding(given.rate)) for url in given.queue_url]
+    if given.bucket:
+        prefix = given.prefix or f"aws/lambda/async/{function_name(given.function)}/"
+        sources.append(Bucket(boto3.client("s3"), given.bucket, prefix))
+    settings = (given.function, given.rate, given.error, given.limit, given.dry_run)
+    run, problem = Redrive(boto3.client("lambda"), *settings), ""
+    try:
+        run.run(sources)
+    except (KeyboardInterrupt, ClientError, BotoCoreError) as error:
+        problem = f"Stopped: {error or 'by you'}. Events that were not accepted are still there."
+    dry = "Dry run: nothing was changed." if given.dry_run else ""
+    print("\n".join([*filter(None, (problem, dry)), *run.report.lines()]))
+    if given.json:
+        given.json.write_text(json.dumps(vars(run.report), indent=2) + "\n", encoding="utf-8")
+    return 0 if run.report.good and not problem else 1
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m serverless_patterns.patterns.redrive",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--function", required=True, help="name or ARN, with the alias if it is invoked by one")
+    add("--queue-url", action="append", default=[], help="failure or dead-letter queue; several")
+    add("--bucket", help="failure bucket")
+    add("--prefix", help="keys in it (default: aws/lambda/async/<function>/)")
+    add("--error", type=_pattern, default="", help="only errors that this finds, such as ^Sandbox")
+    add("--rate", type=float, default=DEFAULT_RATE, help="events a second (default: 10)")
+    add("--limit", type=int, default=math.inf, help="only so many events")
+    add("--dry-run", action="store_true", help="only look, send nothing")
+    add("--json", type=Path, metavar="FILE", help="write the report there too")
+    given = parser.parse_args(arguments)
+    if not given.queue_url and not given.bucket:
+        parser.error("give --queue-url or --bucket, or both")
+    if not 0 < given.rate < math.inf or given.limit < 1:
+        parser.error("--rate and --limit must be above 0")
+    return given
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as problem:
+        raise argparse.ArgumentTypeError(f"is not a regular expression: {problem}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
