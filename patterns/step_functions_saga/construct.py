@@ -81,7 +81,7 @@ class StepFunctionsSaga(Construct):
         queue: sqs.IQueue | NewQueue | None = None,
         alarms: Alarms = Alarms(),
     ) -> None:
-        rules.check(saga, starter, queue, express=express)
+        rules.check(saga, starter, queue, alarms, express=express)
         name = RequestField.body(name_field)
         super().__init__(scope, construct_id)
         alarms = alarms.of_pattern(__name__)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_sqs as sqs
 
+    from ..blocks.alarms import Alarms
     from ..blocks.consumers import Consumer
     from ..blocks.definitions import Definition
     from ..blocks.queues import NewQueue
@@ -24,6 +25,7 @@ def check(
     saga: Saga | stepfunctions.IStateMachine,
     starter: lambda_.IFunction | Consumer | None,
     queue: sqs.IQueue | NewQueue | None,
+    alarms: Alarms,
     *,
     express: bool,
 ) -> None:
@@ -42,6 +44,11 @@ def check(
         raise ValueError(
             "queue was given without starter, the function that reads it. Give a starter, or leave "
             "queue out."
+        )
+    if starter is None and alarms.max_age is not None:
+        raise ValueError(
+            "alarms.max_age was given without starter, so no message waits. Give a starter, or "
+            "leave max_age out."
         )
     if isinstance(saga, Saga):
         check_definition(saga.content, express=express)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from serverless_patterns.lambdas.api_sqs_lambda import order_changes
-from tests.moto_cloud import Cloud, client_error, ids, string
+from tests.moto_cloud import UNREACHABLE, Cloud, client_error, ids, string
 from tests.moto_cloud import record as sqs_record
 
 from .handlers import change, revisions
@@ -60,7 +60,21 @@ def test_a_change_sent_twice_is_applied_once_and_another_of_its_id_refused(
     assert revisions(cloud) == ["chg-1", "chg-2"]
     kinds = [line["outcomes"] for line in cloud.log_lines("Batch")]
     assert sum(kind.get("duplicate", 0) for kind in kinds) == (not other)
-    assert cloud.reasons() == ({"conflict": 1} if other else {})
+    letters = cloud.letters()
+    assert [letter["Body"] for letter in letters] == [sent[1]["body"]] * other
+    reasons = [letter["MessageAttributes"]["Reason"]["StringValue"] for letter in letters]
+    assert reasons == ["conflict"] * other
+
+
+def test_another_change_of_one_id_is_refused_although_the_first_ones_answer_got_lost(
+    cloud: Cloud,
+) -> None:
+    sent = [record(change(1)), record(change(1, quantity=77)), record(change(2))]
+    cloud.fail("TransactWriteItems", UNREACHABLE, when="after")
+    assert run(cloud, *sent) == ids(*sent)
+    assert run(cloud, *sent) == []
+    assert revisions(cloud) == ["chg-1", "chg-2"]
+    assert [letter["Body"] for letter in cloud.letters()] == [sent[1]["body"]]
 
 
 @pytest.mark.parametrize("code", ["TransactionCanceledException", "ValidationException"])

@@ -91,6 +91,7 @@ SECRET = "Geheimnis"
         order(lines=[order()["lines"][0] | {"unit_price": SECRET}]),
         change(kind=SECRET),
         change(sku=f"{SECRET}!"),
+        NOTE | {"text": f"{SECRET}\n"},
     ],
 )
 def test_no_reason_tells_what_was_sent(document: Any) -> None:

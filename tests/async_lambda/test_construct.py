@@ -352,6 +352,7 @@ def test_constructs_may_share_a_failure_queue(stack: Stack) -> None:
     first = make(stack, "First")
     second = make(stack, "Second", on_failure=first.failure_queue)
     assert second.failure_queue is first.failure_queue
+    assert second.dead_letter_queue.node.path == "Stack/Second/DeadLetterQueue"
 
 
 # Configurations that plain CDK accepts and that would fail or lose events

@@ -39,3 +39,8 @@ def test_any_other_topic_is_accepted(stack: Stack) -> None:
         sns.Topic.from_topic_arn(stack, "Imported", arn),
     ):
         assert alarm(topic).alarm_arn
+
+
+def test_an_old_message_raises_an_alarm_after_15_minutes_or_half_of_its_time() -> None:
+    ages = [Alarms().age_or_half_of(kept) for kept in (600, 1800, 3600, None)]
+    assert ages == [300, 900, 900, 900]

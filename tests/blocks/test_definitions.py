@@ -68,12 +68,14 @@ def test_states_inside_of_maps_and_parallels_are_found_and_caught_by_those_aroun
         {"Type": "Map", "ItemProcessor": inner, "Catch": catch},
         {"Type": "Map", "Iterator": inner},  # its old name
         {"Type": "Parallel", "Branches": [inner, {"States": {"Other": step(SEND, SENT)}}]},
+        step(SEND, SENT, Catch=[{"ErrorEquals": ["States.Timeout"], "Next": "x"}]),
     )
     assert {one.name: one.caught for one in found.steps} == {
         "Step0/In": True,
         "Step1/In": False,
         "Step2/In": False,
         "Step2/Other": False,
+        "Step3": False,
     }
     assert [one.name for one in found.states if one.kind != "Task"] == ["Step0", "Step1", "Step2"]
 

@@ -76,7 +76,7 @@ def warned(stack: Stack, path: str, *texts: str) -> None:
         ({"retention_period": Duration.days(14)}, "expires early"),
         ({"retention_period": Duration.days(15)}, "retention_period is 1296000 s"),
         ({"dead_letter_retention_period": Duration.seconds(59)}, "dead_letter_retention_period is"),
-        ({"max_receive_count": 4}, "allowed is 5 to 1000"),
+        ({"max_receive_count": 0}, "allowed is 5 to 1000"),
         (
             {
                 "retention_period": Duration.seconds(300),
@@ -254,6 +254,12 @@ def test_a_consumer_that_reserves_nothing_is_rejected(
 ) -> None:
     with rejected(r"consumer reserves 0 concurrent.*Reserve 2 or more"):
         consume(stack, 0, **settings)
+
+
+@pytest.mark.parametrize("settings", [{}, {"max_concurrency": 2}], ids=["default", "given"])
+def test_a_consumer_that_reserves_one_is_rejected(stack: Stack, settings: dict[str, Any]) -> None:
+    with rejected(r"reserves only 1 .*below 2.*another function.*reserve 2"):
+        consume(stack, 1, **settings)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_the_first_problem_is_raised() -> None:
             )
         ],
         "5 to 1,000 receives before dead-lettering": [
-            (sqs.receives("Orders", 1), "count of 1,"),
+            (sqs.receives("Orders", 0), "count of 0,"),
             (sqs.receives("Orders", 4), "allowed is 5 to 1000"),
             (sqs.receives("Orders", 5), None),
             (sqs.receives("Orders", 1000), None),

@@ -62,7 +62,8 @@ def of(resources: Resources, kind: str) -> Resources:
 def requires_tls(resources: Resources, kind: str, logical_id: str) -> bool:
     """Whether a policy of a queue, topic or bucket denies every call without TLS."""
     return any(
-        statement["Effect"] == "Deny" and statement.get("Condition") == TLS_ONLY
+        (statement["Effect"], statement.get("Condition")) == ("Deny", TLS_ONLY)
+        and statement["Action"] in ("sqs:*", "sns:Publish", "s3:*")
         for policy in of(resources, f"{kind}Policy").values()
         if f'"{logical_id}"' in json.dumps([policy.get(key) for key in POLICIES_NAME])
         for statement in policy["PolicyDocument"]["Statement"]

@@ -61,8 +61,8 @@ def test_a_queue_of_your_own_is_used_as_it_is(build: Build, stack: Stack) -> Non
     made = build.make(stack, "Pattern", queue=queue)
     assert made.queue is queue
     assert made.dead_letter_queue.node.path == "Stack/OwnDlq"
-    paths = {child.node.path for child in stack.node.find_all() if isinstance(child, sqs.Queue)}
-    assert "Stack/Pattern/Queue" not in paths
+    ids = {child.node.id for child in stack.node.find_all() if isinstance(child, sqs.Queue)}
+    assert not ids & {"Queue", "DeadLetterQueue"}
 
 
 @every_build("queue")
@@ -177,10 +177,15 @@ def test_a_consumer_that_may_run_less_than_it_is_called_is_rejected(
 @every_build("queue", "alarms")
 def test_the_oldest_message_raises_an_alarm_before_it_is_gone(build: Build, stack: Stack) -> None:
     settings = NewQueue(retention_period=Duration.minutes(10))
-    build.make(stack, "Pattern", queue=settings)
+    made = build.make(stack, "Pattern", queue=settings)
     Template.from_stack(stack).has_resource_properties(
         "AWS::CloudWatch::Alarm",
-        {"MetricName": "ApproximateAgeOfOldestMessage", "Threshold": 300, "EvaluationPeriods": 15},
+        {
+            "MetricName": "ApproximateAgeOfOldestMessage",
+            "Dimensions": [{"Name": "QueueName", "Value": stack.resolve(made.queue.queue_name)}],
+            "Threshold": 300,
+            "EvaluationPeriods": 15,
+        },
     )
     late = Alarms(max_age=Duration.minutes(10))
     with pytest.raises(ValueError, match=r"max_age is 600 s.*for 600 s"):

@@ -118,7 +118,8 @@ def test_a_customer_key_allows_sns_for_this_topic_of_this_account_and_no_more(bu
     assert condition["StringEquals"] == OF_THIS_ACCOUNT
     on_queue = keyed.for_sns("AWS::SQS::QueuePolicy")[0]["Condition"]
     # A key's policy cannot refer to a topic that it encrypts, unless the name is known before.
-    assert condition == on_queue or ":sns:" in str(condition["ArnLike"]["aws:SourceArn"])
+    some = "fifo" not in build.slug and ":sns:" in str(condition["ArnLike"]["aws:SourceArn"])
+    assert condition == on_queue or some
     (key,) = keyed.all("AWS::KMS::Key")
     assert len(key["KeyPolicy"]["Statement"]) == 2
 

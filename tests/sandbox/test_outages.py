@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -111,7 +111,7 @@ def test_what_is_unavailable_is_so_for_the_block_only_however_it_ends(
     error: type[BaseException] | None,
 ) -> None:
     before = settings(stack)
-    with suppress(*[error] if error else []), outage(stack, stack[of], **options):
+    with pytest.raises(error) if error else nullcontext(), outage(stack, stack[of], **options):
         assert settings(stack) == before | change
         if error:
             raise error

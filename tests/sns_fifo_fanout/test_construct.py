@@ -15,7 +15,11 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns.sns_fifo_fanout import rules
-from serverless_patterns.patterns.sns_fifo_fanout.construct import NewTopic, SnsFifoFanout
+from serverless_patterns.patterns.sns_fifo_fanout.construct import (
+    NewTopic,
+    SnsFifoFanout,
+    Subscription,
+)
 from tests.inline import function
 from tests.sns_fifo_fanout.builds import make, subscribe
 
@@ -149,11 +153,25 @@ def test_a_subscription_in_cdks_own_way_is_held_to_the_same_rules(stack: Stack) 
     Template.from_stack(stack).resource_count_is("AWS::SNS::Subscription", 1)
 
 
+@pytest.mark.parametrize("method", ["add_fifo_queue", "add_queue"])
+def test_the_settings_of_a_subscription_reach_it(stack: Stack, method: str) -> None:
+    subscribe(stack, method=method, subscription=Subscription(raw_message_delivery=False))
+    raw = {"RawMessageDelivery": False}
+    Template.from_stack(stack).has_resource_properties("AWS::SNS::Subscription", raw)
+
+
+def test_a_fifo_queue_of_your_own_that_loses_messages_is_rejected(stack: Stack) -> None:
+    with pytest.raises(ValueError, match="deleted before it is dead-lettered"):
+        subscribe(stack, queue=fifo_queue(stack, retention_period=Duration.minutes(5)))
+
+
 def test_an_archive_that_sns_cannot_replay_is_rejected(stack: Stack) -> None:
     with pytest.raises(ValueError, match="is 7 without encryption_key"):
         NewTopic(message_retention_period_in_days=7)
-    with pytest.raises(ValueError, match="is 366, allowed is 1 to 365"):
-        NewTopic(message_retention_period_in_days=366, encryption_key=kms.Key(stack, "Key"))
+    key = kms.Key(stack, "Key")
+    for days in (0, 366):
+        with pytest.raises(ValueError, match=f"is {days}, allowed is 1 to 365"):
+            NewTopic(message_retention_period_in_days=days, encryption_key=key)
 
 
 def test_a_standard_topic_is_rejected(stack: Stack) -> None:

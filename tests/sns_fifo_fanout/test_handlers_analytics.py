@@ -54,3 +54,10 @@ def test_a_thousand_lines_of_the_lake_cost_two_calls_a_day(
     for start in range(0, 1_000, batch):
         assert run(cloud, *sent[start : start + batch]) == []
     assert cloud.calls == {"PutObject": calls}
+
+
+def test_only_the_day_that_failed_is_delivered_again(cloud: Cloud) -> None:
+    before = [record(change(v, changed_at="2026-11-20T08:00:00Z")) for v in (1, 2)]
+    cloud.fail_all_about("2026-11-20")
+    assert run(cloud, *before, record("poison"), record(change(3))) == ids(*before)
+    assert days() == {"2026-11-21": [change(3)]}

@@ -15,6 +15,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as stepfunctions
 from aws_cdk.assertions import Annotations, Match, Template
 
+from serverless_patterns.patterns.blocks.alarms import Alarms
 from serverless_patterns.patterns.blocks.definitions import Definition
 from serverless_patterns.patterns.blocks.queues import NewQueue
 from serverless_patterns.patterns.step_functions_saga.construct import StepFunctionsSaga
@@ -208,9 +209,13 @@ def test_a_customers_key_encrypts_the_parked_queue_and_may_be_used(stack: Stack)
 # Both ways in, the alarms, and who may do what
 
 
-def test_a_name_field_that_could_change_the_template_is_rejected(stack: Stack) -> None:
+def test_a_field_of_your_choice_names_the_execution_unless_it_could_change_the_template(
+    stack: Stack,
+) -> None:
+    make(stack, name_field="order.id")
+    assert "'$.order.id'" in json.dumps(Template.from_stack(stack).to_json())
     with pytest.raises(ValueError, match="allowed are letters"):
-        make(stack, name_field="x')")
+        make(stack, "Other", name_field="x')")
 
 
 @pytest.mark.parametrize(
@@ -239,6 +244,8 @@ def test_without_a_starter_there_is_no_queue(stack: Stack) -> None:
     assert [queue.node.id for queue in queues] == ["ParkedQueue"]
     with pytest.raises(ValueError, match="queue was given without starter"):
         make(stack, "Other", queue=NewQueue())
+    with pytest.raises(ValueError, match="max_age was given without starter"):
+        make(stack, "Late", alarms=Alarms(max_age=Duration.minutes(1)))
 
 
 @pytest.mark.parametrize("express", [False, True])
