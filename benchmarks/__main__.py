@@ -29,6 +29,7 @@ MANY = 150
 COUNTS = (1, 10, 100, MANY, 300)  # of ApiGatewayToSqsToLambda in one app
 App = tuple[str, int]  # its name, and how many patterns or constructs it has
 FLOOR = ("one_queue", 0)
+RESOURCES: dict[App, int] = {}
 COMPARED = ((("first_five", 5), ("five_by_hand", 5)), (("orders", MANY), ("orders_by_hand", MANY)))
 
 
@@ -38,7 +39,7 @@ def main() -> None:
     patterns = [(pattern.slug, 1) for pattern in catalog.patterns()]
     counted = [("orders", count) for count in COUNTS if count != MANY]
     seconds = measure([FLOOR, *patterns, *counted, *COMPARED[0], *COMPARED[1]], rounds)
-    table = Table("app", "n", "seconds", "x one queue", "min to max", "ms each")
+    table = Table("app", "n", "resources", "seconds", "x one queue", "min to max", "ms each")
     each: dict[App, float] = {}
     for app, taken in seconds.items():
         pairs = list(zip(taken, seconds[FLOOR], strict=True))
@@ -46,11 +47,12 @@ def main() -> None:
         each[app] = 1000 * median(own - floor for own, floor in pairs) / (app[1] or 1)
         spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
         figures = (f"{median(taken):.2f}", f"{median(ratios):.2f}", spread, f"{each[app]:.0f}")
-        table.add_row(app[0], str(app[1]), *figures)
+        table.add_row(app[0], str(app[1]), str(RESOURCES[app]), *figures)
     console = Console()
     console.print(f"Synthesis, {rounds} rounds, medians", table)
     for ours, by_hand in COMPARED:
-        console.print(f"{ours[0]}, each: {each[ours] / each[by_hand]:.2f} x by hand")
+        ratio, more = each[ours] / each[by_hand], RESOURCES[ours] / RESOURCES[by_hand]
+        console.print(f"{ours[0]}, each: {ratio:.2f} x by hand, with {more:.2f} x the resources")
 
 
 def measure(apps: list[App], rounds: int) -> dict[App, list[float]]:
@@ -86,6 +88,8 @@ def synthesize(name: str, count: int) -> float:
             text=True,
         )
         taken = time.perf_counter() - started
+        templates = Path(outdir).glob("*.template.json")
+        RESOURCES[name, count] = sum(len(json.loads(t.read_text())["Resources"]) for t in templates)
     if done.returncode:
         sys.exit(f"{name} failed:\n{done.stderr}")
     return taken

@@ -8,6 +8,7 @@ By hand means from plain L2 constructs: ``order_entry`` has the very resources o
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import App, Duration, Stack
@@ -32,20 +33,21 @@ from constructs import Construct
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+LAMBDAS = str(Path(__file__).resolve().parents[1] / "lambdas")
 PER_STACK = 15  # a stack holds at most 500 resources
 BODY = "Action=SendMessage&MessageBody=$util.urlEncode($input.body)"
 FORM = {"integration.request.header.Content-Type": "'application/x-www-form-urlencoded'"}
 
 
 def function(scope: Construct, name: str) -> lambda_.Function:
-    """Make a function that does nothing."""
+    """Make a function with the code that the patterns have."""
     return lambda_.Function(
         scope,
         name,
         runtime=lambda_.Runtime.PYTHON_3_14,
         handler="index.handler",
         timeout=Duration.seconds(10),
-        code=lambda_.Code.from_inline("def handler(event, context): ..."),
+        code=lambda_.Code.from_asset(LAMBDAS),
     )
 
 
