@@ -167,7 +167,7 @@ class Driver:
             return
         self.report.not_proven(
             "redrive by SQS itself (StartMessageMoveTask)",
-            "the redrive allow policy: test_construct; here a script moves the messages",
+            "the redrive allow policy: tests/contracts; here a script moves the messages",
         )
         with self.report.step("Moving the dead letters back by hand"):
             queues.move_back(self.stack, self.stack[source], self.stack[target])

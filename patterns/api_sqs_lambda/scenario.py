@@ -69,11 +69,11 @@ def run(stack: Deployment, report: Report) -> None:
     drive.check("after the redrive no dead letter is left", left == 0, left)
     drive.not_proven(
         ("sqs-metrics-and-alarms", "a dead letter raises the alarm",
-         "metric and dimension: test_construct"),
+         "metric and dimension: tests/contracts"),
         ("api-gateway-access-logs", "every request is in the access log",
-         "the format: test_construct"),
+         "the format: tests/contracts"),
         ("service-roles", "API Gateway and the mappings have the permissions that they need",
-         "policies: test_construct, test_security"),
+         "policies: tests/contracts, test_security"),
     )  # fmt: skip
     drive.latency("POST to answer", drive.sender.seconds)
     drive.latency("POST to stored", end_to_end(items, orders))

@@ -147,7 +147,7 @@ def through_the_api(drive: Driver, sagas: Sagas) -> None:
     drive.not_proven(
         ("api-gateway-step-functions",
          "POST /orders starts an execution, GET /orders/{id} tells its status",
-         "the calls, their roles and answers are tested in test_construct.py; here executions "
+         "the calls, their roles and answers: test_construct.py, tests/blocks; here executions "
          "are started through StartExecution and the queue"),
     )  # fmt: skip
     if not drive.stack.executes("api-gateway-step-functions"):
