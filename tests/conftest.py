@@ -12,6 +12,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from aws_cdk import Stack
+
     from serverless_patterns.patterns.catalog import Pattern
     from tests.stacks import Stacks
 
@@ -86,3 +88,11 @@ def stacks(tmp_path_factory: pytest.TempPathFactory, cdk_context: dict[str, Any]
 def template(pattern: Pattern, stacks: Stacks) -> dict[str, Any]:
     """The template of the stack of the ``pattern`` that the test is about; read only."""
     return stacks.template(pattern.slug)
+
+
+@pytest.fixture
+def stack() -> Stack:
+    """An empty stack of an app of its own."""
+    from aws_cdk import App, Stack
+
+    return Stack(App(), "Stack")

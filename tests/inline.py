@@ -1,4 +1,4 @@
-"""A function to give to a construct: it does nothing, and needs no asset; and its refusal."""
+"""A function to give to a construct, which needs no asset, and what a stack has or says of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aws_cdk import Duration
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk.assertions import Annotations, Match, Template
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -29,3 +30,14 @@ def function(stack: Stack, construct_id: str = "Consumer", **settings: Any) -> l
 def rejected(problem: str | None) -> AbstractContextManager[Any]:
     """Expect a ``ValueError`` that says this; None: expect none."""
     return pytest.raises(ValueError, match=problem) if problem else nullcontext()
+
+
+def properties(stack: Stack, kind: str) -> list[dict[str, Any]]:
+    """The properties of a stack's resources of one type, without its ``AWS::``."""
+    found = Template.from_stack(stack).find_resources(f"AWS::{kind}").values()
+    return [resource.get("Properties", {}) for resource in found]
+
+
+def warned(stack: Stack, pattern: str, path: str = "/Stack/Theirs") -> None:
+    """Assert that a construct, by default the imported one, has a warning that says this."""
+    Annotations.from_stack(stack).has_warning(path, Match.string_like_regexp(pattern))

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-from aws_cdk import App, Stack
+from aws_cdk import Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 
 from serverless_patterns.patterns.blocks.alarms import DEAD_LETTERS, Alarms
-
-
-@pytest.fixture
-def stack() -> Stack:
-    return Stack(App(), "Stack")
+from tests.inline import rejected
 
 
 def alarm(topic: Any) -> cloudwatch.Alarm:
@@ -27,7 +22,7 @@ def alarm(topic: Any) -> cloudwatch.Alarm:
 
 def test_a_topic_with_a_disabled_key_is_rejected(stack: Stack) -> None:
     topic = sns.Topic(stack, "Topic", master_key=kms.Key(stack, "Key", enabled=False))
-    with pytest.raises(ValueError, match="key of Stack/Topic is Stack/Key, which is disabled"):
+    with rejected("key of Stack/Topic is Stack/Key, which is disabled"):
         alarm(topic)
 
 

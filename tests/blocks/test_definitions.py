@@ -6,28 +6,24 @@ import json
 from typing import Any
 
 import pytest
-from aws_cdk import App, Duration, Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
-from aws_cdk.assertions import Annotations, Match, Template
 
 from serverless_patterns.patterns.blocks.definitions import Definition
 from serverless_patterns.patterns.blocks.state_machines import new_state_machine
-from tests.inline import function, rejected
+from tests.contracts.test_queues import ARN
+from tests.inline import function, properties, rejected, warned
 
 DAY = 86_400
 TRANSACTION = "aws-sdk:dynamodb:transactWriteItems"
 INVOKE, SEND, WAIT = "lambda:invoke", "sqs:sendMessage", "sqs:sendMessage.waitForTaskToken"
 CHARGED = {"FunctionName": "${Charge}"}
+ON_A = {"TableName": "${A}"}
 SENT = {"QueueUrl": "${Queue}"}
-
-
-@pytest.fixture
-def stack() -> Stack:
-    return Stack(App(), "Stack")
 
 
 def step(call: str, arguments: Any, **fields: Any) -> dict[str, Any]:
@@ -48,14 +44,6 @@ def table(stack: Stack, construct_id: str, **settings: Any) -> dynamodb.Table:
 
 def queue(stack: Stack, **settings: Any) -> sqs.Queue:
     return sqs.Queue(stack, "Own", **settings)
-
-
-def imported_queue(stack: Stack) -> sqs.IQueue:
-    return sqs.Queue.from_queue_arn(stack, "Theirs", "arn:aws:sqs:us-east-1:111111111111:theirs")
-
-
-def warned(stack: Stack, pattern: str) -> None:
-    Annotations.from_stack(stack).has_warning("/Stack/Theirs", Match.string_like_regexp(pattern))
 
 
 # What it is made of
@@ -91,18 +79,13 @@ def test_a_definition_that_is_no_json_is_rejected() -> None:
 @pytest.mark.parametrize(
     ("call", "arguments", "permissions"),
     [
-        ("dynamodb:getItem", {"TableName": "${A}"}, [("A", "dynamodb:GetItem")]),
-        ("dynamodb:deleteItem", {"TableName": "${A}"}, [("A", "dynamodb:DeleteItem")]),
+        ("dynamodb:getItem", ON_A, [("A", "dynamodb:GetItem")]),
+        ("dynamodb:deleteItem", ON_A, [("A", "dynamodb:DeleteItem")]),
         (INVOKE, CHARGED, [("Charge", "lambda:InvokeFunction")]),
         (WAIT, SENT, [("Queue", "sqs:SendMessage")]),
         (
             TRANSACTION,
-            {
-                "TransactItems": [
-                    {"Put": {"TableName": "${A}"}},
-                    {"ConditionCheck": {"TableName": "${B}"}},
-                ]
-            },
+            {"TransactItems": [{"Put": ON_A}, {"ConditionCheck": {"TableName": "${B}"}}]},
             [("A", "dynamodb:PutItem"), ("B", "dynamodb:ConditionCheckItem")],
         ),
     ],
@@ -121,11 +104,7 @@ def test_the_permissions_of_a_step_follow_from_its_call(
         (INVOKE, None, "has no FunctionName in its Arguments"),  # not JSONata: Parameters
         (INVOKE, "{% {'FunctionName': '${Charge}'} %}", "has no FunctionName in its Arguments"),
         (INVOKE, {"FunctionName": 5}, "names its resource 5"),
-        (
-            INVOKE,
-            {"FunctionName": "charge"},
-            "names its resource 'charge': give it as a placeholder",
-        ),
+        (INVOKE, {"FunctionName": "charge"}, "names its resource 'charge': give it as a place"),
         *(
             (TRANSACTION, {"TransactItems": items}, "has TransactItems .* not written out")
             for items in (
@@ -133,8 +112,8 @@ def test_the_permissions_of_a_step_follow_from_its_call(
                 ["{% {'Put': {'TableName': '${A}'}} %}"],
                 [{"Put": "{% {'TableName': '${A}'} %}"}],
                 [{"Put": {"Item": "${A}"}}],
-                [{"put": {"TableName": "${A}"}}],
-                [{"Put": {"TableName": "${A}"}, "Delete": {"TableName": "${A}"}}],
+                [{"put": ON_A}],
+                [{"Put": ON_A, "Delete": ON_A}],
             )
         ),
     ],
@@ -155,8 +134,8 @@ def test_a_customers_key_is_granted_with_its_table_or_queue(stack: Stack) -> Non
     }
     read = step("dynamodb:getItem", {"TableName": "${Orders}"})
     new_state_machine(stack, definition(read, step(SEND, SENT)), resources)
-    (policy,) = Template.from_stack(stack).find_resources("AWS::IAM::Policy").values()
-    statements = policy["Properties"]["PolicyDocument"]["Statement"]
+    (policy,) = properties(stack, "IAM::Policy")
+    statements = policy["PolicyDocument"]["Statement"]
     found = [one["Resource"] for one in statements if "kms:Decrypt" in one["Action"]]
     assert found == [stack.resolve(key.key_arn) for key in keys]
 
@@ -238,7 +217,8 @@ def test_a_resource_with_a_disabled_key_is_rejected(stack: Stack) -> None:
 def test_an_imported_queue_is_told_how_long_it_must_keep_messages(
     stack: Stack, call: str, told: str
 ) -> None:
-    definition(step(call, SENT)).check({"Queue": imported_queue(stack)})
+    theirs = sqs.Queue.from_queue_arn(stack, "Theirs", ARN)
+    definition(step(call, SENT)).check({"Queue": theirs})
     warned(stack, f"{told}.*key_arn")
 
 
@@ -250,5 +230,5 @@ def test_an_imported_function_is_told_when_its_step_gives_up(stack: Stack) -> No
 
 def test_an_imported_table_is_asked_for_its_key(stack: Stack) -> None:
     theirs = dynamodb.Table.from_table_name(stack, "Theirs", "orders")
-    definition(step("dynamodb:putItem", {"TableName": "${A}"})).check({"A": theirs})
+    definition(step("dynamodb:putItem", ON_A)).check({"A": theirs})
     warned(stack, "customer key.*from_table_attributes")

@@ -5,16 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from aws_cdk import App, CfnParameter, Duration, Size, Stack
+from aws_cdk import CfnParameter, Duration, Size, Stack
 
 from serverless_patterns.patterns.blocks.firehose import Buffering, role_of_firehose
 from serverless_patterns.patterns.blocks.transforms import Transform, transformed
 from tests.inline import function, rejected
-
-
-@pytest.fixture
-def stack() -> Stack:
-    return Stack(App(), "Stack")
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from aws_cdk import App, Stack
-from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns.blocks import layer
+from tests.inline import properties
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def asset_key(template: Template) -> str:
-    (resource,) = template.find_resources("AWS::Lambda::LayerVersion").values()
-    key: str = resource["Properties"]["Content"]["S3Key"]
-    return key
 
 
 def test_the_same_lock_builds_the_same_bytes(tmp_path: Path) -> None:
@@ -57,7 +51,8 @@ def test_another_lock_gives_another_asset(tmp_path: Path, monkeypatch: pytest.Mo
         monkeypatch.setattr(layer, "LOCK", lock)
         stack = Stack(App(), "Stack")
         layer.dependency_layer(stack, "Layer")
-        keys.append(asset_key(Template.from_stack(stack)))
+        (version,) = properties(stack, "Lambda::LayerVersion")
+        keys.append(version["Content"]["S3Key"])
     assert keys[0] != keys[1]
 
 

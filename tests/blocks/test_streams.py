@@ -18,11 +18,6 @@ from tests.inline import rejected
 STREAM_ARN = "arn:aws:kinesis:us-east-1:111111111111:stream/theirs"
 
 
-@pytest.fixture
-def stack() -> Stack:
-    return Stack(App(), "Stack")
-
-
 def make(stack: Stack, given: Any, seconds: int = 1200) -> Any:
     if isinstance(given, NewStream) or hasattr(given, "stream_arn"):
         return stream_of(stack, "Stream", given, Duration.seconds(seconds))

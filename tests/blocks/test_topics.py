@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from aws_cdk import App, Duration, Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
-from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns.blocks.alarms import Alarms
 from serverless_patterns.patterns.blocks.queues import NewQueue
 from serverless_patterns.patterns.blocks.topics import TopicFanout, TopicSettings, new_source
-from tests.inline import function
+from tests.inline import function, properties, rejected
 
 
 class Fanout(TopicFanout):
@@ -22,26 +21,20 @@ class Fanout(TopicFanout):
         self._publish_from(new_source(sns.Topic(self, "Topic"), settings), settings, alarms)
 
 
-@pytest.fixture
-def stack() -> Stack:
-    return Stack(App(), "Stack")
-
-
 def test_a_queues_own_key_encrypts_it_and_what_sns_could_not_deliver_into_it(stack: Stack) -> None:
     key = kms.Key(stack, "Key")
     fanout = Fanout(stack)
     fanout.add_queue("One", consumer=function(stack), queue=NewQueue(encryption_key=key))
-    template, arn = Template.from_stack(stack), stack.resolve(key.key_arn)
-    template.all_resources_properties("AWS::SQS::Queue", {"KmsMasterKeyId": arn})
-    template.resource_count_is("AWS::SQS::Queue", 3)
-    assert "sns.amazonaws.com" in str(template.find_resources("AWS::KMS::Key"))
+    keys = [queue["KmsMasterKeyId"] for queue in properties(stack, "SQS::Queue")]
+    assert keys == [stack.resolve(key.key_arn)] * 3
+    assert "sns.amazonaws.com" in str(properties(stack, "KMS::Key"))
 
 
 @pytest.mark.parametrize("new", [True, False])
 def test_a_fifo_queue_is_rejected_as_one_without_order(stack: Stack, new: bool) -> None:
     queue = NewQueue(fifo=True) if new else sqs.Queue(stack, "Own", fifo=True)
     name = "new queue" if new else "queue Stack/Own"
-    with pytest.raises(ValueError, match=rf"{name} is a FIFO.*add_fifo_queue\(\)"):
+    with rejected(rf"{name} is a FIFO.*add_fifo_queue\(\)"):
         Fanout(stack).add_queue("One", consumer=function(stack), queue=queue)
 
 
@@ -50,8 +43,7 @@ def test_a_subscribers_alarm_may_ring_earlier_than_the_fanouts(stack: Stack) -> 
     fanout = Fanout(stack, usual)
     for name, alarms in (("Usual", None), ("Urgent", Alarms(max_age=Duration.minutes(3)))):
         fanout.add_queue(name, consumer=function(stack, f"{name}Consumer"), alarms=alarms)
-    alarms_ = Template.from_stack(stack).find_resources("AWS::CloudWatch::Alarm").values()
-    found = [alarm["Properties"] for alarm in alarms_]
+    found = properties(stack, "CloudWatch::Alarm")
     ages = [a["Threshold"] for a in found if a["MetricName"] == "ApproximateAgeOfOldestMessage"]
     assert sorted(ages) == [180, 600]
     assert all("\nRunbook: https://wiki#" in alarm["AlarmDescription"] for alarm in found)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     Case = tuple[str | None, str | None]
 
@@ -20,6 +20,12 @@ def boundaries(rules: Mapping[str, Sequence[Case]]) -> pytest.MarkDecorator:
         for number, (said, expected) in enumerate(cases)
     ]
     return pytest.mark.parametrize(("said", "expected"), cases)
+
+
+def within(rule: Callable[[int], str | None], low: int, high: int, expected: str) -> list[Case]:
+    """The cases of a rule that keeps a number within these two."""
+    kept = {low - 1: False, low: True, high: True, high + 1: False}
+    return [(rule(number), None if is_kept else expected) for number, is_kept in kept.items()]
 
 
 def agree(said: str | None, expected: str | None) -> None:

@@ -12,21 +12,15 @@ from aws_cdk import App, Stack
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_iam as iam
-from aws_cdk.assertions import Annotations, Match, Template
+from aws_cdk.assertions import Match, Template
 
 from serverless_patterns.patterns.blocks.rest import Endpoint, NewApi
 from tests.contracts.builds import Build, every_build
-from tests.inline import function, rejected
-
-
-@pytest.fixture
-def stack() -> Stack:
-    return Stack(App(), "Stack")
+from tests.inline import function, properties, rejected, warned
 
 
 def methods(stack: Stack) -> list[dict[str, Any]]:
-    found = Template.from_stack(stack).find_resources("AWS::ApiGateway::Method").values()
-    return [resource["Properties"] for resource in found]
+    return properties(stack, "ApiGateway::Method")
 
 
 @functools.cache
@@ -35,12 +29,6 @@ def default_methods(build: Build) -> list[dict[str, Any]]:
     stack = Stack(App(), "Stack")
     build.make(stack, "Pattern")
     return methods(stack)
-
-
-def imported_api(stack: Stack) -> apigateway.IRestApi:
-    return apigateway.RestApi.from_rest_api_attributes(
-        stack, "Theirs", rest_api_id="theirs", root_resource_id="root"
-    )
 
 
 @every_build("endpoint")
@@ -134,10 +122,9 @@ def test_a_usage_plan_requires_an_api_key_and_covers_the_stage(build: Build, sta
 def test_grant_execute_allows_these_methods_alone(build: Build, stack: Stack) -> None:
     caller = iam.Role(stack, "Caller", assumed_by=iam.AccountRootPrincipal())
     build.make(stack, "Pattern").grant_execute(caller)
-    of_caller = {"Properties": {"Roles": [stack.resolve(caller.role_name)]}}
-    policies = Template.from_stack(stack).find_resources("AWS::IAM::Policy", of_caller)
-    (policy,) = policies.values()
-    statements = policy["Properties"]["PolicyDocument"]["Statement"]
+    roles = [stack.resolve(caller.role_name)]
+    (policy,) = [one for one in properties(stack, "IAM::Policy") if one["Roles"] == roles]
+    statements = policy["PolicyDocument"]["Statement"]
     assert {statement["Action"] for statement in statements} == {"execute-api:Invoke"}
     granted = [statement["Resource"] for statement in statements]
     flat = [one for each in granted for one in (each if isinstance(each, list) else [each])]
@@ -147,15 +134,14 @@ def test_grant_execute_allows_these_methods_alone(build: Build, stack: Stack) ->
 @every_build("endpoint")
 def test_the_stage_throttles_traces_and_logs_as_json(build: Build, stack: Stack) -> None:
     build.make(stack, "Pattern", endpoint=Endpoint(api=NewApi(rate_limit=20, burst_limit=30)))
-    template = Template.from_stack(stack)
-    (stage,) = template.find_resources("AWS::ApiGateway::Stage").values()
-    (settings,) = stage["Properties"]["MethodSettings"]
+    (stage,) = properties(stack, "ApiGateway::Stage")
+    (settings,) = stage["MethodSettings"]
     assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (20, 30)
-    assert stage["Properties"]["TracingEnabled"] is True
-    line = json.loads(stage["Properties"]["AccessLogSetting"]["Format"])
+    assert stage["TracingEnabled"] is True
+    line = json.loads(stage["AccessLogSetting"]["Format"])
     assert {"requestId", "status", "errorMessage"} <= line.keys()
     assert not any("identity" in value for value in line.values())
-    template.has_resource_properties("AWS::Logs::LogGroup", {"RetentionInDays": 30})
+    assert {group["RetentionInDays"] for group in properties(stack, "Logs::LogGroup")} == {30}
 
 
 @every_build("endpoint")
@@ -163,14 +149,13 @@ def test_more_than_5_percent_of_server_errors_raise_an_alarm_on_this_api_alone(
     build: Build, stack: Stack
 ) -> None:
     build.make(stack, "Pattern")
-    template = Template.from_stack(stack)
-    (api,) = template.find_resources("AWS::ApiGateway::RestApi").values()
-    assert "Stack" in api["Properties"]["Name"], "another stack's API has another name"
-    template.has_resource_properties(
+    (api,) = properties(stack, "ApiGateway::RestApi")
+    assert "Stack" in api["Name"], "another stack's API has another name"
+    Template.from_stack(stack).has_resource_properties(
         "AWS::CloudWatch::Alarm",
         {
             "MetricName": "5XXError",
-            "Dimensions": [{"Name": "ApiName", "Value": api["Properties"]["Name"]}],
+            "Dimensions": [{"Name": "ApiName", "Value": api["Name"]}],
             "Threshold": 0.05,
             "EvaluationPeriods": 3,
         },
@@ -203,19 +188,17 @@ def test_two_constructs_share_an_api(build: Build, stack: Stack) -> None:
 
 
 @every_build("endpoint")
-def test_an_imported_api_must_be_deployed_again(build: Build, stack: Stack) -> None:
-    build.make(stack, "Pattern", endpoint=Endpoint(api=imported_api(stack)))
-    Annotations.from_stack(stack).has_warning(
-        "/Stack/Theirs", Match.string_like_regexp("imported.*deployed again")
+def test_an_imported_api_must_be_deployed_again_and_takes_no_usage_plan(
+    build: Build, stack: Stack
+) -> None:
+    api = apigateway.RestApi.from_rest_api_attributes(
+        stack, "Theirs", rest_api_id="theirs", root_resource_id="root"
     )
-
-
-@every_build("endpoint")
-def test_a_usage_plan_for_an_imported_api_is_rejected(build: Build, stack: Stack) -> None:
-    plan = apigateway.UsagePlan(stack, "Plan")
-    endpoint = Endpoint(api=imported_api(stack), usage_plan=plan)
-    with pytest.raises(ValueError, match="usage_plan was given together with Stack/Theirs"):
-        build.make(stack, "Pattern", endpoint=endpoint)
+    build.make(stack, "Pattern", endpoint=Endpoint(api=api))
+    warned(stack, "imported.*deployed again")
+    endpoint = Endpoint(api=api, usage_plan=apigateway.UsagePlan(stack, "Plan"))
+    with rejected("usage_plan was given together with Stack/Theirs"):
+        build.make(stack, "Planned", endpoint=endpoint)
 
 
 @pytest.mark.parametrize(

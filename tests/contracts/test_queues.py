@@ -6,36 +6,27 @@ import json
 from typing import Any
 
 import pytest
-from aws_cdk import App, Duration, Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
-from aws_cdk.assertions import Annotations, Match, Template
+from aws_cdk.assertions import Match, Template
 
 from serverless_patterns.patterns.blocks.alarms import Alarms
 from serverless_patterns.patterns.blocks.consumers import Consumer
 from serverless_patterns.patterns.blocks.queues import NewQueue
 from tests.contracts.builds import Build, every_build
-from tests.inline import function
+from tests.inline import function, properties, warned
 
 ARN = "arn:aws:sqs:us-east-1:111111111111:theirs"
 FUNCTION_ARN = "arn:aws:lambda:us-east-1:111111111111:function:theirs"
 
 
-@pytest.fixture
-def stack() -> Stack:
-    return Stack(App(), "Stack")
-
-
 def source(stack: Stack) -> dict[str, Any]:
     """The properties of the queue with a dead-letter queue."""
-    found = Template.from_stack(stack).find_resources(
-        "AWS::SQS::Queue", {"Properties": {"RedrivePolicy": Match.any_value()}}
-    )
-    (resource,) = found.values()
-    properties: dict[str, Any] = resource["Properties"]
-    return properties
+    (found,) = [queue for queue in properties(stack, "SQS::Queue") if "RedrivePolicy" in queue]
+    return found
 
 
 def own_queue(stack: Stack, **settings: Any) -> sqs.Queue:
@@ -90,7 +81,7 @@ def test_an_imported_queue_is_used_with_a_warning_of_what_it_needs(
 ) -> None:
     made = build.make(stack, "Pattern", queue=sqs.Queue.from_queue_arn(stack, "Theirs", ARN))
     told = "longer retention period.*no alarm here.*at least 5, .*timeout of at least 60 s.*key_arn"
-    Annotations.from_stack(stack).has_warning("/Stack/Theirs", Match.string_like_regexp(told))
+    warned(stack, told)
     with pytest.raises(ValueError, match="imported"):
         made.metric_dead_letters()
 
@@ -136,10 +127,8 @@ def test_the_visibility_timeout_follows_the_function_behind_an_alias(
     alias = function(stack, timeout=Duration.seconds(20)).add_alias("live")
     build.make(stack, "Pattern", consumer=alias)
     assert source(stack)["VisibilityTimeout"] == 6 * 20
-    (mapping,) = (
-        Template.from_stack(stack).find_resources("AWS::Lambda::EventSourceMapping").values()
-    )
-    assert ":live" in json.dumps(mapping["Properties"]["FunctionName"])
+    (mapping,) = properties(stack, "Lambda::EventSourceMapping")
+    assert ":live" in json.dumps(mapping["FunctionName"])
 
 
 @every_build("consumer")
@@ -160,9 +149,7 @@ def test_an_imported_consumer_needs_a_visibility_timeout(build: Build, stack: St
         build.make(stack, "Pattern", consumer=consumer)
     queue = NewQueue(visibility_timeout=Duration.minutes(3))
     build.make(stack, "Given", consumer=consumer, queue=queue)
-    Annotations.from_stack(stack).has_warning(
-        "/Stack/Theirs", Match.string_like_regexp("at most 30 s.*at least 10")
-    )
+    warned(stack, "at most 30 s.*at least 10")
 
 
 @every_build("consumer")

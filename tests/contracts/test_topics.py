@@ -10,9 +10,9 @@ from aws_cdk import App, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
-from aws_cdk.assertions import Annotations, Match, Template
 
 from tests.contracts.builds import Build, every_build, texts
+from tests.inline import properties, warned
 
 ARN = "arn:aws:sns:us-east-1:111111111111:theirs"
 OF_THIS_ACCOUNT = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
@@ -36,14 +36,13 @@ class Made:
         publisher = iam.Role(self.stack, "Role", assumed_by=iam.AccountRootPrincipal())
         self.fanout.grant_publish(publisher)
         self.key = self.stack.resolve(key.key_arn) if key else None
-        self.template = Template.from_stack(self.stack)
         role = self.stack.resolve(publisher.role_name)
-        (policy,) = [p for p in self.all("AWS::IAM::Policy") if role in p["Roles"]]
+        (policy,) = [p for p in self.all("IAM::Policy") if role in p["Roles"]]
         self.of_publisher = policy["PolicyDocument"]["Statement"]
 
     def all(self, kind: str) -> list[dict[str, Any]]:
         """The properties of the resources of one type."""
-        return [found["Properties"] for found in self.template.find_resources(kind).values()]
+        return properties(self.stack, kind)
 
     def for_sns(self, kind: str, document: str = "PolicyDocument") -> list[dict[str, Any]]:
         """The statements of resource policies that allow SNS."""
@@ -56,11 +55,6 @@ made = functools.cache(Made)
 
 def own_topic(stack: Stack, build: Build, **settings: Any) -> sns.Topic:
     return sns.Topic(stack, "Own", fifo="fifo" in build.slug or None, **settings)
-
-
-@pytest.fixture
-def stack() -> Stack:
-    return Stack(App(), "Stack")
 
 
 @every_build("topic")
@@ -80,11 +74,11 @@ def test_grant_publish_allows_the_topics_customer_key(build: Build) -> None:
 @every_build("topic")
 def test_only_sns_for_this_topic_of_this_account_may_deliver(build: Build) -> None:
     stack, fanout = made(build).stack, made(build).fanout
-    allowed = made(build).for_sns("AWS::SQS::QueuePolicy")
+    allowed = made(build).for_sns("SQS::QueuePolicy")
     queues = [q for one in fanout.subscribers for q in (one.queue, one.delivery_dead_letter_queue)]
     arns = [str(stack.resolve(queue.queue_arn)) for queue in queues]
     assert sorted(arns) == sorted(str(s["Resource"]) for s in allowed)
-    (topic,) = made(build).all("AWS::SNS::Topic")
+    (topic,) = made(build).all("SNS::Topic")
     for statement in allowed:
         assert statement["Action"] == "sqs:SendMessage"
         assert statement["Condition"]["StringEquals"] == OF_THIS_ACCOUNT
@@ -96,31 +90,31 @@ def test_only_sns_for_this_topic_of_this_account_may_deliver(build: Build) -> No
 
 @every_build("topic")
 def test_topic_and_queues_are_encrypted_without_a_key_of_ones_own(build: Build) -> None:
-    (topic,) = made(build).all("AWS::SNS::Topic")
+    (topic,) = made(build).all("SNS::Topic")
     assert topic["KmsMasterKeyId"] == "alias/aws/sns"
-    assert {queue["SqsManagedSseEnabled"] for queue in made(build).all("AWS::SQS::Queue")} == {True}
-    made(build).template.resource_count_is("AWS::KMS::Key", 0)
+    assert {queue["SqsManagedSseEnabled"] for queue in made(build).all("SQS::Queue")} == {True}
+    assert not made(build).all("KMS::Key")
 
 
 @every_build("topic")
 def test_a_customer_key_encrypts_everything(build: Build) -> None:
     keyed = made(build, keyed=True)
-    for kind in ("AWS::SNS::Topic", "AWS::SQS::Queue"):
+    for kind in ("SNS::Topic", "SQS::Queue"):
         assert {found["KmsMasterKeyId"] == keyed.key for found in keyed.all(kind)} == {True}
 
 
 @every_build("topic")
 def test_a_customer_key_allows_sns_for_this_topic_of_this_account_and_no_more(build: Build) -> None:
     keyed = made(build, keyed=True)
-    (statement,) = keyed.for_sns("AWS::KMS::Key", "KeyPolicy")
+    (statement,) = keyed.for_sns("KMS::Key", "KeyPolicy")
     assert statement["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
     condition = statement["Condition"]
     assert condition["StringEquals"] == OF_THIS_ACCOUNT
-    on_queue = keyed.for_sns("AWS::SQS::QueuePolicy")[0]["Condition"]
+    on_queue = keyed.for_sns("SQS::QueuePolicy")[0]["Condition"]
     # A key's policy cannot refer to a topic that it encrypts, unless the name is known before.
     some = "fifo" not in build.slug and ":sns:" in str(condition["ArnLike"]["aws:SourceArn"])
     assert condition == on_queue or some
-    (key,) = keyed.all("AWS::KMS::Key")
+    (key,) = keyed.all("KMS::Key")
     assert len(key["KeyPolicy"]["Statement"]) == 2
 
 
@@ -136,7 +130,7 @@ def test_alarms_watch_the_topic_and_each_subscriber(build: Build) -> None:
             name = stack.resolve(kept.queue_name)
             expected.append(("AWS/SQS", "ApproximateNumberOfMessagesVisible", name, 0, 1))
     found = []
-    for alarm in made(build).all("AWS::CloudWatch::Alarm"):
+    for alarm in made(build).all("CloudWatch::Alarm"):
         (dimension,) = alarm["Dimensions"]
         rings = (dimension["Value"], alarm["Threshold"], alarm["EvaluationPeriods"])
         found.append((alarm["Namespace"], alarm["MetricName"], *rings))
@@ -150,7 +144,7 @@ def test_alarms_watch_the_topic_and_each_subscriber(build: Build) -> None:
 def test_a_topic_of_your_own_is_used_as_it_is(build: Build, stack: Stack) -> None:
     topic = own_topic(stack, build)
     assert build.make(stack, topic=topic).topic is topic
-    Template.from_stack(stack).resource_count_is("AWS::SNS::Topic", 1)
+    assert len(properties(stack, "SNS::Topic")) == 1
 
 
 @every_build("topic")
@@ -163,10 +157,9 @@ def test_an_imported_topic_delivers_from_its_own_account_and_is_asked_for_its_ke
         "ArnLike": {"aws:SourceArn": arn},
         "StringEquals": {"aws:SourceAccount": "111111111111"},
     }
-    policy = Template.from_stack(stack).to_json()["Resources"].values()
-    assert [p for p in policy if p["Type"] == "AWS::SQS::QueuePolicy" and str(condition) in str(p)]
+    assert str(condition) in str(properties(stack, "SQS::QueuePolicy"))
     told = "imported.*deduplication id.*key_arn" if "fifo" in build.slug else "imported.*key_arn"
-    Annotations.from_stack(stack).has_warning("/Stack/Theirs", Match.string_like_regexp(told))
+    warned(stack, told)
 
 
 @every_build("topic")
