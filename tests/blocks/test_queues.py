@@ -297,7 +297,7 @@ def test_provisioned_pollers_replace_the_concurrency_limit(stack: Stack) -> None
 @pytest.mark.parametrize(
     ("second", "problem"), [(5, None), (6, r"the 5 of its other mappings.*reserves only 10")]
 )
-def test_mappings_that_together_call_more_than_the_consumer_may_run_are_rejected(
+def test_mappings_of_a_function_or_its_alias_that_call_more_than_it_may_run_are_rejected(
     stack: Stack, second: int, problem: str | None
 ) -> None:
     consumer = function(stack, reserved_concurrent_executions=10)
@@ -305,12 +305,6 @@ def test_mappings_that_together_call_more_than_the_consumer_may_run_are_rejected
     again = Consumer(consumer.add_alias("live"), max_concurrency=second)
     with rejected(problem):
         SqsToLambda(stack, "Second", consumer=again)
-
-
-def test_the_functions_reservation_counts_behind_an_alias(stack: Stack) -> None:
-    alias = function(stack, reserved_concurrent_executions=0).add_alias("live")
-    with rejected("reserves 0"):
-        SqsToLambda(stack, "Block", consumer=alias)
 
 
 @pytest.mark.parametrize("version", [3, "1.2.0"])

@@ -58,14 +58,10 @@ def own_topic(stack: Stack, build: Build, **settings: Any) -> sns.Topic:
 
 
 @every_build("topic")
-def test_grant_publish_allows_publishing_to_this_topic_alone(build: Build) -> None:
+def test_grant_publish_allows_this_topic_alone_and_its_customer_key(build: Build) -> None:
     arn = made(build).stack.resolve(made(build).fanout.topic.topic_arn)
     publish = {"Action": "sns:Publish", "Effect": "Allow", "Resource": arn}
     assert made(build).of_publisher == [publish]
-
-
-@every_build("topic")
-def test_grant_publish_allows_the_topics_customer_key(build: Build) -> None:
     keyed = made(build, keyed=True)
     (on_key,) = [s for s in keyed.of_publisher if s["Resource"] == keyed.key]
     assert set(on_key["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey*"}
@@ -89,15 +85,11 @@ def test_only_sns_for_this_topic_of_this_account_may_deliver(build: Build) -> No
 
 
 @every_build("topic")
-def test_topic_and_queues_are_encrypted_without_a_key_of_ones_own(build: Build) -> None:
+def test_topic_and_queues_are_encrypted_by_aws_or_by_a_customer_key(build: Build) -> None:
     (topic,) = made(build).all("SNS::Topic")
     assert topic["KmsMasterKeyId"] == "alias/aws/sns"
     assert {queue["SqsManagedSseEnabled"] for queue in made(build).all("SQS::Queue")} == {True}
     assert not made(build).all("KMS::Key")
-
-
-@every_build("topic")
-def test_a_customer_key_encrypts_everything(build: Build) -> None:
     keyed = made(build, keyed=True)
     for kind in ("SNS::Topic", "SQS::Queue"):
         assert {found["KmsMasterKeyId"] == keyed.key for found in keyed.all(kind)} == {True}
