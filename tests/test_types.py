@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run
 
 
 def test_the_types_hold() -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "mypy"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
+    done = run(sys.executable, "-m", "mypy", cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -13,18 +12,16 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run
 
 UV = Path(sys.executable).with_name("uv")
 # Folders that a CDK app often has, named like those of this repository.
 THEIRS = ("patterns", "lambdas", "sandbox", "lint")
 
 
-def run(*command: str | Path, **options: Any) -> str:
+def output(*command: str | Path, **options: Any) -> str:
     """Run a command, show its output when it fails, and return it."""
-    done: subprocess.CompletedProcess[str] = subprocess.run(
-        command, capture_output=True, text=True, check=False, **options
-    )
+    done = run(*command, **options)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -33,12 +30,12 @@ def run(*command: str | Path, **options: Any) -> str:
 def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A venv with the wheel in it; what the wheel asks for is lent by this project's own venv."""
     folder = tmp_path_factory.mktemp("user")
-    run(UV, "build", "--wheel", "--offline", "--no-build-isolation", "--out-dir", folder, ROOT)
+    output(UV, "build", "--wheel", "--offline", "--no-build-isolation", "--out-dir", folder, ROOT)
     (wheel,) = folder.glob("*.whl")
     python = folder / ".venv" / "bin" / "python"
-    run(UV, "venv", "--offline", "--python", sys.executable, folder / ".venv")
-    run(UV, "pip", "install", "--offline", "--no-deps", "--python", python, wheel)
-    site_packages = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
+    output(UV, "venv", "--offline", "--python", sys.executable, folder / ".venv")
+    output(UV, "pip", "install", "--offline", "--no-deps", "--python", python, wheel)
+    site_packages = output(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))")
     lent = Path(site_packages.strip()) / "lent.pth"
     lent.write_text(sysconfig.get_path("purelib") + "\n")
     return folder / ".venv"
@@ -69,7 +66,7 @@ def test_the_wheel_asks_for_what_the_lock_holds(venv: Path, tmp_path: Path) -> N
         "import serverless_patterns as patterns, serverless_patterns.sandbox\n"
         "print(patterns.__file__)\n"
     )
-    printed = run(venv / "bin" / "python", "-c", code, cwd=tmp_path)
+    printed = output(venv / "bin" / "python", "-c", code, cwd=tmp_path)
     assert Path(printed.strip()).is_relative_to(venv), "it is the wheel's, not this checkout's"
 
 
@@ -77,7 +74,7 @@ def test_a_construct_of_the_wheel_synthesizes_in_an_app_with_folders_of_those_na
     venv: Path, project: Path
 ) -> None:
     environment = {**os.environ, "CDK_OUTDIR": str(project / "cdk.out")}
-    run(venv / "bin" / "python", "app.py", cwd=project, env=environment)
+    output(venv / "bin" / "python", "app.py", cwd=project, env=environment)
     template = json.loads((project / "cdk.out" / "orders.template.json").read_text())
     kinds = {resource["Type"] for resource in template["Resources"].values()}
     assert {"AWS::ApiGateway::RestApi", "AWS::SQS::Queue", "AWS::Lambda::Function"} <= kinds
@@ -86,5 +83,5 @@ def test_a_construct_of_the_wheel_synthesizes_in_an_app_with_folders_of_those_na
 def test_a_users_own_stack_is_tested_on_the_embedded_aws(venv: Path, project: Path) -> None:
     # The embedded AWS of this checkout: a user's first run would install one.
     environment = {**os.environ, "SERVERLESS_PATTERNS_HOME": str(ROOT)}
-    printed = run(venv / "bin" / "python", "-m", "pytest", "-q", cwd=project, env=environment)
+    printed = output(venv / "bin" / "python", "-m", "pytest", "-q", cwd=project, env=environment)
     assert "1 passed" in printed

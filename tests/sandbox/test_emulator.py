@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -24,12 +23,13 @@ from serverless_patterns.sandbox import (
     endpoint,
 )
 from serverless_patterns.sandbox.queues import until
+from tests.conftest import ROOT, run
 from tests.sandbox.helpers import create_stack, function, ref, serve, template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
 # A job that a shell starts in the background ignores Ctrl-C, and passes that on.
 AT_A_TERMINAL = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
 
@@ -53,7 +53,7 @@ ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 
 def descendants(pid: int) -> list[int]:
     """Process ids of all that this process started, directly or not."""
-    listing = subprocess.run(["ps", "-Ao", "pid,ppid"], capture_output=True, text=True, check=True)
+    listing = run("ps", "-Ao", "pid,ppid")
     parents = [tuple(map(int, line.split())) for line in listing.stdout.splitlines()[1:]]
     found = [pid]
     for parent in found:
@@ -66,7 +66,7 @@ def wait_until_gone(pids: Iterable[int]) -> None:
     command = ["ps", "-o", "stat=", "-p", ",".join(map(str, pids))]
 
     def gone() -> bool:
-        states = subprocess.run(command, capture_output=True, text=True).stdout.split()
+        states = run(*command).stdout.split()
         return all(state.startswith("Z") for state in states)
 
     until(gone, seconds=10, what="until all processes are gone")
@@ -125,7 +125,7 @@ def test_an_exception_ends_it(tmp_path: Path) -> None:
 
 def test_it_listens_on_this_machine_only(shared: Target) -> None:
     port = urlsplit(shared.endpoint_url or "").port
-    listing = subprocess.run(["ss", "-ltnH"], capture_output=True, text=True, check=False)
+    listing = run("ss", "-ltnH")
     if listing.returncode:
         pytest.skip("no ss")
     addresses = [line.split()[3] for line in listing.stdout.splitlines()]
@@ -170,7 +170,8 @@ def test_one_that_hangs_or_ends_while_starting_shows_its_last_lines_and_is_gone(
         pass
     assert "for Godot" in str(failure.value)
     assert "embedded-aws.log" in str(failure.value)
-    running = subprocess.run(["ps", "-Ao", "command"], capture_output=True, text=True, check=True)
+    running = run("ps", "-Ao", "command")
+    assert "COMMAND" in running.stdout
     assert str(launch) not in running.stdout
 
 

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.sandbox.helpers import arn, document, ref, resource
 from tools import diagram
 from tools.diagram import render
 from tools.wiring import ARROWS, FAILURE, graph
@@ -25,14 +26,6 @@ TITLE = "API Gateway → SQS → Lambda"
 SIGNS = {kind: sign for sign, kind in ARROWS.items()}
 
 
-def arn(node: str) -> Resource:
-    return {"Fn::GetAtt": [node, "Arn"]}
-
-
-def resource(kind: str, **properties: Any) -> Resource:
-    return {"Type": f"AWS::{kind}", "Properties": properties}
-
-
 def template(**resources: Resource) -> Resource:
     return {"Resources": resources}
 
@@ -42,15 +35,13 @@ BUCKET = resource("S3::Bucket")
 
 
 def allow(role: str, target: str, *actions: str) -> Resource:
-    statement = {"Action": list(actions), "Effect": "Allow", "Resource": arn(target)}
-    return resource("IAM::Policy", PolicyDocument={"Statement": [statement]}, Roles=[{"Ref": role}])
+    allowed = document({"Action": list(actions), "Effect": "Allow", "Resource": arn(target)})
+    return resource("IAM::Policy", PolicyDocument=allowed, Roles=[ref(role)])
 
 
 def source(queue: str, function: str) -> Resource:
-    function_name = {"Ref": function}
-    return resource(
-        "Lambda::EventSourceMapping", EventSourceArn=arn(queue), FunctionName=function_name
-    )
+    ends = {"EventSourceArn": arn(queue), "FunctionName": ref(function)}
+    return resource("Lambda::EventSourceMapping", **ends)
 
 
 def alarm(queue: str, metric: str = VISIBLE, threshold: int = 0, **more: Any) -> Resource:
@@ -92,14 +83,14 @@ def shop(path: str = "{id}") -> Resource:
     for name, part, kind in (("Orders", path, {}), ("Changes", "changes", {"FifoQueue": True})):
         uri = ["arn:…:sqs:path/…/", {"Fn::GetAtt": [f"{name}Queue", "QueueName"]}]
         to_queue = {"Credentials": arn("ApiRole"), "Type": "AWS", "Uri": {"Fn::Join": ["", uri]}}
-        parent, told = {"Ref": "Root"}, [{"Ref": "TopicOfAlarms"}]
+        parent, told = ref("Root"), [ref("TopicOfAlarms")]
         parts |= lane(name, "Table", "dynamodb:GetItem", "dynamodb:PutItem", **kind) | {
             f"{name}Path": resource("ApiGateway::Resource", PathPart=part, ParentId=parent),
             f"{name}Method": resource(
                 "ApiGateway::Method",
                 HttpMethod="POST",
-                ResourceId={"Ref": f"{name}Path"},
-                RestApiId={"Ref": "Api1A2B3C4D"},
+                ResourceId=ref(f"{name}Path"),
+                RestApiId=ref("Api1A2B3C4D"),
                 Integration=to_queue,
             ),
             f"{name}Alarm": alarm(f"{name}DeadLetterQueue", "Any", AlarmActions=told),
@@ -164,7 +155,7 @@ WIRED: dict[str, tuple[dict[str, Resource], list[str]]] = {
             "Lost": QUEUE,
             "Subscription": resource(
                 "SNS::Subscription",
-                TopicArn={"Ref": "Prices"},
+                TopicArn=ref("Prices"),
                 Endpoint=arn("Retail"),
                 FilterPolicy={"channel": ["retail"]},
                 RedrivePolicy={"deadLetterTargetArn": arn("Lost")},
@@ -206,12 +197,12 @@ WIRED: dict[str, tuple[dict[str, Resource], list[str]]] = {
     "a function's destinations, through its alias": (
         {
             "Invoice": FUNCTION,
-            "Live": resource("Lambda::Alias", FunctionName={"Ref": "Invoice"}),
+            "Live": resource("Lambda::Alias", FunctionName=ref("Invoice")),
             "Failed": QUEUE,
             "Done": resource("Events::EventBus"),
             "Settings": resource(
                 "Lambda::EventInvokeConfig",
-                FunctionName={"Ref": "Live"},
+                FunctionName=ref("Live"),
                 DestinationConfig={
                     "OnSuccess": {"Destination": arn("Done")},
                     "OnFailure": {"Destination": arn("Failed")},
@@ -304,7 +295,7 @@ def test_ends_of_the_same_failure_are_drawn_as_one() -> None:
     for lost in ("RetailLost", "WholesaleLost"):
         redrive = {"deadLetterTargetArn": arn(lost)}
         parts[f"{lost}Of"] = resource(
-            "SNS::Subscription", TopicArn={"Ref": "Topic"}, RedrivePolicy=redrive
+            "SNS::Subscription", TopicArn=ref("Topic"), RedrivePolicy=redrive
         )
     assert [(node.name, node.term) for node in graph(template(**parts)).nodes.values()] == [
         ("Topic", "Amazon SNS topic"),

@@ -12,6 +12,7 @@ from serverless_patterns.lint.__main__ import rules
 from tools import refusals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -66,10 +67,10 @@ def everything() -> list[refusals.Message]:
     return [message for chapter in refusals.chapters().values() for message in chapter]
 
 
-def test_the_page_lists_every_refusal_as_it_is_now(request: pytest.FixtureRequest) -> None:
-    if request.config.getoption("update_snapshots"):
-        refusals.PAGE.write_text(refusals.render(), encoding="utf-8")
-    assert refusals.PAGE.read_text(encoding="utf-8") == refusals.render(), "Run `make snapshot`."
+def test_the_page_lists_every_refusal_as_it_is_now(
+    check_generated: Callable[[Path, str], None],
+) -> None:
+    check_generated(refusals.PAGE, refusals.render())
 
 
 @pytest.mark.parametrize("module", ["for_a_test.checks", "for_a_test.blocks"])

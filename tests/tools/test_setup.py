@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -10,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT, run
 from tools import setup
-
-ROOT = Path(__file__).parents[2]
 
 
 def make_step(root: Path, code: str, digest: str = "1", **more: Path) -> setup.Step:
@@ -166,8 +164,6 @@ def test_a_set_up_project_is_left_alone_quickly_and_silently() -> None:
     if not all(step.is_done() for step in setup.steps(ROOT)):
         pytest.skip("set up by another Python or in another way")
     started = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "setup.py")], capture_output=True, text=True
-    )
+    done = run(sys.executable, ROOT / "tools" / "setup.py")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert time.monotonic() - started < 2
