@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import tomllib
+from functools import cache
 from importlib.metadata import packages_distributions
 from itertools import chain
 from pathlib import Path
@@ -102,18 +103,22 @@ def to_add(
         module = f"serverless_patterns.patterns.{pattern.slug}.stack"
         yield f"  from {module} import DemoStack as {stack}"
         yield f'  {stack}({scope}, "{pattern.stack_name}")'
-    code = [content for file, content in files.items() if file.suffix == ".py"]
-    trees = [ast.parse(content) for content in code if isinstance(content, bytes)]
-    imported = {name for tree in trees for name in _imported(tree)}
-    if packages := list(_packages(root, folder, imported)):
+    names = {
+        tuple(module.split("."))
+        for file, content in files.items()
+        if file.suffix == ".py" and isinstance(content, bytes)
+        for module in imported(content, file.parent.parts)
+    }
+    if packages := list(_packages(root, folder, {first for first, *_ in names})):
         yield "Add to your requirements:"
         yield from (f"  {package}" for package in packages)
     own = _json(folder / "cdk.json").get("context", {})
-    modules = {f"@aws-cdk/{name.replace('_', '-')}" for name in imported if name.startswith("aws_")}
+    cdk = {part.replace("_", "-") for first, *rest in names if first == "aws_cdk" for part in rest}
     flags = {
         flag: value
         for flag, value in _json(root / "cdk.json").get("context", {}).items()
-        if flag not in own and flag.split(":")[0] in {*modules, "@aws-cdk/core", "@aws-cdk/aws-iam"}
+        if flag not in own
+        and flag.split(":")[0].removeprefix("@aws-cdk/") in {*cdk, "core", "aws-iam"}
     }
     if flags:
         yield "The pattern is tested with these flags. In the context of your cdk.json they change"
@@ -144,16 +149,18 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _imported(tree: ast.Module) -> Iterator[str]:
-    """The first name of each imported module, and the modules of the CDK."""
-    for node in ast.walk(tree):
+@cache
+def imported(source: bytes, package: tuple[str, ...]) -> dict[str, None]:
+    """The absolute name of each module that code of a package may import, and the package's."""
+    names = [".".join(package)]
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            first, *rest = node.module.split(".")
-            yield from (first, *rest[:1])
-            if node.module == "aws_cdk":
-                yield from (alias.name for alias in node.names)
+            names += (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) + 1 - node.level] if node.level else ()
+            base = ".".join([*start, *filter(None, [node.module])])
+            names += (base, *(f"{base}.{alias.name}" for alias in node.names))
+    return dict.fromkeys(names)
 
 
 def _packages(root: Path, folder: Path, imported: Iterable[str]) -> Iterator[str]:

@@ -14,7 +14,6 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -172,20 +171,7 @@ def with_imports(root: Path, seeds: Iterable[Path]) -> set[Path]:
 
 def modules(root: Path, file: Path) -> tuple[str, ...]:
     """The absolute name of each module that a file may import, its own package among them."""
-    return tuple(_imported(file.read_bytes(), file.relative_to(root).parent.parts))
-
-
-@cache
-def _imported(source: bytes, package: tuple[str, ...]) -> dict[str, None]:
-    names = [".".join(package)]
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names += (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            start = package[: len(package) + 1 - node.level] if node.level else ()
-            base = ".".join([*start, *filter(None, [node.module])])
-            names += (base, *(f"{base}.{alias.name}" for alias in node.names))
-    return dict.fromkeys(names)
+    return tuple(copy_advice.imported(file.read_bytes(), file.relative_to(root).parent.parts))
 
 
 def sources(root: Path, module: str) -> list[Path]:
