@@ -1,7 +1,5 @@
 """The page of what the constructs reject and warn of, made of the code that does so.
 
-    python -m tools.refusals
-
 Each message says what was given, the rule and the change to make. The AWS page behind it is the one
 that the function's docstring names by its URL, or the docstrings of the functions that call it.
 """
@@ -153,7 +151,3 @@ def _lines(found: Iterable[Message], kind: str) -> Iterator[str]:
             links += [f"[AWS]({source})" for source in message.sources]
             source = f" ({'; '.join(links)})" if links else ""
             yield f"- {message.text}{source}"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(render(), encoding="utf-8")
