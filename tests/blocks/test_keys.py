@@ -62,21 +62,14 @@ def test_an_imported_key_is_used_with_a_warning_of_what_it_needs(stack: Stack) -
     warned(stack, "cannot be checked.*enabled and symmetric")
 
 
+ID = dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING)
 RESOURCES: dict[str, Callable[[Construct, kms.IKey], object]] = {
     "queue": lambda scope, key: sqs.Queue(scope, "Own", encryption_master_key=key),
     "topic": lambda scope, key: sns.Topic(scope, "Own", master_key=key),
-    "stream": lambda scope, key: kinesis.Stream(
-        scope, "Own", encryption=kinesis.StreamEncryption.KMS, encryption_key=key
-    ),
+    "stream": lambda scope, key: kinesis.Stream(scope, "Own", encryption_key=key),
     "bucket": lambda scope, key: s3.Bucket(scope, "Own", encryption_key=key),
     "bus": lambda scope, key: events.EventBus(scope, "Own", kms_key=key),
-    "table": lambda scope, key: dynamodb.Table(
-        scope,
-        "Own",
-        partition_key=dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING),
-        encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED,
-        encryption_key=key,
-    ),
+    "table": lambda scope, key: dynamodb.Table(scope, "Own", partition_key=ID, encryption_key=key),
 }
 
 

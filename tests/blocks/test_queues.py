@@ -23,7 +23,7 @@ from tests.contracts.test_queues import ARN, FUNCTION_ARN, imported_function
 from tests.inline import function, properties, rejected
 
 LETTERS = "arn:aws:sqs:us-east-1:111111111111:letters"
-SHORT = {"retention_period": Duration.seconds(300)}
+SHORT: dict[str, Any] = {"retention_period": Duration.seconds(300)}
 
 
 def queue(
@@ -87,20 +87,6 @@ def test_a_new_queue_that_loses_messages_is_rejected(
         NewQueue(**settings)
 
 
-@pytest.mark.parametrize(
-    ("settings", "problem"),
-    [
-        (SHORT, "5 receives of 60 s take 300 s"),
-        ({"visibility_timeout": Duration.seconds(59)}, "The new queue hides a message for 59 s"),
-    ],
-)
-def test_a_new_queue_that_does_not_wait_for_its_consumer_is_rejected(
-    stack: Stack, settings: dict[str, Any], problem: str
-) -> None:
-    with rejected(problem):
-        consume(stack, queue=NewQueue(**settings))
-
-
 def test_the_visibility_timeout_of_a_new_queue_includes_the_batching_window(stack: Stack) -> None:
     consume(stack, max_batching_window=Duration.seconds(5))
     assert 6 * 10 + 5 in [one.get("VisibilityTimeout") for one in properties(stack, "SQS::Queue")]
@@ -114,11 +100,6 @@ def test_settings_that_only_deployment_knows_are_accepted(stack: Stack) -> None:
     )
     consume(stack, queue=new)
     check_own_queue(queue(stack, retention_period=period, visibility_timeout=period))
-
-
-def test_a_disabled_key_of_a_new_queue_is_rejected(stack: Stack) -> None:
-    with rejected("encryption_key is Stack/Key, which is disabled"):
-        NewQueue(encryption_key=kms.Key(stack, "Key", enabled=False))
 
 
 def test_a_queue_without_a_consumer_can_be_used_alone(stack: Stack) -> None:
@@ -170,16 +151,15 @@ def test_a_fifo_queue_with_a_standard_dead_letter_queue_is_rejected(stack: Stack
         check_own_queue(queue(stack, letters=own_letters(stack), fifo=True))
 
 
-def test_a_disabled_key_of_a_dead_letter_queue_is_rejected(stack: Stack) -> None:
-    letters = own_letters(stack, encryption_master_key=kms.Key(stack, "Key", enabled=False))
+def test_a_disabled_key_of_a_queue_or_its_dead_letter_queue_is_rejected(stack: Stack) -> None:
+    key = kms.Key(stack, "Key", enabled=False)
+    with rejected("encryption_key is Stack/Key, which is disabled"):
+        NewQueue(encryption_key=key)
+    letters = own_letters(stack, encryption_master_key=key)
+    with rejected("key of Stack/Letters is Stack/Key, which is disabled"):
+        check_own_queue(letters)
     with rejected("key of Stack/Letters is Stack/Key, which is disabled"):
         check_own_queue(queue(stack, letters=letters))
-
-
-def test_a_disabled_key_of_a_queue_is_rejected(stack: Stack) -> None:
-    key = kms.Key(stack, "Key", enabled=False)
-    with rejected("key of Stack/Queue is Stack/Key, which is disabled"):
-        check_own_queue(queue(stack, encryption_master_key=key))
 
 
 def by_queue(*arns: Any) -> dict[str, Any]:
@@ -267,9 +247,14 @@ def test_a_consumer_that_may_run_less_than_it_is_called_is_rejected(
             {"queue": NewQueue(fifo=True), "max_batching_window": Duration.seconds(1)},
             "have no batching window",
         ),
+        ({"queue": NewQueue(**SHORT)}, "5 receives of 60 s take 300 s"),
+        (
+            {"queue": NewQueue(visibility_timeout=Duration.seconds(59))},
+            "The new queue hides a message for 59 s",
+        ),
     ],
 )
-def test_a_mapping_that_lambda_would_reject_is_rejected(
+def test_a_mapping_that_lambda_would_reject_or_that_loses_messages_is_rejected(
     stack: Stack, settings: dict[str, Any], problem: str
 ) -> None:
     with rejected(problem):

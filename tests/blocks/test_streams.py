@@ -112,12 +112,12 @@ def test_an_alarm_on_records_that_are_gone_by_then_is_rejected(
 
 
 def test_a_stream_or_bucket_with_a_disabled_key_is_rejected(stack: Stack) -> None:
-    key, kind = kms.Key(stack, "Key", enabled=False), kinesis.StreamEncryption.KMS
+    key = kms.Key(stack, "Key", enabled=False)
     for new in (NewStream, NewBucket):
         with rejected("encryption_key is Stack/Key, which is disabled"):
             new(encryption_key=key)
     for own in (
-        kinesis.Stream(stack, "Own", encryption=kind, encryption_key=key),
+        kinesis.Stream(stack, "Own", encryption_key=key),
         s3.Bucket(stack, "Lake", encryption_key=key),
     ):
         with rejected(f"key of {own.node.path} is Stack/Key, which is disabled"):
