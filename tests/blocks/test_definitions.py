@@ -42,10 +42,6 @@ def table(stack: Stack, construct_id: str, **settings: Any) -> dynamodb.Table:
     return dynamodb.Table(stack, construct_id, partition_key=key, **settings)
 
 
-def queue(stack: Stack, **settings: Any) -> sqs.Queue:
-    return sqs.Queue(stack, "Own", **settings)
-
-
 # What it is made of
 
 
@@ -130,7 +126,7 @@ def test_a_customers_key_is_granted_with_its_table_or_queue(stack: Stack) -> Non
     keys = [kms.Key(stack, name) for name in ("TableKey", "QueueKey")]
     resources: Any = {
         "Orders": table(stack, "Orders", encryption_key=keys[0]),
-        "Queue": queue(stack, encryption_master_key=keys[1]),
+        "Queue": sqs.Queue(stack, "Own", encryption_master_key=keys[1]),
     }
     read = step("dynamodb:getItem", {"TableName": "${Orders}"})
     new_state_machine(stack, definition(read, step(SEND, SENT)), resources)
@@ -178,9 +174,9 @@ LONG = {"TimeoutSeconds": 13 * DAY}
 def test_a_queue_that_rejects_a_message_or_forgets_a_task_token_is_rejected(
     stack: Stack, call: str, fields: dict[str, Any], settings: dict[str, Any], message: str | None
 ) -> None:
-    found, resources = definition(step(call, SENT, **fields)), {"Queue": queue(stack, **settings)}
+    own = sqs.Queue(stack, "Own", **settings)
     with rejected(message):
-        found.check(resources)
+        definition(step(call, SENT, **fields)).check({"Queue": own})
 
 
 @pytest.mark.parametrize(
@@ -203,7 +199,7 @@ def test_a_resource_with_a_disabled_key_is_rejected(stack: Stack) -> None:
     key = kms.Key(stack, "Key", enabled=False)
     for call, name, own in (
         ("dynamodb:putItem", "TableName", table(stack, "Table", encryption_key=key)),
-        (SEND, "QueueUrl", queue(stack, encryption_master_key=key)),
+        (SEND, "QueueUrl", sqs.Queue(stack, "Own", encryption_master_key=key)),
     ):
         resources: Any = {"Mine": own}
         with pytest.raises(ValueError, match=f"The key of {own.node.path} is Stack/Key, which is"):

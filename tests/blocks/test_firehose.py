@@ -83,12 +83,8 @@ def test_a_batch_of_an_alias_may_be_a_part_of_a_mebibyte(stack: Stack) -> None:
 
 
 def test_a_batch_that_only_deployment_knows_reaches_firehose(stack: Stack) -> None:
-    mebibytes, seconds, count = (
-        CfnParameter(stack, name, type="Number").value_as_number
-        for name in ("Size", "Wait", "Retries")
-    )
-    size, wait = Size.mebibytes(mebibytes), Duration.seconds(seconds)
-    found = told(stack, Transform(function(stack), size, wait, int(count)))
-    assert found["BufferSizeInMBs"] == {"Ref": "Size"}
-    assert found["BufferIntervalInSeconds"] == {"Ref": "Wait"}
-    assert found["NumberOfRetries"] == {"Ref": "Retries"}
+    names = ("BufferSizeInMBs", "BufferIntervalInSeconds", "NumberOfRetries")
+    size, wait, count = (CfnParameter(stack, name, type="Number").value_as_number for name in names)
+    batch = Size.mebibytes(size), Duration.seconds(wait), int(count)
+    found = told(stack, Transform(function(stack), *batch))
+    assert [found[name] for name in names] == [{"Ref": name} for name in names]
