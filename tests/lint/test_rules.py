@@ -15,13 +15,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from serverless_patterns.lint import page
 from serverless_patterns.lint.__main__ import main, rules, runner
 from tests.conftest import ROOT, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cfnlint.match import Match
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -95,12 +92,6 @@ def test_cfn_lint_itself_takes_the_rules_from_any_folder(tmp_path: Path) -> None
     command = (Path(sys.executable).with_name("cfn-lint"), "--append-rules", folder, "--", file)
     done = run(*command, cwd=tmp_path, env={"PATH": os.environ["PATH"]})
     assert "E9101" in done.stdout, done.stderr
-
-
-def test_the_page_lists_every_rule_as_it_is_now(
-    check_generated: Callable[[Path, str], None],
-) -> None:
-    check_generated(page.PAGE, page.render())
 
 
 def test_the_command_runs_cfn_lints_own_rules_only_when_asked() -> None:

@@ -1,13 +1,14 @@
-"""The page of what the constructs reject says what they say, and where AWS says so."""
+"""The pages of rejections and of rules say what the code says, and where AWS says so."""
 
 from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from serverless_patterns.lint import page as rules_page
 from serverless_patterns.lint.__main__ import rules
 from tools import refusals
 
@@ -67,10 +68,11 @@ def everything() -> list[refusals.Message]:
     return [message for chapter in refusals.chapters().values() for message in chapter]
 
 
-def test_the_page_lists_every_refusal_as_it_is_now(
-    check_generated: Callable[[Path, str], None],
+@pytest.mark.parametrize("page", [refusals, rules_page], ids=["refusals", "rules"])
+def test_the_page_lists_every_one_as_it_is_now(
+    page: Any, check_generated: Callable[[Path, str], None]
 ) -> None:
-    check_generated(refusals.PAGE, refusals.render())
+    check_generated(page.PAGE, page.render())
 
 
 @pytest.mark.parametrize("module", ["for_a_test.checks", "for_a_test.blocks"])
