@@ -33,7 +33,7 @@ try: setup ## See a pattern work on this machine: PATTERN=<slug>, or PATTERN=all
 test: setup ## Lint, types, and every test, on the embedded AWS too; PATTERN=<slug>: the quick ones
 	@$(RUN); ruff check && ruff format --check && $(PYTEST) $(if $(NAMED),$(QUICK))
 
-test: checkov-venv
+test: $(if $(NAMED),,checkov-venv)
 checkov: setup checkov-venv ## Check the stacks with checkov; make test does, too
 	@$(RUN); pytest tests/test_checkov.py
 checkov-venv:
@@ -61,7 +61,7 @@ copy: setup ## Copy a pattern into your project: PATTERN=<slug> TO=<folder>
 	@$(RUN); python -m serverless_patterns copy "$(PATTERN)" "$(TO)"
 
 new: setup ## Write a new pattern, for you to change: PATTERN=<slug>
-	@$(RUN); python -m tools.new_pattern "$(PATTERN)"
+	@$(RUN); python -m tools.new_pattern "$(NAMED)" && pytest --quiet $(GENERATED) --snapshot-update
 
 bench: setup ## Measure synthesis beside an app with one queue and the same stacks by hand
 	@$(RUN); python -m benchmarks.calls && python -m benchmarks

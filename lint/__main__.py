@@ -10,9 +10,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cfnlint.config import ConfigMixIn
-from cfnlint.rules import CloudFormationLintRule, Rules
-from cfnlint.runner import Runner
+try:
+    from cfnlint.config import ConfigMixIn
+    from cfnlint.rules import CloudFormationLintRule, Rules
+    from cfnlint.runner import Runner
+except ModuleNotFoundError:
+    sys.exit("The rule pack needs cfn-lint: install serverless-patterns with the extra lint.")
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

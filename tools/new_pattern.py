@@ -85,7 +85,6 @@ def named(text: str, slug: str) -> str:
 def next_steps(slug: str) -> list[str]:
     """Return the commands that lead from the new pattern to one of its author's own."""
     return [
-        "  make snapshot  # its diagram, its template's snapshot, its line in the README",
         f"  make test PATTERN={slug}  # its own tests, and the promises that every pattern keeps",
         f"  make try PATTERN={slug}  # deploy it into the embedded AWS and drive its scenario",
         "CONTRIBUTING.md says how to make it yours.",

@@ -83,6 +83,7 @@ class ApiGatewayToSqsToLambda(SqsToLambda):
         alarms = alarms.of_pattern(__name__)
         if isinstance(queue, NewQueue) and queue.fifo and deduplication_id is None:
             queue = replace(queue, content_based_deduplication=True)
+        # The queue, its dead-letter queue and its consumer come first: the API sends to it.
         super().__init__(scope, construct_id, consumer=consumer, queue=queue, alarms=alarms)
 
         self.entry = RestEntry(self, "Entry", endpoint, alarms=alarms)

@@ -31,15 +31,18 @@ def check(
     """
     own = None if isinstance(queue, NewQueue) else queue
     resource = resource_of(own) if own else None
+    by_content = bool(resource.content_based_deduplication) if resource else None
+    if isinstance(queue, NewQueue):
+        by_content = queue.content_based_deduplication is not False
     if queue.fifo:
         problem = checks.fifo_message(
             "The API",
             Path(own) if own else "that it creates",
             group=group is not None,
             deduplication=deduplication is not None,
-            by_content=bool(resource.content_based_deduplication) if resource else None,
-            fix="Give message_group_id, such as RequestField.body('order_id'), and "
-            "deduplication_id, or set content_based_deduplication on the queue for the second",
+            by_content=by_content,
+            fix="Give message_group_id, such as RequestField.body('order_id'), and, unless the "
+            "queue has content_based_deduplication, deduplication_id",
         )
         reject(problem)
     elif deduplication is not None:

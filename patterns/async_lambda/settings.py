@@ -44,11 +44,12 @@ class Retries:
         attempts, age = number(self.attempts), self.known_age
         if attempts is not None and not 0 <= attempts <= LAMBDA_ASYNC_RETRIES:
             raise ValueError(
-                f"attempts is {attempts:g}, allowed is 0 to {LAMBDA_ASYNC_RETRIES}: Lambda retries "
+                f"attempts is {attempts:g}; it must be 0 to {LAMBDA_ASYNC_RETRIES}: Lambda retries "
                 "an event no more often. For more retries put a queue in front of the function."
             )
         if age is not None and not LAMBDA_ASYNC_MIN_AGE <= age <= LAMBDA_ASYNC_MAX_AGE:
-            raise ValueError(f"max_event_age is {age:g} s, allowed is 60 seconds to 6 hours.")
+            least, most = LAMBDA_ASYNC_MIN_AGE, LAMBDA_ASYNC_MAX_AGE
+            raise ValueError(f"max_event_age is {age:g} s; it must be {least} to {most} s.")
 
     @property
     def known_age(self) -> float | None:

@@ -272,6 +272,11 @@ def grant_send(queue: sqs.IQueue, grantee: iam.IGrantable) -> None:
 
 
 def _new_queues(scope: Construct, new: NewQueue) -> tuple[sqs.Queue, sqs.Queue]:
+    if new.content_based_deduplication and not new.fifo:
+        raise ValueError(
+            "content_based_deduplication was given for a standard queue, which does not "
+            "deduplicate. Leave it out, or make the queue FIFO."
+        )
     name = name_known_before_creation(scope, ".fifo" if new.fifo else "")
     dead_letter_queue = sqs.Queue(
         scope,

@@ -140,9 +140,7 @@ class RequestField:
             ValueError: the name is not made of letters, digits, ``_`` and dots.
         """
         if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", name, re.ASCII):
-            raise ValueError(
-                f"body field {name!r}: allowed are letters, digits and _, nested with dots."
-            )
+            raise ValueError(f"body field {name!r}: use letters, digits and _, nested with dots.")
         return cls(name, f"$input.path('$.{name}')")
 
     @classmethod
@@ -156,7 +154,7 @@ class RequestField:
             ValueError: the name is not made of letters, digits and ``-``.
         """
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name):
-            raise ValueError(f"header {name!r}: allowed are letters, digits and -.")
+            raise ValueError(f"header {name!r}: use letters, digits and -.")
         spellings = dict.fromkeys((name, name.lower()))
         found = "".join(f"$!input.params('{spelling}')" for spelling in spellings)
         return cls(name, f'"{found}"')

@@ -53,14 +53,14 @@ class NewStream:
         shards, kept = number(self.shard_count), in_seconds(self.retention_period)
         if shards is not None and shards < 1:
             raise ValueError(
-                f"shard_count is {shards}, allowed is 1 or more. Leave it out for an on-demand "
+                f"shard_count is {shards}; it must be 1 or more. Leave it out for an on-demand "
                 "stream."
             )
         if kept is not None and (
             not KINESIS_MIN_RETENTION <= kept <= KINESIS_MAX_RETENTION or kept % HOUR
         ):
             raise ValueError(
-                f"retention_period is {kept / HOUR:g} hours, allowed are whole hours from 24 hours "
+                f"retention_period is {kept / HOUR:g} hours; it must be whole hours from 24 hours "
                 "to 365 days."
             )
         keys.check_key("encryption_key", self.encryption_key)

@@ -69,7 +69,7 @@ class Transform:
         if wait is not None:
             reject(checks.interval("batch_interval", wait))
         if retries is not None and not 0 <= retries <= FIREHOSE_MAX_RETRIES:
-            raise ValueError(f"retries is {retries}, allowed is 0 to {FIREHOSE_MAX_RETRIES}.")
+            raise ValueError(f"retries is {retries}; it must be 0 to {FIREHOSE_MAX_RETRIES}.")
         if not facts.own:
             Annotations.of(self.function).add_warning_v2(
                 "serverless-patterns:imported-transform",

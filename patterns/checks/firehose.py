@@ -26,7 +26,7 @@ def transform_batch(name: object, mebibytes: float) -> str | None:
     if FIREHOSE_MIN_TRANSFORM_BATCH <= mebibytes * MIB <= FIREHOSE_MAX_TRANSFORM_BATCH:
         return None
     return (
-        f"{name} is {mebibytes:g} MiB, allowed is {MIN_BATCH} to {MAX_BATCH} MiB: the function "
+        f"{name} is {mebibytes:g} MiB; it must be {MIN_BATCH} to {MAX_BATCH} MiB: the function "
         "accepts and returns at most 6 MB, with every record in base64. Use 1 MiB."
     )
 
@@ -52,7 +52,7 @@ def buffer_size(name: object, mebibytes: float) -> str | None:
     """
     if not FIREHOSE_MIN_BUFFER <= mebibytes <= FIREHOSE_MAX_BUFFER:
         return (
-            f"{name} is {mebibytes:g} MiB, allowed is {FIREHOSE_MIN_BUFFER} to "
+            f"{name} is {mebibytes:g} MiB; it must be {FIREHOSE_MIN_BUFFER} to "
             f"{FIREHOSE_MAX_BUFFER} MiB. Lower the interval to have smaller objects sooner."
         )
     if mebibytes != int(mebibytes):
@@ -67,7 +67,7 @@ def interval(name: object, seconds: float) -> str | None:
     """
     if 0 <= seconds <= FIREHOSE_MAX_INTERVAL:
         return None
-    return f"{name} is {seconds:g} s, allowed is 0 to {FIREHOSE_MAX_INTERVAL} s."
+    return f"{name} is {seconds:g} s; it must be 0 to {FIREHOSE_MAX_INTERVAL} s."
 
 
 def large_buffer(
@@ -94,13 +94,13 @@ def large_buffer(
     if (converts or partitions) and mebibytes is not None and mebibytes < FIREHOSE_MIN_LARGE_BUFFER:
         why = "converts the format" if converts else "partitions dynamically"
         return (
-            f"{name} {why} with a buffer of {mebibytes:g} MiB, allowed is "
+            f"{name} {why} with a buffer of {mebibytes:g} MiB; it must be "
             f"{FIREHOSE_MIN_LARGE_BUFFER} to {FIREHOSE_MAX_BUFFER} MiB. Raise its size, and lower "
             "its interval to have smaller objects sooner."
         )
     if partitions and seconds is not None and seconds < FIREHOSE_MIN_PARTITIONING_INTERVAL:
         return (
-            f"{name} partitions dynamically with a buffer of {seconds:g} s, allowed is "
+            f"{name} partitions dynamically with a buffer of {seconds:g} s; it must be "
             f"{FIREHOSE_MIN_PARTITIONING_INTERVAL} to {FIREHOSE_MAX_INTERVAL} s. Raise its "
             "interval."
         )

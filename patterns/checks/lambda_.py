@@ -39,7 +39,7 @@ def sqs_batch(batch_size: float | None, window: float | None, *, fifo: bool) -> 
     if batch_size is None or 1 <= batch_size <= largest:
         return None
     hint = "" if fifo or window else " A standard queue allows more with max_batching_window."
-    return f"batch_size is {batch_size:g}, allowed is 1 to {largest}.{hint}"
+    return f"batch_size is {batch_size:g}; it must be 1 to {largest}.{hint}"
 
 
 def window(seconds: float) -> str | None:
@@ -50,7 +50,7 @@ def window(seconds: float) -> str | None:
     if LAMBDA_MIN_WINDOW <= seconds <= LAMBDA_MAX_WINDOW:
         return None
     return (
-        f"max_batching_window is {seconds:g} s, allowed is {LAMBDA_MIN_WINDOW} to "
+        f"max_batching_window is {seconds:g} s; it must be {LAMBDA_MIN_WINDOW} to "
         f"{LAMBDA_MAX_WINDOW} s."
     )
 
@@ -63,7 +63,7 @@ def max_concurrency(calls: float) -> str | None:
     if SQS_LAMBDA_MIN_CONCURRENCY <= calls <= SQS_LAMBDA_MAX_CONCURRENCY:
         return None
     return (
-        f"max_concurrency is {calls:g}, allowed is {SQS_LAMBDA_MIN_CONCURRENCY} to "
+        f"max_concurrency is {calls:g}; it must be {SQS_LAMBDA_MIN_CONCURRENCY} to "
         f"{SQS_LAMBDA_MAX_CONCURRENCY}."
     )
 
@@ -77,7 +77,7 @@ def pollers(low: float, high: float) -> str | None:
     if least <= low <= SQS_LAMBDA_MAX_MIN_POLLERS and low <= high <= SQS_LAMBDA_MAX_POLLERS:
         return None
     return (
-        f"provisioned_pollers is {low:g} to {high:g}, allowed is a minimum of {least} to "
+        f"provisioned_pollers is {low:g} to {high:g}; it must have a minimum of {least} to "
         f"{SQS_LAMBDA_MAX_MIN_POLLERS}, a maximum of {least} to {SQS_LAMBDA_MAX_POLLERS}, and a "
         "minimum not above the maximum."
     )

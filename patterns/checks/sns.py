@@ -71,6 +71,6 @@ def archive(days: float) -> str | None:
     if 1 <= days <= SNS_MAX_ARCHIVE:
         return None
     return (
-        f"message_retention_period_in_days is {days:g}, allowed is 1 to {SNS_MAX_ARCHIVE}. Leave "
+        f"message_retention_period_in_days is {days:g}; it must be 1 to {SNS_MAX_ARCHIVE}. Leave "
         "it out for no archive."
     )

@@ -46,7 +46,7 @@ def retention(name: str, seconds: float) -> str | None:
     """
     if SQS_MIN_RETENTION <= seconds <= SQS_MAX_RETENTION:
         return None
-    return f"{name} is {seconds:.0f} s, allowed is {SQS_MIN_RETENTION} s to {SQS_MAX_RETENTION} s."
+    return f"{name} is {seconds:.0f} s; it must be {SQS_MIN_RETENTION} s to {SQS_MAX_RETENTION} s."
 
 
 def dead_letter_retention(
@@ -59,11 +59,11 @@ def dead_letter_retention(
     """
     if fifo or kept_there > kept:
         return None
+    raised = f"Raise its retention period above {kept:.0f} s, or lower" * (kept < SQS_MAX_RETENTION)
     return (
         f"{dead_letter_queue} keeps messages for {kept_there:.0f} s and its source {queue} for "
         f"{kept:.0f} s: a dead-lettered message keeps its original enqueue time, so it expires "
-        f"early. Raise the retention period of {dead_letter_queue} above {kept:.0f} s "
-        f"({SQS_MAX_RETENTION} s at most), or lower that of {queue}."
+        f"early. {raised or 'Lower'} the retention period of {queue}."
     )
 
 
@@ -75,7 +75,7 @@ def receives(queue: object, max_receive_count: float) -> str | None:
     if SQS_LAMBDA_MIN_RECEIVES <= max_receive_count <= SQS_MAX_RECEIVES:
         return None
     return (
-        f"{queue} has a maximum receive count of {max_receive_count:g}, allowed is "
+        f"{queue} has a maximum receive count of {max_receive_count:g}; it must be "
         f"{SQS_LAMBDA_MIN_RECEIVES} to {SQS_MAX_RECEIVES}: polls that are throttled count as "
         f"receives, so fewer than {SQS_LAMBDA_MIN_RECEIVES} dead-letter good messages."
     )

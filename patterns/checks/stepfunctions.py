@@ -85,7 +85,7 @@ def map_concurrency(name: object, limit: object) -> str | None:
     if isinstance(limit, int) and 1 <= limit <= STATES_INLINE_MAP_CONCURRENCY:
         return None
     return (
-        f"Map {name} has MaxConcurrency {limit}, allowed is 1 to {STATES_INLINE_MAP_CONCURRENCY}. "
+        f"Map {name} has MaxConcurrency {limit}; it must be 1 to {STATES_INLINE_MAP_CONCURRENCY}. "
         "Without a limit one big order uses the capacity of all others."
     )
 

@@ -129,7 +129,7 @@ class Lake:
         for name, folder in known.items():
             if not _FOLDER.fullmatch(folder):
                 raise ValueError(
-                    f"{name} is {folder!r}, allowed is a folder such as 'clicks/', of letters, "
+                    f"{name} is {folder!r}; it must be a folder such as 'clicks/', of letters, "
                     "digits, . _ = - and /, with / at its end and not at its start. Leave "
                     "Firehose's expressions (!{...}) out: they are added here."
                 )
@@ -163,6 +163,6 @@ def _check_names(argument: str, names: Iterable[str]) -> None:
     for name in names:
         if not _COLUMN.fullmatch(name):
             raise ValueError(
-                f"{argument} has {name!r}, allowed are lower-case letters, digits and _, because "
+                f"{argument} has {name!r}; use lower-case letters, digits and _, because "
                 f"Glue and Athena fold names to lower case, up to {GLUE_NAME_LENGTH} characters."
             )

@@ -15,10 +15,10 @@ from tests.inline import function, rejected
 @pytest.mark.parametrize(
     ("size", "seconds", "message"),
     [
-        (Size.mebibytes(129), 300, "allowed is 1 to 128 MiB"),
-        (Size.kibibytes(1023), 300, "allowed is 1 to 128 MiB"),
+        (Size.mebibytes(129), 300, "it must be 1 to 128 MiB"),
+        (Size.kibibytes(1023), 300, "it must be 1 to 128 MiB"),
         (Size.kibibytes(1536), 300, "whole mebibytes"),
-        (Size.mebibytes(5), 901, "allowed is 0 to 900 s"),
+        (Size.mebibytes(5), 901, "it must be 0 to 900 s"),
         (Size.mebibytes(1), 0, None),
         (Size.mebibytes(128), 900, None),
     ],
@@ -33,11 +33,11 @@ def test_a_buffer_that_firehose_would_reject_is_rejected(
 @pytest.mark.parametrize(
     ("kibibytes", "seconds", "retries", "message"),
     [
-        (204, 60, 3, "allowed is 0.2 to 3 MiB"),
-        (3 * 1024 + 1, 60, 3, "allowed is 0.2 to 3 MiB"),
-        (1024, 901, 3, "batch_interval .*allowed is 0 to 900 s"),
-        (1024, 60, 301, "allowed is 0 to 300"),
-        (1024, 60, -1, "allowed is 0 to 300"),
+        (204, 60, 3, "it must be 0.2 to 3 MiB"),
+        (3 * 1024 + 1, 60, 3, "it must be 0.2 to 3 MiB"),
+        (1024, 901, 3, "batch_interval .*it must be 0 to 900 s"),
+        (1024, 60, 301, "it must be 0 to 300"),
+        (1024, 60, -1, "it must be 0 to 300"),
         (0.2 * 1024, 0, 0, None),
         (3 * 1024, 900, 300, None),
     ],

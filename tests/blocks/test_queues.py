@@ -76,7 +76,7 @@ def warned_once(stack: Stack, *texts: str) -> None:
         ({"retention_period": Duration.days(14)}, "expires early"),
         ({"retention_period": Duration.days(15)}, "retention_period is 1296000 s"),
         ({"dead_letter_retention_period": Duration.seconds(59)}, "dead_letter_retention_period is"),
-        ({"max_receive_count": 0}, "allowed is 5 to 1000"),
+        ({"max_receive_count": 0}, "it must be 5 to 1000"),
         (SHORT | {"visibility_timeout": Duration.seconds(60)}, "deleted before it is dead-letter"),
     ],
 )
@@ -85,6 +85,11 @@ def test_a_new_queue_that_loses_messages_is_rejected(
 ) -> None:
     with rejected(problem):
         NewQueue(**settings)
+
+
+def test_a_standard_queue_that_should_deduplicate_is_rejected(stack: Stack) -> None:
+    with rejected("given for a standard queue, which does not deduplicate"):
+        consume(stack, queue=NewQueue(content_based_deduplication=True))
 
 
 def test_the_visibility_timeout_of_a_new_queue_includes_the_batching_window(stack: Stack) -> None:
@@ -136,7 +141,7 @@ def test_a_fifo_queue_is_in_high_throughput_mode_with_a_fifo_dead_letter_queue(
         ({"retention_period": Duration.seconds(301)}, None),
         ({"fifo": True, "retention_period": Duration.seconds(300)}, "deleted before"),
         ({"fifo": True, "retention_period": Duration.days(14)}, None),
-        ({"receives": 4}, "allowed is 5 to 1000"),
+        ({"receives": 4}, "it must be 5 to 1000"),
     ],
 )
 def test_a_queue_of_your_own_is_held_to_the_same_rules(
@@ -238,9 +243,9 @@ def test_a_consumer_that_may_run_less_than_it_is_called_is_rejected(
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"batch_size": 11}, "allowed is 1 to 10"),
-        ({"max_batching_window": Duration.seconds(301)}, "allowed is 1 to 300 s"),
-        ({"max_concurrency": 1}, "allowed is 2 to 1000"),
+        ({"batch_size": 11}, "it must be 1 to 10"),
+        ({"max_batching_window": Duration.seconds(301)}, "it must be 1 to 300 s"),
+        ({"max_concurrency": 1}, "it must be 2 to 1000"),
         ({"max_concurrency": 5, "provisioned_pollers": pollers(2, 3)}, "takes one of them"),
         ({"provisioned_pollers": pollers(5, 4)}, "minimum not above the maximum"),
         (
@@ -380,7 +385,7 @@ def test_of_an_imported_fifo_dead_letter_queue_only_the_policy_matters(stack: St
 
 def test_no_imported_dead_letter_queue_keeps_messages_longer_than_14_days(stack: Stack) -> None:
     letters = sqs.Queue.from_queue_arn(stack, "Theirs", LETTERS)
-    with rejected("or lower that of Stack/Queue"):
+    with rejected("expires early. Lower the retention period of Stack/Queue"):
         check_own_queue(queue(stack, letters=letters, retention_period=Duration.days(14)))
 
 

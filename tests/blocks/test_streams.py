@@ -84,7 +84,7 @@ def test_a_new_resource_outlives_the_stack_unless_it_is_told_otherwise(new: Any,
 @pytest.mark.parametrize(
     ("shards", "minutes", "message"),
     [
-        (0, 24 * 60, "allowed is 1 or more"),
+        (0, 24 * 60, "it must be 1 or more"),
         (1, 23 * 60, "24 hours to 365 days"),
         (1, 366 * 24 * 60, "24 hours to 365 days"),
         (1, 24 * 60 + 1, "whole hours"),

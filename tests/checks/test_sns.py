@@ -29,7 +29,7 @@ NO_QUEUE = "One has the protocol lambda, but a FIFO topic delivers to SQS queues
             )
         ],
         "an archive keeps messages for 1 to 365 days": within(
-            sns.archive, 1, 365, "allowed is 1 to 365"
+            sns.archive, 1, 365, "it must be 1 to 365"
         ),
     }
 )

@@ -11,7 +11,7 @@ from serverless_patterns.patterns.checks import lambda_, sqs
 from tests.checks.rules import agree, boundaries, within
 
 DAY = 86_400
-FIRST = "batch_size is 0, allowed is 1 to 10. A standard queue allows more with"
+FIRST = "batch_size is 0; it must be 1 to 10. A standard queue allows more with"
 
 
 def test_the_first_problem_is_raised() -> None:
@@ -32,20 +32,20 @@ def test_the_first_problem_is_raised() -> None:
             )
         ],
         "a queue keeps messages for 60 seconds to 14 days": within(
-            partial(sqs.retention, "own"), 60, 14 * DAY, " s, allowed is 60 s to 1209600 s"
+            partial(sqs.retention, "own"), 60, 14 * DAY, " s; it must be 60 s to 1209600 s"
         ),
         "a standard dead-letter queue keeps messages longer than its source": [
             (sqs.dead_letter_retention("Orders", kept, "Letters", there, fifo=fifo), expected)
             for kept, there, fifo, expected in (
                 (13 * DAY, 14 * DAY, False, None),
-                (14 * DAY, 14 * DAY, False, "the retention period of Letters above 1209600 s"),
+                (14 * DAY, 14 * DAY, False, "early. Lower the retention period of Orders."),
                 (15, 14, False, "expires early"),
                 (14 * DAY, 14 * DAY, True, None),
             )
         ],
         "5 to 1,000 receives before dead-lettering": [
-            (sqs.receives("Orders", 0), "count of 0,"),
-            *within(partial(sqs.receives, "Orders"), 5, 1000, "allowed is 5 to 1000"),
+            (sqs.receives("Orders", 0), "count of 0;"),
+            *within(partial(sqs.receives, "Orders"), 5, 1000, "it must be 5 to 1000"),
         ],
         "a dead-letter queue allows its source": [
             (sqs.redrive_allowed("Orders", "Letters", None), None),
@@ -97,12 +97,12 @@ def test_the_first_problem_is_raised() -> None:
             for batch, window, fifo, expected in (
                 (0, None, False, FIRST),
                 (10, None, False, None),
-                (11, None, False, "allowed is 1 to 10"),
+                (11, None, False, "it must be 1 to 10"),
                 (10_000, 1, False, None),
-                (10_001, 1, False, "allowed is 1 to 10000"),
+                (10_001, 1, False, "it must be 1 to 10000"),
                 (None, 1, False, None),
                 (10, None, True, None),
-                (11, None, True, "batch_size is 11, allowed is 1 to 10."),
+                (11, None, True, "batch_size is 11; it must be 1 to 10."),
                 (5, 1, True, "FIFO queues have no batching window"),
             )
         ],

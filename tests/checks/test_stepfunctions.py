@@ -43,7 +43,7 @@ STATES = "arn:aws:states:::"
         "a map runs 1 to 40 items at a time": [
             (stepfunctions.map_concurrency("Lines", limit), expected)
             for limit, expected in (
-                (None, "Lines has MaxConcurrency None, allowed is 1 to 40"),
+                (None, "Lines has MaxConcurrency None; it must be 1 to 40"),
                 (0, "MaxConcurrency 0"),
                 (1, None),
                 (40, None),

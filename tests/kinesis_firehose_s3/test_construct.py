@@ -75,11 +75,6 @@ def parquet() -> Made:
     return Made(lake=Lake("clicks/", "failed/clicks/", table=TABLE, keep_source=True))
 
 
-@pytest.fixture
-def stack() -> Stack:
-    return Stack(App(), "Stack")
-
-
 # The delivery
 
 
@@ -355,14 +350,14 @@ MIXED = "would also read what is stored there"
 FOLDED = "fold names to lower case"
 LAKES: list[tuple[dict[str, Any], str | None]] = [
     # A buffer too small for Parquet or partitions
-    ({"columns": COLUMNS, "size": 63}, "converts.*allowed is 64 to 128 MiB"),
+    ({"columns": COLUMNS, "size": 63}, "converts.*it must be 64 to 128 MiB"),
     ({"columns": COLUMNS, "size": 64, "seconds": 0}, None),
-    ({"partition_keys": COUNTRY, "size": 63}, "partitions.*allowed is 64 to 128 MiB"),
-    ({"partition_keys": COUNTRY, "seconds": 59}, "partitions.*allowed is 60 to 900 s"),
+    ({"partition_keys": COUNTRY, "size": 63}, "partitions.*it must be 64 to 128 MiB"),
+    ({"partition_keys": COUNTRY, "seconds": 59}, "partitions.*it must be 60 to 900 s"),
     ({"partition_keys": COUNTRY, "size": 64, "seconds": 60}, None),
     # A prefix that is no folder
     *(
-        ({name: prefix}, f"^{name} is .*allowed is a folder")
+        ({name: prefix}, f"^{name} is .*it must be a folder")
         for name in ("prefix", "error_prefix")
         for prefix in ("data", "/data/", "data//", "", "a/!{firehose:x}/", "clïcks/")
     ),

@@ -127,10 +127,11 @@ def test_an_event_that_breaks_a_rule_is_refused_and_holds_up_no_other(
     assert cloud.log_lines("Batch")[0]["refused"] == 1
 
 
-def test_ten_messages_of_almost_half_a_mebibyte_are_kept_in_five_calls(
-    cloud: Cloud, consumer: Consumer
+@pytest.mark.parametrize(("in_a_call", "calls"), [(1, 10), (2, 5)])
+def test_ten_messages_of_almost_a_mebibyte_or_half_of_one_are_kept_in_as_few_calls(
+    cloud: Cloud, consumer: Consumer, in_a_call: int, calls: int
 ) -> None:
-    bodies = [f"{number} {'x' * (MEBIBYTE // 2 - 2000)} é" for number in range(10)]
+    bodies = [f"{number} {'x' * (MEBIBYTE // in_a_call - 2000)} é" for number in range(10)]
     sent = [bad(consumer, body=b, attributes={"Source": string("prod")}) for b in bodies]
     assert cloud.run(consumer.handler, *sent) == []
     letters = cloud.letters()
@@ -138,7 +139,7 @@ def test_ten_messages_of_almost_half_a_mebibyte_are_kept_in_five_calls(
     assert {letter["MessageAttributes"]["Source"]["StringValue"] for letter in letters} == {"prod"}
     assert len({letter["MessageAttributes"]["Reason"]["StringValue"] for letter in letters}) == 1
     assert traces(cloud) == [TRACE] * 10
-    assert cloud.calls == {"SendMessageBatch": 5}
+    assert cloud.calls == {"SendMessageBatch": calls}
 
 
 def test_an_error_of_one_call_fails_only_its_own_messages(cloud: Cloud, consumer: Consumer) -> None:

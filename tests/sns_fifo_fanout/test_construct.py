@@ -27,11 +27,6 @@ if TYPE_CHECKING:
     from serverless_patterns.patterns.blocks.topics import QueueSubscriber
 
 
-@pytest.fixture
-def stack() -> Stack:
-    return Stack(App(), "Stack")
-
-
 def the_topic(stack: Stack) -> dict[str, Any]:
     (found,) = Template.from_stack(stack).find_resources("AWS::SNS::Topic").values()
     properties: dict[str, Any] = found["Properties"]
@@ -170,7 +165,7 @@ def test_an_archive_that_sns_cannot_replay_is_rejected(stack: Stack) -> None:
         NewTopic(message_retention_period_in_days=7)
     key = kms.Key(stack, "Key")
     for days in (0, 366):
-        with pytest.raises(ValueError, match=f"is {days}, allowed is 1 to 365"):
+        with pytest.raises(ValueError, match=f"is {days}; it must be 1 to 365"):
             NewTopic(message_retention_period_in_days=days, encryption_key=key)
 
 

@@ -27,7 +27,7 @@ def check(count, names):
     """
     if count > MOST:
         raise ValueError(
-            f"count is {count}, allowed is 1 to {MOST}. "
+            f"count is {count}; it must be 1 to {MOST}. "
             "Lower it."
         )
     Annotations.of(names).add_warning_v2("id", f"{', '.join(names)} cannot be checked.")
@@ -86,7 +86,7 @@ def test_a_message_is_listed_with_its_limits_its_rules_and_its_sources(
     monkeypatch.delitem(sys.modules, "for_a_test", raising=False)
     found = [(m.kind, m.text, m.rules, m.sources) for m in refusals.messages(module)]
     assert found[:3] == [
-        ("refusal", "count is …, allowed is 1 to 10. Lower it.", ("W9104",), (OTHER,)),
+        ("refusal", "count is …; it must be 1 to 10. Lower it.", ("W9104",), (OTHER,)),
         ("warning", "… cannot be checked.", ("W9104",), (OTHER,)),
         ("refusal", "count is negative. Raise it.", (), (PAGE,)),
     ]
@@ -114,4 +114,4 @@ def test_every_refusal_says_what_to_do(everything: list[refusals.Message]) -> No
     """The rule in one sentence, the change in another; or what is allowed, or to be given."""
     for message in everything:
         if message.kind == "refusal":
-            assert re.search(r"\. [A-Z…]|allowed|\b[Gg]ive\b", message.text), message.text
+            assert re.search(r"\. [A-Z…]|must (be|have)|: use |\b[Gg]ive\b", message.text), message.text
