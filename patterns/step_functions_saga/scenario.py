@@ -167,11 +167,7 @@ def through_the_api(drive: Driver, sagas: Sagas) -> None:
 
 
 def from_the_queue(drive: Driver, sagas: Sagas) -> dict[str, str]:
-    """Send orders to the queue: once, twice, others under the same id, and rubbish.
-
-    Returns:
-        The reason expected of each dead letter.
-    """
+    """Send orders once, twice, others under known ids, and rubbish; return each one's reason."""
     send, run = sqs(drive.stack, "QueueUrl"), sagas.shop.run
     orders = sagas.orders(QUEUED_ORDERS)
     events = [*map(event, orders)]
@@ -269,8 +265,8 @@ def person_answers(drive: Driver, sagas: Sagas, machine: str) -> None:
 def person_starts_again(drive: Driver, sagas: Sagas, orders: Sequence[Document]) -> None:
     """Start what a faulty definition parked again on the fixed one, and close the old ones."""
     messages = collect(drive, "ParkedQueueUrl", orders)
-    found = len(messages)
-    drive.check("every parked order has its message", found == len(orders), found)
+    complete = len(messages) == len(orders)
+    drive.check("every parked order has its message", complete, len(messages))
     stop = drive.client("stepfunctions").stop_execution
     for message in messages:
         stop(executionArn=message["execution"], cause="Starts again on the fixed definition")

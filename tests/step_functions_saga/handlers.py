@@ -21,19 +21,12 @@ MACHINE = f"arn:aws:states:{moto_cloud.REGION}:123456789012:stateMachine:orders"
 
 @dataclass
 class Cloud(moto_cloud.Cloud):
-    """What the handlers use.
-
-    Attributes:
-        inputs: Input of each execution by name.
-        outputs: Output sent for each task token.
-        heartbeats: Task tokens that gave a sign of life.
-        gone: Task tokens that nobody waits for.
-    """
+    """What the handlers use: executions by name, task tokens and what came of them."""
 
     inputs: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     heartbeats: list[str] = field(default_factory=list)
-    gone: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)  # nobody waits for these
 
     def step_functions(self, operation: str, sent: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Answer as Step Functions does."""

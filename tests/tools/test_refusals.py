@@ -114,4 +114,6 @@ def test_every_refusal_says_what_to_do(everything: list[refusals.Message]) -> No
     """The rule in one sentence, the change in another; or what is allowed, or to be given."""
     for message in everything:
         if message.kind == "refusal":
-            assert re.search(r"\. [A-Z…]|must (be|have)|: use |\b[Gg]ive\b", message.text), message.text
+            assert re.search(r"\. [A-Z…]|must (be|have)|[:;] use |\b[Gg]ive\b", message.text), (
+                message.text
+            )
