@@ -22,17 +22,9 @@ LONGEST = 40  # names that CloudFormation generates from the stack's are cut aft
 
 
 def new(slug: str, root: Path = ROOT) -> list[str]:
-    """Write the files of a new pattern.
+    """Write the files of a new pattern; return what was written and what to do next, in lines.
 
-    Args:
-        slug: Its name: words in lower case, joined by underscores.
-        root: The project's folder.
-
-    Returns:
-        What was written and what to do next, a line each.
-
-    Raises:
-        ValueError: The name cannot be used; the message says why. Nothing is written.
+    Raises ValueError, and writes nothing, if the name cannot be used; the message says why.
     """
     check(slug, root)
     written: list[str] = []
@@ -51,13 +43,13 @@ def check(slug: str, root: Path) -> None:
     if not SLUG.fullmatch(slug) or keyword.iskeyword(slug) or len(slug) > LONGEST:
         raise ValueError(
             f"{slug!r} cannot be the name of a pattern. Use lower-case words joined by "
-            f"underscores, at most {LONGEST} characters: make new PATTERN=sns_fanout"
+            f"underscores, at most {LONGEST} characters: make new PATTERN=order_archive"
         )
     names = [f"{folder}/{slug}{suffix}" for folder in FOLDERS for suffix in ("", ".py")]
     if existing := next((name for name in names if (root / name).exists()), None):
         raise ValueError(
             f"{existing} exists already, and nothing is overwritten. "
-            "Name another pattern: make new PATTERN=sns_fanout"
+            "Name another pattern: make new PATTERN=order_archive"
         )
 
 

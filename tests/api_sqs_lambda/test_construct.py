@@ -16,6 +16,7 @@ from aws_cdk.assertions import Annotations, Match, Template
 from serverless_patterns.patterns.api_sqs_lambda import mapping, rules
 from serverless_patterns.patterns.api_sqs_lambda.construct import NewQueue, RequestField
 from tests.api_sqs_lambda.builds import make
+from tests.inline import properties
 
 GROUP = RequestField.body("order_id")
 KEY = RequestField.header("Idempotency-Key")
@@ -23,9 +24,8 @@ FIFO = NewQueue(fifo=True)
 
 
 def integration(stack: Stack) -> dict[str, Any]:
-    (resource,) = Template.from_stack(stack).find_resources("AWS::ApiGateway::Method").values()
-    found: dict[str, Any] = resource["Properties"]["Integration"]
-    return found
+    (method,) = properties(stack, "ApiGateway::Method")
+    return dict(method["Integration"])
 
 
 @pytest.fixture(scope="module")
@@ -133,11 +133,8 @@ def test_a_fifo_queue_deduplicates_by_the_field_or_by_content(
     stack: Stack, key: RequestField | None
 ) -> None:
     make(stack, queue=FIFO, message_group_id=GROUP, deduplication_id=key)
-    found = Template.from_stack(stack).find_resources(
-        "AWS::SQS::Queue", {"Properties": {"RedrivePolicy": Match.any_value()}}
-    )
-    (queue,) = found.values()
-    assert queue["Properties"].get("ContentBasedDeduplication") is (None if key else True)
+    (queue,) = (one for one in properties(stack, "SQS::Queue") if "RedrivePolicy" in one)
+    assert queue.get("ContentBasedDeduplication") is (None if key else True)
     template = integration(stack)["RequestTemplates"]["application/json"]
     assert ("MessageDeduplicationId=$util.urlEncode(" in template) is bool(key)
     assert "MessageGroupId=$util.urlEncode($input.path('$.order_id'))" in template

@@ -14,7 +14,7 @@ from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
-from aws_cdk.assertions import Annotations, Match, Template
+from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns.kinesis_firehose_s3.construct import (
     Alarms,
@@ -24,7 +24,7 @@ from serverless_patterns.patterns.kinesis_firehose_s3.construct import (
     NewStream,
     Table,
 )
-from tests.inline import rejected
+from tests.inline import properties, rejected, warned
 from tests.kinesis_firehose_s3.builds import COLUMNS, make
 
 TABLE = Table(COLUMNS)
@@ -323,8 +323,8 @@ def test_a_stream_and_a_bucket_of_your_own_are_used_as_they_are(stack: Stack) ->
 def test_lakes_share_a_bucket_with_an_alarm_each(stack: Stack) -> None:
     first = make(stack, "First")
     make(stack, "Second", bucket=first.bucket, lake=Lake("second/", "failed/"))
-    (bucket,) = Template.from_stack(stack).find_resources("AWS::S3::Bucket").values()
-    metrics = bucket["Properties"]["MetricsConfigurations"]
+    (lake,) = properties(stack, "S3::Bucket")
+    metrics = lake["MetricsConfigurations"]
     assert {it["Prefix"] for it in metrics} == {"errors/", "failed/"}
     assert len({it["Id"] for it in metrics}) == 2
 
@@ -336,11 +336,8 @@ def test_an_imported_bucket_or_transform_is_used_with_a_warning_of_what_is_missi
     transform = lambda_.Function.from_function_name(stack, "Clean", "clean")
     made = Made(stack, bucket=bucket, transform=transform)
     assert len(made.made.alarms) == 9 - 2
-    for path, text in (
-        ("/Stack/Lake", "bucket is imported.*errors/.*customer managed key"),
-        ("/Stack/Clean", "at most 300 s.*reserve 0"),
-    ):
-        Annotations.from_stack(stack).has_warning(path, Match.string_like_regexp(text))
+    warned(stack, "bucket is imported.*errors/.*customer managed key", "/Stack/Lake")
+    warned(stack, "at most 300 s.*reserve 0", "/Stack/Clean")
 
 
 # Configurations that plain CDK accepts and that would fail or lose events

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import serverless_patterns
 from serverless_patterns.lambdas.foundation import dead_letters, strict_json
 from serverless_patterns.lambdas.foundation.messages import Message
 from serverless_patterns.lambdas.foundation.outcomes import Outcome, RefusedError
+from tests.conftest import run
 from tests.moto_cloud import cloud as make_cloud
 from tests.moto_cloud import record, string
 
@@ -40,11 +40,8 @@ def test_importing_a_handler_needs_neither_aws_nor_environment(folder: str) -> N
         "import sys, socket; socket.socket.connect = None; sys.path.insert(0, sys.argv[1]);"
         f"from lambdas.{folder} import {', '.join(sorted(set(names) - {'__init__'}))}"
     )
-    run = subprocess.run(
-        [sys.executable, "-I", "-c", code, str(CODE)],
-        capture_output=True, text=True, env={}, check=False,
-    )  # fmt: skip
-    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    done = run(sys.executable, "-I", "-c", code, str(CODE), env={})
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 # Dead letters

@@ -20,7 +20,7 @@ from serverless_patterns.patterns.sns_fifo_fanout.construct import (
     SnsFifoFanout,
     Subscription,
 )
-from tests.inline import function
+from tests.inline import function, properties
 from tests.sns_fifo_fanout.builds import make, subscribe
 
 if TYPE_CHECKING:
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
 
 
 def the_topic(stack: Stack) -> dict[str, Any]:
-    (found,) = Template.from_stack(stack).find_resources("AWS::SNS::Topic").values()
-    properties: dict[str, Any] = found["Properties"]
-    return properties
+    (topic,) = properties(stack, "SNS::Topic")
+    return topic
 
 
 def fifo_queue(stack: Stack, **settings: Any) -> sqs.Queue:

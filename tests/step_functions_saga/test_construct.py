@@ -13,14 +13,15 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as stepfunctions
-from aws_cdk.assertions import Annotations, Match, Template
+from aws_cdk.assertions import Match, Template
 
 from serverless_patterns.patterns.blocks.alarms import Alarms
 from serverless_patterns.patterns.blocks.definitions import Definition
 from serverless_patterns.patterns.blocks.queues import NewQueue
 from serverless_patterns.patterns.step_functions_saga.construct import StepFunctionsSaga
 from serverless_patterns.patterns.step_functions_saga.stack import FOLDER
-from tests.inline import function
+from tests import inline
+from tests.inline import function, warned
 from tests.step_functions_saga.builds import SAGA, changed, make
 
 WAIT = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
@@ -372,12 +373,10 @@ def test_an_imported_state_machine_is_started_and_told_its_type(
 ) -> None:
     machine = stepfunctions.StateMachine.from_state_machine_arn(stack, "Theirs", THEIRS)
     StepFunctionsSaga(stack, "Pattern", saga=machine, express=express)
-    told = Match.string_like_regexp(f"must be {kind}, since express is {express}")
-    Annotations.from_stack(stack).has_warning("/Stack/Theirs", told)
-    methods = Template.from_stack(stack).find_resources("AWS::ApiGateway::Method").values()
+    warned(stack, f"must be {kind}, since express is {express}")
     called = [
-        text(method["Properties"]["Integration"]["RequestTemplates"]["application/json"])
-        for method in methods
+        text(method["Integration"]["RequestTemplates"]["application/json"])
+        for method in inline.properties(stack, "ApiGateway::Method")
     ]
     assert any(f'"{THEIRS}"' in call for call in called)
     assert any(":execution:theirs:" in call for call in called) is not express
