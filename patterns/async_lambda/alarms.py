@@ -32,7 +32,7 @@ DEAD_LETTERS = Runbook(
     _NOT_BY_SQS,
     _EMPTY,
 )
-# By metric: its statistic, after how many minutes in a row it rings, and what to do then.
+# By metric: its statistic, after how many minutes in a row it goes off, and what to do then.
 OF_FUNCTION = {
     "Errors": ("Sum", 3, Runbook(
         "Runs of the function fail. Lambda retries an event, then records it as failed.",

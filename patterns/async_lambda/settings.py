@@ -82,5 +82,5 @@ class Retries:
         if age is not None and alarm is not None and alarm >= age:
             raise ValueError(
                 f"max_age is {alarm:.0f} s, but events are dropped at max_event_age, {age:.0f} s, "
-                "so the alarm would never ring. Lower max_age, or raise max_event_age."
+                "so the alarm would never go off. Lower max_age, or raise max_event_age."
             )

@@ -26,11 +26,11 @@ MINUTE = 60
 
 @dataclass(frozen=True)
 class Alarms:
-    """What the alarms of a construct do, and when they ring.
+    """What the alarms of a construct do, and when they go off.
 
     Attributes:
         actions: What every alarm does, such as publish to a topic. Default: nothing.
-        max_age: Age of an event that still waits, from which an alarm rings. Default: 15 minutes,
+        max_age: Age of a waiting event from which an alarm goes off. Default: 15 minutes,
             or half of the time that the event is kept if that is shorter.
         runbook_url: Page with an entry for each alarm. Default: the page of the pattern, as a path
             in this library.
@@ -59,7 +59,7 @@ class Alarms:
         threshold: float = 0,
         evaluation_periods: int = 1,
     ) -> cloudwatch.Alarm:
-        """Make an alarm that rings while ``metric`` is above ``threshold``; no data is no alarm.
+        """Make an alarm that goes off while ``metric`` is above ``threshold``; no data is no alarm.
 
         Args:
             scope: Where the alarm is made.
@@ -91,7 +91,7 @@ class Alarms:
     def on_messages(
         self, scope: Construct, construct_id: str, queue: sqs.IQueue, runbook: Runbook
     ) -> cloudwatch.Alarm:
-        """Ring while a queue for failed events holds any (CloudWatch user guide).
+        """Go off while a queue for failed events holds any (CloudWatch user guide).
 
         Source:
         https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html
@@ -104,7 +104,7 @@ class Alarms:
     def on_oldest_message(
         self, scope: Construct, construct_id: str, queue: sqs.IQueue, kept: float | None
     ) -> cloudwatch.Alarm:
-        """Ring when the oldest message has waited longer than ``max_age`` for 15 minutes.
+        """Go off when the oldest message has waited longer than ``max_age`` for 15 minutes.
 
         Source:
         https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html
@@ -116,7 +116,7 @@ class Alarms:
             kept: The queue's retention period in seconds; None when only deployment knows.
 
         Raises:
-            ValueError: messages would be gone before the alarm rings.
+            ValueError: messages would be gone before the alarm goes off.
         """
         age = in_seconds(self.max_age)
         if age is not None and kept is not None:

@@ -200,7 +200,7 @@ def alarms_of_delivery(
     max_age: Duration,
     alarms: Alarms,
 ) -> list[cloudwatch.Alarm]:
-    """Ring when the bucket falls behind, and when anything is written under the error prefix.
+    """Go off when the bucket falls behind, and when anything is written under the error prefix.
 
     No metric of Firehose counts the records that a function has failed, so the bucket's request
     metrics do; an imported bucket has no such alarm. Firehose's ``ThrottledRecords`` counts only

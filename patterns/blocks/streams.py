@@ -75,10 +75,10 @@ def stream_of(
         scope: Where it is made.
         construct_id: Its id there.
         stream: Your own stream, or the settings of a new one.
-        max_age: Age of a record from which an alarm rings.
+        max_age: Age of a record from which an alarm goes off.
 
     Raises:
-        ValueError: its records would be gone before the alarm rings, or its key encrypts nothing.
+        ValueError: records would be gone before it goes off, or its key encrypts nothing.
     """
     if not isinstance(stream, NewStream):
         _check_own_stream(stream, in_seconds(max_age))
@@ -120,14 +120,14 @@ def _check_own_stream(stream: kinesis.IStream, age: float | None) -> None:
 
 
 def _check_retention(age: float | None, kept: float | None) -> None:
-    """Reject an alarm that rings when its records are gone.
+    """Reject an alarm that goes off when its records are gone.
 
     Source: https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html
     """
     if age is not None and kept is not None and age >= kept:
         raise ValueError(
             f"max_age is {age:.0f} s, but the stream keeps records for {kept:.0f} s: they would be "
-            "gone before the alarm rings. Lower max_age, or raise the stream's retention period "
+            "gone before the alarm goes off. Lower max_age, or raise the stream's retention period "
             "(365 days at most)."
         )
 
@@ -167,7 +167,7 @@ PUT_FAILED = Runbook(
 def alarms_of_stream(
     scope: Construct, stream: kinesis.IStream, max_age: Duration, alarms: Alarms
 ) -> list[cloudwatch.Alarm]:
-    """Ring when senders or readers are throttled, or when readers fall behind.
+    """Go off when senders or readers are throttled, or when readers fall behind.
 
     Source:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html

@@ -50,7 +50,7 @@ TOPIC_ALARMS = (
         1,
         Runbook(
             means="SNS moved events to a subscriber's delivery dead-letter queue.",
-            see="The UndeliveredAlarm that rings says which subscriber.",
+            see="The UndeliveredAlarm that went off says which subscriber.",
             fix="Follow the runbook of that alarm.",
             verify="NumberOfNotificationsRedrivenToDlq stays at 0 while events are published.",
         ),
@@ -232,7 +232,7 @@ class TopicFanout(Construct):
             consumer: Function or alias that processes the messages, or with its settings.
             queue: Your own standard queue, or the settings of a new one.
             subscription: Which events it gets, and in what form.
-            alarms: What its alarms do, and when they ring. Default: as the fan-out's.
+            alarms: What its alarms do, and when they go off. Default: as the fan-out's.
 
         Raises:
             ValueError: a configuration that would fail or lose events.

@@ -147,7 +147,7 @@ TRANSFORM_DURATION = Runbook(
 def alarms_of_transform(
     scope: Construct, transform: Transform, alarms: Alarms
 ) -> list[cloudwatch.Alarm]:
-    """Ring when the function fails, is throttled, or nears its timeout, if that is known.
+    """Go off when the function fails, is throttled, or nears its timeout, if that is known.
 
     Source:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html

@@ -148,7 +148,7 @@ def visibility(
 
 
 def alarm_after_retention(queue: object, age: float, kept: float) -> str | None:
-    """An alarm on old messages rings before they are gone.
+    """An alarm on old messages goes off before they are gone.
 
     Source:
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
@@ -157,7 +157,7 @@ def alarm_after_retention(queue: object, age: float, kept: float) -> str | None:
         return None
     return (
         f"max_age is {age:.0f} s, but {queue} keeps messages for {kept:.0f} s: they would be gone "
-        "before the alarm rings. Lower max_age, or raise the retention period "
+        "before the alarm goes off. Lower max_age, or raise the retention period "
         f"({SQS_MAX_RETENTION} s at most)."
     )
 

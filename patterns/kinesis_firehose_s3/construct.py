@@ -93,7 +93,7 @@ class KinesisToFirehoseToS3(Construct):
             "Bucket",
             bucket,
             expires=SOURCE_PREFIX,
-            warning=f"no alarm rings when records fail: watch {lake.error_prefix} yourself, for "
+            warning=f"no alarm goes off when records fail: watch {lake.error_prefix} yourself, for "
             "example with S3 request metrics",
         )
         self.prefix, self.error_prefix = lake.prefix, lake.error_prefix

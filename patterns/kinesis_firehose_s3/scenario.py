@@ -54,7 +54,7 @@ NOT_PROVEN = (
      "test_without_columns_the_lake_is_compressed_json_lines"),
     ("firehose-source-backup", "source records are stored too",
      "test_source_records_are_stored_on_request"),
-    ("firehose-metrics-and-alarms", "an alarm rings when records fail or the lake falls behind",
+    ("firehose-metrics-and-alarms", "an alarm goes off when records fail or the lake falls behind",
      "test_every_alarm_watches_the_right_resource"),
     ("service-roles", "Firehose has the permissions that it needs",
      "test_firehose_may_do_this_and_nothing_else"),

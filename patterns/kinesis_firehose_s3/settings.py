@@ -101,12 +101,12 @@ class Lake:
         return (*self.partition_keys, DAY)
 
     def max_age(self, alarms: Alarms) -> Duration:
-        """Return the age of a record from which an alarm rings.
+        """Return the age of a record from which an alarm goes off.
 
         Source: https://docs.aws.amazon.com/firehose/latest/APIReference/API_BufferingHints.html
 
         Raises:
-            ValueError: it would ring while everything is well.
+            ValueError: it would go off while everything is well.
         """
         wait = in_seconds(self.buffering.interval) or 0
         if alarms.max_age is None:
@@ -115,7 +115,7 @@ class Lake:
         if age is not None and age <= wait:
             raise ValueError(
                 f"max_age is {age:.0f} s, but Firehose buffers records for {wait:g} s before it "
-                "delivers them, so the alarm would ring all the time. Raise max_age above the "
+                "delivers them, so the alarm would go off all the time. Raise max_age above the "
                 "buffering interval."
             )
         return alarms.max_age

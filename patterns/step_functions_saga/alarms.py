@@ -57,7 +57,7 @@ def on_saga(
     *,
     express: bool,
 ) -> list[cloudwatch.Alarm]:
-    """Ring when executions fail, end in the middle or are throttled, and while any is parked."""
+    """Go off when executions fail, end in the middle or are throttled, and while any is parked."""
     watched = {
         "FailedAlarm": (machine.metric_failed, FAILED),
         "TimedOutAlarm": (machine.metric_timed_out, TIMED_OUT),

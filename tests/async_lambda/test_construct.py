@@ -106,7 +106,7 @@ def test_retries_age_and_concurrency_are_as_given(stack: Stack) -> None:
     config = made.only(CONFIG)[1]
     assert (config["MaximumRetryAttempts"], config["MaximumEventAgeInSeconds"]) == (0, 600)
     assert made.only(FUNCTION)[1]["ReservedConcurrentExecutions"] == 7
-    made.template.has_resource_properties(  # it rings long before events are dropped
+    made.template.has_resource_properties(  # it goes off long before events are dropped
         "AWS::CloudWatch::Alarm", {"MetricName": "AsyncEventAge", "Threshold": 300_000}
     )
 

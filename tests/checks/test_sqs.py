@@ -69,7 +69,7 @@ def test_the_first_problem_is_raised() -> None:
             (sqs.visibility("Orders", 64, "Store", 10, 5), "timeout to 65 s or more"),
             (sqs.visibility("Orders", 65, "Store", 10, 5), None),
         ],
-        "an alarm on old messages rings before they are gone": [
+        "an alarm on old messages goes off before they are gone": [
             (sqs.alarm_after_retention("Orders", age, 600), expected)
             for age, expected in (
                 (599, None),

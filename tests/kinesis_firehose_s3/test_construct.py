@@ -391,7 +391,7 @@ def test_a_lake_that_firehose_would_not_write_or_athena_would_misread_is_rejecte
 
 @pytest.mark.parametrize(
     ("age", "message"),
-    [(300, "max_age is 300 s.*ring all the time"), (301, None), (604_800, "for 604800 s.*gone")],
+    [(300, "max_age is 300 s.*go off all the time"), (301, None), (604_800, "for 604800 s.*gone")],
 )
 def test_an_alarm_that_rings_always_or_too_late_is_rejected(
     stack: Stack, age: int, message: str | None
