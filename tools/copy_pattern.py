@@ -139,7 +139,7 @@ def _suites(root: Path, needed: set[Path]) -> Iterator[Path]:
     """The tests of promises that patterns share, of those whose blocks and handlers are needed."""
     for file in (file for suite in SUITES for file in below(root / "tests" / suite)):
         tested = {file for file in with_imports(root, [file]) if root / "tests" not in file.parents}
-        if tested <= needed:
+        if tested <= needed and file.name != "__init__.py":
             yield file
 
 

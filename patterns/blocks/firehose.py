@@ -20,7 +20,7 @@ from aws_cdk.aws_kinesisfirehose import CfnDeliveryStream
 
 from ..checks import firehose as checks
 from ..checks import reject
-from ..limits import FIREHOSE_MAX_BUFFER, S3_METRICS_ID
+from ..limits import FIREHOSE_MAX_BUFFER, FIREHOSE_MIN_LARGE_BUFFER, S3_METRICS_ID
 from .alarms import MINUTE, Alarms, Runbook
 from .findings import acknowledge_wildcards
 from .values import in_seconds, number, seconds
@@ -135,7 +135,7 @@ def backup(prefix: str, log: Log, **where: Any) -> Backup:
         **where,
         prefix=prefix + ARRIVED,
         compression_format="GZIP",
-        buffering_hints=Buffering(size=Size.mebibytes(64)).hints(),
+        buffering_hints=Buffering(size=Size.mebibytes(FIREHOSE_MIN_LARGE_BUFFER)).hints(),
         cloud_watch_logging_options=log,
     )
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..limits import SQS_BATCH_ENTRIES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-BATCH = 10  # of SQS; the calls are counted by it
+BATCH = int(SQS_BATCH_ENTRIES)  # the calls are counted by it
 POLL_SECONDS = 1
 SHORTEST_HIDING = 300  # seconds
 
