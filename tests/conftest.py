@@ -50,9 +50,9 @@ def run(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One worker for each core, and one for the scenarios: they mostly wait."""
-    return (os.cpu_count() or 1) + 1
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One worker for each core, and, in a whole run, one for the scenarios: they mostly wait."""
+    return (os.cpu_count() or 1) + (not config.option.keyword)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
