@@ -1,4 +1,4 @@
-"""The rules of the shop: what is a valid order or change, and what is the same one again.
+"""The rules of the shop: what is a valid change of an order, and what is the same one again.
 
 Pure: no AWS, no environment, no clock. The API has checked shapes, but a message can also be
 sent to the queue directly, so every field is checked here.
@@ -17,19 +17,9 @@ if TYPE_CHECKING:
 
     from ..foundation.messages import Message
 
-MAX_LINES = 100
 MAX_NOTE = 500
 # The fields of each kind of change, beside those that all have.
 KINDS = {"quantity": ("sku", "quantity"), "cancel_line": ("sku",), "note": ("text",)}
-
-
-@dataclass(frozen=True)
-class Order:
-    """A valid order; ``fingerprint`` tells the same order from another one under its id."""
-
-    id: str
-    document: Mapping[str, Any]
-    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -53,20 +43,6 @@ class History:
 
     revisions: dict[str, int] = field(default_factory=dict)
     fingerprints: dict[tuple[str, str], str] = field(default_factory=dict)
-
-
-def parse_order(message: Message) -> Order:
-    """Return the order in a message.
-
-    Raises:
-        RefusedError: it is not a valid order.
-    """
-    names = ("order_id", "customer_id", "currency", "lines", "total")
-    order = checks.fields(strict_json.parse(message.body), "order", *names)
-    checks.identifier(order["order_id"], "order_id")
-    checks.identifier(order["customer_id"], "customer_id")
-    shop.total(order, MAX_LINES)
-    return Order(order["order_id"], order, strict_json.fingerprint(order))
 
 
 def parse_change(message: Message) -> Change:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ..foundation.messages import Message
-    from .logic import Change, Order
+    from ..foundation.orders import Order
+    from .logic import Change
 
 HEAD = "CHANGES"
 

@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..foundation import batch, tables
-from ..foundation.outcomes import STORED, Outcome, compare
-from . import logic
+from ..foundation import batch, orders, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from ..foundation.messages import Message
 
 
-def store(received: Sequence[tuple[logic.Order, Message]]) -> dict[str, Outcome]:
-    """Store the orders that are new, in one call; return what became of each message, by its id."""
-    first: dict[str, tuple[logic.Order, Message]] = {}
-    for order, message in received:
-        first.setdefault(order.id, (order, message))
-    puts = tables.put_new({order.id: _new(order, message) for order, message in first.values()})
-
-    def outcome(order: logic.Order, message: Message) -> Outcome:
-        if order.id in puts.failed:
-            return Outcome.failed(puts.failed[order.id])
-        if order.id in puts.found:
-            return compare(order.fingerprint, tables.fingerprint(puts.found[order.id]))
-        winner, stored = first[order.id]
-        return STORED if message is stored else compare(order.fingerprint, winner.fingerprint)
-
-    return {message.id: outcome(order, message) for order, message in received}
+def _put(first: Mapping[str, tuple[orders.Order, Message]]) -> tables.Puts:
+    return tables.put_new({order.id: _new(order, message) for order, message in first.values()})
 
 
-def _new(order: logic.Order, message: Message) -> Any:
+def _new(order: orders.Order, message: Message) -> Any:
     item = {
         "pk": order.id,
         **order.document,
@@ -43,4 +28,4 @@ def _new(order: logic.Order, message: Message) -> Any:
     return tables.new(os.environ["TABLE_NAME"], item)
 
 
-handler = batch.handler(logic.parse, store)
+handler = batch.handler(orders.parse, partial(orders.store, put=_put))

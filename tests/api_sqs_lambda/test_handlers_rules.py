@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serverless_patterns.lambdas.api_sqs_lambda import logic
+from serverless_patterns.lambdas.foundation import orders
 from serverless_patterns.lambdas.foundation.messages import Message
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from tests.lambdas.orders import order
@@ -18,8 +19,8 @@ from tests.moto_cloud import record
 from .handlers import change
 
 
-def parse(body: Any) -> logic.Order:
-    return logic.parse_order(Message.of(record(body)))
+def parse(body: Any) -> orders.Order:
+    return orders.parse(Message.of(record(body)))
 
 
 def parse_change(body: Any) -> logic.Change:

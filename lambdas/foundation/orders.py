@@ -1,0 +1,63 @@
+"""The shop's orders: what is a valid one, and what becomes of each when a batch is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import checks, shop, strict_json, tables
+from .outcomes import STORED, Outcome, compare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .messages import Message
+
+MAX_LINES = 100
+
+
+@dataclass(frozen=True)
+class Order:
+    """A valid order; ``fingerprint`` tells the same order from another one under its id."""
+
+    id: str
+    document: Mapping[str, Any]
+    fingerprint: str
+
+
+def parse(message: Message) -> Order:
+    """Return the order in a message.
+
+    Raises:
+        RefusedError: it is not a valid order.
+    """
+    names = ("order_id", "customer_id", "currency", "lines", "total")
+    order = checks.fields(strict_json.parse(message.body), "order", *names)
+    checks.identifier(order["order_id"], "order_id")
+    checks.identifier(order["customer_id"], "customer_id")
+    shop.total(order, MAX_LINES)
+    return Order(order["order_id"], order, strict_json.fingerprint(order))
+
+
+def store(
+    received: Sequence[tuple[Order, Message]],
+    put: Callable[[Mapping[str, tuple[Order, Message]]], tables.Puts],
+) -> dict[str, Outcome]:
+    """Store the orders that are new, in one call of ``put``; it gets the first of each id.
+
+    Returns what became of each message, by its id.
+    """
+    first: dict[str, tuple[Order, Message]] = {}
+    for order, message in received:
+        first.setdefault(order.id, (order, message))
+    puts = put(first)
+
+    def outcome(order: Order, message: Message) -> Outcome:
+        if order.id in puts.failed:
+            return Outcome.failed(puts.failed[order.id])
+        if order.id in puts.found:
+            return compare(order.fingerprint, tables.fingerprint(puts.found[order.id]))
+        winner, stored = first[order.id]
+        return STORED if message is stored else compare(order.fingerprint, winner.fingerprint)
+
+    return {message.id: outcome(order, message) for order, message in received}
