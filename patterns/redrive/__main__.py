@@ -19,8 +19,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+try:
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+except ImportError:
+    sys.exit("The redrive needs boto3: pip install 'serverless-patterns[sandbox]'.")
 
 from .run import DEFAULT_RATE, Redrive, function_name, hiding
 from .sources import Bucket, Queue

@@ -16,13 +16,13 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .target import Target
+    from .sandbox import Target
 
 
 @pytest.fixture(scope="session")
 def embedded_aws() -> Iterator[Target]:
     """An embedded AWS that all tests of the run share; it ends with the run."""
-    from . import embedded  # boto3 and rich load only for those who use it
+    from .sandbox import embedded  # boto3 and rich load only for those who use it
 
     with embedded() as target:
         yield target
