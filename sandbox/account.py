@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 from . import cdk, runtime
 from .console import console
@@ -45,6 +46,7 @@ def endpoint(
     with tempfile.TemporaryDirectory(prefix="endpoint-") as name:
         url, folder = url.rstrip("/"), Path(name).resolve()
         with emulator_target("endpoint", url, found, folder, logs, GAPS, trusted) as target:
+            _reach(target, f"No emulator answers at {url}", "Start it, or correct the address.")
             yield target
 
 
@@ -66,9 +68,13 @@ def aws(*, assume_yes: bool = False, log_dir: str | Path | None = None) -> Itera
         assume_yes: Whether to deploy without asking. Default: ask once, on the terminal.
         log_dir: Folder in which this run gets a folder for its logs. Default: .build/logs.
     """
-    session = boto3.Session()
+    try:
+        # The CDK CLI reads AWS_REGION first; boto3 reads AWS_DEFAULT_REGION only.
+        session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
+    except BotoCoreError as error:
+        raise SandboxError(f"{error}. Check AWS_PROFILE and your AWS configuration.") from error
     if not session.region_name:
-        raise SandboxError("No region: set AWS_REGION, or `aws configure`.")
+        raise SandboxError("No Region: set AWS_REGION, or run `aws configure`.")
     found = runtime.find(Path.cwd())
     logs = new_log_folder(log_dir)
     environment = {
@@ -85,7 +91,20 @@ def aws(*, assume_yes: bool = False, log_dir: str | Path | None = None) -> Itera
             _confirm(target, assembly, stacks, assume_yes=assume_yes)
 
         with closing(Target("aws", session, cli, confirm=confirm)) as target:
+            _reach(
+                target,
+                "AWS does not accept your credentials",
+                "Sign in, or set AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+            )
             yield target
+
+
+def _reach(target: Target, failed: str, fix: str) -> None:
+    """Ask who we are there. Raises SandboxError with the reason if there is no answer."""
+    try:
+        _ = target.account
+    except (BotoCoreError, ClientError) as error:
+        raise SandboxError(f"{failed}: {str(error).rstrip('.')}. {fix}") from error
 
 
 def _confirm(target: Target, assembly: Path, stacks: Sequence[str], *, assume_yes: bool) -> None:

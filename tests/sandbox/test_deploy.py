@@ -163,6 +163,13 @@ def test_the_log_lines_of_a_function_are_found(deployed: dict[str, Deployment]) 
     assert deployment.log_lines(name, limit=2) == lines[-2:]
 
 
+def made_up_keys(target: Target) -> dict[str, str]:
+    """The keys of an embedded AWS, as a shell has them."""
+    keys = target._session.get_credentials()
+    assert keys
+    return {"AWS_ACCESS_KEY_ID": keys.access_key, "AWS_SECRET_ACCESS_KEY": keys.secret_key}
+
+
 def log(deployment: Deployment, streams: int, lines: Iterable[str], start: datetime) -> None:
     """Log lines as so many environments of the function do at once, one a millisecond."""
     logs, group = deployment.client("logs"), f"/aws/lambda/{deployment['FunctionName']}"
@@ -190,6 +197,50 @@ def test_no_log_line_is_left_out_however_many_environments_or_pages_there_are(
     assert deployment.log_lines(name) == lines[-50:]
     assert deployment.log_lines(name, limit=count) == lines
     assert deployment.log_lines(name, limit=None, since=start) == lines
+
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "made", "AWS_SECRET_ACCESS_KEY": "up"}
+NOBODY = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}  # answers there
+
+
+@pytest.mark.parametrize(
+    ("environment", "why"),
+    [
+        (CREDENTIALS, "No Region: set AWS_REGION"),
+        ({"AWS_REGION": "eu-west-1"}, "Unable to locate credentials. Sign in"),
+        ({"AWS_REGION": "eu-west-1", "AWS_PROFILE": "none"}, "profile .none. could not be found"),
+        ({"AWS_REGION": "eu-west-1", **CREDENTIALS, **NOBODY}, "Could not connect to the endpoint"),
+    ],
+)
+def test_an_account_that_cannot_be_used_says_why(
+    environment: dict[str, str], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SandboxError, match=why), account.aws(log_dir=tmp_path):
+        pass
+
+
+def test_an_emulator_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    url = NOBODY["AWS_ENDPOINT_URL"]
+    with (
+        pytest.raises(SandboxError, match=f"No emulator answers at {url}"),
+        account.endpoint(url, log_dir=tmp_path),
+    ):
+        pass
+
+
+def test_the_region_of_the_shell_is_used(
+    shared: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the CDK CLI does: AWS_REGION comes first."""
+    here = {"AWS_ENDPOINT_URL": shared.endpoint_url, "AWS_CA_BUNDLE": str(shared.certificate)}
+    regions = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "us-east-2"}
+    for name, value in {**made_up_keys(shared), **here, **regions}.items():
+        monkeypatch.setenv(name, str(value))
+    with account.aws(log_dir=tmp_path) as target:
+        assert target.region == "eu-west-1"
+        assert target.account == shared.account
 
 
 def test_a_real_account_is_not_deployed_to_unconfirmed(
