@@ -89,7 +89,7 @@ def _said_by_callers(name: str, tree: ast.Module) -> Iterator[str]:
     """Yield the docstrings of the functions that call this one, which has none of its own."""
     for function in _functions(tree):
         calls = (node.func for node in ast.walk(function) if isinstance(node, ast.Call))
-        if name in (call.id for call in calls if isinstance(call, ast.Name)):
+        if name in (getattr(call, "id", getattr(call, "attr", "")) for call in calls):
             yield ast.get_docstring(function) or ""
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from aws_cdk import aws_lambda as lambda_
     from constructs import Construct
 
+    from .destinations import Target
+    from .settings import Retries
+
 REDRIVE = "`python -m serverless_patterns.patterns.redrive`"
 _AGAIN = f"Fix the cause, then send the events again with {REDRIVE}."
 _NOT_BY_SQS = f"{_AGAIN} The redrive of Amazon SQS does not work for this queue."
@@ -81,15 +84,15 @@ OF_FUNCTION = {
 }  # fmt: skip
 
 
-def on_function(
+def alarms_on_function(
     scope: Construct,
     target: lambda_.IFunction,
     alarms: Alarms,
-    max_event_age: float | None,
+    retries: Retries,
     timeout: float | None,
 ) -> dict[str, cloudwatch.Alarm]:
-    """Make the alarms of a function or alias, by metric name; ages are None when not known."""
-    thresholds = {"AsyncEventAge": 1000 * alarms.age_or_half_of(max_event_age)}
+    """Make the alarms of a function or alias, by metric; ``timeout`` is None when not known."""
+    thresholds = {"AsyncEventAge": 1000 * alarms.age_or_half_of(retries.known_age)}
     if timeout is not None:
         thresholds["Duration"] = 900 * timeout
     return {
@@ -104,3 +107,17 @@ def on_function(
         for metric, (statistic, minutes, runbook) in OF_FUNCTION.items()
         if metric != "Duration" or timeout is not None
     }
+
+
+def alarms_on_queues(
+    scope: Construct, alarms: Alarms, failed: Target, dead_letters: Target | None
+) -> list[cloudwatch.Alarm]:
+    """Make the alarms on failed events, where they are stored in queues."""
+    return [
+        alarms.on_messages(scope, name, target.resource, runbook)
+        for name, target, runbook in (
+            ("FailureQueueAlarm", failed, FAILURES),
+            ("DeadLetterAlarm", dead_letters, DEAD_LETTERS),
+        )
+        if target and target.kind == "queue"
+    ]

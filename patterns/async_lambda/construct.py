@@ -8,13 +8,11 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from ..blocks.alarms import Alarms
-from ..blocks.consumers import facts_of, function_of, resource_of
 from ..blocks.queues import queue_for_failures
 from ..limits import LAMBDA_ASYNC_MAX_AGE
-from . import rules
-from .alarms import DEAD_LETTERS, FAILURES, on_function
-from .destinations import Target, check_apart
-from .settings import Retries
+from .alarms import alarms_on_function, alarms_on_queues
+from .destinations import Target, check_apart, key_of_new_queues
+from .settings import Invoked, Retries, check_grantee
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -85,38 +83,23 @@ class AsyncLambda(Construct):
         alarms: Alarms = Alarms(),
     ) -> None:
         super().__init__(scope, construct_id)
-        rules.check(
-            function,
-            retries,
-            alarms,
-            encryption_key,
-            new_failure_queue=on_failure is None,
-            dead_letter_queue=dead_letter_queue,
-            reserved_concurrency=reserved_concurrency,
-            rollout=rollout,
-        )
+        invoked = Invoked(function, dead_letter_queue, reserved_concurrency, rollout)
+        retries.check(invoked.timeout, alarms)
+        invoked.warn_if_imported(retries)
+        new_queues = on_failure is None or invoked.needs_dead_letter_queue
+        self._key = key_of_new_queues(encryption_key, needed=new_queues)
         alarms = alarms.of_pattern(__name__)
-        self.function, self._resource = function_of(function), resource_of(function)
-        self._key = encryption_key
 
-        if self._resource and reserved_concurrency is not None:
-            self._resource.reserved_concurrent_executions = reserved_concurrency
-        self.target = self._live_alias() if rollout else function
+        self.function, self.target = invoked.function, invoked.target_in(self)
         succeeded = self._destination("on_success", on_success) if on_success else None
-        self._failed = self._destination("on_failure", on_failure, "FailureQueue")
-        self._dead_letters = self._dead_letter_target(dead_letter_queue)
+        self._failed = self._destination("on_failure", on_failure or self._queue("FailureQueue"))
+        self._dead_letters = self._dead_letters_of(invoked)
         check_apart(succeeded, self._failed, self._dead_letters)
         self.event_invoke_config = self._invoke_config(retries, succeeded)
-        timeout = facts_of(function).timeout
-        by_metric = on_function(self, self.target, alarms, retries.known_age, timeout)
-        self.deployment_group = self._rollout(rollout, by_metric["Errors"]) if rollout else None
-        self.alarms = list(by_metric.values())
-        for name, target, runbook in (
-            ("FailureQueueAlarm", self._failed, FAILURES),
-            ("DeadLetterAlarm", self._dead_letters, DEAD_LETTERS),
-        ):
-            if target and target.kind == "queue":
-                self.alarms.append(alarms.on_messages(self, name, target.resource, runbook))
+        on_function = alarms_on_function(self, self.target, alarms, retries, invoked.timeout)
+        on_queues = alarms_on_queues(self, alarms, self._failed, self._dead_letters)
+        self.alarms = [*on_function.values(), *on_queues]
+        self.deployment_group = self._rollout(rollout, on_function["Errors"]) if rollout else None
 
     @property
     def failure_queue(self) -> sqs.IQueue:
@@ -152,7 +135,7 @@ class AsyncLambda(Construct):
         Raises:
             ValueError: a service principal, which would let in anybody's resources.
         """
-        rules.check_grantee(grantee)
+        check_grantee(grantee)
         return self.target.grant_invoke(grantee)
 
     def grant_redrive(self, grantee: iam.IGrantable) -> iam.Grant:
@@ -179,28 +162,28 @@ class AsyncLambda(Construct):
         """Messages in ``dead_letter_queue``. ``options``: of the metric."""
         return self.dead_letter_queue.metric_approximate_number_of_messages_visible(**options)
 
-    def _destination(self, name: str, given: Destination | None, new: str = "") -> Target:
-        """Return a destination of yours, checked, or a new queue; the function may send to it."""
-        if given:
-            target = Target.of(name, given)
-            target.check(self.function)
-        else:
-            reason = "Failed events end here: they wait for a redrive by a person."
-            queue = queue_for_failures(self, new, reason=reason, encryption_key=self._key)
-            target = Target.of(name, queue)
+    def _queue(self, construct_id: str) -> sqs.Queue:
+        reason = "Failed events end here: they wait for a redrive by a person."
+        return queue_for_failures(self, construct_id, reason=reason, encryption_key=self._key)
+
+    def _destination(self, name: str, resource: Destination) -> Target:
+        """Return a checked destination, to which the function may send."""
+        target = Target.of(name, resource)
+        target.check(self.function)
         target.permit(self.function)
         return target
 
-    def _dead_letter_target(self, given: sqs.IQueue | None) -> Target | None:
-        """Return the function's dead-letter queue, set here unless it has one, or a topic."""
-        if self._resource is None:
+    def _dead_letters_of(self, invoked: Invoked) -> Target | None:
+        """Return the function's dead-letter queue, set here unless it has one; None if unknown."""
+        if invoked.resource is None:
             return None
-        if self._resource.dead_letter_config is not None:
+        if invoked.resource.dead_letter_config:
             own = cast("lambda_.Function", self.function).dead_letter_queue
             return self._destination("dead_letter_queue", own) if own else None
-        target = self._destination("dead_letter_queue", given, "DeadLetterQueue")
+        queue = invoked.dead_letter_queue or self._queue("DeadLetterQueue")
+        target = self._destination("dead_letter_queue", queue)
         letters = lambda_.CfnFunction.DeadLetterConfigProperty(target_arn=target.arn)
-        self._resource.dead_letter_config = letters
+        invoked.resource.dead_letter_config = letters
         return target
 
     def _invoke_config(
@@ -221,10 +204,6 @@ class AsyncLambda(Construct):
         )
         config.node.add_dependency(self.target)
         return config
-
-    def _live_alias(self) -> lambda_.Alias:
-        version = cast("lambda_.Function", self.function).current_version
-        return lambda_.Alias(self, "Alias", alias_name="live", version=version)
 
     def _rollout(
         self, rollout: codedeploy.ILambdaDeploymentConfig, errors: cloudwatch.IAlarm

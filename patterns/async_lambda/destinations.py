@@ -13,9 +13,11 @@ from ..blocks import keys
 from ..blocks.consumers import check_may_run, function_of
 from ..blocks.queues import grant_send
 from ..checks import lambda_ as checks
+from ..limits import LAMBDA_ASYNC_MAX_AGE, SQS_DEFAULT_RETENTION
 
 if TYPE_CHECKING:
     from aws_cdk import aws_events as events
+    from aws_cdk import aws_kms as kms
     from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_s3 as s3
     from aws_cdk import aws_sns as sns
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 KINDS = {
     "queue": (
         "queue_arn",
-        "it keeps records for its retention period only, 4 days unless it is raised",
+        "it keeps records for its retention period only, "
+        f"{SQS_DEFAULT_RETENTION // 86_400} days unless it is raised",
         "key_arn",
     ),
     "topic": ("topic_arn", "somebody must subscribe to it", "key_arn"),
@@ -89,7 +92,8 @@ class Target:
         keys.check_key_of(self.resource)
         behind = self.resource
         if self.kind == "function":
-            otherwise = "it would take no record, and each is lost after 6 hours"
+            hours = LAMBDA_ASYNC_MAX_AGE // 3600
+            otherwise = f"it would take no record, and each is lost after {hours} hours"
             check_may_run(self.name, behind, otherwise)
             behind = function_of(behind)
             if behind.function_name == source.function_name:
@@ -137,6 +141,21 @@ def check_apart(*targets: Target | None) -> None:
     for one, other in combinations(queues, 2):
         if one.arn == other.arn:
             raise ValueError(
-                f"{one.name} and {other.name} are the same queue: what is stored there could no "
-                "longer be told apart. Use one for each."
+                f"{one.name} and {other.name} are the same queue, so their messages could not be "
+                "told apart. Use one for each."
             )
+
+
+def key_of_new_queues(key: kms.IKey | None, *, needed: bool) -> kms.IKey | None:
+    """Return the key of the new queues; reject one that encrypts nothing.
+
+    Raises:
+        ValueError: no queue is new, or the key is disabled or not symmetric.
+    """
+    keys.check_key("encryption_key", key)
+    if key and not needed:
+        raise ValueError(
+            "encryption_key was given, but no queue is new, so it would encrypt nothing. Encrypt "
+            "your own queues, and leave it out."
+        )
+    return key

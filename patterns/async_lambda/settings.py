@@ -1,23 +1,38 @@
-"""How often, and for how long, Lambda attempts an event."""
+"""The function that is invoked, with what is set on it, and how Lambda attempts an event."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
 
+from aws_cdk import Annotations
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+
+from ..blocks.consumers import check_has_role, facts_of, function_of, resource_of
 from ..blocks.values import in_seconds, number
+from ..checks import lambda_ as checks
+from ..checks import reject
 from ..limits import (
     LAMBDA_ASYNC_FIRST_WAIT,
     LAMBDA_ASYNC_MAX_AGE,
     LAMBDA_ASYNC_MIN_AGE,
     LAMBDA_ASYNC_RETRIES,
     LAMBDA_ASYNC_SECOND_WAIT,
+    LAMBDA_MAX_TIMEOUT,
 )
 
 if TYPE_CHECKING:
     from aws_cdk import Duration
+    from aws_cdk import aws_codedeploy as codedeploy
+    from aws_cdk import aws_sqs as sqs
+    from constructs import Construct
+
+    from ..blocks.alarms import Alarms
 
 WAITS = (LAMBDA_ASYNC_FIRST_WAIT, LAMBDA_ASYNC_SECOND_WAIT)
+NEVER_RUNS = "Lambda would send every event straight to the failure destination"
 
 
 @dataclass(frozen=True)
@@ -45,7 +60,7 @@ class Retries:
         if attempts is not None and not 0 <= attempts <= LAMBDA_ASYNC_RETRIES:
             raise ValueError(
                 f"attempts is {attempts:g}; it must be 0 to {LAMBDA_ASYNC_RETRIES}: Lambda retries "
-                "an event no more often. For more retries put a queue in front of the function."
+                "an event no more often. For more retries, put a queue in front of the function."
             )
         if age is not None and not LAMBDA_ASYNC_MIN_AGE <= age <= LAMBDA_ASYNC_MAX_AGE:
             least, most = LAMBDA_ASYNC_MIN_AGE, LAMBDA_ASYNC_MAX_AGE
@@ -64,23 +79,155 @@ class Retries:
         """
         return sum(WAITS[: int(number(self.attempts) or 0)])
 
-    def check(self, timeout: float | None, alarm: float | None) -> None:
+    def check(self, timeout: float | None, alarms: Alarms) -> None:
         """Reject an age at which an event is dropped before its last retry, or before its alarm.
 
         Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 
-        ``timeout`` of the function and age of the ``alarm`` are in seconds, None when not known.
+        ``timeout`` of the function is in seconds, None when it is not known.
         """
-        age, attempts = self.known_age, number(self.attempts) or 0
+        age, attempts, alarm = (
+            self.known_age,
+            number(self.attempts) or 0,
+            in_seconds(alarms.max_age),
+        )
         needed = self.waits + attempts * (timeout or 0)
         if age is not None and attempts and age <= needed:
             raise ValueError(
                 f"max_event_age is {age:g} s, but {attempts:g} retries can take {needed:g} s: "
-                "waits of 1 and 2 minutes, runs of up to the function's timeout. The event would "
-                "be dropped before its last retry. Raise max_event_age, or lower attempts."
+                f"waits of {' and '.join(map(str, WAITS))} s, runs of up to the function's "
+                "timeout. The event would be dropped before its last retry. Raise max_event_age, "
+                "or lower attempts."
             )
         if age is not None and alarm is not None and alarm >= age:
             raise ValueError(
                 f"max_age is {alarm:.0f} s, but events are dropped at max_event_age, {age:.0f} s, "
                 "so the alarm would never go off. Lower max_age, or raise max_event_age."
             )
+
+
+@dataclass(frozen=True)
+class Invoked:
+    """The function that is invoked, and what is to be set on it.
+
+    Attributes:
+        given: The function, or an alias or a version of it.
+        dead_letter_queue: Its dead-letter queue. Default: as it is, else a new one.
+        reserved_concurrency: What it reserves. Default: as it is.
+        rollout: How its alias ``live`` is moved. Default: no alias.
+
+    Raises:
+        ValueError: it never runs, has a setting already, or is imported and cannot get it or has
+            no role; or a rollout of an alias.
+    """
+
+    given: lambda_.IFunction
+    dead_letter_queue: sqs.IQueue | None = None
+    reserved_concurrency: int | None = None
+    rollout: codedeploy.ILambdaDeploymentConfig | None = None
+
+    def __post_init__(self) -> None:
+        """Reject settings that the function cannot get, or by which it never runs.
+
+        Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-configuring.html
+        """
+        if self.given.node.try_find_child("EventInvokeConfig"):
+            raise ValueError(
+                f"{self.given.node.path} has on_success, on_failure, max_event_age or "
+                "retry_attempts of its own, and Lambda takes one configuration. Give them to this "
+                "construct instead."
+            )
+        if self.resource is None:
+            self._check_imported()
+            return
+        if self.rollout and not isinstance(self.given, lambda_.Function):
+            raise ValueError(
+                "rollout was given together with an alias or a version: the rollout publishes "
+                "versions of a function and moves an alias of its own. Give the function, or leave "
+                "rollout out."
+            )
+        if self.dead_letter_queue and self.resource.dead_letter_config:
+            raise ValueError(
+                "dead_letter_queue was given, but the function has a dead-letter queue or topic "
+                "already. Leave one of them out."
+            )
+        self._check_concurrency(self.resource)
+
+    @cached_property
+    def function(self) -> lambda_.IFunction:
+        """The function itself."""
+        return function_of(self.given)
+
+    @cached_property
+    def resource(self) -> lambda_.CfnFunction | None:
+        """The function's resource; None when it is imported."""
+        return resource_of(self.given)
+
+    @cached_property
+    def timeout(self) -> float | None:
+        """The function's timeout in seconds; None when it is not known."""
+        return facts_of(self.given).timeout
+
+    @cached_property
+    def needs_dead_letter_queue(self) -> bool:
+        """Whether a dead-letter queue has to be made for it."""
+        if self.resource is None or self.dead_letter_queue:
+            return False
+        return self.resource.dead_letter_config is None
+
+    def target_in(self, scope: Construct) -> lambda_.IFunction:
+        """Set what was given, and return what to invoke: with a rollout, a new alias."""
+        if self.resource and self.reserved_concurrency is not None:
+            self.resource.reserved_concurrent_executions = self.reserved_concurrency
+        if self.rollout is None:
+            return self.given
+        version = cast("lambda_.Function", self.given).current_version
+        return lambda_.Alias(scope, "Alias", alias_name="live", version=version)
+
+    def warn_if_imported(self, retries: Retries) -> None:
+        """Say what an imported function needs."""
+        if self.resource:
+            return
+        age, attempts, timeout = retries.known_age, number(retries.attempts), ""
+        if age is not None and attempts and (age - retries.waits) / attempts <= LAMBDA_MAX_TIMEOUT:
+            timeout = f", must have a timeout below {(age - retries.waits) / attempts:g} s"
+        Annotations.of(self.given).add_warning_v2(
+            "serverless-patterns:imported-function",
+            "This function is imported, so it cannot be checked or changed: it needs a dead-letter "
+            f"queue, which gets no alarm here, must not reserve 0 concurrent executions{timeout}, "
+            "and its role must be allowed to deliver to the destinations.",
+        )
+
+    def _check_imported(self) -> None:
+        names = ("dead_letter_queue", "reserved_concurrency", "rollout")
+        if given := [name for name in names if getattr(self, name) is not None]:
+            raise ValueError(
+                f"{', '.join(given)} was given, but the function is imported, so nothing can be "
+                "set on it here. Set it where the function is made."
+            )
+        check_has_role("The function", self.given)
+
+    def _check_concurrency(self, resource: lambda_.CfnFunction) -> None:
+        reserved, name = facts_of(self.given).reserved, "The function"
+        if self.reserved_concurrency is not None:
+            if resource.reserved_concurrent_executions is not None:
+                already = "some" if reserved is None else f"{reserved:g}"
+                raise ValueError(
+                    f"reserved_concurrency is {self.reserved_concurrency}, but the function "
+                    f"reserves {already} already. Set it in one place."
+                )
+            name = "With reserved_concurrency, the function"
+            reserved = number(self.reserved_concurrency)
+        reject(checks.never_runs(name, reserved, NEVER_RUNS))
+
+
+def check_grantee(grantee: iam.IGrantable) -> None:
+    """Reject a grant that opens the function to everybody's resources of a service.
+
+    Raises:
+        ValueError: a service principal without a condition.
+    """
+    principal = grantee.grant_principal
+    if isinstance(principal, iam.ServicePrincipal):
+        problem = checks.invoked_for_anybody("grant_invoke", principal.service)
+        raise ValueError(f"{problem} Use target.add_permission() for that.")

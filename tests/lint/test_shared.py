@@ -29,8 +29,8 @@ from cfnlint.template import Template
 from serverless_patterns.lint.__main__ import rules
 from serverless_patterns.patterns import checks
 from serverless_patterns.patterns.api_sqs_lambda import rules as api_rules
-from serverless_patterns.patterns.async_lambda import rules as async_rules
 from serverless_patterns.patterns.async_lambda.destinations import Target
+from serverless_patterns.patterns.async_lambda.settings import check_grantee
 from serverless_patterns.patterns.blocks import keys, subscriptions
 from serverless_patterns.patterns.blocks.alarms import Alarms, Runbook
 from serverless_patterns.patterns.blocks.consumers import Consumer, check_may_run
@@ -38,7 +38,7 @@ from serverless_patterns.patterns.blocks.definitions import Definition
 from serverless_patterns.patterns.blocks.firehose import Buffering
 from serverless_patterns.patterns.blocks.queues import NewQueue, SqsToLambda, check_own_queue
 from serverless_patterns.patterns.blocks.transforms import Transform
-from serverless_patterns.patterns.kinesis_firehose_s3.settings import Lake, Table
+from serverless_patterns.patterns.blocks.lakes import Lake, Table
 from serverless_patterns.patterns.sns_fifo_fanout import rules as fanout_rules
 from serverless_patterns.patterns.step_functions_saga import rules as saga_rules
 from tests.conftest import ROOT
@@ -124,7 +124,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "I9147": lambda stack: Lake(prefix="clicks/", error_prefix="clicks/"),
     "E9151": notify,
     "E9153": lambda stack: keys.check_key("The key", kms.Key(stack, "Key", enabled=False)),
-    "W9161": lambda stack: async_rules.check_grantee(iam.ServicePrincipal("s3.amazonaws.com")),
+    "W9161": lambda stack: check_grantee(iam.ServicePrincipal("s3.amazonaws.com")),
     "E9174": lambda stack: api_rules.check(NewQueue(fifo=True), None, None),
     "W9195": lambda stack: check_may_run(
         "It", function(stack, reserved_concurrent_executions=0), "nothing happens"
