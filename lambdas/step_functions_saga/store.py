@@ -19,16 +19,21 @@ if TYPE_CHECKING:
 MAX_PUTS = 25  # Amazon DynamoDB API reference, "BatchWriteItem"
 
 
+def client() -> Any:
+    """Return the client of the steps: the state machine waits 12 seconds, then retries itself."""
+    return tables.client(attempts=2)
+
+
 def charge(order_id: str, customer_id: str, amount: int) -> str:
     """Take the amount from the customer's account, once; return what became of it."""
     payment = {"state": "charged", "customer_id": customer_id, "amount": amount}
     move = _move(customer_id, -amount, ConditionExpression="balance >= :price")
     move["ExpressionAttributeValues"] |= tables.serialize({":price": amount})
     try:
-        tables.client().transact_write_items(
+        client().transact_write_items(
             TransactItems=[{"Put": _new_payment(order_id, payment)}, {"Update": move}]
         )
-    except tables.client().exceptions.TransactionCanceledException as error:
+    except client().exceptions.TransactionCanceledException as error:
         there, account = tables.reasons(error)
         if {there["Code"], account["Code"]} - {tables.CONDITION_FAILED, "None"}:
             raise
@@ -56,16 +61,16 @@ def refund(order_id: str, customer_id: str, amount: int) -> str:
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
     }
     try:
-        tables.client().transact_write_items(
+        client().transact_write_items(
             TransactItems=[{"Update": payment}, {"Update": _move(customer_id, amount)}]
         )
-    except tables.client().exceptions.TransactionCanceledException as error:
+    except client().exceptions.TransactionCanceledException as error:
         there, _ = tables.reasons(error)
         state = _state(there.get("Item"))
         if there["Code"] != tables.CONDITION_FAILED or state == "charged":
             raise
         if state is None:  # a refunded payment of nothing bars a charge that comes late
-            tables.client().put_item(**_new_payment(order_id, {"state": "refunded", "amount": 0}))
+            client().put_item(**_new_payment(order_id, {"state": "refunded", "amount": 0}))
     return "refunded"
 
 

@@ -20,6 +20,7 @@ from aws_cdk import aws_iam as iam
 from ..checks import reject
 from ..checks import sqs as sqs_checks
 from ..checks import stepfunctions as checks
+from ..limits import SQS_DEFAULT_RETENTION
 from . import keys
 from .consumers import check_may_run, facts_of
 from .queues import ask_for_key, resource_of, retention_of
@@ -307,7 +308,8 @@ def _check_queue(name: str, queue: sqs.IQueue, steps: Sequence[State]) -> None:
         f"step {step.name} waits {step.longest_wait:.0f} s for an answer, so it must keep messages "
         "at least that long"
         if step.longest_wait
-        else "it keeps messages for its retention period only, 4 days unless it is raised"
+        else "it keeps messages for its retention period only, "
+        f"{SQS_DEFAULT_RETENTION} s unless it is raised"
     )
     unique = " It needs ContentBasedDeduplication, unless each step gives an id." * queue.fifo
     Annotations.of(queue).add_warning_v2(

@@ -1,4 +1,4 @@
-"""A state machine of a definition in a file: with its steps' permissions, its logs and traces."""
+"""A state machine of a definition in a file: its steps' permissions, logs, traces and alarms."""
 
 from __future__ import annotations
 
@@ -10,16 +10,42 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
+from .alarms import MINUTE, Runbook
 from .definitions import values
 from .findings import acknowledge
 from .names import name_known_before_creation
+from .values import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aws_cdk import aws_cloudwatch as cloudwatch
     from aws_cdk import aws_iam as iam
 
+    from .alarms import Alarms
     from .definitions import Definition, Resource
+
+_START_AGAIN = "Start them again with the same input under a new name: they continue."
+_NONE_HALF_DONE = "No execution has ended half done."
+TIMED_OUT = Runbook(
+    means="Executions were ended in the middle by a time limit of the whole execution, and are not "
+    "undone.",
+    see="List the executions with the status TIMED_OUT.",
+    fix=f"Remove the time limit from the definition. {_START_AGAIN}",
+    verify=_NONE_HALF_DONE,
+)
+ABORTED = Runbook(
+    means="Somebody stopped executions in the middle, so they are not undone.",
+    see="List the executions with the status ABORTED; CloudTrail says who stopped them.",
+    fix=_START_AGAIN,
+    verify=_NONE_HALF_DONE,
+)
+THROTTLED = Runbook(
+    means="State transitions are throttled: executions take longer.",
+    see="Compare ExecutionThrottled with the account's quota for StateTransition.",
+    fix="Request a higher quota, or use Express for short executions.",
+    verify="ExecutionThrottled is 0 under the same load.",
+)
 
 
 def new_state_machine(
@@ -75,6 +101,35 @@ def new_state_machine(
     )
     definition.grant(machine, resources)
     return machine
+
+
+def on_executions(
+    scope: Construct,
+    machine: stepfunctions.IStateMachine,
+    alarms: Alarms,
+    failed: Runbook,
+    *,
+    express: bool,
+) -> list[cloudwatch.Alarm]:
+    """Go off when executions fail, end in the middle or, in Standard, are throttled.
+
+    Args:
+        scope: Where the alarms are made.
+        machine: Whose executions.
+        alarms: What the alarms do.
+        failed: What to do about failed executions.
+        express: Whether it is an Express one, of which nobody can stop or throttle executions.
+    """
+    watched = [
+        ("FailedAlarm", machine.metric_failed, failed),
+        ("TimedOutAlarm", machine.metric_timed_out, TIMED_OUT),
+        ("AbortedAlarm", machine.metric_aborted, ABORTED),
+        ("ThrottledAlarm", machine.metric_throttled, THROTTLED),
+    ]
+    return [
+        alarms.above(scope, name, metric(period=seconds(MINUTE), statistic="Sum"), runbook)
+        for name, metric, runbook in watched[: 2 if express else 4]
+    ]
 
 
 def execution_arn_prefix(machine: stepfunctions.IStateMachine) -> str:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..limits import EXPRESS_MAX_DURATION, STATES_DEFAULT_ATTEMPTS, STATES_INLINE_MAP_CONCURRENCY
+from ..limits import (
+    EXPRESS_MAX_DURATION,
+    SQS_MAX_RETENTION,
+    STATES_DEFAULT_ATTEMPTS,
+    STATES_INLINE_MAP_CONCURRENCY,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,8 +144,8 @@ def forgets_token(queue: object, kept: float | None, step: object, waits: float)
     return (
         f"{queue} keeps messages for {kept:.0f} s, but step {step} waits {waits:.0f} s for an "
         "answer: the message and its task token would be gone while the execution still waits. "
-        "Raise the queue's retention_period to that (14 days at most), or lower the step's "
-        "TimeoutSeconds."
+        f"Raise the queue's retention_period to that ({SQS_MAX_RETENTION} s at most), or lower the "
+        "step's TimeoutSeconds."
     )
 
 

@@ -11,9 +11,14 @@ from ..blocks.alarms import Alarms
 from ..blocks.consumers import Consumer
 from ..blocks.queues import NewQueue, SqsToLambda
 from ..blocks.rest import Endpoint, NewApi, RequestField, RestEntry
-from ..blocks.state_machines import execution_arn_prefix, grant_describe, grant_start
+from ..blocks.state_machines import (
+    execution_arn_prefix,
+    grant_describe,
+    grant_start,
+    on_executions,
+)
 from . import rules
-from .alarms import on_saga
+from .alarms import FAILED, PARKED
 from .saga import Saga, state_machine_of
 
 if TYPE_CHECKING:
@@ -49,9 +54,9 @@ class StepFunctionsSaga(Construct):
         name_field: Field of the body that names the execution. Default: ``order_id``.
         endpoint: Where clients POST to, and who may.
         starter: Function or alias that starts an execution for each message of a queue, under the
-            same name as the API would, or a ``Consumer`` with its settings. Ten concurrent calls,
-            the default, use up StartExecution's quota of 150 a second in small Regions. Default:
-            none, and no queue.
+            same name as the API would, or a ``Consumer`` with its settings. Its concurrency bounds
+            how fast executions start: StartExecution has a quota a second. Default: none, and no
+            queue.
         queue: Your own queue for ``starter``, or the settings of a new one. Default: a new one.
         alarms: What the alarms do.
 
@@ -103,10 +108,13 @@ class StepFunctionsSaga(Construct):
             self.grant_start_execution(Consumer.of(starter).function)
 
         self.alarms: list[cloudwatch.Alarm] = [
-            *on_saga(self, self.state_machine, self.parked_queue, alarms, express=express),
+            *on_executions(self, self.state_machine, alarms, FAILED, express=express),
             *self.entry.alarms,
             *(self.intake.alarms if self.intake else ()),
         ]
+        if self.parked_queue:
+            parked = alarms.on_messages(self, "ParkedAlarm", self.parked_queue, PARKED)
+            self.alarms.append(parked)
 
     @property
     def url(self) -> str:

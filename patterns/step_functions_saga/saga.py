@@ -33,7 +33,7 @@ class Saga:
         resources: Tables, queues and functions by the names that the definition uses;
             ``ParkedQueue`` is made by the construct.
         parked_queue: Your own queue for sagas that cannot be undone. Default: a new one that keeps
-            messages for 14 days.
+            messages as long as SQS can.
         encryption_key: Customer managed key of the new parked queue. Default: SQS-managed
             encryption.
         log_execution_data: Also log the input and output of each state. Default: False, since an

@@ -33,10 +33,8 @@ class DemoStack(ShopStack):
         for function in (charge, refund):
             accounts.grant(function, "dynamodb:PutItem", "dynamodb:UpdateItem")
             called_by(function, "The state machine waits for it, and catches every failure.")
-        starter = self.function("StartOrders", "starter", timeout=10)
-        carrier = self.function(
-            "Carrier", "carrier", timeout=10, SHIPMENTS_TABLE=shipments.table_name
-        )
+        starter = self.function("StartOrders", "starter")
+        carrier = self.function("Carrier", "carrier", SHIPMENTS_TABLE=shipments.table_name)
         batches = Consumer(
             carrier, batch_size=50, max_batching_window=seconds(1), max_concurrency=2
         )

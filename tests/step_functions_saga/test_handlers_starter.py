@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serverless_patterns.lambdas.step_functions_saga import logic, starter
+from serverless_patterns.lambdas.step_functions_saga import executions, logic, starter, store
 from tests.moto_cloud import UNREACHABLE, client_error, ids, record
 
 from .handlers import Cloud, order
+
+if TYPE_CHECKING:
+    from tests.stacks import Stacks
 
 
 def start(cloud: Cloud, *bodies: Any) -> list[str]:
@@ -78,3 +81,28 @@ def test_a_thousand_orders_cost_a_thousand_calls(cloud: Cloud) -> None:
     # Step Functions starts one execution a call. Without names, recognizing duplicates would cost
     # a look before each start: 2,000 calls.
     assert cloud.calls == {"StartExecution": 1000}
+
+
+@pytest.mark.usefixtures("cloud")
+@pytest.mark.parametrize(
+    ("name", "client"),
+    [
+        ("Charge", store.client),
+        ("Refund", store.client),
+        ("Carrier", executions.client),
+        ("StartOrders", executions.client),
+    ],
+)
+def test_a_function_can_still_report_that_a_call_took_too_long(
+    stacks: Stacks, name: str, client: Any
+) -> None:
+    config = client().meta.config
+    attempts = config.retries["total_max_attempts"]
+    waits = sum(2**attempt for attempt in range(attempts - 1))
+    resources = stacks.template("step_functions_saga")["Resources"]
+    (timeout,) = [
+        resource["Properties"]["Timeout"]
+        for id_, resource in resources.items()
+        if resource["Type"] == "AWS::Lambda::Function" and id_.startswith(name)
+    ]
+    assert attempts * (config.connect_timeout + config.read_timeout) + waits < timeout
