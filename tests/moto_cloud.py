@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 from moto import mock_aws
 from moto.core.botocore_stubber import MockRawResponse
 from moto.core.models import botocore_stubber
+from moto.dynamodb.models import dynamodb_backends
 
 from serverless_patterns.lambdas.foundation import tables as tables_
 from serverless_patterns.lambdas.foundation.logs import logger
@@ -93,13 +94,13 @@ class Cloud:
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
     def items(self, table: str = TABLE) -> list[dict[str, Any]]:
-        """Return every item of a table, without DynamoDB's types at the top."""
-        pages = client("dynamodb").get_paginator("scan").paginate(TableName=table)
-        return [
-            {name: next(iter(value.values())) for name, value in item.items()}
-            for page in pages
-            for item in page["Items"]
-        ]
+        """Return every item of a table, without DynamoDB's types at the top.
+
+        Read where moto stores them: a scan takes eighty times as long.
+        """
+        kept = dynamodb_backends["123456789012"][REGION].tables[table].all_items()
+        found = [item.to_json()["Attributes"] for item in kept]
+        return [{name: next(iter(value.values())) for name, value in i.items()} for i in found]
 
     def letters(self) -> list[dict[str, Any]]:
         """Take every message out of both dead-letter queues."""
