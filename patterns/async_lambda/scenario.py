@@ -89,7 +89,7 @@ def rejected(
         refused = drive.ledger.refused.total()
         drive.check("what Lambda does not accept is not answered with 202", refused == 2, refused)
     instead = "AWS's own rejection; no promise of this pattern"
-    drive.not_proven(("lambda-payload-checks", "not JSON: 400, over 1 MB: 413", instead))
+    drive.not_proven(("lambda-payload-checks", "not JSON: 400, too large: 413", instead))
     wrong = shop.invoice_requests(10, country="DE")
     abroad = [*map(event, shop.invoice_requests(5, country=NEW_COUNTRY))]
     expected = {

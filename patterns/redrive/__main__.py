@@ -65,7 +65,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--bucket", help="failure bucket")
     add("--prefix", help="keys in it (default: aws/lambda/async/<function>/)")
     add("--error", type=_pattern, default="", help="only errors that this finds, such as ^Sandbox")
-    add("--rate", type=float, default=DEFAULT_RATE, help="events a second (default: 10)")
+    add("--rate", type=float, default=DEFAULT_RATE, help="events a second (default: %(default)g)")
     add("--limit", type=int, default=math.inf, help="only so many events")
     add("--dry-run", action="store_true", help="only look, send nothing")
     add("--json", type=Path, metavar="FILE", help="write the report there too")
