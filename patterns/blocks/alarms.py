@@ -14,11 +14,14 @@ from . import keys
 from .values import Path, in_seconds, resource_behind, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from aws_cdk import Duration
     from aws_cdk import aws_sqs as sqs
     from constructs import Construct
+
+    # The id of an alarm, its metric and runbook, its threshold, and its periods in a row.
+    Row = tuple[str, cloudwatch.Metric, "Runbook", float, int]
 
 LONGEST_DEFAULT_AGE = 900
 MINUTE = 60
@@ -87,6 +90,15 @@ class Alarms:
         if self.actions:
             alarm.add_alarm_action(*self.actions)
         return alarm
+
+    def each(self, scope: Construct, rows: Iterable[Row]) -> list[cloudwatch.Alarm]:
+        """Make an alarm for each row, as ``above`` does."""
+        return [
+            self.above(
+                scope, name, metric, runbook, threshold=threshold, evaluation_periods=periods
+            )
+            for name, metric, runbook, threshold, periods in rows
+        ]
 
     def on_messages(
         self, scope: Construct, construct_id: str, queue: sqs.IQueue, runbook: Runbook

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from constructs import Construct
 
 HOUR = 3_600
+MIN_HOURS, MAX_DAYS = KINESIS_MIN_RETENTION // HOUR, KINESIS_MAX_RETENTION // (24 * HOUR)
 # A failed delivery is retried until the retention period ends: a long weekend and more.
 RETENTION = seconds(7 * 24 * HOUR)
 
@@ -60,8 +61,8 @@ class NewStream:
             not KINESIS_MIN_RETENTION <= kept <= KINESIS_MAX_RETENTION or kept % HOUR
         ):
             raise ValueError(
-                f"retention_period is {kept / HOUR:g} hours; it must be whole hours from 24 hours "
-                "to 365 days."
+                f"retention_period is {kept / HOUR:g} hours; it must be whole hours from "
+                f"{MIN_HOURS} hours to {MAX_DAYS} days."
             )
         keys.check_key("encryption_key", self.encryption_key)
 
@@ -113,8 +114,8 @@ def _check_own_stream(stream: kinesis.IStream, age: float | None) -> None:
     Annotations.of(stream).add_warning_v2(
         "serverless-patterns:imported-stream",
         "This stream is imported, so its retention period and key cannot be checked: a record that "
-        "its reader does not process is lost after that period, 24 hours unless it is raised, so "
-        f"it must be longer than max_age{longer}."
+        f"its reader does not process is lost after that period, {MIN_HOURS} hours unless it is "
+        f"raised, so it must be longer than max_age{longer}."
         f"{keys.ask_for_key(stream.encryption_key, 'from_stream_attributes')}",
     )
 
@@ -128,7 +129,7 @@ def _check_retention(age: float | None, kept: float | None) -> None:
         raise ValueError(
             f"max_age is {age:.0f} s, but the stream keeps records for {kept:.0f} s: they would be "
             "gone before the alarm goes off. Lower max_age, or raise the stream's retention period "
-            "(365 days at most)."
+            f"({MAX_DAYS} days at most)."
         )
 
 
@@ -172,16 +173,23 @@ def alarms_of_stream(
     Source:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html
     """
-    minute = seconds(MINUTE)
+    minute, limit = seconds(MINUTE), max_age.to_milliseconds()
     age = stream.metric_get_records_iterator_age_milliseconds(period=minute, statistic="Maximum")
-    rows = [("IteratorAgeAlarm", age, ITERATOR_AGE, max_age.to_milliseconds(), 15)]
-    for name, metric, runbook in (
-        ("WriteThrottled", stream.metric_write_provisioned_throughput_exceeded, WRITE_THROTTLED),
-        ("ReadThrottled", stream.metric_read_provisioned_throughput_exceeded, READ_THROTTLED),
-        ("PutFailed", stream.metric_put_records_failed_records, PUT_FAILED),
-    ):
-        rows.append((f"{name}Alarm", metric(period=minute, statistic="Sum"), runbook, 0, 5))
-    return [
-        alarms.above(scope, name, metric, runbook, threshold=threshold, evaluation_periods=periods)
-        for name, metric, runbook, threshold, periods in rows
-    ]
+    counts = {
+        "WriteThrottled": (
+            stream.metric_write_provisioned_throughput_exceeded,
+            WRITE_THROTTLED,
+        ),
+        "ReadThrottled": (stream.metric_read_provisioned_throughput_exceeded, READ_THROTTLED),
+        "PutFailed": (stream.metric_put_records_failed_records, PUT_FAILED),
+    }
+    return alarms.each(
+        scope,
+        [
+            ("IteratorAgeAlarm", age, ITERATOR_AGE, limit, 15),
+            *(
+                (f"{name}Alarm", metric(period=minute, statistic="Sum"), runbook, 0, 5)
+                for name, (metric, runbook) in counts.items()
+            ),
+        ],
+    )

@@ -163,7 +163,4 @@ def alarms_of_transform(
         duration = function.metric_duration(period=minute, statistic="p90")
         near = timeout * 1000 * NEAR_TIMEOUT
         rows.append(("TransformDurationAlarm", duration, TRANSFORM_DURATION, near, 15))
-    return [
-        alarms.above(scope, name, metric, runbook, threshold=threshold, evaluation_periods=periods)
-        for name, metric, runbook, threshold, periods in rows
-    ]
+    return alarms.each(scope, rows)

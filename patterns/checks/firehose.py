@@ -11,11 +11,13 @@ from ..limits import (
     FIREHOSE_MIN_LARGE_BUFFER,
     FIREHOSE_MIN_PARTITIONING_INTERVAL,
     FIREHOSE_MIN_TRANSFORM_BATCH,
+    LAMBDA_PAYLOAD_BYTES,
 )
 
 MIB = 1024**2
 MIN_BATCH = round(FIREHOSE_MIN_TRANSFORM_BATCH / MIB, 1)
 MAX_BATCH = FIREHOSE_MAX_TRANSFORM_BATCH // MIB
+MAX_PAYLOAD = f"{LAMBDA_PAYLOAD_BYTES // MIB} MB"  # Lambda's MB are of 1,024 x 1,024 bytes
 
 
 def transform_batch(name: object, mebibytes: float) -> str | None:
@@ -27,7 +29,7 @@ def transform_batch(name: object, mebibytes: float) -> str | None:
         return None
     return (
         f"{name} is {mebibytes:g} MiB; it must be {MIN_BATCH} to {MAX_BATCH} MiB: the function "
-        "accepts and returns at most 6 MB, with every record in base64. Use 1 MiB."
+        f"accepts and returns at most {MAX_PAYLOAD}, with every record in base64. Use 1 MiB."
     )
 
 

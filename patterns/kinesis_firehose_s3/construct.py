@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk.aws_kinesisfirehose import CfnDeliveryStream
 from constructs import Construct
 
-from ..blocks import firehose
 from ..blocks.alarms import Alarms
 from ..blocks.buckets import NewBucket, bucket_of
-from ..blocks.findings import acknowledge
-from ..blocks.firehose import ARRIVED, FAILED_BY_TYPE, Buffering
+from ..blocks.deliveries import deliver
+from ..blocks.firehose import (
+    Buffering,
+    alarms_of_delivery,
+    data_freshness,
+    logs_of_firehose,
+    role_of_firehose,
+)
+from ..blocks.glue import LakeTable, table_of
+from ..blocks.lakes import SOURCE_PREFIX, Lake, Table
 from ..blocks.streams import NewStream, alarms_of_stream, stream_of
-from ..blocks.transforms import Transform, alarms_of_transform, transformed
-from .settings import SOURCE_PREFIX, Lake, Table
-from .table import LakeTable
+from ..blocks.transforms import Transform, alarms_of_transform
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -35,7 +39,9 @@ __all__ = [
     "Transform",
 ]
 
-PARTITIONED = CfnDeliveryStream.DynamicPartitioningConfigurationProperty(enabled=True)
+WATCH = (
+    "no alarm goes off when records fail: watch {} yourself, for example with S3 request metrics"
+)
 
 
 class KinesisToFirehoseToS3(Construct):
@@ -85,71 +91,30 @@ class KinesisToFirehoseToS3(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         transform, alarms = Transform.of(transform), alarms.of_pattern(__name__)
-        max_age = lake.max_age(alarms)
+        max_age, watch = lake.max_age(alarms), WATCH.format(lake.error_prefix)
+        self.prefix, self.error_prefix = lake.prefix, lake.error_prefix
 
         self.stream = stream_of(self, "Stream", stream, max_age)
-        self.bucket = bucket_of(
-            self,
-            "Bucket",
-            bucket,
-            expires=SOURCE_PREFIX,
-            warning=f"no alarm goes off when records fail: watch {lake.error_prefix} yourself, for "
-            "example with S3 request metrics",
-        )
-        self.prefix, self.error_prefix = lake.prefix, lake.error_prefix
-        table = LakeTable(self, "Lake", lake.table, self.bucket, lake) if lake.table else None
-        self._table = table
-        self.log_group = firehose.logs_of_firehose(self, "Logs")
-        self.role = firehose.role_of_firehose(self, "Role")
-        firehose.grant_read(self.role, self.stream)
-        processing = transformed(transform, self.role)
-        firehose.grant_write(self.role, self.bucket, lake.folders.values())
-        if table:
-            table.grant_read_to_firehose(self.role)
-        self.log_group.grant(self.role, "logs:PutLogEvents")
-        role_arn = self.role.role_arn
-        where: dict[str, Any] = {
-            "role_arn": role_arn,
-            "bucket_arn": self.bucket.bucket_arn,
-            "error_output_prefix": lake.error_prefix + FAILED_BY_TYPE,
-        }
-        unmodified = None
-        if lake.keep_source:
-            log = firehose.log_to(self.log_group, self, "SourceErrors")
-            unmodified = firehose.backup(SOURCE_PREFIX + lake.prefix, log, **where)
-        keys = "".join(f"{key}=!{{partitionKeyFromLambda:{key}}}/" for key in lake.partition_keys)
-        self.delivery_stream = CfnDeliveryStream(
+        self.bucket = bucket_of(self, "Bucket", bucket, expires=SOURCE_PREFIX, warning=watch)
+        self._table = table_of(self, "Lake", lake, self.bucket)
+        self.log_group = logs_of_firehose(self, "Logs")
+        self.role = role_of_firehose(self, "Role")
+        self.delivery_stream = deliver(
             self,
             "Delivery",
-            delivery_stream_type="KinesisStreamAsSource",
-            kinesis_stream_source_configuration=firehose.Source(
-                kinesis_stream_arn=self.stream.stream_arn, role_arn=role_arn
-            ),
-            extended_s3_destination_configuration=firehose.Destination(
-                **where,
-                prefix=lake.prefix + keys + ARRIVED,
-                s3_backup_mode="Enabled" if unmodified else "Disabled",
-                s3_backup_configuration=unmodified,
-                processing_configuration=processing,
-                data_format_conversion_configuration=table.parquet(role_arn) if table else None,
-                # Parquet compresses by itself, and Firehose accepts no other compression with it.
-                compression_format="UNCOMPRESSED" if table else "GZIP",
-                file_extension=None if table else ".jsonl.gz",
-                buffering_hints=lake.buffering.hints(),
-                dynamic_partitioning_configuration=PARTITIONED if lake.partition_keys else None,
-                cloud_watch_logging_options=firehose.log_to(self.log_group, self, "DeliveryErrors"),
-            ),
+            role=self.role,
+            source=self.stream,
+            transform=transform,
+            bucket=self.bucket,
+            lake=lake,
+            table=self._table,
+            log_group=self.log_group,
         )
-        # Firehose uses its permissions as soon as it is made.
-        self.delivery_stream.node.add_dependency(self.role, *([table] if table else []))
-        reason = "Firehose does not store the records of a stream: the stream encrypts them."
-        acknowledge(self.delivery_stream, "AwsSolutions::AwsSolutions-KDF1", reason)
+        name, errors = self.delivery_stream.ref, lake.error_prefix
         self.alarms = [
             *alarms_of_stream(self, self.stream, max_age, alarms),
             *alarms_of_transform(self, transform, alarms),
-            *firehose.alarms_of_delivery(
-                self, self.delivery_stream.ref, self.bucket, lake.error_prefix, max_age, alarms
-            ),
+            *alarms_of_delivery(self, name, self.bucket, errors, max_age, alarms),
         ]
 
     @property
@@ -177,7 +142,7 @@ class KinesisToFirehoseToS3(Construct):
 
     def metric_data_freshness(self, **options: Any) -> cloudwatch.Metric:
         """Age of the oldest record not yet in the lake, in seconds. ``options``: of the metric."""
-        return firehose.data_freshness(self.delivery_stream.ref, **options)
+        return data_freshness(self.delivery_stream.ref, **options)
 
     def metric_iterator_age(self, **options: Any) -> cloudwatch.Metric:
         """How far the stream is read behind, in milliseconds. ``options``: of the metric."""

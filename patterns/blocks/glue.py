@@ -10,18 +10,25 @@ from aws_cdk import aws_iam as iam
 from aws_cdk.aws_kinesisfirehose import CfnDeliveryStream
 from constructs import Construct
 
-from ..blocks.firehose import ACCOUNT, DAY, allow
+from .firehose import ACCOUNT, DAY, allow
 
 if TYPE_CHECKING:
     from aws_cdk import aws_s3 as s3
 
-    from .settings import Lake, Table
+    from .lakes import Lake, Table
 
 # Athena lists the folders of these days and no others, so the first one is before any data.
 # https://docs.aws.amazon.com/athena/latest/ug/partition-projection-setting-up.html
 FIRST_DAY = "2020-01-01"
 TABLE_NAME = "events"  # in a database of its own; else a name made of the construct's path
 _HIVE = "org.apache.hadoop.hive.ql.io.parquet"
+
+
+def table_of(
+    scope: Construct, construct_id: str, lake: Lake, bucket: s3.IBucket
+) -> LakeTable | None:
+    """Make the table over a lake, if it has one."""
+    return LakeTable(scope, construct_id, lake.table, bucket, lake) if lake.table else None
 
 
 class LakeTable(Construct):

@@ -1,4 +1,4 @@
-"""How the lake is laid out: values that reject what nobody could read."""
+"""A lake in S3: how it is laid out, in values that reject what nobody could read."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from ..blocks.alarms import LONGEST_DEFAULT_AGE, Alarms
-from ..blocks.firehose import DAY, Buffering, in_mebibytes
-from ..blocks.values import in_seconds, is_token, seconds
 from ..checks import firehose as checks
 from ..checks import reject
 from ..limits import GLUE_NAME_LENGTH
+from .alarms import LONGEST_DEFAULT_AGE, Alarms
+from .firehose import ARRIVED, DAY, Buffering, in_mebibytes
+from .values import in_seconds, is_token, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -92,8 +92,19 @@ class Lake:
         """Every folder that Firehose writes to, by its name."""
         folders = {"prefix": self.prefix, "error_prefix": self.error_prefix}
         if self.keep_source:
-            folders["the source's folder"] = SOURCE_PREFIX + self.prefix
+            folders["the source's folder"] = self.source_prefix
         return folders
+
+    @property
+    def source_prefix(self) -> str:
+        """Where every record is stored unmodified, if it is."""
+        return SOURCE_PREFIX + self.prefix
+
+    @property
+    def path(self) -> str:
+        """Where Firehose writes an object of the lake, in its own expressions."""
+        keys = "".join(f"{key}=!{{partitionKeyFromLambda:{key}}}/" for key in self.partition_keys)
+        return self.prefix + keys + ARRIVED
 
     @property
     def partitions(self) -> tuple[str, ...]:
