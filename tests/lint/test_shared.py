@@ -37,7 +37,6 @@ from serverless_patterns.patterns.blocks.consumers import Consumer, check_may_ru
 from serverless_patterns.patterns.blocks.definitions import Definition
 from serverless_patterns.patterns.blocks.firehose import Buffering
 from serverless_patterns.patterns.blocks.lakes import Lake, Table
-from serverless_patterns.patterns.blocks.lakes import Lake, Table
 from serverless_patterns.patterns.blocks.queues import NewQueue, SqsToLambda, check_own_queue
 from serverless_patterns.patterns.blocks.transforms import Transform
 from serverless_patterns.patterns.sns_fifo_fanout import rules as fanout_rules
