@@ -8,7 +8,6 @@ they need a known one report nothing: a correct template never gets a finding.
 from __future__ import annotations
 
 import inspect
-import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from cfnlint.rules import CloudFormationLintRule, RuleMatch
 from serverless_patterns.patterns import limits
 
 from . import expand
+from .conditions import Case, case_of, pairs, select
 
 if TYPE_CHECKING:
     from cfnlint.template import Template
@@ -33,7 +33,6 @@ SUB = re.compile(r"\$\{([^}]*)\}")
 OWN_ACCOUNT = "${AWS::AccountId}"
 DEAD_LETTER_KEYS = {"deadLetterTargetArn", "DeadLetterConfig", "OnFailure"}
 _CACHE: WeakKeyDictionary[Template, list[Scenario]] = WeakKeyDictionary()
-MAX_SCENARIOS = 64  # more combinations of conditions than this are not checked
 LIMIT = re.compile(r"\{([A-Z][A-Z0-9_]+)(\.source)?\}")
 At = tuple[str | int, ...]
 
@@ -113,14 +112,32 @@ class Rule(CloudFormationLintRule):
     shared: Callable[..., str | None] | None
 
     def match(self, cfn: Template) -> list[RuleMatch]:
-        """Run ``check`` on every scenario, as cfn-lint asks."""
-        found = {
-            ((*finding.resource.path, *finding.resource.at, *finding.at), finding.message): None
-            for scenario in scenarios(cfn)
-            for finding in self.check(scenario)
-            if finding.message
-        }
-        return [RuleMatch(list(path), message) for path, message in found]
+        """Run ``check`` on every scenario, as cfn-lint asks; say in which case it finds what."""
+        checked = scenarios(cfn)
+        found: dict[tuple[At, str], set[int]] = {}
+        for place, scenario in enumerate(checked):
+            for finding in self.check(scenario):
+                if finding.message:
+                    at = (*finding.resource.path, *finding.resource.at, *finding.at)
+                    found.setdefault((at, finding.message), set()).add(place)
+        cases = [dict(scenario.conditions) for scenario in checked]
+        return [
+            RuleMatch(list(at), f"{message}{_when(cases, places)}{_construct(cfn, at)}")
+            for (at, message), places in found.items()
+        ]
+
+
+def _when(cases: list[Case], found: set[int]) -> str:
+    case = case_of(cases, found)
+    return f" (when {case})" if case else ""
+
+
+def _construct(cfn: Template, at: At) -> str:
+    """Return the CDK's path of the construct that made a resource."""
+    value: Any = cfn.template
+    for key in (*at[:2], "Metadata", "aws:cdk:path"):
+        value = value.get(key) if isinstance(value, dict) else None
+    return f" [{value}]" if isinstance(value, str) else ""
 
 
 RULES: list[type[Rule]] = []  # of all modules that are imported
@@ -180,7 +197,7 @@ class Scenario:
     def resources(self) -> dict[str, Resource]:
         """Every resource that exists in this scenario, by its id; SAM events among them."""
         found: dict[str, Resource] = {}
-        for name, raw in self.template.get("Resources", {}).items():
+        for name, raw in self.template["Resources"].items():
             if not isinstance(raw, dict) or not isinstance(raw.get("Type"), str):
                 continue
             condition = raw.get("Condition")
@@ -284,9 +301,9 @@ class Scenario:
             return UNKNOWN
         if name == "AWS::NoValue":
             return OMIT
-        parameter = self.template.get("Parameters", {}).get(name)
-        if parameter is None:
-            return f"${{{name}}}"
+        parameter = self.template["Parameters"].get(name)
+        if not isinstance(parameter, dict):
+            return f"${{{name}}}" if name not in self.template["Parameters"] else UNKNOWN
         known = parameter.get("Type") in ("String", "Number") and name not in self.open_parameters
         default = parameter.get("Default", UNKNOWN) if known else UNKNOWN
         return default if default == UNKNOWN else self.resolve(default)
@@ -307,7 +324,7 @@ class Scenario:
                 if isinstance(items, list) and not any(isinstance(i, dict | list) for i in items):
                     return delimiter.join(map(str, items))
             case "Fn::FindInMap", [_, _, _]:
-                value: Any = self.template.get("Mappings", {})
+                value: Any = self.template["Mappings"]
                 for key in map(str, self.resolve(argument)):
                     value = value.get(key, UNKNOWN) if isinstance(value, dict) else UNKNOWN
                 return value if value == UNKNOWN else self.resolve(value)
@@ -349,26 +366,23 @@ def scenarios(cfn: Template) -> list[Scenario]:
 
 
 def _scenarios(cfn: Template) -> list[Scenario]:
-    template = cfn.template
-    macros = as_list(template.get("Transform"))
+    # What is no object, such as an empty section, holds nothing.
+    sections = ("Resources", "Parameters", "Mappings", "Conditions")
+    stated = {name: cfn.template.get(name) for name in sections}
+    template = {name: value if isinstance(value, dict) else {} for name, value in stated.items()}
+    macros = as_list(cfn.template.get("Transform"))
     if any(not str(macro).startswith("AWS::") or macro == "AWS::Include" for macro in macros):
         return []
-    resources = template.get("Resources") or {}
+    resources = template["Resources"]
     bodies = [raw.get("Properties") for raw in resources.values() if isinstance(raw, dict)]
     if any("Fn::Transform" in body for body in [resources, *bodies] if isinstance(body, dict)):
         return []
-    conditions = template.get("Conditions") or {}
-    used = sorted(_conditions_used(template.get("Resources")) & conditions.keys())
-    asked = {ref for key, ref in _pairs(conditions) if key == "Ref" and isinstance(ref, str)}
+    asked = {
+        ref for key, ref in pairs(template["Conditions"]) if key == "Ref" and isinstance(ref, str)
+    }
     given = {name for sets in cfn.context.parameter_sets or [] for name in sets.parameters}
     open_parameters = frozenset(asked | given)
-    if not used:
-        return [Scenario(template, {}, open_parameters)]
-    built = cfn.conditions.build_scenarios({name: {True, False} for name in used})
-    return [
-        Scenario(template, scenario, open_parameters)
-        for scenario in itertools.islice(built, MAX_SCENARIOS)
-    ]
+    return [Scenario(template, case, open_parameters) for case in select(cfn, resources).cases]
 
 
 def _dead_letter_targets(value: Any, *, inside: bool) -> Iterator[str]:
@@ -380,21 +394,3 @@ def _dead_letter_targets(value: Any, *, inside: bool) -> Iterator[str]:
             yield from _dead_letter_targets(item, inside=inside)
     elif inside and isinstance(value, str):
         yield value
-
-
-def _pairs(value: Any) -> Iterator[tuple[Any, Any]]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield key, item
-            yield from _pairs(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _pairs(item)
-
-
-def _conditions_used(resources: Any) -> set[str]:
-    stated = [raw.get("Condition") for raw in (resources or {}).values() if isinstance(raw, dict)]
-    chosen = [
-        item[0] for key, item in _pairs(resources) if key == "Fn::If" and isinstance(item, list)
-    ]
-    return {name for name in stated + chosen if isinstance(name, str)}
