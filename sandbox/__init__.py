@@ -22,6 +22,7 @@ from .account import aws, endpoint
 from .cdk import DeployFailed
 from .emulator import embedded
 from .errors import SandboxError
+from .process import Keys
 from .signed_http import Answer
 from .target import Deployment, Target
 
@@ -29,6 +30,7 @@ __all__ = [
     "Answer",
     "DeployFailed",
     "Deployment",
+    "Keys",
     "SandboxError",
     "Target",
     "aws",

@@ -18,6 +18,7 @@ from . import cdk, runtime
 from .console import console
 from .emulator import emulator_target, new_log_folder
 from .errors import SandboxError
+from .process import Keys
 from .shims import GAPS
 from .target import Target
 
@@ -27,13 +28,18 @@ if TYPE_CHECKING:
 
 @contextmanager
 def endpoint(
-    url: str, *, certificate: str | Path | None = None, log_dir: str | Path | None = None
+    url: str,
+    *,
+    certificate: str | Path | None = None,
+    keys: Keys = Keys(),  # noqa: B008 - it is frozen
+    log_dir: str | Path | None = None,
 ) -> Iterator[Target]:
     """Use an emulator that runs already, with made-up credentials.
 
     Args:
         url: Its address on this machine, such as http://127.0.0.1:4566; else SandboxError.
         certificate: File with the only certificate to trust there. Default: this machine's.
+        keys: Its root user's. Default: ``test`` and ``test``.
         log_dir: Folder in which this run gets a folder for its logs. Default: .build/logs.
     """
     host = urlsplit(url).hostname
@@ -45,7 +51,7 @@ def endpoint(
     trusted = Path(certificate).resolve() if certificate else None
     with tempfile.TemporaryDirectory(prefix="endpoint-") as name:
         url, folder = url.rstrip("/"), Path(name).resolve()
-        with emulator_target("endpoint", url, found, folder, logs, GAPS, trusted) as target:
+        with emulator_target("endpoint", url, found, folder, logs, GAPS, trusted, keys) as target:
             _reach(target, f"No emulator answers at {url}", "Start it, or correct the address.")
             yield target
 

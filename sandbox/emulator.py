@@ -55,13 +55,14 @@ def embedded(
     logs = new_log_folder(log_dir)
     # Resolved: macOS's temporary folder is behind a link.
     folder = Path(tempfile.mkdtemp(prefix="embedded-aws-")).resolve()
-    server = None
+    server, keys = None, process.Keys.of_a_run()
     try:
         with console.step("Starting the embedded AWS"):
-            server, url = _start(found, folder, logs, environment or {}, health_seconds)
+            settings = {**keys.variables(), **(environment or {})}
+            server, url = _start(found, folder, logs, settings, health_seconds)
         certificate = folder / CERTIFICATE
         with emulator_target(
-            "embedded", url, found, folder, logs, shims.EMBEDDED, certificate
+            "embedded", url, found, folder, logs, shims.EMBEDDED, certificate, keys
         ) as aws:
             yield aws
     finally:
@@ -78,14 +79,15 @@ def emulator_target(
     logs: Path,
     missing: Mapping[str, str],
     certificate: Path | None,
+    keys: process.Keys,
 ) -> AbstractContextManager[Target]:
     """A target that is an emulator at a URL: made-up credentials, nothing of the caller's."""
-    aws = process.made_up_aws(url)
+    aws = process.made_up_aws(url, keys)
     trust = process.trust(certificate) if certificate else {}
     caller = process.without_aws(os.environ)
     environment = {**process.isolated(folder, path=found.path), **aws, **trust}
     cli = cdk.Cli(found, folder, logs, environment, {**caller, "PATH": found.path, **aws})
-    session = made_up_session()
+    session = made_up_session(keys)
     return closing(
         Target(name, session, cli, endpoint_url=url, certificate=certificate, gaps=missing)
     )

@@ -6,6 +6,7 @@ Runs on the embedded AWS's own Python, so it loads what it needs of this package
 import os
 import runpy
 import sys
+from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -20,5 +21,6 @@ assert spec.loader  # noqa: S101
 shims = sys.modules["shims"] = module_from_spec(spec)
 spec.loader.exec_module(shims)
 shims.apply_all()
+import_module("shims._lock").lock()
 sys.argv = ["ministack"]
 runpy.run_module("ministack", run_name="__main__")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,14 +22,32 @@ ALLOWED = (
     "TZ",
 )  # fmt: skip
 REGION = "us-east-1"
-ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105 - made up; the embedded AWS knows no others
 
 
-def made_up_aws(endpoint_url: str) -> dict[str, str]:
+@dataclass(frozen=True)
+class Keys:
+    """Made-up credentials, which are those of the root user of an emulator."""
+
+    access_key: str = "test"
+    secret_key: str = "test"  # noqa: S105
+
+    @classmethod
+    def of_a_run(cls) -> Keys:
+        """Keys that nobody else knows."""
+        return cls(f"AKIA{secrets.token_hex(8).upper()}", secrets.token_hex(20))
+
+    def variables(self) -> dict[str, str]:
+        """The variables in which an SDK looks for them."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+        }
+
+
+def made_up_aws(endpoint_url: str, keys: Keys) -> dict[str, str]:
     """The AWS variables with which an SDK or the CDK CLI reaches the endpoint and nothing else."""
     return {
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        **keys.variables(),
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ENDPOINT_URL": endpoint_url,

@@ -34,11 +34,11 @@ _NOTHING_OF_THE_CALLER: dict[str, tuple[str | None, str | None, Any, None]] = {
 }
 
 
-def made_up_session() -> boto3.Session:
+def made_up_session(keys: process.Keys) -> boto3.Session:
     """A session with made-up credentials, which no setting of the caller's reaches."""
     return boto3.Session(
-        aws_access_key_id=process.ACCESS_KEY,
-        aws_secret_access_key=process.SECRET_KEY,
+        aws_access_key_id=keys.access_key,
+        aws_secret_access_key=keys.secret_key,
         region_name=process.REGION,
         botocore_session=botocore.session.Session(session_vars=_NOTHING_OF_THE_CALLER),
     )
@@ -111,6 +111,12 @@ class Target:
         return SignedHttp(
             self._frozen_credentials, self.region, self.endpoint_url, self.certificate
         )
+
+    @property
+    def keys(self) -> process.Keys:
+        """The credentials with which it is called, without a session's token."""
+        found = self._frozen_credentials()
+        return process.Keys(found.access_key, found.secret_key)
 
     def _frozen_credentials(self) -> ReadOnlyCredentials:
         credentials = self._session.get_credentials()

@@ -16,6 +16,7 @@ from botocore.stub import Stubber
 from serverless_patterns.sandbox import (
     DeployFailed,
     Deployment,
+    Keys,
     SandboxError,
     Target,
     account,
@@ -121,7 +122,7 @@ def test_the_cause_of_a_failure_is_found_on_the_last_page_of_events() -> None:
         "ResourceStatus": "CREATE_FAILED",
     }
     cause = other | {"LogicalResourceId": "Orders", "ResourceStatusReason": "too long"}
-    cloudformation = made_up_session().client("cloudformation")
+    cloudformation = made_up_session(Keys()).client("cloudformation")
     with Stubber(cloudformation) as stub:
         stub.add_response("describe_stack_events", {"StackEvents": [other], "NextToken": "more"})
         stub.add_response("describe_stack_events", {"StackEvents": [cause]})
@@ -161,13 +162,6 @@ def test_the_log_lines_of_a_function_are_found(deployed: dict[str, Deployment]) 
     lines = deployment.log_lines(name)
     assert 'got {"order": 7}' in lines
     assert deployment.log_lines(name, limit=2) == lines[-2:]
-
-
-def made_up_keys(target: Target) -> dict[str, str]:
-    """The keys of an embedded AWS, as a shell has them."""
-    keys = target._session.get_credentials()
-    assert keys
-    return {"AWS_ACCESS_KEY_ID": keys.access_key, "AWS_SECRET_ACCESS_KEY": keys.secret_key}
 
 
 def log(deployment: Deployment, streams: int, lines: Iterable[str], start: datetime) -> None:
@@ -236,7 +230,7 @@ def test_the_region_of_the_shell_is_used(
     """As the CDK CLI does: AWS_REGION comes first."""
     here = {"AWS_ENDPOINT_URL": shared.endpoint_url, "AWS_CA_BUNDLE": str(shared.certificate)}
     regions = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "us-east-2"}
-    for name, value in {**made_up_keys(shared), **here, **regions}.items():
+    for name, value in {**shared.keys.variables(), **here, **regions}.items():
         monkeypatch.setenv(name, str(value))
     with account.aws(log_dir=tmp_path) as target:
         assert target.region == "eu-west-1"

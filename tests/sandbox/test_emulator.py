@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from serverless_patterns.sandbox import (
     Deployment,
+    Keys,
     SandboxError,
     Target,
     embedded,
@@ -23,6 +27,7 @@ from serverless_patterns.sandbox import (
     endpoint,
 )
 from serverless_patterns.sandbox.queues import until
+from serverless_patterns.sandbox.target import made_up_session
 from tests.conftest import ROOT, run
 from tests.sandbox.helpers import create_stack, function, ref, serve, template
 
@@ -48,6 +53,7 @@ HOLD = """
         (folder / "app.py").write_text("import time; open('up', 'w').close(); time.sleep(60)")
         target.deploy(app=f"{sys.executable} app.py", cwd=folder)  # now the CLI and the app, too
 """
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 
 
@@ -129,9 +135,40 @@ def test_it_listens_on_this_machine_only(shared: Target) -> None:
     if listing.returncode:
         pytest.skip("no ss")
     addresses = [line.split()[3] for line in listing.stdout.splitlines()]
-    assert [address for address in addresses if address.endswith(f":{port}")] == [
+    assert [address for address in addresses if address.endswith((f":{port}", ":443"))] == [
         f"127.0.0.1:{port}"
     ]
+
+
+@pytest.mark.parametrize("access_key", ["test", "000000000000", "AKIAIOSFODNN7EXAMPLE"])
+def test_only_the_keys_of_the_run_are_accepted(shared: Target, access_key: str) -> None:
+    """Another user of this machine can reach the port."""
+    stranger = made_up_session(Keys(access_key, "test"))
+    options = {"endpoint_url": shared.endpoint_url, "verify": str(shared.certificate)}
+    with pytest.raises(ClientError, match=r"invalid|SignatureDoesNotMatch|InvalidAccessKeyId"):
+        stranger.client("sqs", **options).list_queues()
+    with pytest.raises(ClientError, match=r"invalid|SignatureDoesNotMatch|InvalidAccessKeyId"):
+        stranger.client("s3", **options).list_buckets()
+
+
+def test_a_request_without_a_signature_is_refused(shared: Target) -> None:
+    answer = shared.http.post(f"{shared.endpoint_url}/", b"Action=ListTopics", FORM, signed=False)
+    assert answer.status == 403
+    unsigned = Config(signature_version=UNSIGNED)
+    options = {"endpoint_url": shared.endpoint_url, "verify": str(shared.certificate)}
+    for service, call in (("s3", "list_buckets"), ("lambda", "list_functions")):
+        client = made_up_session(Keys()).client(service, **options, config=unsigned)
+        with pytest.raises(ClientError):
+            getattr(client, call)()
+
+
+@pytest.mark.parametrize(
+    "page", ["_ministack/sqs/messages", "_ministack/lambda-code/x", "_localstack/health"]
+)
+def test_pages_that_show_what_it_holds_are_closed(shared: Target, page: str) -> None:
+    assert shared.http.get(f"{shared.endpoint_url}/{page}").status == 403
+    reset = shared.http.post(f"{shared.endpoint_url}/_ministack/reset", b"")
+    assert reset.status == 403
 
 
 def test_no_credential_of_the_caller_reaches_it(shared: Target) -> None:
@@ -221,7 +258,8 @@ def test_an_endpoint_that_is_no_address_of_this_machine_is_refused(
 
 def test_an_endpoint_that_runs_already_is_used(shared: Target, tmp_path: Path) -> None:
     url, certificate = shared.endpoint_url or "", shared.certificate
-    with endpoint(url, certificate=certificate, log_dir=tmp_path) as target:
+    own = {"certificate": certificate, "keys": shared.keys}
+    with endpoint(url, **own, log_dir=tmp_path) as target:
         assert target.account == shared.account
         assert target.name == "endpoint"
         stack = Deployment(target, "stack", {})

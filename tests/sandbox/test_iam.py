@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
+
+from serverless_patterns.sandbox import Keys
+from serverless_patterns.sandbox.target import made_up_session
 
 from . import helpers as cfn
 
@@ -132,7 +134,7 @@ def test_a_topic_delivers_only_where_a_queues_policy_admits_it(stack: Stack) -> 
 
 
 def test_a_queue_that_refuses_plain_http_does_so(stack: Stack) -> None:
-    session = boto3.Session("test", "test", region_name=stack.target.region)  # its root user
+    session = made_up_session(stack.target.keys)
     sqs = session.client(
         "sqs", endpoint_url=stack.target.endpoint_url, verify=str(stack.target.certificate)
     )
@@ -150,7 +152,7 @@ def came_over_http(request: Any, **_: Any) -> None:
 
 
 def test_credentials_that_nobody_has_are_refused(shared: Target) -> None:
-    session = boto3.Session("AKIA-NOBODYS", "secret", region_name=shared.region)
+    session = made_up_session(Keys("AKIA-NOBODYS", "secret"))
     sts = session.client("sts", endpoint_url=shared.endpoint_url, verify=str(shared.certificate))
     with pytest.raises(ClientError, match="InvalidClientTokenId"):
         sts.get_caller_identity()
