@@ -36,6 +36,7 @@ DROP, ASIDE = 36, 14  # length of an arrow down; how far below the middle failur
 DOCKS = (0, 10, -10, 19, -19)  # where arrows meet an icon, from its middle
 MARGIN, HEADER, PADDING = 24, 60, 20  # of the card; above the frame, for the title; in the frame
 INK, GREY, RED, PINK = "#232f3e", "#5a6472", "#b3261e", "#e7157b"
+FLOWS = (INK, "#0972d3", "#037f0c")  # where several resources fan out to the same ones
 FONT = "Amazon Ember, Helvetica Neue, Helvetica, Arial, sans-serif"
 CLIENT = "client"  # no logical id: those have no lower-case start
 LAYOUT = {
@@ -93,8 +94,8 @@ class _Drawing:
         self.title, self.form = title, form
         entered = {edge.target for edge in drawn.edges}
         entries = [n for n, what in drawn.nodes.items() if what.needs_event and n not in entered]
-        called = any(re.search("API|function", drawn.nodes[node].term) for node in entries)
-        client = {CLIENT: Node("Client", "Client" if called else "Producer", "", "")}
+        sender = re.match("([a-z]+) →", title)  # it has the same name in the flow line
+        client = {CLIENT: Node("Client", sender[1].capitalize() if sender else "Client", "", "")}
         self.nodes = (client if entries else {}) | drawn.nodes
         self.edges = [*(Edge(CLIENT, node, FLOW) for node in entries), *drawn.edges]
         self.alarms, self.told = drawn.alarms, drawn.told
@@ -102,6 +103,7 @@ class _Drawing:
         # Icons are as far from the left of their boxes everywhere: so they align in a column.
         self.half = max(self._label_size(node)[0] for node in self.nodes) / 2
         self.docks = self._docks()
+        self.colours = self._colours()
         self.icons: dict[str, str] = {}
         self.layout = _elk(self._request())
         self.frame = self._around()
@@ -144,6 +146,21 @@ class _Drawing:
             trunk = (edge.kind == FAILURE, edge.source if fans[edge.source] > 1 else "")
             docks[edge] = DOCKS[known.setdefault(trunk, len(known)) % len(DOCKS)]
         return docks
+
+    def _colours(self) -> dict[str, str]:
+        """The colour of each source's flows: two bundles that end at the same icons differ."""
+        fans: dict[str, set[str]] = {}
+        for edge in self.edges:
+            if edge.kind == FLOW:
+                fans.setdefault(edge.source, set()).add(edge.target)
+        colours: dict[str, str] = {}
+        for source, targets in fans.items():
+            alike = [
+                o for o in colours if min(len(targets), len(fans[o])) > 1 and targets & fans[o]
+            ]
+            free = [colour for colour in FLOWS if colour not in {colours[o] for o in alike}]
+            colours[source] = free[0] if free else INK
+        return colours
 
     def _reached(self, node: str) -> set[str]:
         """All that the events of a node flow on to."""
@@ -263,10 +280,10 @@ class _Drawing:
         names = {node: what.name for node, what in self.nodes.items()}
         flows = "; ".join(f"{names[edge.source]} → {names[edge.target]}" for edge in self.edges)
         heads = [
-            f'<marker id="{kind}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="9" '
+            f'<marker id="{_head(colour)}" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="9" '
             'markerHeight="9" orient="auto-start-reverse" markerUnits="userSpaceOnUse">'
             f'<path d="M1 1 9 5 1 9" fill="none" stroke="{colour}" stroke-width="1.6"/></marker>'
-            for kind, colour in ((FLOW, INK), (FAILURE, RED))
+            for colour in dict.fromkeys([INK, *self.colours.values(), RED])
         ]
         lines = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{card}" width="{_n(width)}" '
@@ -326,10 +343,10 @@ class _Drawing:
         routes = {edge["id"]: edge for edge in self.layout["edges"]}
         for n, edge in enumerate(self.edges):
             (from_x, from_y), (x, y) = self.at[edge.source], self.at[edge.target]
-            colour = _colour(edge.kind)
+            colour = RED if edge.kind == FAILURE else self.colours.get(edge.source, INK)
             if self.below.get(edge.target) == edge:
                 top = from_y + ICON + AIR + self._label_size(edge.source)[1]
-                yield _line([(x, top + 2), (x, y - AIR)], edge.kind)
+                yield _line([(x, top + 2), (x, y - AIR)], edge.kind, colour)
                 middle = (top + y) / 2 + TERM / 3
                 yield _text(x + 8, middle, edge.label, size=TERM, colour=colour, anchor="start")
                 continue
@@ -341,7 +358,7 @@ class _Drawing:
             for end, icon, after in ((0, from_x, 1), (-1, x, -2)):
                 side = ICON / 2 + AIR
                 line[end] = (icon + (side if line[after][0] > icon else -side), line[end][1])
-            yield _line(line, edge.kind)
+            yield _line(line, edge.kind, colour)
             for label in routes[str(n)]["labels"]:
                 middle = label["x"] + label["width"] / 2
                 yield _text(middle, label["y"] + TERM, edge.label, size=TERM, colour=colour)
@@ -349,8 +366,8 @@ class _Drawing:
     def _legend(self) -> Iterator[str]:
         x, y = self.frame[0], self.frame[3] + HEADER / 2 - 4
         if any(edge.kind == FAILURE for edge in self.edges):
-            for kind, text in ((FLOW, "Event"), (FAILURE, "Failed event")):
-                yield _line([(x, y), (x + 30, y)], kind)
+            for kind, colour, text in ((FLOW, INK, "Event"), (FAILURE, RED, "Failed event")):
+                yield _line([(x, y), (x + 30, y)], kind, colour)
                 yield _text(x + 38, y + 4, [text], size=TERM, colour=GREY, anchor="start")
                 x += _width(text, TERM) + 62
         if self.alarms:
@@ -395,20 +412,21 @@ def _width(text: str, size: int, *, bold: bool = False) -> float:
     return round(units * size * (1.13 if bold else 1), 1)
 
 
-def _colour(kind: str) -> str:
-    return RED if kind == FAILURE else INK
+def _head(colour: str) -> str:
+    """The id of an arrow head."""
+    return {INK: FLOW, RED: FAILURE}.get(colour, f"{FLOW}-{colour[1:]}")
 
 
-def _line(points: Sequence[tuple[float, float]], kind: str) -> str:
+def _line(points: Sequence[tuple[float, float]], kind: str, colour: str) -> str:
     """An arrow along right-angled lines, with rounded corners."""
     path = f"M{_n(points[0][0])} {_n(points[0][1])}"
     for before, at, after in zip(points, points[1:], points[2:], strict=False):
         near, far = _towards(at, before), _towards(at, after)
         path += f"L{near}Q{_n(at[0])} {_n(at[1])} {far}"
     path += f"L{_n(points[-1][0])} {_n(points[-1][1])}"
-    head = FAILURE if kind == FAILURE else FLOW
+    head = _head(colour)
     return (
-        f'<path class="{kind}" d="{path}" fill="none" stroke="{_colour(kind)}" stroke-width="1.4"'
+        f'<path class="{kind}" d="{path}" fill="none" stroke="{colour}" stroke-width="1.4"'
         + ' stroke-dasharray="5 4"' * (kind == FAILURE)
         + f' marker-start="url(#{head})"' * (kind == BOTH)
         + f' marker-end="url(#{head})"/>'

@@ -347,11 +347,19 @@ def test_events_flow_from_left_to_right_and_failures_down(drawn: str) -> None:
     assert below[1] > queue[1]
 
 
-def test_lines_of_two_sources_that_fan_out_stay_apart() -> None:
+def test_lines_of_two_sources_that_fan_out_stay_apart_and_differ_in_colour() -> None:
     parts = dict.fromkeys(("Charge", "Ship"), FUNCTION)
     parts |= dict.fromkeys(("Counter", "Shop"), machine("Charge", "Ship"))
-    lines = re.findall(r'<path class="flow" d="[^"]*L(.*?)"', render(template(**parts), TITLE))
+    line = r'<path class="flow" d="[^"]*L(.*?)" fill="none" stroke="(.*?)"'
+    lines = re.findall(line, render(template(**parts), TITLE))
     assert len(set(lines)) == len(lines) == 2 + 4
+    colours = [colour for _, colour in lines]
+    assert sorted(map(colours.count, set(colours))) == [2, 4]
+
+
+@pytest.mark.parametrize("sender", ["client", "publisher"])
+def test_the_sender_has_its_name_of_the_flow_line(sender: str) -> None:
+    assert f">{sender.capitalize()}</text>" in render(shop(), f"{sender} → API → SQS")
 
 
 @pytest.fixture(scope="module", params=[*sorted(DIAGRAMS), "long chain"])
