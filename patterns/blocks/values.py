@@ -6,6 +6,7 @@ A value that only deployment knows (a token) is None here: nothing can be said o
 from __future__ import annotations
 
 import functools
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Duration, Reference, Tokenization
@@ -15,6 +16,27 @@ if TYPE_CHECKING:
 
 # The CDK spells the token of a number as one below this, and that of a string with "${Token[".
 _TOKEN_NUMBERS = -1e280
+# Interfaces of the CDK: the attribute that each one's classes have, and how to get one. An object
+# is recognized by the attribute, so that no module is imported only to ask.
+INTERFACES = {
+    "IAlarmAction": ("bind", "SnsAction(topic)"),
+    "IAuthorizer": ("authorizer_id", "CognitoUserPoolsAuthorizer(…)"),
+    "IBucket": ("bucket_arn", "Bucket.from_bucket_arn(…)"),
+    "IEventBus": ("event_bus_arn", "EventBus.from_event_bus_arn(…)"),
+    "IFunction": ("function_arn", "Function.from_function_attributes(…)"),
+    "IKey": ("key_arn", "Key.from_key_arn(…)"),
+    "ILambdaDeploymentConfig": (
+        "deployment_config_arn",
+        "LambdaDeploymentConfig.CANARY_10_PERCENT_5_MINUTES",
+    ),
+    "IQueue": ("queue_arn", "Queue.from_queue_arn(…)"),
+    "IRestApi": ("rest_api_root_resource_id", "RestApi.from_rest_api_attributes(…)"),
+    "IStateMachine": ("state_machine_arn", "StateMachine.from_state_machine_arn(…)"),
+    "IStream": ("stream_arn", "Stream.from_stream_attributes(…)"),
+    "ITable": ("table_arn", "Table.from_table_attributes(…)"),
+    "ITopic": ("topic_arn", "Topic.from_topic_arn(…)"),
+}
+Kind = type | str | None
 
 
 class Path:
@@ -25,6 +47,55 @@ class Path:
 
     def __str__(self) -> str:
         return f"{self._words}{self._construct.node.path}"
+
+
+def expect(argument: str, value: Any, *allowed: Kind) -> None:
+    """Reject an argument of a type that would fail later, deep in the CDK.
+
+    Args:
+        argument: Its name.
+        value: What was given.
+        allowed: Classes; interfaces of the CDK by name, such as ``"IQueue"``; None. A token is a
+            number or a string.
+
+    Raises:
+        ValueError: the value is none of them.
+    """
+    if any(_is(value, kind) for kind in allowed):
+        return
+    names = [kind if isinstance(kind, str) else kind.__name__ for kind in allowed if kind]
+    examples = [_example(kind) for kind in allowed if kind not in (None, bool, int, float, str)]
+    plain = isinstance(value, str | int | float | dict | list | tuple | None)
+    given = shorten(repr(value), 80, placeholder=" …") if plain else f"a {_name_of(value)}"
+    such_as = f", such as {' or '.join(examples)}" if examples else ""
+    raise ValueError(f"{argument} is {given}; it must be of type {' or '.join(names)}{such_as}.")
+
+
+def expect_fields(settings: Any, **allowed: tuple[Kind, ...]) -> None:
+    """Reject settings with a field of a type that would fail later: see ``expect``."""
+    for name, kinds in allowed.items():
+        expect(name, getattr(settings, name), *kinds)
+
+
+def _is(value: Any, kind: Kind) -> bool:
+    if isinstance(kind, str):
+        attribute, _ = INTERFACES[kind]
+        proxied = getattr(value, "_delegates", ())  # of a class that this app has no name for
+        return any(hasattr(type(one), attribute) for one in (value, *proxied))
+    if kind is int:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return whole or (isinstance(value, float) and number(value) is None)
+    return value is None if kind is None else isinstance(value, kind)
+
+
+def _example(kind: Any) -> str:
+    if kind is Duration:
+        return "Duration.seconds(30)"
+    return INTERFACES[kind][1] if isinstance(kind, str) else f"{kind.__name__}(…)"
+
+
+def _name_of(value: Any) -> str:
+    return type(value).__name__.strip("_").removesuffix("Proxy").removesuffix("Base")
 
 
 def number(value: float | None) -> float | None:

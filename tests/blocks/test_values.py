@@ -1,0 +1,74 @@
+"""What a value must be, and how a time is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
+
+from serverless_patterns.patterns.blocks.queues import NewQueue
+from serverless_patterns.patterns.blocks.values import expect
+from serverless_patterns.patterns.checks import period
+from tests.inline import function, rejected
+
+ARN = "arn:aws:lambda:us-east-1:111111111111:function:theirs:1"
+
+
+def test_a_value_of_the_right_type_passes_imported_or_not(stack: Stack) -> None:
+    version = lambda_.Version.from_version_arn(stack, "Version", ARN)
+    alias = lambda_.Alias.from_alias_attributes(
+        stack, "Alias", alias_name="live", alias_version=version
+    )
+    given: list[tuple[Any, Any]] = [
+        (function(stack), "IFunction"),
+        (lambda_.Function.from_function_arn(stack, "Theirs", ARN), "IFunction"),
+        (alias, "IFunction"),
+        (kms.Alias.from_alias_name(stack, "Key", "alias/shop"), "IKey"),
+        (NewQueue(), NewQueue),
+        (Duration.seconds(1), Duration),
+        (3, int),
+        (-1e300, int),  # a token
+        (None, None),
+    ]
+    for value, kind in given:
+        expect("argument", value, kind)
+
+
+@pytest.mark.parametrize(
+    ("value", "allowed", "problem"),
+    [
+        ("arn:x", ("IQueue", NewQueue), "^argument is 'arn:x'; it must be of type IQueue or NewQ"),
+        ({"fifo": True}, (NewQueue,), r"is {'fifo': True}; .* such as NewQueue\(…\)"),
+        (30, (Duration, None), r"is 30; .* type Duration, such as Duration.seconds\(30\)\.$"),
+        (2.5, (int,), r"is 2.5; it must be of type int\.$"),
+        (True, (int,), "is True"),
+        (None, (str,), "is None; it must be of type str"),
+        (["x"] * 99, (str,), "is .* …; it must"),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_rejected_with_what_it_must_be(
+    value: Any, allowed: tuple[Any, ...], problem: str
+) -> None:
+    with rejected(problem):
+        expect("argument", value, *allowed)
+
+
+def test_a_resource_of_another_kind_is_named(stack: Stack) -> None:
+    for made in (
+        sqs.Queue(stack, "Queue"),
+        sqs.Queue.from_queue_arn(stack, "Theirs", "arn:aws:sqs:us-east-1:111111111111:theirs"),
+    ):
+        with rejected("is a Queue; it must be of type ITopic"):
+            expect("argument", made, "ITopic")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(59.5, "59.5 s"), (300, "300 s"), (5400, "1 hour 30 minutes"), (345_601, "4 days 1 s")],
+)
+def test_a_time_is_said_in_natural_units(seconds: float, said: str) -> None:
+    assert period(seconds) == said
