@@ -1,4 +1,4 @@
-"""The generated parts of each pattern's page are as its stack is now."""
+"""Each pattern's page has the form of all, and its generated parts are as its stack is now."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from serverless_patterns.patterns.catalog import Pattern
+
+
+def test_a_page_starts_with_flow_line_diagram_and_the_code_that_uses_it(pattern: Pattern) -> None:
+    text = (pattern.folder / "README.md").read_text(encoding="utf-8")
+    start = text.partition("\n## ")[0]
+    places = [start.find(part) for part in (pattern.flow, "](diagram.svg)", "```python\n")]
+    assert places == sorted(places)
+    assert min(places) > 0
+    assert f"from serverless_patterns.patterns.{pattern.slug}.construct import" in start
 
 
 def test_a_page_has_a_runbook_entry_for_each_alarm_of_its_stack(
