@@ -13,7 +13,7 @@ GENERATED = $(wildcard tests/test_templates.py tests/test_pages.py tests/test_ca
 # In parallel, a file in one process, the longest first (tests/conftest.py).
 PYTEST := pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 # A PATTERN that you name; the default above is for the commands that need one.
-NAMED := $(if $(filter-out file,$(origin PATTERN)),$(subst -,_,$(PATTERN)))
+NAMED := $(if $(filter-out file,$(origin PATTERN)),$(subst -,_,$(filter-out all,$(PATTERN))))
 QUICK = tests/$(NAMED) $(wildcard tests/contracts tests/lambdas tests/test_catalog.py \
 	tests/test_pages.py tests/test_security.py tests/test_templates.py) -k "$(NAMED) and not fuzz"
 
@@ -28,10 +28,11 @@ setup: ## Install what the other commands need into this folder
 	@$(PYTHON) tools/setup.py
 
 try: setup ## See a pattern work on this machine: PATTERN=<slug>, or PATTERN=all
-	@$(RUN); python -m serverless_patterns try $(PATTERN)
+	@$(RUN); python -m serverless_patterns try "$(PATTERN)"
 
 test: setup ## Lint, types, and every test, on the embedded AWS too; PATTERN=<slug>: the quick ones
-	@$(RUN); ruff check && ruff format --check && $(PYTEST) $(if $(NAMED),$(QUICK))
+	@$(RUN); $(if $(NAMED),python -m serverless_patterns list "$(NAMED)" &&) ruff check && \
+		ruff format --check && $(PYTEST) $(if $(NAMED),$(QUICK))
 
 test: $(if $(NAMED),,checkov-venv)
 checkov: setup checkov-venv ## Check the stacks with checkov; make test does, too
@@ -52,10 +53,10 @@ snapshot: setup ## Accept what is generated as it is now: snapshots, diagrams, t
 	@$(RUN); pytest $(GENERATED) --snapshot-update
 
 deploy: setup ## Deploy a pattern into your AWS account: PATTERN=<slug>
-	@$(RUN); python -m serverless_patterns deploy $(PATTERN)
+	@$(RUN); python -m serverless_patterns deploy "$(PATTERN)"
 
 scenario: setup ## Drive the stack you deployed into your AWS account: PATTERN=<slug>
-	@$(RUN); python -m serverless_patterns scenario $(PATTERN)
+	@$(RUN); python -m serverless_patterns scenario "$(PATTERN)"
 
 copy: setup ## Copy a pattern into your project: PATTERN=<slug> TO=<folder>
 	@$(RUN); python -m serverless_patterns copy "$(PATTERN)" "$(TO)"

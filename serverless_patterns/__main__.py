@@ -44,10 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m serverless_patterns", description=__doc__)
-    parser.set_defaults(run=list_patterns)
+    parser.set_defaults(run=list_patterns, pattern=None)
     commands = parser.add_subparsers(title="commands")
 
     command = commands.add_parser("list", help="list the patterns (the default)")
+    command.add_argument("pattern", nargs="?", help="only this one")
     command.set_defaults(run=list_patterns)
 
     command = commands.add_parser("try", help="deploy and drive on the embedded AWS")
@@ -72,10 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def list_patterns(_: argparse.Namespace, console: Console) -> int:
-    """Print every pattern with its flow line."""
+def list_patterns(options: argparse.Namespace, console: Console) -> int:
+    """Print every pattern, or one, with its flow line."""
     table = Table(box=None, show_header=False, pad_edge=False)
-    for pattern in catalog.patterns():
+    for pattern in [catalog.find(options.pattern)] if options.pattern else catalog.patterns():
         table.add_row(f"[bold]{pattern.slug}[/]", pattern.flow)
     console.print(table)
     return 0

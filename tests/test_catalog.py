@@ -55,6 +55,19 @@ def test_an_unknown_pattern_is_refused_with_those_there_are() -> None:
         catalog.find("nope")
 
 
+@pytest.mark.parametrize("command", ["list", "try", "deploy", "scenario", "copy"])
+def test_every_command_refuses_an_unknown_pattern_with_those_there_are(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command_line.main([command, "nope", *["folder"] * (command == "copy")]) == 2
+    assert "There is no pattern 'nope'. There are: api_sqs_lambda, " in capsys.readouterr().out
+
+
+def test_the_quick_tests_ask_first_whether_there_is_such_a_pattern() -> None:
+    done = run("make", "--dry-run", "test", "PATTERN=nope", cwd=ROOT)
+    assert '-m serverless_patterns list "nope" && ruff' in done.stdout
+
+
 def test_the_command_line_lists_every_pattern(capsys: pytest.CaptureFixture[str]) -> None:
     assert command_line.main([]) == 0
     printed = capsys.readouterr().out
