@@ -78,6 +78,7 @@ LAMBDA_ASYNC_SECOND_WAIT = Limit(120, "s", _LAMBDA + "invocation-async-error-han
 
 SNS_MESSAGE_BYTES = Limit(262_144, "bytes", _AWS + "general/latest/gr/sns.html")
 SNS_BATCH_ENTRIES = Limit(10, "messages", _AWS + "sns/latest/dg/sns-batch-api-actions.html")
+SNS_RETRIES_TO_SQS = Limit(23, "days", _AWS + "sns/latest/dg/sns-message-delivery-retries.html")
 SNS_MAX_ARCHIVE = Limit(
     365, "days", _AWS + "sns/latest/dg/message-archiving-and-replay-topic-owner.html"
 )

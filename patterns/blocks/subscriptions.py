@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Annotations, Stack
@@ -14,21 +15,20 @@ from aws_cdk import aws_sqs as sqs
 from ..checks import kms as kms_checks
 from ..checks import reject
 from ..checks import sns as checks
+from ..limits import SQS_DEFAULT_RETENTION, SQS_MAX_RETENTION
 from . import keys
 from .alarms import Alarms, Runbook
 from .queues import ask_for_key, queue_for_failures, resource_of
-from .values import Path
+from .values import Path, expect, expect_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
     from aws_cdk import aws_cloudwatch as cloudwatch
     from aws_cdk import aws_kms as kms
     from constructs import Construct, IConstruct, IDependable
 
 SNS = "sns.amazonaws.com"
 AWS_MANAGED_KEY = "alias/aws/sqs"
+DAY = 86_400
 KEY_ACTIONS = ["kms:Decrypt", "kms:GenerateDataKey"]
 # https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html
 TAKE_RAW = (
@@ -65,7 +65,7 @@ class Subscription:
             Default: a new one that keeps it for 14 days.
 
     Raises:
-        ValueError: both filters, or a point in time without a time zone.
+        ValueError: both filters, a point in time without a time zone, or a value of the wrong type.
     """
 
     filter_policy: Mapping[str, sns.SubscriptionFilter] | None = None
@@ -80,8 +80,21 @@ class Subscription:
         Source: https://docs.aws.amazon.com/sns/latest/dg/sns-message-filtering-scope.html
 
         Raises:
-            ValueError: both filters, or a point in time without a time zone.
+            ValueError: both filters, a point in time without a time zone, or a value of the wrong
+                type.
         """
+        expect_fields(
+            self,
+            filter_policy=(Mapping, None),
+            filter_policy_with_message_body=(Mapping, None),
+            raw_message_delivery=(bool,),
+            replay_from=(datetime, None),
+            dead_letter_queue=("IQueue", None),
+        )
+        for key, chosen in (self.filter_policy or {}).items():
+            expect(f"filter_policy[{key!r}]", chosen, sns.SubscriptionFilter)
+        for key, by_body in (self.filter_policy_with_message_body or {}).items():
+            expect(f"filter_policy_with_message_body[{key!r}]", by_body, sns.FilterOrPolicy)
         if self.filter_policy is not None and self.filter_policy_with_message_body is not None:
             raise ValueError(
                 "filter_policy and filter_policy_with_message_body were both given: a subscription "
@@ -119,12 +132,19 @@ class Source:
         topic: The topic.
         arn: Its ARN, as policies of its own stack name it. Default: the topic's attribute.
         pattern: What matches its ARN, for policies in other stacks. Default: ``arn``.
+        encryption_key: Customer managed key of new queues for what it delivers. Default:
+            SQS-managed encryption.
     """
 
     def __init__(
-        self, topic: sns.ITopic, *, arn: str | None = None, pattern: str | None = None
+        self,
+        topic: sns.ITopic,
+        *,
+        arn: str | None = None,
+        pattern: str | None = None,
+        encryption_key: kms.IKey | None = None,
     ) -> None:
-        self.topic = topic
+        self.topic, self.encryption_key = topic, encryption_key
         self.fifo: bool = topic.fifo
         self._arn = arn or topic.topic_arn
         self._pattern = pattern or self._arn
@@ -199,7 +219,6 @@ def deliver_to_queue(
     queue: sqs.IQueue,
     settings: Subscription,
     *,
-    encryption_key: kms.IKey | None = None,
     alarms: Alarms = Alarms(),
 ) -> Delivery:
     """Subscribe a queue to a topic, and let SNS deliver into it.
@@ -218,7 +237,7 @@ def deliver_to_queue(
         settings,
         protocol=sns.SubscriptionProtocol.SQS,
         endpoint=queue.queue_arn,
-        encryption_key=encryption_key,
+        encryption_key=queue.encryption_master_key,
         alarms=alarms,
     )
     # SNS does not deliver an event that comes before its permission.
@@ -244,8 +263,7 @@ def deliver(
         settings: Which events, and in what form.
         protocol: How SNS delivers.
         endpoint: Where to.
-        encryption_key: Customer managed key of a new dead-letter queue. Default: SQS-managed
-            encryption.
+        encryption_key: Customer managed key of a new dead-letter queue. Default: the source's.
         alarms: What the alarm does.
 
     Raises:
@@ -263,7 +281,7 @@ def deliver(
             "DeliveryDeadLetterQueue",
             reason="It is the subscription's dead-letter queue: its messages wait for a person.",
             fifo=source.fifo,
-            encryption_key=encryption_key,
+            encryption_key=encryption_key or source.encryption_key,
         )
     subscription = sns.Subscription(
         scope,
@@ -330,8 +348,8 @@ def check_dead_letter_queue(queue: sqs.IQueue, *, topic_fifo: bool) -> None:
         Annotations.of(queue).add_warning_v2(
             "serverless-patterns:imported-delivery-dead-letter-queue",
             "This queue is imported, so its retention period cannot be checked: what SNS cannot "
-            "deliver is lost after it, which is 4 days unless it is raised, to 14 at most."
-            f"{ask_for_key(queue)}",
+            f"deliver is lost after it, which is {SQS_DEFAULT_RETENTION // DAY} days unless it is "
+            f"raised, to {SQS_MAX_RETENTION // DAY} at most.{ask_for_key(queue)}",
         )
 
 

@@ -10,11 +10,14 @@ from constructs import Construct
 
 from ..checks import kms as kms_checks
 from ..checks import reject
+from ..checks import sns as checks
+from ..limits import SNS_RETRIES_TO_SQS
 from . import keys
 from .alarms import MINUTE, Alarms, Runbook
+from .consumers import Consumer
 from .queues import NewQueue, SqsToLambda
 from .subscriptions import SNS, Source, Subscription, deliver_to_queue
-from .values import seconds
+from .values import Path, expect, seconds
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     from aws_cdk import aws_sns as sns
     from aws_cdk import aws_sqs as sqs
 
-    from .consumers import Consumer
 
 # Every caller of the account that may publish may use it, so no grant is needed:
 # https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#aws-managed-cmk
@@ -36,8 +38,8 @@ TOPIC_ALARMS = (
         "NumberOfNotificationsFailed",
         5,
         Runbook(
-            means="Deliveries keep failing. SNS retries for 23 days when SQS is at fault, and not "
-            "at all when the queue, its policy or its key is.",
+            means=f"Deliveries keep failing. SNS retries for {SNS_RETRIES_TO_SQS} days when SQS is "
+            "at fault, and not at all when the queue, its policy or its key is.",
             see="Read the ErrorCode attribute of a message in a delivery dead-letter queue, or "
             "turn on the topic's delivery status logging.",
             fix="Fix the policy of the subscribed queue or of its key, or bring the queue back.",
@@ -112,6 +114,7 @@ class TopicSettings:
     def __post_init__(self) -> None:
         """Reject a key with which SNS cannot deliver."""
         key = self.encryption_key
+        expect("encryption_key", key, "IKey", None)
         keys.check_key("encryption_key", key)
         if key is not None:
             otherwise = "every delivery would fail"
@@ -122,9 +125,10 @@ def new_source(
     topic: sns.Topic, settings: TopicSettings, *, arn: str | None = None, pattern: str | None = None
 ) -> Source:
     """Return a new topic as a source of deliveries, encrypted. ``arn``, ``pattern``: its own."""
-    source = Source(topic, arn=arn, pattern=pattern)
-    if settings.encryption_key is not None:
-        source.allow_key(settings.encryption_key)
+    key = settings.encryption_key
+    source = Source(topic, arn=arn, pattern=pattern, encryption_key=key)
+    if key is not None:
+        source.allow_key(key)
     else:
         resource: Any = topic.node.default_child
         resource.kms_master_key_id = AWS_MANAGED_KEY
@@ -153,48 +157,24 @@ def own_source(topic: sns.ITopic) -> Source:
 class QueueSubscriber(SqsToLambda):
     """A subscriber of a topic that takes its events from a queue, at its own pace.
 
-    Args:
-        source: The topic.
-        fifo: Whether a new queue is FIFO. Default: standard.
-        consumer: Function or alias that processes the messages, or with its settings.
-        queue: Your own queue, or the settings of a new one.
-        subscription: Which events it gets, and in what form.
-        encryption_key: Customer managed key of the new queues, unless ``queue`` has one of its own.
-            Default: SQS-managed encryption.
-        alarms: What the alarms do.
-
     Attributes:
         queue: Where the events wait; see also ``dead_letter_queue``.
         subscription: Topic to queue.
         delivery_dead_letter_queue: What SNS could not deliver into ``queue``.
         event_source_mapping: Queue to consumer.
         alarms: The subscriber's alarms.
-
-    Raises:
-        ValueError: a configuration that would fail or lose events; the message says what to
-            change.
     """
 
-    def __init__(
-        self,
-        scope: Construct,
-        construct_id: str,
-        *,
-        source: Source,
-        fifo: bool = False,
-        consumer: lambda_.IFunction | Consumer,
-        queue: sqs.IQueue | NewQueue = NewQueue(),
-        subscription: Subscription = Subscription(),
-        encryption_key: kms.IKey | None = None,
-        alarms: Alarms = Alarms(),
-    ) -> None:
-        if isinstance(queue, NewQueue):
-            encryption_key = queue.encryption_key or encryption_key
-            queue = replace(queue, fifo=fifo, encryption_key=encryption_key)
-        super().__init__(scope, construct_id, consumer=consumer, queue=queue, alarms=alarms)
-        delivery = deliver_to_queue(
-            self, source, self.queue, subscription, encryption_key=encryption_key, alarms=alarms
-        )
+    subscription: sns.Subscription
+    delivery_dead_letter_queue: sqs.IQueue
+
+    def subscribe_to(self, source: Source, settings: Subscription, alarms: Alarms) -> None:
+        """Take the events of a topic, and keep those that SNS cannot deliver.
+
+        Raises:
+            ValueError: see ``deliver_to_queue``.
+        """
+        delivery = deliver_to_queue(self, source, self.queue, settings, alarms=alarms)
         self.subscription = delivery.subscription
         self.delivery_dead_letter_queue = delivery.dead_letter_queue
         self.alarms.append(delivery.alarm)
@@ -225,26 +205,44 @@ class TopicFanout(Construct):
         subscription: Subscription = Subscription(),
         alarms: Alarms | None = None,
     ) -> QueueSubscriber:
-        """Add a subscriber that gets the events in large batches, in no order, at least once.
+        """Add a subscriber that gets the events at its own pace, at least once.
+
+        From a standard queue it gets them in large batches, in no order; from the FIFO queue of a
+        FIFO topic in order within each message group, of which an event that fails holds up its
+        own group until it is processed or dead-lettered.
 
         Args:
             construct_id: Its id below the fan-out.
             consumer: Function or alias that processes the messages, or with its settings.
-            queue: Your own standard queue, or the settings of a new one.
+            queue: Your own queue, or the settings of a new one, such as ``NewQueue(fifo=True)``.
             subscription: Which events it gets, and in what form.
             alarms: What its alarms do, and when they go off. Default: as the fan-out's.
 
         Raises:
-            ValueError: a configuration that would fail or lose events.
+            ValueError: a configuration that would fail or lose events; the message says what to
+                change.
         """
-        return self._subscribe(construct_id, consumer, queue, subscription, alarms, fifo=False)
+        expect("consumer", consumer, Consumer, "IFunction")
+        expect("queue", queue, NewQueue, "IQueue")
+        expect("subscription", subscription, Subscription)
+        expect("alarms", alarms, Alarms, None)
+        if queue.fifo:
+            reject(checks.topic_of_fifo_queue(Path(self.topic, "topic "), fifo=self._source.fifo))
+        if isinstance(queue, NewQueue):
+            key = queue.encryption_key or self._source.encryption_key
+            queue = replace(queue, encryption_key=key)
+        alarms = alarms or self._alarms
+        alarms = replace(alarms, runbook_url=alarms.runbook_url or self._alarms.runbook_url)
+        one = QueueSubscriber(self, construct_id, consumer=consumer, queue=queue, alarms=alarms)
+        one.subscribe_to(self._source, subscription, alarms)
+        self.subscribers.append(one)
+        return one
 
-    def _publish_from(
-        self, source: Source, topic: sns.ITopic | TopicSettings, alarms: Alarms
-    ) -> None:
-        """Deliver from a topic, which was given like this, and watch it."""
+    def _publish_from(self, source: Source, alarms: Alarms, module: str) -> None:
+        """Deliver from a topic, and watch it. ``module``: see ``Alarms.of_pattern``."""
+        expect("alarms", alarms, Alarms)
+        alarms = alarms.of_pattern(module)
         self.topic, self._source, self._alarms = source.topic, source, alarms
-        self._encryption_key = topic.encryption_key if isinstance(topic, TopicSettings) else None
         self.subscribers: list[QueueSubscriber] = []
         self._topic_alarms = [
             alarms.above(
@@ -256,32 +254,6 @@ class TopicFanout(Construct):
             )
             for metric, periods, runbook in TOPIC_ALARMS
         ]
-
-    def _subscribe(
-        self,
-        construct_id: str,
-        consumer: lambda_.IFunction | Consumer,
-        queue: sqs.IQueue | NewQueue,
-        subscription: Subscription,
-        alarms: Alarms | None,
-        *,
-        fifo: bool,
-    ) -> QueueSubscriber:
-        _check_type(queue, fifo=fifo)
-        alarms = alarms or self._alarms
-        subscriber = QueueSubscriber(
-            self,
-            construct_id,
-            source=self._source,
-            fifo=fifo,
-            consumer=consumer,
-            queue=queue,
-            subscription=subscription,
-            encryption_key=self._encryption_key,
-            alarms=replace(alarms, runbook_url=alarms.runbook_url or self._alarms.runbook_url),
-        )
-        self.subscribers.append(subscriber)
-        return subscriber
 
     @property
     def alarms(self) -> list[cloudwatch.Alarm]:
@@ -300,21 +272,3 @@ class TopicFanout(Construct):
     def metric_number_of_notifications_failed(self, **options: Any) -> cloudwatch.Metric:
         """Deliveries that failed, over all subscribers. ``options``: of the metric."""
         return self.topic.metric_number_of_notifications_failed(**options)
-
-
-def _check_type(queue: sqs.IQueue | NewQueue, *, fifo: bool) -> None:
-    """Reject a queue of the other type than the method that adds it.
-
-    Source: https://docs.aws.amazon.com/sns/latest/dg/fifo-topic-message-delivery.html
-
-    Raises:
-        ValueError: a standard queue of yours for ordered events, or a FIFO queue for unordered.
-    """
-    given, new = queue.fifo, isinstance(queue, NewQueue)
-    if given == fifo or (new and fifo):
-        return
-    name = "The new queue" if isinstance(queue, NewQueue) else f"queue {queue.node.path}"
-    kind, method = (
-        ("FIFO", "add_fifo_queue() of SnsFifoFanout") if given else ("standard", "add_queue()")
-    )
-    raise ValueError(f"{name} is a {kind} queue. Add it with {method}.")

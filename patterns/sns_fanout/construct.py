@@ -11,6 +11,7 @@ from ..blocks.consumers import Consumer
 from ..blocks.queues import NewQueue
 from ..blocks.subscriptions import Subscription
 from ..blocks.topics import TopicFanout, TopicSettings, new_source, own_source
+from ..blocks.values import expect
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -55,7 +56,7 @@ class SnsFanout(TopicFanout):
         alarms: Alarms = Alarms(),
     ) -> None:
         super().__init__(scope, construct_id)
-        self._publish_from(source_of(self, topic), topic, alarms.of_pattern(__name__))
+        self._publish_from(source_of(self, topic), alarms, __name__)
 
 
 def source_of(scope: Construct, topic: sns.ITopic | NewTopic) -> Source:
@@ -66,6 +67,7 @@ def source_of(scope: Construct, topic: sns.ITopic | NewTopic) -> Source:
     Raises:
         ValueError: your own topic is FIFO, or its key encrypts nothing.
     """
+    expect("topic", topic, NewTopic, "ITopic")
     if isinstance(topic, NewTopic):
         made = sns.Topic(scope, "Topic", master_key=topic.encryption_key, enforce_ssl=True)
         return new_source(made, topic)

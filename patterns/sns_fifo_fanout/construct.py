@@ -8,13 +8,11 @@ from ..blocks.alarms import Alarms
 from ..blocks.consumers import Consumer
 from ..blocks.queues import NewQueue
 from ..blocks.subscriptions import Subscription
-from ..blocks.topics import QueueSubscriber, TopicFanout
+from ..blocks.topics import TopicFanout
 from .topic import NewTopic, source_of
 
 if TYPE_CHECKING:
-    from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_sns as sns
-    from aws_cdk import aws_sqs as sqs
     from constructs import Construct
 
 __all__ = [
@@ -30,10 +28,10 @@ __all__ = [
 class SnsFifoFanout(TopicFanout):
     """Publish an event once, in order; every subscriber takes it at its own pace.
 
-    Subscribers are added by ``add_fifo_queue()`` and ``add_queue()``, each with its own queue,
-    filter and consumer. Order is kept within a message group, in FIFO queues; from a standard
-    queue events may come out of order and more than once, and without their group. A subscriber
-    that fails or lags holds up nobody else. Events that SNS cannot deliver move to the subscriber's
+    Subscribers are added by ``add_queue()``, each with its own queue, filter and consumer. Order is
+    kept within a message group, in FIFO queues (``NewQueue(fifo=True)``); from a standard queue
+    events may come out of order and more than once, and without their group. A subscriber that
+    fails or lags holds up nobody else. Events that SNS cannot deliver move to the subscriber's
     ``delivery_dead_letter_queue``, events that its consumer cannot process to its
     ``dead_letter_queue``; both raise an alarm.
 
@@ -63,25 +61,4 @@ class SnsFifoFanout(TopicFanout):
         alarms: Alarms = Alarms(),
     ) -> None:
         super().__init__(scope, construct_id)
-        self._publish_from(source_of(self, topic), topic, alarms.of_pattern(__name__))
-
-    def add_fifo_queue(
-        self,
-        construct_id: str,
-        *,
-        consumer: lambda_.IFunction | Consumer,
-        queue: sqs.IQueue | NewQueue = NewQueue(),
-        subscription: Subscription = Subscription(),
-        alarms: Alarms | None = None,
-    ) -> QueueSubscriber:
-        """Add a subscriber that gets each message group's events in order.
-
-        An event that fails holds up its group, and no other, until it is processed or
-        dead-lettered.
-
-        Args: as for ``add_queue``, with a FIFO queue.
-
-        Raises:
-            ValueError: a configuration that would fail or lose events.
-        """
-        return self._subscribe(construct_id, consumer, queue, subscription, alarms, fifo=True)
+        self._publish_from(source_of(self, topic), alarms, __name__)

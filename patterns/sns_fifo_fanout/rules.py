@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from aws_cdk import aws_sns as sns
 
 INSTEAD = {
-    "LAMBDA": "make the function its consumer, with add_fifo_queue() or add_queue()",
+    "LAMBDA": "make the function its consumer, with add_queue()",
     "FIREHOSE": "write to the stream in its consumer, with add_queue()",
-    "HTTP": "call the endpoint in its consumer, with add_fifo_queue()",
-    "HTTPS": "call the endpoint in its consumer, with add_fifo_queue()",
+    "HTTP": "call the endpoint in its consumer, with add_queue()",
 }
+INSTEAD["HTTPS"] = INSTEAD["HTTP"]
 OTHERWISE = "publish to a standard topic in its consumer"
 
 

@@ -15,6 +15,7 @@ from serverless_patterns.sandbox import buckets, outages
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.sender import Event, Reply
 
+from ..limits import SNS_MESSAGE_BYTES
 from ..shop import Document, Shop, as_json
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from serverless_patterns.sandbox.sender import Entry
 
 PUBLISHERS = 4
+MOST = SNS_MESSAGE_BYTES // 1024
 PARTS = [f"part{number:03}" for number in range(50)]
 CHANGES_EACH = 20
 LISTS = ("wholesale", "retail")  # the FIFO subscribers; the third is analytics
@@ -47,10 +49,10 @@ def run(stack: Deployment, report: Report) -> None:
         promise = f"{sns.failed} entries of batches failed, and were published all the same"
         drive.check(promise, sns.failed > 0)
         [too_long] = shop.price_changes(["too-long"], price="9" * 300_000)
-        publish_all(drive, topic, "A change over 256 KiB", [too_long])
+        publish_all(drive, topic, f"A change over {MOST} KiB", [too_long])
         refused = drive.ledger.refused
         only = refused.total() == len(deliveries(too_long))
-        drive.check("the change over 256 KiB is rejected, and no other", only, refused)
+        drive.check(f"the change over {MOST} KiB is rejected, and no other", only, refused)
 
         drive.title("Duplicates")
         again, replay = changes[:100], publisher(outages.Replay(sns.client), stack["TopicArn"])

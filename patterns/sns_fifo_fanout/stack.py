@@ -12,7 +12,7 @@ from aws_cdk import aws_sns as sns
 from ..blocks.demo import MAX_CONCURRENCY, ShopStack
 from ..blocks.findings import acknowledge, resource_in_findings
 from ..blocks.values import seconds
-from .construct import Consumer, SnsFifoFanout, Subscription
+from .construct import Consumer, NewQueue, SnsFifoFanout, Subscription
 
 if TYPE_CHECKING:
     from aws_cdk import aws_dynamodb as dynamodb
@@ -36,15 +36,17 @@ class DemoStack(ShopStack):
         analyse, lake = self._lake()
 
         prices = SnsFifoFanout(self, "PriceChanges")
-        prices.add_fifo_queue(
+        prices.add_queue(
             "Wholesale",
             consumer=Consumer(price_wholesale, max_concurrency=MAX_CONCURRENCY),
+            queue=NewQueue(fifo=True),
             subscription=Subscription(filter_policy={"channels": WHOLESALE}),
         )
         by_body = {"channels": sns.FilterOrPolicy.filter(RETAIL)}
-        prices.add_fifo_queue(
+        prices.add_queue(
             "Retail",
             consumer=Consumer(price_retail, max_concurrency=MAX_CONCURRENCY),
+            queue=NewQueue(fifo=True),
             subscription=Subscription(filter_policy_with_message_body=by_body),
         )
         prices.add_queue(

@@ -11,7 +11,7 @@ from aws_cdk import aws_sns as sns
 from ..blocks import topics
 from ..blocks.names import name_known_before_creation, pattern_of_name
 from ..blocks.subscriptions import check_dead_letter_queue
-from ..blocks.values import number
+from ..blocks.values import expect, expect_fields, number
 from ..checks import reject
 from ..checks import sns as checks
 from . import rules
@@ -55,6 +55,12 @@ class NewTopic(topics.TopicSettings):
         https://docs.aws.amazon.com/sns/latest/dg/message-archiving-and-replay-topic-owner.html
         """
         super().__post_init__()
+        expect_fields(
+            self,
+            content_based_deduplication=(bool,),
+            fifo_throughput_scope=(sns.FifoThroughputScope,),
+            message_retention_period_in_days=(int, None),
+        )
         days = self.message_retention_period_in_days
         if days is None:
             return
@@ -90,6 +96,7 @@ def source_of(scope: Construct, topic: sns.ITopic | NewTopic) -> Source:
     Raises:
         ValueError: your own topic keeps no order, or its key encrypts nothing.
     """
+    expect("topic", topic, NewTopic, "ITopic")
     if not isinstance(topic, NewTopic):
         rules.check_topic(topic)
         return topics.own_source(topic)

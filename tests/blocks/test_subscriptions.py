@@ -125,6 +125,24 @@ def test_two_filters_on_one_subscription_are_rejected() -> None:
         Subscription(filter_policy={"channels": WHOLESALE}, filter_policy_with_message_body=BY_BODY)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"filter_policy": {"channels": ["wholesale"]}},
+        {"filter_policy_with_message_body": {"channels": WHOLESALE}},
+        {"filter_policy": ["wholesale"]},
+        {"replay_from": "2026-11-21"},
+        {"dead_letter_queue": QUEUE_ARN},
+        {"raw_message_delivery": "yes"},
+    ],
+    ids=str,
+)
+def test_a_setting_of_the_wrong_type_is_named(settings: dict[str, Any]) -> None:
+    (name,) = settings
+    with rejected(rf"^{name}(\['channels'\])? is .*; it must be of type"):
+        Subscription(**settings)
+
+
 @either_type
 def test_a_dead_letter_queue_of_the_other_type_is_rejected(stack: Stack, fifo: bool | None) -> None:
     kept = Subscription(dead_letter_queue=queue_of(stack, "Kept", fifo=None if fifo else True))

@@ -17,8 +17,7 @@ from tests.inline import function, properties, rejected
 class Fanout(TopicFanout):
     def __init__(self, stack: Stack, alarms: Alarms = Alarms()) -> None:  # noqa: B008 - frozen
         super().__init__(stack, "Fanout")
-        settings = TopicSettings()
-        self._publish_from(new_source(sns.Topic(self, "Topic"), settings), settings, alarms)
+        self._publish_from(new_source(sns.Topic(self, "Topic"), TopicSettings()), alarms, __name__)
 
 
 def test_a_queues_own_key_encrypts_it_and_what_sns_could_not_deliver_into_it(stack: Stack) -> None:
@@ -31,10 +30,9 @@ def test_a_queues_own_key_encrypts_it_and_what_sns_could_not_deliver_into_it(sta
 
 
 @pytest.mark.parametrize("new", [True, False])
-def test_a_fifo_queue_is_rejected_as_one_without_order(stack: Stack, new: bool) -> None:
+def test_a_fifo_queue_of_a_standard_topic_is_rejected(stack: Stack, new: bool) -> None:
     queue = NewQueue(fifo=True) if new else sqs.Queue(stack, "Own", fifo=True)
-    name = "new queue" if new else "queue Stack/Own"
-    with rejected(rf"{name} is a FIFO.*add_fifo_queue\(\)"):
+    with rejected("topic Stack/Fanout/Topic is a standard topic.*not deliver to FIFO queues"):
         Fanout(stack).add_queue("One", consumer=function(stack), queue=queue)
 
 

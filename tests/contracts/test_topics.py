@@ -12,7 +12,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 
 from tests.contracts.builds import Build, every_build, texts
-from tests.inline import properties, warned
+from tests.inline import function, properties, warned
 
 ARN = "arn:aws:sns:us-east-1:111111111111:theirs"
 OF_THIS_ACCOUNT = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
@@ -166,3 +166,20 @@ def test_a_key_that_encrypts_nothing_or_that_sns_may_not_use_is_rejected(
         build.make(stack, "Second", key=key)
     with pytest.raises(ValueError, match="key of Stack/Own is Stack/Key, which is disabled"):
         build.make(stack, "Third", topic=own_topic(stack, build, master_key=key))
+
+
+@every_build("topic")
+@pytest.mark.parametrize("argument", ["topic", "alarms"])
+def test_an_argument_of_the_wrong_type_is_named(build: Build, stack: Stack, argument: str) -> None:
+    with pytest.raises(ValueError, match=f"{argument} is 'arn:x'; it must be of type"):
+        build.make(stack, **{argument: "arn:x"})
+
+
+@every_build("topic")
+@pytest.mark.parametrize("argument", ["consumer", "queue", "subscription", "alarms"])
+def test_a_subscribers_argument_of_the_wrong_type_is_named(
+    build: Build, stack: Stack, argument: str
+) -> None:
+    fanout, settings = build.make(stack), {"consumer": function(stack)} | {argument: "arn:x"}
+    with pytest.raises(ValueError, match=f"{argument} is 'arn:x'; it must be of type"):
+        fanout.add_queue("Another", **settings)

@@ -16,6 +16,7 @@ from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns.sns_fifo_fanout import rules
 from serverless_patterns.patterns.sns_fifo_fanout.construct import (
+    NewQueue,
     NewTopic,
     SnsFifoFanout,
     Subscription,
@@ -109,21 +110,16 @@ def test_a_fifo_queue_of_your_own_is_used_and_its_key_allows_sns(stack: Stack) -
     assert "sns.amazonaws.com" in str(template.find_resources("AWS::KMS::Key"))
 
 
-def test_a_standard_queue_is_rejected_as_one_with_order(stack: Stack) -> None:
-    with pytest.raises(ValueError, match=r"Stack/Own is a standard queue.*add_queue\(\)"):
-        subscribe(stack, queue=sqs.Queue(stack, "Own"))
-
-
 # Configurations that plain CDK accepts and that would fail or lose events
 
 
 @pytest.mark.parametrize(
     ("protocol", "instead"),
     [
-        (sns.SubscriptionProtocol.LAMBDA, r"make the function its consumer, with add_fifo_queue"),
+        (sns.SubscriptionProtocol.LAMBDA, r"make the function its consumer, with add_queue"),
         (sns.SubscriptionProtocol.FIREHOSE, r"in its consumer, with add_queue\(\)"),
-        (sns.SubscriptionProtocol.HTTP, r"in its consumer, with add_fifo_queue\(\)"),
-        (sns.SubscriptionProtocol.HTTPS, r"in its consumer, with add_fifo_queue\(\)"),
+        (sns.SubscriptionProtocol.HTTP, r"in its consumer, with add_queue\(\)"),
+        (sns.SubscriptionProtocol.HTTPS, r"in its consumer, with add_queue\(\)"),
         (sns.SubscriptionProtocol.EMAIL, "standard topic in its consumer"),
     ],
 )
@@ -147,11 +143,13 @@ def test_a_subscription_in_cdks_own_way_is_held_to_the_same_rules(stack: Stack) 
     Template.from_stack(stack).resource_count_is("AWS::SNS::Subscription", 1)
 
 
-@pytest.mark.parametrize("method", ["add_fifo_queue", "add_queue"])
-def test_the_settings_of_a_subscription_reach_it(stack: Stack, method: str) -> None:
-    subscribe(stack, method=method, subscription=Subscription(raw_message_delivery=False))
-    raw = {"RawMessageDelivery": False}
-    Template.from_stack(stack).has_resource_properties("AWS::SNS::Subscription", raw)
+@pytest.mark.parametrize("ordered", [True, False])
+def test_the_settings_of_a_subscription_reach_it(stack: Stack, ordered: bool) -> None:
+    raw = Subscription(raw_message_delivery=False)
+    subscribe(stack, queue=NewQueue(fifo=ordered), subscription=raw)
+    Template.from_stack(stack).has_resource_properties(
+        "AWS::SNS::Subscription", {"RawMessageDelivery": False}
+    )
 
 
 def test_a_fifo_queue_of_your_own_that_loses_messages_is_rejected(stack: Stack) -> None:
