@@ -44,7 +44,7 @@ class DemoStack(ShopStack):
         )
 
     def _results(self) -> sqs.Queue:
-        """Make the queue that whoever sends the invoices out reads: number, sum and status."""
+        """Make the queue for the team that sends the invoices: number, sum and status of each."""
         results = sqs.Queue(
             self, "Results", encryption=sqs.QueueEncryption.SQS_MANAGED, enforce_ssl=True
         )
