@@ -16,7 +16,19 @@ if TYPE_CHECKING:
 
 DEFINITIONS = {"AWS::ApiGateway::RestApi": "Body", "AWS::Serverless::Api": "DefinitionBody"}
 INTEGRATION = "x-amazon-apigateway-integration"
-SOURCES = {"SQS": "Queue", "Kinesis": "Stream", "DynamoDB": "Stream"}
+FUNCTION, MAPPING = "AWS::Lambda::Function", "AWS::Lambda::EventSourceMapping"
+SUBSCRIPTION, HOLE = "AWS::SNS::Subscription", "${?}"
+RULES = ("EventBridgeRule", "CloudWatchEvent")
+# SAM events that Lambda polls, and where each names its source.
+POLLED = {
+    "SQS": "Queue",
+    "Kinesis": "Stream",
+    "DynamoDB": "Stream",
+    "MSK": "Stream",
+    "MQ": "Broker",
+    "DocumentDB": "Cluster",
+    "SelfManagedKafka": "",
+}
 
 
 def parts(resource: Resource) -> Iterator[Resource]:
@@ -25,6 +37,8 @@ def parts(resource: Resource) -> Iterator[Resource]:
         yield from _function(resource)
         return
     yield resource
+    if resource.type == "AWS::Serverless::StateMachine":
+        yield from _state_machine(resource)
     if resource.type in DEFINITIONS:
         yield from _methods(resource, DEFINITIONS[resource.type])
 
@@ -39,19 +53,87 @@ def _function(whole: Resource) -> Iterator[Resource]:
     own, name = dict(whole.properties), {"FunctionName": f"${{{whole.id}}}"}
     if isinstance(own.get("DeadLetterQueue"), Mapping):
         own["DeadLetterConfig"] = {"TargetArn": whole.get("DeadLetterQueue.TargetArn")}
-    yield _part(whole, whole.id, "AWS::Lambda::Function", own)
+    yield _part(whole, whole.id, FUNCTION, own)
     config = own.get("EventInvokeConfig")
     if isinstance(config, Mapping):
         there = replace(whole, at=("EventInvokeConfig",))
         kind = "AWS::Lambda::EventInvokeConfig"
         yield _part(there, f"{whole.id}/invoke", kind, {**config, **name})
     for event in whole.parts("Events"):
-        source, given = SOURCES.get(str(event.get("Type"))), event.get("Properties")
-        if source and isinstance(given, Mapping):
-            mapping = {**given, "EventSourceArn": given.get(source), **name}
+        kind, given = str(event.get("Type")), event.get("Properties")
+        if not isinstance(given, Mapping):
+            continue
+        there = replace(event, at=(*event.at, "Properties"))
+        if kind in POLLED:
+            arn = {"EventSourceArn": given.get(POLLED[kind])}
+            yield _part(there, f"{whole.id}/{event.at[-1]}", MAPPING, {**given, **arn, **name})
+        elif kind == "SNS" and given.get("SqsSubscription"):
+            yield from _queue_of_topic(there, whole.id, str(event.at[-1]), given)
+        else:
+            yield from _event(there, whole.id, str(event.at[-1]), kind, given)
+
+
+def _state_machine(whole: Resource) -> Iterator[Resource]:
+    for event in whole.parts("Events"):
+        kind, given = str(event.get("Type")), event.get("Properties")
+        if isinstance(given, Mapping) and kind in (*RULES, "Schedule", "ScheduleV2"):
             there = replace(event, at=(*event.at, "Properties"))
-            kind = "AWS::Lambda::EventSourceMapping"
-            yield _part(there, f"{whole.id}/{event.at[-1]}", kind, mapping)
+            role = {"RoleArn": given.get("RoleArn") or given.get("Role") or HOLE}  # SAM makes one
+            yield from _event(there, whole.id, str(event.at[-1]), kind, {**given, **role})
+
+
+def _event(
+    there: Resource, owner: str, name: str, kind: str, given: Mapping[str, Any]
+) -> Iterator[Resource]:
+    """Yield what SAM makes of an event that is sent to a function or a state machine."""
+    arn, made = f"${{{owner}.Arn}}", f"{owner}/{name}"
+    dead = given.get("DeadLetterConfig")
+    if isinstance(dead, Mapping) and "Arn" not in dead:
+        dead = {"Arn": HOLE}  # SAM makes that queue, and its policy
+    target = {
+        "Arn": arn,
+        "RoleArn": given.get("RoleArn"),
+        "DeadLetterConfig": dead,
+        "RetryPolicy": given.get("RetryPolicy"),
+    }
+    match kind:
+        case "EventBridgeRule" | "CloudWatchEvent" | "Schedule":
+            rule = {**given, "EventPattern": given.get("Pattern"), "Targets": [target]}
+            if kind == "Schedule":
+                rule["ScheduleExpression"] = given.get("Schedule") or HOLE
+            yield _part(there, made, "AWS::Events::Rule", rule)
+        case "ScheduleV2":
+            target["RoleArn"] = given.get("RoleArn") or HOLE
+            yield _part(there, made, "AWS::Scheduler::Schedule", {**given, "Target": target})
+        case "SNS":
+            of = {"Protocol": "lambda", "Endpoint": arn, "TopicArn": given.get("Topic")}
+            yield _part(there, made, SUBSCRIPTION, {**given, **of})
+        case "S3":
+            notified = {"LambdaFunctionConfigurations": [{"LambdaFunctionArn": arn}]}
+            of = {"BucketName": given.get("Bucket"), "NotificationConfiguration": notified}
+            yield _part(there, made, "Custom::S3BucketNotifications", of)
+        case "IoTRule":
+            payload = {"Actions": [{"Lambda": {"FunctionArn": arn}}], "Sql": given.get("Sql")}
+            yield _part(there, made, "AWS::IoT::TopicRule", {"TopicRulePayload": payload})
+        case "CloudWatchLogs":
+            filtered = {**given, "DestinationArn": arn}
+            yield _part(there, made, "AWS::Logs::SubscriptionFilter", filtered)
+
+
+def _queue_of_topic(
+    there: Resource, owner: str, name: str, given: Mapping[str, Any]
+) -> Iterator[Resource]:
+    """Yield the queue between a topic and a function, and what SAM makes around it."""
+    settings = given.get("SqsSubscription")
+    if isinstance(settings, Mapping):
+        queue = settings.get("QueueArn")
+    else:
+        settings, queue = {}, f"${{{owner}{name}Queue.Arn}}"
+        yield _part(there, f"{owner}{name}Queue", "AWS::SQS::Queue", {})
+    of = {"Protocol": "sqs", "Endpoint": queue, "TopicArn": given.get("Topic")}
+    yield _part(there, f"{owner}/{name}/topic", SUBSCRIPTION, {**given, **of})
+    mapping = {"EventSourceArn": queue, "FunctionName": f"${{{owner}}}"}
+    yield _part(there, f"{owner}/{name}", MAPPING, {**settings, **mapping})
 
 
 def _methods(api: Resource, key: str) -> Iterator[Resource]:
@@ -65,6 +147,9 @@ def _methods(api: Resource, key: str) -> Iterator[Resource]:
                 {
                     "SelectionPattern": None if pattern == "default" else pattern,
                     "StatusCode": answer.get("statusCode") if isinstance(answer, Mapping) else None,
+                    "ResponseTemplates": answer.get("responseTemplates")
+                    if isinstance(answer, Mapping)
+                    else None,
                 }
                 for pattern, answer in (answers.items() if isinstance(answers, Mapping) else ())
             ]
@@ -72,6 +157,7 @@ def _methods(api: Resource, key: str) -> Iterator[Resource]:
             integration = {
                 "Type": str(given.get("type")).upper(),
                 "Uri": given.get("uri"),
+                "Credentials": given.get("credentials"),
                 "PassthroughBehavior": behavior and str(behavior).upper(),
                 "RequestTemplates": given.get("requestTemplates"),
                 "RequestParameters": given.get("requestParameters"),

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import wiring
+from . import arns, policies, wiring
 from .template import REFERENCE, as_list, is_unknown
 
 if TYPE_CHECKING:
     from .template import At, Resource, Scenario
 
 ROLE, MANAGED = "AWS::IAM::Role", "AWS::IAM::ManagedPolicy"
-# Policies of AWS itself that allow nothing to be sent, published or invoked.
-SILENT = {
-    "AWSLambdaBasicExecutionRole",
-    "AWSLambdaDynamoDBExecutionRole",
-    "AWSLambdaKinesisExecutionRole",
-    "AWSLambdaSQSQueueExecutionRole",
-    "AWSLambdaVPCAccessExecutionRole",
-    "AWSXRayDaemonWriteAccess",
-    "AWSXrayWriteOnlyAccess",
-    "CloudWatchLambdaInsightsExecutionRolePolicy",
+# What AWS's own policies allow that send nothing and invoke nothing; others may allow anything.
+READS_QUEUE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+READS_STREAM = ("kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards")
+READS_TABLE = ("dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:DescribeStream")
+AWS_POLICIES: dict[str, tuple[str, ...]] = {
+    "AWSLambdaBasicExecutionRole": (),
+    "AWSLambdaDynamoDBExecutionRole": READS_TABLE,
+    "AWSLambdaKinesisExecutionRole": (*READS_STREAM, "kinesis:DescribeStream*"),
+    "AWSLambdaSQSQueueExecutionRole": READS_QUEUE,
+    "AWSLambdaVPCAccessExecutionRole": (),
+    "AWSXRayDaemonWriteAccess": (),
+    "AWSXrayWriteOnlyAccess": (),
+    "CloudWatchLambdaInsightsExecutionRolePolicy": (),
 }
 # What allows the use of a resource, by its type; one of them is enough.
 USES = {
@@ -33,9 +37,18 @@ USES = {
     "AWS::S3::Bucket": ("s3:PutObject",),
     "AWS::Kinesis::Stream": ("kinesis:PutRecord", "kinesis:PutRecords"),
     "AWS::KinesisFirehose::DeliveryStream": ("firehose:PutRecord", "firehose:PutRecordBatch"),
-    "AWS::StepFunctions::StateMachine": ("states:StartExecution", "states:StartSyncExecution"),
-    "AWS::Serverless::StateMachine": ("states:StartExecution", "states:StartSyncExecution"),
+    "AWS::StepFunctions::StateMachine": ("states:StartExecution",),
+    "AWS::Serverless::StateMachine": ("states:StartExecution",),
+    "AWS::DynamoDB::Table": ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:BatchWriteItem"),
 }
+# What reading a source needs, by its type: all of them.
+READS = {
+    "AWS::SQS::Queue": READS_QUEUE,
+    "AWS::Kinesis::Stream": READS_STREAM[:2],
+    "AWS::DynamoDB::Table": READS_TABLE,
+}
+SYNCHRONOUS = ("states:StartSyncExecution",)
+READ_KEY = "kms:Decrypt"
 USE_KEY = "kms:GenerateDataKey"  # what sending to something encrypted needs besides
 RESOURCE_POLICIES = (
     "AWS::SQS::QueuePolicy",
@@ -51,7 +64,9 @@ RESOURCE_POLICIES = (
 ON_FAILURE, ON_SUCCESS = (
     f"DestinationConfig.{on}.Destination" for on in ("OnFailure", "OnSuccess")
 )
-S3 = "ExtendedS3DestinationConfiguration"
+PIPE, DELIVERY = "AWS::Pipes::Pipe", "AWS::KinesisFirehose::DeliveryStream"
+MACHINES = ("AWS::StepFunctions::StateMachine", "AWS::Serverless::StateMachine")
+FIREHOSE, APIGATEWAY = "firehose.amazonaws.com", "apigateway.amazonaws.com"
 # Where a resource names its role ("" for that of its function), the service that assumes it, what
 # it sends to, and where it sends failures.
 ROLES: dict[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
@@ -71,21 +86,63 @@ ROLES: dict[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
         ),
     ),
     "AWS::SNS::Subscription": ("SubscriptionRoleArn", "sns", ("Endpoint",), ()),
-    "AWS::KinesisFirehose::DeliveryStream": (
-        f"{S3}.RoleARN", "firehose", (f"{S3}.BucketARN",), ()
-    ),
 }  # fmt: skip
+# What API Gateway calls by a URI: the service, and the action or the path.
+CALLED = re.compile(r":apigateway:[^/]*:([a-z]+):(?:action/(\w+)|path/(.*))$")
+FORM = re.compile(r"\bAction=(\w+)")
+# Actions of an API that send events, and what each needs.
+API_ACTIONS = {
+    "sqs": {"SendMessage": "sqs:SendMessage", "SendMessageBatch": "sqs:SendMessage"},
+    "sns": {"Publish": "sns:Publish", "PublishBatch": "sns:Publish"},
+    "states": {name: f"states:{name}" for name in ("StartExecution", "StartSyncExecution")},
+    "events": {"PutEvents": "events:PutEvents"},
+    "kinesis": {name: f"kinesis:{name}" for name in ("PutRecord", "PutRecords")},
+    "firehose": {name: f"firehose:{name}" for name in ("PutRecord", "PutRecordBatch")},
+    "dynamodb": {name: f"dynamodb:{name}" for name in ("PutItem", "UpdateItem")},
+}
+# What an HTTP API's integration calls, what names the target, and what that needs.
+SUBTYPES = {
+    "SQS-SendMessage": ("sqs", "QueueUrl", "sqs:SendMessage"),
+    "EventBridge-PutEvents": ("events", "EventBusName", "events:PutEvents"),
+    "Kinesis-PutRecord": ("kinesis", "StreamName", "kinesis:PutRecord"),
+    "StepFunctions-StartExecution": ("states", "StateMachineArn", "states:StartExecution"),
+    "StepFunctions-StartSyncExecution": ("states", "StateMachineArn", "states:StartSyncExecution"),
+}
+# Where an action of an IoT rule names what it sends to.
+IOT = {
+    "Sqs": "QueueUrl",
+    "Sns": "TargetArn",
+    "Kinesis": "StreamName",
+    "Firehose": "DeliveryStreamName",
+    "S3": "BucketName",
+    "StepFunctions": "StateMachineName",
+    "DynamoDBv2": "PutItem.TableName",
+    "DynamoDB": "TableName",
+}
 
 
 @dataclass(frozen=True)
 class Use:
-    """A role that a service assumes to use a target, and the property that says so."""
+    """A role that a service assumes to use a target, and the property that says so.
+
+    Attributes:
+        user: What is given the role.
+        role: The role.
+        service: The service principal that assumes it.
+        target: What is used, as it is named there.
+        at: The property that names it.
+        does: What is done, such as ``sends to``.
+        needs: What the role has to allow, one of each group. Default: what the target's type needs.
+        failure: Whether it sends what failed.
+    """
 
     user: Resource
     role: Resource
     service: str
     target: Any
     at: At
+    does: str = "sends to"
+    needs: tuple[tuple[str, ...], ...] = ()
     failure: bool = False
 
 
@@ -97,54 +154,188 @@ def uses(scenario: Scenario) -> Iterator[Use]:
             yield Use(rule.source, role, rule.service, rule.target, rule.at)
     for kind, (place, service, targets, failures) in ROLES.items():
         for user in scenario.of(kind):
-            holder = user if place else scenario.function(user.get("FunctionName"))
-            role = scenario.find(holder.get(place or "Role"), ROLE) if holder else None
+            role = _role(scenario, user, place)
             for at in (*targets, *failures):
                 where, failed = tuple(at.split(".")), at in failures
                 if role:
-                    yield Use(user, role, f"{service}.amazonaws.com", user.get(at), where, failed)
+                    yield Use(
+                        user, role, f"{service}.amazonaws.com", user.get(at), where,
+                        needs=_needs(scenario, user, at), failure=failed,
+                    )  # fmt: skip
+    for way in (_polls, _deliveries_of_firehose, _integrations, _actions):
+        yield from way(scenario)
+
+
+def _role(scenario: Scenario, user: Resource, place: str) -> Resource | None:
+    """Return the role that a property names; without a property, that of the user's function."""
+    holder = user if place else scenario.function(user.get("FunctionName"))
+    return scenario.find(holder.get(place or "Role"), ROLE) if holder else None
+
+
+def waits(scenario: Scenario, pipe: Resource, place: str) -> bool | None:
+    """Tell whether a pipe waits for a state machine's answer; None when that is not known."""
+    kind = pipe.get(f"{place}Parameters.StepFunctionStateMachineParameters.InvocationType")
+    kind = "REQUEST_RESPONSE" if place == "Enrichment" else kind or "REQUEST_RESPONSE"
+    return None if is_unknown(kind) else kind == "REQUEST_RESPONSE"
+
+
+def express(machine: Resource) -> bool | None:
+    """Tell whether a state machine is Express; None when that is not known."""
+    place = "Type" if machine.type == "AWS::Serverless::StateMachine" else "StateMachineType"
+    kind = machine.get(place) or "STANDARD"
+    return {"STANDARD": False, "EXPRESS": True}.get(str(kind))
+
+
+def _needs(scenario: Scenario, user: Resource, at: str) -> tuple[tuple[str, ...], ...]:
+    """Return what a pipe needs to start a state machine; nothing for the default of the type."""
+    machine = scenario.find(user.get(at), *MACHINES) if user.type == PIPE else None
+    if machine is None:
+        return ()
+    starts, synchronously = USES[machine.type], waits(scenario, user, at)
+    if synchronously is None or (synchronously and not express(machine)):
+        return ((*starts, *SYNCHRONOUS),)
+    return (SYNCHRONOUS if synchronously else starts,)
+
+
+def _polls(scenario: Scenario) -> Iterator[Use]:
+    """Yield what Lambda, Pipes and Firehose read with a role."""
+    stream = "KinesisStreamSourceConfiguration"
+    for kind, place, service, source in (
+        ("AWS::Lambda::EventSourceMapping", "", "lambda", "EventSourceArn"),
+        (PIPE, "RoleArn", "pipes", "Source"),
+        (DELIVERY, f"{stream}.RoleARN", "firehose", f"{stream}.KinesisStreamARN"),
+    ):
+        for user in scenario.of(kind):
+            role = _role(scenario, user, place)
+            found = scenario.find(user.get(source), *READS)
+            if role and found:
+                needs = tuple((action,) for action in READS[found.type])
+                at = tuple(source.split("."))
+                yield Use(
+                    user, role, f"{service}.amazonaws.com", user.get(source), at, "reads", needs
+                )
+
+
+def _deliveries_of_firehose(scenario: Scenario) -> Iterator[Use]:
+    """Yield what delivery streams write to, and the functions that transform for them."""
+    for stream in scenario.of(DELIVERY):
+        for place in stream.properties:
+            if not str(place).endswith("DestinationConfiguration"):
+                continue
+            for inner in ("", ".S3Configuration", ".S3BackupConfiguration"):
+                settings = f"{place}{inner}"
+                role = scenario.find(stream.get(f"{settings}.RoleARN"), ROLE)
+                if role:
+                    at, bucket = tuple(settings.split(".")), stream.get(f"{settings}.BucketARN")
+                    yield Use(stream, role, FIREHOSE, bucket, (*at, "BucketARN"))
+            for processor in stream.parts(f"{place}.ProcessingConfiguration.Processors"):
+                given = {
+                    str(item.get("ParameterName")): item.get("ParameterValue")
+                    for item in processor.parts("Parameters")
+                }
+                role = scenario.find(given.get("RoleArn", stream.get(f"{place}.RoleARN")), ROLE)
+                enabled = stream.flag(f"{place}.ProcessingConfiguration.Enabled")
+                if role and enabled and given.get("LambdaArn"):
+                    function = given["LambdaArn"]
+                    yield Use(stream, role, FIREHOSE, function, processor.at, "transforms with")
+
+
+def _integrations(scenario: Scenario) -> Iterator[Use]:
+    """Yield what APIs call as a role."""
+    for method in scenario.of("AWS::ApiGateway::Method"):
+        role = scenario.find(method.get("Integration.Credentials"), ROLE)
+        called = CALLED.search(str(method.get("Integration.Uri")))
+        if not role or not called:
+            continue
+        service, action, path = called.groups()
+        templates = str(method.get("Integration.RequestTemplates"))
+        templates += str(method.get("Integration.RequestParameters"))
+        allowed = API_ACTIONS.get(service, {}).get(action or _form_action(service, templates))
+        if allowed:
+            named = path.rsplit("/", 1)[-1] if path else _only(scenario, templates, service)
+            at = ("Integration", "Credentials")
+            yield Use(method, role, APIGATEWAY, named, at, "calls", ((allowed,),))
+    for integration in scenario.of("AWS::ApiGatewayV2::Integration"):
+        role = scenario.find(integration.get("CredentialsArn"), ROLE)
+        service, place, allowed = SUBTYPES.get(
+            str(integration.get("IntegrationSubtype")), ("", "", "")
+        )
+        if role and service:
+            target = integration.get(f"RequestParameters.{place}")
+            where = ("CredentialsArn",)
+            yield Use(integration, role, APIGATEWAY, target, where, "calls", ((allowed,),))
+
+
+def _form_action(service: str, templates: str) -> str:
+    """Return the action that a form-encoded request to SQS or SNS names."""
+    found = FORM.search(templates)
+    return found.group(1) if found and service in ("sqs", "sns") else ""
+
+
+def _only(scenario: Scenario, text: str, service: str) -> str | None:
+    """Return the one resource of a service that a request names; None when none or several are."""
+    found = {
+        item.id
+        for name, _ in REFERENCE.findall(text)
+        if (item := scenario.find(f"${{{name}}}", *USES)) and arns.NAMES[item.type][1] == service
+    }
+    return f"${{{found.pop()}}}" if len(found) == 1 else None
+
+
+def _actions(scenario: Scenario) -> Iterator[Use]:
+    """Yield what IoT rules and log groups send to as a role."""
+    for rule, action, failed in wiring.iot_actions(scenario):
+        for name, place in IOT.items():
+            role = scenario.find(action.get(f"{name}.RoleArn"), ROLE)
+            if role:
+                target, at = action.get(f"{name}.{place}"), (*action.at, name)
+                yield Use(rule, role, "iot.amazonaws.com", target, at, failure=failed)
+    for item in scenario.of(wiring.LOGS):
+        role = scenario.find(item.get("RoleArn"), ROLE)
+        if role:
+            target = item.get("DestinationArn")
+            yield Use(item, role, "logs.amazonaws.com", target, ("DestinationArn",))
 
 
 def target(scenario: Scenario, value: Any) -> Resource | None:
-    """Return what a value names, if it is something that can be sent to or invoked."""
+    """Return what a value names, if it is something that can be sent to, invoked or read."""
     return scenario.function(value) or scenario.find(value, *USES)
 
 
-def lacks(scenario: Scenario, role: Resource, used: Resource) -> str | None:
-    """Return what a role lacks to use a resource; None when it may have it."""
-    statements = _statements(scenario, role)
-    if statements is None or _opened_by_its_own_policy(scenario, used):
+def lacks(scenario: Scenario, use: Use) -> str | None:
+    """Return what the role of a use lacks; None when it may have it."""
+    used = target(scenario, use.target)
+    documents = list(_documents(scenario, use.role))
+    if None in documents or (used is None and not use.needs):
         return None
-    actions = USES[used.type]
-    if not any(_grants(scenario, item, action, used) for item in statements for action in actions):
-        return f"{actions[0]} on {used.id}"
-    key = wiring.key(scenario, used.get("KmsMasterKeyId"))
+    if used and (_opened_by_its_own_policy(scenario, used) or used.type not in USES):
+        return None
+    for group in use.needs or (USES[used.type],) if used else use.needs:
+        if not any(_grants(scenario, documents, action, used, use.target) for action in group):
+            return f"{group[0]} on {used}" if used else group[0]
+    key = wiring.key(scenario, used.get("KmsMasterKeyId")) if used else None
     if key is None or not _leaves_it_to_roles(key):
         return None
-    granted = any(_grants(scenario, item, USE_KEY, key) for item in statements)
-    return None if granted else f"{USE_KEY} on {key.id}"
+    action = READ_KEY if use.does == "reads" else USE_KEY
+    granted = _grants(scenario, documents, action, key)
+    return None if granted else f"{action} on {key.id}"
+
+
+def _grants(
+    scenario: Scenario, documents: list[Any], action: str, used: Resource | None, name: Any = None
+) -> bool:
+    return policies.allows(scenario, documents, policies.Request(action, used, name))
 
 
 def _leaves_it_to_roles(key: Resource) -> bool:
     """Tell whether a key's policy names no principal but the account itself and services."""
-    listed = wiring.statements(key.get("KeyPolicy"))
+    listed = policies.statements(key.get("KeyPolicy"))
     allowed = [item.get("Principal") for item in listed or [{}] if item.get("Effect") != "Deny"]
     named = [item if isinstance(item, Mapping) else {"AWS": item} for item in allowed]
     accounts = [name for item in named for name in as_list(item.get("AWS", []))]
     return all(set(item) <= {"AWS", "Service"} for item in named) and all(
         str(name).endswith(":root") for name in accounts
     )
-
-
-def _statements(scenario: Scenario, role: Resource) -> list[Mapping[str, Any]] | None:
-    """Return the statements of all policies of a role; None when one of them cannot be seen."""
-    found: list[Mapping[str, Any]] = []
-    for document in _documents(scenario, role):
-        listed = wiring.statements(document)
-        if listed is None:
-            return None
-        found += listed
-    return found
 
 
 def _documents(scenario: Scenario, role: Resource) -> Iterator[Any]:
@@ -154,9 +345,11 @@ def _documents(scenario: Scenario, role: Resource) -> Iterator[Any]:
     for policy in as_list(role.get("Policies")):
         yield policy.get("PolicyDocument") if isinstance(policy, Mapping) else None
     for arn in as_list(role.get("ManagedPolicyArns")):
-        managed = scenario.find(arn, MANAGED)
-        if managed or str(arn).rsplit("/", 1)[-1] not in SILENT:
+        managed, known = scenario.find(arn, MANAGED), AWS_POLICIES.get(str(arn).rsplit("/", 1)[-1])
+        if managed or known is None:
             yield managed.get("PolicyDocument") if managed else None
+        else:
+            yield {"Statement": {"Effect": "Allow", "Action": [*known], "Resource": "*"}}
     for policy in scenario.of("AWS::IAM::Policy", "AWS::IAM::RolePolicy", MANAGED):
         for name in as_list(policy.get("Roles")) + as_list(policy.get("RoleName")):
             holder = scenario.find(name, ROLE)
@@ -164,6 +357,13 @@ def _documents(scenario: Scenario, role: Resource) -> Iterator[Any]:
                 yield None  # it may be this role
             elif holder is role:
                 yield policy.get("PolicyDocument")
+
+
+def _allows_an_account(statement: Mapping[str, Any]) -> bool:
+    """Tell whether a statement may allow others than services."""
+    principal = statement.get("Principal")
+    services_only = isinstance(principal, Mapping) and list(principal) == ["Service"]
+    return statement.get("Effect") != "Deny" and not services_only
 
 
 def _opened_by_its_own_policy(scenario: Scenario, used: Resource) -> bool:
@@ -175,25 +375,7 @@ def _opened_by_its_own_policy(scenario: Scenario, used: Resource) -> bool:
             if not str(policy.get("Principal")).endswith(".amazonaws.com"):
                 return True
             continue
-        listed = wiring.statements(policy.get("PolicyDocument")) or [{}]
-        if any(map(wiring.allows_an_account, listed)):
+        listed = policies.statements(policy.get("PolicyDocument")) or [{}]
+        if any(map(_allows_an_account, listed)):
             return True
     return False
-
-
-def _grants(scenario: Scenario, statement: Mapping[str, Any], action: str, used: Resource) -> bool:
-    if statement.get("Effect") != "Allow":
-        return is_unknown(statement.get("Effect"))
-    if "Action" not in statement or "Resource" not in statement:
-        return True  # NotAction, NotResource
-    unknown = is_unknown(as_list(statement["Action"]))
-    if not unknown and not wiring.allows(statement, action):
-        return False
-    return any(_covers(scenario, text, used) for text in as_list(statement["Resource"]))
-
-
-def _covers(scenario: Scenario, text: Any, used: Resource) -> bool:
-    """Tell whether a Resource may be the one used: not when it names others of the template."""
-    names = [name for name, _ in REFERENCE.findall(text)] if isinstance(text, str) else []
-    named = [item for name in names if (item := target(scenario, f"${{{name}}}"))]
-    return used in named or len(named) < max(len(names), 1)

@@ -19,7 +19,7 @@ from cfnlint.rules import CloudFormationLintRule, RuleMatch
 
 from serverless_patterns.patterns import limits
 
-from . import expand
+from . import arns, expand
 from .conditions import Case, case_of, pairs, select
 
 if TYPE_CHECKING:
@@ -233,8 +233,13 @@ class Scenario:
         whole = REFERENCE.fullmatch(value)
         if not whole and value.startswith("arn:") and f":{OWN_ACCOUNT}:" in value:
             whole = REFERENCE.fullmatch(value.rsplit(":", 1)[-1])
-        resource = self.resources.get(whole.group(1)) if whole else None
+        resource = self.resources.get(whole.group(1)) if whole else arns.named(self, value, types)
         return resource if resource and (not types or resource.type in types) else None
+
+    @cached_property
+    def names(self) -> dict[tuple[str, str], Resource]:
+        """The resources that are given a name; see ``arns.index``."""
+        return arns.index(self.resources.values())
 
     def queue(self, value: Any) -> Resource | None:
         """Return the SQS queue that a value names."""
@@ -243,7 +248,7 @@ class Scenario:
     def function(self, value: Any) -> Resource | None:
         """Return the Lambda function that a value names, behind an alias or a version too."""
         kinds = ("AWS::Lambda::Function", "AWS::Lambda::Alias", "AWS::Lambda::Version")
-        resource = self.find(value, *kinds)
+        resource = self.find(value, *kinds) or self.find(arns.unqualified(value), *kinds)
         while resource and resource.type != kinds[0]:
             resource = self.find(resource.get("FunctionName"), *kinds)
         return resource

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
-
-from .template import REFERENCE, as_list, is_unknown
 
 if TYPE_CHECKING:
     from .template import At, Resource, Scenario
@@ -19,8 +16,8 @@ NOTIFIED = {
     "LambdaFunctionConfigurations": ("LambdaFunctionArn",),
 }
 ALARMS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
-ORIGINS = ("AWS::Events::Rule", "AWS::S3::Bucket", "AWS::SNS::Topic", *ALARMS)
-ASYNCHRONOUS = ("S3", "SNS", "EventBridgeRule", "CloudWatchEvent")
+IOT, LOGS = "AWS::IoT::TopicRule", "AWS::Logs::SubscriptionFilter"
+ORIGINS = ("AWS::Events::Rule", "AWS::S3::Bucket", "AWS::SNS::Topic", IOT, *ALARMS)
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,28 @@ def alarm_actions(scenario: Scenario) -> Iterator[Delivery]:
             yield Delivery(alarm, "cloudwatch.amazonaws.com", action, ("AlarmActions", index))
 
 
+def iot_actions(scenario: Scenario) -> Iterator[tuple[Resource, Resource, bool]]:
+    """Yield IoT rules, each with an action, an object of one key, and whether it is for errors."""
+    for rule in scenario.of(IOT):
+        for action in rule.parts("TopicRulePayload.Actions"):
+            yield rule, action, False
+        failed = rule.get("TopicRulePayload.ErrorAction")
+        if isinstance(failed, Mapping):
+            at = ("TopicRulePayload", "ErrorAction")
+            yield rule, replace(rule, properties=failed, at=at), True
+
+
+def calls(scenario: Scenario) -> Iterator[Delivery]:
+    """Yield what else invokes functions as a service: IoT rules and log groups."""
+    for rule, action, _ in iot_actions(scenario):
+        if action.get("Lambda") is not None:
+            yield Delivery(rule, "iot.amazonaws.com", action.get("Lambda.FunctionArn"), action.at)
+    for item in scenario.of(LOGS):
+        if item.get("RoleArn") is None:
+            target = item.get("DestinationArn")
+            yield Delivery(item, "logs.amazonaws.com", target, ("DestinationArn",))
+
+
 def deliveries(scenario: Scenario) -> Iterator[Delivery]:
     """Yield what a service principal delivers: to targets, not as failures."""
     yield from (delivery for delivery in rule_targets(scenario) if not delivery.role)
@@ -74,20 +93,37 @@ def deliveries(scenario: Scenario) -> Iterator[Delivery]:
     for item in subscriptions(scenario):
         if item.get("Protocol") in ("sqs", "lambda"):
             yield Delivery(item, "sns.amazonaws.com", item.get("Endpoint"), ("Protocol",))
+    yield from calls(scenario)
 
 
-def functions_of_events(scenario: Scenario) -> Iterator[tuple[Resource, str]]:
-    """Yield the functions that get events asynchronously, and from what; schedules do not count."""
-    for delivery in deliveries(scenario):
-        function = scenario.function(delivery.target)
-        planned = delivery.source.get("ScheduleExpression") is not None
-        if function and not planned:
-            yield function, delivery.source.id
-    for function in scenario.of("AWS::Lambda::Function"):
-        for event in function.parts("Events"):
-            direct = "SqsSubscription" not in str(event.properties)
-            if direct and event.get("Type") in ASYNCHRONOUS:
-                yield function, f"its event {event.at[-1]}"
+def is_permitted_by_sam(delivery: Delivery) -> bool:
+    """Tell whether it is an event of SAM, which permits the delivery to its target itself."""
+    return "/" in delivery.source.id
+
+
+def repeats(resource: Resource) -> bool:
+    """Tell whether a rule or a schedule sends again, and again: what it sends is not an event."""
+    expression = str(resource.get("ScheduleExpression") or "at(")
+    return not expression.startswith("at(")
+
+
+def functions_of_events(
+    scenario: Scenario, *, planned: bool = False
+) -> Iterator[tuple[Resource, str]]:
+    """Yield the functions that get events asynchronously, and from what.
+
+    Args:
+        scenario: The template.
+        planned: Whether schedules that repeat count. Default: they do not.
+    """
+    schedules = scenario.of("AWS::Scheduler::Schedule")
+    for source, target in (
+        *((delivery.source, delivery.target) for delivery in deliveries(scenario)),
+        *((schedule, schedule.get("Target.Arn")) for schedule in schedules),
+    ):
+        function = scenario.function(target)
+        if function and (planned or not repeats(source)):
+            yield function, source.id
 
 
 def failures(scenario: Scenario) -> Iterator[Delivery]:
@@ -100,14 +136,12 @@ def failures(scenario: Scenario) -> Iterator[Delivery]:
         yield Delivery(subscription, "sns.amazonaws.com", target, at)
 
 
-def is_from(scenario: Scenario, arn: Any, source: Resource) -> bool:
-    """Tell whether a source ARN in a policy may be of what delivers: not when it names another."""
+def origins(scenario: Scenario, source: Resource) -> tuple[Resource, ...]:
+    """Return whose ARN a delivery has as its source; nothing when that is not known."""
     behind = {"AWS::SNS::Subscription": "TopicArn", "Custom::S3BucketNotifications": "BucketName"}
     place = behind.get(source.type)
-    origin = scenario.find(source.get(place), *ORIGINS) if place else source
-    names = [name for name, _ in REFERENCE.findall(arn)] if isinstance(arn, str) else []
-    named = [item for name in names if (item := scenario.find(f"${{{name}}}", *ORIGINS))]
-    return origin is None or not named or origin in named
+    found = scenario.find(source.get(place), *ORIGINS) if place else source
+    return (found,) if found and found.type in ORIGINS else ()
 
 
 def key(scenario: Scenario, value: Any) -> Resource | None:
@@ -128,54 +162,3 @@ def consumed_queues(scenario: Scenario) -> Iterator[tuple[Resource, Resource]]:
         queue = scenario.queue(consumer.get(place))
         if queue:
             yield consumer, queue
-
-
-def statements(document: Any) -> list[Mapping[str, Any]] | None:
-    """Return a policy's statements; None when the policy is not known."""
-    listed: list[Any] = [None]
-    if isinstance(document, Mapping):
-        listed = as_list(document.get("Statement"))
-    return listed if all(isinstance(item, Mapping) for item in listed) else None
-
-
-def allows_an_account(statement: Mapping[str, Any]) -> bool:
-    """Tell whether a statement may allow others than services."""
-    principal = statement.get("Principal")
-    services_only = isinstance(principal, Mapping) and list(principal) == ["Service"]
-    return statement.get("Effect") != "Deny" and not services_only
-
-
-def services(statement: Mapping[str, Any]) -> list[Any]:
-    """Return the service principals of a statement."""
-    principal = statement.get("Principal")
-    return as_list(principal.get("Service")) if isinstance(principal, Mapping) else []
-
-
-def allows_service(document: Any, service: str) -> bool:
-    """Tell whether a policy may allow a service: by name, by everyone, or unknown."""
-    listed = statements(document)
-    if listed is None:
-        return True
-    for statement in listed:
-        principal = statement.get("Principal")
-        everyone = principal == "*" or (
-            isinstance(principal, Mapping) and "*" in as_list(principal.get("AWS"))
-        )
-        named = services(statement)
-        if statement.get("Effect") == "Allow" and (
-            everyone or service in named or is_unknown(principal_names(principal))
-        ):
-            return True
-    return False
-
-
-def principal_names(principal: Any) -> Any:
-    """Return what could hide a service: a principal that is unknown as a whole, or by service."""
-    return as_list(principal.get("Service")) if isinstance(principal, Mapping) else principal
-
-
-def allows(statement: Mapping[str, Any], action: str) -> bool:
-    """Tell whether a statement allows an action, which is known."""
-    actions = [str(item).lower() for item in as_list(statement.get("Action"))]
-    matched = any(fnmatchcase(action.lower(), pattern) for pattern in actions)
-    return statement.get("Effect") == "Allow" and matched

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from serverless_patterns.patterns.checks import kms
 
-from .. import wiring
+from .. import policies, wiring
 from ..template import Finding, Findings, Resource, Scenario, is_unknown, rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+USES_A_KEY = ("kms:GenerateDataKey", "kms:Decrypt")
 KEYS = {
     "AWS::SQS::Queue": "KmsMasterKeyId",
     "AWS::SNS::Topic": "KmsMasterKeyId",
@@ -56,12 +57,22 @@ def key_policy(scenario: Scenario) -> Findings:
     """
     for target, service, sender in _sent(scenario):
         key = wiring.key(scenario, target.get("KmsMasterKeyId"))
-        if key and not wiring.allows_service(key.get("KeyPolicy"), service):
+        origins = wiring.origins(scenario, sender)
+        lacks = [
+            action
+            for action in USES_A_KEY
+            if key
+            and not policies.allows(
+                scenario,
+                [key.get("KeyPolicy")],
+                policies.Request(action, service=service, sources=origins),
+            )
+        ]
+        if key and lacks:
             yield Finding(
                 key,
                 f"{sender} sends to {target}, which {key} encrypts, and the key's policy does not "
-                f"allow {service}: every delivery fails. Allow it kms:GenerateDataKey and "
-                "kms:Decrypt.",
+                f"allow {service} {' and '.join(lacks)}: every delivery fails. Allow it.",
                 ("KeyPolicy",),
             )
 

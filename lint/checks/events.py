@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from serverless_patterns.patterns.checks import lambda_
@@ -11,7 +12,6 @@ from serverless_patterns.patterns.limits import LAMBDA_ASYNC_RETRIES, SQS_LAMBDA
 from .. import wiring
 from ..template import At, Finding, Findings, Resource, Scenario, as_list, rule
 
-RULES = ("EventBridgeRule", "CloudWatchEvent")  # a SAM function's events that are rules
 CUSTOM = ("AWS::S3::Bucket", "Custom::", "AWS::CloudFormation::CustomResource")
 HARMLESS = ("AWS::S3::BucketPolicy", "Custom::S3AutoDeleteObjects", "Custom::CDKBucketDeployment")
 EVENTBRIDGE = "NotificationConfiguration.EventBridgeConfiguration"
@@ -23,11 +23,6 @@ def _patterns(scenario: Scenario) -> Iterator[tuple[Resource, Mapping[str, Any],
         pattern = source.get("EventPattern")
         if isinstance(pattern, Mapping):
             yield source, pattern, ("EventPattern",)
-    for owner in scenario.of("AWS::Lambda::Function", "AWS::Serverless::StateMachine"):
-        for event in owner.parts("Events"):
-            pattern = event.get("Properties.Pattern")
-            if event.get("Type") in RULES and isinstance(pattern, Mapping):
-                yield owner, pattern, event.at
 
 
 @rule("E9191", "s3", "events")
@@ -77,25 +72,35 @@ def _sends_to_eventbridge(scenario: Scenario, bucket: Resource) -> bool:
     return False
 
 
-@rule("W9192", "events", "sqs")
+@rule("W9192", "events", "scheduler", "sqs")
 def one_attempt_only(scenario: Scenario) -> Findings:
-    """A rule's target that is not retried needs a dead-letter queue.
+    """A target that is not retried needs a dead-letter queue.
 
-    With MaximumRetryAttempts 0, an event that the target does not accept at once, for example
-    because it is throttled, is dropped. Let EventBridge retry, or add a DeadLetterConfig.
+    With MaximumRetryAttempts 0, a rule's target, or a schedule's that runs once, gets an event one
+    time: what it does not accept at once, for example because it is throttled, is dropped. Let
+    EventBridge retry, or add a DeadLetterConfig.
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
     """
+    for source, target in _targets(scenario):
+        once = target.number("RetryPolicy.MaximumRetryAttempts") == 0
+        if once and not wiring.repeats(source) and target.get("DeadLetterConfig") is None:
+            yield Finding(
+                target,
+                f"A target of {source} is not retried and has no dead-letter queue: an event "
+                "that it does not accept at once is dropped. Add a DeadLetterConfig.",
+            )
+
+
+def _targets(scenario: Scenario) -> Iterator[tuple[Resource, Resource]]:
+    """Yield rules and schedules, each with a target."""
     for source in scenario.of("AWS::Events::Rule"):
         for target in source.parts("Targets"):
-            once = target.number("RetryPolicy.MaximumRetryAttempts") == 0
-            planned = source.get("ScheduleExpression") is not None
-            if once and not planned and target.get("DeadLetterConfig") is None:
-                yield Finding(
-                    target,
-                    f"A target of {source} is not retried and has no dead-letter queue: an event "
-                    "that it does not accept at once is dropped. Add a DeadLetterConfig.",
-                )
+            yield source, target
+    for schedule in scenario.of("AWS::Scheduler::Schedule"):
+        target = schedule.get("Target")
+        if isinstance(target, Mapping):
+            yield schedule, replace(schedule, properties=target, at=("Target",))
 
 
 def _unkept(scenario: Scenario) -> Iterator[tuple[Resource, str, Resource | None]]:
@@ -143,13 +148,17 @@ def no_destination(scenario: Scenario) -> Findings:
 
     Source: {LAMBDA_ASYNC_RETRIES.source}
     """
+    unkept: dict[Resource, list[str]] = {}
     for function, source, config in _unkept(scenario):
         if not config or config.number("MaximumRetryAttempts", LAMBDA_ASYNC_RETRIES) != 0:
-            yield Finding(
-                function,
-                f"{function} gets events from {source} and has no failure destination: an event "
-                "that fails after its retries is discarded. Add DestinationConfig.OnFailure.",
-            )
+            unkept.setdefault(function, []).append(source)
+    for function, sources in unkept.items():
+        yield Finding(
+            function,
+            f"{function} gets events from {', '.join(dict.fromkeys(sources))} and has no failure "
+            "destination: an event that fails after its retries is discarded. Add "
+            "DestinationConfig.OnFailure.",
+        )
 
 
 @rule(
@@ -171,7 +180,10 @@ def never_runs(scenario: Scenario) -> Findings:
     Raise or remove it, or disable the mapping or the rule instead.
     """
     lost = "its events go to the failure destination or are lost"
-    fed = [(function, source, lost, 1) for function, source in wiring.functions_of_events(scenario)]
+    fed = [
+        (function, source, lost, 1)
+        for function, source in wiring.functions_of_events(scenario, planned=True)
+    ]
     for mapping in scenario.of("AWS::Lambda::EventSourceMapping"):
         function = scenario.function(mapping.get("FunctionName"))
         if function and mapping.flag("Enabled", default=True):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.patterns.checks import lambda_
 
-from .. import wiring
+from .. import arns, policies, wiring
 from ..template import Finding, Findings, Resource, Scenario, as_list, is_unknown, rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 PERMISSION = "AWS::Lambda::Permission"
 EVENT_SOURCES = ("events.amazonaws.com", "s3.amazonaws.com", "sns.amazonaws.com")
-ASKS_FOR = ("ArnEquals", "ArnLike", "StringEquals", "StringLike")
 QUEUE, TOPIC = "AWS::SQS::Queue", "AWS::SNS::Topic"
 POLICIES = {
     QUEUE: ("AWS::SQS::QueuePolicy", "AWS::SQS::QueueInlinePolicy"),
@@ -21,26 +23,29 @@ POLICIES = {
 ACTIONS = {QUEUE: "sqs:SendMessage", TOPIC: "sns:Publish"}
 
 
-@rule("W9161", "sqs", "lambda", "iam", shared=lambda_.invoked_for_anybody)
+@rule("W9161", "sqs", "sns", "lambda", "iam", shared=lambda_.invoked_for_anybody)
 def confused_deputy(scenario: Scenario) -> Findings:
-    """A policy should limit for whom a service may send or invoke.
+    """A policy should limit for whom a service may send, publish or invoke.
 
-    A statement that allows a service without naming the source lets anyone's rule, bucket or topic
-    send to the queue, or invoke the function. Add a Condition on aws:SourceArn or
-    aws:SourceAccount, or SourceArn of an AWS::Lambda::Permission.
+    A statement that allows a service, or everyone, without naming the source lets anyone's rule,
+    bucket or topic send to the queue, publish to the topic, or invoke the function. Add a Condition
+    on aws:SourceArn or aws:SourceAccount, or SourceArn of an AWS::Lambda::Permission.
     """
-    for policy in scenario.of(*POLICIES[QUEUE]):
-        for statement in wiring.statements(policy.get("PolicyDocument")) or []:
-            named = [name for name in wiring.services(statement) if isinstance(name, str)]
-            if not named or not wiring.allows(statement, ACTIONS[QUEUE]):
-                continue
-            if not _limits_the_source(statement.get("Condition")):
-                yield Finding(
-                    policy,
-                    f"{policy} lets {', '.join(named)} send for anybody's resources. Add a "
-                    "Condition on aws:SourceArn or aws:SourceAccount.",
-                    ("PolicyDocument",),
-                )
+    for kind, action in ACTIONS.items():
+        for policy in scenario.of(*POLICIES[kind]):
+            for statement in policies.statements(policy.get("PolicyDocument")) or []:
+                named = _anybody(statement)
+                if (
+                    named
+                    and statement.get("Effect") == "Allow"
+                    and policies.is_action(statement, action)
+                ):
+                    yield Finding(
+                        policy,
+                        f"{policy} lets {', '.join(named)} {action.split(':')[1]} for anybody's "
+                        "resources. Add a Condition on aws:SourceArn or aws:SourceAccount.",
+                        ("PolicyDocument",),
+                    )
     for permission in scenario.of(PERMISSION):
         service = permission.get("Principal")
         limits = map(permission.get, ("SourceArn", "SourceAccount", "PrincipalOrgID"))
@@ -48,12 +53,12 @@ def confused_deputy(scenario: Scenario) -> Findings:
             yield Finding(permission, lambda_.invoked_for_anybody(permission, service))
 
 
-def _limits_the_source(condition: Any) -> bool:
-    if not isinstance(condition, Mapping):
-        return condition is not None
-    keys = [key for test in condition.values() if isinstance(test, Mapping) for key in test]
-    limits = ("aws:source", "aws:principal")
-    return any(str(key).lower().startswith(limits) for key in keys) or is_unknown(condition)
+def _anybody(statement: Mapping[str, Any]) -> list[str]:
+    """Return the services, or everyone, that a statement allows for anybody's resources."""
+    if policies.limits_the_source(statement.get("Condition")):
+        return []
+    everyone = ["everyone"] if policies.is_everyone(statement) else []
+    return [name for name in policies.services(statement) if isinstance(name, str)] + everyone
 
 
 def _denied(
@@ -61,15 +66,21 @@ def _denied(
 ) -> Findings:
     """Yield what no policy of its target allows; nothing when a policy cannot be seen."""
     found = [(delivery, scenario.find(delivery.target, kind)) for delivery in deliveries]
-    policies = scenario.of(*POLICIES[kind])
-    named = [(item, scenario.find(name, kind)) for item in policies for name in _targets(item)]
+    attached = scenario.of(*POLICIES[kind])
+    named = [(item, scenario.find(name, kind)) for item in attached for name in _targets(item)]
     if scenario.has_hidden_permissions or any(target is None for _, target in named):
         return
     for delivery, target in found:
+        if not target:
+            continue
         own = [item.get("PolicyDocument") for item, other in named if other is target]
-        meant = [_for_source(scenario, document, delivery.source) for document in own]
-        allowed = any(wiring.allows_service(document, delivery.service) for document in meant)
-        if target and not allowed:
+        request = policies.Request(
+            ACTIONS[kind],
+            target,
+            service=delivery.service,
+            sources=wiring.origins(scenario, delivery.source),
+        )
+        if not policies.allows(scenario, own, request):
             yield Finding(
                 delivery.source,
                 f"{delivery.source} {does} {target}, whose policy does not allow "
@@ -77,33 +88,6 @@ def _denied(
                 f"{ACTIONS[kind]}.",
                 delivery.at,
             )
-
-
-def _for_source(scenario: Scenario, document: Any, source: Resource) -> Any:
-    """Return a policy without the statements that are for another source."""
-    listed = wiring.statements(document)
-    if listed is None:
-        return document
-    meant = [
-        statement
-        for statement in listed
-        if not (arns := _source_arns(statement.get("Condition")))
-        or any(wiring.is_from(scenario, arn, source) for arn in arns)
-    ]
-    return {"Statement": meant}
-
-
-def _source_arns(condition: Any) -> list[Any]:
-    """Return the source ARNs that a condition asks for."""
-    tests = condition.items() if isinstance(condition, Mapping) else ()
-    return [
-        arn
-        for test, keys in tests
-        if test in ASKS_FOR and isinstance(keys, Mapping)
-        for key, value in keys.items()
-        if str(key).lower() == "aws:sourcearn"
-        for arn in as_list(value)
-    ]
 
 
 def _targets(policy: Resource) -> list[Any]:
@@ -122,7 +106,10 @@ def queue_not_open(scenario: Scenario) -> Findings:
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
     """
-    return _denied(scenario, wiring.deliveries(scenario), QUEUE, "sends to", "nothing arrives")
+    deliveries = (
+        item for item in wiring.deliveries(scenario) if not wiring.is_permitted_by_sam(item)
+    )
+    return _denied(scenario, deliveries, QUEUE, "sends to", "nothing arrives")
 
 
 @rule("E9163", "lambda", "events", "s3", "sns")
@@ -131,7 +118,7 @@ def not_allowed_to_invoke(scenario: Scenario) -> Findings:
 
     EventBridge and SNS drop an event if they are not allowed to invoke the function; S3 rejects the
     notification. Add an AWS::Lambda::Permission for the service, with the rule, bucket or topic as
-    SourceArn.
+    SourceArn; for an alias or a version, one of its own.
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html
     """
@@ -145,19 +132,34 @@ def not_allowed_to_invoke(scenario: Scenario) -> Findings:
     for delivery in wiring.deliveries(scenario):
         function = scenario.function(delivery.target)
         own = [item for other, item in permissions if other is function]
+        if wiring.is_permitted_by_sam(delivery):
+            continue
         if function and not any(_permits(scenario, item, delivery) for item in own):
+            version = arns.qualifier(scenario, delivery.target)
+            of = f", whose FunctionName is {version}" if version else ""
             yield Finding(
                 delivery.source,
-                f"{delivery.source} is not allowed to invoke {function}: every event is lost. Add "
-                f"an AWS::Lambda::Permission for {delivery.service}.",
+                f"{delivery.source} is not allowed to invoke {version and f'{version} of '}"
+                f"{function}: every event is lost. Add an AWS::Lambda::Permission for "
+                f"{delivery.service}{of}.",
                 delivery.at,
             )
 
 
 def _permits(scenario: Scenario, permission: Resource, delivery: wiring.Delivery) -> bool:
-    principal = permission.get("Principal")
-    named = principal in (delivery.service, "*") or is_unknown(principal)
-    return named and wiring.is_from(scenario, permission.get("SourceArn"), delivery.source)
+    principal, action = permission.get("Principal"), permission.get("Action")
+    named = principal == "*" or policies.is_service(principal, delivery.service)
+    allowed, invoked = (
+        arns.qualifier(scenario, item) for item in (permission.get("FunctionName"), delivery.target)
+    )
+    source = permission.get("SourceArn")
+    origins = wiring.origins(scenario, delivery.source)
+    return (
+        (named or is_unknown(principal))
+        and arns.may_match(str(action).lower(), "lambda:invokefunction")
+        and arns.may_match(allowed, invoked)
+        and (source is None or not origins or arns.may_cover(scenario, source, origins[0]))
+    )
 
 
 @rule("E9164", "sns", "events", "s3", "cloudwatch")
@@ -170,22 +172,61 @@ def topic_not_open(scenario: Scenario) -> Findings:
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
     """
-    closed = _closed_topics(scenario)
-    alarms = [item for item in wiring.alarm_actions(scenario) if item.target in closed]
+    own = {
+        topic.id
+        for policy in scenario.of(*POLICIES[TOPIC])
+        for name in _targets(policy)
+        if (topic := scenario.find(name, TOPIC))
+    }
+    alarms = [
+        alarm
+        for alarm in wiring.alarm_actions(scenario)
+        if (topic := scenario.find(alarm.target, TOPIC)) and topic.id in own
+    ]
     deliveries = [*wiring.deliveries(scenario), *alarms]
     return _denied(scenario, deliveries, TOPIC, "publishes to", "nothing is published")
 
 
-def _closed_topics(scenario: Scenario) -> list[Any]:
-    """Return the topics whose own policy replaces the default and allows no principal."""
-    return [
-        name
-        for policy in scenario.of(*POLICIES[TOPIC])
-        for name in _targets(policy)
-        if not any(
-            map(wiring.allows_an_account, wiring.statements(policy.get("PolicyDocument")) or [{}])
-        )
-    ]
+@rule("E9160", "logs", "events")
+def log_group_not_open(scenario: Scenario) -> Findings:
+    """A log group needs a resource policy that allows EventBridge.
+
+    A rule writes to a log group as a service, and drops the events if it is not allowed to. Add an
+    AWS::Logs::ResourcePolicy that allows events.amazonaws.com and delivery.logs.amazonaws.com
+    logs:CreateLogStream and logs:PutLogEvents.
+
+    Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
+    """
+    listed = [item.get("PolicyDocument") for item in scenario.of("AWS::Logs::ResourcePolicy")]
+    documents = [_parsed(document) for document in listed]
+    hidden = [*filter(None, map(_custom, scenario.resources.values()))]
+    if hidden or scenario.has_hidden_permissions:
+        return
+    for delivery in wiring.rule_targets(scenario):
+        group = scenario.find(delivery.target, "AWS::Logs::LogGroup")
+        request = policies.Request("logs:PutLogEvents", group, service=delivery.service)
+        if group and not policies.allows(scenario, documents, request):
+            yield Finding(
+                delivery.source,
+                f"{delivery.source} sends to the log group {group}, and no resource policy allows "
+                f"{delivery.service}: nothing arrives. Add an AWS::Logs::ResourcePolicy that "
+                "allows it logs:CreateLogStream and logs:PutLogEvents.",
+                delivery.at,
+            )
+
+
+def _parsed(document: Any) -> Any:
+    """Return a policy that is written as JSON; None when it is not known."""
+    try:
+        return json.loads(document) if isinstance(document, str) else document
+    except ValueError:
+        return None
+
+
+def _custom(resource: Resource) -> bool:
+    """Tell whether a custom resource may put a policy, as the CDK's does."""
+    calls = str([resource.get("Create"), resource.get("Update")])
+    return resource.type.startswith("Custom::") and "utResourcePolicy" in calls
 
 
 @rule("W9165", "sqs", "events", "sns")

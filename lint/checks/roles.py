@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
-from .. import roles, wiring
+from .. import policies, roles, wiring
 from ..template import Finding, Findings, Scenario, rule
 
 NEED_A_ROLE = (
     "AWS::Kinesis::Stream",
+    "AWS::KinesisFirehose::DeliveryStream",
     "AWS::StepFunctions::StateMachine",
     "AWS::Serverless::StateMachine",
+    "AWS::Events::ApiDestination",
+    "AWS::ECS::Cluster",
+    "AWS::Batch::JobQueue",
+    "AWS::CodeBuild::Project",
+    "AWS::CodePipeline::Pipeline",
 )
 
 
 def _lacking(scenario: Scenario, *, failures: bool) -> Findings:
     """Yield the uses that no policy of the role allows."""
-    does, so = ("its failures ", "they are lost") if failures else ("", "nothing arrives")
     for use in roles.uses(scenario):
-        used = roles.target(scenario, use.target) if use.failure == failures else None
-        action = roles.lacks(scenario, use.role, used) if used else None
+        action = roles.lacks(scenario, use) if use.failure == failures else None
         if action:
+            used = roles.target(scenario, use.target) or "its target"
+            does, so = use.does, "nothing arrives"
+            if failures:
+                does, so = "sends its failures to", "they are lost"
             yield Finding(
                 use.user,
-                f"{use.user} sends {does}to {used} as {use.role}, which no policy allows {action}: "
+                f"{use.user} {does} {used} as {use.role}, which no policy allows {action}: "
                 f"{so}. Allow it.",
                 use.at,
             )
 
 
-@rule("E9166", "iam", "events", "scheduler", "pipes", "firehose", "lambda")
+@rule("E9166", "iam", "events", "scheduler", "pipes", "firehose", "lambda", "apigateway", "iot")
 def role_may_not_send(scenario: Scenario) -> Findings:
     """A role must allow what it is used for.
 
-    A schedule, a pipe, a rule, a delivery stream or a function's destination sends with its role:
-    without a policy that allows it, every attempt fails. Allow the role the action on the target,
-    and kms:GenerateDataKey and kms:Decrypt on the target's key.
+    A schedule, a pipe, a rule, a delivery stream, an API, an IoT rule or a function's destination
+    sends with its role, and Lambda, Pipes and Firehose read with one: without a policy that allows
+    it, every attempt fails. Allow the role the action on the target or the source, and on its key.
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-events-iam-roles.html
     """
@@ -64,7 +72,7 @@ def role_not_trusting(scenario: Scenario) -> Findings:
     """
     for use in roles.uses(scenario):
         document = use.role.get("AssumeRolePolicyDocument")
-        if use.target is not None and not wiring.allows_service(document, use.service):
+        if use.target is not None and not policies.allows(scenario, [document], _assume(use)):
             yield Finding(
                 use.user,
                 f"{use.user} is given {use.role}, which does not trust {use.service}: it cannot be "
@@ -73,13 +81,18 @@ def role_not_trusting(scenario: Scenario) -> Findings:
             )
 
 
+def _assume(use: roles.Use) -> policies.Request:
+    return policies.Request("sts:AssumeRole", service=use.service)
+
+
 @rule("E9169", "events", "sns", "kinesis", "firehose", "stepfunctions")
 def target_without_role(scenario: Scenario) -> Findings:
-    """A rule or a topic needs a role for streams and state machines.
+    """A rule, a topic or a log group needs a role for streams and state machines.
 
-    No policy of a Kinesis stream, a Firehose stream or a state machine allows EventBridge or SNS:
-    without a role the target is rejected. Give a rule's target a RoleArn, and a firehose
-    subscription a SubscriptionRoleArn.
+    No policy of a Kinesis stream, a Firehose stream, a state machine, an API destination, a cluster
+    or a pipeline allows EventBridge, SNS or CloudWatch Logs: without a role the target is rejected.
+    Give a rule's target and a log group's filter a RoleArn, and a firehose subscription a
+    SubscriptionRoleArn.
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-targets.html
     """
@@ -99,4 +112,12 @@ def target_without_role(scenario: Scenario) -> Findings:
                 subscription,
                 f"{subscription} sends to Firehose without a role: SNS is not allowed to. Give it "
                 "a SubscriptionRoleArn.",
+            )
+    for item in scenario.of(wiring.LOGS):
+        stream = scenario.find(item.get("DestinationArn"), *NEED_A_ROLE)
+        if stream and item.get("RoleArn") is None:
+            yield Finding(
+                item,
+                f"{item} sends to {stream} without a role: CloudWatch Logs is not allowed to. Give "
+                "it a RoleArn.",
             )

@@ -1,0 +1,192 @@
+"""What policies allow, evaluated as IAM does: effect, principal, action, resource and condition.
+
+What only deployment knows may be anything: it may allow, and it denies nothing for certain.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import arns
+from .template import as_list, is_unknown
+
+if TYPE_CHECKING:
+    from .template import Resource, Scenario
+
+SERVICE = re.compile(r"([a-z0-9-]+)(?:\.[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?")
+SAME = ("arnequals", "arnlike", "stringequals", "stringlike", "stringequalsignorecase")
+SOURCE = "aws:sourcearn"
+# Keys that a request of a service principal never has: a test for one of them fails.
+ABSENT = ("aws:principalorgid", "aws:principalorgpaths", "aws:principalarn", "aws:userid")
+OWNER = "aws:sourceowner"  # in a topic's default policy; of services, CloudWatch alone has it
+CLOUDWATCH = "cloudwatch.amazonaws.com"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a principal does.
+
+    Attributes:
+        action: Such as ``sqs:SendMessage``.
+        resource: What it is done to; None when the policy is of one resource only.
+        used: How that is named where it is used.
+        service: The service principal that does it; None for a role, whose own policies count.
+        sources: For what the service does it: a rule, a bucket, a topic. Default: not known.
+    """
+
+    action: str
+    resource: Resource | None = None
+    used: Any = None
+    service: str | None = None
+    sources: tuple[Resource, ...] = ()
+
+
+def statements(document: Any) -> list[Mapping[str, Any]] | None:
+    """Return a policy's statements; None when the policy is not known."""
+    listed: list[Any] = [None]
+    if isinstance(document, Mapping):
+        listed = as_list(document.get("Statement"))
+    return listed if all(isinstance(item, Mapping) for item in listed) else None
+
+
+def allows(scenario: Scenario, documents: Iterable[Any], request: Request) -> bool:
+    """Tell whether policies may allow a request: one may, and none denies it for certain."""
+    listed = [statements(document) for document in documents]
+    if None in listed:
+        return True
+    every = [item for found in listed for item in found or ()]
+    if any(_denies(scenario, item, request) for item in every):
+        return False
+    return any(_may_allow(scenario, item, request) for item in every)
+
+
+def _may_allow(scenario: Scenario, statement: Mapping[str, Any], request: Request) -> bool:
+    effect = statement.get("Effect")
+    return (
+        (effect == "Allow" or is_unknown(effect))
+        and _may_be_principal(statement, request.service)
+        and is_action(statement, request.action)
+        and _may_be_resource(scenario, statement, request)
+        and _may_hold(scenario, statement.get("Condition"), request)
+    )
+
+
+def _denies(scenario: Scenario, statement: Mapping[str, Any], request: Request) -> bool:
+    """Tell whether a statement denies a request for certain."""
+    targets = [str(item) for item in as_list(statement.get("Resource"))]
+    resource = request.resource
+    every = "Resource" not in statement and "NotResource" not in statement
+    return (
+        statement.get("Effect") == "Deny"
+        and not statement.get("Condition")
+        and "Action" in statement
+        and not is_unknown(statement["Action"])
+        and is_action(statement, request.action)
+        and (every or "*" in targets or bool(resource and _names(scenario, targets, resource)))
+        and (request.service is None or _is_principal(statement, request.service))
+    )
+
+
+def _names(scenario: Scenario, targets: list[str], resource: Resource) -> bool:
+    return any(scenario.find(target) == resource for target in targets)
+
+
+def services(statement: Mapping[str, Any]) -> list[Any]:
+    """Return the service principals of a statement."""
+    principal = statement.get("Principal")
+    return as_list(principal.get("Service")) if isinstance(principal, Mapping) else []
+
+
+def is_everyone(statement: Mapping[str, Any]) -> bool:
+    """Tell whether a statement's principal is everyone."""
+    principal = statement.get("Principal")
+    named = principal.get("AWS") if isinstance(principal, Mapping) else principal
+    return "*" in as_list(named)
+
+
+def _is_principal(statement: Mapping[str, Any], service: str) -> bool:
+    """Tell whether a statement is for a service for certain."""
+    return is_everyone(statement) or any(is_service(name, service) for name in services(statement))
+
+
+def _may_be_principal(statement: Mapping[str, Any], service: str | None) -> bool:
+    principal = statement.get("Principal")
+    if service is None or "NotPrincipal" in statement or _is_principal(statement, service):
+        return True
+    if not isinstance(principal, Mapping):
+        return is_unknown(principal)
+    if "AWS" in principal and is_service(CLOUDWATCH, service):
+        return True  # an alarm publishes for its account
+    return any(
+        arns.may_match(str(name), service) for name in services(statement) if is_unknown(name)
+    )
+
+
+def is_service(name: Any, service: str) -> bool:
+    """Tell whether a principal is a service, by its Region's or its partition's name too."""
+    found, wanted = SERVICE.fullmatch(str(name)), SERVICE.fullmatch(service)
+    return bool(found and wanted and found.group(1) == wanted.group(1))
+
+
+def is_action(statement: Mapping[str, Any], action: str) -> bool:
+    """Tell whether a statement may be about an action."""
+    listed = as_list(statement.get("Action", statement.get("NotAction")))
+    if is_unknown(listed):
+        return True
+    named = any(arns.may_match(str(item).lower(), action.lower()) for item in listed)
+    return named if "Action" in statement else not named
+
+
+def _may_be_resource(scenario: Scenario, statement: Mapping[str, Any], request: Request) -> bool:
+    resource = request.resource
+    if resource is None or ("Resource" not in statement and "NotResource" not in statement):
+        return True
+    if "Resource" not in statement:
+        excluded = [str(item) for item in as_list(statement["NotResource"])]
+        return "*" not in excluded and not _names(scenario, excluded, resource)
+    return any(
+        arns.may_cover(scenario, item, resource, request.used)
+        for item in as_list(statement["Resource"])
+    )
+
+
+def tests(condition: Any) -> list[tuple[str, str, list[Any]]]:
+    """Return the tests of a condition: operator and key in lower case, and the wanted values."""
+    return [
+        (str(operator).lower(), str(key).lower(), as_list(wanted))
+        for operator, keys in (condition.items() if isinstance(condition, Mapping) else ())
+        for key, wanted in (keys.items() if isinstance(keys, Mapping) else ())
+    ]
+
+
+def _may_hold(scenario: Scenario, condition: Any, request: Request) -> bool:
+    if request.service is None:
+        return True
+    return all(
+        _may_pass(scenario, key, wanted, request)
+        for operator, key, wanted in tests(condition)
+        if operator in SAME
+    )
+
+
+def _may_pass(scenario: Scenario, key: str, wanted: list[Any], request: Request) -> bool:
+    if key == SOURCE and request.sources:
+        return any(
+            arns.may_cover(scenario, item, source) for item in wanted for source in request.sources
+        )
+    if key == OWNER:
+        return is_service(CLOUDWATCH, str(request.service))
+    return key not in ABSENT
+
+
+def limits_the_source(condition: Any) -> bool:
+    """Tell whether a condition may limit for whom a statement is."""
+    if not isinstance(condition, Mapping):
+        return condition is not None
+    found = [key for _, key, _ in tests(condition)]
+    return is_unknown(condition) or any(
+        key.startswith(("aws:source", "aws:principal")) for key in found
+    )
