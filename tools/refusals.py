@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.patterns import catalog
+from serverless_patterns.patterns.checks import period
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -114,6 +115,10 @@ def _parts(text: ast.expr, known: Mapping[str, Any]) -> Iterator[str]:
             yield from _parts(right, known)
         case ast.FormattedValue(value=ast.Name(id=name)) if name.isupper() and name in known:
             yield str(known[name])
+        case ast.FormattedValue(
+            value=ast.Call(func=ast.Name(id="period"), args=[ast.Name(id=name)])
+        ) if name.isupper():
+            yield period(known[name])
         case _:
             yield "…"
 

@@ -9,6 +9,7 @@ from ..blocks.alarms import Alarms
 from ..blocks.consumers import Consumer
 from ..blocks.queues import NewQueue, SqsToLambda, grant_send
 from ..blocks.rest import Endpoint, NewApi, RequestField, RestEntry
+from ..blocks.values import expect
 from . import rules
 from .mapping import send_message
 
@@ -79,6 +80,7 @@ class ApiGatewayToSqsToLambda(SqsToLambda):
         deduplication_id: RequestField | None = None,
         alarms: Alarms = Alarms(),
     ) -> None:
+        expect("alarms", alarms, Alarms)
         rules.check(queue, message_group_id, deduplication_id)
         alarms = alarms.of_pattern(__name__)
         if isinstance(queue, NewQueue) and queue.fifo and deduplication_id is None:

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 from aws_cdk import Annotations
 
 from ..blocks.queues import NewQueue, resource_of
-from ..blocks.values import Path
+from ..blocks.rest import RequestField
+from ..blocks.values import Path, expect
 from ..checks import reject
 from ..checks import sqs as checks
 
 if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
-
-    from ..blocks.rest import RequestField
 
 
 def check(
@@ -29,6 +28,9 @@ def check(
         ValueError: a FIFO queue without a group id or any deduplication, or a standard queue with
             a deduplication id.
     """
+    expect("queue", queue, "IQueue", NewQueue)
+    expect("message_group_id", group, RequestField, None)
+    expect("deduplication_id", deduplication, RequestField, None)
     own = None if isinstance(queue, NewQueue) else queue
     resource = resource_of(own) if own else None
     by_content = bool(resource.content_based_deduplication) if resource else None

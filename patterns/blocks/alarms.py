@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
 from ..checks import kms as kms_checks
 from ..checks import reject
 from ..checks import sqs as sqs_checks
 from . import keys
-from .values import Path, in_seconds, resource_behind, seconds
+from .values import Path, expect, expect_fields, in_seconds, resource_behind, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from aws_cdk import Duration
     from aws_cdk import aws_sqs as sqs
     from constructs import Construct
 
@@ -45,6 +45,13 @@ class Alarms:
     actions: Sequence[cloudwatch.IAlarmAction] = ()
     max_age: Duration | None = None
     runbook_url: str | None = None
+
+    def __post_init__(self) -> None:
+        """Reject what is no action, no duration or no page."""
+        expect("actions", self.actions, list, tuple)
+        for action in self.actions:
+            expect("actions", action, "IAlarmAction")
+        expect_fields(self, max_age=(Duration, None), runbook_url=(str, None))
 
     def of_pattern(self, module: str) -> Alarms:
         """Return the same with the page of the pattern that a module, ``__name__``, is of."""

@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from aws_cdk import Annotations
+from aws_cdk import Annotations, Duration
 from aws_cdk import aws_lambda as lambda_
 
 from ..checks import lambda_ as checks
-from ..checks import reject
+from ..checks import period, reject
 from ..checks import sqs as sqs_checks
 from ..limits import (
     LAMBDA_DEFAULT_TIMEOUT,
@@ -24,10 +24,9 @@ from ..limits import (
     SQS_LAMBDA_VISIBILITY_FACTOR,
 )
 from .findings import acknowledge
-from .values import Path, in_seconds, number
+from .values import Path, expect, expect_fields, in_seconds, number
 
 if TYPE_CHECKING:
-    from aws_cdk import Duration
     from aws_cdk import aws_sqs as sqs
     from constructs import Construct
 
@@ -64,6 +63,14 @@ class Consumer:
 
     def __post_init__(self) -> None:
         """Reject a setting that Lambda rejects."""
+        expect_fields(
+            self,
+            function=("IFunction",),
+            batch_size=(int,),
+            max_batching_window=(Duration, None),
+            max_concurrency=(int, None),
+            provisioned_pollers=(lambda_.ProvisionedPollerConfig, None),
+        )
         window, calls = in_seconds(self.max_batching_window), number(self.max_concurrency)
         pollers = self.pollers
         reject(
@@ -80,6 +87,7 @@ class Consumer:
     @classmethod
     def of(cls, consumer: lambda_.IFunction | Consumer) -> Consumer:
         """Return a consumer: itself, or a function with the defaults."""
+        expect("consumer", consumer, "IFunction", Consumer)
         return consumer if isinstance(consumer, Consumer) else cls(consumer)
 
     @cached_property
@@ -278,7 +286,7 @@ def warn_of_imported_consumer(consumer: Consumer, visibility: float | None) -> N
     window = in_seconds(consumer.max_batching_window)
     if visibility is not None:
         spare = (visibility - (window or 0)) // SQS_LAMBDA_VISIBILITY_FACTOR
-        longest = f"{spare:.0f} s, because the queue hides a message for {visibility:.0f} s"
+        longest = f"{period(spare)}, because the queue hides a message for {period(visibility)}"
     pollers = consumer.pollers
     calls = (
         SQS_LAMBDA_CALLS_A_POLLER * pollers[1]

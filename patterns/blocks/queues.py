@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Annotations, Stack
+from aws_cdk import Annotations, Duration, Stack
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from ..checks import reject
+from ..checks import period, reject
 from ..checks import sqs as checks
 from ..limits import (
     SQS_DEFAULT_RETENTION,
@@ -25,10 +25,9 @@ from .alarms import DEAD_LETTERS, Alarms
 from .consumers import Consumer, consume, warn_of_imported_consumer
 from .findings import acknowledge
 from .names import name_known_before_creation
-from .values import Path, in_seconds, number, seconds
+from .values import Path, expect, expect_fields, in_seconds, number, seconds
 
 if TYPE_CHECKING:
-    from aws_cdk import Duration
     from aws_cdk import aws_cloudwatch as cloudwatch
     from aws_cdk import aws_iam as iam
     from aws_cdk import aws_kms as kms
@@ -70,6 +69,16 @@ class NewQueue:
 
     def __post_init__(self) -> None:
         """Reject settings that would lose events."""
+        expect_fields(
+            self,
+            fifo=(bool,),
+            content_based_deduplication=(bool, None),
+            visibility_timeout=(Duration, None),
+            retention_period=(Duration, None),
+            dead_letter_retention_period=(Duration, None),
+            max_receive_count=(int,),
+            encryption_key=("IKey", None),
+        )
         kept = self.retention
         there = _known(self.dead_letter_retention_period, SQS_MAX_RETENTION)
         hidden, receives = in_seconds(self.visibility_timeout), number(self.max_receive_count)
@@ -147,6 +156,8 @@ class QueueWithDeadLetterQueue(Construct):
         consumer: Consumer | None = None,
         alarms: Alarms = Alarms(),
     ) -> None:
+        expect("queue", queue, "IQueue", NewQueue)
+        expect("alarms", alarms, Alarms)
         super().__init__(scope, construct_id)
         self.queue: sqs.IQueue
         self._dead_letter_queue: sqs.IQueue | None
@@ -418,7 +429,7 @@ def _warn_of_imported_queue(queue: sqs.IQueue, needed: float | None) -> None:
     hidden = (
         f"{SQS_LAMBDA_VISIBILITY_FACTOR} x the consumer's timeout plus the batching window"
         if needed is None
-        else f"{needed:.0f} s"
+        else period(needed)
     )
     Annotations.of(queue).add_warning_v2(
         "serverless-patterns:imported-queue",
@@ -454,7 +465,7 @@ def _check_dead_letter_queue(
 def _warn_of_imported_dead_letter_queue(
     dead_letter_queue: sqs.IQueue, queue: sqs.Queue, kept: float | None
 ) -> None:
-    longer = "its source" if kept is None else f"{kept:.0f} s"
+    longer = "its source" if kept is None else period(kept)
     keeps = "" if queue.fifo else f"it must keep messages longer than {longer}, and "
     Annotations.of(dead_letter_queue).add_warning_v2(
         "serverless-patterns:imported-dead-letter-queue",

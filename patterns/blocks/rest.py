@@ -15,7 +15,7 @@ from constructs import Construct
 
 from .alarms import Alarms, Runbook
 from .findings import acknowledge
-from .values import number, seconds
+from .values import expect, expect_fields, number, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,6 +79,7 @@ class NewApi:
         Raises:
             ValueError: a rate of 0, or a burst below 1.
         """
+        expect_fields(self, rate_limit=(int, float), burst_limit=(int,), cloud_watch_role=(bool,))
         rate, burst = number(self.rate_limit), number(self.burst_limit)
         for name, limit, too_low in (
             ("rate_limit", rate, rate is not None and rate <= 0),
@@ -108,6 +109,17 @@ class Endpoint:
     schema: apigateway.JsonSchema | None = None
     authorizer: apigateway.IAuthorizer | None = None
     usage_plan: apigateway.UsagePlan | None = None
+
+    def __post_init__(self) -> None:
+        """Reject a setting of a wrong type."""
+        expect_fields(
+            self,
+            path=(str,),
+            api=("IRestApi", NewApi),
+            schema=(apigateway.JsonSchema, None),
+            authorizer=("IAuthorizer", None),
+            usage_plan=(apigateway.UsagePlan, None),
+        )
 
     def authorization(self) -> dict[str, Any]:
         """Return the options of a method: who may call it."""
@@ -289,6 +301,7 @@ class RestEntry(Construct):
         *,
         alarms: Alarms = Alarms(),
     ) -> None:
+        expect("endpoint", endpoint, Endpoint)
         super().__init__(scope, construct_id)
         self._endpoint = endpoint
         self.alarms: list[cloudwatch.Alarm] = []

@@ -9,6 +9,7 @@ from ..limits import (
     SQS_MAX_RETENTION,
     SQS_MIN_RETENTION,
 )
+from . import period
 
 KIND = {True: "FIFO", False: "standard"}
 
@@ -46,7 +47,10 @@ def retention(name: str, seconds: float) -> str | None:
     """
     if SQS_MIN_RETENTION <= seconds <= SQS_MAX_RETENTION:
         return None
-    return f"{name} is {seconds:.0f} s; it must be {SQS_MIN_RETENTION} s to {SQS_MAX_RETENTION} s."
+    return (
+        f"{name} is {period(seconds)}; it must be {period(SQS_MIN_RETENTION)} to "
+        f"{period(SQS_MAX_RETENTION)}."
+    )
 
 
 def dead_letter_retention(
@@ -59,10 +63,12 @@ def dead_letter_retention(
     """
     if fifo or kept_there > kept:
         return None
-    raised = f"Raise its retention period above {kept:.0f} s, or lower" * (kept < SQS_MAX_RETENTION)
+    raised = f"Raise its retention period above {period(kept)}, or lower" * (
+        kept < SQS_MAX_RETENTION
+    )
     return (
-        f"{dead_letter_queue} keeps messages for {kept_there:.0f} s and its source {queue} for "
-        f"{kept:.0f} s: a dead-lettered message keeps its original enqueue time, so it expires "
+        f"{dead_letter_queue} keeps messages for {period(kept_there)} and its source {queue} for "
+        f"{period(kept)}: a dead-lettered message keeps its original enqueue time, so it expires "
         f"early. {raised or 'Lower'} the retention period of {queue}."
     )
 
@@ -112,10 +118,10 @@ def expires_before_dead_lettering(
     if needed < kept:
         return None
     return (
-        f"{queue} keeps a message for {kept:.0f} s, but {max_receive_count:g} receives of "
-        f"{visibility:.0f} s take {needed:.0f} s: a message that always fails is deleted before it "
-        f"is dead-lettered. Raise the retention period above {needed:.0f} s, or lower the maximum "
-        "receive count or the visibility timeout."
+        f"{queue} keeps a message for {period(kept)}, but {max_receive_count:g} receives of "
+        f"{period(visibility)} take {period(needed)}: a message that always fails is deleted "
+        f"before it is dead-lettered. Raise the retention period above {period(needed)}, or lower "
+        "the maximum receive count or the visibility timeout."
     )
 
 
@@ -139,11 +145,11 @@ def visibility(
     if hidden >= needed:
         return None
     return (
-        f"{queue} hides a message for {hidden:g} s, but {function} (timeout {timeout:g} s, "
-        f"batching window {window:g} s) needs {needed:g} s: {SQS_LAMBDA_VISIBILITY_FACTOR} x the "
-        "timeout plus the window, or a message is delivered again while it is still being "
-        f"processed. Raise the visibility timeout to {needed:g} s or more, or lower the function's "
-        "timeout."
+        f"{queue} hides a message for {period(hidden)}, but {function} (timeout "
+        f"{period(timeout)}, batching window {period(window)}) needs {period(needed)}: "
+        f"{SQS_LAMBDA_VISIBILITY_FACTOR} x the timeout plus the window, or a message is delivered "
+        "again while it is still being processed. Raise the visibility timeout to "
+        f"{period(needed)} or more, or lower the function's timeout."
     )
 
 
@@ -156,9 +162,9 @@ def alarm_after_retention(queue: object, age: float, kept: float) -> str | None:
     if age < kept:
         return None
     return (
-        f"max_age is {age:.0f} s, but {queue} keeps messages for {kept:.0f} s: they would be gone "
-        "before the alarm goes off. Lower max_age, or raise the retention period "
-        f"({SQS_MAX_RETENTION} s at most)."
+        f"max_age is {period(age)}, but {queue} keeps messages for {period(kept)}: they would be "
+        "gone before the alarm goes off. Lower max_age, or raise the retention period "
+        f"({period(SQS_MAX_RETENTION)} at most)."
     )
 
 

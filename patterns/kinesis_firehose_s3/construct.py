@@ -20,6 +20,7 @@ from ..blocks.glue import LakeTable, table_of
 from ..blocks.lakes import SOURCE_PREFIX, Lake, Table
 from ..blocks.streams import NewStream, alarms_of_stream, stream_of
 from ..blocks.transforms import Transform, alarms_of_transform
+from ..blocks.values import expect
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -89,6 +90,7 @@ class KinesisToFirehoseToS3(Construct):
         lake: Lake = Lake(),
         alarms: Alarms = Alarms(),
     ) -> None:
+        expect("alarms", alarms, Alarms)
         super().__init__(scope, construct_id)
         transform, alarms = Transform.of(transform), alarms.of_pattern(__name__)
         max_age, watch = lake.max_age(alarms), WATCH.format(lake.error_prefix)

@@ -17,6 +17,7 @@ from ..blocks.state_machines import (
     grant_start,
     on_executions,
 )
+from ..blocks.values import expect
 from . import rules
 from .alarms import FAILED, PARKED
 from .saga import Saga, state_machine_of
@@ -86,6 +87,7 @@ class StepFunctionsSaga(Construct):
         queue: sqs.IQueue | NewQueue | None = None,
         alarms: Alarms = Alarms(),
     ) -> None:
+        expect("alarms", alarms, Alarms)
         rules.check(saga, starter, queue, alarms, express=express)
         name = RequestField.body(name_field)
         super().__init__(scope, construct_id)

@@ -74,7 +74,7 @@ def warned_once(stack: Stack, *texts: str) -> None:
     ("settings", "problem"),
     [
         ({"retention_period": Duration.days(14)}, "expires early"),
-        ({"retention_period": Duration.days(15)}, "retention_period is 1296000 s"),
+        ({"retention_period": Duration.days(15)}, "retention_period is 15 days"),
         ({"dead_letter_retention_period": Duration.seconds(59)}, "dead_letter_retention_period is"),
         ({"max_receive_count": 0}, "it must be 5 to 1000"),
         (SHORT | {"visibility_timeout": Duration.seconds(60)}, "deleted before it is dead-letter"),
@@ -373,7 +373,7 @@ def test_an_imported_dead_letter_queue_is_told_how_long_it_must_keep_messages(
 ) -> None:
     letters = sqs.Queue.from_queue_arn(stack, "Theirs", LETTERS)
     check_own_queue(queue(stack, letters=letters, retention_period=Duration.days(3)))
-    warned_once(stack, "longer than 259200 s", "redrive allow policy", "Stack/Queue")
+    warned_once(stack, "longer than 3 days", "redrive allow policy", "Stack/Queue")
 
 
 def test_of_an_imported_fifo_dead_letter_queue_only_the_policy_matters(stack: Stack) -> None:

@@ -17,7 +17,7 @@ from aws_cdk.assertions import Template
 from serverless_patterns.patterns import catalog
 from serverless_patterns.patterns.blocks.alarms import Alarms
 from tests.contracts.builds import Build, builds, every_build, texts
-from tests.inline import properties
+from tests.inline import properties, rejected
 
 if TYPE_CHECKING:
     from tests.stacks import Stacks
@@ -84,6 +84,16 @@ def test_two_instances_fit_in_one_stack(build: Build, stack: Stack) -> None:
     template = Template.from_stack(stack).to_json()
     assert len(template["Resources"]) >= 2 * len(of_build(build))
     assert not template.get("Outputs")
+
+
+@every_build()
+@pytest.mark.parametrize("argument", ["queue", "consumer", "endpoint", "alarms", "topic"])
+def test_an_argument_of_a_wrong_type_is_rejected_in_plain_words(
+    build: Build, argument: str, stack: Stack
+) -> None:
+    for wrong in ("orders", {"fifo": True}) if argument in build.takes else ():
+        with rejected("; it must be of type "):
+            build.make(stack, f"Pattern{type(wrong)}", **{argument: wrong})
 
 
 @pytest.mark.parametrize("kind", ENCRYPTED_BY)
