@@ -9,6 +9,7 @@ from constructs import Construct
 
 from ..blocks.alarms import Alarms
 from ..blocks.queues import queue_for_failures
+from ..blocks.values import expect
 from ..limits import LAMBDA_ASYNC_MAX_AGE
 from .alarms import alarms_on_function, alarms_on_queues
 from .destinations import Target, check_apart, key_of_new_queues
@@ -83,6 +84,8 @@ class AsyncLambda(Construct):
         alarms: Alarms = Alarms(),
     ) -> None:
         super().__init__(scope, construct_id)
+        expect("retries", retries, Retries)
+        expect("alarms", alarms, Alarms)
         invoked = Invoked(function, dead_letter_queue, reserved_concurrency, rollout)
         retries.check(invoked.timeout, alarms)
         invoked.warn_if_imported(retries)
@@ -91,8 +94,11 @@ class AsyncLambda(Construct):
         alarms = alarms.of_pattern(__name__)
 
         self.function, self.target = invoked.function, invoked.target_in(self)
-        succeeded = self._destination("on_success", on_success) if on_success else None
-        self._failed = self._destination("on_failure", on_failure or self._queue("FailureQueue"))
+        failures = self._queue("FailureQueue") if on_failure is None else on_failure
+        succeeded = (
+            on_success if on_success is None else self._destination("on_success", on_success)
+        )
+        self._failed = self._destination("on_failure", failures)
         self._dead_letters = self._dead_letters_of(invoked)
         check_apart(succeeded, self._failed, self._dead_letters)
         self.event_invoke_config = self._invoke_config(retries, succeeded)

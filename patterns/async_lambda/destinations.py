@@ -12,7 +12,9 @@ from aws_cdk import aws_iam as iam
 from ..blocks import keys
 from ..blocks.consumers import check_may_run, function_of
 from ..blocks.queues import grant_send
+from ..blocks.values import expect
 from ..checks import lambda_ as checks
+from ..checks import period
 from ..limits import LAMBDA_ASYNC_MAX_AGE, SQS_DEFAULT_RETENTION
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ KINDS = {
     "queue": (
         "queue_arn",
         "it keeps records for its retention period only, "
-        f"{SQS_DEFAULT_RETENTION // 86_400} days unless it is raised",
+        f"{period(SQS_DEFAULT_RETENTION)} unless it is raised",
         "key_arn",
     ),
     "topic": ("topic_arn", "somebody must subscribe to it", "key_arn"),
@@ -92,8 +94,8 @@ class Target:
         keys.check_key_of(self.resource)
         behind = self.resource
         if self.kind == "function":
-            hours = LAMBDA_ASYNC_MAX_AGE // 3600
-            otherwise = f"it would take no record, and each is lost after {hours} hours"
+            kept = period(LAMBDA_ASYNC_MAX_AGE)
+            otherwise = f"it would take no record, and each is lost after {kept}"
             check_may_run(self.name, behind, otherwise)
             behind = function_of(behind)
             if behind.function_name == source.function_name:
@@ -152,6 +154,7 @@ def key_of_new_queues(key: kms.IKey | None, *, needed: bool) -> kms.IKey | None:
     Raises:
         ValueError: no queue is new, or the key is disabled or not symmetric.
     """
+    expect("encryption_key", key, "IKey", None)
     keys.check_key("encryption_key", key)
     if key and not needed:
         raise ValueError(

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
-from aws_cdk import Annotations
+from aws_cdk import Annotations, Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 
 from ..blocks.consumers import check_has_role, facts_of, function_of, resource_of
-from ..blocks.values import in_seconds, number
+from ..blocks.values import expect, expect_fields, in_seconds, number
 from ..checks import lambda_ as checks
-from ..checks import reject
+from ..checks import period, reject
 from ..limits import (
     LAMBDA_ASYNC_FIRST_WAIT,
     LAMBDA_ASYNC_MAX_AGE,
@@ -24,7 +24,6 @@ from ..limits import (
 )
 
 if TYPE_CHECKING:
-    from aws_cdk import Duration
     from aws_cdk import aws_codedeploy as codedeploy
     from aws_cdk import aws_sqs as sqs
     from constructs import Construct
@@ -56,6 +55,7 @@ class Retries:
 
         Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-configuring.html
         """
+        expect_fields(self, attempts=(int,), max_event_age=(Duration, None))
         attempts, age = number(self.attempts), self.known_age
         if attempts is not None and not 0 <= attempts <= LAMBDA_ASYNC_RETRIES:
             raise ValueError(
@@ -63,8 +63,8 @@ class Retries:
                 "an event no more often. For more retries, put a queue in front of the function."
             )
         if age is not None and not LAMBDA_ASYNC_MIN_AGE <= age <= LAMBDA_ASYNC_MAX_AGE:
-            least, most = LAMBDA_ASYNC_MIN_AGE, LAMBDA_ASYNC_MAX_AGE
-            raise ValueError(f"max_event_age is {age:g} s; it must be {least} to {most} s.")
+            least, most = period(LAMBDA_ASYNC_MIN_AGE), period(LAMBDA_ASYNC_MAX_AGE)
+            raise ValueError(f"max_event_age is {period(age)}; it must be {least} to {most}.")
 
     @property
     def known_age(self) -> float | None:
@@ -94,15 +94,16 @@ class Retries:
         needed = self.waits + attempts * (timeout or 0)
         if age is not None and attempts and age <= needed:
             raise ValueError(
-                f"max_event_age is {age:g} s, but {attempts:g} retries can take {needed:g} s: "
-                f"waits of {' and '.join(map(str, WAITS))} s, runs of up to the function's "
-                "timeout. The event would be dropped before its last retry. Raise max_event_age, "
-                "or lower attempts."
+                f"max_event_age is {period(age)}, but {attempts:g} retries can take "
+                f"{period(needed)}: waits of {' and '.join(map(str, WAITS))} s, and runs of up to "
+                "the function's timeout. The event would be dropped before its last retry. Raise "
+                "max_event_age, or lower attempts."
             )
         if age is not None and alarm is not None and alarm >= age:
             raise ValueError(
-                f"max_age is {alarm:.0f} s, but events are dropped at max_event_age, {age:.0f} s, "
-                "so the alarm would never go off. Lower max_age, or raise max_event_age."
+                f"max_age is {period(alarm)}, but events are dropped at max_event_age, "
+                f"{period(age)}, so the alarm would never go off. Lower max_age, or raise "
+                "max_event_age."
             )
 
 
@@ -131,6 +132,13 @@ class Invoked:
 
         Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-configuring.html
         """
+        expect("function", self.given, "IFunction")
+        expect_fields(
+            self,
+            dead_letter_queue=("IQueue", None),
+            reserved_concurrency=(int, None),
+            rollout=("ILambdaDeploymentConfig", None),
+        )
         if self.given.node.try_find_child("EventInvokeConfig"):
             raise ValueError(
                 f"{self.given.node.path} has on_success, on_failure, max_event_age or "
