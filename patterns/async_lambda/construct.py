@@ -95,9 +95,7 @@ class AsyncLambda(Construct):
 
         self.function, self.target = invoked.function, invoked.target_in(self)
         failures = self._queue("FailureQueue") if on_failure is None else on_failure
-        succeeded = (
-            on_success if on_success is None else self._destination("on_success", on_success)
-        )
+        succeeded = None if on_success is None else self._destination("on_success", on_success)
         self._failed = self._destination("on_failure", failures)
         self._dead_letters = self._dead_letters_of(invoked)
         check_apart(succeeded, self._failed, self._dead_letters)
