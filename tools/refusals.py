@@ -117,6 +117,10 @@ def _parts(text: ast.expr, known: Mapping[str, Any]) -> Iterator[str]:
             yield str(known[name])
         case ast.FormattedValue(
             value=ast.Call(func=ast.Name(id="period"), args=[ast.Name(id=name)])
+        ) if name.isupper() and name in known:
+            yield period(known[name])
+        case ast.FormattedValue(
+            value=ast.Call(func=ast.Name(id="period"), args=[ast.Name(id=name)])
         ) if name.isupper():
             yield period(known[name])
         case _:
@@ -125,7 +129,7 @@ def _parts(text: ast.expr, known: Mapping[str, Any]) -> Iterator[str]:
 
 def of_package(package: str) -> list[Message]:
     """Return what the modules of a package in ``patterns/`` reject and warn of."""
-    files = sorted((catalog.FOLDER / package).glob("*.py"))
+    files = sorted((catalog.FOLDER / package).glob("[!_]*.py"))
     modules = (f"{catalog.__package__}.{package}.{file.stem}" for file in files)
     return [message for module in modules for message in messages(module)]
 

@@ -63,8 +63,10 @@ class Retries:
                 "an event no more often. For more retries, put a queue in front of the function."
             )
         if age is not None and not LAMBDA_ASYNC_MIN_AGE <= age <= LAMBDA_ASYNC_MAX_AGE:
-            least, most = period(LAMBDA_ASYNC_MIN_AGE), period(LAMBDA_ASYNC_MAX_AGE)
-            raise ValueError(f"max_event_age is {period(age)}; it must be {least} to {most}.")
+            raise ValueError(
+                f"max_event_age is {period(age)}; it must be {period(LAMBDA_ASYNC_MIN_AGE)} to "
+                f"{period(LAMBDA_ASYNC_MAX_AGE)}."
+            )
 
     @property
     def known_age(self) -> float | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MODULE = '''
 """Limits."""
-MOST = 10
+MOST, LONG = 10, 345_600
 def check(count, names):
     """Reject too many.
 
@@ -27,7 +27,7 @@ def check(count, names):
     """
     if count > MOST:
         raise ValueError(
-            f"count is {count}; it must be 1 to {MOST}. "
+            f"count is {count}; it must be 1 to {MOST}, for {period(LONG)}. "
             "Lower it."
         )
     Annotations.of(names).add_warning_v2("id", f"{', '.join(names)} cannot be checked.")
@@ -86,7 +86,7 @@ def test_a_message_is_listed_with_its_limits_its_rules_and_its_sources(
     monkeypatch.delitem(sys.modules, "for_a_test", raising=False)
     found = [(m.kind, m.text, m.rules, m.sources) for m in refusals.messages(module)]
     assert found[:3] == [
-        ("refusal", "count is …; it must be 1 to 10. Lower it.", ("W9104",), (OTHER,)),
+        ("refusal", "count is …; it must be 1 to 10, for 4 days. Lower it.", ("W9104",), (OTHER,)),
         ("warning", "… cannot be checked.", ("W9104",), (OTHER,)),
         ("refusal", "count is negative. Raise it.", (), (PAGE,)),
     ]
