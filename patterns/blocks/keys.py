@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Annotations
+from aws_cdk import Annotations, FeatureFlags, Stack
 
 from ..checks import kms as checks
 from ..checks import reject
-from .values import Path, resource_behind
+from .values import Path, is_token, resource_behind
 
 if TYPE_CHECKING:
     from aws_cdk import aws_kms as kms
+    from constructs import IConstruct
 
+# Without it, the CDK drops every grant on a key that is imported by the name of its alias.
+GRANTS_BY_ALIAS = "@aws-cdk/aws-kms:applyImportedAliasPermissionsToPrincipal"
 KEY_ATTRIBUTES = ("encryption_master_key", "master_key", "encryption_key")
 
 
@@ -27,19 +30,37 @@ def check_key(name: object, key: kms.IKey | None) -> None:
         key: The key, or an alias of it.
 
     Raises:
-        ValueError: it is disabled, or not a symmetric encryption key, the only type that queues,
-            topics, streams and buckets take.
+        ValueError: it is disabled, of another Region than the stack that imports it, an alias to
+            which the CDK grants nothing, or not a symmetric encryption key, the only type that
+            queues, topics, streams and buckets take.
     """
     if key is None or is_aws_managed(key):
         return
-    resource: Any = key.node.default_child
-    if hasattr(resource, "target_key_id"):  # an alias of this app
-        key = key.alias_target_key  # type: ignore[attr-defined]
-        resource = key.node.default_child
+    behind = _behind(key)
+    if behind is None:
+        _check_alias(name, key)
+    resource: Any = (behind or key).node.default_child
     if resource is None:
-        _warn_of_imported_key(key)
+        check_region(name, key, Stack.of(key))
+        _warn_of_imported_key(behind or key)
         return
     check_resource(name, resource)
+
+
+def check_region(name: object, key: kms.IKey, scope: IConstruct) -> None:
+    """Reject a key of another Region than what it has to encrypt.
+
+    Source: https://docs.aws.amazon.com/kms/latest/developerguide/multi-region-keys-overview.html
+
+    Raises:
+        ValueError: both Regions are known, and differ.
+    """
+    there, here = (_behind(key) or key).env.region, Stack.of(scope).region
+    if there != here and not is_token(there) and not is_token(here):
+        raise ValueError(
+            f"{name} is a key of the Region {there}, but what it would encrypt is in {here}: a key "
+            f"works in its own Region only. Use a key of {here}, such as a replica of that key."
+        )
 
 
 def check_key_of(resource: Any) -> None:
@@ -85,6 +106,32 @@ def ask_for_key(key: kms.IKey | None, method: str) -> str:
         f" If it has a customer managed key, import it with {method}() and encryption_key, so that "
         "the key's use is granted."
     )
+
+
+def _behind(key: kms.IKey) -> kms.IKey | None:
+    """Return the key behind an alias, or the key itself; None behind one imported by its name."""
+    try:
+        found: kms.IKey = getattr(key, "alias_target_key", key)
+    except RuntimeError:  # the CDK does not know it
+        return None
+    return found
+
+
+def _check_alias(name: object, alias: kms.IKey) -> None:
+    """Reject an alias that is imported by its name, unless the CDK grants by the alias.
+
+    Source: https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html
+
+    Raises:
+        ValueError: nobody would get a permission on the key.
+    """
+    if not FeatureFlags.of(alias).is_enabled(GRANTS_BY_ALIAS):
+        raise ValueError(
+            f"{name} is {alias.key_id}, imported by the name of its alias: the CDK grants nobody "
+            "its use, so nothing could be sent or read. Import the key with "
+            "kms.Key.from_key_arn() or kms.Alias.from_alias_attributes(), or set the feature flag "
+            f"{GRANTS_BY_ALIAS} in cdk.json."
+        )
 
 
 def _warn_of_imported_key(key: kms.IKey) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_cdk import App, Stack
+from aws_cdk import App, Environment, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_kinesis as kinesis
@@ -15,13 +15,15 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Annotations, Match
 
-from serverless_patterns.patterns.blocks.keys import check_key, check_key_of
+from serverless_patterns.patterns.blocks.keys import GRANTS_BY_ALIAS, check_key, check_key_of
 from tests.inline import rejected, warned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from constructs import Construct
+
+ARN = "arn:aws:kms:us-east-1:111111111111:key/1"
 
 
 def test_an_enabled_key_is_accepted_without_a_word(stack: Stack) -> None:
@@ -57,9 +59,39 @@ def test_a_key_that_is_not_symmetric_is_rejected(stack: Stack, settings: dict[st
 
 
 def test_an_imported_key_is_used_with_a_warning_of_what_it_needs(stack: Stack) -> None:
-    key = kms.Key.from_key_arn(stack, "Theirs", "arn:aws:kms:us-east-1:111111111111:key/1")
+    key = kms.Key.from_key_arn(stack, "Theirs", ARN)
     check_key("encryption_key", key)
     warned(stack, "cannot be checked.*enabled and symmetric")
+
+
+def test_an_alias_that_the_cdk_grants_nothing_on_is_rejected(stack: Stack) -> None:
+    alias = kms.Alias.from_alias_name(stack, "Alias", "alias/shop")
+    with rejected("encryption_key is alias/shop, .*from_key_arn.*applyImportedAliasPermissions"):
+        check_key("encryption_key", alias)
+    queue = sqs.Queue(stack, "Own", encryption_master_key=alias)
+    with rejected("key of Stack/Own is alias/shop"):
+        check_key_of(queue)
+
+
+def test_an_alias_whose_key_can_be_granted_is_used(stack: Stack) -> None:
+    key = kms.Key.from_key_arn(stack, "Theirs", ARN)
+    known = kms.Alias.from_alias_attributes(
+        stack, "Alias", alias_name="alias/shop", alias_target_key=key
+    )
+    check_key("encryption_key", known)
+    warned(stack, "cannot be checked.*enabled and symmetric")
+    granted = Stack(App(context={GRANTS_BY_ALIAS: True}), "Stack")
+    check_key("encryption_key", kms.Alias.from_alias_name(granted, "Theirs", "alias/shop"))
+    warned(granted, "cannot be checked.*enabled and symmetric")
+
+
+def test_a_key_of_another_region_is_rejected() -> None:
+    stack = Stack(App(), "Stack", env=Environment(region="eu-west-1"))
+    check_key(
+        "encryption_key", kms.Key.from_key_arn(stack, "Here", ARN.replace("us-east", "eu-west"))
+    )
+    with rejected("is a key of the Region us-east-1, .* is in eu-west-1: .*a replica"):
+        check_key("encryption_key", kms.Key.from_key_arn(stack, "There", ARN))
 
 
 ID = dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING)
