@@ -34,13 +34,15 @@ settings.load_profile("parallel")
 ROOT = Path(__file__).resolve().parents[1]
 WORKER = "PYTEST_XDIST_WORKER" in os.environ
 SCENARIOS = "tests/test_scenarios.py"
-LONG = (
+LONG = (  # the longest first
     SCENARIOS,
     "tests/test_checkov.py",
     "tests/test_types.py",
     "tests/test_wheel.py",
     "tests/tools/test_copy.py",
     "tests/tools/test_new.py",
+    "tests/lambdas/test_consumers.py",
+    "tests/test_templates.py",
 )
 
 
@@ -58,8 +60,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start the long files first, so that no worker is left alone with one at the end."""
     if WORKER:
-        items.sort(key=lambda item: not item.nodeid.startswith(LONG))
-        items.sort(key=lambda item: not item.nodeid.startswith(SCENARIOS))
+        items.sort(key=lambda item: [not item.nodeid.startswith(file) for file in LONG])
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:

@@ -7,7 +7,7 @@ import io
 import json
 import uuid
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +19,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from moto import mock_aws
+from moto.core import models
 from moto.core.botocore_stubber import MockRawResponse
 from moto.core.models import botocore_stubber
 from moto.dynamodb.models import dynamodb_backends
@@ -98,8 +99,7 @@ class Cloud:
 
         Read where moto stores them: a scan takes eighty times as long.
         """
-        kept = dynamodb_backends["123456789012"][REGION].tables[table].all_items()
-        found = [item.to_json()["Attributes"] for item in kept]
+        found = [item.to_json()["Attributes"] for item in _tables()[table].all_items()]
         return [{name: next(iter(value.values())) for name, value in i.items()} for i in found]
 
     def letters(self) -> list[dict[str, Any]]:
@@ -248,6 +248,8 @@ def cloud(
         monkeypatch.setenv(name, value)
     made = kind(monkeypatch, io.StringIO())
     monkeypatch.setattr(logger.registered_handler, "stream", made.log)
+    # moto also answers ``requests``, which nothing here calls: made anew it takes 5 ms a test.
+    monkeypatch.setattr(models, "RESPONSES_METHODS", [])
     with mock_aws():
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", _handlers_session())  # moto removes another
         sqs = client("sqs")
@@ -276,8 +278,7 @@ def fixture(make: Callable[[pytest.MonkeyPatch], AbstractContextManager[Any]]) -
 
 def make_table(name: str, *keys: str) -> None:
     """Make a table: its partition key, and its sort key if there is one; an older one is gone."""
-    with suppress(client("dynamodb").exceptions.ResourceNotFoundException):
-        client("dynamodb").delete_table(TableName=name)
+    _tables().pop(name, None)
     kinds = zip(keys, ("HASH", "RANGE"), strict=False)
     client("dynamodb").create_table(
         TableName=name,
@@ -285,6 +286,10 @@ def make_table(name: str, *keys: str) -> None:
         AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
         KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in kinds],
     )
+
+
+def _tables() -> dict[str, Any]:
+    return dynamodb_backends["123456789012"][REGION].tables
 
 
 _current: list[Cloud] = []

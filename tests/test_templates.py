@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aws_cdk import App, Stack
 from aws_cdk import aws_sqs as sqs
-from cfnlint.config import ConfigMixIn
-from cfnlint.runner import Runner
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from serverless_patterns.lint.__main__ import runner
 from tests.conftest import ROOT
 from tests.stacks import synthesize_and_validate
 from tools import diagram
@@ -22,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from cfnlint.runner import Runner
     from syrupy.assertion import SnapshotAssertion
 
     from serverless_patterns.patterns.catalog import Pattern
@@ -75,12 +73,17 @@ def test_every_validator_finds_a_mistake_that_is_made(
 @pytest.fixture(scope="module")
 def cfn_lint() -> Runner:
     """cfn-lint with the project's settings; its rules are loaded once for all templates."""
+    from cfnlint.config import ConfigMixIn  # takes half a second, and one worker needs it
+    from cfnlint.runner import Runner
+
     return Runner(ConfigMixIn([f"--config-file={ROOT / '.cfnlintrc'}", "--"]))
 
 
 @pytest.fixture(scope="module")
 def own_rules() -> Runner:
     """The project's own rules, those for information too."""
+    from serverless_patterns.lint.__main__ import runner
+
     return runner(["--include-checks", "I", "--"])
 
 
