@@ -13,16 +13,19 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "rules.md"
 TOPICS = {
-    "0": "Queues and dead-letter queues",
-    "1": "SQS → Lambda",
-    "2": "Streams → Lambda",
-    "3": "FIFO where it is not supported",
-    "4": "Firehose",
-    "5": "Encryption",
-    "6": "Permissions",
-    "7": "API Gateway",
-    "8": "Alarms and failures",
-    "9": "Events that are never sent, or lost after one attempt",
+    "00": "This pack itself",
+    "00": "What was not checked",
+    "10": "Queues and dead-letter queues",
+    "11": "SQS → Lambda",
+    "12": "Streams → Lambda",
+    "13": "FIFO where it is not supported",
+    "14": "Firehose",
+    "15": "Encryption",
+    "16": "Permissions",
+    "17": "API Gateway",
+    "18": "Alarms and failures",
+    "19": "Events that are never sent, or lost after one attempt",
+    "20": "Pipes",
 }
 HEAD = """\
 # Rules for any template
@@ -35,9 +38,17 @@ something fails. **I**: worth knowing; shown with `--include-checks I`.
 
 A value that is known only at deployment (an import, a parameter without a default, a parameter that
 a condition uses) is never a finding. Each combination of the template's conditions is checked on
-its own. SAM functions are checked with their events; a template that your own macro rewrites is not
-checked. Turn a rule off with `--ignore-checks W9114`, in `.cfnlintrc`, or for one resource with
-`Metadata: {cfn-lint: {config: {ignore_checks: [W9114]}}}`.
+its own, and a finding names the case ("when WithAlarm is false"). SAM functions are checked with
+their events, and nested stacks when their template is a local file. What was not checked is said
+beside the findings, such as a template that your own macro rewrites.
+
+Turn a rule off with `--ignore-checks W9114`, in `.cfnlintrc`, or for one resource in its metadata,
+with a reason:
+
+```yaml
+Metadata:
+  cfn-lint: {config: {ignore_checks: [W9114]}, reasons: {W9114: A batch is one message here.}}
+```
 
 E9101 and E9111 go further than E3502 and E3505 of cfn-lint itself (ARNs, aliases, SAM events), so
 `--all` can report a mistake twice.
@@ -47,7 +58,7 @@ E9101 and E9111 go further than E3502 and E3505 of cfn-lint itself (ARNs, aliase
 def render() -> str:
     """Return the page as it has to be now."""
     parts = [HEAD]
-    for topic, members in groupby(rules(), key=lambda rule: str(rule.id)[3]):
+    for topic, members in groupby(rules(), key=lambda rule: str(rule.id)[2:4]):
         parts += [f"## {TOPICS[topic]}\n", *map(_entry, members)]
     return "\n".join(parts)
 

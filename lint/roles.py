@@ -110,14 +110,14 @@ SUBTYPES = {
 }
 # Where an action of an IoT rule names what it sends to.
 IOT = {
-    "Sqs": "QueueUrl",
-    "Sns": "TargetArn",
-    "Kinesis": "StreamName",
-    "Firehose": "DeliveryStreamName",
-    "S3": "BucketName",
-    "StepFunctions": "StateMachineName",
-    "DynamoDBv2": "PutItem.TableName",
-    "DynamoDB": "TableName",
+    "Sqs": ("sqs", "QueueUrl"),
+    "Sns": ("sns", "TargetArn"),
+    "Kinesis": ("kinesis", "StreamName"),
+    "Firehose": ("firehose", "DeliveryStreamName"),
+    "S3": ("s3", "BucketName"),
+    "StepFunctions": ("states", "StateMachineName"),
+    "DynamoDBv2": ("dynamodb", "PutItem.TableName"),
+    "DynamoDB": ("dynamodb", "TableName"),
 }
 
 
@@ -172,7 +172,7 @@ def _role(scenario: Scenario, user: Resource, place: str) -> Resource | None:
     return scenario.find(holder.get(place or "Role"), ROLE) if holder else None
 
 
-def waits(scenario: Scenario, pipe: Resource, place: str) -> bool | None:
+def waits(pipe: Resource, place: str) -> bool | None:
     """Tell whether a pipe waits for a state machine's answer; None when that is not known."""
     kind = pipe.get(f"{place}Parameters.StepFunctionStateMachineParameters.InvocationType")
     kind = "REQUEST_RESPONSE" if place == "Enrichment" else kind or "REQUEST_RESPONSE"
@@ -191,7 +191,7 @@ def _needs(scenario: Scenario, user: Resource, at: str) -> tuple[tuple[str, ...]
     machine = scenario.find(user.get(at), *MACHINES) if user.type == PIPE else None
     if machine is None:
         return ()
-    starts, synchronously = USES[machine.type], waits(scenario, user, at)
+    starts, synchronously = USES[machine.type], waits(user, at)
     if synchronously is None or (synchronously and not express(machine)):
         return ((*starts, *SYNCHRONOUS),)
     return (SYNCHRONOUS if synchronously else starts,)
@@ -252,7 +252,8 @@ def _integrations(scenario: Scenario) -> Iterator[Use]:
         templates += str(method.get("Integration.RequestParameters"))
         allowed = API_ACTIONS.get(service, {}).get(action or _form_action(service, templates))
         if allowed:
-            named = path.rsplit("/", 1)[-1] if path else _only(scenario, templates, service)
+            name = path.rsplit("/", 1)[-1] if path else None
+            named = _of(scenario, service, name) if name else _only(scenario, templates, service)
             at = ("Integration", "Credentials")
             yield Use(method, role, APIGATEWAY, named, at, "calls", ((allowed,),))
     for integration in scenario.of("AWS::ApiGatewayV2::Integration"):
@@ -261,7 +262,7 @@ def _integrations(scenario: Scenario) -> Iterator[Use]:
             str(integration.get("IntegrationSubtype")), ("", "", "")
         )
         if role and service:
-            target = integration.get(f"RequestParameters.{place}")
+            target = _of(scenario, service, integration.get(f"RequestParameters.{place}"))
             where = ("CredentialsArn",)
             yield Use(integration, role, APIGATEWAY, target, where, "calls", ((allowed,),))
 
@@ -270,6 +271,13 @@ def _form_action(service: str, templates: str) -> str:
     """Return the action that a form-encoded request to SQS or SNS names."""
     found = FORM.search(templates)
     return found.group(1) if found and service in ("sqs", "sns") else ""
+
+
+def _of(scenario: Scenario, service: str, value: Any) -> str | None:
+    """Return a reference to the resource of a service that a value names; None for another one."""
+    kinds = [kind for kind in USES if arns.NAMES[kind][1] == service]
+    found = scenario.find(value, *kinds)
+    return f"${{{found.id}}}" if found else None
 
 
 def _only(scenario: Scenario, text: str, service: str) -> str | None:
@@ -285,10 +293,11 @@ def _only(scenario: Scenario, text: str, service: str) -> str | None:
 def _actions(scenario: Scenario) -> Iterator[Use]:
     """Yield what IoT rules and log groups send to as a role."""
     for rule, action, failed in wiring.iot_actions(scenario):
-        for name, place in IOT.items():
+        for name, (service, place) in IOT.items():
             role = scenario.find(action.get(f"{name}.RoleArn"), ROLE)
             if role:
-                target, at = action.get(f"{name}.{place}"), (*action.at, name)
+                target = _of(scenario, service, action.get(f"{name}.{place}"))
+                at = (*action.at, name)
                 yield Use(rule, role, "iot.amazonaws.com", target, at, failure=failed)
     for item in scenario.of(wiring.LOGS):
         role = scenario.find(item.get("RoleArn"), ROLE)

@@ -31,6 +31,8 @@ NAMES = {
     "AWS/ApiGateway": ("ApiName", "AWS::ApiGateway::RestApi", ()),
 }
 SENT = {"NumberOfMessagesSent", "SentMessageSize"}
+VISIBLE = ("ApproximateNumberOfMessagesVisible",)
+OTHER = Resource("", "", {}, ())  # an alarm of another kind, which may fire for the first one
 
 
 def _metrics(scenario: Scenario) -> Iterator[tuple[Resource, Mapping[str, Any], At]]:
@@ -154,6 +156,66 @@ def unwatched_dead_letter_queue(scenario: Scenario) -> Findings:
                 queue,
                 f"No alarm watches the dead-letter queue {queue}: messages there expire "
                 "unnoticed. Add one on ApproximateNumberOfMessagesVisible > 0.",
+            )
+
+
+@rule("I9186", "cloudwatch", "sqs")
+def alarm_ignores_the_first(scenario: Scenario) -> Findings:
+    """An alarm on a dead-letter queue should fire for the first message.
+
+    A threshold above the first message leaves dead letters unnoticed until others follow, and they
+    expire meanwhile. Alarm on ApproximateNumberOfMessagesVisible > 0.
+
+    Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/dead-letter-queues-alarms-cloudwatch.html
+    """
+    alarms: dict[str, list[Resource]] = {}
+    for alarm, metric, where in _metrics(scenario):
+        queue = scenario.queue((_dimensions(metric) or {}).get("QueueName"))
+        if queue and metric.get("Namespace") == "AWS/SQS":
+            counts = metric.get("MetricName") in VISIBLE and where == ("MetricName",)
+            alarms.setdefault(queue.id, []).append(alarm if counts else OTHER)
+    for name, watching in alarms.items():
+        if name in scenario.dead_letter_queues and all(map(_ignores_the_first, watching)):
+            yield Finding(
+                watching[0],
+                f"{watching[0]} fires only above {watching[0].get('Threshold')} messages in the "
+                f"dead-letter queue {name}: the first one expires unnoticed. Alarm on "
+                "ApproximateNumberOfMessagesVisible > 0.",
+                ("Threshold",),
+            )
+
+
+def _ignores_the_first(alarm: Resource) -> bool:
+    """Tell whether an alarm on the messages in a queue stays silent for one."""
+    try:
+        threshold = float(str(alarm.get("Threshold")))
+    except ValueError:
+        return False
+    operator = alarm.get("ComparisonOperator")
+    if operator == "GreaterThanOrEqualToThreshold":
+        return threshold > 1
+    return operator == "GreaterThanThreshold" and threshold >= 1
+
+
+@rule("W9187", "iot")
+def rule_without_error_action(scenario: Scenario) -> Findings:
+    """An IoT rule needs an error action.
+
+    When an action fails, for example because it is throttled or a permission is missing, the
+    message is gone, unless the rule has an ErrorAction that gets it. Add one, such as a queue.
+
+    Source: https://docs.aws.amazon.com/iot/latest/developerguide/rule-error-handling.html
+    """
+    for item in scenario.of("AWS::IoT::TopicRule"):
+        payload = item.get("TopicRulePayload")
+        acts = isinstance(payload, Mapping) and payload.get("Actions")
+        if acts and item.get("TopicRulePayload.ErrorAction") is None:
+            yield Finding(
+                item,
+                f"{item} has no error action: a message whose action fails is lost. Add an "
+                "ErrorAction to its TopicRulePayload.",
+                ("TopicRulePayload",),
             )
 
 

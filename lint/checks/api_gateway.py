@@ -13,6 +13,17 @@ from ..template import UNKNOWN, Finding, Findings, Resource, Scenario, is_unknow
 SERVICE = re.compile(r":(sqs|sns|states|events|kinesis|firehose|dynamodb):(?:path|action)/")
 REJECTIONS = ("400", "403", "500", "503")  # statuses with which a service rejects an event
 FORM = re.compile(r"\bAction=(SendMessage|SendMessageBatch|Publish|PublishBatch)\b")
+ACTION = re.compile(r":action/(\w+)$")
+# Where a call that may fail in part says so in its answer of success.
+REPORTS = {
+    "PutEvents": "FailedEntryCount",
+    "PutRecords": "FailedRecordCount",
+    "PutRecordBatch": "FailedPutCount",
+    "SendMessageBatch": "Failed",
+    "PublishBatch": "Failed",
+    "BatchWriteItem": "UnprocessedItems",
+    "StartSyncExecution": "status",
+}
 INPUT = re.compile(r"\$!?(?:\{!?)?input\.(body|path|json|params)\b")
 QUEUE = re.compile(r":sqs:path/[^/]*/(.*)")
 SAFE = re.compile(r"\$!?(?:\{!?)?util\.urlEncode\s*\(|#[a-z]+\s*\(", re.IGNORECASE)
@@ -71,6 +82,39 @@ def _answers_success(responses: list[Any], status: str) -> bool:
         return False  # a pattern of another dialect
     chosen = chosen or [r for r in responses if not r.get("SelectionPattern")]
     return bool(chosen) and all(str(r.get("StatusCode")).startswith("2") for r in chosen)
+
+
+@rule("W9175", "apigateway", "events", "kinesis", "firehose", "sqs", "sns", "stepfunctions")
+def partial_failure(scenario: Scenario) -> Findings:
+    """An API must look for the failures that a service reports inside a success.
+
+    PutEvents, PutRecords and other batch calls succeed when some entries failed, and
+    StartSyncExecution when the execution did: the client believes that all was accepted. Read the
+    count of failures in the ResponseTemplates of the 2xx, and override its status with
+    $context.responseOverride.status.
+
+    Source: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
+    """
+    for method, _ in _integrations(scenario):
+        action = ACTION.search(str(method.get("Integration.Uri")))
+        form = FORM.search(str(_templates(method)))
+        name = action.group(1) if action else form.group(1) if form else ""
+        shown = REPORTS.get(name)
+        for index, response in enumerate(method.list("Integration.IntegrationResponses")):
+            known = isinstance(response, Mapping) and not is_unknown(response.get("StatusCode"))
+            if not shown or not known or not str(response.get("StatusCode")).startswith("2"):
+                continue
+            templates = str(response.get("ResponseTemplates") or {})
+            if (
+                not is_unknown(templates.replace("${!", ""))
+                and shown.lower() not in templates.lower()
+            ):
+                yield Finding(
+                    method,
+                    f"{method} answers 2xx when {name} reports failures inside its success: no "
+                    f"response template looks at {shown}. Read it, and override the status.",
+                    ("Integration", "IntegrationResponses", index),
+                )
 
 
 @rule("E9172", "apigateway", "sqs", "sns")

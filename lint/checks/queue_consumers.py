@@ -16,9 +16,9 @@ from serverless_patterns.patterns.limits import (
     SQS_LAMBDA_DEFAULT_MAX_POLLERS,
 )
 
-from .. import wiring
+from .. import arns, wiring
 from ..template import Finding, Findings, Resource, Scenario, is_unknown, rule
-from .streams import STREAMS
+from .streams import is_stream
 
 MAPPING = "AWS::Lambda::EventSourceMapping"
 CONCURRENCY, POLLERS = ("ScalingConfig", "MaximumConcurrency"), ("ProvisionedPollerConfig",)
@@ -145,7 +145,7 @@ def batch_item_failures(scenario: Scenario) -> Findings:
     """
     for mapping in scenario.of(MAPPING):
         batch = mapping.number("BatchSize", SQS_LAMBDA_DEFAULT_BATCH)
-        source = scenario.find(mapping.get("EventSourceArn"), "AWS::SQS::Queue", *STREAMS)
+        source = _is_queue(scenario, mapping) or is_stream(scenario, mapping)
         if source and batch and batch > 1 and not mapping.get("FunctionResponseTypes"):
             yield Finding(
                 mapping,
@@ -153,6 +153,15 @@ def batch_item_failures(scenario: Scenario) -> Findings:
                 "batch. Set FunctionResponseTypes to [ReportBatchItemFailures], and return the "
                 "failed ids from the handler.",
             )
+
+
+def _is_queue(scenario: Scenario, mapping: Resource) -> bool:
+    """Tell whether a mapping reads a queue: other sources have a starting position, or queues."""
+    source = mapping.get("EventSourceArn")
+    if scenario.queue(source) or arns.service(source) == "sqs":
+        return True
+    others = any(mapping.get(place) is not None for place in ("StartingPosition", "Queues"))
+    return is_unknown(source) and not arns.service(source) and not others
 
 
 def _filtered(scenario: Scenario) -> Iterator[tuple[Resource, Resource, list[Any]]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from serverless_patterns.patterns.checks import stepfunctions
 
+from .. import roles
 from ..template import Finding, Findings, Resource, Scenario, rule
 
 TYPES = {
@@ -61,6 +62,30 @@ def express_waits(scenario: Scenario) -> Findings:
             activity = scenario.find(used, "AWS::StepFunctions::Activity")
             used = f"states:activity:{activity}" if activity else used
             yield Finding(machine, stepfunctions.express_waits(f"{name} of {machine}", used))
+
+
+@rule("E9201", "pipes", "stepfunctions")
+def pipe_waits_for_standard(scenario: Scenario) -> Findings:
+    """A pipe cannot wait for a Standard state machine.
+
+    A pipe calls its target synchronously by default, which only Express state machines allow. Set
+    InvocationType of StepFunctionStateMachineParameters to FIRE_AND_FORGET, or make the state
+    machine EXPRESS; an enrichment must be EXPRESS.
+
+    Source:
+    https://docs.aws.amazon.com/eventbridge/latest/pipes-reference/API_PipeTargetStateMachineParameters.html
+    """
+    for pipe in scenario.of(roles.PIPE):
+        for place in ("Target", "Enrichment"):
+            machine = scenario.find(pipe.get(place), *TYPES)
+            if machine and roles.waits(pipe, place) and roles.express(machine) is False:
+                fix = "Set its InvocationType to FIRE_AND_FORGET, or make" * (place == "Target")
+                yield Finding(
+                    pipe,
+                    f"{pipe} waits for {machine}, which is a Standard state machine: Pipes rejects "
+                    f"that. {fix or 'Make'} the state machine EXPRESS.",
+                    (place,),
+                )
 
 
 @rule("I9197", "stepfunctions", "logs")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..template import Finding, Findings, Resource, Scenario, rule
+from .. import arns
+from ..template import Finding, Findings, Resource, Scenario, is_unknown, rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,26 +17,42 @@ STREAMS = (
     "AWS::DynamoDB::GlobalTable",
 )
 ENDLESS = -1  # as Lambda and Pipes write it, and their default
-# Where the settings are, where the source is named, and the failure destination.
-MAPPING = ("", "EventSourceArn", "DestinationConfig.OnFailure.Destination")
-PIPES = tuple(
-    (f"SourceParameters.{kind}StreamParameters.", "Source", "DeadLetterConfig.Arn")
-    for kind in ("Kinesis", "DynamoDB")
+ON_FAILURE = "DestinationConfig.OnFailure.Destination"
+OTHERS = (
+    "Topics",
+    "SelfManagedEventSource",
+    "AmazonManagedKafkaEventSourceConfig",
+    "SelfManagedKafkaEventSourceConfig",
+    "DocumentDBEventSourceConfig",
 )
+PIPES = tuple(f"SourceParameters.{kind}StreamParameters." for kind in ("Kinesis", "DynamoDB"))
+# What else starts somewhere: a mapping of any source, and a pipe from Kafka.
+KAFKA = tuple(
+    f"SourceParameters.{kind}KafkaParameters." for kind in ("ManagedStreaming", "SelfManaged")
+)
+
+
+def is_stream(scenario: Scenario, mapping: Resource) -> bool:
+    """Tell whether a mapping reads a Kinesis or a DynamoDB stream: by what its source is, or asks.
+
+    Of the sources that need a starting position, Kafka has topics, and DocumentDB settings.
+    """
+    source = mapping.get("EventSourceArn")
+    if scenario.find(source, *STREAMS) or arns.service(source) in ("kinesis", "dynamodb"):
+        return True
+    others = any(mapping.get(place) is not None for place in OTHERS)
+    return is_unknown(source) and mapping.get("StartingPosition") is not None and not others
 
 
 def _readers(scenario: Scenario) -> Iterator[tuple[Resource, str, str]]:
     """Yield what reads a stream, the path of its settings, and that of its failure destination."""
-    for kind, places in (
-        ("AWS::Lambda::EventSourceMapping", (MAPPING,)),
-        ("AWS::Pipes::Pipe", PIPES),
-    ):
-        for reader in scenario.of(kind):
-            for settings, source, destination in places:
-                known = scenario.find(reader.get(source), *STREAMS)
-                given = not settings or reader.get(f"{settings}StartingPosition") is not None
-                if known and given:
-                    yield reader, settings, f"{settings}{destination}"
+    for mapping in scenario.of("AWS::Lambda::EventSourceMapping"):
+        if is_stream(scenario, mapping):
+            yield mapping, "", ON_FAILURE
+    for pipe in scenario.of("AWS::Pipes::Pipe"):
+        for settings in PIPES:
+            if pipe.get(f"{settings}StartingPosition") is not None:
+                yield pipe, settings, f"{settings}DeadLetterConfig.Arn"
 
 
 def _limits(scenario: Scenario) -> Iterator[tuple[Resource, str, int, int]]:
@@ -91,21 +108,27 @@ def discarded_records(scenario: Scenario) -> Findings:
         )
 
 
-@rule("W9123", "kinesis", "dynamodb", "lambda")
+@rule("W9123", "kinesis", "dynamodb", "kafka", "lambda", "pipes")
 def starts_at_the_latest(scenario: Scenario) -> Findings:
-    """A stream mapping should not start at LATEST.
+    """A stream mapping or a pipe should not start at LATEST.
 
-    Polling starts some minutes after the mapping is created, and stops for a while when it is
-    updated: with LATEST, the records of that time are never read. Set StartingPosition to
-    TRIM_HORIZON or AT_TIMESTAMP.
+    Polling starts some minutes after the mapping or the pipe is created, and stops for a while when
+    it is updated: with LATEST, the records of that time are never read, of Kafka neither. Set
+    StartingPosition to TRIM_HORIZON or AT_TIMESTAMP.
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-create.html
     """
-    for mapping, settings, _ in _readers(scenario):
-        if not settings and mapping.get("StartingPosition") == "LATEST":
-            yield Finding(
-                mapping,
-                f"{mapping} starts at LATEST: records that arrive while it is made or updated are "
-                "never read. Set StartingPosition to TRIM_HORIZON or AT_TIMESTAMP.",
-                ("StartingPosition",),
-            )
+    for kind, places in (
+        ("AWS::Lambda::EventSourceMapping", ("",)),
+        ("AWS::Pipes::Pipe", (*PIPES, *KAFKA)),
+    ):
+        for reader in scenario.of(kind):
+            for settings in places:
+                if reader.get(f"{settings}StartingPosition") == "LATEST":
+                    yield Finding(
+                        reader,
+                        f"{reader} starts at LATEST: records that arrive while it is made or "
+                        "updated are never read. Set StartingPosition to TRIM_HORIZON or "
+                        "AT_TIMESTAMP.",
+                        tuple(f"{settings}StartingPosition".split(".")),
+                    )

@@ -1,0 +1,182 @@
+"""Event patterns that no event can match."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..template import At, Finding, Findings, Resource, Scenario, is_unknown, rule
+
+ENVELOPE = (
+    "version",
+    "id",
+    "detail-type",
+    "source",
+    "account",
+    "time",
+    "region",
+    "resources",
+    "detail",
+    "replay-name",
+)
+FILTERS = {
+    "anything-but",
+    "cidr",
+    "equals-ignore-case",
+    "exists",
+    "numeric",
+    "prefix",
+    "suffix",
+    "wildcard",
+}
+# Detail types of AWS's own events that are often written another way, such as ObjectCreated.
+DETAIL_TYPES = (
+    "AWS API Call via CloudTrail",
+    "AWS Health Event",
+    "Batch Job State Change",
+    "CloudWatch Alarm State Change",
+    "CodeBuild Build State Change",
+    "CodeCommit Repository State Change",
+    "CodePipeline Pipeline Execution State Change",
+    "EC2 Instance State-change Notification",
+    "ECR Image Action",
+    "ECS Task State Change",
+    "Glue Job State Change",
+    "GuardDuty Finding",
+    "Object ACL Updated",
+    "Object Created",
+    "Object Deleted",
+    "Object Restore Completed",
+    "Object Storage Class Changed",
+    "Object Tags Added",
+    "Object Tags Deleted",
+    "Parameter Store Change",
+    "Scheduled Event",
+    "Step Functions Execution Status Change",
+)
+
+
+def _patterns(scenario: Scenario) -> Iterator[tuple[Resource, Mapping[str, Any], At]]:
+    """Yield the event patterns of rules and archives."""
+    for kind in ("AWS::Events::Rule", "AWS::Events::Archive"):
+        for resource in scenario.of(kind):
+            pattern = resource.get("EventPattern")
+            if isinstance(pattern, str):
+                pattern = _parsed(pattern)
+            if isinstance(pattern, Mapping):
+                yield resource, pattern, ("EventPattern",)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+@rule("E9190", "events")
+def pattern_matches_nothing(scenario: Scenario) -> Findings:
+    """An event pattern must be one that an event can match.
+
+    Every event has the same fields around its detail, and a pattern compares each with a list of
+    values: with another field, with a value that is not in a list, or with an empty range, the rule
+    matches nothing or is rejected. Write the fields as EventBridge does, such as detail-type, and
+    each value in a list.
+
+    Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern.html
+    """
+    for resource, pattern, at in _patterns(scenario):
+        why = _envelope(pattern) or _never(pattern)
+        if why:
+            yield Finding(resource, f"The event pattern of {resource} matches no event: {why}", at)
+
+
+def _envelope(pattern: Mapping[str, Any]) -> str | None:
+    """Return why no event's envelope fits a pattern."""
+    for name, wanted in pattern.items():
+        if name != "$or" and name not in ENVELOPE and not is_unknown(name):
+            if wanted == [{"exists": False}]:
+                continue
+            near = [field for field in ENVELOPE if _plain(field) == _plain(name)]
+            hint = f"write it {near[0]}" if near else "put fields of your own below detail"
+            return f"events have no field {name}; {hint}."
+        if isinstance(wanted, Mapping) and name not in ("$or", "detail"):
+            return f"{name} is text in every event, not an object. Give it a list of values."
+        if name == "detail" and isinstance(wanted, list):
+            return "detail is an object in every event. Give it the fields to compare."
+    return _misspelt(pattern)
+
+
+def _plain(text: str) -> str:
+    """Return a name without what is often written another way."""
+    return re.sub(r"[^a-z]", "", re.sub(r"^s3:|:.*", "", text.lower()))
+
+
+def _misspelt(pattern: Mapping[str, Any]) -> str | None:
+    """Return the right text of what a pattern of AWS's own events writes another way."""
+    sources, kinds = pattern.get("source"), pattern.get("detail-type")
+    if not isinstance(sources, list) or not all(isinstance(item, str) for item in sources):
+        return None
+    lower = [item.lower() for item in sources]
+    if sources and all(text.startswith("aws.") for text in lower) and not set(lower) & {*sources}:
+        return f"the source is {lower[0]}, in lower case."
+    if not sources or not all(item.startswith("aws.") for item in sources):
+        return None
+    right = {_plain(text): text for text in DETAIL_TYPES}
+    if isinstance(kinds, list) and kinds and all(isinstance(item, str) for item in kinds):
+        meant = [right.get(_plain(item)) for item in kinds]
+        if None not in meant and not {*kinds} & {*DETAIL_TYPES}:
+            return f"the detail-type is {meant[0]}."
+    return None
+
+
+def _never(pattern: Mapping[str, Any], path: str = "") -> str | None:
+    """Return why no values fit a pattern, at any depth."""
+    for name, wanted in pattern.items():
+        place = f"{path}{name}"
+        if name == "$or":
+            ways = wanted if isinstance(wanted, list) else []
+            each = [_never(way, path) for way in ways if isinstance(way, Mapping)]
+            why = each[0] if each and len(each) == len(ways) and all(each) else None
+        elif isinstance(wanted, Mapping):
+            why = _never(wanted, f"{place}.")
+        elif isinstance(wanted, list):
+            each = [_impossible(item) for item in wanted]
+            empty = "the list is empty" if not wanted else None
+            why = empty or (each[0] if all(each) else None)
+            why = why and f"{place}: {why}."
+        else:
+            why = None
+            if not (isinstance(wanted, str) and is_unknown(wanted)):
+                why = f"{place} is {wanted}, which must be in a list, as [{wanted}]."
+        if why:
+            return why
+    return None
+
+
+def _impossible(item: Any) -> str | None:
+    """Return why nothing is as an item of a list asks; None when something may be."""
+    if isinstance(item, list):
+        return "a list in a list is compared with nothing"
+    if not isinstance(item, Mapping) or is_unknown(item):
+        return None
+    strange = [str(name) for name in item if name not in FILTERS]
+    if strange:
+        return f"{strange[0]} is no comparison that EventBridge knows"
+    numeric = item.get("numeric")
+    return _empty_range(numeric) if isinstance(numeric, list) else None
+
+
+def _empty_range(parts: list[Any]) -> str | None:
+    low, high, closed = float("-inf"), float("inf"), True
+    for sign, bound in zip(parts[::2], parts[1::2], strict=False):
+        if isinstance(bound, bool) or not isinstance(bound, int | float):
+            return None
+        if sign in (">", ">=", "="):
+            low, closed = max(low, bound), closed and sign != ">"
+        if sign in ("<", "<=", "="):
+            high, closed = min(high, bound), closed and sign != "<"
+    empty = low > high or (low == high and not closed)
+    return f"no number is {' '.join(map(str, parts))}" if empty else None
