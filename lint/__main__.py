@@ -1,26 +1,111 @@
 """Check templates for mistakes that lose events: ``python -m serverless_patterns.lint TEMPLATE…``.
 
-cfn-lint does the work, with this pack appended; its own options pass through, such as
-``--format json``, ``sarif`` or ``junit``. ``--all`` runs cfn-lint's own rules too.
+A TEMPLATE is a file, a folder (each template in it is checked), or - for standard input. Nested
+stacks whose template is a local file are checked too.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
+import re
+import shlex
+import stat
 import sys
+from glob import escape
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 try:
-    from cfnlint.config import ConfigMixIn
+    from cfnlint.config import ConfigMixIn, configure_logging
+    from cfnlint.exceptions import CfnLintExitException
     from cfnlint.rules import CloudFormationLintRule, Rules
     from cfnlint.runner import Runner
+    from cfnlint.runner.template.runner import _run_template
 except ModuleNotFoundError:
-    sys.exit("The rule pack needs cfn-lint: pip install 'serverless-patterns[lint]'.")
+    sys.exit("The rule pack needs cfn-lint: install serverless-patterns with the extra lint.")
+
+from . import baseline as known
+from .files import STDIN, Source, problem, read
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from cfnlint.match import Match
 
 RULES = Path(__file__).parent / "rules"
+NOTICE = "I9001"  # what was not checked: printed beside the findings, unless it is one of them
+OTHER_WORK = ("listrules", "listtemplates", "update_specs", "patch_specs", "update_documentation")
+# cfn-lint's options with one value, and those with many and what such a value looks like: what
+# does not is a template.
+ONE = {"-f", "--format", "--config-file", "-z", "--custom-rules", "-o", "--override-spec"}
+ONE |= {"--output-file", "--non-zero-exit-code"}
+CHECKS, PAIRS, REGIONS, FOLDERS = (
+    r"[EWI]\d*(,[EWI]\d*)*", r"\w+[:=].*", r"[a-z]+-.*|ALL.*", r"(?!.*\.(ya?ml|json|template)$).*"
+)  # fmt: skip
+MANY = {
+    **dict.fromkeys(("-i", "--ignore-checks", "-c", "--include-checks"), CHECKS),
+    **dict.fromkeys(("-m", "--mandatory-checks"), CHECKS),
+    **dict.fromkeys(("-x", "--configure-rule", "--parameters"), PAIRS),
+    **dict.fromkeys(("-r", "--regions"), REGIONS),
+    **dict.fromkeys(("-a", "--append-rules", "-s", "--registry-schemas"), FOLDERS),
+    **dict.fromkeys(("--ignore-templates", "--parameter-files", "--deployment-files"), r".*"),
+}
+
+
+class Checker(Runner):
+    """cfn-lint, one template at a time: one that breaks it hides no finding of the others."""
+
+    names: list[str]
+    sources: list[Source]
+
+    def run(self) -> Iterator[Match]:
+        """Yield the findings of every template."""
+        if not self.sources:  # it reads files that name the templates
+            yield from super().run()
+        for source in self.sources:
+            yield from source.problems
+            yield from self._check(source) if source.template else ()
+
+    def report(self, baseline: Path | None, write: Path | None) -> NoReturn:
+        """Print what is found, and exit with cfn-lint's status.
+
+        Raises:
+            ValueError: The baseline is none.
+        """
+        found = list(self.run())
+        told = any(NOTICE.startswith(asked) for asked in self.config.include_checks)
+        notices = [] if told else [match for match in found if match.rule.id == NOTICE]
+        found = [match for match in found if match not in notices]
+        said = [f"{match.filename}: {match.message}" for match in notices]
+        if write:
+            known.write(write, found)
+            said, found = [*said, f"{write} holds {len(found)} findings."], []
+        if baseline:
+            found, gone = known.new(baseline, found)
+            said += [f"{gone} findings of {baseline} are gone: write it again."] * bool(gone)
+        for line in said:
+            print(line, file=sys.stderr)
+        self._cli_output(found)
+        raise AssertionError  # it exits
+
+    def _check(self, source: Source) -> list[Match]:
+        try:
+            return list(_run_template(source.name, source.template, self.config, self.rules))
+        except CfnLintExitException:
+            raise  # an option is wrong
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+            return [problem(source.name, f"cfn-lint cannot check {source.name} ({why}).")]
+
+
+class OwnChecker(Checker):
+    """The same with this pack alone: E0 rules tell of a template or a rule that broke."""
+
+    def _get_rules(self) -> None:
+        self.rules = Rules.create_from_module("cfnlint.rules.errors")
+        self.rules.update(Rules.create_from_directory(str(RULES)))
 
 
 def rules() -> list[CloudFormationLintRule]:
@@ -29,24 +114,99 @@ def rules() -> list[CloudFormationLintRule]:
     return [loaded[rule_id] for rule_id in sorted(loaded, key=lambda rule_id: rule_id[1:])]
 
 
-def runner(arguments: Sequence[str], *, everything: bool = False) -> Runner:
+def runner(
+    arguments: Sequence[str], *, everything: bool = False, only_templates: bool = False
+) -> Checker:
     """Return cfn-lint, ready to run this pack alone, or everything."""
-    made = Runner(ConfigMixIn([f"--append-rules={RULES}", *arguments]))
-    if not everything:
-        own = {rule.id for rule in rules()}
-        # E0: a template that cannot be read, or a rule that broke.
-        kept = {name: rule for name, rule in made.rules.items() if name in own or name[:2] == "E0"}
-        made.rules = Rules(kept)
+    options, names = _separated(arguments)
+    config = ConfigMixIn([f"--append-rules={RULES}", *options])
+    elsewhere = config.deployment_files or config.parameter_files
+    names = names or list(config.templates or []) or [STDIN] * _is_piped()
+    sources = [] if elsewhere else read(names, only_templates=only_templates)
+    files = names if elsewhere else [source.name for source in sources if source.template]
+    config = config.evolve(templates=[escape(file) for file in files if file != STDIN])
+    made = Checker(config) if everything else OwnChecker(config)
+    made.names, made.sources = names, sources
+    notice: Any = made.rules[NOTICE]
+    notice.always = True
     return made
 
 
+def _separated(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return cfn-lint's options with their values, and the templates, in whatever order."""
+    options: list[str] = []
+    names: list[str] = []
+    values = ""  # what the values of the last option look like
+    for place, argument in enumerate(arguments):
+        if argument == "--":
+            return options, [*names, *arguments[place + 1 :]]
+        if argument in ("-t", "--template"):
+            values = ""
+        elif argument.startswith("-") and argument != STDIN:
+            values = MANY.get(argument, r".*" if argument in ONE else "")
+            options.append(argument)
+        elif re.fullmatch(values, argument):
+            values = "" if options[-1] in ONE else values
+            options.append(argument)
+        else:
+            values = ""
+            names.append(argument)
+    return options, names
+
+
 def main(arguments: Sequence[str]) -> None:
-    """Run cfn-lint and exit with its status: 0 without a finding."""
-    if {"-h", "--help"} & set(arguments):
-        print(__doc__)
-    everything = "--all" in arguments
-    options = [argument for argument in arguments if argument != "--all"]
-    runner(options, everything=everything).cli()
+    """Check templates, and exit with cfn-lint's status: 0 without a finding."""
+    parser = _parser()
+    try:
+        options, rest = parser.parse_known_args(list(chain(*map(_words, arguments))))
+        if {"-h", "--help"} & set(rest):
+            parser.print_help()
+        checker = runner(rest, everything=options.all, only_templates=options.only_templates)
+        config = checker.config
+        if any(getattr(config, name) for name in OTHER_WORK):
+            checker.cli()
+        elif not checker.names and not config.deployment_files:
+            raise ValueError("Name a template, a folder, or - for standard input.")
+        elif not config.templates and not checker.sources and not options.only_templates:
+            raise ValueError(f"No template was found in {', '.join(checker.names)}.")
+        configure_logging(config.debug, config.info)  # type: ignore[no-untyped-call]
+        config.validate(allow_stdin=True)
+        checker.report(options.baseline, options.write_baseline)
+    except (CfnLintExitException, ValueError) as error:
+        parser.exit(1, f"{parser.format_usage()}{error}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m serverless_patterns.lint",
+        usage="%(prog)s [OPTION…] TEMPLATE…",
+        description=__doc__.partition("\n\n")[2],
+        epilog="Every other option is cfn-lint's, such as --format, --ignore-checks W9104, or "
+        "--include-checks I for advice.",
+        add_help=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--all", action="store_true", help="run cfn-lint's own rules too")
+    parser.add_argument("--baseline", metavar="FILE", type=Path, help="leave out what is in it")
+    parser.add_argument("--write-baseline", metavar="FILE", type=Path, help="write such a file")
+    parser.add_argument(
+        "--only-templates", action="store_true", help="skip named files that are no templates"
+    )
+    return parser
+
+
+def _words(argument: str) -> list[str]:
+    """Return what an argument says: several files, if there is none of that name (see Makefile)."""
+    whole = " " not in argument or Path(argument).exists()
+    return [argument] * bool(argument) if whole else shlex.split(argument)
+
+
+def _is_piped() -> bool:
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError, AttributeError):  # closed, or no file
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode)
 
 
 if __name__ == "__main__":

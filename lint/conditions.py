@@ -172,6 +172,11 @@ def _used(resources: Mapping[str, Any]) -> set[str]:
     return {name for name in stated + chosen if isinstance(name, str)}
 
 
+def as_object(value: Any) -> dict[str, Any]:
+    """Return an object; an empty one for what is none."""
+    return value if isinstance(value, dict) else {}
+
+
 def pairs(value: Any) -> Iterator[tuple[Any, Any]]:
     """Yield the keys and values of objects, at any depth."""
     if isinstance(value, dict):

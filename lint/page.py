@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "rules.md"
 TOPICS = {
-    "00": "This pack itself",
-    "00": "What was not checked",
+    "00": "What was not checked, or ignored",
     "10": "Queues and dead-letter queues",
     "11": "SQS → Lambda",
     "12": "Streams → Lambda",

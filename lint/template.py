@@ -20,7 +20,7 @@ from cfnlint.rules import CloudFormationLintRule, RuleMatch
 from serverless_patterns.patterns import limits
 
 from . import arns, expand
-from .conditions import Case, case_of, pairs, select
+from .conditions import Case, as_object, case_of, pairs, select
 
 if TYPE_CHECKING:
     from cfnlint.template import Template
@@ -32,7 +32,7 @@ REFERENCE = re.compile(r"\$\{([A-Za-z0-9]+)(?:\.([A-Za-z0-9.]+))?\}")
 SUB = re.compile(r"\$\{([^}]*)\}")
 OWN_ACCOUNT = "${AWS::AccountId}"
 DEAD_LETTER_KEYS = {"deadLetterTargetArn", "DeadLetterConfig", "OnFailure"}
-_CACHE: WeakKeyDictionary[Template, list[Scenario]] = WeakKeyDictionary()
+_CACHE: WeakKeyDictionary[Template, tuple[list[Scenario], list[list[str]]]] = WeakKeyDictionary()
 LIMIT = re.compile(r"\{([A-Z][A-Z0-9_]+)(\.source)?\}")
 At = tuple[str | int, ...]
 
@@ -136,11 +136,11 @@ def _construct(cfn: Template, at: At) -> str:
     """Return the CDK's path of the construct that made a resource."""
     value: Any = cfn.template
     for key in (*at[:2], "Metadata", "aws:cdk:path"):
-        value = value.get(key) if isinstance(value, dict) else None
+        value = as_object(value).get(str(key))
     return f" [{value}]" if isinstance(value, str) else ""
 
 
-RULES: list[type[Rule]] = []  # of all modules that are imported
+RULES: list[type[CloudFormationLintRule]] = []  # of all modules that are imported
 
 
 def rule(
@@ -367,27 +367,37 @@ def scenarios(cfn: Template) -> list[Scenario]:
     """Return a template's scenarios; none when a macro of unknown effect rewrites it."""
     if cfn not in _CACHE:
         _CACHE[cfn] = _scenarios(cfn)
-    return _CACHE[cfn]
+    return _CACHE[cfn][0]
 
 
-def _scenarios(cfn: Template) -> list[Scenario]:
-    # What is no object, such as an empty section, holds nothing.
+def partly_checked(cfn: Template) -> list[list[str]]:
+    """Return connected conditions that have combinations without a scenario."""
+    scenarios(cfn)
+    return _CACHE[cfn][1]
+
+
+def rewriting(cfn: Template) -> list[str]:
+    """Return the macros of unknown effect that rewrite a template."""
+    named = [str(macro) for macro in as_list(cfn.template.get("Transform"))]
+    resources = as_object(cfn.template.get("Resources"))
+    bodies = [as_object(raw).get("Properties") for raw in resources.values()]
+    inside = any("Fn::Transform" in as_object(body) for body in (resources, *bodies))
+    macros = [name for name in named if not name.startswith("AWS::") or name == "AWS::Include"]
+    return macros + ["Fn::Transform"] * inside
+
+
+def _scenarios(cfn: Template) -> tuple[list[Scenario], list[list[str]]]:
+    if rewriting(cfn):
+        return [], []
     sections = ("Resources", "Parameters", "Mappings", "Conditions")
-    stated = {name: cfn.template.get(name) for name in sections}
-    template = {name: value if isinstance(value, dict) else {} for name, value in stated.items()}
-    macros = as_list(cfn.template.get("Transform"))
-    if any(not str(macro).startswith("AWS::") or macro == "AWS::Include" for macro in macros):
-        return []
-    resources = template["Resources"]
-    bodies = [raw.get("Properties") for raw in resources.values() if isinstance(raw, dict)]
-    if any("Fn::Transform" in body for body in [resources, *bodies] if isinstance(body, dict)):
-        return []
+    template = {name: as_object(cfn.template.get(name)) for name in sections}
     asked = {
         ref for key, ref in pairs(template["Conditions"]) if key == "Ref" and isinstance(ref, str)
     }
     given = {name for sets in cfn.context.parameter_sets or [] for name in sets.parameters}
+    selected = select(cfn, template["Resources"])
     open_parameters = frozenset(asked | given)
-    return [Scenario(template, case, open_parameters) for case in select(cfn, resources).cases]
+    return [Scenario(template, case, open_parameters) for case in selected.cases], selected.partial
 
 
 def _dead_letter_targets(value: Any, *, inside: bool) -> Iterator[str]:

@@ -1,0 +1,216 @@
+"""The command checks what it is given, whatever that is, and hides no finding."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from serverless_patterns.lint.__main__ import main
+from tests.conftest import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BAD = next((Path(__file__).parent / "templates" / "bad").glob("W9104-*.yaml"))
+TEXT = BAD.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def check(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command in an empty folder; returns its status, and what it printed where."""
+    monkeypatch.chdir(tmp_path)
+
+    def run_it(*arguments: str | Path, stdin: str = "") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        with pytest.raises(SystemExit) as end:
+            main([str(argument) for argument in arguments])
+        printed = capsys.readouterr()
+        return int(end.value.code or 0), printed.out, printed.err
+
+    return run_it
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Callable[[str, str | dict[str, Any]], Path]:
+    """Writes a file in the folder in which the command runs."""
+
+    def write(name: str, content: str | dict[str, Any] = TEXT) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return path
+
+    return write
+
+
+BROKEN = {
+    "no resources": "AWSTemplateFormatVersion: '2010-09-09'\n",
+    "empty resources": "Resources:\n",
+    "empty sections": f"Parameters:\nMetadata:\nTransform: AWS::Serverless-2016-10-31\n{TEXT}",
+    "empty metadata of cfn-lint": f"Metadata: {{cfn-lint: }}\n{TEXT}",
+    "a list": "[1, 2]",
+    "a word": "word",
+    "nothing": "",
+    "no YAML": "{[",
+    "resources in a list": "Resources: [1]\n",
+    "a null resource": "Resources: {A: , B: 1, C: {Type: , Properties: }}\n",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("extra", [(), ("--all",)], ids=["own", "all"])
+def test_a_broken_template_breaks_no_rule_and_hides_no_finding_of_the_others(
+    text: str, extra: tuple[str, ...], check: Any, file: Any
+) -> None:
+    file("broken.yaml", text)
+    _, printed, _ = check(*extra, "broken.yaml", BAD)
+    assert not re.search("E0002 .* rule [EWI]9", printed)
+    assert f"{BAD}:" in printed
+
+
+def test_a_file_that_is_not_a_template_is_an_error_if_it_is_named(check: Any, file: Any) -> None:
+    file("package.json", {"name": "a"})
+    (file("data.bin", "")).write_bytes(b"\xff\xfe\x00")
+    status, printed, _ = check("package.json", "data.bin", "missing.yaml")
+    assert status == 2
+    assert "package.json has no Resources: it is not a CloudFormation template." in printed
+    assert "data.bin cannot be read: it is not text in UTF-8." in printed
+    assert "missing.yaml cannot be read: No such file or directory." in printed
+    assert check("--only-templates", "package.json")[:2] == (0, "")
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        ("--include-checks", "I"),
+        ("-i", "W9105"),
+        ("--ignore-checks", "W9105", "W9106"),
+        ("--format", "pretty"),
+        ("-x", "E3012:strict=true"),
+        ("--regions", "eu-west-1"),
+        ("--non-zero-exit-code", "error", "--all", "--append-rules", str(ROOT / "docs")),
+        ("-t",),
+        ("--include-checks", "I", "--"),
+    ],
+    ids=" ".join,
+)
+def test_options_may_be_before_the_template_or_after_it(
+    before: tuple[str, ...], check: Any
+) -> None:
+    assert re.search(r"W9104\s+Orders", check(*before, BAD)[1])
+    if before[-1] not in ("--", "-t"):
+        assert re.search(r"W9104\s+Orders", check(BAD, *before)[1])
+
+
+def test_a_template_is_read_from_standard_input(check: Any) -> None:
+    status, printed, _ = check("-", stdin=TEXT)
+    assert (status, "W9104 Orders" in printed) == (4, True)
+
+
+def test_no_template_is_a_wrong_call(check: Any) -> None:
+    status, printed, said = check()
+    assert (status, printed) == (1, "")
+    assert said.startswith("usage: ")
+    assert "Name a template, a folder, or - for standard input." in said
+
+
+def test_every_template_of_a_folder_is_checked_and_nothing_else_in_it(
+    check: Any, file: Any
+) -> None:
+    for name in ("a.yaml", "deep/b.template", "cdk.out/Stack.template.json", "with blank/c.yml"):
+        file(name)
+    file("broken.json", '{"Resources": {"A": {"Type": "AWS::SQS::Queue"')
+    for name in ("node_modules/d.yaml", ".venv/e.yaml", "cdk.out/asset.1f/f.yaml"):
+        file(name)
+    for name in ("package.json", "cdk.out/manifest.json", "cdk.out/tree.json"):
+        file(name, {"tree": {"Resources": 1}})
+    file("picture.json").write_bytes(b"\x89PNG\r\n\x1a\n\xff")
+    _, printed, _ = check("--format", "parseable", ".")
+    found = {line.partition(":")[0] for line in printed.splitlines()}
+    assert found == {
+        "a.yaml",
+        "broken.json",
+        "cdk.out/Stack.template.json",
+        "deep/b.template",
+        "with blank/c.yml",
+    }
+
+
+def test_a_folder_without_a_template_is_a_wrong_call(check: Any, file: Any) -> None:
+    file("empty/package.json", {})
+    status, _, said = check("empty")
+    assert (status, said.splitlines()[-1]) == (1, "No template was found in empty.")
+
+
+def test_a_path_may_have_blanks_and_one_argument_several_files(check: Any, file: Any) -> None:
+    """As `make check TEMPLATE="…"` gives them."""
+    file("my templates/a.yaml")
+    file("b [1].yaml")
+    for named in ("my templates/a.yaml", "my templates", "b [1].yaml"):
+        assert "W9104 Orders" in check(named)[1]
+    _, printed, _ = check(f"{BAD} 'my templates/a.yaml'")
+    assert printed.count("W9104 Orders") == 2
+
+
+def parent(location: str, **metadata: str) -> dict[str, Any]:
+    properties = {"TemplateURL": location, "Parameters": {"Receives": "5"}}
+    nested = {"Type": "AWS::CloudFormation::Stack", "Properties": properties, "Metadata": metadata}
+    return {"Resources": {"Nested": nested}}
+
+
+@pytest.mark.parametrize("metadata", [{}, {"aws:asset:path": "child.yaml"}])
+def test_a_nested_stack_in_a_local_file_is_checked(
+    metadata: dict[str, str], check: Any, file: Any
+) -> None:
+    location = "https://bucket.example/1f.json" if metadata else "child.yaml"
+    file("stacks/parent.json", parent(location, **metadata))
+    file("stacks/child.yaml")
+    status, printed, said = check("stacks/parent.json")
+    assert (status, said) == (4, "")
+    assert "stacks/child.yaml" in printed
+
+
+def test_a_default_that_the_parent_replaces_is_no_finding(check: Any, file: Any) -> None:
+    own = "Parameters: {Receives: {Type: Number, Default: 1}}\n"
+    file("child.yaml", own + TEXT.replace("maxReceiveCount: 3", "maxReceiveCount: !Ref Receives"))
+    file("parent.json", parent("child.yaml"))
+    assert "W9104 Orders" in check("child.yaml")[1]
+    assert check("child.yaml", "parent.json")[:2] == (0, "")
+
+
+def test_what_was_not_checked_is_said_beside_the_findings(check: Any, file: Any) -> None:
+    file("parent.json", parent("missing.yaml"))
+    status, printed, said = check("parent.json")
+    assert (status, printed) == (0, "")
+    assert said.endswith(
+        "parent.json: The template of Nested was not checked: the file missing.yaml is missing.\n"
+    )
+    status, printed, said = check("parent.json", "--include-checks", "I")
+    assert (status, "Nested" in said) == (8, False)
+    assert "I9001 The template of Nested" in printed
+
+
+def test_a_baseline_leaves_out_known_findings_wherever_they_move(check: Any, file: Any) -> None:
+    file("a.yaml")
+    assert check("a.yaml", "--write-baseline", "known.json")[0] == 0
+    file("a.yaml", "# moved\n" + TEXT.replace("maxReceiveCount: 3", "maxReceiveCount: 2"))
+    assert check("a.yaml", "--baseline", "known.json")[:2] == (0, "")
+    file("b.yaml")
+    assert "b.yaml" in check("a.yaml", "b.yaml", "--baseline", "known.json")[1]
+    file("a.yaml", {"Resources": {}})
+    assert "1 findings of known.json are gone" in check("a.yaml", "--baseline", "known.json")[2]
+
+
+def test_a_baseline_that_is_none_says_how_to_make_one(check: Any) -> None:
+    status, _, said = check(BAD, "--baseline", "missing.json")
+    assert status == 1
+    assert "missing.json is not a baseline" in said
+    assert "--write-baseline" in said
