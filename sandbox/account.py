@@ -25,6 +25,8 @@ from .target import Target
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from .assembly import Stack
+
 
 @contextmanager
 def endpoint(
@@ -93,8 +95,8 @@ def aws(*, assume_yes: bool = False, log_dir: str | Path | None = None) -> Itera
     with tempfile.TemporaryDirectory(prefix="aws-") as folder:
         cli = cdk.Cli(found, Path(folder), logs, environment, environment)
 
-        def confirm(assembly: Path, stacks: Sequence[str]) -> None:
-            _confirm(target, assembly, stacks, assume_yes=assume_yes)
+        def confirm(stacks: Sequence[Stack]) -> None:
+            _confirm(target, stacks, assume_yes=assume_yes)
 
         with closing(Target("aws", session, cli, confirm=confirm)) as target:
             _reach(
@@ -113,12 +115,11 @@ def _reach(target: Target, failed: str, fix: str) -> None:
         raise SandboxError(f"{failed}: {str(error).rstrip('.')}. {fix}") from error
 
 
-def _confirm(target: Target, assembly: Path, stacks: Sequence[str], *, assume_yes: bool) -> None:
+def _confirm(target: Target, stacks: Sequence[Stack], *, assume_yes: bool) -> None:
     """Show what a deployment will create and where. Raises SandboxError unless it is wanted."""
     console.print(f"Account {target.account}, region {target.region}. This deploys:")
-    counts = cdk.resource_counts(assembly)
-    for name in stacks:
-        console.print(f"  {name}: {counts[name]} resources")
+    for stack in stacks:
+        console.print(f"  {stack.name}: {len(stack.template.get('Resources', {}))} resources")
     if assume_yes:
         return
     if not sys.stdin.isatty():

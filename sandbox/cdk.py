@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from .runtime import Runtime
 
-TIMEOUT_SECONDS = 900.0
 QUIET = ("--no-notices", "--ci", "--no-color")
 # A line of --progress events: "small |  3/14 | 7:23:34 AM | CREATE_COMPLETE ..."
 _EVENT = re.compile(r"^(?P<stack>\S+) \|\s*(?P<done>\d+)/(?P<total>\d+) \|")
@@ -51,7 +50,7 @@ class Cli:
         self.log_dir = log_dir
         self._runtime, self._folder = runtime, folder
         self._environment, self._app_environment = environment, app_environment
-        self._bootstrapped = False
+        self._bootstrapped: set[str] = set()
         self._bootstrapping = threading.Lock()
         self._runs = count(1)
         self._running: set[subprocess.Popen[str]] = set()
@@ -61,7 +60,8 @@ class Cli:
         app: str | Path | None,
         cwd: Path,
         context: Mapping[str, str],
-        alongside: Callable[[], None] | None = None,
+        alongside: Callable[[], None] | None,
+        seconds: float,
     ) -> Path:
         """Run ``cdk synth``, unless the app is synthesized, and something else at the same time.
 
@@ -70,7 +70,7 @@ class Cli:
         with ThreadPoolExecutor() as pool:
             other = pool.submit(alongside) if alongside else None
             try:
-                assembly = self._synthesize(app, cwd, context)
+                assembly = self._synthesize(app, cwd, context, seconds)
                 if other:
                     other.result()
             except BaseException:
@@ -79,7 +79,9 @@ class Cli:
                 raise
         return assembly
 
-    def _synthesize(self, app: str | Path | None, cwd: Path, context: Mapping[str, str]) -> Path:
+    def _synthesize(
+        self, app: str | Path | None, cwd: Path, context: Mapping[str, str], seconds: float
+    ) -> Path:
         if app is not None and (ready := cwd / app).joinpath("manifest.json").is_file():
             return ready
         if isinstance(app, Path):
@@ -89,38 +91,42 @@ class Cli:
         arguments += ["--app", app] if app else []
         for name, value in context.items():
             arguments += ["--context", f"{name}={value}"]
-        self._run("Synthesizing", arguments, cwd, self._app_environment)
+        self._run("Synthesizing", arguments, cwd, self._app_environment, seconds)
         return output
 
-    def bootstrap(self, account: str, region: str) -> None:
-        """Run ``cdk bootstrap``, once. Raises DeployFailed."""
+    def bootstrap(self, account: str, region: str, seconds: float) -> None:
+        """Run ``cdk bootstrap``, once for each account and Region. Raises DeployFailed."""
+        where = f"aws://{account}/{region}"
         with self._bootstrapping:
-            if not self._bootstrapped:
-                arguments = ["bootstrap", f"aws://{account}/{region}"]
-                self._run("Bootstrapping", arguments, self._folder, self._environment)
-                self._bootstrapped = True
+            if where not in self._bootstrapped:
+                arguments = ["bootstrap", where]
+                self._run("Bootstrapping", arguments, self._folder, self._environment, seconds)
+                self._bootstrapped.add(where)
 
     def deploy(
-        self, assembly: Path, stacks: Sequence[str], cloudformation: Any
+        self, assembly: Path, stacks: Sequence[str], parameters: Mapping[str, str], seconds: float
     ) -> dict[str, dict[str, str]]:
-        """Run ``cdk deploy`` on a synthesized app and return the outputs of each stack.
+        """Run ``cdk deploy`` on a synthesized app and return the outputs by the stacks' names.
 
-        Raises DeployFailed with the failed events of the stacks.
+        ``stacks`` are paths of constructs. Raises DeployFailed.
         """
         file = Path(tempfile.mkdtemp(prefix="outputs-", dir=self._folder), "outputs.json")
         arguments = ["deploy", "--app", str(assembly), "--outputs-file", str(file)]
+        for name, value in parameters.items():
+            arguments += ["--parameters", f"{name}={value}"]
         arguments += ["--require-approval", "never", "--progress", "events", *stacks]
-        try:
-            title = f"Deploying {', '.join(stacks)}"
-            self._run(title, arguments, self._folder, self._environment)
-        except DeployFailed as error:
-            events = "\n".join(failed_events(cloudformation, stacks))
-            raise DeployFailed(f"{events}\n{error}" if events else str(error)) from None
-        outputs = json.loads(file.read_text()) if file.exists() else {}
-        return {stack: outputs.get(stack, {}) for stack in [*stacks, *outputs]}
+        title = f"Deploying {', '.join(stacks)}"
+        self._run(title, arguments, self._folder, self._environment, seconds)
+        outputs: dict[str, dict[str, str]] = json.loads(file.read_text()) if file.exists() else {}
+        return outputs
 
     def _run(
-        self, title: str, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]
+        self,
+        title: str,
+        arguments: Sequence[str],
+        cwd: Path,
+        environment: Mapping[str, str],
+        seconds: float,
     ) -> None:
         """Run the CLI with its output in a log file. Raises DeployFailed with its last lines."""
         log = self.log_dir / f"cdk-{next(self._runs)}-{arguments[0]}.log"
@@ -129,7 +135,7 @@ class Cli:
         with console.step(title) as show, log.open("w") as file:
             run = process.start(command, environment, cwd, subprocess.PIPE)
             self._running.add(run)
-            limit = threading.Timer(TIMEOUT_SECONDS, process.stop, [run])
+            limit = threading.Timer(seconds, process.stop, [run])
             limit.daemon = True
             limit.start()
             try:
@@ -145,37 +151,33 @@ class Cli:
                 self._running.discard(run)
                 process.stop(run)
         if code:
-            late = time.monotonic() - started > TIMEOUT_SECONDS
-            why = f"took longer than {TIMEOUT_SECONDS:.0f} s" if late else f"exit {code}"
+            late = time.monotonic() - started > seconds
+            why = f"took longer than {seconds:g} s" if late else f"exit {code}"
             raise DeployFailed(f"{title} failed ({why}):\n{last_lines(log)}")
 
 
-def resource_counts(assembly: Path) -> dict[str, int]:
-    """How many resources each stack of a synthesized app has, in the app's order."""
-    artifacts = json.loads((assembly / "manifest.json").read_text()).get("artifacts", {})
-    counts = {}
-    for id_, artifact in artifacts.items():
-        if artifact["type"] == "aws:cloudformation:stack":
-            properties = artifact["properties"]
-            template = json.loads((assembly / properties["templateFile"]).read_text())
-            counts[properties.get("stackName", id_)] = len(template.get("Resources", {}))
-    return counts
-
-
-def failed_events(cloudformation: Any, stacks: Sequence[str]) -> list[str]:
-    """The failed events of the stacks, a line each, the first cause first."""
-    lines = []
-    for stack in stacks:
-        try:
-            pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
-            events = [event for page in pages for event in page["StackEvents"]]
-        except (ClientError, BotoCoreError):
-            continue
-        lines += [
-            f"  {stack} | {event['LogicalResourceId']} | {event['ResourceType']} | "
-            f"{event['ResourceStatus']} | {event.get('ResourceStatusReason', 'no reason given')}"
-            for event in reversed(events)
-            if event["ResourceStatus"].endswith("FAILED")
-            and "cancelled" not in event.get("ResourceStatusReason", "").lower()
-        ]
-    return lines
+def failures(cloudformation: Any, stack: str) -> list[str]:
+    """What failed in a stack, a line each, the first cause first; then what did not end."""
+    try:
+        pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
+        events = [event for page in pages for event in page["StackEvents"]][::-1]
+    except (ClientError, BotoCoreError):
+        return []
+    newest = {event["LogicalResourceId"]: event for event in events}
+    failed = [
+        event
+        for event in events
+        if event["ResourceStatus"].endswith("FAILED")
+        and "cancelled" not in event.get("ResourceStatusReason", "").lower()
+    ]
+    running = [
+        event
+        for event in newest.values()
+        if event["ResourceStatus"].endswith("IN_PROGRESS")
+        and event["ResourceType"] != "AWS::CloudFormation::Stack"
+    ]
+    return [
+        f"  {stack} | {event['LogicalResourceId']} | {event['ResourceType']} | "
+        f"{event['ResourceStatus']} | {event.get('ResourceStatusReason', 'no reason given')}"
+        for event in [*failed, *running]
+    ]

@@ -40,6 +40,7 @@ def embedded(
     *,
     log_dir: str | Path | None = None,
     environment: Mapping[str, str] | None = None,
+    account: str = "000000000000",
     cwd: str | Path | None = None,
     health_seconds: float = HEALTH_SECONDS,
 ) -> Iterator[Target]:
@@ -48,6 +49,7 @@ def embedded(
     Args:
         log_dir: Folder in which this run gets a folder for its logs. Default: .build/logs.
         environment: Settings of it, such as LAMBDA_ASYNC_RETRY_BASE_SECONDS. Default: none.
+        account: Its account, 12 digits, for stacks that name one.
         cwd: Folder from which the CDK CLI is looked for. Default: the current one.
         health_seconds: How long it may take to answer; then SandboxError. Default: 30.
     """
@@ -58,7 +60,8 @@ def embedded(
     server, keys = None, process.Keys.of_a_run()
     try:
         with console.step("Starting the embedded AWS"):
-            settings = {**keys.variables(), **(environment or {})}
+            own = {**keys.variables(), "MINISTACK_ACCOUNT_ID": account}
+            settings = {**own, **(environment or {})}
             server, url = _start(found, folder, logs, settings, health_seconds)
         certificate = folder / CERTIFICATE
         with emulator_target(

@@ -5,6 +5,7 @@ Runs on the embedded AWS's own Python, so it loads what it needs of this package
 
 import os
 import runpy
+import ssl
 import sys
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
@@ -15,6 +16,13 @@ HERE = Path(__file__).parent
 runpy.run_path(str(HERE / "certificate.py"))["make"](
     Path(os.environ["MINISTACK_SSL_CERT"]), Path(os.environ["MINISTACK_SSL_KEY"])
 )
+# What a function's or custom resource's own TLS library reads, beside the SDKs' AWS_CA_BUNDLE.
+bundle = Path(os.environ["MINISTACK_SSL_CERT"]).with_name("trusted.pem")
+known = ssl.get_default_verify_paths().cafile
+own = Path(os.environ["MINISTACK_SSL_CERT"]).read_text()
+bundle.write_text(own + (Path(known).read_text() if known else ""))
+for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+    os.environ[name] = str(bundle)
 spec = spec_from_file_location("shims", HERE / "shims" / "__init__.py")
 assert spec  # noqa: S101
 assert spec.loader  # noqa: S101

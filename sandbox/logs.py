@@ -24,6 +24,24 @@ def lines_since(stack: Deployment, function_name: str, since: datetime | None = 
         return []
 
 
+def newest_lines(stack: Deployment, count: int = 3) -> list[str]:
+    """Return the newest lines that each function of a stack has logged, its name before each."""
+    cloudformation = stack.client("cloudformation")
+    try:
+        pages = cloudformation.get_paginator("list_stack_resources").paginate(
+            StackName=stack.stack_name
+        )
+        resources = [item for page in pages for item in page["StackResourceSummaries"]]
+    except cloudformation.exceptions.ClientError:
+        return []
+    return [
+        f"  {item['LogicalResourceId']} logged: {line}"
+        for item in resources
+        if item["ResourceType"] == "AWS::Lambda::Function"
+        for line in lines_since(stack, item["PhysicalResourceId"])[-count:]
+    ]
+
+
 def _events(logs: Any, group: str, start: int) -> list[dict[str, Any]]:
     """All events of a log group since a time in milliseconds, oldest first."""
     pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=start)

@@ -13,17 +13,19 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from . import cdk, process
+from . import assembly, cdk, process
 from .errors import SandboxError
-from .logs import lines_since
+from .logs import lines_since, newest_lines
 from .shims import GAPS
 from .signed_http import CONNECTIONS, SignedHttp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from botocore.credentials import ReadOnlyCredentials
+
+EMULATOR_SECONDS, AWS_SECONDS = 300, 3600
 
 # An emulator's session reads no file and no variable of the caller: (config key, variable,
 # default, conversion).
@@ -54,8 +56,7 @@ class Target:
         endpoint_url: Address of the emulator. Default: none, this is AWS.
         certificate: File with the only certificate to trust there. Default: this machine's.
         gaps: What it does not execute, of ``sandbox.shims``. Default: nothing.
-        confirm: Called before a deployment with the folder of the synthesized app and the names
-            of the stacks. Default: nothing is asked.
+        confirm: Called before a deployment with its stacks. Default: nothing is asked.
     """
 
     def __init__(
@@ -67,14 +68,14 @@ class Target:
         endpoint_url: str | None = None,
         certificate: Path | None = None,
         gaps: Mapping[str, str] | None = None,
-        confirm: Callable[[Path, Sequence[str]], None] | None = None,
+        confirm: Callable[[Sequence[assembly.Stack]], None] | None = None,
     ) -> None:
         self.name, self.endpoint_url, self.certificate = name, endpoint_url, certificate
         self.gaps = dict(gaps or {})
         self.region = str(session.region_name)
         self.log_dir = cli.log_dir  # the emulator's log, and one for each run of the CDK CLI
         self._session, self._cli, self._confirm = session, cli, confirm
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
 
     @cached_property
@@ -82,8 +83,12 @@ class Target:
         """Account that is deployed to, 12 digits."""
         return str(self.client("sts").get_caller_identity()["Account"])
 
-    def client(self, service: str) -> Any:
-        """A boto3 client for this target, made once; safe to use from many threads."""
+    def client(self, service: str, region: str | None = None) -> Any:
+        """A boto3 client for this target, made once; safe to use from many threads.
+
+        ``region`` is the target's own unless given.
+        """
+        key = service, region or self.region
         # An emulator has one address: no "sync-" before it, as StartSyncExecution has on AWS.
         emulator: dict[str, Any] = {
             "proxies": {},
@@ -91,10 +96,10 @@ class Target:
             "inject_host_prefix": False,
         }
         with self._lock:
-            if service not in self._clients:
+            if key not in self._clients:
                 make: Any = self._session.client  # typed for literal names only
-                self._clients[service] = make(
-                    service,
+                self._clients[key] = make(
+                    *key,
                     endpoint_url=self.endpoint_url,
                     verify=str(self.certificate) if self.certificate else None,
                     config=Config(
@@ -103,7 +108,7 @@ class Target:
                         **(emulator if self.endpoint_url else {}),
                     ),
                 )
-            return self._clients[service]
+            return self._clients[key]
 
     @cached_property
     def http(self) -> SignedHttp:
@@ -116,7 +121,7 @@ class Target:
     def keys(self) -> process.Keys:
         """The credentials with which it is called, without a session's token."""
         found = self._frozen_credentials()
-        return process.Keys(found.access_key, found.secret_key)
+        return process.Keys(str(found.access_key), str(found.secret_key))
 
     def _frozen_credentials(self) -> ReadOnlyCredentials:
         credentials = self._session.get_credentials()
@@ -131,25 +136,72 @@ class Target:
         *,
         cwd: str | Path | None = None,
         context: Mapping[str, str] | None = None,
+        parameters: Mapping[str, str] | None = None,
+        seconds: float | None = None,
     ) -> dict[str, Deployment]:
-        """Deploy stacks with the real CDK CLI and return them by name. Raises DeployFailed.
+        """Deploy stacks with the real CDK CLI and return them by the names asked for.
 
         Args:
             app: Command that runs the CDK app, or the folder of a synthesized one (cdk.out).
                 Default: the app that cdk.json names.
-            stacks: Names of the stacks. Default: all of the app's.
+            stacks: The stacks, each by its name in CloudFormation, by its construct's path
+                (``Prod/Orders``) or by its id. Default: all of the app's, by name.
             cwd: Folder the app runs in. Default: the current one.
             context: Context values for the app. Default: none.
+            parameters: Values of the templates' parameters, by name, or by ``stack:name``.
+                Default: none.
+            seconds: How long synthesis may take, and then the deployment. Default: 300 on an
+                emulator, and an hour on AWS.
+
+        Raises:
+            DeployFailed: one of them failed or took too long; the message says what failed, what
+                had not ended, and what the functions of the stack logged last.
+            SandboxError: there is no stack of a name, or it names another account.
         """
         folder = Path(cwd or Path.cwd()).resolve()
-        bootstrap = partial(self._cli.bootstrap, self.account, self.region)
-        alongside = bootstrap if self.endpoint_url else None
-        assembly = self._cli.synthesize(app, folder, context or {}, alongside)
-        selected = list(stacks or cdk.resource_counts(assembly))
+        seconds = seconds or (EMULATOR_SECONDS if self.endpoint_url else AWS_SECONDS)
+        bootstrap = partial(self._cli.bootstrap, self.account, seconds=seconds)
+        alongside = partial(bootstrap, self.region) if self.endpoint_url else None
+        synthesized = self._cli.synthesize(app, folder, context or {}, alongside, seconds)
+        selected = assembly.select(synthesized, stacks)
+        self._check_accounts(selected.values())
+        if self.endpoint_url:
+            for region in {stack.region for stack in selected.values()} - {""}:
+                bootstrap(region)
         if self._confirm:
-            self._confirm(assembly, selected)
-        outputs = self._cli.deploy(assembly, selected, self.client("cloudformation"))
-        return {name: Deployment(self, name, values) for name, values in outputs.items()}
+            self._confirm([*selected.values()])
+        paths = [stack.path for stack in selected.values()]
+        try:
+            outputs = self._cli.deploy(synthesized, paths, parameters or {}, seconds)
+        except cdk.DeployFailed as error:
+            why = [line for stack in selected.values() for line in self._failures(stack)]
+            raise cdk.DeployFailed("\n".join([*why, str(error)])) from None
+        wanted = {stack.name for stack in selected.values()}
+        also = {stack.name: stack for stack in assembly.stacks(synthesized)}
+        selected |= {name: also[name] for name in outputs if name not in wanted}
+        return {
+            name: Deployment(self, stack.name, outputs.get(stack.name, {}), stack.region)
+            for name, stack in selected.items()
+        }
+
+    def _check_accounts(self, stacks: Iterable[assembly.Stack]) -> None:
+        """Reject a stack of another account, which the CLI could not deploy from here."""
+        for stack in stacks:
+            if stack.account not in ("", self.account):
+                fix = f"Start it with embedded(account={stack.account!r})"
+                raise SandboxError(
+                    f"Stack {stack.path} names account {stack.account}, but this is "
+                    f"{self.account}. {fix if self.endpoint_url else 'Sign in to that one'}, or "
+                    "leave the account out of the stack's env."
+                )
+
+    def _failures(self, stack: assembly.Stack) -> list[str]:
+        """What failed in a stack, and the newest lines of its functions if it did not end."""
+        deployment = Deployment(self, stack.name, {}, stack.region)
+        lines = cdk.failures(deployment.client("cloudformation"), stack.name)
+        if any("_IN_PROGRESS |" in line for line in lines):
+            lines += newest_lines(deployment)
+        return lines
 
     def deployed(self, stack_name: str) -> Deployment:
         """A stack that is there already, with its outputs. Raises SandboxError if it is not."""
@@ -170,11 +222,20 @@ class Target:
 
 
 class Deployment:
-    """One deployed stack: ``deployment["ApiUrl"]`` is the value of its output ApiUrl."""
+    """One deployed stack: ``deployment["ApiUrl"]`` is the value of its output ApiUrl.
 
-    def __init__(self, target: Target, stack_name: str, outputs: Mapping[str, str]) -> None:
+    Args:
+        target: Where it is.
+        stack_name: Its name in CloudFormation.
+        outputs: Its outputs.
+        region: Its Region. Default: the target's.
+    """
+
+    def __init__(
+        self, target: Target, stack_name: str, outputs: Mapping[str, str], region: str = ""
+    ) -> None:
         self.target, self.stack_name, self.outputs = target, stack_name, dict(outputs)
-        self.client, self.region = target.client, target.region
+        self.region = region or target.region
         self._own_gaps: dict[str, str] = {}
 
     def __getitem__(self, name: str) -> str:
@@ -185,6 +246,10 @@ class Deployment:
             known = ", ".join(sorted(self.outputs)) or "none"
             message = f"{self.stack_name} has no output {name!r}; it has: {known}"
             raise KeyError(message) from None
+
+    def client(self, service: str) -> Any:
+        """A boto3 client for the stack's Region; see ``Target.client``."""
+        return self.target.client(service, self.region)
 
     @property
     def http(self) -> SignedHttp:

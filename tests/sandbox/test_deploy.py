@@ -20,6 +20,7 @@ from serverless_patterns.sandbox import (
     SandboxError,
     Target,
     account,
+    assembly,
     cdk,
     logs,
 )
@@ -126,7 +127,7 @@ def test_the_cause_of_a_failure_is_found_on_the_last_page_of_events() -> None:
     with Stubber(cloudformation) as stub:
         stub.add_response("describe_stack_events", {"StackEvents": [other], "NextToken": "more"})
         stub.add_response("describe_stack_events", {"StackEvents": [cause]})
-        first, second = cdk.failed_events(cloudformation, ["large"])
+        first, second = cdk.failures(cloudformation, "large")
     assert first == "  large | Orders | AWS::SQS::Queue | CREATE_FAILED | too long"
     assert second.endswith("no reason given")
 
@@ -144,13 +145,13 @@ def test_a_folder_without_a_synthesized_app_is_refused(shared: Target, tmp_path:
     ],
 )
 def test_an_app_that_fails_shows_its_last_lines_and_one_that_hangs_is_given_up(
-    shared: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, why: str
+    shared: Target, tmp_path: Path, code: str, why: str
 ) -> None:
     (tmp_path / "app.py").write_text(code)
-    monkeypatch.setattr(cdk, "TIMEOUT_SECONDS", 3.0 if "sleep" in code else 60)
+    seconds = 3 if "sleep" in code else 60
     started = time.monotonic()
     with pytest.raises(DeployFailed, match=why):
-        shared.deploy(app=f"{sys.executable} app.py", cwd=tmp_path)
+        shared.deploy(app=f"{sys.executable} app.py", cwd=tmp_path, seconds=seconds)
     assert time.monotonic() - started < 30
 
 
@@ -242,14 +243,15 @@ def test_a_real_account_is_not_deployed_to_unconfirmed(
 ) -> None:
     target = cast("Target", SimpleNamespace(account="123456789012", region="eu-west-1"))
     app = synthesized(tmp_path, one=QUEUE, other=BROKEN)
+    chosen = [*assembly.select(app, ["one"]).values()]
     with pytest.raises(SandboxError, match="nobody is there to confirm"):
-        account._confirm(target, app, ["one"], assume_yes=False)
+        account._confirm(target, chosen, assume_yes=False)
     shown = capsys.readouterr().err
     assert "123456789012" in shown
     assert "eu-west-1" in shown
     assert "one: 1 resources" in shown
     assert "other" not in shown
-    account._confirm(target, app, ["one"], assume_yes=True)
+    account._confirm(target, chosen, assume_yes=True)
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True, readline=lambda: "n\n"))
     with pytest.raises(SandboxError, match="Not deployed"):
-        account._confirm(target, app, ["one"], assume_yes=False)
+        account._confirm(target, chosen, assume_yes=False)

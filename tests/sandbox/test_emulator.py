@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -140,26 +140,30 @@ def test_it_listens_on_this_machine_only(shared: Target) -> None:
     ]
 
 
+def client_of(keys: Keys, target: Target, service: Any, config: Config | None = None) -> Any:
+    """A client of somebody with these keys."""
+    certificate, url = str(target.certificate), target.endpoint_url
+    make: Any = made_up_session(keys).client
+    return make(service, endpoint_url=url, verify=certificate, config=config)
+
+
 @pytest.mark.parametrize("access_key", ["test", "000000000000", "AKIAIOSFODNN7EXAMPLE"])
 def test_only_the_keys_of_the_run_are_accepted(shared: Target, access_key: str) -> None:
     """Another user of this machine can reach the port."""
-    stranger = made_up_session(Keys(access_key, "test"))
-    options = {"endpoint_url": shared.endpoint_url, "verify": str(shared.certificate)}
-    with pytest.raises(ClientError, match=r"invalid|SignatureDoesNotMatch|InvalidAccessKeyId"):
-        stranger.client("sqs", **options).list_queues()
-    with pytest.raises(ClientError, match=r"invalid|SignatureDoesNotMatch|InvalidAccessKeyId"):
-        stranger.client("s3", **options).list_buckets()
+    refused = r"invalid|SignatureDoesNotMatch|InvalidAccessKeyId"
+    with pytest.raises(ClientError, match=refused):
+        client_of(Keys(access_key, "test"), shared, "sqs").list_queues()
+    with pytest.raises(ClientError, match=refused):
+        client_of(Keys(access_key, "test"), shared, "s3").list_buckets()
 
 
 def test_a_request_without_a_signature_is_refused(shared: Target) -> None:
     answer = shared.http.post(f"{shared.endpoint_url}/", b"Action=ListTopics", FORM, signed=False)
     assert answer.status == 403
     unsigned = Config(signature_version=UNSIGNED)
-    options = {"endpoint_url": shared.endpoint_url, "verify": str(shared.certificate)}
     for service, call in (("s3", "list_buckets"), ("lambda", "list_functions")):
-        client = made_up_session(Keys()).client(service, **options, config=unsigned)
         with pytest.raises(ClientError):
-            getattr(client, call)()
+            getattr(client_of(Keys(), shared, service, unsigned), call)()
 
 
 @pytest.mark.parametrize(
@@ -258,8 +262,7 @@ def test_an_endpoint_that_is_no_address_of_this_machine_is_refused(
 
 def test_an_endpoint_that_runs_already_is_used(shared: Target, tmp_path: Path) -> None:
     url, certificate = shared.endpoint_url or "", shared.certificate
-    own = {"certificate": certificate, "keys": shared.keys}
-    with endpoint(url, **own, log_dir=tmp_path) as target:
+    with endpoint(url, certificate=certificate, keys=shared.keys, log_dir=tmp_path) as target:
         assert target.account == shared.account
         assert target.name == "endpoint"
         stack = Deployment(target, "stack", {})
