@@ -43,8 +43,8 @@ checkov-venv:
 lint: setup ## Lint and types only
 	@$(RUN); ruff check && ruff format --check && mypy
 
-check: setup ## Check any template for mistakes that lose events: TEMPLATE="a.yaml b.json"
-	@$(RUN); python -m serverless_patterns.lint $(TEMPLATE)
+check: setup ## Check templates for mistakes that lose events: TEMPLATE="a.yaml cdk.out"
+	@$(RUN); python -m serverless_patterns.lint "$$TEMPLATE"
 
 synth: setup ## Write the CloudFormation templates into cdk.out
 	@$(RUN); node_modules/.bin/cdk synth --quiet --no-notices
