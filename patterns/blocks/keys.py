@@ -47,6 +47,12 @@ def check_key(name: object, key: kms.IKey | None) -> None:
     check_resource(name, resource)
 
 
+def same(one: kms.IKey, other: kms.IKey) -> bool:
+    """Whether two are the same key, or an alias of it."""
+    one, other = _behind(one) or one, _behind(other) or other
+    return bool(one.node.path == other.node.path)
+
+
 def check_region(name: object, key: kms.IKey, scope: IConstruct) -> None:
     """Reject a key of another Region than what it has to encrypt.
 

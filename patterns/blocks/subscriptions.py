@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Annotations, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
+from aws_cdk.region_info import RegionInfo
 
 from ..checks import kms as kms_checks
 from ..checks import reject
 from ..checks import sns as checks
 from ..limits import SQS_DEFAULT_RETENTION, SQS_MAX_RETENTION
-from . import keys
+from . import keys, places
 from .alarms import Alarms, Runbook
 from .queues import ask_for_key, queue_for_failures, resource_of
-from .values import Path, expect, expect_fields
+from .values import Path, expect, expect_fields, is_token
 
 if TYPE_CHECKING:
+    from aws_cdk import IResource
     from aws_cdk import aws_cloudwatch as cloudwatch
     from aws_cdk import aws_kms as kms
     from constructs import Construct, IConstruct, IDependable
@@ -114,12 +117,13 @@ class Delivery:
     Attributes:
         subscription: Topic to endpoint.
         dead_letter_queue: What SNS could not deliver.
-        alarm: Rings while that queue holds anything.
+        alarm: Rings while that queue holds anything; None when it is in another Region, and so is
+            its metric.
     """
 
     subscription: sns.Subscription
     dead_letter_queue: sqs.IQueue
-    alarm: cloudwatch.Alarm
+    alarm: cloudwatch.Alarm | None
 
 
 class Source:
@@ -130,32 +134,47 @@ class Source:
 
     Args:
         topic: The topic.
+        scope: Where its subscriptions are made. Default: the topic's stack.
         arn: Its ARN, as policies of its own stack name it. Default: the topic's attribute.
-        pattern: What matches its ARN, for policies in other stacks. Default: ``arn``.
+        pattern: What matches its ARN, for policies in other stacks. Default: made of the topic's
+            own name, or else all topics of its account and Region.
         encryption_key: Customer managed key of new queues for what it delivers. Default:
             SQS-managed encryption.
+
+    Attributes:
+        elsewhere: The topic's account or Region, if it is known to be another one than that of its
+            subscriptions; else None.
     """
 
     def __init__(
         self,
         topic: sns.ITopic,
         *,
+        scope: Construct | None = None,
         arn: str | None = None,
         pattern: str | None = None,
         encryption_key: kms.IKey | None = None,
     ) -> None:
         self.topic, self.encryption_key = topic, encryption_key
         self.fifo: bool = topic.fifo
+        self.elsewhere = places.elsewhere(scope, topic) if scope else None
         self._arn = arn or topic.topic_arn
-        self._pattern = pattern or self._arn
+        self._known_pattern = pattern
         self._stack = Stack.of(topic)
-        self._account = topic.env.account
+        self._subscribes_in = Stack.of(scope) if scope else self._stack
+        self._environment = topic.env
         self._keys: set[kms.IKey] = set()
+
+    @property
+    def region(self) -> str | None:
+        """The Region that a subscription has to name: the topic's, if it may be another one."""
+        there = self._environment.region
+        return None if is_token(there) or there == self._subscribes_in.region else there
 
     def allow_queue(self, queue: sqs.IQueue) -> list[IDependable]:
         """Let SNS deliver from the topic into a queue; return what the subscription waits for."""
         added = queue.add_to_resource_policy(
-            self._statement(self._arn_for(queue), ["sqs:SendMessage"], queue.queue_arn)
+            self._statement(queue, self._arn_for(queue), ["sqs:SendMessage"], queue.queue_arn)
         )
         if not added.statement_added:
             Annotations.of(queue).add_warning_v2(
@@ -175,7 +194,7 @@ class Source:
             return
         self._keys.add(key)
         added = key.add_to_resource_policy(
-            self._statement(self._arn_for_key(key), KEY_ACTIONS, "*"), True
+            self._statement(key, self._arn_for_key(key), KEY_ACTIONS, "*"), True
         )
         if not added.statement_added:
             Annotations.of(key).add_warning_v2(
@@ -186,30 +205,68 @@ class Source:
             )
 
     def _arn_for(self, resource: IConstruct) -> str:
-        """Return the ARN, or a pattern of it where two stacks would depend on each other."""
-        return self._arn if Stack.of(resource) is self._stack else self._pattern
+        """Return the ARN, or a pattern of it where two stacks would depend on each other.
+
+        A stack of a subscription depends on the topic's anyway, unless that is nested in it.
+        """
+        stack = Stack.of(resource)
+        depends = stack is self._subscribes_in and self._stack.nested_stack_parent is None
+        return self._arn if stack is self._stack or depends else self._pattern
 
     def _arn_for_key(self, key: kms.IKey) -> str:
         """Return the ARN, or a pattern of it where the key and the topic would name each other."""
         own_key = self.topic.master_key
-        if self._names_itself or own_key is None or own_key.node.path != key.node.path:
+        if self._known_pattern or own_key is None or not keys.same(own_key, key):
             return self._arn_for(key)
-        return self._stack.format_arn(service="sns", resource="*")
+        return self._pattern
 
-    @property
-    def _names_itself(self) -> bool:
-        """Whether the ARN is made of a name that is known before the topic is created."""
-        return self._pattern != self._arn
+    @cached_property
+    def _pattern(self) -> str:
+        """What matches the ARN without referring to the topic."""
+        if self._known_pattern is not None:
+            return self._known_pattern
+        resource: Any = self.topic.node.default_child
+        if resource is None:
+            return self._arn
+        name = resource.topic_name
+        if name is None or is_token(name):
+            name = "*.fifo" if self.fifo else "*"
+        return self._stack.format_arn(service="sns", resource=name)
 
-    def _statement(self, arn: str, actions: list[str], resource: str) -> iam.PolicyStatement:
+    def _statement(
+        self, resource: IResource, arn: str, actions: list[str], acts_on: str
+    ) -> iam.PolicyStatement:
         return iam.PolicyStatement(
-            principals=[iam.ServicePrincipal(SNS)],
+            principals=[self._principal(resource)],
             actions=actions,
-            resources=[resource],
+            resources=[acts_on],
             conditions={
                 "ArnLike": {"aws:SourceArn": arn},
-                "StringEquals": {"aws:SourceAccount": self._account},
+                "StringEquals": {"aws:SourceAccount": self._environment.account},
             },
+        )
+
+    def _principal(self, resource: IResource) -> iam.ServicePrincipal:
+        """Return SNS as the policy of a subscribed resource names it.
+
+        Source: https://docs.aws.amazon.com/sns/latest/dg/sns-cross-region-delivery.html
+
+        Raises:
+            ValueError: topic and resource are in two opt-in Regions.
+        """
+        there, here = self._environment.region, resource.env.region
+        if there == here or is_token(there) or is_token(here):
+            return iam.ServicePrincipal(SNS)
+        opt_in = [one for one in (here, there) if RegionInfo.get(one).is_opt_in_region]
+        if len(opt_in) > 1:
+            raise ValueError(
+                f"{Path(self.topic, 'topic ')} is in {there} and {resource.node.path} in {here}: "
+                "SNS does not deliver from one opt-in Region to another. Put both into one Region."
+            )
+        if not opt_in:
+            return iam.ServicePrincipal(SNS)
+        return iam.ServicePrincipal.from_static_service_principle_name(
+            f"sns.{opt_in[0]}.amazonaws.com"
         )
 
 
@@ -227,9 +284,11 @@ def deliver_to_queue(
 
     Raises:
         ValueError: see ``deliver``; or SNS may not use the queue's key, or the queue is its own
-            dead-letter queue.
+            dead-letter queue or of another account.
     """
     check_encryption(f"queue {Path(queue)}", queue)
+    here, there = _known(Stack.of(scope).account, queue.env.account)
+    reject(checks.queue_of_another_account(Path(queue, "queue "), here, there))
     _check_apart(queue, settings.dead_letter_queue)
     delivery = deliver(
         scope,
@@ -273,6 +332,7 @@ def deliver(
     if settings.replay_from is not None:
         check_replay(source.topic, settings.replay_from)
     kept = settings.dead_letter_queue
+    _check_place(scope, source, kept)
     if kept is not None:
         check_dead_letter_queue(kept, topic_fifo=source.fifo)
     else:
@@ -289,6 +349,7 @@ def deliver(
         topic=source.topic,
         protocol=protocol,
         endpoint=endpoint,
+        region=source.region,
         raw_message_delivery=settings.raw_message_delivery if protocol in TAKE_RAW else None,
         filter_policy=settings.filter_policy,
         filter_policy_with_message_body=settings.filter_policy_with_message_body,
@@ -301,7 +362,9 @@ def deliver(
         if source.topic.master_key is not None:
             source.allow_key(source.topic.master_key)
     subscription.node.add_dependency(*source.allow_queue(kept))
-    alarm = alarms.on_messages(scope, "UndeliveredAlarm", kept, UNDELIVERED)
+    alarm = None
+    if places.elsewhere(scope, kept) is None:
+        alarm = alarms.on_messages(scope, "UndeliveredAlarm", kept, UNDELIVERED)
     return Delivery(subscription, kept, alarm)
 
 
@@ -367,6 +430,36 @@ def check_encryption(name: object, queue: sqs.IQueue) -> None:
     else:
         return
     reject(kms_checks.service_may_use(name, key_id, SNS, "every delivery would fail"))
+
+
+def _check_place(scope: Construct, source: Source, kept: sqs.IQueue | None) -> None:
+    """Reject a dead-letter queue of another Region than the topic's, or of another account.
+
+    Raises:
+        ValueError: it is known to be there.
+    """
+    if kept is None:
+        if source.elsewhere and source.elsewhere.startswith("Region"):
+            raise ValueError(
+                f"{Path(source.topic, 'topic ')} is in the {source.elsewhere}, where the "
+                "dead-letter queue of a subscription has to be too, and this stack is not. Give "
+                "Subscription(dead_letter_queue=…) a queue of that Region, or subscribe in a stack "
+                "there."
+            )
+        return
+    here, there = Stack.of(scope), kept.env
+    region = source.region or here.region
+    problem = checks.dead_letter_queue_place(
+        Path(kept, "dead_letter_queue "),
+        *_known(region, there.region),
+        *_known(here.account, there.account),
+    )
+    reject(problem)
+
+
+def _known(own: str, other: str) -> tuple[str, str]:
+    """Return two names; twice the first if only deployment knows whether they are the same."""
+    return (own, own) if is_token(own) or is_token(other) else (own, other)
 
 
 def _check_apart(queue: sqs.IQueue, kept: sqs.IQueue | None) -> None:

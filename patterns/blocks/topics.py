@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Annotations
+from aws_cdk import Annotations, Stack
 from constructs import Construct
 
 from ..checks import kms as kms_checks
@@ -135,13 +135,21 @@ def new_source(
     return source
 
 
-def own_source(topic: sns.ITopic) -> Source:
-    """Return your own topic as a source of deliveries; warn of an imported one.
+def own_source(scope: Construct, topic: sns.ITopic) -> Source:
+    """Return your own topic as a source of deliveries; warn of what cannot be checked of it.
 
     Raises:
         ValueError: its key encrypts nothing.
     """
-    source = Source(topic)
+    source = Source(topic, scope=scope)
+    if source.elsewhere:
+        _check_name(scope, topic)
+        Annotations.of(topic).add_warning_v2(
+            "serverless-patterns:topic-elsewhere",
+            f"This topic is in another {source.elsewhere}. Its metrics are there: put the alarms "
+            "on its deliveries there too. From another account, its policy has to allow "
+            "sns:Subscribe to this one.",
+        )
     keys.check_key_of(topic)
     if topic.node.default_child is None:
         ids = "unless it deduplicates by content, every publisher must name a deduplication id; "
@@ -152,6 +160,21 @@ def own_source(topic: sns.ITopic) -> Source:
             "grant_publish() covers it.",
         )
     return source
+
+
+def _check_name(scope: Construct, topic: sns.ITopic) -> None:
+    """Reject a topic of another stack that cannot be named here.
+
+    Raises:
+        ValueError: it has no name before it is created.
+    """
+    try:
+        Stack.of(scope).resolve(topic.topic_arn)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{Path(topic, 'topic ')} is of another account or Region, where it gets its name "
+            "when it is created. Give it a topic_name."
+        ) from error
 
 
 class QueueSubscriber(SqsToLambda):
@@ -177,7 +200,7 @@ class QueueSubscriber(SqsToLambda):
         delivery = deliver_to_queue(self, source, self.queue, settings, alarms=alarms)
         self.subscription = delivery.subscription
         self.delivery_dead_letter_queue = delivery.dead_letter_queue
-        self.alarms.append(delivery.alarm)
+        self.alarms += [delivery.alarm] if delivery.alarm else []
 
     def metric_undelivered(self, **options: Any) -> cloudwatch.Metric:
         """Messages that SNS could not deliver. ``options``: of the metric."""
@@ -244,6 +267,7 @@ class TopicFanout(Construct):
         alarms = alarms.of_pattern(module)
         self.topic, self._source, self._alarms = source.topic, source, alarms
         self.subscribers: list[QueueSubscriber] = []
+        rows = () if source.elsewhere else TOPIC_ALARMS
         self._topic_alarms = [
             alarms.above(
                 self,
@@ -252,7 +276,7 @@ class TopicFanout(Construct):
                 runbook,
                 evaluation_periods=periods,
             )
-            for metric, periods, runbook in TOPIC_ALARMS
+            for metric, periods, runbook in rows
         ]
 
     @property

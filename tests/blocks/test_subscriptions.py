@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from aws_cdk import Stack
+from aws_cdk import App, Environment, Stack
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
@@ -21,6 +21,7 @@ from serverless_patterns.patterns.blocks.subscriptions import (
     deliver,
     deliver_to_queue,
 )
+from tests.contracts.builds import texts
 from tests.inline import function, properties, rejected, warned
 
 QUEUE_ARN = "arn:aws:sqs:us-east-1:111111111111:kept.fifo"
@@ -198,6 +199,99 @@ def test_an_imported_queue_is_told_what_it_must_allow(stack: Stack, given: str) 
     warned(stack, "sqs:SendMessage.*not be encrypted with the AWS managed key")
 
 
+# Another account or Region
+
+HONG_KONG, VIRGINIA, IRELAND, MILAN = "ap-east-1", "us-east-1", "eu-west-1", "eu-south-1"
+
+
+def stack_in(region: str, account: str = "1" * 12) -> Stack:
+    return Stack(App(), "Stack", env=Environment(account=account, region=region))
+
+
+def imported(stack: Stack, kind: Any, name: str, region: str, account: str = "1" * 12) -> Any:
+    service = "sns" if kind is sns.Topic else "sqs"
+    make = kind.from_topic_arn if kind is sns.Topic else kind.from_queue_arn
+    return make(stack, name, f"arn:aws:{service}:{region}:{account}:{name.lower()}.fifo")
+
+
+def subscribe_from(stack: Stack, region: str, account: str = "1" * 12) -> Delivery:
+    """Subscribe a queue of the stack to a topic of there, with a dead-letter queue of there."""
+    topic = imported(stack, sns.Topic, "Theirs", region, account)
+    kept = imported(stack, sqs.Queue, "Kept", region) if Stack.of(stack).region != region else None
+    scope = Construct(stack, "Subscriber")
+    settings = Subscription(dead_letter_queue=kept)
+    return deliver_to_queue(scope, Source(topic, scope=scope), queue_of(stack), settings)
+
+
+def test_a_subscription_names_the_region_of_its_topic() -> None:
+    stack = stack_in(IRELAND)
+    made = subscribe_from(stack, VIRGINIA)
+    found = subscription(stack)
+    assert found["Region"] == VIRGINIA
+    assert f":{VIRGINIA}:" in found["RedrivePolicy"]["deadLetterTargetArn"]
+    assert made.alarm is None, "the metric of that dead-letter queue is not in this Region"
+
+
+def test_a_dead_letter_queue_of_another_region_than_the_topic_is_rejected() -> None:
+    stack = stack_in(IRELAND)
+    topic = Source(imported(stack, sns.Topic, "Theirs", VIRGINIA), scope=stack)
+    with rejected("topic Stack/Theirs is in the Region us-east-1, where the dead-letter queue"):
+        deliver_to_queue(stack, topic, queue_of(stack), Subscription())
+    kept = imported(stack, sqs.Queue, "Kept", HONG_KONG)
+    with rejected("Stack/Kept is in the Region ap-east-1, but .* topic's Region us-east-1"):
+        deliver_to_queue(stack, topic, queue_of(stack, "A"), Subscription(dead_letter_queue=kept))
+
+
+def test_a_dead_letter_queue_of_another_account_is_rejected() -> None:
+    stack = stack_in(IRELAND)
+    kept = imported(stack, sqs.Queue, "Kept", IRELAND, "2" * 12)
+    with rejected("Stack/Kept is in account 222222222222, but .* in account 111111111111"):
+        subscribe(stack, Subscription(dead_letter_queue=kept))
+
+
+def test_a_queue_whose_owner_would_have_to_confirm_is_rejected() -> None:
+    stack = stack_in(IRELAND)
+    queue = imported(stack, sqs.Queue, "Queue", IRELAND, "2" * 12)
+    with rejected("Stack/Queue is in account 222222222222: .* before that account confirms"):
+        subscribe(stack, queue=queue)
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "principal"),
+    [
+        (VIRGINIA, IRELAND, "sns"),
+        (HONG_KONG, HONG_KONG, "sns"),
+        (HONG_KONG, IRELAND, "sns.ap-east-1"),
+        (IRELAND, HONG_KONG, "sns.ap-east-1"),
+    ],
+)
+def test_sns_of_an_opt_in_region_has_a_principal_of_its_own(
+    there: str, here: str, principal: str
+) -> None:
+    stack = stack_in(here)
+    subscribe_from(stack, there)
+    policies = properties(stack, "SQS::QueuePolicy")
+    statements = [one for policy in policies for one in policy["PolicyDocument"]["Statement"]]
+    services = [one["Principal"].get("Service") for one in statements if one["Effect"] == "Allow"]
+    assert set(services) == {f"{principal}.amazonaws.com"}
+
+
+def test_two_opt_in_regions_are_rejected() -> None:
+    with rejected("is in ap-east-1 and Stack/Own in eu-south-1: .*opt-in Region to another"):
+        subscribe_from(stack_in(MILAN), HONG_KONG)
+
+
+@pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
+def test_every_arn_is_of_the_partition_that_the_stack_is_in(region: str) -> None:
+    stack = stack_in(region)
+    key = kms.Key(stack, "Key")
+    subscribe(stack, topic=topic_of(stack, master_key=key), queue=queue_of(stack))
+    kinds = ("SQS::QueuePolicy", "KMS::Key", "SNS::Subscription")
+    found = json.dumps([properties(stack, kind) for kind in kinds])
+    assert '"arn:aws:' not in found
+    assert '"sns.amazonaws.com"' in found
+
+
 # Keys
 
 
@@ -209,7 +303,8 @@ def test_a_key_that_encrypts_topic_and_queue_makes_no_circle(stack: Stack, share
     condition = allowed_by_key(stack)["Condition"]  # synthesis rejects a circle
     arn = condition["ArnLike"]["aws:SourceArn"]
     if shared:
-        assert json.dumps(arn).endswith(':*"]]}')
+        assert ".fifo" in str(arn), "it names the topic"
+        assert stack.resolve(topic.topic_arn)["Ref"] not in texts(arn), "without a reference to it"
     else:
         assert arn == stack.resolve(topic.topic_arn)
     assert condition["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}

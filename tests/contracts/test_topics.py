@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_cdk import App, Stack
+from aws_cdk import App, Duration, Environment, NestedStack, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from aws_cdk.assertions import Template
 
+from serverless_patterns.patterns.blocks.subscriptions import Subscription
 from tests.contracts.builds import Build, every_build, texts
-from tests.inline import function, properties, warned
+from tests.inline import function, properties, rejected, warned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ARN = "arn:aws:sns:us-east-1:111111111111:theirs"
 OF_THIS_ACCOUNT = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
@@ -183,3 +189,118 @@ def test_a_subscribers_argument_of_the_wrong_type_is_named(
     fanout, settings = build.make(stack), {"consumer": function(stack)} | {argument: "arn:x"}
     with pytest.raises(ValueError, match=f"{argument} is 'arn:x'; it must be of type"):
         fanout.add_queue("Another", **settings)
+
+
+@every_build("topic")
+@pytest.mark.parametrize(
+    ("account", "region"), [("1" * 12, "us-east-1"), ("2" * 12, "eu-west-1")], ids=str
+)
+def test_a_topic_of_another_account_or_region_gets_no_alarm_on_a_metric_that_is_not_here(
+    build: Build, account: str, region: str
+) -> None:
+    stack = Stack(App(), "Stack", env=Environment(account="1" * 12, region="eu-west-1"))
+    arn = f"arn:aws:sns:{region}:{account}:theirs" + ".fifo" * ("fifo" in build.slug)
+    topic = sns.Topic.from_topic_arn(stack, "Theirs", arn)
+    with rejected("where the dead-letter queue" if region == "us-east-1" else None):
+        build.make(stack, topic=topic)
+    warned(stack, "another (account|Region).* put the alarms on its deliveries there")
+    found = {alarm["Namespace"] for alarm in properties(stack, "CloudWatch::Alarm")}
+    assert "AWS/SNS" not in found
+
+
+@every_build("topic")
+def test_a_topic_of_another_region_needs_a_name_that_is_known(build: Build) -> None:
+    app = App()
+    here, there = (
+        Stack(app, region, env=Environment(account="1" * 12, region=region))
+        for region in ("eu-west-1", "us-east-1")
+    )
+    with pytest.raises(ValueError, match=r"us-east-1/Own is of another.*Give it a topic_name"):
+        build.make(here, topic=own_topic(there, build))
+
+
+# Who owns what: each of them in another stack, in a nested one, or in the parent of one
+
+
+def _own_queue(stack: Stack, build: Build, **settings: Any) -> sqs.Queue:
+    fifo, days = "fifo" in build.slug or None, Duration.days(14)
+    kept = sqs.Queue(stack, "OwnDlq", fifo=fifo, retention_period=days, **settings)
+    letters = sqs.DeadLetterQueue(queue=kept, max_receive_count=5)
+    hidden = Duration.minutes(1)
+    return sqs.Queue(
+        stack,
+        "OwnQueue",
+        fifo=fifo,
+        visibility_timeout=hidden,
+        dead_letter_queue=letters,
+        **settings,
+    )
+
+
+def _takes_from(fanout: Any, here: Stack, queue: sqs.IQueue) -> None:
+    fanout.add_queue("Another", consumer=function(here, "Another"), queue=queue)
+
+
+def _queue(build: Build, here: Stack, there: Stack) -> None:
+    queue = _own_queue(there, build, encryption_master_key=kms.Key(there, "Key"))
+    _takes_from(build.make(here), here, queue)
+
+
+def _key(build: Build, here: Stack, there: Stack) -> None:
+    key = kms.Key(there, "Key")
+    build.make(here, key=key).grant_publish(function(here, "Publisher"))
+
+
+def _topic(build: Build, here: Stack, there: Stack) -> None:
+    topic = own_topic(there, build, master_key=kms.Key(there, "Key"))
+    build.make(here, topic=topic).grant_publish(function(here, "Publisher"))
+
+
+def _topic_and_queue(build: Build, here: Stack, there: Stack) -> None:
+    fanout = build.make(here, topic=own_topic(there, build))
+    _takes_from(fanout, here, _own_queue(there, build))
+
+
+def _topic_with_our_key(build: Build, here: Stack, there: Stack) -> None:
+    fanout = build.make(here, topic=own_topic(there, build))
+    _takes_from(fanout, here, _own_queue(here, build, encryption_master_key=kms.Key(here, "Key")))
+
+
+def _dead_letters(build: Build, here: Stack, there: Stack) -> None:
+    kept = sqs.Queue(there, "Kept", fifo="fifo" in build.slug or None)
+    subscription = Subscription(dead_letter_queue=kept)
+    build.make(here).add_queue("Another", consumer=function(here), subscription=subscription)
+
+
+def _publisher(build: Build, here: Stack, there: Stack) -> None:
+    build.make(here, key=kms.Key(here, "Key")).grant_publish(function(there, "Publisher"))
+
+
+@every_build("topic")
+@pytest.mark.parametrize("relation", ["another", "nested", "parent"])
+@pytest.mark.parametrize(
+    "owned",
+    [_queue, _key, _topic, _topic_and_queue, _topic_with_our_key, _dead_letters, _publisher],
+    ids=lambda owned: owned.__name__.strip("_"),
+)
+def test_nothing_depends_in_a_circle_on_what_another_stack_owns(
+    build: Build, relation: str, owned: Callable[[Build, Stack, Stack], None]
+) -> None:
+    app = App()
+    stack = Stack(app, "Stack")
+    other = Stack(app, "Other") if relation == "another" else NestedStack(stack, "Nested")
+    here, there = (other, stack) if relation == "parent" else (stack, other)
+    owned(build, here, there)
+    for one in (here, there):
+        Template.from_stack(one)  # it rejects a circle
+
+
+@every_build("topic")
+def test_a_key_does_not_name_a_topic_of_a_nested_stack_that_uses_the_key(
+    build: Build, stack: Stack
+) -> None:
+    nested, key = NestedStack(stack, "Nested"), kms.Key(stack, "Key")
+    sqs.Queue(nested, "Also", encryption_master_key=key)
+    fanout = build.make(stack, topic=own_topic(nested, build))
+    _takes_from(fanout, stack, _own_queue(stack, build, encryption_master_key=key))
+    Template.from_stack(stack)

@@ -1,0 +1,68 @@
+"""Where a resource is: in another account or Region than the construct that is given it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_cdk import Stack
+
+from . import keys
+from .values import Path, is_token
+
+if TYPE_CHECKING:
+    from aws_cdk import IResource
+    from aws_cdk import aws_iam as iam
+    from aws_cdk import aws_kms as kms
+    from constructs import IConstruct
+
+
+def elsewhere(scope: IConstruct, resource: IResource) -> str | None:
+    """Return the account or Region of a resource, if it is known to be another one; else None.
+
+    The owner of a bucket that is imported by its name is not known, for example.
+    """
+    here, there = Stack.of(scope), resource.env
+    for word, own, other in (
+        ("account", here.account, there.account),
+        ("Region", here.region, there.region),
+    ):
+        if own != other and not is_token(own) and not is_token(other):
+            return f"{word} {other}"
+    return None
+
+
+def check_here(scope: IConstruct, name: object, resource: IResource, reason: str) -> None:
+    """Reject a resource of another account or Region.
+
+    Args:
+        scope: The construct that is given it.
+        name: The resource, with its path.
+        resource: The resource itself.
+        reason: Why it has to be in the construct's own, and what to do: ends the sentence.
+
+    Raises:
+        ValueError: it is in another one.
+    """
+    if place := elsewhere(scope, resource):
+        raise ValueError(f"{name} is in {place}, but {reason}")
+
+
+def other_account(resource: IResource, grantee: iam.IGrantable) -> str | None:
+    """Return the account of a grantee, if it is known and not known to be the resource's own."""
+    account = grantee.grant_principal.principal_account
+    own = resource.env.account
+    return account if account and not is_token(account) and account != own else None
+
+
+def check_key_here(scope: IConstruct, key: kms.IKey | None) -> None:
+    """Reject a key that a new resource cannot be encrypted with, since it is elsewhere.
+
+    Raises:
+        ValueError: it is in another Region, or this app makes it in another account.
+    """
+    if key is None:
+        return
+    keys.check_region("encryption_key", key, scope)
+    if key.node.default_child:
+        reason = "its policy cannot be set from here. Import it with Key.from_key_arn()."
+        check_here(scope, Path(key, "encryption_key "), key, reason)
