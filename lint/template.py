@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -121,10 +122,20 @@ class Rule(CloudFormationLintRule):
                     at = (*finding.resource.path, *finding.resource.at, *finding.at)
                     found.setdefault((at, finding.message), set()).add(place)
         cases = [dict(scenario.conditions) for scenario in checked]
+        said = Counter(message for _, message in found)
         return [
-            RuleMatch(list(at), f"{message}{_when(cases, places)}{_construct(cfn, at)}")
+            RuleMatch(
+                list(at),
+                f"{message}{_where(at) if said[message] > 1 else ''}{_when(cases, places)}"
+                f"{_construct(cfn, at)}",
+            )
             for (at, message), places in found.items()
         ]
+
+
+def _where(at: At) -> str:
+    """Return a place in a resource, for sentences that are true of several."""
+    return f" (at {'.'.join(map(str, at[3:]))})" if at[3:] else ""
 
 
 def _when(cases: list[Case], found: set[int]) -> str:
@@ -240,6 +251,12 @@ class Scenario:
     def names(self) -> dict[tuple[str, str], Resource]:
         """The resources that are given a name; see ``arns.index``."""
         return arns.index(self.resources.values())
+
+    def name(self, value: Any, otherwise: str) -> str:
+        """Return how a message names a value: a resource's id, or what is known; or otherwise."""
+        found = self.find(value)
+        known = isinstance(value, str) and not is_unknown(value)
+        return found.id if found else str(value) if known else otherwise
 
     def queue(self, value: Any) -> Resource | None:
         """Return the SQS queue that a value names."""

@@ -228,19 +228,20 @@ def delivery_without_dead_letter_queue(scenario: Scenario) -> Findings:
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
     """
-    bare: list[tuple[Resource, At]] = [
-        (target.source, target.at)
+    bare: list[tuple[Resource, Any, At]] = [
+        (target.source, target.target, target.at)
         for target in wiring.rule_targets(scenario)
         if target.dead_letter_queue is None
     ]
-    schedules = scenario.of("AWS::Scheduler::Schedule")
-    bare += [(item, ()) for item in schedules if item.get("Target.DeadLetterConfig") is None]
-    topics = scenario.of("AWS::SNS::Subscription")
-    bare += [(item, ()) for item in topics if item.get("RedrivePolicy") is None]
-    for resource, where in bare:
+    for kind, arn, place in (
+        ("AWS::Scheduler::Schedule", "Target.Arn", "Target.DeadLetterConfig"),
+        ("AWS::SNS::Subscription", "Endpoint", "RedrivePolicy"),
+    ):
+        bare += [(item, item.get(arn), ()) for item in scenario.of(kind) if item.get(place) is None]
+    for resource, target, where in bare:
         yield Finding(
             resource,
-            f"{resource} delivers without a dead-letter queue: what cannot be delivered is "
-            "dropped. Add one.",
+            f"{resource} delivers to {scenario.name(target, 'its target')} without a dead-letter "
+            "queue: what cannot be delivered is dropped. Add one.",
             where,
         )

@@ -14,6 +14,11 @@ SERVICE = re.compile(r":(sqs|sns|states|events|kinesis|firehose|dynamodb):(?:pat
 REJECTIONS = ("400", "403", "500", "503")  # statuses with which a service rejects an event
 FORM = re.compile(r"\bAction=(SendMessage|SendMessageBatch|Publish|PublishBatch)\b")
 ACTION = re.compile(r":action/(\w+)$")
+# What hands an event over, in a URI, a template or a header; other calls read, or delete.
+SENDS = re.compile(
+    r"(?<![a-zA-Z])((SendMessage|Publish)(Batch)?|Start(Sync)?Execution|SendTask[a-zA-Z]+|PutEvents"
+    r"|PutRecords?|PutRecordBatch|(Put|Update)Item|BatchWriteItem|TransactWriteItems)(?![a-zA-Z])"
+)
 # Where a call that may fail in part says so in its answer of success.
 REPORTS = {
     "PutEvents": "FailedEntryCount",
@@ -35,6 +40,13 @@ def _integrations(scenario: Scenario) -> Iterator[tuple[Resource, str]]:
         service = SERVICE.search(str(method.get("Integration.Uri")))
         if service and method.get("Integration.Type") == "AWS":
             yield method, service.group(1)
+
+
+def _sends(method: Resource) -> bool:
+    """Tell whether a method hands an event over, as far as it says which action it calls."""
+    integration = method.get("Integration")
+    said = [integration.get(key) for key in ("Uri", "RequestTemplates", "RequestParameters")]
+    return bool(SENDS.search(str(said)))
 
 
 def _templates(method: Resource) -> list[str]:
@@ -59,12 +71,14 @@ def success_for_rejection(scenario: Scenario) -> Findings:
         if is_unknown([_facts(response) for response in responses]):
             continue
         rejected = [s for s in REJECTIONS if _answers_success(responses, s)]
-        if rejected:
+        if rejected and _sends(method):
+            others = [r for r in responses if not str(r.get("StatusCode")).startswith("2")]
+            rest = "these statuses" if others else "4xx and 5xx"
             yield Finding(
                 method,
                 f"{method} answers 2xx when {service} rejects an event with "
                 f"{' or '.join(rejected)}: the client believes that it was accepted. Give the 2xx "
-                "the SelectionPattern 2\\d{2}, and map 4xx and 5xx to failures.",
+                f"the SelectionPattern 2\\d{{2}}, and map {rest} to failures.",
                 ("Integration", "IntegrationResponses"),
             )
 
@@ -202,7 +216,7 @@ def _requests(scenario: Scenario) -> Iterator[tuple[Resource, Any, str]]:
     for method, _ in _integrations(scenario):
         queue = QUEUE.search(str(method.get("Integration.Uri")))
         templates = _templates(method)
-        if queue and templates:
+        if queue and templates and _sends(method):
             parameters = method.get("Integration.RequestParameters")
             yield method, queue.group(1), f"{templates} {parameters}"
     for integration in scenario.of("AWS::ApiGatewayV2::Integration"):

@@ -38,10 +38,12 @@ def bucket_without_eventbridge(scenario: Scenario) -> Findings:
     for source, pattern, at in _patterns(scenario):
         for bucket in _buckets(scenario, pattern):
             if not _sends_to_eventbridge(scenario, bucket):
+                off = bucket.get(EVENTBRIDGE) is not None
+                fix = "Set EventBridgeEnabled" if off else "Add EventBridgeConfiguration"
                 yield Finding(
                     source,
                     f"{source} waits for events of {bucket}, which does not send any to "
-                    "EventBridge. Add EventBridgeConfiguration to its NotificationConfiguration.",
+                    f"EventBridge. {fix} in its NotificationConfiguration.",
                     at,
                 )
 
@@ -87,8 +89,9 @@ def one_attempt_only(scenario: Scenario) -> Findings:
         if once and not wiring.repeats(source) and target.get("DeadLetterConfig") is None:
             yield Finding(
                 target,
-                f"A target of {source} is not retried and has no dead-letter queue: an event "
-                "that it does not accept at once is dropped. Add a DeadLetterConfig.",
+                f"{scenario.name(target.get('Arn'), 'A target')} is a target of {source} that is "
+                "not retried and has no dead-letter queue: an event that it does not accept at "
+                "once is dropped. Add a DeadLetterConfig.",
             )
 
 

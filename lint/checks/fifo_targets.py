@@ -51,8 +51,9 @@ def bucket_to_fifo(scenario: Scenario) -> Findings:
         if scenario.fifo(delivery.target):
             yield Finding(
                 delivery.source,
-                f"{delivery.source} notifies a FIFO queue or topic, which S3 does not support. Use "
-                "a standard one, or go through EventBridge.",
+                f"{delivery.source} notifies {scenario.name(delivery.target, 'its target')}, which "
+                "is FIFO: S3 does not support that. Use a standard queue or topic, or go through "
+                "EventBridge.",
                 delivery.at,
             )
 
@@ -118,8 +119,9 @@ def rule_dead_letter_queue_fifo(scenario: Scenario) -> Findings:
         if scenario.fifo(target.dead_letter_queue):
             yield Finding(
                 target.source,
-                f"A target of {target.source} has a FIFO dead-letter queue, which EventBridge does "
-                "not support: undeliverable events are lost. Use a standard queue.",
+                f"{scenario.name(target.target, 'A target')}, to which {target.source} sends, has "
+                "a FIFO dead-letter queue, which EventBridge does not support: undeliverable "
+                "events are lost. Use a standard queue.",
                 target.at,
             )
 

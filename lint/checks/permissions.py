@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 PERMISSION = "AWS::Lambda::Permission"
 EVENT_SOURCES = ("events.amazonaws.com", "s3.amazonaws.com", "sns.amazonaws.com")
+# They send as a role, such as that of the function whose destination it is, never as themselves.
+ROLE_USERS = ("apigateway", "appsync", "ec2", "ecs-tasks", "firehose", "iot", "lambda", "pipes")
+SEND_AS_ROLES = [f"{name}.amazonaws.com" for name in (*ROLE_USERS, "scheduler", "states")]
 QUEUE, TOPIC = "AWS::SQS::Queue", "AWS::SNS::Topic"
 POLICIES = {
     QUEUE: ("AWS::SQS::QueuePolicy", "AWS::SQS::QueueInlinePolicy"),
@@ -34,16 +37,24 @@ def confused_deputy(scenario: Scenario) -> Findings:
     for kind, action in ACTIONS.items():
         for policy in scenario.of(*POLICIES[kind]):
             for statement in policies.statements(policy.get("PolicyDocument")) or []:
+                if statement.get("Effect") != "Allow" or not policies.is_action(statement, action):
+                    continue
                 named = _anybody(statement)
-                if (
-                    named
-                    and statement.get("Effect") == "Allow"
-                    and policies.is_action(statement, action)
-                ):
+                useless = [name for name in named if name in SEND_AS_ROLES]
+                others = [name for name in named if name not in useless]
+                if others:
                     yield Finding(
                         policy,
-                        f"{policy} lets {', '.join(named)} {action.split(':')[1]} for anybody's "
+                        f"{policy} lets {', '.join(others)} {action.split(':')[1]} for anybody's "
                         "resources. Add a Condition on aws:SourceArn or aws:SourceAccount.",
+                        ("PolicyDocument",),
+                    )
+                if useless:
+                    yield Finding(
+                        policy,
+                        f"{policy} lets {', '.join(useless)} {action.split(':')[1]}, but such a "
+                        "service always sends as a role: nothing of yours needs the statement. "
+                        "Remove the statement, and allow the role.",
                         ("PolicyDocument",),
                     )
     for permission in scenario.of(PERMISSION):
@@ -73,19 +84,20 @@ def _denied(
     for delivery, target in found:
         if not target:
             continue
-        own = [item.get("PolicyDocument") for item, other in named if other is target]
+        own = {item.id: item.get("PolicyDocument") for item, other in named if other is target}
         request = policies.Request(
             ACTIONS[kind],
             target,
             service=delivery.service,
             sources=wiring.origins(scenario, delivery.source),
         )
-        if not policies.allows(scenario, own, request):
+        if not policies.allows(scenario, list(own.values()), request):
+            there = f"Allow it {ACTIONS[kind]} in {' or '.join(own)}"
+            new = f"Add an {POLICIES[kind][0]} that allows it {ACTIONS[kind]}"
             yield Finding(
                 delivery.source,
                 f"{delivery.source} {does} {target}, whose policy does not allow "
-                f"{delivery.service}: {so}. Add an {POLICIES[kind][0]} that allows it "
-                f"{ACTIONS[kind]}.",
+                f"{delivery.service}: {so}. {there if own else new}.",
                 delivery.at,
             )
 
@@ -141,9 +153,14 @@ def not_allowed_to_invoke(scenario: Scenario) -> Findings:
                 delivery.source,
                 f"{delivery.source} is not allowed to invoke {version and f'{version} of '}"
                 f"{function}: every event is lost. Add an AWS::Lambda::Permission for "
-                f"{delivery.service}{of}.",
+                f"{delivery.service}{of}{_unlike(own)}.",
                 delivery.at,
             )
+
+
+def _unlike(own: list[Resource]) -> str:
+    """Say which permissions are there, and are for something else."""
+    return f"; {', '.join(item.id for item in own)} does not allow this" if own else ""
 
 
 def _permits(scenario: Scenario, permission: Resource, delivery: wiring.Delivery) -> bool:

@@ -139,14 +139,17 @@ def batch_item_failures(scenario: Scenario) -> Findings:
 
     Without ReportBatchItemFailures one failed record fails its whole batch: the others are
     processed again, and dead-lettered with it. Set FunctionResponseTypes to
-    [ReportBatchItemFailures] and return the failed ids from the handler.
+    [ReportBatchItemFailures] and return the failed ids from the handler. A stream's mapping with
+    BisectBatchOnFunctionError halves the batch until the failed record is alone.
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
     """
     for mapping in scenario.of(MAPPING):
         batch = mapping.number("BatchSize", SQS_LAMBDA_DEFAULT_BATCH)
         source = _is_queue(scenario, mapping) or is_stream(scenario, mapping)
-        if source and batch and batch > 1 and not mapping.get("FunctionResponseTypes"):
+        isolates = mapping.flag("BisectBatchOnFunctionError") is not False
+        reports = isolates or mapping.get("FunctionResponseTypes")
+        if source and batch and batch > 1 and not reports:
             yield Finding(
                 mapping,
                 f"{mapping} does not report batch item failures: one failed record fails its whole "

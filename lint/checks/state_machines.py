@@ -100,10 +100,11 @@ def express_without_logs(scenario: Scenario) -> Findings:
     for machine, express, logging in _machines(scenario):
         silent = machine.get(logging) is None or machine.get(f"{logging}.Level") == "OFF"
         if express and silent:
+            given = f"Raise the Level of {logging}." if machine.get(logging) else f"Set {logging}."
             yield Finding(
                 machine,
                 f"{machine} is an Express state machine without logs: nothing says which event "
-                f"failed. Set {logging}.",
+                f"failed. {given}",
             )
 
 

@@ -77,12 +77,14 @@ def endless_retries(scenario: Scenario) -> Findings:
     """
     for reader, destination, retries, age in _limits(scenario):
         if retries == age == ENDLESS:
-            kept = "" if reader.get(destination) else ", and has no failure destination"
+            kept, and_keep = "", ""
+            if reader.get(destination) is None:
+                kept, and_keep = ", and has no failure destination", f", and {destination}"
             yield Finding(
                 reader,
                 f"{reader} retries a failing batch until its records expire{kept}: one poison "
-                "record blocks its shard. Set MaximumRetryAttempts or MaximumRecordAgeInSeconds, "
-                f"and {destination}.",
+                "record blocks its shard. Set MaximumRetryAttempts or MaximumRecordAgeInSeconds"
+                f"{and_keep}.",
             )
 
 

@@ -1,0 +1,164 @@
+"""A message asks for what is missing and nothing else, and says which of several it is about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cfnlint.template import Template
+
+from serverless_patterns.lint.__main__ import rules
+
+RULES = {str(rule.id): rule for rule in rules()}
+Resources = dict[str, dict[str, Any]]
+
+
+def arn(name: str) -> dict[str, Any]:
+    return {"Fn::GetAtt": [name, "Arn"]}
+
+
+def resource(kind: str, **properties: Any) -> dict[str, Any]:
+    return {"Type": f"AWS::{kind}", "Properties": properties}
+
+
+def said(rule_id: str, **resources: Any) -> list[str]:
+    template = {"Resources": resources}
+    return [match.message for match in RULES[rule_id].match(Template("a.json", template))]
+
+
+QUEUE, OTHER = resource("SQS::Queue"), resource("SQS::Queue")
+STREAM = resource("Kinesis::Stream", ShardCount=1)
+
+
+def policy(*statements: dict[str, Any]) -> dict[str, Any]:
+    document = {"Statement": list(statements)}
+    return resource("SQS::QueuePolicy", Queues=[{"Ref": "Queue"}], PolicyDocument=document)
+
+
+def allow(service: str, **condition: Any) -> dict[str, Any]:
+    statement = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
+    return statement | {"Principal": {"Service": service}} | condition
+
+
+def rule(*targets: dict[str, Any]) -> dict[str, Any]:
+    listed = [{"Id": str(index), **target} for index, target in enumerate(targets)]
+    return resource("Events::Rule", EventPattern={"source": ["shop"]}, Targets=listed)
+
+
+def reader(**settings: Any) -> dict[str, Any]:
+    return resource(
+        "Lambda::EventSourceMapping",
+        EventSourceArn=arn("Stream"),
+        FunctionName="count",
+        StartingPosition="TRIM_HORIZON",
+        **settings,
+    )
+
+
+def bucket(**settings: Any) -> dict[str, Any]:
+    return resource("S3::Bucket", NotificationConfiguration=settings)
+
+
+WAITS = resource(
+    "Events::Rule",
+    EventPattern={"source": ["aws.s3"], "detail": {"bucket": {"name": [{"Ref": "Bucket"}]}}},
+)
+MACHINE = {"DefinitionString": "{}", "StateMachineType": "EXPRESS"}
+OFF = {"LoggingConfiguration": {"Level": "OFF"}}
+LETTERS = {"DestinationConfig": {"OnFailure": {"Destination": arn("Queue")}}}
+FUNCTION = resource("Lambda::Function", Role="arn:aws:iam::123456789012:role/a")
+FOR_S3 = resource("Lambda::Permission", FunctionName={"Ref": "Run"}, Principal="s3.amazonaws.com")
+INVOKE = {**FOR_S3, "Properties": {**FOR_S3["Properties"], "Action": "lambda:InvokeFunction"}}
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "resources", "asks"),
+    [
+        ("W9121", {"Map": reader()}, ", and DestinationConfig.OnFailure.Destination."),
+        ("W9121", {"Map": reader(**LETTERS)}, "or MaximumRecordAgeInSeconds."),
+        ("E9162", {"Rule": rule({"Arn": arn("Queue")})}, "Add an AWS::SQS::QueuePolicy that"),
+        (
+            "E9162",
+            {"Rule": rule({"Arn": arn("Queue")}), "Mine": policy(allow("s3.amazonaws.com"))},
+            "Allow it sqs:SendMessage in Mine.",
+        ),
+        (
+            "E9163",
+            {"Rule": rule({"Arn": arn("Run")}), "Run": FUNCTION, "Mine": INVOKE},
+            "for events.amazonaws.com; Mine does not allow this.",
+        ),
+        ("E9191", {"Rule": WAITS, "Bucket": bucket()}, "Add EventBridgeConfiguration in"),
+        (
+            "E9191",
+            {
+                "Rule": WAITS,
+                "Bucket": bucket(EventBridgeConfiguration={"EventBridgeEnabled": False}),
+            },
+            "Set EventBridgeEnabled in",
+        ),
+        (
+            "I9197",
+            {"Saga": resource("StepFunctions::StateMachine", **MACHINE)},
+            "Set LoggingConfiguration.",
+        ),
+        (
+            "I9197",
+            {"Saga": resource("StepFunctions::StateMachine", **MACHINE, **OFF)},
+            "Raise the Level of LoggingConfiguration.",
+        ),
+    ],
+)
+def test_a_message_asks_for_what_is_missing_only(
+    rule_id: str, resources: Resources, asks: str
+) -> None:
+    (message,) = said(rule_id, Queue=QUEUE, Stream=STREAM, **resources)
+    assert asks in message
+
+
+@pytest.mark.parametrize("service", ["lambda", "scheduler", "pipes"])
+def test_a_statement_for_a_service_that_sends_as_a_role_is_to_be_removed(service: str) -> None:
+    name = f"{service}.amazonaws.com"
+    (message,) = said("W9161", Queue=QUEUE, Policy=policy(allow(name)))
+    assert name in message
+    assert "Remove the statement" in message
+    limited = allow(name, Condition={"ArnLike": {"aws:SourceArn": "arn:aws:sqs:*:*:a"}})
+    assert said("W9161", Queue=QUEUE, Policy=policy(limited)) == []
+    (message,) = said("W9161", Queue=QUEUE, Policy=policy(allow("events.amazonaws.com")))
+    assert "Add a Condition" in message
+
+
+FIFO = resource("SQS::Queue", FifoQueue=True)
+ONCE = {"RetryPolicy": {"MaximumRetryAttempts": 0}}
+LOST = {"DeadLetterConfig": {"Arn": arn("Fifo")}}
+TWO = [{"Arn": arn("Queue")}, {"Arn": arn("Other")}]
+UNKNOWN = [{"Arn": {"Fn::ImportValue": name}} for name in ("first", "second")]
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "targets"),
+    [
+        ("I9183", TWO),
+        ("W9192", [target | ONCE for target in TWO]),
+        ("E9136", [target | LOST for target in TWO]),
+    ],
+)
+def test_a_message_names_the_target_it_is_about(
+    rule_id: str, targets: list[dict[str, Any]]
+) -> None:
+    first, second = said(rule_id, Queue=QUEUE, Other=OTHER, Fifo=FIFO, Rule=rule(*targets))
+    assert "Queue" in first
+    assert "Other" in second
+
+
+@pytest.mark.parametrize(("rule_id", "more"), [("I9183", {}), ("W9192", ONCE), ("E9136", LOST)])
+def test_a_sentence_that_is_true_of_several_says_where(rule_id: str, more: dict[str, Any]) -> None:
+    found = said(rule_id, Fifo=FIFO, Rule=rule(*(target | more for target in UNKNOWN)))
+    assert [message.rpartition(" (at ")[2] for message in found] == ["Targets.0)", "Targets.1)"]
+
+
+def test_a_message_about_a_cdk_template_names_the_construct() -> None:
+    (message,) = said("E9136", Fifo=FIFO, Rule=rule(TWO[0] | LOST), Queue=QUEUE)
+    assert not message.endswith("]")
+    named = rule(TWO[0] | LOST) | {"Metadata": {"aws:cdk:path": "shop/Placed/Resource"}}
+    (message,) = said("E9136", Fifo=FIFO, Rule=named, Queue=QUEUE)
+    assert message.endswith(" [shop/Placed/Resource]")
