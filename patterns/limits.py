@@ -79,6 +79,9 @@ LAMBDA_ASYNC_SECOND_WAIT = Limit(120, "s", _LAMBDA + "invocation-async-error-han
 SNS_MESSAGE_BYTES = Limit(262_144, "bytes", _AWS + "general/latest/gr/sns.html")
 SNS_BATCH_ENTRIES = Limit(10, "messages", _AWS + "sns/latest/dg/sns-batch-api-actions.html")
 SNS_RETRIES_TO_SQS = Limit(23, "days", _AWS + "sns/latest/dg/sns-message-delivery-retries.html")
+_SNS_FILTER = _AWS + "sns/latest/dg/subscription-filter-policy-constraints.html"
+SNS_FILTER_KEYS = Limit(5, "keys", _SNS_FILTER, "2026-11-26")
+SNS_FILTER_COMBINATIONS = Limit(150, "combinations", _SNS_FILTER, "2026-11-26")
 SNS_MAX_ARCHIVE = Limit(
     365, "days", _AWS + "sns/latest/dg/message-archiving-and-replay-topic-owner.html"
 )
@@ -91,6 +94,7 @@ KINESIS_MAX_RETENTION = Limit(365 * 24 * 3600, "s", _RETENTION)
 KINESIS_BATCH_RECORDS = Limit(
     500, "records", _AWS + "kinesis/latest/APIReference/API_PutRecords.html"
 )
+FIREHOSE_DIRECT_PUT_RETENTION = Limit(24 * 3600, "s", _FIREHOSE + "dev/limits.html", "2026-11-26")
 FIREHOSE_RECORD_BYTES = Limit(1000 * 1024, "bytes", _FIREHOSE + "dev/limits.html")
 # Lambda takes and returns 6 MB, with every record in base64.
 FIREHOSE_MIN_TRANSFORM_BATCH = Limit(209_715, "bytes", _FIREHOSE + "dev/data-transformation.html")
@@ -113,6 +117,10 @@ S3_METRICS_ID = Limit(
 GLUE_NAME_LENGTH = Limit(
     255, "characters", _AWS + "athena/latest/ug/tables-databases-columns-names.html"
 )
+_TYPES = _AWS + "athena/latest/ug/data-types.html"
+HIVE_DECIMAL_DIGITS = Limit(38, "digits", _TYPES, "2026-11-26")
+HIVE_CHAR_LENGTH = Limit(255, "characters", _TYPES, "2026-11-26")
+HIVE_VARCHAR_LENGTH = Limit(65_535, "characters", _TYPES, "2026-11-26")
 
 # Amazon DynamoDB
 
@@ -124,6 +132,9 @@ DYNAMODB_BATCH_PUTS = Limit(25, "items", _DYNAMODB + "API_BatchWriteItem.html")
 # AWS Step Functions
 
 EXPRESS_MAX_DURATION = Limit(300, "s", _STATES + "choosing-workflow-type.html")
+STATES_DISTRIBUTED_MAP_CONCURRENCY = Limit(
+    10_000, "executions", _STATES + "state-map-distributed.html", "2026-11-26"
+)
 STATES_INLINE_MAP_CONCURRENCY = Limit(40, "items", _STATES + "state-map-inline.html")
 STATES_DEFAULT_ATTEMPTS = Limit(3, "retries", _STATES + "concepts-error-handling.html")
 STATES_PAYLOAD_BYTES = Limit(262_144, "bytes", _STATES + "service-quotas.html")

@@ -1,144 +1,54 @@
-"""A state machine's definition as it is in its file, and what its steps need of its resources.
+"""A state machine's definition as it is in its file, and what its states need of its resources.
 
 The file is in Amazon States Language and JSONata, with ``${Name}`` for each resource: the name of a
-table, the URL of a queue, the ARN of a function.
+table or bucket, the URL of a queue, the ARN of a function.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Annotations
+from aws_cdk import Annotations, Stack
 from aws_cdk import aws_iam as iam
 
-from ..checks import reject
+from ..checks import period, reject
 from ..checks import sqs as sqs_checks
 from ..checks import stepfunctions as checks
 from ..limits import SQS_DEFAULT_RETENTION
-from . import keys
+from . import keys, places
 from .consumers import check_may_run, facts_of
+from .findings import acknowledge_wildcards
 from .queues import ask_for_key, resource_of, retention_of
+from .states import CALL, PLACEHOLDER, State
+from .values import expect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from aws_cdk import aws_dynamodb as dynamodb
     from aws_cdk import aws_lambda as lambda_
+    from aws_cdk import aws_s3 as s3
     from aws_cdk import aws_sqs as sqs
+    from constructs import Construct
 
-    Resource = dynamodb.ITable | sqs.IQueue | lambda_.IFunction
+    Resource = dynamodb.ITable | sqs.IQueue | lambda_.IFunction | s3.IBucket
 
-_PLACEHOLDER = re.compile(r"\$\{([A-Za-z0-9]+)\}")
-_WRITES = {
-    "Put": "dynamodb:PutItem",
-    "Update": "dynamodb:UpdateItem",
-    "Delete": "dynamodb:DeleteItem",
-    "ConditionCheck": "dynamodb:ConditionCheckItem",
-}
-_TRANSACTION = "arn:aws:states:::aws-sdk:dynamodb:transactWriteItems"
-# What a step calls, the argument that names its resource, and the permission for it.
-_CALLS = {
-    f"arn:aws:states:::dynamodb:{name}Item": ("TableName", f"dynamodb:{name.capitalize()}Item")
-    for name in ("get", "put", "update", "delete")
-} | {
-    "arn:aws:states:::lambda:invoke": ("FunctionName", "lambda:InvokeFunction"),
-    "arn:aws:states:::sqs:sendMessage": ("QueueUrl", "sqs:SendMessage"),
-}
+# Not what a placeholder may be called, but what other tools replace.
+_OTHER_PLACEHOLDER = re.compile(r"\$\{(?:\w+[:.-])+:?\w+\}")
 # What an action's service is called for, and the attribute by which a definition knows it.
 _KINDS = {
     "lambda": ("function", "function_arn"),
     "sqs": ("queue", "queue_url"),
     "dynamodb": ("table", "table_name"),
+    "s3": ("bucket", "bucket_name"),
 }
-
-
-@dataclass(frozen=True)
-class State:
-    """A state of a definition; a Task state is a step.
-
-    Attributes:
-        name: Its name; of one in a Map with the Map's name before it.
-        fields: What the definition says of it.
-        caught: Whether it, or a state around it, catches every error.
-    """
-
-    name: str
-    fields: Mapping[str, Any]
-    caught: bool
-
-    @property
-    def kind(self) -> str:
-        """Its type, such as ``Task``."""
-        return str(self.fields["Type"])
-
-    @property
-    def resource(self) -> str:
-        """The ARN of a step's call."""
-        return str(self.fields["Resource"])
-
-    @property
-    def longest_wait(self) -> float:
-        """How long a step's message must be kept: while it waits for an answer, else 0."""
-        if not self.resource.endswith(checks.CALLBACK):
-            return 0
-        return float(self.fields.get("HeartbeatSeconds", self.fields["TimeoutSeconds"]))
-
-    def permissions(self) -> Iterator[tuple[str, str]]:
-        """Yield resource name and IAM action for what a step does.
-
-        Raises:
-            ValueError: it calls a service that no permission is derived for, or names its resource
-                in a way that only run time knows.
-        """
-        called = self.resource.removesuffix(checks.CALLBACK)
-        if called in _CALLS:
-            argument, action = _CALLS[called]
-            yield self._placeholder(self._argument(argument)), action
-        elif called == _TRANSACTION:
-            items = self._argument("TransactItems")
-            for item in items if isinstance(items, list) else [items]:
-                yield self._write(item)
-        else:
-            raise ValueError(
-                f"Step {self.name} calls {called}, for which no permission is derived. Known are "
-                "DynamoDB's four item calls and transactWriteItems, lambda:invoke and "
-                "sqs:sendMessage. Do it in a function, or bring your own state machine."
-            )
-
-    def _write(self, item: Any) -> tuple[str, str]:
-        """Return resource name and IAM action for one write of a transaction."""
-        match list(item.items()) if isinstance(item, Mapping) else item:
-            case [(str(kind), {"TableName": table})] if kind in _WRITES:
-                return self._placeholder(table), _WRITES[kind]
-        raise ValueError(
-            f"Step {self.name} has TransactItems {item!r}, whose kind of write and TableName are "
-            "not written out, so its permission cannot be derived. Write out both for each item, "
-            "or do it in a function."
-        )
-
-    def _argument(self, name: str) -> Any:
-        arguments = self.fields.get("Arguments")
-        if not isinstance(arguments, Mapping) or name not in arguments:
-            raise ValueError(
-                f"Step {self.name} has no {name} in its Arguments, so its permission cannot be "
-                "derived. Name it there; the definition must be in JSONata."
-            )
-        return arguments[name]
-
-    def _placeholder(self, value: Any) -> str:
-        match = _PLACEHOLDER.fullmatch(value) if isinstance(value, str) else None
-        if not match:
-            raise ValueError(
-                f"Step {self.name} names its resource {value!r}: give it as a placeholder such as "
-                "${Orders}, so that the permission can be derived."
-            )
-        return match[1]
 
 
 @dataclass(frozen=True)
@@ -149,8 +59,18 @@ class Definition:
 
     @classmethod
     def from_file(cls, path: str | Path) -> Definition:
-        """Read ``path``."""
-        return cls(Path(path).read_text(encoding="utf-8"))
+        """Read ``path``.
+
+        Raises:
+            ValueError: there is no such file, or it is no text.
+        """
+        try:
+            return cls(Path(path).read_text(encoding="utf-8-sig"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(
+                f"The definition {path} cannot be read: {error}. Give the path of a file in Amazon "
+                "States Language; a relative one starts at the working directory."
+            ) from error
 
     @cached_property
     def machine(self) -> dict[str, Any]:
@@ -169,82 +89,146 @@ class Definition:
 
     @cached_property
     def states(self) -> list[State]:
-        """Every state, those in Maps and Parallels too."""
-        return list(_walk(self.machine, caught=False))
+        """Every state, those in Maps and Parallels too.
+
+        Raises:
+            ValueError: it is not in Amazon States Language.
+        """
+        return list(_walk(self.machine, State("", {}, frozenset(), "JSONPath")))
 
     @property
     def steps(self) -> list[State]:
         """Its Task states."""
         return [state for state in self.states if state.kind == "Task"]
 
+    @property
+    def starts_executions(self) -> bool:
+        """Whether it has a distributed Map, which starts executions of the same state machine."""
+        return any(state.distributed for state in self.states)
+
+    @property
+    def for_any_partition(self) -> str:
+        """The text with a placeholder for what each step calls, whose ARN names the partition."""
+        return CALL.sub(lambda found: f"${{{_call_name(found[1])}}}", self.text)
+
+    def values(self, scope: Construct, resources: Mapping[str, Resource]) -> dict[str, str]:
+        """Return what to put in the place of the placeholders of ``for_any_partition``.
+
+        That is ARNs of functions and calls, names of tables and buckets, URLs of queues.
+        """
+        partition = Stack.of(scope).partition
+        calls = dict.fromkeys(CALL.findall(self.text))
+        return {_call_name(call): f"arn:{partition}:states:::{call}" for call in calls} | {
+            name: _value(resource) for name, resource in resources.items()
+        }
+
     def check(self, resources: Mapping[str, Resource]) -> None:
-        """Reject resources on which its steps would fail; warn of what imported ones need.
+        """Reject resources on which its states would fail; warn of what imported ones need.
 
         Raises:
             ValueError: a placeholder without a resource, or a resource without a placeholder; a
-                resource of another kind than a step calls; a function that outlives its step or
+                resource of another kind than a state uses; a function that outlives its step or
                 never runs; a queue that rejects the message or deletes it before the step stops
                 waiting; a key that encrypts nothing.
         """
-        _check_names(set(_PLACEHOLDER.findall(self.text)), resources)
+        _check_names(self.text, resources)
         users: dict[str, list[State]] = {}
-        for step in self.steps:
-            for name, action in step.permissions():
+        for state in self.states:
+            for name, action, _ in state.permissions():
                 kind, attribute = _kind(action)
                 if not hasattr(type(resources[name]), attribute):
                     raise ValueError(
-                        f"Step {step.name} needs a {kind}, but {name} of resources is a "
+                        f"{state.title} needs a {kind}, but {name} of resources is a "
                         f"{type(resources[name]).__name__}. Give a {kind} by that name."
                     )
-                users.setdefault(name, []).append(step)
-        for name, steps in users.items():
-            _check_resource(name, resources[name], steps)
+                users.setdefault(name, []).append(state)
+        for name, states in users.items():
+            _check_resource(name, resources[name], states)
 
-    def grant(self, role: iam.IGrantable, resources: Mapping[str, Resource]) -> None:
-        """Let ``role`` do what each step does, on the very resource that the step names."""
-        pairs = dict.fromkeys(pair for step in self.steps for pair in step.permissions())
-        for name, action in pairs:
+    def grant(self, machine: Any, resources: Mapping[str, Resource]) -> None:
+        """Let a state machine do what each state does, on the very resource that it names."""
+        wanted = dict.fromkeys(one for state in self.states for one in state.permissions())
+        for name, action, objects in wanted:
             arn = getattr(resources[name], f"{_kind(action)[0]}_arn")
+            arn = f"{arn}/{objects}" if objects else arn
             # Not grant_invoke and the like: they add every version of a function.
-            iam.Grant.add_to_principal(grantee=role, actions=[action], resource_arns=[arn])
-        for name in dict.fromkeys(name for name, _ in pairs):
+            iam.Grant.add_to_principal(grantee=machine, actions=[action], resource_arns=[arn])
+            if objects.endswith("*"):
+                acknowledge_wildcards(machine, "A Map names objects only when it runs.", arn)
+        for name in dict.fromkeys(one.name for one in wanted):
             key = keys.key_of(resources[name])
             if key is not None:
-                key.grant(role, "kms:Decrypt", "kms:GenerateDataKey*")
+                key.grant(machine, "kms:Decrypt", "kms:GenerateDataKey*")
 
 
-def values(resources: Mapping[str, Resource]) -> dict[str, str]:
-    """Return the values of the placeholders: table names, queue URLs, function ARNs.
-
-    Raises:
-        ValueError: a resource is no table, queue or function.
-    """
-    return {name: _value(resource) for name, resource in resources.items()}
+def _call_name(call: str) -> str:
+    """Return the placeholder of a call: ``CallLambdaInvoke``."""
+    return "".join(part[:1].upper() + part[1:] for part in re.split(r"\W", f"call:{call}"))
 
 
 def _value(resource: Any) -> str:
-    for _, attribute in _KINDS.values():
-        if hasattr(type(resource), attribute):  # of the class: reading one asks the kernel
-            return str(getattr(resource, attribute))
-    raise ValueError(f"{resource} is no table, queue or function. Give one of these.")
+    (value,) = (
+        str(getattr(resource, attribute))
+        for _, attribute in _KINDS.values()
+        if hasattr(type(resource), attribute)  # of the class: reading one asks the kernel
+    )
+    return value
 
 
 def _kind(action: str) -> tuple[str, str]:
     return _KINDS[action.partition(":")[0]]
 
 
-def _walk(machine: Mapping[str, Any], *, caught: bool, within: str = "") -> Iterator[State]:
-    for name, fields in machine["States"].items():
-        path = f"{within}{name}"
-        catches = caught or any("States.ALL" in c["ErrorEquals"] for c in fields.get("Catch", []))
-        yield State(path, fields, catches)
-        mapped = fields.get("ItemProcessor", fields.get("Iterator"))  # the latter is its old name
-        for part in [mapped] if mapped else fields.get("Branches", []):
-            yield from _walk(part, caught=catches, within=f"{path}/")
+def _walk(machine: Any, around: State) -> Iterator[State]:
+    """Yield the states of a definition, or of a part of one, and what is inside of each.
+
+    Raises:
+        ValueError: it is not in Amazon States Language.
+    """
+    within = f"{around.name}/" if around.name else ""
+    states = machine.get("States") if isinstance(machine, Mapping) else None
+    if not isinstance(states, Mapping):
+        raise ValueError(
+            f"{around.title if within else 'The definition'} has no States. Write it in Amazon "
+            "States Language."
+        )
+    language = machine.get("QueryLanguage", around.language)
+    for name, fields in states.items():
+        state = _state(f"{within}{name}", fields, around.caught, language)
+        yield state
+        for part in checks.parts(fields):
+            yield from _walk(part, state)
 
 
-def _check_names(placeholders: set[str], resources: Mapping[str, Resource]) -> None:
-    """Reject a placeholder without a resource, and a resource without a placeholder."""
+def _state(path: str, fields: Any, caught: frozenset[str], language: str) -> State:
+    given = fields if isinstance(fields, Mapping) else {}
+    needed = ("Type", "Resource") if given.get("Type") == "Task" else ("Type",)
+    handlers = [handler for key in ("Retry", "Catch") for handler in given.get(key, ())]
+    for key in needed:
+        if not isinstance(given.get(key), str):
+            raise ValueError(f"State {path} has no {key}. Write it in Amazon States Language.")
+    if not all(isinstance(one, Mapping) and "ErrorEquals" in one for one in handlers):
+        raise ValueError(
+            f"State {path} has a Retry or Catch without ErrorEquals. Say in it which errors it is "
+            "for."
+        )
+    caught |= {error for catch in given.get("Catch", ()) for error in catch["ErrorEquals"]}
+    state = State(path, given, caught, given.get("QueryLanguage", language))
+    if state.distributed and "States.ALL" in caught:
+        # Its items run in executions of their own: whatever ends one fails the Map, and it is
+        # States.ExceedToleratedFailureThreshold there.
+        state = replace(state, caught=caught | {checks.DATA_LIMIT})
+    return state
+
+
+def _check_names(text: str, resources: Mapping[str, Resource]) -> None:
+    """Reject a placeholder without a resource, one without a placeholder, or of another type."""
+    placeholders = set(PLACEHOLDER.findall(text))
+    if other := sorted(set(_OTHER_PLACEHOLDER.findall(text))):
+        raise ValueError(
+            f"The definition has {', '.join(other)}, which nothing replaces. Use ${{Name}} with "
+            "letters, digits and _, and name the resource in resources."
+        )
     if missing := sorted(placeholders - set(resources)):
         raise ValueError(
             f"The definition uses {', '.join(missing)}, which resources does not name. Add them "
@@ -255,36 +239,61 @@ def _check_names(placeholders: set[str], resources: Mapping[str, Resource]) -> N
             f"resources names {', '.join(unused)}, which the definition does not use. Leave them "
             "out, or use ${" + unused[0] + "} in the definition."
         )
+    for name, resource in resources.items():
+        expect(f"resources[{name!r}]", resource, "ITable", "IQueue", "IFunction", "IBucket")
 
 
-def _check_resource(name: str, resource: Any, steps: Sequence[State]) -> None:
-    """Reject a resource on which its steps would fail; warn of what an imported one needs."""
+def check_places(scope: Construct, resources: Mapping[str, Resource]) -> None:
+    """Reject a resource that a state machine does not reach.
+
+    Source:
+    https://docs.aws.amazon.com/step-functions/latest/dg/concepts-access-cross-acct-resources.html
+
+    Args:
+        scope: Where the state machine is.
+        resources: What its states use.
+
+    Raises:
+        ValueError: a resource is in another account or Region.
+    """
+    for name, resource in resources.items():
+        places.check_here(
+            scope,
+            f"{name} of resources",
+            resource,
+            "a state machine calls its own account and Region. Call a function that reaches it, or "
+            "bring your own state machine.",
+        )
+
+
+def _check_resource(name: str, resource: Any, states: Sequence[State]) -> None:
+    """Reject a resource on which its states would fail; warn of what an imported one needs."""
     keys.check_key_of(resource)
     if hasattr(type(resource), "function_arn"):
-        _check_function(resource, steps)
+        _check_function(resource, states)
     elif hasattr(type(resource), "queue_arn"):
-        _check_queue(name, resource, steps)
+        _check_queue(name, resource, states)
     elif resource.node.default_child is None and resource.encryption_key is None:
+        kind = "table" if hasattr(type(resource), "table_arn") else "bucket"
         Annotations.of(resource).add_warning_v2(
-            "serverless-patterns:imported-table",
-            "This table is imported, so its key cannot be checked: if it has a customer key, "
-            "import it by from_table_attributes() with encryption_key, so that its use is granted.",
+            f"serverless-patterns:imported-{kind}",
+            f"This {kind} is imported, so its key cannot be checked."
+            f"{keys.ask_for_key(None, f'from_{kind}_attributes')}",
         )
 
 
 def _check_function(function: lambda_.IFunction, steps: Sequence[State]) -> None:
     """Reject a function that never runs, or that continues when its step has given up."""
-    step = min(steps, key=lambda one: int(one.fields["TimeoutSeconds"]))
-    timeout, facts = step.fields["TimeoutSeconds"], facts_of(function)
+    step, facts = min(steps, key=lambda one: one.timeout), facts_of(function)
     otherwise = "the step would fail in every attempt"
     check_may_run(f"The function of step {step.name}", function, otherwise)
-    reject(checks.outlives_step(step.name, timeout, facts.timeout))
+    reject(checks.outlives_step(step.name, step.timeout, facts.timeout))
     if not facts.own:
         Annotations.of(function).add_warning_v2(
             "serverless-patterns:imported-step-function",
             "This function is imported, so its timeout and reserved concurrency cannot be checked: "
-            f"it must end within {timeout} s, when step {step.name} gives up, so its timeout must "
-            "be shorter, and it must not reserve 0 concurrent executions.",
+            f"it must end within {period(step.timeout)}, when step {step.name} gives up, so its "
+            "timeout must be shorter, and it must not reserve 0 concurrent executions.",
         )
 
 
@@ -301,15 +310,17 @@ def _check_queue(name: str, queue: sqs.IQueue, steps: Sequence[State]) -> None:
         )
         reject(problem)
     step = max(steps, key=lambda step: step.longest_wait)
+    if step.longest_wait == math.inf:
+        reject(checks.has_timeout(step.title, None))
     if own is not None:
         reject(checks.forgets_token(name, retention_of(queue), step.name, step.longest_wait))
         return
     kept = (
-        f"step {step.name} waits {step.longest_wait:.0f} s for an answer, so it must keep messages "
-        "at least that long"
+        f"step {step.name} waits {period(step.longest_wait)} for an answer, so it must keep "
+        "messages at least that long"
         if step.longest_wait
         else "it keeps messages for its retention period only, "
-        f"{SQS_DEFAULT_RETENTION} s unless it is raised"
+        f"{period(SQS_DEFAULT_RETENTION)} unless it is raised"
     )
     unique = " It needs ContentBasedDeduplication, unless each step gives an id." * queue.fifo
     Annotations.of(queue).add_warning_v2(

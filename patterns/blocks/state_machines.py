@@ -6,13 +6,14 @@ import json
 from typing import TYPE_CHECKING
 
 from aws_cdk import ArnFormat, Fn, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as stepfunctions
 from constructs import Construct
 
 from .alarms import MINUTE, Runbook
-from .definitions import values
-from .findings import acknowledge
+from .definitions import check_places
+from .findings import acknowledge, acknowledge_wildcards
 from .names import name_known_before_creation
 from .values import seconds
 
@@ -20,24 +21,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aws_cdk import aws_cloudwatch as cloudwatch
-    from aws_cdk import aws_iam as iam
 
     from .alarms import Alarms
     from .definitions import Definition, Resource
 
-_START_AGAIN = "Start them again with the same input under a new name: they continue."
+START_AGAIN = "Start them again with the same input under a new name: they continue."
 _NONE_HALF_DONE = "No execution has ended half done."
 TIMED_OUT = Runbook(
     means="Executions were ended in the middle by a time limit of the whole execution, and are not "
     "undone.",
     see="List the executions with the status TIMED_OUT.",
-    fix=f"Remove the time limit from the definition. {_START_AGAIN}",
+    fix=f"Remove the time limit from the definition. {START_AGAIN}",
     verify=_NONE_HALF_DONE,
 )
 ABORTED = Runbook(
     means="Somebody stopped executions in the middle, so they are not undone.",
     see="List the executions with the status ABORTED; CloudTrail says who stopped them.",
-    fix=_START_AGAIN,
+    fix=START_AGAIN,
     verify=_NONE_HALF_DONE,
 )
 THROTTLED = Runbook(
@@ -61,7 +61,7 @@ def new_state_machine(
     Args:
         scope: Where it is made, as ``StateMachine``, with its log group ``Logs``.
         definition: What it does.
-        resources: Tables, queues and functions by the names that the definition uses.
+        resources: Tables, queues, functions and buckets by the names that the definition uses.
         express: Whether it is an Express one. Default: Standard.
         log_execution_data: Also log the input and output of each state. Default: False.
 
@@ -69,6 +69,7 @@ def new_state_machine(
         ValueError: resources on which a step would fail: see :meth:`Definition.check`.
     """
     definition.check(resources)
+    check_places(scope, resources)
     log_group = logs.LogGroup(
         scope,
         "Logs",
@@ -83,8 +84,8 @@ def new_state_machine(
     machine = stepfunctions.StateMachine(
         scope,
         "StateMachine",
-        definition_body=stepfunctions.DefinitionBody.from_string(definition.text),
-        definition_substitutions=values(resources),
+        definition_body=stepfunctions.DefinitionBody.from_string(definition.for_any_partition),
+        definition_substitutions=definition.values(scope, resources),
         state_machine_type=kind.EXPRESS if express else kind.STANDARD,
         tracing_enabled=True,
         logs=stepfunctions.LogOptions(
@@ -100,7 +101,24 @@ def new_state_machine(
         "AWS X-Ray and the delivery of logs take no resource for their actions.",
     )
     definition.grant(machine, resources)
+    if definition.starts_executions:
+        _grant_map_runs(scope, machine)
     return machine
+
+
+def _grant_map_runs(scope: Construct, machine: stepfunctions.StateMachine) -> None:
+    """Let a state machine start, watch, stop and redrive the executions of its distributed Maps.
+
+    Source: https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
+    """
+    # A policy of its own: the state machine waits for the one of its role, which cannot name it.
+    policy = iam.Policy(scope, "MapRuns", roles=[machine.role])
+    machine.grant_start_execution(policy)
+    own = execution_arn_prefix(machine)
+    children = [f"{own}*", f"{own.removesuffix(':')}/*:*"]  # of the state machine, and of its Maps
+    actions = [f"states:{name}Execution" for name in ("Describe", "Stop", "Redrive")]
+    iam.Grant.add_to_principal(grantee=policy, actions=actions, resource_arns=children)
+    acknowledge_wildcards(policy, "Step Functions names the executions of a Map.", *children)
 
 
 def on_executions(

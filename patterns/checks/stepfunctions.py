@@ -8,13 +8,17 @@ from ..limits import (
     EXPRESS_MAX_DURATION,
     SQS_MAX_RETENTION,
     STATES_DEFAULT_ATTEMPTS,
+    STATES_DISTRIBUTED_MAP_CONCURRENCY,
     STATES_INLINE_MAP_CONCURRENCY,
+    STATES_PAYLOAD_BYTES,
 )
+from . import period
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 CALLBACK = ".waitForTaskToken"
+DATA_LIMIT = "States.DataLimitExceeded"
 
 
 def express_waits(step: object, resource: str) -> str | None:
@@ -44,15 +48,14 @@ def has_timeout(name: object, timeout: object) -> str | None:
     )
 
 
-def step(name: object, state: Mapping[str, Any], *, caught: bool) -> str | None:
-    """A step of a saga has a timeout, retries with jitter, and a catch that begins to undo.
+def step(name: object, state: Mapping[str, Any]) -> str | None:
+    """A step of a saga has a timeout, and retries with jitter.
 
     Source: https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html
 
     Args:
         name: The step.
         state: Its Task state.
-        caught: Whether it, or a state around it, catches every error.
     """
     timeout: Any = state.get("TimeoutSeconds")
     heartbeat = state.get("HeartbeatSeconds")
@@ -74,24 +77,119 @@ def step(name: object, state: Mapping[str, Any], *, caught: bool) -> str | None:
             f"Step {name} retries without JitterStrategy FULL: after an outage all executions "
             "would retry at the same moment. Set it."
         )
-    if not caught:
+    return None
+
+
+def caught(name: object, errors: Collection[str], *, may_answer_too_much: bool) -> str | None:
+    """Whatever a state of a saga can catch begins to undo: States.ALL is not every error.
+
+    It catches neither States.DataLimitExceeded, which a Catch may name, nor States.Runtime, which
+    always ends the execution.
+
+    Source: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+
+    Args:
+        name: The state.
+        errors: What it, or a state around it, catches.
+        may_answer_too_much: Whether nothing limits the size of its answer.
+    """
+    if "States.ALL" not in errors:
         return (
-            f"Step {name} has no Catch for States.ALL, nor has a state around it: the steps before "
+            f"{name} has no Catch for States.ALL, nor has a state around it: the steps before "
             "it would not be undone. Give it one that begins to undo."
+        )
+    if may_answer_too_much and DATA_LIMIT not in errors:
+        return (
+            f"{name} has no Catch for {DATA_LIMIT}, nor has a state around it, and States.ALL does "
+            f"not catch it: an answer above {STATES_PAYLOAD_BYTES // 1024} KiB would end the saga "
+            "half done. Give it a Catch for that error that begins to undo."
         )
     return None
 
 
-def map_concurrency(name: object, limit: object) -> str | None:
-    """An inline Map runs 1 to 40 items at a time.
+def has_default(name: object, default: object, errors: Collection[str]) -> str | None:
+    """A Choice of a saga has a Default: it cannot catch that none of its choices fits.
 
-    Source: https://docs.aws.amazon.com/step-functions/latest/dg/state-map-inline.html
+    Source: https://docs.aws.amazon.com/step-functions/latest/dg/state-choice.html
+
+    Args:
+        name: The Choice.
+        default: Its default state.
+        errors: What a state around it catches.
     """
-    if isinstance(limit, int) and 1 <= limit <= STATES_INLINE_MAP_CONCURRENCY:
+    if default is not None or "States.ALL" in errors:
         return None
     return (
-        f"Map {name} has MaxConcurrency {limit}; it must be 1 to {STATES_INLINE_MAP_CONCURRENCY}. "
-        "Without a limit one big order uses the capacity of all others."
+        f"Choice {name} has no Default: an input that fits none of its choices would end the saga "
+        "half done. Give it one that begins to undo."
+    )
+
+
+def map_concurrency(name: object, limit: object, *, distributed: bool = False) -> str | None:
+    """A Map runs 1 to 40 items at a time, and a distributed one 1 to 10,000.
+
+    Source: https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
+    """
+    most = STATES_DISTRIBUTED_MAP_CONCURRENCY if distributed else STATES_INLINE_MAP_CONCURRENCY
+    if isinstance(limit, int) and 1 <= limit <= most:
+        return None
+    return (
+        f"Map {name} has MaxConcurrency {limit}; it must be 1 to {most}. Without a limit one big "
+        "order uses the capacity of all others."
+    )
+
+
+def tolerates(name: object, state: Mapping[str, Any]) -> str | None:
+    """A distributed Map of a saga tolerates no failed item.
+
+    Source: https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
+    """
+    found = [key for key in state if key.startswith("ToleratedFailure")]
+    if not found:
+        return None
+    return (
+        f"Map {name} has {found[0]} {state[found[0]]}: items that fail would stay half done, and "
+        "nothing would be undone. Leave it out, and catch and park inside of the Map what fails."
+    )
+
+
+def in_jsonata(name: object, language: str) -> str | None:
+    """A step says in JSONata what it does with which resource.
+
+    Source: https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html
+    """
+    if language == "JSONata":
+        return None
+    return (
+        f"State {name} is in {language}, for which no permission is derived. Set QueryLanguage of "
+        "the definition to JSONata, and write Arguments instead of Parameters."
+    )
+
+
+def own_role(name: object, credentials: object) -> str | None:
+    """A step acts as the state machine, whose role gets the permissions.
+
+    Source:
+    https://docs.aws.amazon.com/step-functions/latest/dg/concepts-access-cross-acct-resources.html
+    """
+    if credentials is None:
+        return None
+    return (
+        f"Step {name} has Credentials: it would act as another role, for which no permission is "
+        "derived. Leave them out, or bring your own state machine."
+    )
+
+
+def waits_for_function(name: object, invocation_type: object) -> str | None:
+    """A step waits for its function, and so learns of its failure.
+
+    Source: https://docs.aws.amazon.com/step-functions/latest/dg/connect-lambda.html
+    """
+    if invocation_type in (None, "RequestResponse"):
+        return None
+    return (
+        f"Step {name} has InvocationType {invocation_type}: it would not wait for its function, so "
+        "nothing would be retried or undone when the function fails. Leave it out."
     )
 
 
@@ -121,9 +219,9 @@ def outlives_step(step: object, gives_up: float, runs: float | None) -> str | No
     if runs is None or runs < gives_up:
         return None
     return (
-        f"Step {step} gives up after {gives_up} s, but its function may run for {runs:g} s: it "
-        "would continue to work while the execution already retries or undoes it. Make the step's "
-        "TimeoutSeconds the longer one."
+        f"Step {step} gives up after {period(gives_up)}, but its function may run for "
+        f"{period(runs)}: it would continue to work while the execution already retries or undoes "
+        "it. Make the step's TimeoutSeconds the longer one."
     )
 
 
@@ -142,20 +240,30 @@ def forgets_token(queue: object, kept: float | None, step: object, waits: float)
     if kept is None or kept >= waits:
         return None
     return (
-        f"{queue} keeps messages for {kept:.0f} s, but step {step} waits {waits:.0f} s for an "
+        f"{queue} keeps messages for {period(kept)}, but step {step} waits {period(waits)} for an "
         "answer: the message and its task token would be gone while the execution still waits. "
-        f"Raise the queue's retention_period to that ({SQS_MAX_RETENTION} s at most), or lower the "
-        "step's TimeoutSeconds."
+        f"Raise the queue's retention_period to that ({period(SQS_MAX_RETENTION)} at most), or "
+        "lower the step's TimeoutSeconds."
     )
 
 
+def parts(state: Mapping[str, Any]) -> Sequence[Any]:
+    """Return what a Map or a Parallel state runs inside."""
+    mapped = state.get("ItemProcessor", state.get("Iterator"))  # the latter is its old name
+    return state.get("Branches", ()) if mapped is None else [mapped]
+
+
 def longest_seconds(state: Mapping[str, Any]) -> float:
-    """Return how long a Task state takes at most, with every retry and every wait before one.
+    """Return how long a state takes at most, with every retry and every wait before one.
+
+    Of a Map it is one round: only run time knows how many its items need.
 
     Source: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
     """
-    timeout = float(state["TimeoutSeconds"])
-    return max((_with_retries(timeout, retry) for retry in state["Retry"]), default=timeout)
+    own = state.get("TimeoutSeconds" if state["Type"] == "Task" else "Seconds", 0)
+    inside = sum(longest_seconds(one) for part in parts(state) for one in part["States"].values())
+    attempt = (own if isinstance(own, int | float) else EXPRESS_MAX_DURATION + 1) + inside
+    return max((_with_retries(attempt, one) for one in state.get("Retry", ())), default=attempt)
 
 
 def _with_retries(timeout: float, retry: Mapping[str, Any]) -> float:
@@ -166,15 +274,29 @@ def _with_retries(timeout: float, retry: Mapping[str, Any]) -> float:
     return timeout * (attempts + 1) + waits
 
 
-def express_duration(seconds: float) -> str | None:
-    """The steps of an Express execution fit into its five minutes, with all their retries.
+def express_duration(name: object, states: Iterable[Mapping[str, Any]]) -> str | None:
+    """The states of an Express execution fit into its five minutes, with all their retries.
 
     Source: https://docs.aws.amazon.com/step-functions/latest/dg/choosing-workflow-type.html
     """
+    seconds = sum(map(longest_seconds, states))
     if seconds <= EXPRESS_MAX_DURATION:
         return None
     return (
-        f"express is set, but with all retries the steps take up to {seconds:g} s, and an Express "
-        f"execution ends after {EXPRESS_MAX_DURATION} s in the middle, undoing nothing. Lower "
-        "TimeoutSeconds and retries, or leave express out."
+        f"{name} is Express, but with all waits and retries its states take up to {seconds:g} s, "
+        f"and an Express execution ends after {EXPRESS_MAX_DURATION} s in the middle, undoing "
+        "nothing. Lower TimeoutSeconds and retries, or make it Standard."
+    )
+
+
+def express_map(name: object, *, distributed: bool) -> str | None:
+    """An Express state machine has no distributed Map.
+
+    Source: https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
+    """
+    if not distributed:
+        return None
+    return (
+        f"Map {name} is distributed, which Express state machines do not support. Leave express "
+        "out, or make the Map INLINE."
     )

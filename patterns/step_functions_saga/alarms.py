@@ -1,6 +1,7 @@
 """What the alarms of a saga say to the person on call."""
 
 from ..blocks.alarms import Runbook
+from ..blocks.state_machines import START_AGAIN
 
 PARKED = Runbook(
     means="A saga could not be undone and waits for a person; in Standard for the TimeoutSeconds "
@@ -11,8 +12,10 @@ PARKED = Runbook(
 )
 FAILED = Runbook(
     means="Sagas failed: a step kept failing although its dependency should work. They are undone, "
-    "unless the parked queue holds them.",
+    "unless the parked queue holds them, or the error is one that no step could catch: "
+    "States.Runtime, or one of a state that is no step, such as a Choice.",
     see="Read the error of a failed execution: it names the step.",
-    fix="Fix what the step calls. Clients may then order again.",
-    verify="New executions succeed.",
+    fix="Fix what the step calls; clients may then order again. For those that no step could catch, "
+    f"fix the definition. {START_AGAIN}",
+    verify="New executions succeed, and none has ended half done.",
 )

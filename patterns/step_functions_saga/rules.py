@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Annotations
 from aws_cdk import aws_stepfunctions as stepfunctions
 
+from ..blocks.consumers import Consumer
+from ..blocks.queues import NewQueue
+from ..blocks.values import expect
 from ..checks import reject
 from ..checks import stepfunctions as checks
 from .saga import Saga
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_sqs as sqs
 
     from ..blocks.alarms import Alarms
-    from ..blocks.consumers import Consumer
     from ..blocks.definitions import Definition
-    from ..blocks.queues import NewQueue
 
 
 def check(
@@ -40,6 +43,10 @@ def check(
             the other type, which lacks the action that the API calls. Of an imported one a warning
             says what it needs.
     """
+    expect("saga", saga, Saga, "IStateMachine")
+    expect("express", express, bool)
+    expect("starter", starter, "IFunction", Consumer, None)
+    expect("queue", queue, "IQueue", NewQueue, None)
     if starter is None and queue is not None:
         raise ValueError(
             "queue was given without starter, the function that reads it. Give a starter, or leave "
@@ -70,18 +77,44 @@ def check(
 
 def check_definition(definition: Definition, *, express: bool) -> None:
     """Reject a definition that could leave a saga half done and not undone."""
-    steps = definition.steps
+    states = definition.states
     reject(
         checks.whole_timeout(definition.machine.get("TimeoutSeconds")),
-        *(checks.step(step.name, step.fields, caught=step.caught) for step in steps),
+        *(checks.step(step.name, step.fields) for step in definition.steps),
         *(
-            checks.map_concurrency(state.name, state.fields.get("MaxConcurrency"))
-            for state in definition.states
-            if state.kind == "Map"
+            checks.caught(one.title, one.caught, may_answer_too_much=one.may_answer_too_much)
+            for one in states
+            if one.kind in ("Task", "Map", "Parallel")
+        ),
+        *(
+            checks.has_default(one.name, one.fields.get("Default"), one.caught)
+            for one in states
+            if one.kind == "Choice"
         ),
     )
-    if express:
+    maps = [state for state in states if state.kind == "Map"]
+    for one in maps:
+        limit = one.fields.get("MaxConcurrency")
         reject(
-            *(checks.express_waits(step.name, step.resource) for step in steps),
-            checks.express_duration(sum(checks.longest_seconds(step.fields) for step in steps)),
+            checks.map_concurrency(one.name, limit, distributed=one.distributed),
+            checks.tolerates(one.name, one.fields),
         )
+        if express:
+            reject(checks.express_map(one.name, distributed=one.distributed))
+        if one.express_items:
+            inside = one.fields["ItemProcessor"]["States"].values()
+            _check_express(f"Each item of Map {one.name}", inside, definition, f"{one.name}/")
+    if express:
+        top = definition.machine["States"].values()
+        _check_express("The state machine", top, definition)
+
+
+def _check_express(
+    name: str, states: Iterable[Any], definition: Definition, within: str = ""
+) -> None:
+    """Reject what an Express execution cannot do, or not within its five minutes."""
+    steps = [step for step in definition.steps if step.name.startswith(within)]
+    reject(
+        *(checks.express_waits(step.name, step.resource) for step in steps),
+        checks.express_duration(name, states),
+    )

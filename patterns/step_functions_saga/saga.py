@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from ..blocks import keys
 from ..blocks.definitions import Definition
+from ..blocks.places import check_here
 from ..blocks.queues import queue_for_failures
 from ..blocks.state_machines import new_state_machine
+from ..blocks.values import expect_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from aws_cdk import aws_kms as kms
@@ -30,7 +33,7 @@ class Saga:
     Attributes:
         definition: The file with the saga in Amazon States Language, with ``${Name}`` for each
             resource.
-        resources: Tables, queues and functions by the names that the definition uses;
+        resources: Tables, queues, functions and buckets by the names that the definition uses;
             ``ParkedQueue`` is made by the construct.
         parked_queue: Your own queue for sagas that cannot be undone. Default: a new one that keeps
             messages as long as SQS can.
@@ -40,7 +43,7 @@ class Saga:
             order may name a person.
 
     Raises:
-        ValueError: a key that no queue would use, or that encrypts nothing.
+        ValueError: a wrong type, or a key that no queue would use or that encrypts nothing.
     """
 
     definition: str | Path
@@ -50,7 +53,15 @@ class Saga:
     log_execution_data: bool = False
 
     def __post_init__(self) -> None:
-        """Reject a key that no queue would use, or that encrypts nothing."""
+        """Reject a wrong type, and a key that no queue would use or that encrypts nothing."""
+        expect_fields(
+            self,
+            definition=(str, PurePath),
+            resources=(Mapping,),
+            parked_queue=("IQueue", None),
+            encryption_key=("IKey", None),
+            log_execution_data=(bool,),
+        )
         if self.encryption_key is not None and self.parked_queue is not None:
             raise ValueError(
                 "encryption_key was given together with parked_queue, which has its own. Set the "
@@ -69,6 +80,8 @@ def state_machine_of(
 ) -> tuple[stepfunctions.IStateMachine, sqs.IQueue | None]:
     """Return the state machine of a saga and its parked queue; of your own one, None."""
     if not isinstance(saga, Saga):
+        reason = "its executions are started from their own account and Region. Give one of these."
+        check_here(scope, "The state machine", saga, reason)
         return saga, None
     parked_queue = saga.parked_queue or queue_for_failures(
         scope,

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_cdk import Duration, Stack
+from aws_cdk import App, Duration, Environment, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
+from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns.blocks.definitions import Definition
 from serverless_patterns.patterns.blocks.state_machines import new_state_machine
 from tests.contracts.test_queues import ARN
 from tests.inline import function, properties, rejected, warned
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DAY = 86_400
 TRANSACTION = "aws-sdk:dynamodb:transactWriteItems"
@@ -24,6 +29,13 @@ INVOKE, SEND, WAIT = "lambda:invoke", "sqs:sendMessage", "sqs:sendMessage.waitFo
 CHARGED = {"FunctionName": "${Charge}"}
 ON_A = {"TableName": "${A}"}
 SENT = {"QueueUrl": "${Queue}"}
+SPREAD: dict[str, Any] = {
+    "Type": "Map",
+    "ItemProcessor": {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+        "States": {"Pass": {"Type": "Pass"}},
+    },
+}
 
 
 def step(call: str, arguments: Any, **fields: Any) -> dict[str, Any]:
@@ -34,7 +46,7 @@ def step(call: str, arguments: Any, **fields: Any) -> dict[str, Any]:
 
 def definition(*steps: dict[str, Any], **fields: Any) -> Definition:
     states = {f"Step{count}": one for count, one in enumerate(steps)}
-    return Definition(json.dumps({"States": states, **fields}))
+    return Definition(json.dumps({"QueryLanguage": "JSONata", "States": states, **fields}))
 
 
 def table(stack: Stack, construct_id: str, **settings: Any) -> dynamodb.Table:
@@ -51,22 +63,73 @@ def test_states_inside_of_maps_and_parallels_are_found_and_caught_by_those_aroun
     found = definition(
         {"Type": "Map", "ItemProcessor": inner, "Catch": catch},
         {"Type": "Map", "Iterator": inner},  # its old name
-        {"Type": "Parallel", "Branches": [inner, {"States": {"Other": step(SEND, SENT)}}]},
+        {"Type": "Parallel", "Branches": [inner, {"States": {"Map": {"Type": "Map", **inner}}}]},
         step(SEND, SENT, Catch=[{"ErrorEquals": ["States.Timeout"], "Next": "x"}]),
+        {"Type": "Parallel", "Branches": [{"States": {"Map": SPREAD}}], "Catch": catch},
     )
-    assert {one.name: one.caught for one in found.steps} == {
-        "Step0/In": True,
-        "Step1/In": False,
-        "Step2/In": False,
-        "Step2/Other": False,
-        "Step3": False,
+    assert {one.name: [*one.caught] for one in found.steps} == {
+        "Step0/In": ["States.ALL"],
+        "Step1/In": [],
+        "Step2/In": [],
+        "Step3": ["States.Timeout"],
     }
-    assert [one.name for one in found.states if one.kind != "Task"] == ["Step0", "Step1", "Step2"]
+    others = {one.name: one for one in found.states if one.kind != "Task"}
+    assert [*others] == [
+        "Step0",
+        "Step1",
+        "Step2",
+        "Step2/Map",
+        "Step4",
+        "Step4/Map",
+        "Step4/Map/Pass",
+    ]
+    # What ends an execution of its own is another error in the Map that started it.
+    assert others["Step4/Map/Pass"].caught == {"States.ALL", "States.DataLimitExceeded"}
 
 
-def test_a_definition_that_is_no_json_is_rejected() -> None:
-    with pytest.raises(ValueError, match="not JSON"):
-        _ = Definition("{,}").machine
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{,}", "not JSON"),
+        ("[]", "The definition has no States"),
+        ('{"States": []}', "The definition has no States"),
+        ('{"States": {"A": {"Type": "Map", "ItemProcessor": {}}}}', "Map A has no States"),
+        ('{"States": {"A": "Pass"}}', "State A has no Type"),
+        ('{"States": {"A": {"Type": "Task"}}}', "State A has no Resource"),
+        ('{"States": {"A": {"Type": "Map", "Catch": [{}]}}}', "A has a Retry or Catch without Err"),
+    ],
+)
+def test_what_is_not_in_amazon_states_language_is_rejected(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        _ = Definition(text).states
+
+
+def test_a_file_that_cannot_be_read_is_rejected_with_its_path(tmp_path: Path) -> None:
+    latin = tmp_path / "latin"
+    latin.write_bytes(b"\xff")
+    for path in (tmp_path / "none.asl.json", tmp_path, latin):
+        with pytest.raises(
+            ValueError, match=f"The definition {path} cannot be read: .*Give the pa"
+        ):
+            Definition.from_file(path)
+
+
+@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov"])
+def test_a_definition_works_in_every_partition_whichever_it_was_written_for(
+    stack: Stack, partition: str
+) -> None:
+    text = definition(step(INVOKE, CHARGED)).text.replace("arn:aws:", f"arn:{partition}:")
+    new_state_machine(stack, Definition(text), {"Charge": function(stack)})
+    china = Stack(App(), "China", env=Environment(region="cn-north-1"))
+    new_state_machine(china, Definition(text), {"Charge": function(china)})
+    for where in (stack, china):
+        (machine,) = properties(where, "StepFunctions::StateMachine")
+        assert json.loads(machine["DefinitionString"])["States"]["Step0"]["Resource"] == (
+            "${CallLambdaInvoke}"
+        )
+        parts = ["arn:", {"Ref": "AWS::Partition"}, ":states:::lambda:invoke"]
+        called = machine["DefinitionSubstitutions"]["CallLambdaInvoke"]
+        assert called == {"Fn::Join": ["", parts]}
 
 
 # What its steps may do
@@ -90,14 +153,118 @@ def test_the_permissions_of_a_step_follow_from_its_call(
     call: str, arguments: Any, permissions: list[tuple[str, str]]
 ) -> None:
     (found,) = definition(step(call, arguments)).steps
+    assert list(found.permissions()) == [(*one, "") for one in permissions]
+
+
+LIST, READ, WRITE = (
+    f"arn:aws:states:::s3:{name}" for name in ("listObjectsV2", "getObject", "putObject")
+)
+COUNTED = {"Resource": READ, "Arguments": {"Bucket": "${B}", "Key": "{% $states.input.key %}"}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "permissions"),
+    [
+        ({}, []),
+        ({"ItemReader": COUNTED}, [("B", "s3:GetObject", "*")]),
+        (
+            {"ItemReader": COUNTED | {"Arguments": {"Bucket": "${B}", "Key": "in/a.jsonl"}}},
+            [("B", "s3:GetObject", "in/a.jsonl")],
+        ),
+        (
+            {
+                "ItemReader": {
+                    "Resource": READ,
+                    "ReaderConfig": {"InputType": "MANIFEST"},
+                    "Arguments": {"Bucket": "${B}", "Key": "in/manifest.json"},
+                }
+            },
+            [("B", "s3:GetObject", "*")],
+        ),
+        (
+            {"ItemReader": {"Resource": LIST, "Arguments": {"Bucket": "${B}"}}},
+            [("B", "s3:ListBucket", "")],
+        ),
+        (
+            {
+                "ItemReader": {
+                    "Resource": LIST,
+                    "ReaderConfig": {"Transformation": "LOAD_AND_FLATTEN"},
+                    "Arguments": {"Bucket": "${B}", "Prefix": "in/"},
+                }
+            },
+            [("B", "s3:ListBucket", ""), ("B", "s3:GetObject", "in/*")],
+        ),
+        (
+            {"ResultWriter": {"Resource": WRITE, "Arguments": {"Bucket": "${B}", "Prefix": "out"}}},
+            [
+                ("B", f"s3:{name}", "out/*")
+                for name in (
+                    "PutObject",
+                    "GetObject",
+                    "ListMultipartUploadParts",
+                    "AbortMultipartUpload",
+                )
+            ],
+        ),
+        ({"ResultWriter": {"WriterConfig": {"OutputType": "JSON"}}}, []),
+    ],
+)
+def test_a_distributed_map_may_read_its_items_and_write_its_results(
+    fields: dict[str, Any], permissions: list[Any]
+) -> None:
+    found = definition(SPREAD | fields).states[0]
     assert list(found.permissions()) == permissions
+
+
+@pytest.mark.parametrize("within", ["Map", "Parallel"])
+def test_a_distributed_map_may_start_watch_stop_and_redrive_its_executions(
+    stack: Stack, within: str
+) -> None:
+    part = {"States": {"Each": SPREAD | {"ItemReader": COUNTED}}}
+    around: Any = {"Map": {"ItemProcessor": part}, "Parallel": {"Branches": [part]}}[within]
+    bucket: Any = s3.Bucket(stack, "Counts", encryption_key=kms.Key(stack, "Key"))
+    text = definition({"Type": within, **around})
+    new_state_machine(stack, text, {"B": bucket})
+    policies = [one["PolicyDocument"]["Statement"] for one in properties(stack, "IAM::Policy")]
+    found = {str(one["Action"]): json.dumps(one["Resource"]) for each in policies for one in each}
+    assert '{"Ref": "StateMachine' in found["states:StartExecution"]
+    children = found[str([f"states:{name}Execution" for name in ("Describe", "Stop", "Redrive")])]
+    assert ':*"' in children
+    assert '/*:*"' in children
+    assert json.dumps([stack.resolve(bucket.bucket_arn), "/*"]) in found["s3:GetObject"]
+    assert str(["kms:Decrypt", "kms:GenerateDataKey*"]) in found
+    Template.from_stack(stack)  # rejects a template that depends on itself
+
+
+def test_an_inline_map_starts_no_executions(stack: Stack) -> None:
+    inner = {"States": {"In": step(INVOKE, CHARGED)}}
+    mapped = definition({"Type": "Map", "ItemProcessor": inner})
+    new_state_machine(stack, mapped, {"Charge": function(stack)})
+    assert "states:StartExecution" not in json.dumps(properties(stack, "IAM::Policy"))
 
 
 @pytest.mark.parametrize(
     ("call", "arguments", "message"),
     [
-        ("sns:publish", {}, "calls arn:aws:states:::sns:publish, for which no permission is der"),
-        (INVOKE, None, "has no FunctionName in its Arguments"),  # not JSONata: Parameters
+        ("sns:publish", {}, "calls sns:publish, for which no permission is der"),
+        (
+            "states:startExecution.sync:2",
+            {},
+            "calls states:startExecution.sync:2, for which no per",
+        ),
+        (
+            "aws-sdk:dynamodb:putItem",
+            ON_A,
+            "calls aws-sdk:dynamodb:putItem, for which no permission",
+        ),
+        ("dynamodb:putItem.waitForTaskToken", ON_A, "calls dynamodb:putItem.waitForTaskToken, for"),
+        (INVOKE, None, "has no FunctionName in its Arguments"),
+        (
+            INVOKE,
+            CHARGED | {"InvocationType": "Event"},
+            "has InvocationType Event: it would not wa",
+        ),
         (INVOKE, "{% {'FunctionName': '${Charge}'} %}", "has no FunctionName in its Arguments"),
         (INVOKE, {"FunctionName": 5}, "names its resource 5"),
         (INVOKE, {"FunctionName": "charge"}, "names its resource 'charge': give it as a place"),
@@ -122,6 +289,42 @@ def test_a_step_whose_permission_cannot_be_derived_is_rejected(
         list(found.permissions())
 
 
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (
+            step(INVOKE, CHARGED, Credentials={"RoleArn": "${Role}"}),
+            "has Credentials: it would act",
+        ),
+        (step(INVOKE, CHARGED, QueryLanguage="JSONPath"), "is in JSONPath, for which no perm"),
+        (SPREAD | {"QueryLanguage": "JSONPath", "ItemReader": COUNTED}, "is in JSONPath"),
+        (SPREAD | {"ItemReader": {"Resource": READ}}, "has no Bucket in its Arguments"),
+        (
+            {"Type": "Task", "Resource": "arn:aws:states:us-east-1:111111111111:activity:pack"},
+            "calls arn:aws:states:us-east-1:111111111111:activity:pack, for which no",
+        ),
+        ({"Type": "Task", "Resource": "${Charge}"}, r"calls \${Charge}, for which no permission"),
+    ],
+)
+def test_a_state_that_acts_by_itself_or_in_another_way_is_rejected(
+    state: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"Step0 {message}"):
+        list(definition(state).states[0].permissions())
+
+
+def test_a_resource_in_another_account_or_region_is_rejected() -> None:
+    here = Stack(App(), "Here", env=Environment(account="1" * 12, region="us-east-1"))
+    for region, account, place in (
+        ("eu-west-1", "1", "Region eu"),
+        ("us-east-1", "2", "account 2"),
+    ):
+        arn = f"arn:aws:lambda:{region}:{account * 12}:function:charge"
+        theirs = lambda_.Function.from_function_arn(here, place, arn)
+        with pytest.raises(ValueError, match=f"Charge of resources is in {place}.*Call a function"):
+            new_state_machine(here, definition(step(INVOKE, CHARGED)), {"Charge": theirs})
+
+
 def test_a_customers_key_is_granted_with_its_table_or_queue(stack: Stack) -> None:
     keys = [kms.Key(stack, name) for name in ("TableKey", "QueueKey")]
     resources: Any = {
@@ -144,14 +347,20 @@ def test_a_customers_key_is_granted_with_its_table_or_queue(stack: Stack) -> Non
     [
         ("${Nowhere}", "Charge", "uses Nowhere, which resources does not name"),
         ("", "Extra", "names Extra, which the definition does not use"),
-        ("${Extra}", "Extra", "is no table, queue or function"),
-        ("", "Charge", r"Step0 needs a function, but Charge of resources is a Topic"),
+        ("${AWS::Region}", "Charge", r"has \${AWS::Region}, which nothing replaces"),
+        (
+            "${Extra}",
+            "Extra",
+            r"^resources\['Extra'\] is a Topic; it must be of type ITable or IQu",
+        ),
+        ("", "Charge", r"Step0 needs a function, but Charge of resources is a Queue"),
     ],
 )
 def test_a_resource_that_no_step_can_use_is_rejected(
     stack: Stack, comment: str, name: str, message: str
 ) -> None:
-    resources: Any = {"Charge": function(stack), name: sns.Topic(stack, "Topic")}
+    wrong = sqs.Queue if name == "Charge" else sns.Topic
+    resources: Any = {"Charge": function(stack), name: wrong(stack, "Wrong")}
     with pytest.raises(ValueError, match=message):
         new_state_machine(stack, definition(step(INVOKE, CHARGED), Comment=comment), resources)
 
@@ -163,7 +372,9 @@ LONG = {"TimeoutSeconds": 13 * DAY}
     ("call", "fields", "settings", "message"),
     [
         (WAIT, LONG, {"retention_period": Duration.days(13)}, None),
-        (WAIT, LONG, {}, r"Queue keeps messages for 345600 s.*Step0 waits 1123200 s.*token"),
+        (WAIT, LONG, {}, "Queue keeps messages for 4 days.*Step0 waits 13 days.*token.*14 days"),
+        (WAIT, {"TimeoutSeconds": None}, {}, "Step0 has no TimeoutSeconds"),
+        (WAIT, {"TimeoutSeconds": "{% 5 %}"}, {}, "Step0 has no TimeoutSeconds"),
         (WAIT, LONG | {"HeartbeatSeconds": 900}, {}, None),
         (SEND, LONG, {}, None),  # nobody waits
         (SEND, {}, {"fifo": True}, "FIFO queue Queue without MessageGroupId and MessageDedup"),
@@ -208,7 +419,7 @@ def test_a_resource_with_a_disabled_key_is_rejected(stack: Stack) -> None:
 
 @pytest.mark.parametrize(
     ("call", "told"),
-    [(WAIT, "waits 11 s.*keep messages at least that long"), (SEND, "retention period only")],
+    [(WAIT, "waits 11 s.*keep messages at least that long"), (SEND, "only, 4 days unless it is")],
 )
 def test_an_imported_queue_is_told_how_long_it_must_keep_messages(
     stack: Stack, call: str, told: str
@@ -227,4 +438,10 @@ def test_an_imported_function_is_told_when_its_step_gives_up(stack: Stack) -> No
 def test_an_imported_table_is_asked_for_its_key(stack: Stack) -> None:
     theirs = dynamodb.Table.from_table_name(stack, "Theirs", "orders")
     definition(step("dynamodb:putItem", ON_A)).check({"A": theirs})
-    warned(stack, "customer key.*from_table_attributes")
+    warned(stack, "This table is imported.*from_table_attributes")
+
+
+def test_an_imported_bucket_is_asked_for_its_key(stack: Stack) -> None:
+    theirs = s3.Bucket.from_bucket_name(stack, "Theirs", "counts")
+    definition(SPREAD | {"ItemReader": COUNTED}).check({"B": theirs})
+    warned(stack, "This bucket is imported.*from_bucket_attributes")

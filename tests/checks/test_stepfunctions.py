@@ -14,12 +14,13 @@ ALL = {"ErrorEquals": ["States.ALL"], "MaxAttempts": 2, "JitterStrategy": "FULL"
 STEP: dict[str, Any] = {"TimeoutSeconds": 5, "Retry": [ALL]}
 NEVER = {"ErrorEquals": ["Declined"], "MaxAttempts": 0}
 STATES = "arn:aws:states:::"
+WAIT: dict[str, Any] = {"Type": "Wait"}
 
 
 @boundaries(
     {
         "a step has a timeout and retries with jitter": [
-            (stepfunctions.step("Charge", STEP | changes, caught=True), expected)
+            (stepfunctions.step("Charge", STEP | changes), expected)
             for changes, expected in (
                 ({}, None),
                 ({"TimeoutSeconds": None}, "Charge has no TimeoutSeconds"),
@@ -34,11 +35,43 @@ STATES = "arn:aws:states:::"
                 ({"Retry": [NEVER, ALL]}, None),
             )
         ],
-        "something catches a step": [
-            (
-                stepfunctions.step("Charge", STEP, caught=False),
-                "Charge has no Catch for States.ALL, nor has a state around it",
-            ),
+        "something catches whatever a state may fail with, by name if States.ALL leaves it out": [
+            (stepfunctions.caught("Step Charge", errors, may_answer_too_much=large), expected)
+            for errors, large, expected in (
+                ([], False, "Step Charge has no Catch for States.ALL, nor has a state around it"),
+                (["States.DataLimitExceeded"], True, "has no Catch for States.ALL"),
+                (["States.ALL"], False, None),
+                (["States.ALL"], True, "has no Catch for States.DataLimitExceeded, nor"),
+                (["States.ALL", "States.DataLimitExceeded"], True, None),
+            )
+        ],
+        "a choice has a default, unless a state around it catches": [
+            (stepfunctions.has_default("Known?", default, errors), expected)
+            for default, errors, expected in (
+                (None, [], "Choice Known? has no Default"),
+                ("Park", [], None),
+                (None, ["States.ALL"], None),
+            )
+        ],
+        "a distributed map tolerates no failed item": [
+            (stepfunctions.tolerates("Each", fields), expected)
+            for fields, expected in (
+                ({"Type": "Map"}, None),
+                ({"ToleratedFailurePercentage": 5}, "has ToleratedFailurePercentage 5: items that"),
+                ({"ToleratedFailureCount": "{% 5 %}"}, "ToleratedFailureCount {% 5 %}"),
+            )
+        ],
+        "an Express state machine has no distributed map": [
+            (stepfunctions.express_map("Each", distributed=False), None),
+            (stepfunctions.express_map("Each", distributed=True), "Map Each is distributed, which"),
+        ],
+        "a distributed map runs 1 to 10,000 executions at a time": [
+            (stepfunctions.map_concurrency("Each", limit, distributed=True), expected)
+            for limit, expected in (
+                (10_000, None),
+                (10_001, "it must be 1 to 10000"),
+                (0, "MaxConcurrency 0"),
+            )
         ],
         "a map runs 1 to 40 items at a time": [
             (stepfunctions.map_concurrency("Lines", limit), expected)
@@ -80,16 +113,24 @@ STATES = "arn:aws:states:::"
         "a queue keeps a task token for as long as its step waits": [
             (stepfunctions.forgets_token("Kept", kept, "Park", waits), expected)
             for kept, waits, expected in (
-                (13 * DAY - 1, 13 * DAY, "Kept keeps messages for 1123199 s, but step Park waits"),
+                (
+                    12 * DAY,
+                    13 * DAY,
+                    "Kept keeps messages for 12 days, but step Park waits 13 days",
+                ),
                 (13 * DAY, 13 * DAY, None),
-                (14 * DAY, 14 * DAY + 1, "keeps messages for 1209600 s"),
+                (14 * DAY, 14 * DAY + 1, "keeps messages for 14 days"),
                 (60, 0, None),
                 (None, 13 * DAY, None),
             )
         ],
         "the steps of an Express execution take 5 minutes at most": [
-            (stepfunctions.express_duration(300), None),
-            (stepfunctions.express_duration(301), "steps take up to 301 s"),
+            (stepfunctions.express_duration("It", [WAIT | {"Seconds": seconds}]), expected)
+            for seconds, expected in (
+                (300, None),
+                (301, "states take up to 301 s, and an Express execution ends after 300 s"),
+                ("{% $seconds %}", "take up to 301 s"),  # only run time knows
+            )
         ],
     }
 )
@@ -111,4 +152,12 @@ def test_a_rule_says_what_is_wrong(said: str | None, expected: str | None) -> No
 def test_a_step_takes_as_long_as_its_attempts_and_the_waits_between_them(
     retries: list[dict[str, Any]], seconds: float
 ) -> None:
-    assert stepfunctions.longest_seconds({"TimeoutSeconds": 10, "Retry": retries}) == seconds
+    task = {"Type": "Task", "TimeoutSeconds": 10, "Retry": retries}
+    assert stepfunctions.longest_seconds(task) == seconds
+
+
+@pytest.mark.parametrize("within", ["ItemProcessor", "Iterator", "Branches"])
+def test_a_state_takes_as_long_as_those_inside_of_it_in_each_of_its_attempts(within: str) -> None:
+    part = {"States": {"Pass": {"Type": "Pass"}, "Wait": WAIT | {"Seconds": 10}}}
+    around = {"Type": "Map", within: [part] if within == "Branches" else part}
+    assert stepfunctions.longest_seconds(around | {"Retry": [{"MaxAttempts": 1}]}) == 2 * 10 + 1

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 _FOLDER = tempfile.TemporaryDirectory()
 RETRY = {"ErrorEquals": ["States.ALL"], "MaxAttempts": 2, "JitterStrategy": "FULL"}
-CATCH = {"ErrorEquals": ["States.ALL"], "Next": "Park"}
+CATCH = [
+    {"ErrorEquals": [error], "Next": "Park"} for error in ("States.DataLimitExceeded", "States.ALL")
+]
 
 
 def task(call: str, seconds: int, arguments: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -40,16 +42,16 @@ SAGA: dict[str, Any] = {
     "QueryLanguage": "JSONata",
     "StartAt": "Charge",
     "States": {
-        "Charge": task("lambda:invoke", 11, CHARGED, Catch=[CATCH], Next="Lines"),
+        "Charge": task("lambda:invoke", 11, CHARGED, Catch=CATCH, Next="Lines"),
         "Lines": {
             "Type": "Map",
             "Items": "{% $states.input.lines %}",
             "MaxConcurrency": 40,
             "ItemProcessor": {"StartAt": "Reserve", "States": {"Reserve": RESERVE}},
-            "Catch": [CATCH],
+            "Catch": CATCH,
             "End": True,
         },
-        "Park": task("sqs:sendMessage", 5, PARKED, Catch=[CATCH | {"Next": "Failed"}], End=True),
+        "Park": task("sqs:sendMessage", 5, PARKED, Catch=[CATCH[1] | {"Next": "Failed"}], End=True),
         "Failed": {"Type": "Fail", "Error": "Failed"},
     },
 }

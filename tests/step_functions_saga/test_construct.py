@@ -18,11 +18,11 @@ from aws_cdk.assertions import Match, Template
 from serverless_patterns.patterns.blocks.alarms import Alarms
 from serverless_patterns.patterns.blocks.definitions import Definition
 from serverless_patterns.patterns.blocks.queues import NewQueue
-from serverless_patterns.patterns.step_functions_saga.construct import StepFunctionsSaga
+from serverless_patterns.patterns.step_functions_saga.construct import Saga, StepFunctionsSaga
 from serverless_patterns.patterns.step_functions_saga.stack import FOLDER
 from tests import inline
 from tests.inline import function, warned
-from tests.step_functions_saga.builds import SAGA, changed, make
+from tests.step_functions_saga.builds import CATCH, RESERVE, SAGA, changed, make
 
 WAIT = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
 THEIRS = "arn:aws:states:us-east-1:123456789012:stateMachine:theirs"
@@ -104,6 +104,8 @@ def test_a_failed_step_undoes_itself_and_what_was_before_it_in_reverse(
 ) -> None:
     found, choice = ways(left, "BeginCancelling"), STATES["UndoWhat?"]
     assert found[-1].get("ErrorEquals", ["States.ALL"]) == ["States.ALL"]
+    too_large = [way for way in found if way.get("ErrorEquals") == ["States.DataLimitExceeded"]]
+    assert all(way["Assign"] == found[-1]["Assign"] for way in too_large)
     assert STATES["BeginCancelling"]["Next"] == "UndoWhat?"
     for way in found:
         chosen = [c["Next"] for c in choice["Choices"] if f"'{way['Assign']['undo']}'" in str(c)]
@@ -125,8 +127,11 @@ def test_a_line_is_reserved_once_and_only_while_there_are_parts(definition: Defi
     "step", ["BeginCancelling", "CancelShipment", "Refund", "ReleaseStock", "MarkCancelled"]
 )
 def test_what_cannot_be_undone_is_parked(step: str) -> None:
-    (way,) = ways(step, "Park")
-    assert (way["ErrorEquals"], way["Assign"]["step"]) == (["States.ALL"], step)
+    caught = {
+        error: way["Assign"]["step"] for way in ways(step, "Park") for error in way["ErrorEquals"]
+    }
+    assert caught["States.ALL"] == step
+    assert {*caught.values()} == {step}
 
 
 def test_a_parked_order_waits_for_a_person_and_is_then_undone_again() -> None:
@@ -160,7 +165,8 @@ def test_a_placeholder_becomes_the_table_the_queue_or_the_function() -> None:
     machine = properties(made()[1], "AWS::StepFunctions::StateMachine")
     assert machine["StateMachineType"] == "STANDARD"
     given = machine["DefinitionSubstitutions"]
-    assert {name: (*value, text(value)) for name, value in given.items()} == {
+    resources = {name: value for name, value in given.items() if not name.startswith("Call")}
+    assert {name: (*value, text(value)) for name, value in resources.items()} == {
         "Orders": ("Ref", "<PatternOrders>"),
         "Stock": ("Ref", "<PatternStock>"),
         "Charge": ("Fn::GetAtt", "<PatternCharge>"),
@@ -277,9 +283,14 @@ def test_the_url_and_the_metrics_are_those_of_this_saga() -> None:
 # Rejected at synthesis
 
 
+def added(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the saga with one more state."""
+    return SAGA | {"States": SAGA["States"] | {"Added": state}}
+
+
 def rejected(stack: Stack, message: str, **settings: Any) -> None:
     with pytest.raises(ValueError, match=message):
-        make(stack, "Rejected", **settings)
+        make(stack, f"Rejected{len(stack.node.children)}", **settings)
 
 
 @pytest.mark.parametrize(
@@ -287,9 +298,13 @@ def rejected(stack: Stack, message: str, **settings: Any) -> None:
     [
         (SAGA | {"TimeoutSeconds": 60}, "TimeoutSeconds 60 for the whole execution"),
         (changed("Charge", TimeoutSeconds=None), "Charge has no TimeoutSeconds"),
-        (changed("Charge", Catch=None), "Charge has no Catch"),
+        (changed("Charge", Catch=None), "Charge has no Catch for States.ALL"),
+        (changed("Charge", Catch=CATCH[1:]), "Charge has no Catch for States.DataLimitExceeded"),
+        (changed("Lines", Catch=CATCH[1:]), "Map Lines has no Catch for States.DataLimitExceeded"),
+        (changed("Lines", ToleratedFailureCount=1), "Lines has ToleratedFailureCount 1"),
+        (added({"Type": "Choice", "Choices": []}), "Choice Added has no Default"),
         (changed("Lines", "Reserve", Retry=None), "Lines/Reserve has no Retry"),
-        (changed("Lines", Catch=None), "Lines/Reserve has no Catch"),
+        (changed("Lines", Catch=None), "Map Lines has no Catch for States.ALL"),
         (changed("Lines", MaxConcurrency=None), "MaxConcurrency None"),
         (changed("Charge", TimeoutSeconds=10), "gives up after 10 s"),
         (SAGA | {"Comment": "${Nowhere}"}, "uses Nowhere, which resources does not name"),
@@ -312,7 +327,23 @@ def test_express_rejects_steps_that_could_take_longer_than_five_minutes(stack: S
     # Three attempts and two waits of 1 and 2 s: charge 36 s, park 18 s, so 246 s are left.
     make(stack, machine=changed("Lines", "Reserve", TimeoutSeconds=81), express=True)
     longer = changed("Lines", "Reserve", TimeoutSeconds=82)
-    rejected(stack, "take up to 303 s", machine=longer, express=True)
+    rejected(stack, "The state machine is Express.* take up to 303 s", machine=longer, express=True)
+
+
+def test_express_rejects_a_distributed_map_and_what_its_express_items_cannot_do(
+    stack: Stack,
+) -> None:
+    def spread(machine: dict[str, Any]) -> dict[str, Any]:
+        config = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}}
+        inside = machine["States"]["Lines"]["ItemProcessor"]
+        return changed("Lines", ItemProcessor=inside | config, MaxConcurrency=1000)
+
+    make(stack, machine=spread(SAGA))
+    rejected(stack, "Map Lines is distributed", machine=spread(SAGA), express=True)
+    longer = spread(changed("Lines", "Reserve", TimeoutSeconds=100))
+    rejected(stack, "Each item of Map Lines is Express.* 303 s", machine=longer)
+    waits = spread(changed("Lines", "Reserve", Resource=f"{RESERVE['Resource']}.waitForTaskToken"))
+    rejected(stack, "Lines/Reserve waits for .*which an Express", machine=waits)
 
 
 @pytest.mark.parametrize(("days", "kept"), [(13, None), (14, None), (13, 12), (13, 13)])
@@ -322,7 +353,7 @@ def test_a_parked_queue_that_forgets_a_saga_that_waits_is_rejected(
     machine = changed("Park", Resource=WAIT, TimeoutSeconds=days * DAY)
     queue = kept and sqs.Queue(stack, "Mine", retention_period=Duration.days(kept))
     if kept == 12:
-        message = r"ParkedQueue keeps.*Park waits 1123200 s.*token"
+        message = r"ParkedQueue keeps.*Park waits 13 days.*token"
         rejected(stack, message, machine=machine, parked_queue=queue)
     else:
         assert make(stack, machine=machine, parked_queue=queue).parked_queue
@@ -338,6 +369,31 @@ def test_a_key_that_no_queue_would_use_or_that_is_disabled_is_rejected(
     queue = sqs.Queue(stack, "Mine") if own else None
     key = kms.Key(stack, "Key", enabled=own)
     rejected(stack, f"encryption_key {message}", parked_queue=queue, encryption_key=key)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"express": "yes"}, "express is 'yes'; it must be of type bool"),
+        ({"parked_queue": "arn:x"}, "parked_queue is 'arn:x'; it must be of type IQueue"),
+        ({"encryption_key": "arn:x"}, "encryption_key is 'arn:x'; it must be of type IKey"),
+        ({"log_execution_data": 1}, "log_execution_data is 1; it must be of type bool"),
+        ({"resources": {"Orders": "orders"}}, r"resources\['Orders'\] is 'orders'; it must be of"),
+        ({"machine": "no JSON"}, "not JSON"),
+    ],
+)
+def test_a_setting_of_a_wrong_type_is_rejected_in_plain_words(
+    stack: Stack, settings: dict[str, Any], message: str
+) -> None:
+    rejected(stack, message, **settings)
+
+
+@pytest.mark.parametrize("given", ["saga.asl.json", SAGA, None])
+def test_a_saga_that_is_none_is_rejected_in_plain_words(stack: Stack, given: Any) -> None:
+    with pytest.raises(ValueError, match=r"saga is .*it must be of type Saga or IStateMachine"):
+        StepFunctionsSaga(stack, "Rejected", saga=given)
+    with pytest.raises(ValueError, match=r"resources is .*it must be of type Mapping"):
+        Saga(definition="saga.asl.json", resources=[given])  # type: ignore[arg-type]
 
 
 # Bring your own

@@ -27,6 +27,7 @@ MACHINE: dict[str, Any] = {
             "Catch": [
                 {"ErrorEquals": ["States.Timeout"], "Next": "Both"},
                 {"ErrorEquals": ["Declined"], "Next": "Well"},
+                {"ErrorEquals": ["States.DataLimitExceeded"], "Next": "Ill"},
                 {"ErrorEquals": ["States.ALL"], "Next": "Ill"},
             ],
         },
