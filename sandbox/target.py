@@ -12,8 +12,10 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from rich.markup import escape
 
-from . import assembly, cdk, process
+from . import assembly, cdk, process, unsupported
+from .console import console
 from .errors import SandboxError
 from .logs import lines_since, newest_lines
 from .shims import GAPS
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from botocore.credentials import ReadOnlyCredentials
 
+INSTALLS_SDK = "@aws-cdk/customresources:installLatestAwsSdkDefault"
 EMULATOR_SECONDS, AWS_SECONDS = 300, 3600
 
 # An emulator's session reads no file and no variable of the caller: (config key, variable,
@@ -162,9 +165,17 @@ class Target:
         seconds = seconds or (EMULATOR_SECONDS if self.endpoint_url else AWS_SECONDS)
         bootstrap = partial(self._cli.bootstrap, self.account, seconds=seconds)
         alongside = partial(bootstrap, self.region) if self.endpoint_url else None
-        synthesized = self._cli.synthesize(app, folder, context or {}, alongside, seconds)
+        # Else a custom resource would fetch an SDK from the network while it runs.
+        own = {INSTALLS_SDK: "false"} if self.endpoint_url else {}
+        synthesized = self._cli.synthesize(
+            app, folder, own | dict(context or {}), alongside, seconds
+        )
         selected = assembly.select(synthesized, stacks)
         self._check_accounts(selected.values())
+        if self.name == "embedded":
+            for line in unsupported.check(selected.values()):
+                said = f"  [yellow]![/] not executed here: {escape(line)}"
+                console.print(said, soft_wrap=True)
         if self.endpoint_url:
             for region in {stack.region for stack in selected.values()} - {""}:
                 bootstrap(region)

@@ -1,0 +1,83 @@
+"""The owner of a stack is told what the embedded AWS will not execute of it, before it is there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from serverless_patterns.sandbox import SandboxError, unsupported
+from serverless_patterns.sandbox.assembly import Stack
+from tests.sandbox.helpers import arn, resource
+
+STATES = {"Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}:states:action/StartExecution"}
+SQS = {"Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}:sqs:path/orders"}
+QUEUE, STREAM = {"SourceArn": arn("Queue")}, {"SourceArn": {"Fn::GetAtt": ["T", "StreamArn"]}}
+TARGET = {"Arn": arn("Queue"), "Id": "Queue"}
+DEAD = {"DeadLetterConfig": {"Arn": arn("Dead")}}
+HERE, THERE = {"Ref": "Layer"}, "arn:aws:lambda:us-east-1:123456789012:layer:insights:1"
+LAMBDA = "arn:aws:sns:us-east-1:000000000000:topic"
+
+# A resource, its properties that are not executed, properties that are (None: there are none).
+CASES: list[tuple[str, dict[str, Any], dict[str, Any] | None]] = [
+    ("Pipes::Pipe", {"Source": QUEUE}, {"Source": STREAM}),
+    ("ApiGatewayV2::Integration", {"IntegrationSubtype": "SQS-SendMessage"}, {"Type": "AWS_PROXY"}),
+    ("ApiGateway::Method", {"Integration": {"Uri": STATES}}, {"Integration": {"Uri": SQS}}),
+    ("CloudWatch::Alarm", {"Namespace": "AWS/SQS"}, {"Namespace": "AWS/Lambda"}),
+    ("CloudWatch::Alarm", {"Metrics": [{"Expression": "a + b"}]}, {"Namespace": "Shop"}),
+    ("CloudWatch::CompositeAlarm", {}, None),
+    ("Events::Rule", {"Targets": [TARGET | DEAD]}, {"Targets": [TARGET]}),
+    ("Scheduler::Schedule", {"Target": TARGET | DEAD}, {"Target": TARGET}),
+    ("Lambda::EventSourceMapping", {"MaximumRetryAttempts": 3}, {"BatchSize": 10}),
+    ("Lambda::EventInvokeConfig", {"OnSuccess": {}}, {"OnFailure": {"Destination": LAMBDA}}),
+    (
+        "Lambda::EventInvokeConfig",
+        {"OnFailure": {"Destination": "arn:aws:events:us-east-1:0:event-bus/shop"}},
+        {"MaximumRetryAttempts": 0},
+    ),
+    ("SNS::Subscription", {"RedrivePolicy": {}}, {"Protocol": "sqs"}),
+    ("SNS::Subscription", {"Protocol": "https"}, {"Protocol": "lambda"}),
+    ("Lambda::Function", {"Layers": [HERE, THERE]}, {"Layers": [HERE]}),
+    ("ECS::Service", {}, None),
+]
+STOPS = [
+    ("AWS::Events::Archive", "Make it by its API"),
+    ("AWS::AppSync::Api", "Make it by its API"),
+    ("AWS::AmazonMQ::Broker", "Leave it out"),
+    ("Custom::AWS", "a Python function of your own"),
+    ("Custom::LogRetention", "log_group with its retention"),
+]
+
+
+def stack(*resources: dict[str, Any]) -> Stack:
+    made = {f"R{number}": found for number, found in enumerate(resources)}
+    return Stack("orders", "Shop/Orders", "orders", "", "", {"Resources": made})
+
+
+@pytest.mark.parametrize(("kind", "ignored", "executed"), CASES)
+def test_a_resource_that_is_not_executed_is_named(
+    kind: str, ignored: dict[str, Any], executed: dict[str, Any] | None
+) -> None:
+    [line] = unsupported.check([stack(resource(kind, **ignored))])
+    assert line.endswith("(Shop/Orders/R0)")
+    if executed is not None:
+        assert not unsupported.check([stack(resource(kind, **executed))])
+
+
+def test_resources_of_one_reason_are_one_line_with_the_path_of_the_first() -> None:
+    alarm = resource("CloudWatch::Alarm", Namespace="AWS/SQS")
+    named = alarm | {"Metadata": {"aws:cdk:path": "Shop/Orders/Alarm"}}
+    [line] = unsupported.check([stack(named, alarm), stack(alarm)])
+    assert line.endswith("(Shop/Orders/Alarm and 2 more)")
+
+
+@pytest.mark.parametrize(("kind", "fix"), STOPS)
+def test_what_cannot_be_deployed_is_refused_with_what_to_use(kind: str, fix: str) -> None:
+    with pytest.raises(SandboxError, match=f"Shop/Orders/R0: .*{fix}"):
+        unsupported.check([stack({"Type": kind, "Properties": {}})])
+
+
+def test_every_row_of_the_table_has_an_example() -> None:
+    resources = [resource(kind, **ignored) for kind, ignored, _ in CASES]
+    resources += [{"Type": kind, "Properties": {}} for kind, _ in STOPS]
+    assert set(unsupported.found_in([stack(*resources)])) == set(unsupported.ROWS)
