@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..blocks.alarms import MINUTE, Alarms, Runbook
+from ..blocks.queues import dead_letter_queue_of
 from ..blocks.values import seconds
 
 if TYPE_CHECKING:
@@ -112,12 +113,15 @@ def alarms_on_function(
 def alarms_on_queues(
     scope: Construct, alarms: Alarms, failed: Target, dead_letters: Target | None
 ) -> list[cloudwatch.Alarm]:
-    """Make the alarms on failed events, where they are stored in queues."""
+    """Make the alarms on failed events, where they are stored in queues for a person.
+
+    A queue with a dead-letter queue of its own has a consumer, who processes them again.
+    """
     return [
         alarms.on_messages(scope, name, target.resource, runbook)
         for name, target, runbook in (
             ("FailureQueueAlarm", failed, FAILURES),
             ("DeadLetterAlarm", dead_letters, DEAD_LETTERS),
         )
-        if target and target.kind == "queue"
+        if target and target.kind == "queue" and dead_letter_queue_of(target.resource) is None
     ]

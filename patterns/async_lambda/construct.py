@@ -8,12 +8,14 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from ..blocks.alarms import Alarms
+from ..blocks.invocations import check_only_configuration, grant_invoke
 from ..blocks.queues import queue_for_failures
+from ..blocks.stacks import beside, role_in
 from ..blocks.values import expect
 from ..limits import LAMBDA_ASYNC_MAX_AGE
 from .alarms import alarms_on_function, alarms_on_queues
 from .destinations import Target, check_apart, key_of_new_queues
-from .settings import Invoked, Retries, check_grantee
+from .settings import Invoked, Retries
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -89,14 +91,16 @@ class AsyncLambda(Construct):
         invoked = Invoked(function, dead_letter_queue, reserved_concurrency, rollout)
         retries.check(invoked.timeout, alarms)
         invoked.warn_if_imported(retries)
+        invoked.check_place(self)
         new_queues = on_failure is None or invoked.needs_dead_letter_queue
-        self._key = key_of_new_queues(encryption_key, needed=new_queues)
+        self._key = key_of_new_queues(self, encryption_key, function, needed=new_queues)
         alarms = alarms.of_pattern(__name__)
 
         self.function, self.target = invoked.function, invoked.target_in(self)
-        failures = self._queue("FailureQueue") if on_failure is None else on_failure
+        self._beside = beside(self, self.function)
+        self._roles: list[iam.IRole] = []
         succeeded = None if on_success is None else self._destination("on_success", on_success)
-        self._failed = self._destination("on_failure", failures)
+        self._failed = self._failures(on_failure)
         self._dead_letters = self._dead_letters_of(invoked)
         check_apart(succeeded, self._failed, self._dead_letters)
         self.event_invoke_config = self._invoke_config(retries, succeeded)
@@ -137,17 +141,21 @@ class AsyncLambda(Construct):
         """Let ``grantee`` hand over events; with a rollout, to the alias only.
 
         Raises:
-            ValueError: a service principal, which would let in anybody's resources.
+            ValueError: everybody, a service for anybody's resources, several principals at once,
+                or one that Lambda does not know.
         """
-        check_grantee(grantee)
-        return self.target.grant_invoke(grantee)
+        return grant_invoke(self.target, grantee)
 
     def grant_redrive(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let ``grantee`` empty the queues of failed events and invoke the function again."""
+        """Let ``grantee`` take failed events from queues and bucket, and invoke the function again.
+
+        Raises:
+            ValueError: see ``grant_invoke``.
+        """
         grant = self.grant_invoke(grantee)
         for target in (self._failed, self._dead_letters):
-            if target and target.kind == "queue":
-                grant = grant.combine(target.resource.grant_consume_messages(grantee))
+            for taken in target.grant_take(grantee) if target else ():
+                grant = grant.combine(taken)
         return grant
 
     def metric_async_event_age(self, **options: Any) -> cloudwatch.Metric:
@@ -168,14 +176,26 @@ class AsyncLambda(Construct):
 
     def _queue(self, construct_id: str) -> sqs.Queue:
         reason = "Failed events end here: they wait for a redrive by a person."
-        return queue_for_failures(self, construct_id, reason=reason, encryption_key=self._key)
+        return queue_for_failures(
+            self._beside, construct_id, reason=reason, encryption_key=self._key
+        )
 
-    def _destination(self, name: str, resource: Destination) -> Target:
-        """Return a checked destination, to which the function may send."""
+    def _destination(
+        self, name: str, resource: Destination, scope: Construct | None = None
+    ) -> Target:
+        """Return a checked destination, to which the function may send by a policy in a scope."""
         target = Target.of(name, resource)
-        target.check(self.function)
-        target.permit(self.function)
+        target.check(self, self.function)
+        role = role_in(scope or self, self.function)
+        target.permit(role)
+        if role.node.default_child is None:  # the function does not depend on its policy
+            self._roles.append(role)
         return target
+
+    def _failures(self, given: Destination | None) -> Target:
+        if given is not None:
+            return self._destination("on_failure", given)
+        return self._destination("on_failure", self._queue("FailureQueue"), self._beside)
 
     def _dead_letters_of(self, invoked: Invoked) -> Target | None:
         """Return the function's dead-letter queue, set here unless it has one; None if unknown."""
@@ -183,22 +203,27 @@ class AsyncLambda(Construct):
             return None
         if invoked.resource.dead_letter_config:
             own = cast("lambda_.Function", self.function).dead_letter_queue
-            return self._destination("dead_letter_queue", own) if own else None
+            return self._destination("dead_letter_queue", own, self._beside) if own else None
         queue = invoked.dead_letter_queue or self._queue("DeadLetterQueue")
-        target = self._destination("dead_letter_queue", queue)
+        target = self._destination("dead_letter_queue", queue, self._beside)
+        invoked.warn_of_published()
         letters = lambda_.CfnFunction.DeadLetterConfigProperty(target_arn=target.arn)
         invoked.resource.dead_letter_config = letters
+        # Lambda asks for the permission when it makes the function.
+        invoked.resource.node.add_dependency(role_in(self._beside, self.function))
         return target
 
     def _invoke_config(
         self, retries: Retries, succeeded: Target | None
     ) -> lambda_.CfnEventInvokeConfig:
+        qualifier = _qualifier(self.target)
+        check_only_configuration(self, self.function, qualifier)
         part, age = lambda_.CfnEventInvokeConfig, retries.max_event_age
         config = part(
             self,
             "EventInvokeConfig",
             function_name=self.function.function_name,
-            qualifier=_qualifier(self.target),
+            qualifier=qualifier,
             maximum_retry_attempts=retries.attempts,
             maximum_event_age_in_seconds=age.to_seconds() if age else LAMBDA_ASYNC_MAX_AGE,
             destination_config=part.DestinationConfigProperty(
@@ -206,7 +231,7 @@ class AsyncLambda(Construct):
                 on_failure=part.OnFailureProperty(destination=self._failed.arn),
             ),
         )
-        config.node.add_dependency(self.target)
+        config.node.add_dependency(self.target, *self._roles)
         return config
 
     def _rollout(

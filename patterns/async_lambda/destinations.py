@@ -11,7 +11,9 @@ from aws_cdk import aws_iam as iam
 
 from ..blocks import keys
 from ..blocks.consumers import check_may_run, function_of
+from ..blocks.places import check_here
 from ..blocks.queues import grant_send
+from ..blocks.stacks import same_stack
 from ..blocks.values import expect
 from ..checks import lambda_ as checks
 from ..checks import period
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from aws_cdk import aws_s3 as s3
     from aws_cdk import aws_sns as sns
     from aws_cdk import aws_sqs as sqs
+    from constructs import Construct
 
     Destination: TypeAlias = (
         sqs.IQueue | sns.ITopic | lambda_.IFunction | events.IEventBus | s3.IBucket
@@ -50,6 +53,11 @@ KINDS = {
     "bucket": ("bucket_arn", "its policy must let the function write", "encryption_key"),
 }
 RECORDS = "aws/lambda/async/*"
+NOT_HERE = (
+    "AWS documents no destination or dead-letter queue in another account or Region than the "
+    "function's, and nothing there could be permitted or watched from here. Use one beside the "
+    "function, such as an event bus that forwards the records."
+)
 
 
 @dataclass(frozen=True)
@@ -80,15 +88,16 @@ class Target:
             )
         return cls(name, resource, kind, str(arn))
 
-    def check(self, source: lambda_.IFunction) -> None:
+    def check(self, scope: Construct, source: lambda_.IFunction) -> None:
         """Reject a destination that loses records or never ends; warn of an imported one.
 
         Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
 
         Raises:
-            ValueError: it is FIFO, its key encrypts nothing, or it is ``source``, the function
-                itself, or one that never runs.
+            ValueError: it is FIFO, of another account or Region than ``scope``, its key encrypts
+                nothing, or it is ``source``, the function itself, or one that never runs.
         """
+        check_here(scope, self.name, self.resource, NOT_HERE)
         if getattr(self.resource, "fifo", None):
             raise ValueError(checks.standard_destination(self.name, self.kind))
         keys.check_key_of(self.resource)
@@ -116,21 +125,30 @@ class Target:
                 f"{needs}.",
             )
 
-    def permit(self, source: lambda_.IFunction) -> None:
+    def permit(self, role: iam.IRole) -> None:
         """Let the function's role deliver to the destination, and no more."""
         match self.kind:
             case "queue":
-                grant_send(self.resource, source)
+                grant_send(self.resource, role)
             case "topic":
-                self.resource.grant_publish(source)
+                self.resource.grant_publish(role)
             case "function":
-                self.resource.grant_invoke(source)
+                self.resource.grant_invoke(role)
             case "event bus":
-                self.resource.grant_put_events_to(source)
+                self.resource.grant_put_events_to(role)
             case "bucket":
-                self.resource.grant_put(source, RECORDS)
+                self.resource.grant_put(role, RECORDS)
                 look = iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self.arn])
-                source.add_to_role_policy(look)
+                role.add_to_principal_policy(look)
+
+    def grant_take(self, grantee: iam.IGrantable) -> list[iam.Grant]:
+        """Let ``grantee`` read the records and delete them, where this is where they are kept."""
+        if self.kind == "queue":
+            return [self.resource.grant_consume_messages(grantee)]
+        if self.kind == "bucket":
+            kept = self.resource
+            return [kept.grant_read(grantee, RECORDS), kept.grant_delete(grantee, RECORDS)]
+        return []
 
 
 def check_apart(*targets: Target | None) -> None:
@@ -148,11 +166,14 @@ def check_apart(*targets: Target | None) -> None:
             )
 
 
-def key_of_new_queues(key: kms.IKey | None, *, needed: bool) -> kms.IKey | None:
-    """Return the key of the new queues; reject one that encrypts nothing.
+def key_of_new_queues(
+    scope: Construct, key: kms.IKey | None, function: lambda_.IFunction, *, needed: bool
+) -> kms.IKey | None:
+    """Return the key of the new queues, which are beside the function; reject a useless one.
 
     Raises:
-        ValueError: no queue is new, or the key is disabled or not symmetric.
+        ValueError: no queue is new, the key is disabled or not symmetric, or the function is in
+            another stack and would need this one.
     """
     expect("encryption_key", key, "IKey", None)
     keys.check_key("encryption_key", key)
@@ -160,5 +181,11 @@ def key_of_new_queues(key: kms.IKey | None, *, needed: bool) -> kms.IKey | None:
         raise ValueError(
             "encryption_key was given, but no queue is new, so it would encrypt nothing. Encrypt "
             "your own queues, and leave it out."
+        )
+    if key and key.node.default_child and not same_stack(key, function) and same_stack(key, scope):
+        raise ValueError(
+            "encryption_key is in this stack, but the function, and so its queues, are in another "
+            "one, which this stack needs: they would need each other. Make the key in the "
+            "function's stack, or in one of its own."
         )
     return key

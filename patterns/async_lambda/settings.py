@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from aws_cdk import Annotations, Duration
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 
 from ..blocks.consumers import check_has_role, facts_of, function_of, resource_of
-from ..blocks.values import expect, expect_fields, in_seconds, number
+from ..blocks.places import check_here
+from ..blocks.stacks import same_deployment, same_stack
+from ..blocks.values import Path, expect, expect_fields, in_seconds, number
 from ..checks import lambda_ as checks
 from ..checks import period, reject
 from ..limits import (
@@ -194,6 +195,61 @@ class Invoked:
         version = cast("lambda_.Function", self.given).current_version
         return lambda_.Alias(scope, "Alias", alias_name="live", version=version)
 
+    def check_place(self, scope: Construct) -> None:
+        """Reject a function whose settings cannot be made where the construct is.
+
+        Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-exports.html
+
+        Raises:
+            ValueError: it is in another account or Region; or in another stack, and something of
+                it would need ``scope``, or a version's number, which changes, would be exported.
+        """
+        check_here(
+            scope,
+            Path(self.given, "function "),
+            self.given,
+            "its settings have to be made "
+            "where it is. Make this construct in a stack of that account and Region.",
+        )
+        if self.resource is None or same_stack(scope, self.function):
+            return
+        queue = self.dead_letter_queue
+        if queue and queue.node.default_child and same_stack(scope, queue):
+            raise ValueError(
+                "dead_letter_queue is in this stack, but the function is in another one, which "
+                "this stack needs: they would need each other. Make the queue in the function's "
+                "stack, or leave it out: a new one is made there."
+            )
+        if self.rollout:
+            raise ValueError(
+                "rollout was given, but the function is in another stack: its versions, and the "
+                "alias that is moved to them, have to be made together. Make this construct in the "
+                "function's stack, or give an alias that is moved there."
+            )
+        if isinstance(self.given, lambda_.Version) and not same_deployment(scope, self.function):
+            raise ValueError(
+                "function is a version that is made in another stack: a deployment that publishes "
+                "a new one would change an export that is in use, which CloudFormation rejects. "
+                "Make this construct in the function's stack, or give an alias."
+            )
+
+    def warn_of_published(self) -> None:
+        """Say that a version published earlier has no dead-letter queue of ours.
+
+        Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+        """
+        if isinstance(self.given, lambda_.Function):
+            return
+        version: Any = getattr(self.given, "version", self.given)
+        version = self.given if isinstance(version, str) else version
+        if version.node.id != "CurrentVersion":
+            Annotations.of(self.given).add_warning_v2(
+                "serverless-patterns:published-version",
+                "Only versions that are published from now on have the dead-letter queue that is "
+                "set here: it is part of a version. Use the function's current_version, or publish "
+                "another one.",
+            )
+
     def warn_if_imported(self, retries: Retries) -> None:
         """Say what an imported function needs."""
         if self.resource:
@@ -229,15 +285,3 @@ class Invoked:
             name = "With reserved_concurrency, the function"
             reserved = number(self.reserved_concurrency)
         reject(checks.never_runs(name, reserved, NEVER_RUNS))
-
-
-def check_grantee(grantee: iam.IGrantable) -> None:
-    """Reject a grant that opens the function to everybody's resources of a service.
-
-    Raises:
-        ValueError: a service principal without a condition.
-    """
-    principal = grantee.grant_principal
-    if isinstance(principal, iam.ServicePrincipal):
-        problem = checks.invoked_for_anybody("grant_invoke", principal.service)
-        raise ValueError(f"{problem} Use target.add_permission() for that.")

@@ -30,12 +30,12 @@ from serverless_patterns.lint.__main__ import rules
 from serverless_patterns.patterns import checks
 from serverless_patterns.patterns.api_sqs_lambda import rules as api_rules
 from serverless_patterns.patterns.async_lambda.destinations import Target
-from serverless_patterns.patterns.async_lambda.settings import check_grantee
 from serverless_patterns.patterns.blocks import keys, subscriptions
 from serverless_patterns.patterns.blocks.alarms import Alarms, Runbook
 from serverless_patterns.patterns.blocks.consumers import Consumer, check_may_run
 from serverless_patterns.patterns.blocks.definitions import Definition
 from serverless_patterns.patterns.blocks.firehose import Buffering
+from serverless_patterns.patterns.blocks.invocations import check_grantee
 from serverless_patterns.patterns.blocks.lakes import Lake, Table
 from serverless_patterns.patterns.blocks.queues import NewQueue, SqsToLambda, check_own_queue
 from serverless_patterns.patterns.blocks.transforms import Transform
@@ -108,7 +108,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "W9112": lambda stack: consume(stack, hidden=64, max_batching_window=seconds(5)),
     "W9113": lambda stack: consume(stack, reserved=20, max_concurrency=21),
     "E9131": lambda stack: Target.of("on_failure", sqs.Queue(stack, "Queue", fifo=True)).check(
-        function(stack)
+        stack, function(stack)
     ),
     "E9133": lambda stack: fanout_rules.check_protocol("HTTPS"),
     "E9134": lambda stack: fanout_rules.check_topic(sns.Topic(stack, "Topic")),

@@ -1,0 +1,156 @@
+"""Asynchronous invocation of a function: one configuration, and who may invoke."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary, WeakSet
+
+import jsii
+from aws_cdk import Stack
+from aws_cdk import aws_lambda as lambda_
+from constructs import IConstruct, IValidation
+
+from ..checks import lambda_ as checks
+from .consumers import resource_of
+from .values import resource_behind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from aws_cdk import aws_iam as iam
+
+SOURCES = {"aws:sourcearn", "aws:sourceaccount", "aws:principalorgid"}
+_VALIDATED: WeakSet[IConstruct] = WeakSet()
+_CONFIGURED: WeakKeyDictionary[IConstruct, dict[str, str]] = WeakKeyDictionary()
+
+
+def check_only_configuration(
+    scope: IConstruct, function: lambda_.IFunction, qualifier: str
+) -> None:
+    """Reject a second configuration of a function's version, alias or ``$LATEST``.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionEventInvokeConfig.html
+
+    Args:
+        scope: The construct that makes the configuration.
+        function: The function itself.
+        qualifier: Which version or alias of it.
+
+    Raises:
+        ValueError: another construct of this library has made one. One that anything else makes,
+            earlier or later, is rejected when the app is synthesized.
+    """
+    path, known = scope.node.path, _CONFIGURED.setdefault(function, {})
+    if qualifier in known:
+        raise ValueError(_problem(f"{function.node.path}", [known[qualifier], path]))
+    known[qualifier] = path
+    root = scope.node.root
+    if root not in _VALIDATED:
+        _VALIDATED.add(root)
+        root.node.add_validation(_OneConfiguration(root))
+
+
+@jsii.implements(IValidation)
+class _OneConfiguration:
+    """Finds, at synthesis, every function of an app with two configurations."""
+
+    def __init__(self, root: IConstruct) -> None:
+        self._root = root
+
+    def validate(self) -> list[str]:
+        constructs = self._root.node.find_all()
+        aliases = {
+            Stack.of(one).get_logical_id(one): one.name
+            for one in constructs
+            if isinstance(one, lambda_.CfnAlias)
+        }
+        found: dict[str, list[str]] = defaultdict(list)
+        for one in constructs:
+            if isinstance(one, lambda_.CfnEventInvokeConfig):
+                found[_subject(one, aliases)].append(one.node.path)
+        return [_problem(name, paths) for name, paths in found.items() if len(paths) > 1]
+
+
+def _subject(config: lambda_.CfnEventInvokeConfig, aliases: Mapping[str, str]) -> str:
+    """Return which function, and which version or alias of it, a configuration is of.
+
+    ``aliases``: the names of those of this app, to which the CDK refers by logical id.
+    """
+    stack, resource = Stack.of(config), resource_behind(config.function_name)
+    if resource is None:  # imported by its name: that may be another function elsewhere
+        unknown = "unknown" in stack.environment
+        place = stack.node.path if unknown else stack.environment
+        function = f"{config.function_name} of {place}"
+    else:
+        function = resource.node.scope.node.path
+    qualifier = json.dumps(stack.resolve(config.qualifier))
+    alias = next((name for one, name in aliases.items() if f'"{one}"' in qualifier), None)
+    return f"{function} ({alias or json.loads(qualifier)})"
+
+
+def _problem(function: str, paths: Iterable[str]) -> str:
+    return (
+        f"{function} has two configurations of asynchronous invocation, {' and '.join(paths)}, but "
+        "Lambda keeps one: the other's retries and destinations would be lost. Give them all to "
+        "one of them."
+    )
+
+
+# Who may invoke
+
+
+def grant_invoke(target: lambda_.IFunction, grantee: iam.IGrantable) -> iam.Grant:
+    """Let ``grantee`` invoke a function, an alias or a version.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/permissions-function-services.html
+
+    Raises:
+        ValueError: see ``check_grantee``; or nobody of its kind can be allowed to.
+    """
+    check_grantee(grantee)
+    try:
+        return target.grant_invoke(grantee)
+    except RuntimeError as error:
+        reason = (
+            "The function is imported. Import it with same_environment=True if it is of this "
+            "account; otherwise allow it where the function is made."
+            if resource_of(target) is None
+            else "Lambda allows roles, users, accounts, organizations, and services for a source. "
+            "Give one of these."
+        )
+        raise ValueError(f"The grantee cannot be allowed to invoke it. {reason}") from error
+
+
+def check_grantee(grantee: iam.IGrantable) -> None:
+    """Reject a grant to everybody, to everybody's resources of a service, or to several at once.
+
+    Raises:
+        ValueError: a principal "*" or a service without a source; several principals, of which the
+            CDK would allow the last; or a function that was imported without its role.
+    """
+    principal = grantee.grant_principal
+    try:
+        fragment = principal.policy_fragment
+    except RuntimeError as error:
+        raise ValueError(
+            "The grantee was imported without its role, so it cannot be granted permissions. "
+            "Import it with from_function_attributes() and role."
+        ) from error
+    named = [(kind, one) for kind, all_ in fragment.principal_json.items() for one in all_]
+    conditions = {key.lower() for test in fragment.conditions.values() for key in test}
+    if len(named) > 1:
+        raise ValueError(
+            f"The grantee is {len(named)} principals, of which only one would be allowed. Call the "
+            "method for each of them."
+        )
+    if named[0][0] == "Service" and not conditions & SOURCES:
+        service = getattr(principal, "service", "a service")
+        problem = checks.invoked_for_anybody("grant_invoke", service)
+        raise ValueError(f"{problem} Use target.add_permission() for that.")
+    if named[0][1] == "*" and not conditions:
+        raise ValueError(
+            "The grantee is everybody: any AWS account could invoke the function. Name an account, "
+            "or give an organization."
+        )

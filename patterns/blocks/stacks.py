@@ -1,0 +1,61 @@
+"""Resources of several stacks: where to make what they need, so that no two need each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from aws_cdk import Names, Stack
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+if TYPE_CHECKING:
+    from aws_cdk import aws_lambda as lambda_
+    from constructs import IConstruct
+
+
+def same_stack(one: IConstruct, other: IConstruct) -> bool:
+    """Whether two constructs are in one stack; a nested stack is another one than its parent."""
+    return Stack.of(one) is Stack.of(other)
+
+
+def same_deployment(one: IConstruct, other: IConstruct) -> bool:
+    """Whether two constructs are deployed together: nested stacks are, with their parent."""
+    return _top(Stack.of(one)) is _top(Stack.of(other))
+
+
+def _top(stack: Stack) -> Stack:
+    parent = stack.nested_stack_parent
+    return _top(parent) if parent else stack
+
+
+def beside(scope: Construct, resource: IConstruct) -> Construct:
+    """Return where to make what ``resource`` needs: ``scope``, or below ``resource`` if elsewhere.
+
+    A stack that needs another one cannot be needed by it.
+    """
+    if same_stack(scope, resource):
+        return scope
+    return Construct(cast("Construct", resource), Names.node_unique_id(scope.node))
+
+
+def role_in(scope: Construct, function: lambda_.IFunction) -> iam.IRole:
+    """Return a function's role, as one to which the stack of ``scope`` can grant its resources.
+
+    The policy of a role of another stack would need the resource, while this stack needs the role.
+    So it becomes a policy of this stack; what relies on it has to depend on the returned role.
+
+    Args:
+        scope: Where that policy is made.
+        function: A function that has a role.
+    """
+    role = cast("iam.IRole", function.role)
+    if role.node.default_child is None or same_stack(scope, role):
+        return role
+    known = scope.node.try_find_child("FunctionRole")
+    return cast("iam.IRole", known) or iam.Role.from_role_name(
+        scope,
+        "FunctionRole",
+        role.role_name,
+        # A role has one policy of each name, also when several stacks share the role.
+        default_policy_name=Names.unique_resource_name(scope, max_length=100),
+    )
