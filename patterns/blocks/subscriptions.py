@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from aws_cdk import Annotations, Stack
 from aws_cdk import aws_iam as iam
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 SNS = "sns.amazonaws.com"
 AWS_MANAGED_KEY = "alias/aws/sqs"
 DAY = 86_400
+# The endpoints that the subscriptions made here deliver to, by topic.
+_ENDPOINTS: WeakKeyDictionary[sns.ITopic, set[str]] = WeakKeyDictionary()
 KEY_ACTIONS = ["kms:Decrypt", "kms:GenerateDataKey"]
 # https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html
 TAKE_RAW = (
@@ -94,11 +98,16 @@ class Subscription:
             replay_from=(datetime, None),
             dead_letter_queue=("IQueue", None),
         )
-        for key, chosen in (self.filter_policy or {}).items():
-            expect(f"filter_policy[{key!r}]", chosen, sns.SubscriptionFilter)
-        for key, by_body in (self.filter_policy_with_message_body or {}).items():
-            expect(f"filter_policy_with_message_body[{key!r}]", by_body, sns.FilterOrPolicy)
-        if self.filter_policy is not None and self.filter_policy_with_message_body is not None:
+        by_attributes, by_body = self.filter_policy, self.filter_policy_with_message_body
+        if by_attributes is not None:
+            for key, chosen in by_attributes.items():
+                expect(f"filter_policy[{key!r}]", chosen, sns.SubscriptionFilter)
+            combinations = prod(len(chosen.conditions) for chosen in by_attributes.values())
+            reject(checks.filter_policy("filter_policy", len(by_attributes), combinations))
+        if by_body is not None:
+            name = "filter_policy_with_message_body"
+            reject(checks.filter_policy(name, len(by_body), _combinations(name, by_body)))
+        if by_attributes is not None and by_body is not None:
             raise ValueError(
                 "filter_policy and filter_policy_with_message_body were both given: a subscription "
                 "filters by one of them. Leave one out."
@@ -108,6 +117,23 @@ class Subscription:
                 f"replay_from is {self.replay_from.isoformat()} without a time zone. Give it one, "
                 "such as datetime(2026, 11, 21, 8, 0, tzinfo=UTC)."
             )
+
+
+def _combinations(name: str, by_body: Mapping[str, sns.FilterOrPolicy], depth: int = 1) -> int:
+    """Return how many combinations of values a filter by the body has.
+
+    Raises:
+        ValueError: a key has a value of the wrong type.
+    """
+    counts = []
+    for key, chosen in by_body.items():
+        inner: Any = chosen
+        expect(f"{name}[{key!r}]", chosen, sns.FilterOrPolicy)
+        if chosen.is_policy():
+            counts.append(_combinations(f"{name}[{key!r}]", inner.policy_doc, depth + 1))
+        else:
+            counts.append(depth * len(inner.filter_doc.conditions))
+    return prod(counts)
 
 
 @dataclass(frozen=True)
@@ -135,6 +161,7 @@ class Source:
     Args:
         topic: The topic.
         scope: Where its subscriptions are made. Default: the topic's stack.
+        fifo: Whether it is FIFO. Default: as it says.
         arn: Its ARN, as policies of its own stack name it. Default: the topic's attribute.
         pattern: What matches its ARN, for policies in other stacks. Default: made of the topic's
             own name, or else all topics of its account and Region.
@@ -151,12 +178,13 @@ class Source:
         topic: sns.ITopic,
         *,
         scope: Construct | None = None,
+        fifo: bool | None = None,
         arn: str | None = None,
         pattern: str | None = None,
         encryption_key: kms.IKey | None = None,
     ) -> None:
         self.topic, self.encryption_key = topic, encryption_key
-        self.fifo: bool = topic.fifo
+        self.fifo: bool = topic.fifo if fifo is None else fifo
         self.elsewhere = places.elsewhere(scope, topic) if scope else None
         self._arn = arn or topic.topic_arn
         self._known_pattern = pattern
@@ -326,11 +354,19 @@ def deliver(
         alarms: What the alarm does.
 
     Raises:
-        ValueError: a replay of what is not kept or cannot be read, or a dead-letter queue that
-            would lose what cannot be delivered.
+        ValueError: a replay of what is not kept or cannot be read, a dead-letter queue that would
+            lose what cannot be delivered, or a second subscription of the endpoint.
     """
     if settings.replay_from is not None:
         check_replay(source.topic, settings.replay_from)
+    endpoints = _ENDPOINTS.setdefault(source.topic, set())
+    if endpoint in endpoints:
+        raise ValueError(
+            f"{Path(source.topic, 'topic ')} already delivers to this endpoint, to which "
+            f"{Path(scope)} would subscribe it again: SNS keeps one subscription, with one filter. "
+            "Use one subscription whose filter accepts both."
+        )
+    endpoints.add(endpoint)
     kept = settings.dead_letter_queue
     _check_place(scope, source, kept)
     if kept is not None:

@@ -12,12 +12,12 @@ from ..checks import kms as kms_checks
 from ..checks import reject
 from ..checks import sns as checks
 from ..limits import SNS_RETRIES_TO_SQS
-from . import keys
+from . import keys, publishers
 from .alarms import MINUTE, Alarms, Runbook
 from .consumers import Consumer
 from .queues import NewQueue, SqsToLambda
 from .subscriptions import SNS, Source, Subscription, deliver_to_queue
-from .values import Path, expect, seconds
+from .values import Path, expect, is_token, seconds
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -135,13 +135,20 @@ def new_source(
     return source
 
 
-def own_source(scope: Construct, topic: sns.ITopic) -> Source:
+def is_fifo(topic: sns.ITopic) -> bool | None:
+    """Whether a topic is FIFO; None when it is imported with an ARN that only deployment knows."""
+    fifo: bool = topic.fifo
+    unknown = not fifo and topic.node.default_child is None and is_token(topic.topic_arn)
+    return None if unknown else fifo
+
+
+def own_source(scope: Construct, topic: sns.ITopic, *, fifo: bool) -> Source:
     """Return your own topic as a source of deliveries; warn of what cannot be checked of it.
 
     Raises:
         ValueError: its key encrypts nothing.
     """
-    source = Source(topic, scope=scope)
+    source = Source(topic, scope=scope, fifo=fifo)
     if source.elsewhere:
         _check_name(scope, topic)
         Annotations.of(topic).add_warning_v2(
@@ -152,10 +159,13 @@ def own_source(scope: Construct, topic: sns.ITopic) -> Source:
         )
     keys.check_key_of(topic)
     if topic.node.default_child is None:
-        ids = "unless it deduplicates by content, every publisher must name a deduplication id; "
+        ids = (
+            "it must be FIFO; unless it deduplicates by content, every publisher must name a "
+            "deduplication id; "
+        )
         Annotations.of(topic).add_warning_v2(
             "serverless-patterns:imported-topic",
-            f"This topic is imported, so its settings cannot be checked: {ids * source.fifo}if it "
+            f"This topic is imported, so its settings cannot be checked: {ids * fifo}if it "
             "has a customer key, import it by from_topic_attributes() with key_arn, so that "
             "grant_publish() covers it.",
         )
@@ -245,6 +255,11 @@ class TopicFanout(Construct):
             ValueError: a configuration that would fail or lose events; the message says what to
                 change.
         """
+        if self.node.try_find_child(construct_id):
+            raise ValueError(
+                f"construct_id is {construct_id!r}, which {Path(self)} has already. Give the "
+                "subscriber another one."
+            )
         expect("consumer", consumer, Consumer, "IFunction")
         expect("queue", queue, NewQueue, "IQueue")
         expect("subscription", subscription, Subscription)
@@ -286,8 +301,16 @@ class TopicFanout(Construct):
         return self._topic_alarms + of_subscribers
 
     def grant_publish(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let ``grantee`` publish, and use the topic's customer key for it."""
-        return self.topic.grant_publish(grantee)
+        """Let ``grantee`` publish, and use the topic's customer key for it.
+
+        Args:
+            grantee: Who; a service with a condition on its source, such as
+                ``ServicePrincipal("s3.amazonaws.com", conditions=…)``.
+
+        Raises:
+            ValueError: see ``publishers.grant_publish``.
+        """
+        return publishers.grant_publish(self.topic, grantee)
 
     def metric_number_of_messages_published(self, **options: Any) -> cloudwatch.Metric:
         """Messages published to the topic. ``options``: of the metric."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import Duration, Reference, Tokenization
 
 if TYPE_CHECKING:
+    from aws_cdk import IResource
     from constructs import IConstruct
 
 # The CDK spells the token of a number as one below this, and that of a string with "${Token[".
@@ -24,6 +25,7 @@ INTERFACES = {
     "IBucket": ("bucket_arn", "Bucket.from_bucket_arn(…)"),
     "IEventBus": ("event_bus_arn", "EventBus.from_event_bus_arn(…)"),
     "IFunction": ("function_arn", "Function.from_function_attributes(…)"),
+    "IGrantable": ("grant_principal", "Role.from_role_arn(…)"),
     "IKey": ("key_arn", "Key.from_key_arn(…)"),
     "ILambdaDeploymentConfig": (
         "deployment_config_arn",
@@ -114,7 +116,7 @@ def in_seconds(duration: Duration | None) -> float | None:
     if duration is None:
         return None
     try:
-        return number(duration.to_seconds())
+        return number(duration.to_seconds(integral=False))
     except RuntimeError:  # a token in another unit
         return None
 
@@ -123,6 +125,13 @@ def in_seconds(duration: Duration | None) -> float | None:
 def seconds(count: float) -> Duration:
     """Return a duration of that many seconds; one object serves every construct."""
     return Duration.seconds(count)
+
+
+def place_of(resource: IResource) -> tuple[str | None, str | None]:
+    """Return a resource's account and Region; None for each that only deployment knows."""
+    place = resource.env
+    account, region = (None if is_token(part) else part for part in (place.account, place.region))
+    return account, region
 
 
 def resource_behind(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..limits import SNS_MAX_ARCHIVE
+from ..limits import SNS_FILTER_COMBINATIONS, SNS_FILTER_KEYS, SNS_MAX_ARCHIVE
 from .sqs import KIND
 
 
@@ -106,6 +106,43 @@ def queue_of_another_account(queue: object, account: str, queue_account: str) ->
         f"{queue} is in account {queue_account}: SNS delivers nothing before that account confirms "
         f"the subscription, which is made in {account}. Subscribe the queue in a stack of "
         f"{queue_account}, with the topic imported by its ARN."
+    )
+
+
+def filter_policy(name: str, keys: int, combinations: int) -> str | None:
+    """A filter policy has few keys, each with a value, and few combinations of them.
+
+    Source: https://docs.aws.amazon.com/sns/latest/dg/subscription-filter-policy-constraints.html
+
+    Args:
+        name: The policy, for the message.
+        keys: How many keys it has.
+        combinations: The numbers of their values, multiplied; below the first level, those of a key
+            count as many times as it is deep.
+    """
+    if keys > SNS_FILTER_KEYS:
+        return (
+            f"{name} has {keys} keys, but SNS accepts {SNS_FILTER_KEYS} at most. Filter by fewer, "
+            "or let the consumer choose."
+        )
+    if combinations > SNS_FILTER_COMBINATIONS:
+        return (
+            f"{name} has {combinations} combinations of values, but SNS accepts "
+            f"{SNS_FILTER_COMBINATIONS} at most. Filter by fewer values, or by a prefix of them."
+        )
+    if keys and not combinations:
+        return f"{name} has a key without a value, which SNS rejects. Give each key a value."
+    return None
+
+
+def publishes_for_anybody(topic: object, service: str) -> str:
+    """A service that may publish to a topic says for whose resources.
+
+    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+    """
+    return (
+        f"{topic} lets {service} publish for anybody's resources. Give the permission a condition "
+        "on aws:SourceArn or aws:SourceAccount."
     )
 
 

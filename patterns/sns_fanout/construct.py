@@ -76,4 +76,4 @@ def source_of(scope: Construct, topic: sns.ITopic | NewTopic) -> Source:
             f"topic {topic.node.path} is a FIFO topic, whose order a standard queue loses. Use "
             "SnsFifoFanout, or a standard topic."
         )
-    return own_source(scope, topic)
+    return own_source(scope, topic, fifo=False)

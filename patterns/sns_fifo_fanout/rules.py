@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..blocks.topics import is_fifo
 from ..blocks.values import Path
 from ..checks import reject
 from ..checks import sns as checks
@@ -37,4 +38,5 @@ def check_topic(topic: sns.ITopic) -> None:
     Raises:
         ValueError: it is a standard topic.
     """
-    reject(checks.topic_of_fifo_queue(Path(topic, "topic "), fifo=topic.fifo))
+    fifo = is_fifo(topic) is not False
+    reject(checks.topic_of_fifo_queue(Path(topic, "topic "), fifo=fifo))

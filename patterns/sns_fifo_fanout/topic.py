@@ -99,7 +99,7 @@ def source_of(scope: Construct, topic: sns.ITopic | NewTopic) -> Source:
     expect("topic", topic, NewTopic, "ITopic")
     if not isinstance(topic, NewTopic):
         rules.check_topic(topic)
-        return topics.own_source(scope, topic)
+        return topics.own_source(scope, topic, fifo=True)
     name = name_known_before_creation(scope, ".fifo")
     made = FifoTopic(
         scope,

@@ -126,6 +126,48 @@ def test_two_filters_on_one_subscription_are_rejected() -> None:
         Subscription(filter_policy={"channels": WHOLESALE}, filter_policy_with_message_body=BY_BODY)
 
 
+def of_values(count: int) -> sns.SubscriptionFilter:
+    return sns.SubscriptionFilter.string_filter(allowlist=[str(one) for one in range(count)])
+
+
+def by_body(chosen: sns.SubscriptionFilter) -> sns.FilterOrPolicy:
+    return sns.FilterOrPolicy.filter(chosen)
+
+
+@pytest.mark.parametrize(
+    ("policy", "problem"),
+    [
+        ({f"key{number}": of_values(1) for number in range(6)}, "6 keys.*5 at most"),
+        ({"a": of_values(10), "b": of_values(16)}, "160 combinations.*150 at most"),
+        ({"a": of_values(0)}, "a key without a value"),
+    ],
+    ids=["keys", "combinations", "empty"],
+)
+def test_a_filter_that_sns_does_not_accept_is_rejected(
+    policy: dict[str, sns.SubscriptionFilter], problem: str
+) -> None:
+    with rejected(f"^filter_policy has .*{problem}"):
+        Subscription(filter_policy=policy)
+    with rejected(f"^filter_policy_with_message_body has .*{problem}"):
+        Subscription(
+            filter_policy_with_message_body={key: by_body(one) for key, one in policy.items()}
+        )
+
+
+def test_a_value_below_the_first_level_counts_as_many_times_as_it_is_deep() -> None:
+    for count, problem in ((75, None), (76, "152 combinations of values")):
+        deep = sns.FilterOrPolicy.policy({"country": by_body(of_values(count))})
+        with rejected(problem):
+            Subscription(filter_policy_with_message_body={"customer": deep})
+
+
+def test_a_second_subscription_of_a_queue_is_rejected(stack: Stack) -> None:
+    topic, queue = topic_of(stack), queue_of(stack)
+    subscribe(stack, topic=topic, queue=queue)
+    with rejected("topic Stack/Topic already delivers .* Stack/Second would subscribe it again"):
+        subscribe(stack, topic=topic, queue=queue, name="Second")
+
+
 @pytest.mark.parametrize(
     "settings",
     [

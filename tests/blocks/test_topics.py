@@ -36,6 +36,11 @@ def test_a_fifo_queue_of_a_standard_topic_is_rejected(stack: Stack, new: bool) -
         Fanout(stack).add_queue("One", consumer=function(stack), queue=queue)
 
 
+def test_an_id_that_is_in_use_is_rejected(stack: Stack) -> None:
+    with rejected("construct_id is 'Topic', which Stack/Fanout has already"):
+        Fanout(stack).add_queue("Topic", consumer=function(stack))
+
+
 def test_a_subscribers_alarm_may_ring_earlier_than_the_fanouts(stack: Stack) -> None:
     usual = Alarms(max_age=Duration.minutes(10), runbook_url="https://wiki")
     fanout = Fanout(stack, usual)

@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_cdk import App, Duration, Environment, NestedStack, Stack
+from aws_cdk import App, Duration, Environment, Fn, NestedStack, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
@@ -158,6 +158,17 @@ def test_an_imported_topic_delivers_from_its_own_account_and_is_asked_for_its_ke
     assert str(condition) in str(properties(stack, "SQS::QueuePolicy"))
     told = "imported.*deduplication id.*key_arn" if "fifo" in build.slug else "imported.*key_arn"
     warned(stack, told)
+
+
+@every_build("topic")
+def test_a_topic_that_only_deployment_knows_is_treated_as_the_type_that_it_must_be(
+    build: Build, stack: Stack
+) -> None:
+    topic = sns.Topic.from_topic_arn(stack, "Theirs", Fn.import_value("TopicArn"))
+    fifo = "fifo" in build.slug
+    for one in build.make(stack, topic=topic).subscribers:
+        assert one.delivery_dead_letter_queue.fifo is fifo
+    warned(stack, "must be FIFO" if fifo else "imported")
 
 
 @every_build("topic")
