@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 
 from ..checks import kms as kms_checks
 from ..checks import reject
 from ..checks import sqs as sqs_checks
 from . import keys
-from .values import Path, expect, expect_fields, in_seconds, resource_behind, seconds
+from .values import Path, expect, expect_fields, in_seconds, is_token, resource_behind, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -201,17 +201,32 @@ OLDEST_MESSAGE = Runbook(
 )
 
 
+def _region_in(arn: str) -> str:
+    return arn if is_token(arn) else arn.split(":")[3]
+
+
 def _check_action(action: cloudwatch.IAlarmAction, alarm: cloudwatch.Alarm) -> None:
     """Reject a topic that CloudWatch cannot publish to: nobody would hear of the alarm.
 
     An action is recognized by its name, so that no module is imported only to ask.
 
+    Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+
     Raises:
-        ValueError: it is encrypted with the AWS managed key, or with a key that encrypts nothing.
+        ValueError: it is in another Region, encrypted with the AWS managed key, or with a key that
+            encrypts nothing.
     """
     if type(action).__name__ != "SnsAction":
         return
-    topic = resource_behind(action.bind(alarm, alarm).alarm_action_arn)
+    arn = action.bind(alarm, alarm).alarm_action_arn
+    topic = resource_behind(arn)
+    there, here = Stack.of(topic).region if topic else _region_in(arn), Stack.of(alarm).region
+    if there != here and not is_token(there) and not is_token(here):
+        raise ValueError(
+            f"An alarm's action publishes to {Path(topic.node.scope) if topic else arn}, a topic of Region "
+            f"{there}, but CloudWatch publishes to topics of the alarm's own Region, {here}, only: "
+            f"nobody would hear of the alarm. Give a topic of {here}."
+        )
     key = getattr(topic, "kms_master_key_id", None)
     if key is None:
         return

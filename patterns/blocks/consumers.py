@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from aws_cdk import Annotations, Duration
+from aws_cdk import Annotations, Duration, Stack
 from aws_cdk import aws_lambda as lambda_
 
 from ..checks import lambda_ as checks
@@ -24,7 +24,9 @@ from ..limits import (
     SQS_LAMBDA_VISIBILITY_FACTOR,
 )
 from .findings import acknowledge
-from .values import Path, expect, expect_fields, in_seconds, number
+from .places import check_here
+from .stacks import role_in
+from .values import Path, expect, expect_fields, in_seconds, is_token, number
 
 if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 # A backlog then takes no more of the account than this; some new accounts have a quota of 10.
 DEFAULT_MAX_CONCURRENCY = 10
+# Who consumes a queue here.
+_CONSUMERS: WeakKeyDictionary[sqs.IQueue, Path] = WeakKeyDictionary()
 # The concurrent calls that the mappings made here may make of a function: they share what it
 # reserves.
 _CALLS: WeakKeyDictionary[lambda_.IFunction, float] = WeakKeyDictionary()
@@ -205,9 +209,12 @@ def consume(
         fifo: Whether the queue is FIFO.
 
     Raises:
-        ValueError: a setting that Lambda rejects or that dead-letters good messages, or a function
-            that was imported without its role.
+        ValueError: a setting that Lambda rejects or that dead-letters good messages; a function
+            that was imported without its role, or that is in another account or Region; or a queue
+            of another Region, or that has a consumer already.
     """
+    _check_places(scope, queue, consumer.function)
+    _check_only_consumer(queue, consumer.function)
     facts = consumer.facts
     window = in_seconds(consumer.max_batching_window)
     reject(
@@ -225,7 +232,7 @@ def consume(
         max_concurrency = _default_max_concurrency(facts.reserved)
     _share_reserved(consumer, max_concurrency, facts)
 
-    queue.grant_consume_messages(consumer.function)
+    grant = queue.grant_consume_messages(role_in(scope, consumer.function))
     mapping = lambda_.EventSourceMapping(
         scope,
         construct_id,
@@ -237,6 +244,7 @@ def consume(
         provisioned_poller_config=consumer.provisioned_pollers,
         report_batch_item_failures=True,
     )
+    grant.apply_before(mapping)  # Lambda rejects a mapping whose function may not read the queue
     acknowledge(
         mapping,
         "Serverless::Serverless-LambdaEventSourceMappingDestination",
@@ -244,6 +252,46 @@ def consume(
         "moves failed messages to its dead-letter queue.",
     )
     return mapping
+
+
+def _check_places(scope: Construct, queue: sqs.IQueue, function: lambda_.IFunction) -> None:
+    """Reject a function or a queue that the mapping cannot be made for.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs-cross-account-example.html
+
+    Raises:
+        ValueError: the function is in another account or Region, or the queue in another Region.
+    """
+    check_here(
+        scope,
+        Path(function, "The consumer "),
+        function,
+        "the mapping of a queue is made in the account and Region of its function. Make this "
+        "construct in a stack of that account and Region.",
+    )
+    there, here = queue.env.region, Stack.of(scope).region
+    if there != here and not is_token(there) and not is_token(here):
+        raise ValueError(
+            f"queue {Path(queue)} is in Region {there}, but Lambda polls queues of its own Region, "
+            f"{here}, only. Make this construct in a stack of {there}, or give a queue of {here}."
+        )
+
+
+def _check_only_consumer(queue: sqs.IQueue, function: lambda_.IFunction) -> None:
+    """Reject a second consumer of a queue.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
+
+    Raises:
+        ValueError: another construct has made a mapping of the queue.
+    """
+    if queue in _CONSUMERS:
+        raise ValueError(
+            f"queue {Path(queue)} has a consumer already, {_CONSUMERS[queue]}: each message would "
+            f"go to that one or to {Path(function)}, never to both. Give each its own queue, with "
+            "a topic in front of them if both need every message."
+        )
+    _CONSUMERS[queue] = Path(function)
 
 
 def _default_max_concurrency(reserved: float | None) -> int:

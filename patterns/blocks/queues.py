@@ -25,7 +25,8 @@ from .alarms import DEAD_LETTERS, Alarms
 from .consumers import Consumer, consume, warn_of_imported_consumer
 from .findings import acknowledge
 from .names import name_known_before_creation
-from .values import Path, expect, expect_fields, in_seconds, number, seconds
+from .places import check_key_here, elsewhere
+from .values import Path, expect, expect_fields, in_seconds, number, place_of, seconds
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -162,13 +163,17 @@ class QueueWithDeadLetterQueue(Construct):
         self.queue: sqs.IQueue
         self._dead_letter_queue: sqs.IQueue | None
         if isinstance(queue, NewQueue):
-            new = queue.fitted_to(consumer)
+            new, place = queue.fitted_to(consumer), None
             self.queue, self._dead_letter_queue = _new_queues(self, new)
             self._fifo, kept = new.fifo, new.retention
         else:
-            check_own_queue(queue, consumer)
+            place = elsewhere(self, queue)
+            check_own_queue(queue, consumer, place)
             self.queue, self._dead_letter_queue = queue, dead_letter_queue_of(queue)
             self._fifo, kept = queue.fifo, retention_of(queue)
+        self.alarms: list[cloudwatch.Alarm] = []
+        if place:  # so are its metrics
+            return
         self.alarms = [alarms.on_oldest_message(self, "OldestMessageAlarm", self.queue, kept)]
         if self._dead_letter_queue:
             self.alarms.append(
@@ -288,6 +293,7 @@ def _new_queues(scope: Construct, new: NewQueue) -> tuple[sqs.Queue, sqs.Queue]:
             "content_based_deduplication was given for a standard queue, which does not "
             "deduplicate. Leave it out, or make the queue FIFO."
         )
+    check_key_here(scope, new.encryption_key)
     name = name_known_before_creation(scope, ".fifo" if new.fifo else "")
     dead_letter_queue = sqs.Queue(
         scope,
@@ -343,10 +349,17 @@ def _visibility_given(queue: sqs.IQueue | NewQueue) -> float | None:
 # Your own queue
 
 
-def check_own_queue(queue: sqs.IQueue, consumer: Consumer | None = None) -> None:
+def check_own_queue(
+    queue: sqs.IQueue, consumer: Consumer | None = None, place: str | None = None
+) -> None:
     """Reject a queue of yours that loses messages; warn of one that is imported.
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+
+    Args:
+        queue: The queue.
+        consumer: Who processes its messages. Default: somebody else.
+        place: The other account or Region that it is in. Default: none.
 
     Raises:
         ValueError: no dead-letter queue, one of the other type or one that rejects it, a key that
@@ -355,7 +368,8 @@ def check_own_queue(queue: sqs.IQueue, consumer: Consumer | None = None) -> None
     keys.check_key_of(queue)
     resource = resource_of(queue)
     if not isinstance(queue, sqs.Queue) or resource is None:
-        _warn_of_imported_queue(queue, consumer.needed_visibility() if consumer else None)
+        needed = consumer.needed_visibility() if consumer else None
+        _warn_of_imported_queue(queue, needed, place)
         return
     path = Path(queue)
     if queue.dead_letter_queue is None:
@@ -424,7 +438,13 @@ def ask_for_key(queue: sqs.IQueue) -> str:
     return " If it has a customer key, import it with key_arn, so that the key's use is granted."
 
 
-def _warn_of_imported_queue(queue: sqs.IQueue, needed: float | None) -> None:
+def _warn_of_imported_queue(queue: sqs.IQueue, needed: float | None, place: str | None) -> None:
+    there = (
+        f" It is in {place}: its alarms belong there, and its policy must allow this account's "
+        "roles to send and receive."
+        if place
+        else ""
+    )
     longer = "" if queue.fifo else " with a longer retention period"
     hidden = (
         f"{SQS_LAMBDA_VISIBILITY_FACTOR} x the consumer's timeout plus the batching window"
@@ -436,7 +456,7 @@ def _warn_of_imported_queue(queue: sqs.IQueue, needed: float | None) -> None:
         "This queue is imported, so its settings cannot be checked: it needs a dead-letter queue "
         f"of its own type{longer}, which gets no alarm here, a maxReceiveCount of at least "
         f"{SQS_LAMBDA_MIN_RECEIVES}, a visibility timeout of at least {hidden}, and a retention "
-        f"period above maxReceiveCount x that timeout.{ask_for_key(queue)}",
+        f"period above maxReceiveCount x that timeout.{there}{ask_for_key(queue)}",
     )
 
 
@@ -445,6 +465,8 @@ def _check_dead_letter_queue(
 ) -> None:
     fifo, path, dead_letter_path = queue.fifo, Path(queue), Path(dead_letter_queue)
     reject(checks.dead_letter_queue_type(path, fifo=fifo, dead_letter_fifo=dead_letter_queue.fifo))
+    places = place_of(queue), place_of(dead_letter_queue)
+    reject(checks.dead_letter_queue_place(path, places[0], dead_letter_path, places[1]))
     keys.check_key_of(dead_letter_queue)
     there = retention_of(dead_letter_queue)
     if kept is not None and there is not None:

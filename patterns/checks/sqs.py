@@ -28,6 +28,33 @@ def dead_letter_queue_type(queue: object, *, fifo: bool, dead_letter_fifo: bool)
     )
 
 
+Place = tuple[str | None, str | None]
+
+
+def dead_letter_queue_place(
+    source: object, here: Place, dead_letter_queue: object, there: Place
+) -> str | None:
+    """A dead-letter queue is in its source's account and Region.
+
+    Source:
+    https://docs.aws.amazon.com/sdk-for-java/v1/developer-guide/examples-sqs-dead-letter-queues.html,
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
+
+    Args:
+        source: The queue, or whatever else dead-letters to it.
+        here: Its account and Region; each None when only deployment knows.
+        dead_letter_queue: Where its failed messages go.
+        there: The same of that queue.
+    """
+    for word, own, other in zip(("account", "Region"), here, there, strict=True):
+        if own and other and own != other:
+            return (
+                f"{source} is in {word} {own}, its dead-letter queue {dead_letter_queue} in {word} "
+                f"{other}: a failed message cannot go there. Use a queue of {word} {own}."
+            )
+    return None
+
+
 def no_dead_letter_queue(queue: object) -> str:
     """A consumed queue has a dead-letter queue.
 
@@ -73,17 +100,19 @@ def dead_letter_retention(
     )
 
 
-def receives(queue: object, max_receive_count: float) -> str | None:
+def receives(
+    queue: object, max_receive_count: float, least: float = SQS_LAMBDA_MIN_RECEIVES
+) -> str | None:
     """A queue that Lambda or a pipe consumes dead-letters after 5 receives or more.
 
     Lint W9104. Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
     """
-    if SQS_LAMBDA_MIN_RECEIVES <= max_receive_count <= SQS_MAX_RECEIVES:
+    if least <= max_receive_count <= SQS_MAX_RECEIVES:
         return None
     return (
         f"{queue} has a maximum receive count of {max_receive_count:g}; it must be "
-        f"{SQS_LAMBDA_MIN_RECEIVES} to {SQS_MAX_RECEIVES}: polls that are throttled count as "
-        f"receives, so fewer than {SQS_LAMBDA_MIN_RECEIVES} dead-letter good messages."
+        f"{least:g} to {SQS_MAX_RECEIVES}: polls that are throttled count as receives, so fewer "
+        f"than {least:g} dead-letter good messages."
     )
 
 
@@ -125,29 +154,36 @@ def expires_before_dead_lettering(
     )
 
 
-def needed_visibility(timeout: float, window: float = 0) -> float:
+def needed_visibility(
+    timeout: float, window: float = 0, factor: float = SQS_LAMBDA_VISIBILITY_FACTOR
+) -> float:
     """Return 6 x a function's timeout plus the batching window, in seconds.
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
     """
-    return SQS_LAMBDA_VISIBILITY_FACTOR * timeout + window
+    return factor * timeout + window
 
 
 def visibility(
-    queue: object, hidden: float, function: object, timeout: float, window: float = 0
+    queue: object,
+    hidden: float,
+    function: object,
+    timeout: float,
+    window: float = 0,
+    factor: float = SQS_LAMBDA_VISIBILITY_FACTOR,
 ) -> str | None:
     """A message stays hidden while its consumer, throttled or not, may still work on it.
 
     Lint E9111, W9112. Source:
     https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
     """
-    needed = needed_visibility(timeout, window)
+    needed = needed_visibility(timeout, window, factor)
     if hidden >= needed:
         return None
     return (
         f"{queue} hides a message for {period(hidden)}, but {function} (timeout "
         f"{period(timeout)}, batching window {period(window)}) needs {period(needed)}: "
-        f"{SQS_LAMBDA_VISIBILITY_FACTOR} x the timeout plus the window, or a message is delivered "
+        f"{factor:g} x the timeout plus the window, or a message is delivered "
         "again while it is still being processed. Raise the visibility timeout to "
         f"{period(needed)} or more, or lower the function's timeout."
     )

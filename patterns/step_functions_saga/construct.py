@@ -11,6 +11,7 @@ from ..blocks.alarms import Alarms
 from ..blocks.consumers import Consumer
 from ..blocks.queues import NewQueue, SqsToLambda
 from ..blocks.rest import Endpoint, NewApi, RequestField, RestEntry
+from ..blocks.stacks import role_in
 from ..blocks.state_machines import (
     execution_arn_prefix,
     grant_describe,
@@ -107,7 +108,7 @@ class StepFunctionsSaga(Construct):
             self.intake = SqsToLambda(
                 self, "Intake", consumer=starter, queue=queue or NewQueue(), alarms=alarms
             )
-            self.grant_start_execution(Consumer.of(starter).function)
+            self.grant_start_execution(role_in(self.intake, Consumer.of(starter).function))
 
         self.alarms: list[cloudwatch.Alarm] = [
             *on_executions(self, self.state_machine, alarms, FAILED, express=express),
