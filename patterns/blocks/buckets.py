@@ -10,7 +10,8 @@ from aws_cdk import aws_s3 as s3
 
 from . import keys
 from .findings import acknowledge
-from .values import seconds
+from .places import check_here, check_key_here, elsewhere
+from .values import Path, expect, expect_fields, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,14 @@ class NewBucket:
 
     def __post_init__(self) -> None:
         """Reject a key that encrypts nothing."""
+        expect_fields(
+            self,
+            lifecycle_rules=(list, tuple, None),
+            encryption_key=("IKey", None),
+            removal_policy=(RemovalPolicy,),
+        )
+        for rule in self.lifecycle_rules or ():
+            expect("lifecycle_rules", rule, s3.LifecycleRule)
         keys.check_key("encryption_key", self.encryption_key)
 
 
@@ -65,10 +74,12 @@ def bucket_of(
     Raises:
         ValueError: its key encrypts nothing.
     """
+    expect("bucket", bucket, "IBucket", NewBucket)
     if not isinstance(bucket, NewBucket):
-        _check_own_bucket(bucket, warning)
+        _check_own_bucket(scope, bucket, warning)
         return bucket
     given, key = bucket.lifecycle_rules, bucket.encryption_key
+    check_key_here(scope, key)
     made = s3.Bucket(
         scope,
         construct_id,
@@ -101,11 +112,27 @@ def _default_lifecycle(expires: str) -> list[s3.LifecycleRule]:
     ]
 
 
-def _check_own_bucket(bucket: s3.IBucket, warning: str) -> None:
+def _check_own_bucket(scope: Construct, bucket: s3.IBucket, warning: str) -> None:
+    """Reject a bucket that cannot be written to from here; warn of an imported one.
+
+    Source:
+    https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html#cross-account-delivery-s3
+    """
     keys.check_key_of(bucket)
-    if not isinstance(bucket, s3.Bucket):
-        Annotations.of(bucket).add_warning_v2(
-            "serverless-patterns:imported-bucket",
-            f"This bucket is imported, so its policy and key cannot be checked, and {warning}."
-            f"{keys.ask_for_key(bucket.encryption_key, 'from_bucket_attributes')}",
-        )
+    if isinstance(bucket, s3.Bucket):
+        why = "its policy, key and alarm cannot be set from here"
+        instead = ", or import it with Bucket.from_bucket_attributes(), its account and region"
+        return check_here(scope, Path(bucket), bucket, why, instead)
+    place = elsewhere(scope, bucket)
+    owner = (
+        ""
+        if place is None
+        else f" It is in {place}: its policy, and that of its key, must "
+        "allow the role of Firehose what the role's own policy does."
+    )
+    Annotations.of(bucket).add_warning_v2(
+        "serverless-patterns:imported-bucket",
+        f"This bucket is imported, so its policy and key cannot be checked, and {warning}."
+        f"{owner}{keys.ask_for_key(bucket.encryption_key, 'from_bucket_attributes')}",
+    )
+    return None

@@ -11,7 +11,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Aws, Names, RemovalPolicy, Size, SizeRoundingBehavior
+from aws_cdk import Aws, Duration, Names, RemovalPolicy, Size, SizeRoundingBehavior, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
@@ -21,15 +21,17 @@ from aws_cdk.aws_kinesisfirehose import CfnDeliveryStream
 from ..checks import firehose as checks
 from ..checks import reject
 from ..limits import FIREHOSE_MAX_BUFFER, FIREHOSE_MIN_LARGE_BUFFER, S3_METRICS_ID
+from . import keys
 from .alarms import MINUTE, Alarms, Runbook
 from .findings import acknowledge_wildcards
-from .values import in_seconds, number, seconds
+from .places import elsewhere
+from .values import Path, expect, expect_fields, in_seconds, is_token, number, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from aws_cdk import Duration
     from aws_cdk import aws_kinesis as kinesis
+    from aws_cdk import aws_kms as kms
     from constructs import Construct
 
 ACCOUNT = Aws.ACCOUNT_ID  # asked for once: each use is a call into the CDK's kernel
@@ -74,6 +76,7 @@ class Buffering:
 
     def __post_init__(self) -> None:
         """Reject a setting that Firehose rejects."""
+        expect_fields(self, size=(Size,), interval=(Duration,))
         mebibytes, wait = in_mebibytes(self.size), in_seconds(self.interval)
         if mebibytes is not None:
             reject(checks.buffer_size("size", mebibytes))
@@ -85,6 +88,35 @@ class Buffering:
         return CfnDeliveryStream.BufferingHintsProperty(
             size_in_m_bs=self.size.to_mebibytes(), interval_in_seconds=self.interval.to_seconds()
         )
+
+
+@dataclass(frozen=True)
+class DirectPut:
+    """No stream: senders put their records into Firehose itself. They are encrypted there.
+
+    Firehose keeps a record for 24 hours while it cannot be delivered, and cannot read it again.
+    It does not take aggregated records apart, and PutRecordBatch can fail in part.
+
+    Attributes:
+        encryption_key: Customer managed key. Default: a key that AWS owns.
+
+    Raises:
+        ValueError: a key that encrypts nothing.
+    """
+
+    encryption_key: kms.IKey | None = None
+
+    def __post_init__(self) -> None:
+        """Reject a key that encrypts nothing."""
+        expect("encryption_key", self.encryption_key, "IKey", None)
+        keys.check_key("encryption_key", self.encryption_key)
+
+    def encryption(self) -> CfnDeliveryStream.DeliveryStreamEncryptionConfigurationInputProperty:
+        """Return the property of a delivery stream."""
+        of = CfnDeliveryStream.DeliveryStreamEncryptionConfigurationInputProperty
+        if key := self.encryption_key:
+            return of(key_type="CUSTOMER_MANAGED_CMK", key_arn=key.key_arn)
+        return of(key_type="AWS_OWNED_CMK")
 
 
 def role_of_firehose(scope: Construct, construct_id: str) -> iam.Role:
@@ -119,9 +151,24 @@ def grant_write(role: iam.Role, bucket: s3.IBucket, folders: Iterable[str]) -> N
     objects = [f"{arn}/{folder}*" for folder in folders]
     allow(role, [arn], "s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads")
     allow(role, objects, "s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject")
+    if (elsewhere(role, bucket) or "").startswith("account"):  # so that its owner can read them
+        allow(role, objects, "s3:PutObjectAcl")
     if key := bucket.encryption_key:
         key.grant(role, "kms:Decrypt", "kms:GenerateDataKey")
     acknowledge_wildcards(role, "Firehose makes up the names of its objects.", *objects)
+
+
+def check_granted(grant: iam.Grant, grantee: iam.IGrantable, what: str) -> None:
+    """Reject a principal that has no policy for what has no policy either.
+
+    Raises:
+        ValueError: it was not granted.
+    """
+    if not grant.success:
+        raise ValueError(
+            f"grantee is of type {type(grantee).__name__}, which has no policy that could allow "
+            f"{what}. Grant a role, a user or a function, and let others assume the role."
+        )
 
 
 def allow(role: iam.Role, resources: list[str], *actions: str) -> None:
@@ -181,12 +228,38 @@ ERROR_PREFIX = Runbook(
 )
 
 
+THROTTLED = Runbook(
+    means="Firehose throttles the senders. They have to send again, and lose the records that they "
+    "give up.",
+    see="Compare IncomingBytes, IncomingRecords and IncomingPutRequests with BytesPerSecondLimit, "
+    "RecordsPerSecondLimit and PutRequestsPerSecondLimit of the delivery stream.",
+    fix="Let the senders put more records in each call, or ask for a higher quota.",
+    verify="ThrottledRecords is 0.",
+)
+
+
+def alarms_of_direct_put(
+    scope: Construct, delivery_stream_name: str, alarms: Alarms
+) -> list[cloudwatch.Alarm]:
+    """Go off when Firehose throttles the senders.
+
+    Source: https://docs.aws.amazon.com/firehose/latest/dev/cloudwatch-metrics.html
+    """
+    metric = _metric(delivery_stream_name, "ThrottledRecords", statistic="Sum")
+    return alarms.each(scope, [("ThrottledAlarm", metric, THROTTLED, 0, 5)])
+
+
 def data_freshness(delivery_stream_name: str, **options: Any) -> cloudwatch.Metric:
     """Return the age of the oldest record that Firehose has not delivered, in seconds."""
-    settings: dict[str, Any] = {"period": seconds(MINUTE), "statistic": "Maximum"} | options
+    settings = {"statistic": "Maximum"} | options
+    return _metric(delivery_stream_name, "DeliveryToS3.DataFreshness", **settings)
+
+
+def _metric(delivery_stream_name: str, name: str, **options: Any) -> cloudwatch.Metric:
+    settings: dict[str, Any] = {"period": seconds(MINUTE)} | options
     return cloudwatch.Metric(
         namespace="AWS/Firehose",
-        metric_name="DeliveryToS3.DataFreshness",
+        metric_name=name,
         dimensions_map={"DeliveryStreamName": delivery_stream_name},
         **settings,
     )
@@ -203,8 +276,7 @@ def alarms_of_delivery(
     """Go off when the bucket falls behind, and when anything is written under the error prefix.
 
     No metric of Firehose counts the records that a function has failed, so the bucket's request
-    metrics do; an imported bucket has no such alarm. Firehose's ``ThrottledRecords`` counts only
-    records that are put to it directly: with a stream as its source, the stream is throttled.
+    metrics do; an imported bucket has no such alarm.
 
     Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/metrics-configurations.html
     """
@@ -218,6 +290,12 @@ def alarms_of_delivery(
     )
     if not isinstance(bucket, s3.Bucket):
         return [freshness]
+    if is_token(error_prefix) and Stack.of(bucket) is not Stack.of(scope):
+        raise ValueError(
+            f"error_prefix is known at deployment only, but {Path(bucket)} is in another stack, "
+            "and the metric of its alarm would make each stack wait for the other. Write "
+            "error_prefix out, or make the bucket in the stack of the construct."
+        )
     metrics_id = Names.unique_resource_name(scope, max_length=S3_METRICS_ID)
     bucket.add_metric(id=metrics_id, prefix=error_prefix)
     written = cloudwatch.Metric(

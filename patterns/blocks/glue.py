@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Aws, Fn, Names, ScopedAws, Stack
 from aws_cdk import aws_glue as glue
@@ -10,7 +11,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk.aws_kinesisfirehose import CfnDeliveryStream
 from constructs import Construct
 
-from .firehose import ACCOUNT, DAY, allow
+from .firehose import ACCOUNT, DAY, allow, check_granted
 
 if TYPE_CHECKING:
     from aws_cdk import aws_s3 as s3
@@ -21,7 +22,30 @@ if TYPE_CHECKING:
 # https://docs.aws.amazon.com/athena/latest/ug/partition-projection-setting-up.html
 FIRST_DAY = "2020-01-01"
 TABLE_NAME = "events"  # in a database of its own; else a name made of the construct's path
-_HIVE = "org.apache.hadoop.hive.ql.io.parquet"
+_HIVE = "org.apache.hadoop.hive.ql.io"
+
+
+@dataclass(frozen=True)
+class _Format:
+    """Hive's classes for a file format, and how Firehose writes it."""
+
+    reader: str
+    serde: str
+    serializer: dict[str, Any]
+
+
+_FORMATS = {
+    "PARQUET": _Format(
+        "parquet.MapredParquet",
+        "parquet.serde.ParquetHiveSerDe",
+        {"parquet_ser_de": CfnDeliveryStream.ParquetSerDeProperty(compression="SNAPPY")},
+    ),
+    "ORC": _Format(
+        "orc.Orc",
+        "orc.OrcSerde",
+        {"orc_ser_de": CfnDeliveryStream.OrcSerDeProperty(compression="SNAPPY")},
+    ),
+}
 
 
 def table_of(
@@ -32,7 +56,7 @@ def table_of(
 
 
 class LakeTable(Construct):
-    """A table over Parquet files whose partitions nobody has to add.
+    """A table over Parquet or ORC files whose partitions nobody has to add.
 
     Athena works out the folders itself (partition projection): one a day. A query must name every
     further partition key with ``=`` or ``IN``, since its values are not known (type ``injected``).
@@ -51,6 +75,7 @@ class LakeTable(Construct):
         self, scope: Construct, construct_id: str, table: Table, bucket: s3.IBucket, lake: Lake
     ) -> None:
         super().__init__(scope, construct_id)
+        self._format = _FORMATS[table.file_format]
         self.database_name = table.database_name or self._own_database_name()
         self.table_name = _name_from_path(self) if table.database_name else TABLE_NAME
         location = f"s3://{bucket.bucket_name}/{lake.prefix}"
@@ -64,7 +89,7 @@ class LakeTable(Construct):
                 name=self.table_name,
                 table_type="EXTERNAL_TABLE",
                 parameters={
-                    "classification": "parquet",
+                    "classification": table.file_format.lower(),
                     "EXTERNAL": "TRUE",
                     "projection.enabled": "true",
                     f"projection.{DAY}.type": "date",
@@ -77,10 +102,10 @@ class LakeTable(Construct):
                 storage_descriptor=glue.CfnTable.StorageDescriptorProperty(
                     columns=[_column(name, kind) for name, kind in table.columns.items()],
                     location=location,
-                    input_format=f"{_HIVE}.MapredParquetInputFormat",
-                    output_format=f"{_HIVE}.MapredParquetOutputFormat",
+                    input_format=f"{_HIVE}.{self._format.reader}InputFormat",
+                    output_format=f"{_HIVE}.{self._format.reader}OutputFormat",
                     serde_info=glue.CfnTable.SerdeInfoProperty(
-                        serialization_library=f"{_HIVE}.serde.ParquetHiveSerDe"
+                        serialization_library=f"{_HIVE}.{self._format.serde}"
                     ),
                 ),
             ),
@@ -104,12 +129,18 @@ class LakeTable(Construct):
         return [stack.format_arn(service="glue", resource=name) for name in names]
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let ``grantee`` read the schema."""
-        return iam.Grant.add_to_principal(
+        """Let ``grantee`` read the schema; more is needed where Lake Formation manages the catalog.
+
+        Raises:
+            ValueError: it has no policy that this could be added to.
+        """
+        grant = iam.Grant.add_to_principal(
             grantee=grantee,
             actions=["glue:GetDatabase", "glue:GetTable", "glue:GetPartitions"],
             resource_arns=self.arns,
         )
+        check_granted(grant, grantee, "reading a table's schema")
+        return grant
 
     def grant_read_to_firehose(self, role: iam.Role) -> None:
         """Let Firehose read the schema.
@@ -118,17 +149,18 @@ class LakeTable(Construct):
         """
         allow(role, self.arns, "glue:GetTable", "glue:GetTableVersion", "glue:GetTableVersions")
 
-    def parquet(self, role_arn: str) -> CfnDeliveryStream.DataFormatConversionConfigurationProperty:
-        """Return the conversion of JSON to Parquet by the table's columns."""
+    def conversion(
+        self, role_arn: str
+    ) -> CfnDeliveryStream.DataFormatConversionConfigurationProperty:
+        """Return the conversion of JSON to the table's files by its columns."""
         of = CfnDeliveryStream
         json = of.DeserializerProperty(open_x_json_ser_de=of.OpenXJsonSerDeProperty())
-        parquet = of.SerializerProperty(
-            parquet_ser_de=of.ParquetSerDeProperty(compression="SNAPPY")
-        )
         return of.DataFormatConversionConfigurationProperty(
             enabled=True,
             input_format_configuration=of.InputFormatConfigurationProperty(deserializer=json),
-            output_format_configuration=of.OutputFormatConfigurationProperty(serializer=parquet),
+            output_format_configuration=of.OutputFormatConfigurationProperty(
+                serializer=of.SerializerProperty(**self._format.serializer)
+            ),
             schema_configuration=of.SchemaConfigurationProperty(
                 catalog_id=ACCOUNT,
                 region=Aws.REGION,

@@ -3,52 +3,142 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..checks import firehose as checks
-from ..checks import reject
+from ..checks import glue as glue_checks
+from ..checks import period, reject
 from ..limits import GLUE_NAME_LENGTH
 from .alarms import LONGEST_DEFAULT_AGE, Alarms
 from .firehose import ARRIVED, DAY, Buffering, in_mebibytes
-from .values import in_seconds, is_token, seconds
+from .values import expect, expect_fields, in_seconds, is_token, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
 
     from aws_cdk import Duration
 
 SOURCE_PREFIX = "source/"
 DEFAULT_BUFFERING = Buffering()
+Compression = Literal["GZIP", "HADOOP_SNAPPY", "Snappy", "ZIP", "UNCOMPRESSED"]
+# Athena knows a compression by these; Firehose calls objects of Hadoop's Snappy .hsnappy itself.
+# https://docs.aws.amazon.com/athena/latest/ug/compression-formats.html
+ENDINGS = {"GZIP": ".gz", "HADOOP_SNAPPY": ".snappy", "ZIP": ".zip", "UNCOMPRESSED": ""}
 
 _COLUMN = re.compile(rf"[a-z_][a-z0-9_]{{0,{GLUE_NAME_LENGTH - 1}}}")
+_EXTENSION = re.compile(r"\.[0-9a-z!\-_.*'()]{1,127}")
 _FOLDER = re.compile(r"(?!/)(?!.*//)[A-Za-z0-9._=/-]{1,200}/")
+
+
+def _check_choice(argument: str, value: object, *choices: str) -> None:
+    if value not in choices:
+        raise ValueError(f"{argument} is {value!r}; it must be {', '.join(choices)}.")
 
 
 @dataclass(frozen=True)
 class Table:
-    """The lake as Parquet, with a table that Athena can query.
+    """The lake as Parquet or ORC, with a table that Athena can query.
+
+    Firehose converts JSON: a record that does not fit the columns goes to the error prefix, and a
+    field that is no column is left out.
 
     Attributes:
-        columns: Glue type of each column, such as ``{"id": "string", "at": "timestamp"}``.
+        columns: Type of each column, such as ``{"id": "string", "at": "timestamp"}``, as Hive
+            writes it: ``array<struct<sku:string,price:decimal(9,2)>>``.
         database_name: Your own Glue database. Default: a new one.
+        file_format: ``PARQUET`` or ``ORC``, both compressed with Snappy. Default: ``PARQUET``.
 
     Raises:
-        ValueError: no column, or a name that Glue or Athena would change.
+        ValueError: no column, a type that Hive does not know, or a name that Glue or Athena would
+            change.
     """
 
     columns: Mapping[str, str]
     database_name: str | None = None
+    file_format: Literal["PARQUET", "ORC"] = "PARQUET"
 
     def __post_init__(self) -> None:
         """Reject a table that Athena would not read as it is meant."""
+        expect("columns", self.columns, Mapping)
+        expect("database_name", self.database_name, str, None)
+        _check_choice("file_format", self.file_format, "PARQUET", "ORC")
         if not self.columns:
             raise ValueError(
-                "columns is empty, but a Parquet file needs at least one. Leave the table out for "
+                "columns is empty, but a table needs at least one. Leave the table out for "
                 "compressed JSON lines."
             )
         _check_names("columns", self.columns)
+        if self.database_name is not None and not is_token(self.database_name):
+            _check_names("database_name", [self.database_name])
+        for name, kind in self.columns.items():
+            expect(f"columns[{name!r}]", kind, str)
+            if not is_token(kind):
+                reject(glue_checks.column_type(f"columns[{name!r}]", kind))
+
+
+@dataclass(frozen=True)
+class JsonLines:
+    """Objects of JSON, one record a line.
+
+    The transform ends each record with a newline; without a transform, Firehose does.
+
+    Attributes:
+        compression: ``GZIP``, ``HADOOP_SNAPPY``, ``Snappy``, ``ZIP`` or ``UNCOMPRESSED``. Athena
+            reads all of them but ``Snappy`` and ``ZIP``. Default: ``GZIP``.
+    """
+
+    compression: Compression = "GZIP"
+
+    def __post_init__(self) -> None:
+        """Reject a compression that Firehose does not have."""
+        _check_choice("compression", self.compression, *get_args(Compression))
+
+    @property
+    def format(self) -> dict[str, Any]:
+        """The properties of a destination."""
+        ending = ENDINGS.get(self.compression)
+        extension = None if ending is None else f".jsonl{ending}"
+        return {"compression_format": self.compression, "file_extension": extension}
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Records as they are, one after the other with nothing between them, text or binary.
+
+    Attributes:
+        compression: As of ``JsonLines``. Default: ``UNCOMPRESSED``.
+        file_extension: Such as ``.bin``, in lower case. Default: Firehose's own, by the
+            compression.
+    """
+
+    compression: Compression = "UNCOMPRESSED"
+    file_extension: str | None = None
+
+    def __post_init__(self) -> None:
+        """Reject what Firehose does not have.
+
+        Source:
+        https://docs.aws.amazon.com/firehose/latest/APIReference/API_ExtendedS3DestinationConfiguration.html
+        """
+        _check_choice("compression", self.compression, *get_args(Compression))
+        expect("file_extension", self.file_extension, str, None)
+        known = self.file_extension is not None and not is_token(self.file_extension)
+        if known and not _EXTENSION.fullmatch(self.file_extension or ""):
+            raise ValueError(
+                f"file_extension is {self.file_extension!r}; it must begin with a dot and have "
+                "lower-case letters, digits and !-_.*'() only, such as '.bin'."
+            )
+
+    @property
+    def format(self) -> dict[str, Any]:
+        """The properties of a destination."""
+        return {"compression_format": self.compression, "file_extension": self.file_extension}
+
+
+DEFAULT_FILES = JsonLines()
 
 
 @dataclass(frozen=True)
@@ -58,16 +148,21 @@ class Lake:
     Attributes:
         prefix: Folder of the lake. Default: ``data/``.
         error_prefix: Folder of failed records, by type of failure and day. Default: ``errors/``.
-        table: Columns of the table that Athena queries. Default: no table; the lake is
-            gzip-compressed JSON lines.
+        table: Columns of the table that Athena queries. Default: no table, but ``files``.
         partition_keys: Dynamic partitioning: names of the keys that the transform returns for
             each record; each becomes a folder above the day's. Default: by day alone.
-        keep_source: Also store every record unmodified, under ``source/``. Default: no.
+        keep_source: Also store every record as it came, under ``source/``. Default: no.
         buffering: When an object is written.
+        files: Form of the objects without a table: ``JsonLines`` or ``Raw``. Default:
+            gzip-compressed JSON lines.
+
+    To turn ``partition_keys`` or ``keep_source`` on or off replaces a delivery stream that exists,
+    because Firehose sets the first at its creation only and cannot turn the second off. What the
+    old one has buffered is deleted with it: see "Change it" on the pattern's page.
 
     Raises:
         ValueError: folders in which one kind of object would be read as another, names that a
-            table cannot have, or a buffer that is too small.
+            table cannot have, a buffer that is too small, or files beside a table.
     """
 
     prefix: str = "data/"
@@ -76,11 +171,27 @@ class Lake:
     partition_keys: Sequence[str] = ()
     keep_source: bool = False
     buffering: Buffering = DEFAULT_BUFFERING
+    files: JsonLines | Raw = DEFAULT_FILES
 
     def __post_init__(self) -> None:
         """Reject a lake that Firehose would not write, or Athena would not read as it is meant."""
+        expect_fields(
+            self,
+            prefix=(str,),
+            error_prefix=(str,),
+            table=(Table, None),
+            partition_keys=(list, tuple),
+            keep_source=(bool,),
+            buffering=(Buffering,),
+            files=(JsonLines, Raw),
+        )
         self._check_folders()
         self._check_partitions()
+        if self.table and self.files != DEFAULT_FILES:
+            raise ValueError(
+                f"files is {self.files}, but a table's files are {self.table.file_format}, which "
+                "Firehose compresses itself. Leave files out, or the table."
+            )
         size, wait = in_mebibytes(self.buffering.size), in_seconds(self.buffering.interval)
         converts, partitions = self.table is not None, bool(self.partition_keys)
         reject(
@@ -106,6 +217,15 @@ class Lake:
         keys = "".join(f"{key}=!{{partitionKeyFromLambda:{key}}}/" for key in self.partition_keys)
         return self.prefix + keys + ARRIVED
 
+    def named(self, construct_id: str) -> str:
+        """Return the id of the delivery stream: another one for what cannot be changed in place.
+
+        Source: https://docs.aws.amazon.com/firehose/latest/dev/dynamic-partitioning-enable.html and
+        https://docs.aws.amazon.com/firehose/latest/dev/data-transformation-source-record-backup.html
+        """
+        by_key = "ByKey" if self.partition_keys else ""
+        return construct_id + by_key + ("WithSource" if self.keep_source else "")
+
     @property
     def partitions(self) -> tuple[str, ...]:
         """The partitions of an object, from the outermost folder."""
@@ -125,8 +245,8 @@ class Lake:
         age = in_seconds(alarms.max_age)
         if age is not None and age <= wait:
             raise ValueError(
-                f"max_age is {age:.0f} s, but Firehose buffers records for {wait:g} s before it "
-                "delivers them, so the alarm would go off all the time. Raise max_age above the "
+                f"max_age is {period(age)}, but Firehose buffers records for {period(wait)} before "
+                "it delivers them, so the alarm would go off all the time. Raise max_age above the "
                 "buffering interval."
             )
         return alarms.max_age
@@ -172,6 +292,7 @@ def _check_names(argument: str, names: Iterable[str]) -> None:
     Source: https://docs.aws.amazon.com/athena/latest/ug/tables-databases-columns-names.html
     """
     for name in names:
+        expect(f"A name in {argument}", name, str)
         if not _COLUMN.fullmatch(name):
             raise ValueError(
                 f"{argument} has {name!r}; use lower-case letters, digits and _, because "

@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aws_cdk import Annotations, RemovalPolicy
+from aws_cdk import Annotations, Duration, RemovalPolicy
 from aws_cdk import aws_kinesis as kinesis
 
+from ..checks import period
 from ..limits import KINESIS_MAX_RETENTION, KINESIS_MIN_RETENTION
 from . import keys
 from .alarms import MINUTE, Alarms, Runbook
-from .values import in_seconds, number, seconds
+from .places import check_here, check_key_here, other_account
+from .values import Path, expect_fields, in_seconds, is_token, number, seconds
 
 if TYPE_CHECKING:
-    from aws_cdk import Duration
     from aws_cdk import aws_cloudwatch as cloudwatch
+    from aws_cdk import aws_iam as iam
     from aws_cdk import aws_kms as kms
     from constructs import Construct
 
@@ -51,6 +53,13 @@ class NewStream:
 
         Source: https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html
         """
+        expect_fields(
+            self,
+            shard_count=(int, None),
+            retention_period=(Duration,),
+            encryption_key=("IKey", None),
+            removal_policy=(RemovalPolicy,),
+        )
         shards, kept = number(self.shard_count), in_seconds(self.retention_period)
         if shards is not None and shards < 1:
             raise ValueError(
@@ -82,10 +91,13 @@ def stream_of(
         ValueError: records would be gone before it goes off, or its key encrypts nothing.
     """
     if not isinstance(stream, NewStream):
+        why = "Firehose is documented to read streams of its own account and Region only"
+        check_here(scope, Path(stream), stream, why)
         _check_own_stream(stream, in_seconds(max_age))
         return stream
-    _check_retention(in_seconds(max_age), in_seconds(stream.retention_period))
+    check_retention("the stream", in_seconds(max_age), in_seconds(stream.retention_period))
     on_demand, key = stream.shard_count is None, stream.encryption_key
+    check_key_here(scope, key)
     return kinesis.Stream(
         scope,
         construct_id,
@@ -108,9 +120,9 @@ def _check_own_stream(stream: kinesis.IStream, age: float | None) -> None:
     if isinstance(resource, kinesis.CfnStream):
         hours = resource.retention_period_hours
         known = KINESIS_MIN_RETENTION / HOUR if hours is None else number(hours)
-        _check_retention(age, None if known is None else known * HOUR)
+        check_retention("the stream", age, None if known is None else known * HOUR)
         return
-    longer = "" if age is None else f", {age:.0f} s"
+    longer = "" if age is None else f", {period(age)}"
     Annotations.of(stream).add_warning_v2(
         "serverless-patterns:imported-stream",
         "This stream is imported, so its retention period and key cannot be checked: a record that "
@@ -120,17 +132,64 @@ def _check_own_stream(stream: kinesis.IStream, age: float | None) -> None:
     )
 
 
-def _check_retention(age: float | None, kept: float | None) -> None:
+def check_retention(keeper: str, age: float | None, kept: float | None) -> None:
     """Reject an alarm that goes off when its records are gone.
 
-    Source: https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html
+    Source: https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html and
+    https://docs.aws.amazon.com/firehose/latest/dev/limits.html
+
+    Args:
+        keeper: What keeps the records.
+        age: Of a record from which an alarm goes off, in seconds; None if not known.
+        kept: How long a record is kept, in seconds; None if not known.
+
+    Raises:
+        ValueError: records would be gone before it goes off.
     """
     if age is not None and kept is not None and age >= kept:
         raise ValueError(
-            f"max_age is {age:.0f} s, but the stream keeps records for {kept:.0f} s: they would be "
-            "gone before the alarm goes off. Lower max_age, or raise the stream's retention period "
-            f"({MAX_DAYS} days at most)."
+            f"max_age is {period(age)}, but {keeper} keeps records for {period(kept)}: they would "
+            "be gone before the alarm goes off. Lower max_age, or raise the retention period of a "
+            f"stream ({MAX_DAYS} days at most)."
         )
+
+
+def grant_write(stream: kinesis.IStream, grantee: iam.IGrantable) -> iam.Grant:
+    """Let ``grantee`` put records into a stream, and use its customer key.
+
+    Source: https://docs.aws.amazon.com/streams/latest/dev/resource-based-policy-examples.html and
+    https://docs.aws.amazon.com/streams/latest/dev/permissions-user-key-KMS.html
+
+    Raises:
+        ValueError: it is a service, which needs a role for it, or of another account, which cannot
+            use the key that AWS manages.
+    """
+    principal = grantee.grant_principal
+    if "Service" in principal.policy_fragment.principal_json:
+        raise ValueError(
+            f"grantee is {getattr(principal, 'service', 'a service')}, but a service puts records "
+            "under a role that it assumes. Grant that role."
+        )
+    account = other_account(stream, grantee)
+    if account and getattr(stream.node.default_child, "stream_encryption", None):
+        _check_managed_key(stream, account)
+    return stream.grant_write(grantee)
+
+
+def _check_managed_key(stream: kinesis.IStream, account: str) -> None:
+    """Reject a sender of another account that cannot use the key; warn if it may be this one."""
+    if stream.encryption_key is not None:
+        return
+    problem = (
+        f"Account {account} cannot use the key of {stream.node.path}, which AWS manages for the "
+        "stream's own account alone. Encrypt the stream with a customer managed key."
+    )
+    if not is_token(stream.env.account):
+        raise ValueError(problem)
+    Annotations.of(stream).add_warning_v2(
+        "serverless-patterns:sender-elsewhere",
+        f"Unless account {account} is that of the stream: {problem}",
+    )
 
 
 ITERATOR_AGE = Runbook(

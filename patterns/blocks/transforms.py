@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aws_cdk import Annotations, Size, Tokenization
+from aws_cdk import Annotations, Duration, Size, Tokenization
 from aws_cdk.aws_kinesisfirehose import CfnDeliveryStream
 
 from ..checks import firehose as checks
@@ -17,10 +17,10 @@ from .alarms import MINUTE, Alarms, Runbook
 from .consumers import Facts, facts_of
 from .findings import acknowledge_wildcards
 from .firehose import in_mebibytes
-from .values import Path, in_seconds, number, seconds
+from .places import check_here
+from .values import Path, expect, expect_fields, in_seconds, number, seconds
 
 if TYPE_CHECKING:
-    from aws_cdk import Duration
     from aws_cdk import aws_cloudwatch as cloudwatch
     from aws_cdk import aws_iam as iam
     from aws_cdk import aws_lambda as lambda_
@@ -58,6 +58,13 @@ class Transform:
 
         Source: https://docs.aws.amazon.com/firehose/latest/dev/data-transformation.html
         """
+        expect_fields(
+            self,
+            function=("IFunction",),
+            batch_size=(Size,),
+            batch_interval=(Duration,),
+            retries=(int,),
+        )
         mebibytes, wait = in_mebibytes(self.batch_size), in_seconds(self.batch_interval)
         facts, retries = self.facts, number(self.retries)
         otherwise = "every batch would end in the error prefix, not transformed"
@@ -84,21 +91,42 @@ class Transform:
         return facts_of(self.function)
 
     @classmethod
-    def of(cls, transform: lambda_.IFunction | Transform) -> Transform:
-        """Return a transform: itself, or a function with the defaults."""
-        return transform if isinstance(transform, Transform) else cls(transform)
+    def of(cls, transform: lambda_.IFunction | Transform | None) -> Transform | None:
+        """Return a transform: itself, or a function with the defaults; None without one."""
+        expect("transform", transform, "IFunction", Transform, None)
+        return transform if isinstance(transform, Transform | None) else cls(transform)
 
 
 def transformed(
-    transform: Transform, role: iam.Role
-) -> CfnDeliveryStream.ProcessingConfigurationProperty:
-    """Let Firehose call the function, and return the call for each batch of records."""
-    function = transform.function
+    transform: Transform | None, role: iam.Role, *, lines: bool
+) -> CfnDeliveryStream.ProcessingConfigurationProperty | None:
+    """Let Firehose call the function, and return the call for each batch of records.
+
+    Args:
+        transform: The function; None without one.
+        role: Firehose's.
+        lines: Whether each record ends with a newline, which Firehose adds without a function.
+
+    Raises:
+        ValueError: the function is in another account or Region.
+    """
+    if transform:
+        return _processed("Lambda", _call(transform, role))
+    return _processed("AppendDelimiterToRecord", {"Delimiter": "\\n"}) if lines else None
+
+
+def _call(transform: Transform, role: iam.Role) -> dict[str, str]:
+    """Let Firehose call the function, and return how.
+
+    Source: https://docs.aws.amazon.com/firehose/latest/APIReference/API_ProcessorParameter.html
+    """
+    function, mebibytes = transform.function, in_mebibytes(transform.batch_size)
+    why = "its permission and alarms are of the account and Region of Firehose"
+    check_here(role, Path(function), function, why)
     function.grant_invoke(role)
     arn = function.function_arn
     acknowledge_wildcards(role, "Firehose calls the version that it is told.", f"{arn}:*")
-    mebibytes = in_mebibytes(transform.batch_size)
-    parameters = {
+    return {
         "LambdaArn": arn,
         "RoleArn": role.role_arn,
         "BufferSizeInMBs": (
@@ -111,14 +139,17 @@ def transformed(
         ),
         "NumberOfRetries": Tokenization.stringify_number(transform.retries),
     }
+
+
+def _processed(
+    kind: str, parameters: dict[str, str]
+) -> CfnDeliveryStream.ProcessingConfigurationProperty:
     listed = [
         CfnDeliveryStream.ProcessorParameterProperty(parameter_name=name, parameter_value=value)
         for name, value in parameters.items()
     ]
-    return CfnDeliveryStream.ProcessingConfigurationProperty(
-        enabled=True,
-        processors=[CfnDeliveryStream.ProcessorProperty(type="Lambda", parameters=listed)],
-    )
+    processor = CfnDeliveryStream.ProcessorProperty(type=kind, parameters=listed)
+    return CfnDeliveryStream.ProcessingConfigurationProperty(enabled=True, processors=[processor])
 
 
 TRANSFORM_ERRORS = Runbook(
@@ -145,13 +176,15 @@ TRANSFORM_DURATION = Runbook(
 
 
 def alarms_of_transform(
-    scope: Construct, transform: Transform, alarms: Alarms
+    scope: Construct, transform: Transform | None, alarms: Alarms
 ) -> list[cloudwatch.Alarm]:
     """Go off when the function fails, is throttled, or nears its timeout, if that is known.
 
     Source:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html
     """
+    if transform is None:
+        return []
     minute, timeout, function = seconds(MINUTE), transform.facts.timeout, transform.function
     errors = function.metric_errors(period=minute, statistic="Sum")
     throttles = function.metric_throttles(period=minute, statistic="Sum")

@@ -14,6 +14,7 @@ import random
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from secrets import token_bytes
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from serverless_patterns.sandbox import Deployment
     from serverless_patterns.sandbox.report import Report
 
-CLICKS, BOTS, SINGLE_CLICKS, TERMINAL_CLICKS = 3_000, 300, 40, 40
+CLICKS, BOTS, SINGLE_CLICKS, TERMINAL_CLICKS, SCANS = 3_000, 300, 40, 40, 20
 DUPLICATES, UNLUCKY = 50, 30
 CHUNK = 1_000  # clicks that a web server puts at a time
 COUNT_ONCE = """
@@ -89,7 +90,10 @@ def run(stack: Deployment, report: Report) -> None:
     drive.title("Terminals: one folder for each country")
     terminals(drive, shop)
 
-    drive.title("Where is every click now?")
+    drive.title("Scans: binary records, put into Firehose itself")
+    scans(drive, shop)
+
+    drive.title("Where is every event now?")
     for name, copies in lake(drive, shop.run).items():
         drive.ledger.processed[name] += 1 + max(0, copies - drive.ledger.sent[name])
     drive.ledger.dead_lettered.update(kept(drive) + kept(drive, "TerminalErrorPrefix"))
@@ -256,6 +260,28 @@ def terminals(drive: Driver, shop: Shop) -> None:
         sources = b"".join(gzip.decompress(body) for _, body in backup)
         missing = [name for name, _ in folders if name.encode() not in sources]
         drive.check("every source record is stored too", not missing, missing)
+
+
+def scans(drive: Driver, shop: Shop) -> None:
+    """Put binary records into Firehose without a stream, and find their bytes as they were."""
+    firehose, name = drive.client("firehose"), drive["ScanDeliveryStreamName"]
+    events = [Event(f"{shop.run}-scan-{n}", token_bytes(400)) for n in range(SCANS)]
+
+    def entry(events: Sequence[Event]) -> list[Reply]:
+        records = [{"Data": event.body} for event in events]
+        answer = firehose.put_record_batch(DeliveryStreamName=name, Records=records)
+        codes = [it.get("ErrorCode", "") for it in answer["RequestResponses"]]
+        return [Reply(code, again=code != "") for code in codes]
+
+    def stored() -> list[str]:
+        found = buckets.objects(drive.stack, drive["BucketName"], drive["ScanPrefix"])
+        everything = b"".join(body for _, body in found)
+        return [event.id for event in events if event.body in everything]
+
+    drive.send("Diagnostic scans", entry, events, batch=SCANS)
+    promise = "every binary record is stored, byte for byte"
+    drive.eventually(promise, lambda: len(stored()) == SCANS)
+    drive.ledger.processed.update(stored())
 
 
 def kept(drive: Driver, folder: str = "ErrorPrefix") -> Counter[str]:

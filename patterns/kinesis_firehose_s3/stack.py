@@ -11,7 +11,16 @@ from aws_cdk import aws_s3 as s3
 from ..blocks.demo import ShopStack, called_by
 from ..blocks.firehose import Buffering
 from ..blocks.values import seconds
-from .construct import KinesisToFirehoseToS3, Lake, NewBucket, NewStream, Table, Transform
+from .construct import (
+    DirectPut,
+    KinesisToFirehoseToS3,
+    Lake,
+    NewBucket,
+    NewStream,
+    Raw,
+    Table,
+    Transform,
+)
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -25,7 +34,7 @@ WHY_NO_QUEUE = "Firehose calls it and waits; failed records are stored under the
 
 
 class DemoStack(ShopStack):
-    """Clicks of the web shop as Parquet for Athena; clicks of terminals as JSON by country."""
+    """Clicks of the web shop as Parquet for Athena, of terminals as JSON by country; raw scans."""
 
     def __init__(self, scope: Construct, construct_id: str, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, **kwargs)
@@ -60,6 +69,14 @@ class DemoStack(ShopStack):
             ),
         )
 
+        scans = KinesisToFirehoseToS3(
+            self,
+            "Scans",
+            stream=DirectPut(),
+            bucket=clicks.bucket,
+            lake=Lake("scans/", "errors/scans/", files=Raw(), buffering=buffering),
+        )
+
         self.outputs(
             StreamName=clicks.stream.stream_name,
             DeliveryStreamName=clicks.delivery_stream.ref,
@@ -74,6 +91,8 @@ class DemoStack(ShopStack):
             TerminalFunctionName=clean_terminals.function_name,
             TerminalPrefix=terminals.prefix,
             TerminalErrorPrefix=terminals.error_prefix,
+            ScanDeliveryStreamName=scans.delivery_stream.ref,
+            ScanPrefix=scans.prefix,
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aws_cdk import CfnParameter, Duration, Size, Stack
 
-from serverless_patterns.patterns.blocks.firehose import Buffering, role_of_firehose
+from serverless_patterns.patterns.blocks.firehose import Buffering, DirectPut, role_of_firehose
 from serverless_patterns.patterns.blocks.transforms import Transform, transformed
 from tests.inline import function, rejected
 
@@ -69,7 +69,8 @@ def test_a_transform_that_may_not_run_or_that_firehose_does_not_wait_for_is_reje
 
 def told(stack: Stack, transform: Transform) -> dict[str, Any]:
     """What Firehose is told of the calls of a transform."""
-    found = stack.resolve(transformed(transform, role_of_firehose(stack, "Role")))
+    processing = transformed(transform, role_of_firehose(stack, "Role"), lines=True)
+    found = stack.resolve(processing)
     (processor,) = found["processors"]
     return {it["parameterName"]: it["parameterValue"] for it in processor["parameters"]}
 
@@ -88,3 +89,25 @@ def test_a_batch_that_only_deployment_knows_reaches_firehose(stack: Stack) -> No
     batch = Size.mebibytes(size), Duration.seconds(wait), int(count)
     found = told(stack, Transform(function(stack), *batch))
     assert [found[name] for name in names] == [{"Ref": name} for name in names]
+
+
+@pytest.mark.parametrize(
+    ("make", "settings", "problem"),
+    [
+        (Buffering, {"size": 5}, "size is 5; it must be of type Size"),
+        (Buffering, {"interval": 60}, "interval is 60; .* Duration.seconds"),
+        (Buffering, {"interval": Duration.millis(90_500)}, "interval is 90.5 s.*whole seconds"),
+        (Transform, {"batch_size": 1}, "batch_size is 1; it must be of type Size"),
+        (Transform, {"batch_interval": 60}, "batch_interval is 60; .* Duration"),
+        (Transform, {"batch_interval": Duration.millis(1_500)}, "batch_interval is 1.5 s.*whole"),
+        (Transform, {"retries": "3"}, "retries is '3'; it must be of type int"),
+        (Transform, {"function": "arn:aws:lambda:"}, "function is .* IFunction"),
+        (DirectPut, {"encryption_key": "alias/shop"}, "encryption_key is 'alias/shop'; .* IKey"),
+    ],
+)
+def test_settings_of_wrong_types_are_rejected_by_their_names(
+    stack: Stack, make: Any, settings: dict[str, Any], problem: str
+) -> None:
+    given = {"function": function(stack)} if make is Transform else {}
+    with rejected(problem):
+        make(**given | settings)

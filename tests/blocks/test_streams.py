@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from aws_cdk import App, Duration, RemovalPolicy, Stack
+from aws_cdk import App, Duration, Environment, RemovalPolicy, Stack
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
@@ -101,7 +101,7 @@ def test_a_stream_that_kinesis_would_reject_is_rejected(
 
 @pytest.mark.parametrize("own", [True, False])
 @pytest.mark.parametrize(
-    ("seconds", "message"), [(86_399, None), (86_400, "max_age is 86400 s.*for 86400 s")]
+    ("seconds", "message"), [(86_399, None), (86_400, "max_age is 1 day.*for 1 day")]
 )
 def test_an_alarm_on_records_that_are_gone_by_then_is_rejected(
     stack: Stack, own: bool, seconds: int, message: str | None
@@ -126,7 +126,7 @@ def test_a_stream_or_bucket_with_a_disabled_key_is_rejected(stack: Stack) -> Non
 
 def test_an_imported_resource_gets_a_warning_of_what_it_needs(stack: Stack) -> None:
     make(stack, kinesis.Stream.from_stream_arn(stack, "Stream", STREAM_ARN))
-    warned(stack, "longer than max_age, 1200 s.*from_stream_attributes", "*")
+    warned(stack, "longer than max_age, 20 minutes.*from_stream_attributes", "*")
     make(stack, s3.Bucket.from_bucket_name(stack, "Bucket", "lake"))
     warned(stack, "watch errors/ yourself.*customer managed key.*from_bucket_attributes", "*")
 
@@ -140,3 +140,34 @@ def test_a_resource_imported_with_its_key_is_not_asked_for_it(stack: Stack) -> N
     warned(stack, "stream is imported", "*")
     asked = Match.string_like_regexp("customer managed key")
     Annotations.from_stack(stack).has_no_warning("*", asked)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "problem"),
+    [
+        (NewStream, {"shard_count": "2"}, "shard_count is '2'; it must be of type int"),
+        (NewStream, {"shard_count": 1.5}, "shard_count is 1.5"),
+        (NewStream, {"retention_period": 24}, "retention_period is 24; .* Duration.seconds"),
+        (NewStream, {"encryption_key": "alias/shop"}, "encryption_key is 'alias/shop'; .* IKey"),
+        (NewBucket, {"encryption_key": "arn:aws:kms:"}, "encryption_key is .* IKey"),
+        (NewBucket, {"lifecycle_rules": s3.LifecycleRule()}, "lifecycle_rules is a LifecycleRule"),
+        (NewBucket, {"lifecycle_rules": [{}]}, "lifecycle_rules is {}; .* LifecycleRule"),
+        (NewBucket, {"removal_policy": "destroy"}, "removal_policy is 'destroy'"),
+    ],
+)
+def test_settings_of_wrong_types_are_rejected_by_their_names(
+    kind: Any, settings: dict[str, Any], problem: str
+) -> None:
+    with rejected(problem):
+        kind(**settings)
+
+
+@pytest.mark.parametrize("new", [NewStream, NewBucket])
+@pytest.mark.parametrize("place", ["account", "region"])
+def test_a_key_that_is_elsewhere_is_rejected(stack: Stack, new: Any, place: str) -> None:
+    here = {"account": "111111111111", "region": "us-east-1"}
+    there = here | {place: {"account": "222222222222", "region": "eu-west-1"}[place]}
+    app: Any = App.of(stack)
+    key = kms.Key(Stack(app, "There", env=Environment(**there)), "Key")
+    with rejected("encryption_key .*(There/Key is in account 2|of the Region eu-west-1)"):
+        make(Stack(app, "Here", env=Environment(**here)), new(encryption_key=key))

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import Duration
 
 from serverless_patterns.patterns.kinesis_firehose_s3.construct import (
+    DirectPut,
     KinesisToFirehoseToS3,
     Lake,
+    Raw,
     Table,
 )
 from tests.contracts.builds import Build
@@ -32,8 +34,14 @@ def make_table(stack: Stack, construct_id: str = "Pattern", **settings: Any) -> 
     return make(stack, construct_id, lake=lake, **settings)
 
 
+def make_direct(stack: Stack, construct_id: str = "Pattern", **settings: Any) -> Any:
+    lake = Lake(files=Raw())
+    return make(stack, construct_id, transform=None, stream=DirectPut(), lake=lake, **settings)
+
+
 TAKES = frozenset({"alarms"})
 BUILDS = [
     Build("kinesis_firehose_s3", make, TAKES),
     Build("kinesis_firehose_s3 table", make_table, TAKES),
+    Build("kinesis_firehose_s3 direct", make_direct, TAKES),
 ]

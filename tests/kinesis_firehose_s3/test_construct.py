@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from aws_cdk import App, CfnParameter, Duration, Size, Stack
+from aws_cdk import App, CfnParameter, Duration, Environment, NestedStack, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_kms as kms
@@ -19,12 +19,14 @@ from aws_cdk.assertions import Template
 from serverless_patterns.patterns.kinesis_firehose_s3.construct import (
     Alarms,
     Buffering,
+    DirectPut,
     Lake,
     NewBucket,
     NewStream,
+    Raw,
     Table,
 )
-from tests.inline import properties, rejected, warned
+from tests.inline import function, properties, rejected, warned
 from tests.kinesis_firehose_s3.builds import COLUMNS, make
 
 TABLE = Table(COLUMNS)
@@ -197,6 +199,85 @@ def test_without_columns_the_lake_is_compressed_json_lines(plain: Made) -> None:
         _ = plain.made.table
 
 
+def test_orc_is_read_and_written_as_orc() -> None:
+    made = Made(lake=Lake(table=Table(COLUMNS, file_format="ORC")))
+    conversion = made.destination["DataFormatConversionConfiguration"]
+    orc = {"OrcSerDe": {"Compression": "SNAPPY"}}
+    assert conversion["OutputFormatConfiguration"]["Serializer"] == orc
+    table = made.only("Glue::Table")["TableInput"]
+    assert table["Parameters"]["classification"] == "orc"
+    hive = "org.apache.hadoop.hive.ql.io.orc.Orc"
+    stored = table["StorageDescriptor"]
+    assert stored["InputFormat"] == f"{hive}InputFormat"
+    assert stored["OutputFormat"] == f"{hive}OutputFormat"
+    assert stored["SerdeInfo"] == {"SerializationLibrary": f"{hive}Serde"}
+
+
+# Without a transform, and without a stream
+
+
+NEWLINE = {
+    "Type": "AppendDelimiterToRecord",
+    "Parameters": [{"ParameterName": "Delimiter", "ParameterValue": "\\n"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("lake", "processors"),
+    [(Lake(), [NEWLINE]), (Lake(table=TABLE), None), (Lake(files=Raw(file_extension=".x")), None)],
+    ids=["lines", "table", "raw"],
+)
+def test_without_a_transform_records_are_stored_as_they_come(
+    stack: Stack, lake: Lake, processors: Any
+) -> None:
+    made = Made(stack, transform=None, lake=lake)
+    assert not made.of("Lambda::Function")
+    found = made.destination.get("ProcessingConfiguration", {}).get("Processors")
+    assert found == processors
+    allowed = [action for actions, _ in made.policy(made.made.role) for action in actions]
+    assert not [action for action in allowed if action.startswith("lambda:")]
+    assert not [it for it in made.of("CloudWatch::Alarm") if it["Namespace"] == "AWS/Lambda"]
+
+
+def test_raw_records_keep_their_bytes_and_get_your_extension() -> None:
+    found = Made(lake=Lake(files=Raw(file_extension=".bin"))).destination
+    assert (found["CompressionFormat"], found["FileExtension"]) == ("UNCOMPRESSED", ".bin")
+
+
+def test_partition_keys_that_nothing_returns_are_rejected(stack: Stack) -> None:
+    with rejected("partition_keys are country, but there is no transform"):
+        make(stack, transform=None, lake=Lake(partition_keys=COUNTRY))
+
+
+def test_senders_put_records_into_firehose_itself_without_a_stream(stack: Stack) -> None:
+    made = Made(stack, stream=DirectPut())
+    sender = iam.Role(stack, "Sender", assumed_by=iam.AccountRootPrincipal())
+    made.made.grant_write(sender)
+    delivery = made.only("KinesisFirehose::DeliveryStream")
+    assert delivery["DeliveryStreamType"] == "DirectPut"
+    encrypted = {"KeyType": "AWS_OWNED_CMK"}
+    assert delivery["DeliveryStreamEncryptionConfigurationInput"] == encrypted
+    assert not made.of("Kinesis::Stream")
+    arn = stack.resolve(made.made.delivery_stream.attr_arn)
+    assert made.policy(sender) == [({"firehose:PutRecord", "firehose:PutRecordBatch"}, arn)]
+    reads = [actions for actions, _ in made.policy(made.made.role)]
+    assert not [action for some in reads for action in some if action.startswith("kinesis:")]
+    name = {"Name": "DeliveryStreamName", "Value": stack.resolve(made.made.delivery_stream.ref)}
+    (throttled,) = [it for it in made.of("CloudWatch::Alarm") if "Throttled" in it["MetricName"]]
+    assert (throttled["MetricName"], throttled["Dimensions"]) == ("ThrottledRecords", [name])
+    with rejected("There is no stream"):
+        made.made.metric_iterator_age()
+
+
+def test_a_customer_key_encrypts_what_is_put_into_firehose(stack: Stack) -> None:
+    key = kms.Key(stack, "Key")
+    made, arn = Made(stack, stream=DirectPut(key)), stack.resolve(key.key_arn)
+    delivery = made.only("KinesisFirehose::DeliveryStream")
+    encrypted = {"KeyType": "CUSTOMER_MANAGED_CMK", "KeyARN": arn}
+    assert delivery["DeliveryStreamEncryptionConfigurationInput"] == encrypted
+    assert [actions for actions, where in made.policy(made.made.role) if where == arn]
+
+
 # Permissions and keys
 
 
@@ -258,6 +339,93 @@ def test_a_reader_in_another_stack_may_read_the_schema_of_this_one(stack: Stack)
     policy = json.dumps(Template.from_stack(other).find_resources("AWS::IAM::Policy"))
     assert "glue:GetTable" in policy
     assert "AWS::StackId" not in policy
+
+
+def test_a_principal_without_a_policy_is_not_granted_what_has_none(stack: Stack) -> None:
+    everyone, service = (
+        iam.AccountPrincipal("222222222222"),
+        iam.ServicePrincipal("iot.amazonaws.com"),
+    )
+    made = make(stack, stream=DirectPut(), lake=Lake(table=TABLE))
+    with rejected("type AccountPrincipal.*putting records into Firehose"):
+        made.grant_write(everyone)
+    with rejected("type AccountPrincipal.*a table's schema"):
+        made.grant_read(everyone)
+    with rejected(r"grantee is iot\.amazonaws\.com, but .*Grant that role"):
+        make(stack, "Streamed").grant_write(service)
+    with rejected("grantee is None; it must be of type IGrantable"):
+        made.grant_write(None)  # type: ignore[arg-type]
+
+
+def test_another_account_writes_only_with_a_customer_key(stack: Stack) -> None:
+    other, told = iam.AccountPrincipal("222222222222"), "Account 222222222222 cannot use the key of"
+    here = Stack(App.of(stack), "Here", env=Environment(account="111111111111"))
+    with rejected(f"{told} Here/Pattern/Stream"):
+        make(here).grant_write(other)
+    make(stack).grant_write(other)
+    keyed = NewStream(encryption_key=kms.Key(here, "Key"))
+    make(here, "Keyed", stream=keyed).grant_write(other)
+    for kind in ("Kinesis::ResourcePolicy", "KMS::Key"):
+        assert "222222222222" in json.dumps(properties(here, kind))
+    warned(stack, f"Unless account 222222222222 is .*{told}", "/Stack/Pattern/Stream")
+
+
+# In other stacks, accounts, Regions and partitions
+
+
+def resources_of(where: Stack) -> dict[str, Any]:
+    key = kms.Key(where, "Key")
+    encrypted = kinesis.StreamEncryption.KMS
+    return {
+        "transform": function(where, timeout=Duration.seconds(60)),
+        "stream": kinesis.Stream(where, "Own", encryption=encrypted, encryption_key=key),
+        "bucket": s3.Bucket(where, "Lake", encryption_key=key),
+    }
+
+
+@pytest.mark.parametrize("theirs", ["another stack", "the parent", "a nested stack"])
+def test_what_you_give_may_be_in_another_stack_of_the_app(stack: Stack, theirs: str) -> None:
+    app: Any = App.of(stack)
+    other = Stack(app, "Other") if theirs == "another stack" else NestedStack(stack, "Nested")
+    here, there = (other, stack) if theirs == "the parent" else (stack, other)
+    given = resources_of(there)
+    made = make(here, lake=Lake(table=TABLE), **given)
+    reader = iam.Role(here, "Reader", assumed_by=iam.AccountRootPrincipal())
+    made.grant_read(reader)
+    new = {"stream": NewStream(encryption_key=kms.Key(there, "New"))}
+    make(here, "New", transform=given["transform"], **new)
+    app.synth()
+
+
+@pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
+def test_nothing_names_a_partition(region: str) -> None:
+    stack = Stack(App(), "Stack", env=Environment(account="111111111111", region=region))
+    made = make(stack, lake=Lake(table=TABLE, partition_keys=COUNTRY, keep_source=True))
+    made.grant_read(iam.Role(stack, "Reader", assumed_by=iam.AccountRootPrincipal()))
+    assert "arn:aws:" not in json.dumps(Template.from_stack(stack).to_json())
+
+
+@pytest.mark.parametrize("place", ["account 222222222222", "Region eu-west-1"])
+@pytest.mark.parametrize("given", ["transform", "stream", "bucket"])
+def test_what_firehose_cannot_reach_from_here_is_rejected(given: str, place: str) -> None:
+    app, here = App(), {"account": "111111111111", "region": "us-east-1"}
+    word, other = place.lower().split()
+    stack = Stack(app, "Stack", env=Environment(**here))
+    there = Stack(app, "There", env=Environment(**here | {word: other}))
+    with rejected(f"There/.* is in {place}, but"):
+        make(stack, **{given: resources_of(there)[given]})
+
+
+def test_an_imported_bucket_of_another_account_is_written_to_with_a_warning(stack: Stack) -> None:
+    here = Stack(App.of(stack), "Here", env=Environment(account="111111111111", region="eu-west-1"))
+    theirs = s3.Bucket.from_bucket_attributes(
+        here, "Theirs", bucket_name="lake", account="222222222222"
+    )
+    made = Made(here, bucket=theirs)
+    warned(here, "in account 222222222222: its policy.*allow the role of Firehose", "/Here/Theirs")
+    allowed = set.union(*(actions for actions, _ in made.policy(made.made.role)))
+    assert "s3:PutObjectAcl" in allowed
+    assert "AWS/S3" not in {it["Namespace"] for it in made.of("CloudWatch::Alarm")}
 
 
 # Alarms
@@ -343,61 +511,42 @@ def test_an_imported_bucket_or_transform_is_used_with_a_warning_of_what_is_missi
 # Configurations that plain CDK accepts and that would fail or lose events
 
 
-MIXED = "would also read what is stored there"
-FOLDED = "fold names to lower case"
-LAKES: list[tuple[dict[str, Any], str | None]] = [
-    # A buffer too small for Parquet or partitions
-    ({"columns": COLUMNS, "size": 63}, "converts.*it must be 64 to 128 MiB"),
-    ({"columns": COLUMNS, "size": 64, "seconds": 0}, None),
-    ({"partition_keys": COUNTRY, "size": 63}, "partitions.*it must be 64 to 128 MiB"),
-    ({"partition_keys": COUNTRY, "seconds": 59}, "partitions.*it must be 60 to 900 s"),
-    ({"partition_keys": COUNTRY, "size": 64, "seconds": 60}, None),
-    # A prefix that is no folder
-    *(
-        ({name: prefix}, f"^{name} is .*it must be a folder")
-        for name in ("prefix", "error_prefix")
-        for prefix in ("data", "/data/", "data//", "", "a/!{firehose:x}/", "clïcks/")
-    ),
-    # Errors that a query would read as data, or data as errors
-    ({"error_prefix": "data/errors/"}, MIXED),
-    ({"prefix": "errors/clicks/"}, MIXED),
-    ({"error_prefix": "data/"}, MIXED),
-    ({"error_prefix": "source/"}, None),
-    ({"error_prefix": "source/", "keep_source": True}, MIXED),
-    # A table that Athena would not read
-    ({"columns": {}}, "columns is empty"),
-    ({"columns": {"ClickId": "string"}}, FOLDED),
-    ({"columns": {"click-id": "string"}}, FOLDED),
-    ({"columns": {"day": "string"}}, "already as a partition"),
-    ({"columns": {"country": "string"}, "partition_keys": COUNTRY}, "country.*as a partition"),
-    ({"partition_keys": ["Country"]}, FOLDED),
-    ({"partition_keys": ["day"]}, "the day of arrival already"),
-    ({"partition_keys": ["a", "a"]}, "each is allowed once"),
-]
-
-
-@pytest.mark.parametrize(("settings", "problem"), LAKES, ids=str)
-def test_a_lake_that_firehose_would_not_write_or_athena_would_misread_is_rejected(
-    settings: dict[str, Any], problem: str | None
-) -> None:
-    given = dict(settings)
-    size, wait = given.pop("size", 128), given.pop("seconds", 300)
-    buffering = Buffering(size=Size.mebibytes(size), interval=Duration.seconds(wait))
-    with rejected(problem):
-        if "columns" in given:
-            given["table"] = Table(given.pop("columns"))
-        Lake(buffering=buffering, **given)
-
-
 @pytest.mark.parametrize(
     ("age", "message"),
-    [(300, "max_age is 300 s.*go off all the time"), (301, None), (604_800, "for 604800 s.*gone")],
+    [(300, "max_age is 300 s.*go off all the time"), (301, None), (604_800, "for 7 days.*gone")],
 )
 def test_an_alarm_that_rings_always_or_too_late_is_rejected(
     stack: Stack, age: int, message: str | None
 ) -> None:
     with rejected(message):
         make(stack, alarms=Alarms(max_age=Duration.seconds(age)))
+
+
+def test_an_alarm_on_records_that_firehose_has_dropped_by_then_is_rejected(stack: Stack) -> None:
+    with rejected("max_age is 1 day, but Firehose keeps records for 1 day"):
+        make(stack, stream=DirectPut(), alarms=Alarms(max_age=Duration.days(1)))
+
+
+def test_a_filter_that_would_make_two_stacks_wait_for_each_other_is_rejected(stack: Stack) -> None:
+    folder = CfnParameter(stack, "Folder").value_as_string
+    bucket = s3.Bucket(Stack(App.of(stack), "Other"), "Lake")
+    with rejected("error_prefix is known at deployment only, but Other/Lake is in another stack"):
+        make(stack, bucket=bucket, lake=Lake("clicks/", folder))
+
+
+@pytest.mark.parametrize(
+    ("argument", "problem"),
+    [
+        ("transform", "IFunction or Transform"),
+        ("stream", "IStream or NewStream or DirectPut"),
+        ("bucket", "IBucket or NewBucket"),
+        ("lake", "Lake"),
+        ("alarms", "Alarms"),
+    ],
+)
+def test_an_argument_of_the_wrong_type_is_named(stack: Stack, argument: str, problem: str) -> None:
+    with rejected(f"{argument} is 'clicks'; it must be of type {problem}"):
+        make(stack, **{argument: "clicks"})
 
 
 def test_a_folder_that_only_deployment_knows_is_accepted(stack: Stack) -> None:
