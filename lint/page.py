@@ -41,8 +41,9 @@ its own, and a finding names the case ("when WithAlarm is false"). SAM functions
 their events, and nested stacks when their template is a local file. What was not checked is said
 beside the findings, such as a template that your own macro rewrites.
 
-Turn a rule off with `--ignore-checks W9114`, in `.cfnlintrc`, or for one resource in its metadata,
-with a reason:
+Some rules have a setting, which `--configure-rule W9104:least=3` changes, or `configure_rules` in
+`.cfnlintrc`. Turn a rule off with `--ignore-checks W9114`, in `.cfnlintrc`, or for one resource in
+its metadata, with a reason:
 
 ```yaml
 Metadata:
@@ -63,4 +64,9 @@ def render() -> str:
 
 
 def _entry(rule: CloudFormationLintRule) -> str:
-    return f"**{rule.id}** {rule.shortdesc}.\n{rule.description} [AWS]({rule.source_url})\n"
+    settings = "".join(
+        f" Setting: `{rule.id}:{name}={value}`."
+        for name, value in getattr(rule, "settings", {}).items()
+    )
+    about = f"{rule.description}{settings} [AWS]({rule.source_url})"
+    return f"**{rule.id}** {rule.shortdesc}.\n{about}\n"

@@ -98,7 +98,7 @@ class Finding:
 
 
 Findings = Iterator[Finding]
-Check = Callable[["Scenario"], Findings]
+Check = Callable[..., Findings]  # of a scenario, and of the rule's settings
 
 
 class Rule(CloudFormationLintRule):
@@ -107,17 +107,25 @@ class Rule(CloudFormationLintRule):
     Attributes:
         check: Yields what is wrong in a scenario.
         shared: The check of ``patterns.checks`` that the constructs make too; None without one.
+        settings: The thresholds that ``--configure-rule`` sets, and their defaults.
     """
 
     check: Check
     shared: Callable[..., str | None] | None
+    settings: Mapping[str, int]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config_definition = {
+            name: {"default": value, "type": "integer"} for name, value in self.settings.items()
+        }
 
     def match(self, cfn: Template) -> list[RuleMatch]:
         """Run ``check`` on every scenario, as cfn-lint asks; say in which case it finds what."""
         checked = scenarios(cfn)
         found: dict[tuple[At, str], set[int]] = {}
         for place, scenario in enumerate(checked):
-            for finding in self.check(scenario):
+            for finding in self.check(scenario, **self.config):
                 if finding.message:
                     at = (*finding.resource.path, *finding.resource.at, *finding.at)
                     found.setdefault((at, finding.message), set()).add(place)
@@ -161,7 +169,7 @@ def rule(
 
     Its docstring is the rule's text: a line, a description, and ``Source: URL``, which a shared
     check has in its own docstring. ``{SQS_MAX_RETENTION}`` is a number of ``limits.py``, and
-    ``{SQS_MAX_RETENTION.source}`` its page.
+    ``{SQS_MAX_RETENTION.source}`` its page. Its keyword-only arguments are the rule's settings.
 
     Args:
         rule_id: ``E9…`` for what AWS rejects or what loses events in normal operation, ``W9…`` for
@@ -183,6 +191,11 @@ def rule(
             "tags": list(tags),
             "check": staticmethod(check),
             "shared": staticmethod(shared) if shared else None,
+            "settings": {
+                name: parameter.default
+                for name, parameter in inspect.signature(check).parameters.items()
+                if parameter.kind is parameter.KEYWORD_ONLY
+            },
         }
         RULES.append(type(rule_id, (Rule,), attributes))
         return check

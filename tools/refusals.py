@@ -57,11 +57,12 @@ class Message:
 def messages(module: str) -> Iterator[Message]:
     """Yield what a module rejects and warns of, in the order of the code."""
     loaded = import_module(module)
-    known = vars(loaded)
+    limits = {name: value for name, value in vars(loaded).items() if name.isupper()}
     tree = ast.parse(Path(str(loaded.__file__)).read_text(encoding="utf-8"))
     checks = ".checks" in module or module.endswith(".rules")
     for function in _functions(tree):
         said = ast.get_docstring(function) or " ".join(_said_by_callers(function.name, tree))
+        known = limits | _defaults(function, limits)
         is_check = checks and not function.name.startswith("_") and _returns_text(function)
         for node in sorted(ast.walk(function), key=lambda node: getattr(node, "lineno", 0)):
             match node:
@@ -71,6 +72,17 @@ def messages(module: str) -> Iterator[Message]:
                     yield from _message("refusal", text, known, said)
                 case ast.Call(func=ast.Attribute(attr="add_warning_v2"), args=[_, text]):
                     yield from _message("warning", text, known, said)
+
+
+def _defaults(function: ast.FunctionDef, limits: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments whose default is a limit: that is what the constructs say."""
+    defaults = function.args.defaults
+    named = zip(function.args.args[-len(defaults) :], defaults, strict=True) if defaults else ()
+    return {
+        argument.arg: limits[default.id]
+        for argument, default in named
+        if isinstance(default, ast.Name) and default.id in limits
+    }
 
 
 def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
@@ -113,15 +125,11 @@ def _parts(text: ast.expr, known: Mapping[str, Any]) -> Iterator[str]:
         case ast.BinOp(left=left, right=right):
             yield from _parts(left, known)
             yield from _parts(right, known)
-        case ast.FormattedValue(value=ast.Name(id=name)) if name.isupper() and name in known:
+        case ast.FormattedValue(value=ast.Name(id=name)) if name in known:
             yield str(known[name])
         case ast.FormattedValue(
             value=ast.Call(func=ast.Name(id="period"), args=[ast.Name(id=name)])
-        ) if name.isupper() and name in known:
-            yield period(known[name])
-        case ast.FormattedValue(
-            value=ast.Call(func=ast.Name(id="period"), args=[ast.Name(id=name)])
-        ) if name.isupper():
+        ) if name in known:
             yield period(known[name])
         case _:
             yield "…"

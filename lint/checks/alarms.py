@@ -160,7 +160,7 @@ def unwatched_dead_letter_queue(scenario: Scenario) -> Findings:
 
 
 @rule("I9186", "cloudwatch", "sqs")
-def alarm_ignores_the_first(scenario: Scenario) -> Findings:
+def alarm_ignores_the_first(scenario: Scenario, *, ignored: int = 0) -> Findings:
     """An alarm on a dead-letter queue should fire for the first message.
 
     A threshold above the first message leaves dead letters unnoticed until others follow, and they
@@ -176,7 +176,8 @@ def alarm_ignores_the_first(scenario: Scenario) -> Findings:
             counts = metric.get("MetricName") in VISIBLE and where == ("MetricName",)
             alarms.setdefault(queue.id, []).append(alarm if counts else OTHER)
     for name, watching in alarms.items():
-        if name in scenario.dead_letter_queues and all(map(_ignores_the_first, watching)):
+        late = all(_ignores(alarm, ignored + 1) for alarm in watching)
+        if late and name in scenario.dead_letter_queues:
             yield Finding(
                 watching[0],
                 f"{watching[0]} fires only above {watching[0].get('Threshold')} messages in the "
@@ -186,16 +187,16 @@ def alarm_ignores_the_first(scenario: Scenario) -> Findings:
             )
 
 
-def _ignores_the_first(alarm: Resource) -> bool:
-    """Tell whether an alarm on the messages in a queue stays silent for one."""
+def _ignores(alarm: Resource, count: int) -> bool:
+    """Tell whether an alarm on the messages in a queue stays silent for this many."""
     try:
         threshold = float(str(alarm.get("Threshold")))
     except ValueError:
         return False
     operator = alarm.get("ComparisonOperator")
     if operator == "GreaterThanOrEqualToThreshold":
-        return threshold > 1
-    return operator == "GreaterThanThreshold" and threshold >= 1
+        return threshold > count
+    return operator == "GreaterThanThreshold" and threshold >= count
 
 
 @rule("W9187", "iot")

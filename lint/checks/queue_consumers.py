@@ -14,6 +14,7 @@ from serverless_patterns.patterns.limits import (
     SQS_LAMBDA_CALLS_A_POLLER,
     SQS_LAMBDA_DEFAULT_BATCH,
     SQS_LAMBDA_DEFAULT_MAX_POLLERS,
+    SQS_LAMBDA_VISIBILITY_FACTOR,
 )
 
 from .. import arns, wiring
@@ -83,7 +84,7 @@ def visibility_below_timeout(scenario: Scenario) -> Findings:
 
 
 @rule("W9112", "sqs", "lambda", "pipes", shared=sqs.visibility)
-def short_visibility(scenario: Scenario) -> Findings:
+def short_visibility(scenario: Scenario, *, factor: int = SQS_LAMBDA_VISIBILITY_FACTOR) -> Findings:
     """A visibility timeout should be {SQS_LAMBDA_VISIBILITY_FACTOR} x the consumer's timeout.
 
     A batch that Lambda throttles is retried while its messages stay hidden; if they become visible
@@ -95,7 +96,7 @@ def short_visibility(scenario: Scenario) -> Findings:
     rejected = {queue.id for queue, hidden, _, timeout, _ in mappings if hidden < timeout}
     for queue, hidden, consumer, timeout, window in (*mappings, *_pipes(scenario)):
         if queue.id not in rejected:
-            problem = sqs.visibility(queue, hidden, consumer, timeout, window)
+            problem = sqs.visibility(queue, hidden, consumer, timeout, window, factor)
             yield Finding(queue, problem, ("VisibilityTimeout",))
 
 

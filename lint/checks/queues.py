@@ -6,7 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from serverless_patterns.patterns.checks import sqs
-from serverless_patterns.patterns.limits import SQS_DEFAULT_RETENTION, SQS_DEFAULT_VISIBILITY
+from serverless_patterns.patterns.limits import (
+    SQS_DEFAULT_RETENTION,
+    SQS_DEFAULT_VISIBILITY,
+    SQS_LAMBDA_MIN_RECEIVES,
+)
 
 from .. import wiring
 from ..template import Finding, Findings, Resource, Scenario, rule
@@ -66,7 +70,7 @@ def dead_letter_retention(scenario: Scenario) -> Findings:
 
 
 @rule("W9104", "sqs", "lambda", "pipes", shared=sqs.receives)
-def receives(scenario: Scenario) -> Findings:
+def receives(scenario: Scenario, *, least: int = SQS_LAMBDA_MIN_RECEIVES) -> Findings:
     """A consumed queue needs a maxReceiveCount of at least {SQS_LAMBDA_MIN_RECEIVES}.
 
     A throttled poll counts as a receive, so a lower count dead-letters good messages. Raise
@@ -75,7 +79,7 @@ def receives(scenario: Scenario) -> Findings:
     for consumer, queue in wiring.consumed_queues(scenario):
         count = queue.number("RedrivePolicy.maxReceiveCount")
         if count is not None:
-            problem = sqs.receives(f"{queue}, consumed by {consumer},", count)
+            problem = sqs.receives(f"{queue}, consumed by {consumer},", count, least)
             yield Finding(queue, problem, ("RedrivePolicy", "maxReceiveCount"))
 
 

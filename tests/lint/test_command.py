@@ -160,6 +160,24 @@ def test_a_path_may_have_blanks_and_one_argument_several_files(check: Any, file:
     assert printed.count("W9104 Orders") == 2
 
 
+@pytest.mark.parametrize(
+    ("rule", "setting", "said"),
+    [
+        ("W9104", "least=3", ""),
+        ("W9104", "least=4", "fewer than 4 dead-letter"),
+        ("W9112", "factor=1", ""),
+        ("W9112", "factor=20", "20 x the timeout"),
+        ("I9186", "ignored=99", ""),
+    ],
+)
+def test_a_threshold_can_be_set(rule: str, setting: str, said: str, check: Any) -> None:
+    file = next((BAD.parent).glob(f"{rule}-*"))
+    assert rule in check(file, "--include-checks", "I")[1].replace(str(file), "")
+    _, printed, _ = check("--configure-rule", f"{rule}:{setting}", file, "--include-checks", "I")
+    assert said in printed
+    assert bool(said) == (rule in printed.replace(str(file), ""))
+
+
 def parent(location: str, **metadata: str) -> dict[str, Any]:
     properties = {"TemplateURL": location, "Parameters": {"Receives": "5"}}
     nested = {"Type": "AWS::CloudFormation::Stack", "Properties": properties, "Metadata": metadata}
