@@ -30,7 +30,11 @@ COUNTS = (1, 10, 100, MANY, 300)  # of ApiGatewayToSqsToLambda in one app
 App = tuple[str, int]  # its name, and how many patterns or constructs it has
 FLOOR = ("one_queue", 0)
 RESOURCES: dict[App, int] = {}
-COMPARED = ((("first_five", 5), ("five_by_hand", 5)), (("orders", MANY), ("orders_by_hand", MANY)))
+COMPARED: tuple[tuple[App, App], ...] = (
+    (("first_five", 5), ("five_by_hand", 5)),
+    (("first_five", 5), ("five_raw", 5)),
+    (("orders", MANY), ("orders_by_hand", MANY)),
+)
 
 
 def main() -> None:
@@ -38,7 +42,8 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     patterns = [(pattern.slug, 1) for pattern in catalog.patterns()]
     counted = [("orders", count) for count in COUNTS if count != MANY]
-    seconds = measure([FLOOR, *patterns, *counted, *COMPARED[0], *COMPARED[1]], rounds)
+    compared = dict.fromkeys(app for pair in COMPARED for app in pair)
+    seconds = measure([FLOOR, *patterns, *counted, *compared], rounds)
     table = Table("app", "n", "resources", "seconds", "x one queue", "min to max", "ms each")
     each: dict[App, float] = {}
     for app, taken in seconds.items():
@@ -50,9 +55,9 @@ def main() -> None:
         table.add_row(app[0], str(app[1]), str(RESOURCES[app]), *figures)
     console = Console()
     console.print(f"Synthesis, {rounds} rounds, medians", table)
-    for ours, by_hand in COMPARED:
-        ratio, more = each[ours] / each[by_hand], RESOURCES[ours] / RESOURCES[by_hand]
-        console.print(f"{ours[0]}, each: {ratio:.2f} x by hand, with {more:.2f} x the resources")
+    for ours, other in COMPARED:
+        ratio, more = each[ours] / each[other], RESOURCES[ours] / RESOURCES[other]
+        console.print(f"{ours[0]}, each: {ratio:.2f} x {other[0]}, {more:.2f} x its resources")
 
 
 def measure(apps: list[App], rounds: int) -> dict[App, list[float]]:

