@@ -15,7 +15,7 @@ FAILED = Runbook(
     "unless the parked queue holds them, or the error is one that no step could catch: "
     "States.Runtime, or one of a state that is no step, such as a Choice.",
     see="Read the error of a failed execution: it names the step.",
-    fix="Fix what the step calls; clients may then order again. For those that no step could catch, "
+    fix="Fix what the step calls; clients may then order again. If no step could catch the error, "
     f"fix the definition. {START_AGAIN}",
     verify="New executions succeed, and none has ended half done.",
 )

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aws_cdk import Annotations
 from aws_cdk import aws_stepfunctions as stepfunctions
 
 from ..blocks.consumers import Consumer
 from ..blocks.queues import NewQueue
+from ..blocks.undo import check_undo
 from ..blocks.values import expect
-from ..checks import reject
-from ..checks import stepfunctions as checks
 from .saga import Saga
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_sqs as sqs
 
     from ..blocks.alarms import Alarms
-    from ..blocks.definitions import Definition
 
 
 def check(
@@ -37,11 +33,9 @@ def check(
     Source: https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartSyncExecution.html
 
     Raises:
-        ValueError: ``queue`` without ``starter``; a definition with a timeout of the whole
-            execution, a step without timeout, retries or catch, a Map without a limit, and in
-            Express a step that waits, or more than five minutes in all; your own state machine of
-            the other type, which lacks the action that the API calls. Of an imported one a warning
-            says what it needs.
+        ValueError: ``queue`` without ``starter``; a definition that could end half done; your own
+            state machine of the other type, which lacks the action that the API calls. Of an
+            imported one a warning says what it needs.
     """
     expect("saga", saga, Saga, "IStateMachine")
     expect("express", express, bool)
@@ -58,7 +52,7 @@ def check(
             "leave max_age out."
         )
     if isinstance(saga, Saga):
-        check_definition(saga.content, express=express)
+        check_undo(saga.content, express=express)
     elif isinstance(saga, stepfunctions.StateMachine):
         is_express = saga.state_machine_type == stepfunctions.StateMachineType.EXPRESS
         if is_express != express:
@@ -73,48 +67,3 @@ def check(
             f"be {'EXPRESS' if express else 'STANDARD'}, since express is {express}, have no time "
             "limit of its own, and give every step a timeout, retries and a catch that undoes.",
         )
-
-
-def check_definition(definition: Definition, *, express: bool) -> None:
-    """Reject a definition that could leave a saga half done and not undone."""
-    states = definition.states
-    reject(
-        checks.whole_timeout(definition.machine.get("TimeoutSeconds")),
-        *(checks.step(step.name, step.fields) for step in definition.steps),
-        *(
-            checks.caught(one.title, one.caught, may_answer_too_much=one.may_answer_too_much)
-            for one in states
-            if one.kind in ("Task", "Map", "Parallel")
-        ),
-        *(
-            checks.has_default(one.name, one.fields.get("Default"), one.caught)
-            for one in states
-            if one.kind == "Choice"
-        ),
-    )
-    maps = [state for state in states if state.kind == "Map"]
-    for one in maps:
-        limit = one.fields.get("MaxConcurrency")
-        reject(
-            checks.map_concurrency(one.name, limit, distributed=one.distributed),
-            checks.tolerates(one.name, one.fields),
-        )
-        if express:
-            reject(checks.express_map(one.name, distributed=one.distributed))
-        if one.express_items:
-            inside = one.fields["ItemProcessor"]["States"].values()
-            _check_express(f"Each item of Map {one.name}", inside, definition, f"{one.name}/")
-    if express:
-        top = definition.machine["States"].values()
-        _check_express("The state machine", top, definition)
-
-
-def _check_express(
-    name: str, states: Iterable[Any], definition: Definition, within: str = ""
-) -> None:
-    """Reject what an Express execution cannot do, or not within its five minutes."""
-    steps = [step for step in definition.steps if step.name.startswith(within)]
-    reject(
-        *(checks.express_waits(step.name, step.resource) for step in steps),
-        checks.express_duration(name, states),
-    )

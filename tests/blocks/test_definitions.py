@@ -19,6 +19,7 @@ from serverless_patterns.patterns.blocks.definitions import Definition
 from serverless_patterns.patterns.blocks.state_machines import new_state_machine
 from tests.contracts.test_queues import ARN
 from tests.inline import function, properties, rejected, warned
+from tests.sagas import table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,11 +48,6 @@ def step(call: str, arguments: Any, **fields: Any) -> dict[str, Any]:
 def definition(*steps: dict[str, Any], **fields: Any) -> Definition:
     states = {f"Step{count}": one for count, one in enumerate(steps)}
     return Definition(json.dumps({"QueryLanguage": "JSONata", "States": states, **fields}))
-
-
-def table(stack: Stack, construct_id: str, **settings: Any) -> dynamodb.Table:
-    key = dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING)
-    return dynamodb.Table(stack, construct_id, partition_key=key, **settings)
 
 
 # What it is made of

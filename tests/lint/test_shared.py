@@ -39,8 +39,8 @@ from serverless_patterns.patterns.blocks.invocations import check_grantee
 from serverless_patterns.patterns.blocks.lakes import Lake, Table
 from serverless_patterns.patterns.blocks.queues import NewQueue, SqsToLambda, check_own_queue
 from serverless_patterns.patterns.blocks.transforms import Transform
+from serverless_patterns.patterns.blocks.undo import check_undo
 from serverless_patterns.patterns.sns_fifo_fanout import rules as fanout_rules
-from serverless_patterns.patterns.step_functions_saga import rules as saga_rules
 from tests.conftest import ROOT
 from tests.inline import function
 
@@ -69,6 +69,14 @@ def own_queue(
     check_own_queue(sqs.Queue(stack, "Queue", dead_letter_queue=dead_letters, **settings))
 
 
+def dead_letters_elsewhere(_stack: Stack) -> None:
+    environment = {"account": "111111111111", "region": "eu-west-1"}
+    here = Stack(App(), "Here", env=environment)
+    there = sqs.Queue.from_queue_arn(here, "There", "arn:aws:sqs:us-east-1:111111111111:failed")
+    dead_letters = sqs.DeadLetterQueue(queue=there, max_receive_count=5)
+    check_own_queue(sqs.Queue(here, "Queue", dead_letter_queue=dead_letters))
+
+
 def consume(stack: Stack, hidden: int = 60, reserved: int | None = None, **settings: Any) -> None:
     consumer = function(stack, reserved_concurrent_executions=reserved)
     queue = NewQueue(visibility_timeout=seconds(hidden))
@@ -85,7 +93,7 @@ def notify(stack: Stack) -> None:
 def saga(*, express: bool = False, **fields: Any) -> None:
     retry = {"ErrorEquals": ["States.ALL"], "JitterStrategy": "FULL"}
     step = {"Type": "Task", "Retry": [retry], "Catch": [{"ErrorEquals": ["States.ALL"]}], **fields}
-    saga_rules.check_definition(Definition(json.dumps({"States": {"Ask": step}})), express=express)
+    check_undo(Definition(json.dumps({"States": {"Ask": step}})), express=express)
 
 
 def send(stack: Stack) -> None:
@@ -104,6 +112,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "W9106": lambda stack: own_queue(
         stack, visibility_timeout=seconds(360), retention_period=seconds(1800)
     ),
+    "E9107": dead_letters_elsewhere,
     "E9111": lambda stack: consume(stack, hidden=9),
     "W9112": lambda stack: consume(stack, hidden=64, max_batching_window=seconds(5)),
     "W9113": lambda stack: consume(stack, reserved=20, max_concurrency=21),
