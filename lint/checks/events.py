@@ -156,11 +156,11 @@ def no_destination(scenario: Scenario) -> Findings:
         if not config or config.number("MaximumRetryAttempts", LAMBDA_ASYNC_RETRIES) != 0:
             unkept.setdefault(function, []).append(source)
     for function, sources in unkept.items():
+        several = " and others" * (len(set(sources)) > 1)
         yield Finding(
             function,
-            f"{function} gets events from {', '.join(dict.fromkeys(sources))} and has no failure "
-            "destination: an event that fails after its retries is discarded. Add "
-            "DestinationConfig.OnFailure.",
+            f"{function} gets events from {sources[0]}{several} and has no failure destination: an "
+            "event that fails after its retries is discarded. Add DestinationConfig.OnFailure.",
         )
 
 
