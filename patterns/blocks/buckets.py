@@ -120,9 +120,11 @@ def _check_own_bucket(scope: Construct, bucket: s3.IBucket, warning: str) -> Non
     """
     keys.check_key_of(bucket)
     if isinstance(bucket, s3.Bucket):
-        why = "its policy, key and alarm cannot be set from here"
-        instead = ", or import it with Bucket.from_bucket_attributes(), its account and region"
-        return check_here(scope, Path(bucket), bucket, why, instead)
+        reason = (
+            "its policy, key and alarm cannot be set from here. Import it with "
+            "Bucket.from_bucket_attributes(), its account and region."
+        )
+        return check_here(scope, Path(bucket), bucket, reason)
     place = elsewhere(scope, bucket)
     owner = (
         ""

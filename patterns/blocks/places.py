@@ -31,26 +31,21 @@ def elsewhere(scope: IConstruct, resource: IResource) -> str | None:
     return None
 
 
-def check_here(
-    scope: IConstruct, name: object, resource: IResource, why: str, instead: str = ""
-) -> None:
+def check_here(scope: IConstruct, name: object, resource: IResource, reason: str) -> None:
     """Reject a resource of another account or Region.
 
     Args:
         scope: The construct that is given it.
         name: The resource, with its path.
         resource: The resource itself.
-        why: Why it has to be in those of the construct.
-        instead: What else helps.
+        reason: Why it has to be in those of the construct, and in a second sentence what to do.
 
     Raises:
         ValueError: it is in another one.
     """
     if place := elsewhere(scope, resource):
-        raise ValueError(
-            f"{name} is in {place}, but {why}. Use one of the construct's own account and Region"
-            f"{instead}."
-        )
+        why, advice = reason.split(". ", 1)
+        raise ValueError(f"{name} is in {place}, but {why}. {advice}")
 
 
 def other_account(resource: IResource, grantee: iam.IGrantable) -> str | None:
@@ -70,5 +65,5 @@ def check_key_here(scope: IConstruct, key: kms.IKey | None) -> None:
         return
     keys.check_region("encryption_key", key, scope)
     if key.node.default_child:
-        name, why = Path(key, "encryption_key "), "its policy cannot be set from here"
-        check_here(scope, name, key, why, ", or import it with Key.from_key_arn()")
+        reason = "its policy cannot be set from here. Import it with Key.from_key_arn()."
+        check_here(scope, Path(key, "encryption_key "), key, reason)

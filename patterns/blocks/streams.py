@@ -91,8 +91,8 @@ def stream_of(
         ValueError: records would be gone before it goes off, or its key encrypts nothing.
     """
     if not isinstance(stream, NewStream):
-        why = "Firehose is documented to read streams of its own account and Region only"
-        check_here(scope, Path(stream), stream, why)
+        reason = "Firehose reads streams of its own. Make this construct beside the stream."
+        check_here(scope, Path(stream), stream, reason)
         _check_own_stream(stream, in_seconds(max_age))
         return stream
     check_retention("the stream", in_seconds(max_age), in_seconds(stream.retention_period))

@@ -121,8 +121,8 @@ def _call(transform: Transform, role: iam.Role) -> dict[str, str]:
     Source: https://docs.aws.amazon.com/firehose/latest/APIReference/API_ProcessorParameter.html
     """
     function, mebibytes = transform.function, in_mebibytes(transform.batch_size)
-    why = "its permission and alarms are of the account and Region of Firehose"
-    check_here(role, Path(function), function, why)
+    reason = "Firehose calls functions of its own. Make this construct beside the function."
+    check_here(role, Path(function), function, reason)
     function.grant_invoke(role)
     arn = function.function_arn
     acknowledge_wildcards(role, "Firehose calls the version that it is told.", f"{arn}:*")
