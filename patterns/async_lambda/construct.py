@@ -154,7 +154,7 @@ class AsyncLambda(Construct):
         """
         grant = self.grant_invoke(grantee)
         for target in (self._failed, self._dead_letters):
-            for taken in target.grant_take(grantee) if target else ():
+            for taken in target.grant_take(self, grantee) if target else ():
                 grant = grant.combine(taken)
         return grant
 

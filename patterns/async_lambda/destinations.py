@@ -13,7 +13,7 @@ from ..blocks import keys
 from ..blocks.consumers import check_may_run, function_of
 from ..blocks.places import check_here
 from ..blocks.queues import grant_send
-from ..blocks.stacks import same_stack
+from ..blocks.stacks import grantee_in, same_stack
 from ..blocks.values import expect
 from ..checks import lambda_ as checks
 from ..checks import period
@@ -141,8 +141,9 @@ class Target:
                 look = iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self.arn])
                 role.add_to_principal_policy(look)
 
-    def grant_take(self, grantee: iam.IGrantable) -> list[iam.Grant]:
-        """Let ``grantee`` read the records and delete them, where this is where they are kept."""
+    def grant_take(self, scope: Construct, grantee: iam.IGrantable) -> list[iam.Grant]:
+        """Let ``grantee`` read the records and delete them, if they are kept here."""
+        grantee = grantee_in(scope, grantee, self.resource)
         if self.kind == "queue":
             return [self.resource.grant_consume_messages(grantee)]
         if self.kind == "bucket":

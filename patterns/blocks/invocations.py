@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakSet
@@ -82,7 +83,9 @@ def _subject(config: lambda_.CfnEventInvokeConfig, aliases: Mapping[str, str]) -
     if resource is None:  # imported by its name: that may be another function elsewhere
         unknown = "unknown" in stack.environment
         place = stack.node.path if unknown else stack.environment
-        function = f"{config.function_name} of {place}"
+        name = json.dumps(stack.resolve(config.function_name))
+        in_arn = re.search(r"function:([\w-]+)", name)
+        function = f"{in_arn[1] if in_arn else json.loads(name)} of {place}"
     else:
         function = resource.node.scope.node.path
     qualifier = json.dumps(stack.resolve(config.qualifier))

@@ -39,7 +39,7 @@ def beside(scope: Construct, resource: IConstruct) -> Construct:
 
 
 def role_in(scope: Construct, function: lambda_.IFunction) -> iam.IRole:
-    """Return a function's role, as one to which the stack of ``scope`` can grant its resources.
+    """Return a function's role, as one to which the stack of ``scope`` can grant what it has.
 
     The policy of a role of another stack would need the resource, while this stack needs the role.
     So it becomes a policy of this stack; what relies on it has to depend on the returned role.
@@ -48,14 +48,23 @@ def role_in(scope: Construct, function: lambda_.IFunction) -> iam.IRole:
         scope: Where that policy is made.
         function: A function that has a role.
     """
-    role = cast("iam.IRole", function.role)
+    return _role_in(scope, cast("iam.IRole", function.role))
+
+
+def grantee_in(scope: Construct, grantee: iam.IGrantable, resource: IConstruct) -> iam.IGrantable:
+    """Return whom to grant ``resource``; a role of another stack by a policy in that of ``scope``.
+
+    A role in the resource's own stack has its policy there.
+    """
+    principal = grantee.grant_principal
+    if not isinstance(principal, iam.Role) or same_stack(principal, resource):
+        return grantee
+    return _role_in(scope, principal)
+
+
+def _role_in(scope: Construct, role: iam.IRole) -> iam.IRole:
     if role.node.default_child is None or same_stack(scope, role):
         return role
-    known = scope.node.try_find_child("FunctionRole")
-    return cast("iam.IRole", known) or iam.Role.from_role_name(
-        scope,
-        "FunctionRole",
-        role.role_name,
-        # A role has one policy of each name, also when several stacks share the role.
-        default_policy_name=Names.unique_resource_name(scope, max_length=100),
-    )
+    construct_id = Names.node_unique_id(role.node)
+    known = scope.node.try_find_child(construct_id)
+    return cast("iam.IRole", known) or iam.Role.from_role_name(scope, construct_id, role.role_name)
