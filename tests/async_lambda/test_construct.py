@@ -19,6 +19,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Annotations, Match, Template
 
 from serverless_patterns.patterns.async_lambda.construct import Alarms, Retries
+from serverless_patterns.patterns.blocks.queues import SqsToLambda
 from tests.async_lambda.builds import CANARY, make
 from tests.inline import function
 
@@ -259,6 +260,13 @@ def test_grant_redrive_allows_what_the_redrive_does() -> None:
     assert made.allowed(arn, caller=True) == {"lambda:InvokeFunction"}
 
 
+def test_grant_redrive_takes_records_from_a_bucket_too(stack: Stack) -> None:
+    bucket = s3.Bucket(stack, "Bucket")
+    made = Made(stack, on_failure=bucket)
+    records = {"Fn::Join": ["", [stack.resolve(bucket.bucket_arn), "/aws/lambda/async/*"]]}
+    assert {"s3:GetObject*", "s3:DeleteObject*"} <= made.allowed(records, caller=True)
+
+
 # Alarms
 
 
@@ -299,6 +307,18 @@ def test_a_failed_event_raises_an_alarm_that_names_the_redrive() -> None:
                 "AlarmDescription": Match.string_like_regexp("python -m .*patterns.redrive"),
             },
         )
+
+
+@pytest.mark.parametrize("name", ["on_failure", "dead_letter_queue"])
+def test_a_consumer_may_process_failed_events_again(stack: Stack, name: str) -> None:
+    again = SqsToLambda(stack, "Again", consumer=function(stack, "Reprocess"))
+    made = Made(stack, **{name: again.queue})
+    arn = stack.resolve(again.queue.queue_arn)
+    assert made.only("AWS::Lambda::EventSourceMapping")[1]["EventSourceArn"] == arn
+    assert made.allowed(arn) >= {"sqs:SendMessage", "sqs:ReceiveMessage"}
+    watched = json.dumps(made.template.find_resources("AWS::CloudWatch::Alarm"))
+    alarms = watched.count("ApproximateNumberOfMessagesVisible")  # of both dead-letter queues
+    assert alarms == 2, "failed events that are processed again raise none"
 
 
 def test_the_metrics_are_the_functions() -> None:
