@@ -67,4 +67,10 @@ def _role_in(scope: Construct, role: iam.IRole) -> iam.IRole:
         return role
     construct_id = Names.node_unique_id(role.node)
     known = scope.node.try_find_child(construct_id)
-    return cast("iam.IRole", known) or iam.Role.from_role_name(scope, construct_id, role.role_name)
+    return cast("iam.IRole", known) or iam.Role.from_role_name(
+        scope,
+        construct_id,
+        role.role_name,
+        # A role has one policy of a name, whichever of the stacks that share it made it.
+        default_policy_name=Names.unique_resource_name(scope, max_length=100),
+    )
