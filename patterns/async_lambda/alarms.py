@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aws_cdk import aws_lambda as lambda_
     from constructs import Construct
 
-    from .destinations import Target
+    from ..blocks.destinations import Target
     from .settings import Retries
 
 REDRIVE = "`python -m serverless_patterns.patterns.redrive`"

@@ -8,13 +8,13 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from ..blocks.alarms import Alarms
+from ..blocks.destinations import Target, check_apart, key_of_new_queues
 from ..blocks.invocations import check_only_configuration, grant_invoke
 from ..blocks.queues import queue_for_failures
 from ..blocks.stacks import beside, role_in
 from ..blocks.values import expect
 from ..limits import LAMBDA_ASYNC_MAX_AGE
 from .alarms import alarms_on_function, alarms_on_queues
-from .destinations import Target, check_apart, key_of_new_queues
 from .settings import Invoked, Retries
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aws_cdk import aws_kms as kms
     from aws_cdk import aws_sqs as sqs
 
-    from .destinations import Destination, SuccessDestination
+    from ..blocks.destinations import Destination, SuccessDestination
 
 __all__ = ["Alarms", "AsyncLambda", "Retries"]
 

@@ -29,11 +29,11 @@ from cfnlint.template import Template
 from serverless_patterns.lint.__main__ import rules
 from serverless_patterns.patterns import checks
 from serverless_patterns.patterns.api_sqs_lambda import rules as api_rules
-from serverless_patterns.patterns.async_lambda.destinations import Target
 from serverless_patterns.patterns.blocks import keys, subscriptions
 from serverless_patterns.patterns.blocks.alarms import Alarms, Runbook
 from serverless_patterns.patterns.blocks.consumers import Consumer, check_may_run
 from serverless_patterns.patterns.blocks.definitions import Definition
+from serverless_patterns.patterns.blocks.destinations import Target
 from serverless_patterns.patterns.blocks.firehose import Buffering
 from serverless_patterns.patterns.blocks.invocations import check_grantee
 from serverless_patterns.patterns.blocks.lakes import Lake, Table

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from aws_cdk import Annotations
 from aws_cdk import aws_iam as iam
 
-from ..blocks import keys
-from ..blocks.consumers import check_may_run, function_of
-from ..blocks.places import check_here
-from ..blocks.queues import grant_send
-from ..blocks.stacks import grantee_in, same_stack
-from ..blocks.values import expect
 from ..checks import lambda_ as checks
 from ..checks import period
 from ..limits import LAMBDA_ASYNC_MAX_AGE, SQS_DEFAULT_RETENTION
+from . import keys
+from .consumers import check_may_run, function_of
+from .places import check_here
+from .queues import grant_send
+from .stacks import grantee_in, same_stack
+from .values import expect
 
 if TYPE_CHECKING:
     from aws_cdk import aws_events as events
