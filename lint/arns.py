@@ -34,6 +34,8 @@ NAMES = {
     "AWS::CloudWatch::CompositeAlarm": ("AlarmName", "cloudwatch", "alarm:"),
     "AWS::IoT::TopicRule": ("RuleName", "iot", "rule/"),
     "AWS::IAM::Role": ("RoleName", "iam", "role/"),
+    "AWS::IAM::ManagedPolicy": ("ManagedPolicyName", "iam", "policy/"),
+    "AWS::KMS::Alias": ("AliasName", "kms", ""),
 }
 FUNCTION = "AWS::Lambda::Function"
 OWN_REGION, OWN_ACCOUNT = "${AWS::Region}", "${AWS::AccountId}"

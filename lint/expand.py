@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .template import Resource
 
 DEFINITIONS = {"AWS::ApiGateway::RestApi": "Body", "AWS::Serverless::Api": "DefinitionBody"}
+HTTP_APIS = {"AWS::ApiGatewayV2::Api": "Body", "AWS::Serverless::HttpApi": "DefinitionBody"}
 INTEGRATION = "x-amazon-apigateway-integration"
 FUNCTION, MAPPING = "AWS::Lambda::Function", "AWS::Lambda::EventSourceMapping"
 SUBSCRIPTION, HOLE = "AWS::SNS::Subscription", "${?}"
@@ -41,6 +42,8 @@ def parts(resource: Resource) -> Iterator[Resource]:
         yield from _state_machine(resource)
     if resource.type in DEFINITIONS:
         yield from _methods(resource, DEFINITIONS[resource.type])
+    if resource.type in HTTP_APIS:
+        yield from _routes(resource, HTTP_APIS[resource.type])
 
 
 def _part(whole: Resource, name: str, kind: str, properties: Mapping[str, Any]) -> Resource:
@@ -166,3 +169,19 @@ def _methods(api: Resource, key: str) -> Iterator[Resource]:
             there = replace(path, at=(*path.at, verb, INTEGRATION))
             name, kind = f"{api.id} {verb} {path.at[-1]}", "AWS::ApiGateway::Method"
             yield _part(there, name, kind, {"Integration": integration})
+
+
+def _routes(api: Resource, key: str) -> Iterator[Resource]:
+    """Yield the integrations of an HTTP API's definition."""
+    for path in api.parts(f"{key}.paths"):
+        for verb in path.properties:
+            given = path.get(f"{verb}.{INTEGRATION}")
+            if isinstance(given, Mapping):
+                there = replace(path, at=(*path.at, verb, INTEGRATION))
+                integration = {
+                    "IntegrationSubtype": given.get("integrationSubtype"),
+                    "CredentialsArn": given.get("credentials"),
+                    "RequestParameters": given.get("requestParameters"),
+                }
+                name, kind = f"{api.id} {verb} {path.at[-1]}", "AWS::ApiGatewayV2::Integration"
+                yield _part(there, name, kind, integration)

@@ -54,12 +54,48 @@ E9101 and E9111 go further than E3502 and E3505 of cfn-lint itself (ARNs, aliase
 `--all` can report a mistake twice.
 """
 
+# Check of cfn-lint-serverless 0.3.6, of cdk-nag's Serverless pack, ours: those about lost events.
+OTHERS = (
+    ("ES1001", "LambdaEventSourceMappingDestination", "W9121 W9122"),
+    ("ES1007", "LambdaAsyncFailureDestination", "W9193 I9194"),
+    ("", "LambdaDLQ", "W9193 I9194"),
+    ("ES4000", "EventBusDLQ", "W9192 I9183"),
+    ("ES6000", "SQSRedrivePolicy", "W9102 I9107"),
+    ("ES7000", "SNSRedrivePolicy", "I9183"),
+    ("ES1006", "LambdaDefaultTimeout", "E9111 W9112 E9142"),
+)
+ELSEWHERE = {  # what their other checks are about
+    "tracing": "WS1000 WS2002 WS3000 WS5000 "
+    "LambdaTracing APIGWXrayEnabled AppSyncTracing StepFunctionStateMachineXray",
+    "logs and their retention": "WS1004 ES2000 WS2001 "
+    "CloudWatchLogGroupRetentionPeriod APIGWAccessLogging APIGWStructuredLogging",
+    "permissions that are wide": "WS1002 WS1003 LambdaStarPermissions",
+    "sizes, versions and throttling": "ES1005 ES2003 "
+    "LambdaDefaultMemorySize LambdaLatestVersion APIGWDefaultThrottling",
+}
+COMPARISON = """\
+## Beside other packs
+
+Every check of [cfn-lint-serverless](https://github.com/awslabs/serverless-rules) (0.3.6) and of
+[cdk-nag](https://github.com/cdklabs/cdk-nag)'s Serverless pack (3.0) that is about lost events has
+its rules here. Theirs ask for a property; these ask whether an event can be lost. For example, the
+mapping of a queue needs no destination, but the queue needs a dead-letter queue.
+
+| cfn-lint-serverless | cdk-nag | Here |
+|---|---|---|
+"""
+
 
 def render() -> str:
     """Return the page as it has to be now."""
     parts = [HEAD]
     for topic, members in groupby(rules(), key=lambda rule: str(rule.id)[2:4]):
         parts += [f"## {TOPICS[topic]}\n", *map(_entry, members)]
+    rows = [
+        f"| {theirs or 'none'} | {nag} | {', '.join(own.split())} |" for theirs, nag, own in OTHERS
+    ]
+    rest = [f"{about} ({', '.join(ids.split())})" for about, ids in ELSEWHERE.items()]
+    parts += [COMPARISON + "\n".join(rows), f"\nTheir others are about {'; '.join(rest)}.\n"]
     return "\n".join(parts)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SERVICE = re.compile(r"([a-z0-9-]+)(?:\.[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?")
 SAME = ("arnequals", "arnlike", "stringequals", "stringlike", "stringequalsignorecase")
+OTHER = ("arnnotequals", "arnnotlike", "stringnotequals", "stringnotlike")
 SOURCE = "aws:sourcearn"
 # Keys that a request of a service principal never has: a test for one of them fails.
 ABSENT = ("aws:principalorgid", "aws:principalorgpaths", "aws:principalarn", "aws:userid")
@@ -81,7 +82,7 @@ def _denies(scenario: Scenario, statement: Mapping[str, Any], request: Request) 
     every = "Resource" not in statement and "NotResource" not in statement
     return (
         statement.get("Effect") == "Deny"
-        and not statement.get("Condition")
+        and _holds(scenario, statement.get("Condition"), request)
         and "Action" in statement
         and not is_unknown(statement["Action"])
         and is_action(statement, request.action)
@@ -160,6 +161,24 @@ def tests(condition: Any) -> list[tuple[str, str, list[Any]]]:
         for operator, keys in (condition.items() if isinstance(condition, Mapping) else ())
         for key, wanted in (keys.items() if isinstance(keys, Mapping) else ())
     ]
+
+
+def _holds(scenario: Scenario, condition: Any, request: Request) -> bool:
+    """Tell whether a condition holds for certain: it is none, or all of it asks for another."""
+    if not condition:
+        return True
+    asked = tests(condition)
+    return bool(request.service and asked) and all(
+        operator in OTHER and _is_other(scenario, key, wanted, request)
+        for operator, key, wanted in asked
+    )
+
+
+def _is_other(scenario: Scenario, key: str, wanted: list[Any], request: Request) -> bool:
+    """Tell whether a request has another value than these for certain, or none."""
+    if key == SOURCE and request.sources:
+        return not _may_pass(scenario, key, wanted, request)
+    return key in ABSENT
 
 
 def _may_hold(scenario: Scenario, condition: Any, request: Request) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import arns, policies, wiring
+from .definitions import definition, tasks
 from .template import REFERENCE, as_list, is_unknown
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ READS = {
     "AWS::SQS::Queue": READS_QUEUE,
     "AWS::Kinesis::Stream": READS_STREAM[:2],
     "AWS::DynamoDB::Table": READS_TABLE,
+}
+KEYS = {
+    "AWS::Kinesis::Stream": "StreamEncryption.KeyId",
+    "AWS::DynamoDB::Table": "SSESpecification.KMSMasterKeyId",
 }
 SYNCHRONOUS = ("states:StartSyncExecution",)
 READ_KEY = "kms:Decrypt"
@@ -108,6 +113,28 @@ SUBTYPES = {
     "StepFunctions-StartExecution": ("states", "StateMachineArn", "states:StartExecution"),
     "StepFunctions-StartSyncExecution": ("states", "StateMachineArn", "states:StartSyncExecution"),
 }
+# What a schedule calls through the SDK, and what that needs.
+SDK = re.compile(r":aws-sdk:(\w+:\w+)")
+SDK_ACTIONS = {
+    "sqs:sendmessage": ("sqs", "sqs:SendMessage"),
+    "sns:publish": ("sns", "sns:Publish"),
+    "lambda:invoke": ("lambda", "lambda:InvokeFunction"),
+    "eventbridge:putevents": ("events", "events:PutEvents"),
+    "kinesis:putrecord": ("kinesis", "kinesis:PutRecord"),
+    "firehose:putrecord": ("firehose", "firehose:PutRecord"),
+    "sfn:startexecution": ("states", "states:StartExecution"),
+    "sfn:startsyncexecution": ("states", "states:StartSyncExecution"),
+}
+# What a task of a state machine calls, what names its target, and what that needs.
+TASK = re.compile(r":states:::(\w+:\w+)")
+TASKS = {
+    "sqs:sendMessage": ("sqs", "QueueUrl", "sqs:SendMessage"),
+    "sns:publish": ("sns", "TopicArn", "sns:Publish"),
+    "lambda:invoke": ("lambda", "FunctionName", "lambda:InvokeFunction"),
+    "dynamodb:putItem": ("dynamodb", "TableName", "dynamodb:PutItem"),
+    "dynamodb:updateItem": ("dynamodb", "TableName", "dynamodb:UpdateItem"),
+    "states:startExecution": ("states", "StateMachineArn", "states:StartExecution"),
+}
 # Where an action of an IoT rule names what it sends to.
 IOT = {
     "Sqs": ("sqs", "QueueUrl"),
@@ -162,7 +189,7 @@ def uses(scenario: Scenario) -> Iterator[Use]:
                         user, role, f"{service}.amazonaws.com", user.get(at), where,
                         needs=_needs(scenario, user, at), failure=failed,
                     )  # fmt: skip
-    for way in (_polls, _deliveries_of_firehose, _integrations, _actions):
+    for way in (_polls, _deliveries_of_firehose, _integrations, _actions, _calls, _tasks):
         yield from way(scenario)
 
 
@@ -276,7 +303,7 @@ def _form_action(service: str, templates: str) -> str:
 def _of(scenario: Scenario, service: str, value: Any) -> str | None:
     """Return a reference to the resource of a service that a value names; None for another one."""
     kinds = [kind for kind in USES if arns.NAMES[kind][1] == service]
-    found = scenario.find(value, *kinds)
+    found = scenario.function(value) if service == "lambda" else scenario.find(value, *kinds)
     return f"${{{found.id}}}" if found else None
 
 
@@ -306,6 +333,38 @@ def _actions(scenario: Scenario) -> Iterator[Use]:
             yield Use(item, role, "logs.amazonaws.com", target, ("DestinationArn",))
 
 
+def _calls(scenario: Scenario) -> Iterator[Use]:
+    """Yield what schedules call by the name of an action of the SDK."""
+    for schedule in scenario.of("AWS::Scheduler::Schedule"):
+        called = SDK.search(str(schedule.get("Target.Arn")))
+        role = scenario.find(schedule.get("Target.RoleArn"), ROLE)
+        service, allowed = (
+            SDK_ACTIONS.get(called.group(1).lower(), ("", "")) if called else ("", "")
+        )
+        if role and service:
+            named = _only(scenario, str(schedule.get("Target.Input")), service)
+            at = ("Target", "Arn")
+            yield Use(schedule, role, "scheduler.amazonaws.com", named, at, "calls", ((allowed,),))
+
+
+def _tasks(scenario: Scenario) -> Iterator[Use]:
+    """Yield what the tasks of state machines send to and invoke."""
+    for machine in scenario.of(*MACHINES):
+        place = "Role" if machine.type == "AWS::Serverless::StateMachine" else "RoleArn"
+        role = scenario.find(machine.get(place), ROLE)
+        for _, task in tasks(definition(machine)) if role else ():
+            called = TASK.search(str(task.get("Resource")))
+            service, at, allowed = (
+                TASKS.get(called.group(1), ("", "", "")) if called else ("", "", "")
+            )
+            given = task.get("Parameters", task.get("Arguments"))
+            name = given.get(at) if isinstance(given, Mapping) else None
+            target = _of(scenario, service, name)
+            if role and target and task.get("Credentials") is None:
+                needs = ((allowed,),)
+                yield Use(machine, role, "states.amazonaws.com", name, (), "calls", needs)
+
+
 def target(scenario: Scenario, value: Any) -> Resource | None:
     """Return what a value names, if it is something that can be sent to, invoked or read."""
     return scenario.function(value) or scenario.find(value, *USES)
@@ -322,7 +381,7 @@ def lacks(scenario: Scenario, use: Use) -> str | None:
     for group in use.needs or (USES[used.type],) if used else use.needs:
         if not any(_grants(scenario, documents, action, used, use.target) for action in group):
             return f"{group[0]} on {used}" if used else group[0]
-    key = wiring.key(scenario, used.get("KmsMasterKeyId")) if used else None
+    key = wiring.key(scenario, _key_of(used)) if used else None
     if key is None or not _leaves_it_to_roles(key):
         return None
     action = READ_KEY if use.does == "reads" else USE_KEY
@@ -334,6 +393,13 @@ def _grants(
     scenario: Scenario, documents: list[Any], action: str, used: Resource | None, name: Any = None
 ) -> bool:
     return policies.allows(scenario, documents, policies.Request(action, used, name))
+
+
+def _key_of(used: Resource) -> Any:
+    """Return what names the key that encrypts a resource."""
+    for rule in used.parts("BucketEncryption.ServerSideEncryptionConfiguration"):
+        return rule.get("ServerSideEncryptionByDefault.KMSMasterKeyID")
+    return used.get(KEYS.get(used.type, "KmsMasterKeyId"))
 
 
 def _leaves_it_to_roles(key: Resource) -> bool:

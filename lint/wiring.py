@@ -17,6 +17,8 @@ NOTIFIED = {
 }
 ALARMS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
 IOT, LOGS = "AWS::IoT::TopicRule", "AWS::Logs::SubscriptionFilter"
+# They invoke asynchronously whatever lets them; a rule of EventBridge may be a schedule.
+ASYNCHRONOUS = ("iot.amazonaws.com", "logs.amazonaws.com", "s3.amazonaws.com", "sns.amazonaws.com")
 ORIGINS = ("AWS::Events::Rule", "AWS::S3::Bucket", "AWS::SNS::Topic", IOT, *ALARMS)
 
 
@@ -117,13 +119,19 @@ def functions_of_events(
         planned: Whether schedules that repeat count. Default: they do not.
     """
     schedules = scenario.of("AWS::Scheduler::Schedule")
+    here = set()
     for source, target in (
         *((delivery.source, delivery.target) for delivery in deliveries(scenario)),
         *((schedule, schedule.get("Target.Arn")) for schedule in schedules),
     ):
         function = scenario.function(target)
+        here.add(function)
         if function and (planned or not repeats(source)):
             yield function, source.id
+    for permission in scenario.of("AWS::Lambda::Permission"):
+        function = scenario.function(permission.get("FunctionName"))
+        if function and function not in here and permission.get("Principal") in ASYNCHRONOUS:
+            yield function, str(permission.get("Principal"))
 
 
 def failures(scenario: Scenario) -> Iterator[Delivery]:

@@ -10,7 +10,7 @@ from serverless_patterns.patterns.checks import lambda_
 from serverless_patterns.patterns.limits import LAMBDA_ASYNC_RETRIES, SQS_LAMBDA_MIN_CONCURRENCY
 
 from .. import wiring
-from ..template import At, Finding, Findings, Resource, Scenario, as_list, rule
+from ..template import At, Finding, Findings, Resource, Scenario, as_list, is_unknown, rule
 
 CUSTOM = ("AWS::S3::Bucket", "Custom::", "AWS::CloudFormation::CustomResource")
 HARMLESS = ("AWS::S3::BucketPolicy", "Custom::S3AutoDeleteObjects", "Custom::CDKBucketDeployment")
@@ -113,7 +113,9 @@ def _unkept(scenario: Scenario) -> Iterator[tuple[Resource, str, Resource | None
     for config in scenario.of("AWS::Lambda::EventInvokeConfig"):
         function = scenario.function(config.get("FunctionName"))
         if not function:
-            return  # it may be for any function
+            if is_unknown(config.get("FunctionName")):
+                return  # it may be for any function
+            continue
         configured[function.id] = config
         if config.get("DestinationConfig.OnFailure"):
             kept.add(function.id)

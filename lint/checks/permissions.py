@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 PERMISSION = "AWS::Lambda::Permission"
-EVENT_SOURCES = ("events.amazonaws.com", "s3.amazonaws.com", "sns.amazonaws.com")
+EVENT_SOURCES = tuple(f"{name}.amazonaws.com" for name in ("events", "s3", "sns", "iot", "logs"))
 # They send as a role, such as that of the function whose destination it is, never as themselves.
 ROLE_USERS = ("apigateway", "appsync", "ec2", "ecs-tasks", "firehose", "iot", "lambda", "pipes")
 SEND_AS_ROLES = [f"{name}.amazonaws.com" for name in (*ROLE_USERS, "scheduler", "states")]
@@ -60,8 +60,15 @@ def confused_deputy(scenario: Scenario) -> Findings:
     for permission in scenario.of(PERMISSION):
         service = permission.get("Principal")
         limits = map(permission.get, ("SourceArn", "SourceAccount", "PrincipalOrgID"))
-        if service in EVENT_SOURCES and not any(limits):
+        named = service in EVENT_SOURCES or (service == "*" and _invokes(permission))
+        if named and not any(limits):
             yield Finding(permission, lambda_.invoked_for_anybody(permission, service))
+
+
+def _invokes(permission: Resource) -> bool:
+    """Tell whether a permission is to invoke: a function URL may be for everyone."""
+    action = str(permission.get("Action")).lower()
+    return arns.may_match(action, "lambda:invokefunction") and not is_unknown(action)
 
 
 def _anybody(statement: Mapping[str, Any]) -> list[str]:
@@ -79,7 +86,7 @@ def _denied(
     found = [(delivery, scenario.find(delivery.target, kind)) for delivery in deliveries]
     attached = scenario.of(*POLICIES[kind])
     named = [(item, scenario.find(name, kind)) for item in attached for name in _targets(item)]
-    if scenario.has_hidden_permissions or any(target is None for _, target in named):
+    if scenario.has_hidden_permissions or _is_hidden(scenario, kind):
         return
     for delivery, target in found:
         if not target:
@@ -100,6 +107,12 @@ def _denied(
                 f"{delivery.service}: {so}. {there if own else new}.",
                 delivery.at,
             )
+
+
+def _is_hidden(scenario: Scenario, kind: str) -> bool:
+    """Tell whether a policy may be of any queue or topic."""
+    names = [name for policy in scenario.of(*POLICIES[kind]) for name in _targets(policy)]
+    return any(is_unknown(name) and not scenario.find(name, kind) for name in names)
 
 
 def _targets(policy: Resource) -> list[Any]:
@@ -139,7 +152,7 @@ def not_allowed_to_invoke(scenario: Scenario) -> Findings:
     permissions = [
         (scenario.function(item.get("FunctionName")), item) for item in scenario.of(PERMISSION)
     ]
-    if any(function is None for function, _ in permissions):
+    if any(not function and is_unknown(item.get("FunctionName")) for function, item in permissions):
         return  # it may be for any function
     for delivery in wiring.deliveries(scenario):
         function = scenario.function(delivery.target)

@@ -51,6 +51,28 @@ def no_dead_letter_queue(scenario: Scenario) -> Findings:
             yield Finding(queue, sqs.no_dead_letter_queue(f"{queue}, consumed by {consumer},"))
 
 
+@rule("I9107", "sqs")
+def consumed_elsewhere(scenario: Scenario) -> Findings:
+    """A queue whose consumer is elsewhere should have a dead-letter queue too.
+
+    No function and no pipe of the template consumes the queue, so something else does: what it
+    cannot process is received again until the retention period ends, and is then deleted. Give the
+    queue a RedrivePolicy with a dead-letter queue.
+
+    Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
+    """
+    consumed = {queue.id for _, queue in wiring.consumed_queues(scenario)}
+    for queue in scenario.of("AWS::SQS::Queue"):
+        known = queue.id in consumed or queue.id in scenario.dead_letter_queues
+        if not known and queue.get("RedrivePolicy") is None:
+            yield Finding(
+                queue,
+                f"{queue} has no dead-letter queue: a message that its consumer never processes "
+                "is deleted when its retention period ends. Give the queue a RedrivePolicy.",
+            )
+
+
 @rule("W9103", "sqs", shared=sqs.dead_letter_retention)
 def dead_letter_retention(scenario: Scenario) -> Findings:
     """A standard dead-letter queue must keep messages longer than its source.

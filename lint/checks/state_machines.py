@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from serverless_patterns.patterns.checks import stepfunctions
 
 from .. import roles
+from ..definitions import definition, tasks
 from ..template import Finding, Findings, Resource, Scenario, rule
 
 TYPES = {
     "AWS::StepFunctions::StateMachine": ("StateMachineType", "LoggingConfiguration"),
     "AWS::Serverless::StateMachine": ("Type", "Logging"),
+}
+SDK = re.compile(r":aws-sdk:\w+:(\w+)")
+# Where a batch call of the SDK says which entries failed.
+REPORTS = {
+    "putevents": "FailedEntryCount",
+    "putrecords": "FailedRecordCount",
+    "putrecordbatch": "FailedPutCount",
+    "sendmessagebatch": "Failed",
+    "publishbatch": "Failed",
+    "batchwriteitem": "UnprocessedItems",
 }
 TIMEOUTS = ("TimeoutSeconds", "TimeoutSecondsPath", "HeartbeatSeconds", "HeartbeatSecondsPath")
 
@@ -27,27 +37,6 @@ def _machines(scenario: Scenario) -> Iterator[tuple[Resource, bool, str]]:
                 yield machine, given == "EXPRESS", logging
 
 
-def _tasks(value: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the Task states of a definition, at any depth, by their names."""
-    if isinstance(value, Mapping):
-        for name, item in value.items():
-            if isinstance(item, Mapping) and item.get("Type") == "Task":
-                yield str(name), item
-            yield from _tasks(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _tasks(item)
-
-
-def _definition(machine: Resource) -> Any:
-    """Return a state machine's definition when it is in the template."""
-    text = machine.get("DefinitionString")
-    try:
-        return json.loads(text) if isinstance(text, str) else machine.get("Definition")
-    except ValueError:
-        return None
-
-
 @rule("E9196", "stepfunctions", shared=stepfunctions.express_waits)
 def express_waits(scenario: Scenario) -> Findings:
     """An Express state machine cannot wait for a job, a callback or an activity.
@@ -57,7 +46,7 @@ def express_waits(scenario: Scenario) -> Findings:
     part to one that is.
     """
     for machine, express, _ in _machines(scenario):
-        for name, task in _tasks(_definition(machine)) if express else ():
+        for name, task in tasks(definition(machine)) if express else ():
             used = str(task.get("Resource"))
             activity = scenario.find(used, "AWS::StepFunctions::Activity")
             used = f"states:activity:{activity}" if activity else used
@@ -108,6 +97,30 @@ def express_without_logs(scenario: Scenario) -> Findings:
             )
 
 
+@rule("W9202", "stepfunctions", "events", "kinesis", "firehose", "sqs", "sns", "dynamodb")
+def task_ignores_failed_entries(scenario: Scenario) -> Findings:
+    """A task must look for the entries of a batch that failed.
+
+    A batch call of the AWS SDK, such as PutEvents or SendMessageBatch, succeeds when some of its
+    entries failed: the execution goes on, and they are lost. Compare the count of failures in a
+    Choice state, and send the failed entries again.
+
+    Source: https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_PutEvents.html
+    """
+    for machine, _, _ in _machines(scenario):
+        found = definition(machine)
+        for name, task in tasks(found):
+            called = SDK.search(str(task.get("Resource")))
+            reports = REPORTS.get(called.group(1).lower()) if called else None
+            if called and reports and reports not in str(found):
+                yield Finding(
+                    machine,
+                    f"{name} of {machine} calls {called.group(1)}, which succeeds when some entries "
+                    f"failed, and no state looks at {reports}: they are lost. Compare it in a "
+                    "Choice state.",
+                )
+
+
 @rule("I9198", "stepfunctions", shared=stepfunctions.has_timeout)
 def callback_without_timeout(scenario: Scenario) -> Findings:
     """A task that waits for a callback should have a timeout.
@@ -116,10 +129,10 @@ def callback_without_timeout(scenario: Scenario) -> Findings:
     TimeoutSeconds or HeartbeatSeconds, and catch States.Timeout.
     """
     for machine, express, _ in _machines(scenario):
-        definition = _definition(machine)
-        if express or (isinstance(definition, Mapping) and "TimeoutSeconds" in definition):
+        found = definition(machine)
+        if express or (isinstance(found, Mapping) and "TimeoutSeconds" in found):
             continue
-        for name, task in _tasks(definition):
+        for name, task in tasks(found):
             waits = str(task.get("Resource")).endswith(stepfunctions.CALLBACK)
             if waits and not any(limit in task for limit in TIMEOUTS):
                 yield Finding(machine, stepfunctions.has_timeout(f"{name} of {machine}", None))

@@ -16,6 +16,7 @@ STREAMS = (
     "AWS::DynamoDB::Table",
     "AWS::DynamoDB::GlobalTable",
 )
+LIMITS = "MaximumRetryAttempts or MaximumRecordAgeInSeconds"
 ENDLESS = -1  # as Lambda and Pipes write it, and their default
 ON_FAILURE = "DestinationConfig.OnFailure.Destination"
 OTHERS = (
@@ -44,10 +45,14 @@ def is_stream(scenario: Scenario, mapping: Resource) -> bool:
     return is_unknown(source) and mapping.get("StartingPosition") is not None and not others
 
 
+def _is_kafka(mapping: Resource) -> bool:
+    return any(mapping.get(place) is not None for place in OTHERS[:-1])
+
+
 def _readers(scenario: Scenario) -> Iterator[tuple[Resource, str, str]]:
     """Yield what reads a stream, the path of its settings, and that of its failure destination."""
     for mapping in scenario.of("AWS::Lambda::EventSourceMapping"):
-        if is_stream(scenario, mapping):
+        if is_stream(scenario, mapping) or _is_kafka(mapping):
             yield mapping, "", ON_FAILURE
     for pipe in scenario.of("AWS::Pipes::Pipe"):
         for settings in PIPES:
@@ -64,31 +69,31 @@ def _limits(scenario: Scenario) -> Iterator[tuple[Resource, str, int, int]]:
             yield reader, destination, retries, age
 
 
-@rule("W9121", "kinesis", "dynamodb", "lambda", "pipes")
+@rule("W9121", "kinesis", "dynamodb", "kafka", "lambda", "pipes")
 def endless_retries(scenario: Scenario) -> Findings:
     """A stream consumer needs a limit on its retries, and a failure destination.
 
     By default Lambda and Pipes retry a failing batch until its records expire: one poison record
     blocks its shard, and the records behind it expire with it. Set MaximumRetryAttempts or
     MaximumRecordAgeInSeconds, and a destination: DestinationConfig.OnFailure of a mapping,
-    DeadLetterConfig of a pipe.
+    DeadLetterConfig of a pipe. For Kafka a destination is enough: it limits the retries.
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
     """
     for reader, destination, retries, age in _limits(scenario):
-        if retries == age == ENDLESS:
-            kept, and_keep = "", ""
-            if reader.get(destination) is None:
-                kept, and_keep = ", and has no failure destination", f", and {destination}"
+        kept = reader.get(destination) is not None
+        if retries == age == ENDLESS and not (kept and _is_kafka(reader)):
+            without = "" if kept else ", and has no failure destination"
+            missing = [] if _is_kafka(reader) else [LIMITS]
+            missing += [] if kept else [destination]
             yield Finding(
                 reader,
-                f"{reader} retries a failing batch until its records expire{kept}: one poison "
-                "record blocks its shard. Set MaximumRetryAttempts or MaximumRecordAgeInSeconds"
-                f"{and_keep}.",
+                f"{reader} retries a failing batch until its records expire{without}: one poison "
+                f"record blocks its shard or partition. Set {', and '.join(missing)}.",
             )
 
 
-@rule("W9122", "kinesis", "dynamodb", "lambda", "pipes")
+@rule("W9122", "kinesis", "dynamodb", "kafka", "lambda", "pipes")
 def discarded_records(scenario: Scenario) -> Findings:
     """A stream consumer that gives up on a batch needs a failure destination.
 
