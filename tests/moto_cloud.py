@@ -304,7 +304,8 @@ def _handlers_session() -> boto3.Session:
     def before(model: Any, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
         body: Any = params["body"]
         body = body.getvalue() if isinstance(body, io.BytesIO) else body
-        bodies[:] = [body if isinstance(body, str) else body.decode(errors="replace")]
+        text = body.decode(errors="replace") if isinstance(body, bytes) else str(body)
+        bodies[:] = [text]
         seen, config = _current[-1], context["client_config"]
         seen.calls[model.name] += 1
         seen.requests.append((model.name, bodies[0]))

@@ -73,7 +73,16 @@ def parse(message: Message) -> PriceChange:
     Raises:
         RefusedError: it is not a valid one.
     """
-    change = checks.fields(strict_json.parse(message.body), "The body", *FIELDS)
+    return read(strict_json.parse(message.body))
+
+
+def read(document: Any) -> PriceChange:
+    """Return the price change in a document.
+
+    Raises:
+        RefusedError: it is not a valid one.
+    """
+    change = checks.fields(document, "The body", *FIELDS)
     checks.identifier(change["event_id"], "event_id")
     checks.identifier(change["part_id"], "part_id")
     checks.whole(change["version"], "version", MAX_VERSION, reason="version")

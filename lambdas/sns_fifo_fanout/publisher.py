@@ -1,11 +1,12 @@
 """Publishes price changes in batches, in order for each part, also when some fail.
 
-For programs that change prices; no function of the demo stack uses it.
+The price-management function uses it; other programs that change prices can, too.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import random
 import time
 from collections import deque
@@ -29,6 +30,8 @@ SENDERS_FAULTS = (
     "InvalidParameter", "InvalidParameterValue", "ValidationError", "BatchRequestTooLong",
     "InvalidParameterException", "ParameterValueInvalid",
 )  # fmt: skip
+# Seconds: three attempts of a client that waits one to connect and two to read, and pauses.
+LONGEST_CALL = 15
 # More than the group, the deduplication id and the attribute's name take.
 OVERHEAD = 512
 
@@ -55,6 +58,7 @@ def publish(
     changes: Iterable[Change],
     *,
     attempts: int = 8,
+    seconds_left: Callable[[], float] = lambda: math.inf,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Published:
     """Publish price changes; those of one part in the order given.
@@ -68,6 +72,8 @@ def publish(
         topic_arn: A FIFO topic.
         changes: As ``logic.parse`` reads them.
         attempts: For each change. Default: 8.
+        seconds_left: Until the caller has to answer; what is waiting when they are too few for a
+            call is unpublished. Default: forever.
         sleep: Waits before the next attempt. Default: ``time.sleep``.
     """
     groups: dict[str, deque[Change]] = {}
@@ -76,6 +82,10 @@ def publish(
     waiting, result = deque(groups.values()), Published()
     failures: dict[str, int] = {}
     while waiting:
+        if seconds_left() < LONGEST_CALL:
+            late = {change["event_id"]: "OutOfTime" for group in waiting for change in group}
+            result.unpublished |= late
+            break
         batch = _next_batch(waiting)
         codes = _publish_batch(client, topic_arn, [group[0] for group in batch], result)
         for group in batch:

@@ -8,6 +8,7 @@ subscriber that it is meant for.
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.lambdas.sns_fifo_fanout.publisher import publish
@@ -43,9 +44,11 @@ def run(stack: Deployment, report: Report) -> None:
     topic = publisher(sns, stack["TopicArn"])
 
     with drive.calm_retries(*QUEUES):
-        drive.title("Price changes, interleaved, in batches that fail in part")
-        changes = shop.price_changes(PARTS, CHANGES_EACH)
-        publish_all(drive, topic, f"Changes of {len(PARTS)} parts", changes)
+        drive.title("Price changes, interleaved; the publisher's batches fail in part")
+        first, rest = (shop.price_changes(PARTS, CHANGES_EACH // 2) for _ in range(2))
+        changes, application = [*first, *rest], price_management(drive)
+        publish_all(drive, application, "Changes by the price-management function", first)
+        publish_all(drive, topic, "Changes by the publisher alone", rest)
         promise = f"{sns.failed} entries of batches failed, and were published all the same"
         drive.check(promise, sns.failed > 0)
         [too_long] = shop.price_changes(["too-long"], price="9" * 300_000)
@@ -53,6 +56,10 @@ def run(stack: Deployment, report: Report) -> None:
         refused = drive.ledger.refused
         only = refused.total() == len(deliveries(too_long))
         drive.check(f"the change over {MOST} KiB is rejected, and no other", only, refused)
+        bad = shop.price_changes(PARTS[:5], price="-1.00")
+        replies = publish_all(drive, application, "Changes that break a rule of the list", bad)
+        all_refused = all(reply.refusal == "price" for reply in replies)
+        drive.check("the price-management function publishes none of them", all_refused)
 
         drive.title("Duplicates")
         again, replay = changes[:100], publisher(outages.Replay(sns.client), stack["TopicArn"])
@@ -71,7 +78,8 @@ def run(stack: Deployment, report: Report) -> None:
     good = {change["event_id"] for change in changes}
     for name in LISTS:
         stored = book_price_list(drive, name, shop.run, superseded)
-        seconds = [stored[event_id] - sns.first_sent[event_id] for event_id in good & stored.keys()]
+        timed = good & stored.keys() & sns.first_sent.keys()
+        seconds = [stored[event_id] - sns.first_sent[event_id] for event_id in timed]
         drive.latency(f"published to {name} list", seconds)
     book_lake(drive, shop.run)
     promise = "what no retry can fix is kept with its reason, and nothing else is"
@@ -101,14 +109,28 @@ def publisher(sns: Any, topic_arn: str) -> Entry:
     return call
 
 
-def publish_all(drive: Driver, topic: Entry, title: str, changes: Sequence[Document]) -> None:
-    """Publish changes side by side; a part's by one publisher, in order."""
+def price_management(drive: Driver) -> Entry:
+    """Return the entry that is the stack's function for programs that change prices."""
+    invoke = partial(drive.client("lambda").invoke, FunctionName=drive["ChangePricesFunctionName"])
+
+    def call(events: Sequence[Event]) -> list[Reply]:
+        payload = json.dumps({"changes": [event.extra["change"] for event in events]})
+        answer = json.load(invoke(Payload=payload)["Payload"])
+        return [Reply(result.get("reason", "")) for result in answer["results"]]
+
+    return call
+
+
+def publish_all(
+    drive: Driver, topic: Entry, title: str, changes: Sequence[Document]
+) -> list[Reply]:
+    """Publish changes side by side; a part's by one publisher, in order. Return the replies."""
     events = []
     for change in changes:
         lane = f"publisher {sum(change['part_id'].encode()) % PUBLISHERS}"
         ids, extra = deliveries(change), {"change": change}
         events.append(Event(change["event_id"], as_json(change), lane, ids, extra))
-    drive.send(title, topic, events, batch=len(events))
+    return drive.send(title, topic, events, batch=len(events))
 
 
 def deliveries(change: Document) -> list[str]:

@@ -9,7 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 
-from ..blocks.demo import MAX_CONCURRENCY, ShopStack
+from ..blocks.demo import MAX_CONCURRENCY, ShopStack, called_by
 from ..blocks.findings import acknowledge, resource_in_findings
 from ..blocks.values import seconds
 from .construct import Consumer, NewQueue, SnsFifoFanout, Subscription
@@ -59,8 +59,15 @@ class DemoStack(ShopStack):
             ),
         )
 
+        change_prices = self.function(
+            "ChangePrices", "price_management", timeout=60, TOPIC_ARN=prices.topic.topic_arn
+        )
+        prices.grant_publish(change_prices)
+        called_by(change_prices, "The price application waits for its answer.")
+
         self.outputs(
             TopicArn=prices.topic.topic_arn,
+            ChangePricesFunctionName=change_prices.function_name,
             WholesaleTableName=wholesale_list.table_name,
             RetailTableName=retail_list.table_name,
             BucketName=lake.bucket_name,
