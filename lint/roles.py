@@ -72,6 +72,7 @@ ON_FAILURE, ON_SUCCESS = (
 PIPE, DELIVERY = "AWS::Pipes::Pipe", "AWS::KinesisFirehose::DeliveryStream"
 MACHINES = ("AWS::StepFunctions::StateMachine", "AWS::Serverless::StateMachine")
 FIREHOSE, APIGATEWAY = "firehose.amazonaws.com", "apigateway.amazonaws.com"
+STATES = "states.amazonaws.com"
 # Where a resource names its role ("" for that of its function), the service that assumes it, what
 # it sends to, and where it sends failures.
 ROLES: dict[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
@@ -127,10 +128,11 @@ SDK_ACTIONS = {
 }
 # What a task of a state machine calls, what names its target, and what that needs.
 TASK = re.compile(r":states:::(\w+:\w+)")
+INVOKED = ("lambda", "FunctionName", "lambda:InvokeFunction")  # a task that is a function, too
 TASKS = {
     "sqs:sendMessage": ("sqs", "QueueUrl", "sqs:SendMessage"),
     "sns:publish": ("sns", "TopicArn", "sns:Publish"),
-    "lambda:invoke": ("lambda", "FunctionName", "lambda:InvokeFunction"),
+    "lambda:invoke": INVOKED,
     "dynamodb:putItem": ("dynamodb", "TableName", "dynamodb:PutItem"),
     "dynamodb:updateItem": ("dynamodb", "TableName", "dynamodb:UpdateItem"),
     "states:startExecution": ("states", "StateMachineArn", "states:StartExecution"),
@@ -353,16 +355,14 @@ def _tasks(scenario: Scenario) -> Iterator[Use]:
         place = "Role" if machine.type == "AWS::Serverless::StateMachine" else "RoleArn"
         role = scenario.find(machine.get(place), ROLE)
         for _, task in tasks(definition(machine)) if role else ():
-            called = TASK.search(str(task.get("Resource")))
-            service, at, allowed = (
-                TASKS.get(called.group(1), ("", "", "")) if called else ("", "", "")
-            )
+            used = str(task.get("Resource"))
+            called = TASK.search(used)
             given = task.get("Parameters", task.get("Arguments"))
-            name = given.get(at) if isinstance(given, Mapping) else None
-            target = _of(scenario, service, name)
+            service, at, allowed = TASKS.get(called.group(1) if called else "", INVOKED)
+            name = given.get(at) if called and isinstance(given, Mapping) else used
+            target = name if service == "lambda" else _of(scenario, service, name)
             if role and target and task.get("Credentials") is None:
-                needs = ((allowed,),)
-                yield Use(machine, role, "states.amazonaws.com", name, (), "calls", needs)
+                yield Use(machine, role, STATES, target, (), "calls", ((allowed,),))
 
 
 def target(scenario: Scenario, value: Any) -> Resource | None:

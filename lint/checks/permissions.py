@@ -60,9 +60,10 @@ def confused_deputy(scenario: Scenario) -> Findings:
     for permission in scenario.of(PERMISSION):
         service = permission.get("Principal")
         limits = map(permission.get, ("SourceArn", "SourceAccount", "PrincipalOrgID"))
-        named = service in EVENT_SOURCES or (service == "*" and _invokes(permission))
-        if named and not any(limits):
-            yield Finding(permission, lambda_.invoked_for_anybody(permission, service))
+        anybody = service in EVENT_SOURCES or (service == "*" and _invokes(permission))
+        if anybody and not any(limits):
+            who = "everyone" if service == "*" else service
+            yield Finding(permission, lambda_.invoked_for_anybody(permission, who))
 
 
 def _invokes(permission: Resource) -> bool:

@@ -115,9 +115,9 @@ def task_ignores_failed_entries(scenario: Scenario) -> Findings:
             if called and reports and reports not in str(found):
                 yield Finding(
                     machine,
-                    f"{name} of {machine} calls {called.group(1)}, which succeeds when some entries "
-                    f"failed, and no state looks at {reports}: they are lost. Compare it in a "
-                    "Choice state.",
+                    f"{name} of {machine} calls {called.group(1)}, which succeeds when some "
+                    f"entries failed, and no state looks at {reports}: they are lost. Compare it "
+                    "in a Choice state.",
                 )
 
 
