@@ -72,7 +72,7 @@ def _dead_letters(scenario: Scenario) -> Iterator[tuple[Resource, Place, Any, At
         yield rule_target.source, (None, own[1]), target, at
 
 
-@rule("E9107", "sqs", "sns", "events", shared=sqs.dead_letter_queue_place)
+@rule("E9109", "sqs", "sns", "events", shared=sqs.dead_letter_queue_place)
 def dead_letter_queue_place(scenario: Scenario) -> Findings:
     """A dead-letter queue must be in the account and the Region of its source.
 

@@ -112,7 +112,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "W9106": lambda stack: own_queue(
         stack, visibility_timeout=seconds(360), retention_period=seconds(1800)
     ),
-    "E9107": dead_letters_elsewhere,
+    "E9109": dead_letters_elsewhere,
     "E9111": lambda stack: consume(stack, hidden=9),
     "W9112": lambda stack: consume(stack, hidden=64, max_batching_window=seconds(5)),
     "W9113": lambda stack: consume(stack, reserved=20, max_concurrency=21),
