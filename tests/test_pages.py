@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from serverless_patterns.patterns import limits
+from serverless_patterns.patterns.checks import period
+from tests.conftest import ROOT
 from tools import runbook, state_diagram
 
 if TYPE_CHECKING:
@@ -11,6 +17,37 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from serverless_patterns.patterns.catalog import Pattern
+
+# What docs/older-notes.md says of limits that are used here: (text, size of its unit).
+OF_TODAY = {
+    "SQS_MESSAGE_BYTES": ("1 MiB", 1024**2),
+    "SQS_MAX_RECEIVES": ("1,000", 1),
+    "SQS_MAX_RETENTION": ("14 days", 86_400),
+    "SNS_MESSAGE_BYTES": ("256 KiB", 1024),
+    "LAMBDA_ASYNC_RETRIES": ("2 retries", 1),
+    "LAMBDA_ASYNC_FIRST_WAIT": ("1 and", 60),
+    "LAMBDA_ASYNC_SECOND_WAIT": ("2 minutes", 60),
+}
+
+
+@pytest.mark.parametrize("name", OF_TODAY)
+def test_the_page_about_older_notes_says_the_limits_of_today(name: str) -> None:
+    text, unit = OF_TODAY[name]
+    page = (ROOT / "docs" / "older-notes.md").read_text(encoding="utf-8")
+    assert text in page
+    assert int(text.split()[0].replace(",", "")) * unit == getattr(limits, name)
+
+
+def test_the_page_about_older_notes_names_a_source_and_a_page_for_each_line() -> None:
+    page = (ROOT / "docs" / "older-notes.md").read_text(encoding="utf-8")
+    rows = [row for row in page.splitlines() if row.startswith("| ") and "You may" not in row]
+    assert rows
+    for row in rows:
+        _, _, today, here, _ = row.split("|")
+        assert "](https://docs.aws.amazon.com/" in today, row
+        pages = re.findall(r"\(\.\./(patterns/\w+/README\.md)\)", here)
+        assert pages, row
+        assert all((ROOT / name).is_file() for name in pages), row
 
 
 def test_a_page_starts_with_flow_line_diagram_and_the_code_that_uses_it(pattern: Pattern) -> None:
@@ -29,6 +66,23 @@ def test_a_page_has_a_runbook_entry_for_each_alarm_of_its_stack(
     text = page.read_text(encoding="utf-8")
     assert runbook.START in text, "The page has no runbook section."
     check_generated(page, runbook.filled(text, template))
+
+
+def test_a_figure_on_a_page_is_that_of_the_limit_named_behind_it(
+    pattern: Pattern,
+) -> None:
+    text = (pattern.folder / "README.md").read_text(encoding="utf-8")
+    for before, name in re.findall(r"(.{,20})<!-- ([A-Z_]+) -->", text):
+        assert before.endswith(_spelled(getattr(limits, name))), name
+
+
+def _spelled(limit: limits.Limit) -> str:
+    """Return a limit as a page says it: 256 KiB, 4 days, 100,000."""
+    if limit.unit == "s":
+        return period(limit) if limit >= 600 or limit % 60 else f"{limit // 60} minutes"
+    if limit.unit == "bytes":
+        return f"{limit // 1024**2} MiB" if limit >= 1024**2 else f"{limit // 1024} KiB"
+    return f"{limit:,}"
 
 
 def test_a_page_shows_a_state_machine_as_its_file_defines_it(
