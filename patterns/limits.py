@@ -43,6 +43,11 @@ SQS_MAX_VISIBILITY = Limit(43_200, "s", _SQS + "sqs-visibility-timeout.html")
 SQS_LONG_POLL = Limit(20, "s", _SQS + "sqs-short-and-long-polling.html")
 SQS_MAX_RECEIVES = Limit(1_000, "receives", _SQS + "sqs-dead-letter-queues.html")
 
+# A FIFO queue's default mode: calls of each action, and messages in batches.
+_SQS_THROTTLING = _SQS + "troubleshooting-fifo-throttling-issues.html"
+SQS_FIFO_CALLS = Limit(300, "calls/s", _SQS_THROTTLING, "2026-11-26")
+SQS_FIFO_MESSAGES = Limit(3_000, "messages/s", _SQS_THROTTLING, "2026-11-26")
+
 # SQS → Lambda
 
 # A throttled poll counts as a receive.
@@ -79,6 +84,18 @@ LAMBDA_ASYNC_SECOND_WAIT = Limit(120, "s", _LAMBDA + "invocation-async-error-han
 SNS_MESSAGE_BYTES = Limit(262_144, "bytes", _AWS + "general/latest/gr/sns.html")
 SNS_BATCH_ENTRIES = Limit(10, "messages", _AWS + "sns/latest/dg/sns-batch-api-actions.html")
 SNS_RETRIES_TO_SQS = Limit(23, "days", _AWS + "sns/latest/dg/sns-message-delivery-retries.html")
+_SNS_CREATE = _AWS + "sns/latest/api/API_CreateTopic.html"
+SNS_TOPICS = Limit(100_000, "standard topics", _SNS_CREATE, "2026-11-26")
+SNS_FIFO_TOPICS = Limit(1_000, "FIFO topics", _SNS_CREATE, "2026-11-26")
+# By the topic's MaximumMessageSize; then it has few subscriptions.
+SNS_MAX_MESSAGE_BYTES = Limit(1024**2, "bytes", _SNS_CREATE, "2026-11-26")
+SNS_LARGE_SUBSCRIPTIONS = Limit(100, "subscriptions", _SNS_CREATE, "2026-11-26")
+# With FifoThroughputScope TOPIC.
+SNS_FIFO_MESSAGES = Limit(3_000, "messages/s", _AWS + "general/latest/gr/sns.html", "2026-11-26")
+SNS_DEDUPLICATION = Limit(300, "s", _AWS + "sns/latest/dg/fifo-message-dedup.html", "2026-11-26")
+SNS_RAW_ATTRIBUTES = Limit(
+    10, "attributes", _AWS + "sns/latest/dg/sns-large-payload-raw-message-delivery.html"
+)
 _SNS_FILTER = _AWS + "sns/latest/dg/subscription-filter-policy-constraints.html"
 SNS_FILTER_KEYS = Limit(5, "keys", _SNS_FILTER, "2026-11-26")
 SNS_FILTER_COMBINATIONS = Limit(150, "combinations", _SNS_FILTER, "2026-11-26")
