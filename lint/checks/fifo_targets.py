@@ -178,3 +178,23 @@ def _sent(scenario: Scenario) -> Iterator[tuple[Resource, Any, Any, At]]:
     for pipe in scenario.of("AWS::Pipes::Pipe"):
         parameters = pipe.get("TargetParameters.SqsQueueParameters")
         yield pipe, pipe.get("Target"), parameters, ("TargetParameters",)
+
+
+@rule("E9139", "iot", "sqs")
+def iot_rule_to_fifo(scenario: Scenario) -> Findings:
+    """An IoT rule cannot send to a FIFO queue.
+
+    The SQS action of an IoT rule supports standard queues only: every message is lost. Use a
+    standard queue.
+
+    Source: https://docs.aws.amazon.com/iot/latest/developerguide/sqs-rule-action.html
+    """
+    for iot_rule, action, _ in wiring.iot_actions(scenario):
+        queue = scenario.queue(action.get("Sqs.QueueUrl"))
+        if queue and queue.flag("FifoQueue"):
+            yield Finding(
+                iot_rule,
+                f"{iot_rule} sends to the FIFO queue {queue}, which AWS IoT does not support: "
+                "every message is lost. Use a standard queue.",
+                action.at,
+            )

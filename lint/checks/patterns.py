@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .. import wiring
 from ..template import At, Finding, Findings, Resource, Scenario, is_unknown, rule
 
 ENVELOPE = (
@@ -76,21 +77,30 @@ def _parsed(text: str) -> Any:
         return None
 
 
-@rule("E9190", "events")
+@rule("E9190", "events", "sns")
 def pattern_matches_nothing(scenario: Scenario) -> Findings:
-    """An event pattern must be one that an event can match.
+    """An event pattern, and a filter policy, must be one that something can match.
 
     Every event has the same fields around its detail, and a pattern compares each with a list of
     values: with another field, with a value that is not in a list, or with an empty range, the rule
-    matches nothing or is rejected. Write the fields as EventBridge does, such as detail-type, and
-    each value in a list.
+    or the subscription matches nothing or is rejected. Write the fields as EventBridge does, such
+    as detail-type, and each value in a list.
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern.html
     """
     for resource, pattern, at in _patterns(scenario):
-        why = _envelope(pattern) or _never(pattern)
+        why = _envelope(pattern) or never(pattern)
         if why:
             yield Finding(resource, f"The event pattern of {resource} matches no event: {why}", at)
+    for subscription in wiring.subscriptions(scenario):
+        policy = subscription.get("FilterPolicy")
+        why = never(policy) if isinstance(policy, Mapping) else None
+        if why:
+            yield Finding(
+                subscription,
+                f"The filter policy of {subscription} matches no message: {why}",
+                ("FilterPolicy",),
+            )
 
 
 def _envelope(pattern: Mapping[str, Any]) -> str | None:
@@ -132,16 +142,16 @@ def _misspelt(pattern: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _never(pattern: Mapping[str, Any], path: str = "") -> str | None:
+def never(pattern: Mapping[str, Any], path: str = "") -> str | None:
     """Return why no values fit a pattern, at any depth."""
     for name, wanted in pattern.items():
         place = f"{path}{name}"
         if name == "$or":
             ways = wanted if isinstance(wanted, list) else []
-            each = [_never(way, path) for way in ways if isinstance(way, Mapping)]
+            each = [never(way, path) for way in ways if isinstance(way, Mapping)]
             why = each[0] if each and len(each) == len(ways) and all(each) else None
         elif isinstance(wanted, Mapping):
-            why = _never(wanted, f"{place}.")
+            why = never(wanted, f"{place}.")
         elif isinstance(wanted, list):
             each = [_impossible(item) for item in wanted]
             empty = "the list is empty" if not wanted else None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from serverless_patterns.patterns.checks import lambda_, sqs
 from serverless_patterns.patterns.limits import (
@@ -21,20 +19,11 @@ from .. import arns, wiring
 from ..template import Finding, Findings, Resource, Scenario, is_unknown, rule
 from .streams import is_stream
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 MAPPING = "AWS::Lambda::EventSourceMapping"
 CONCURRENCY, POLLERS = ("ScalingConfig", "MaximumConcurrency"), ("ProvisionedPollerConfig",)
-RECORD = {  # the fields of a queue's record, as Lambda filters it
-    "messageId",
-    "receiptHandle",
-    "body",
-    "attributes",
-    "messageAttributes",
-    "md5OfBody",
-    "md5OfMessageAttributes",
-    "eventSource",
-    "eventSourceARN",
-    "awsRegion",
-}
 
 # Queue, its visibility timeout, its consumer, the consumer's timeout and batching window.
 Hidden = tuple[Resource, int, Resource, int, int]
@@ -147,7 +136,7 @@ def batch_item_failures(scenario: Scenario) -> Findings:
     """
     for mapping in scenario.of(MAPPING):
         batch = mapping.number("BatchSize", SQS_LAMBDA_DEFAULT_BATCH)
-        source = _is_queue(scenario, mapping) or is_stream(scenario, mapping)
+        source = is_queue(scenario, mapping) or is_stream(scenario, mapping)
         isolates = mapping.flag("BisectBatchOnFunctionError") is not False
         reports = isolates or mapping.get("FunctionResponseTypes")
         if source and batch and batch > 1 and not reports:
@@ -159,72 +148,10 @@ def batch_item_failures(scenario: Scenario) -> Findings:
             )
 
 
-def _is_queue(scenario: Scenario, mapping: Resource) -> bool:
+def is_queue(scenario: Scenario, mapping: Resource) -> bool:
     """Tell whether a mapping reads a queue: other sources have a starting position, or queues."""
     source = mapping.get("EventSourceArn")
     if scenario.queue(source) or arns.service(source) == "sqs":
         return True
     others = any(mapping.get(place) is not None for place in ("StartingPosition", "Queues"))
     return is_unknown(source) and not arns.service(source) and not others
-
-
-def _filtered(scenario: Scenario) -> Iterator[tuple[Resource, Resource, list[Any]]]:
-    """Yield the mappings of queues that filter: the mapping, the queue, the filters."""
-    for mapping in scenario.of(MAPPING):
-        queue = scenario.queue(mapping.get("EventSourceArn"))
-        filters = mapping.list("FilterCriteria.Filters")
-        if queue and filters:
-            yield mapping, queue, filters
-
-
-@rule("E9115", "sqs", "lambda")
-def filter_matches_nothing(scenario: Scenario) -> Findings:
-    """A queue's filter must name fields that its records have.
-
-    A record must have every field that a pattern names, and Lambda deletes the messages that match
-    no filter: with a field that no record has, it deletes them all. Put the fields of the message
-    below body.
-
-    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs-filtering.html
-    """
-    for mapping, queue, filters in _filtered(scenario):
-        strange = [_strange_fields(item) for item in filters]
-        if all(strange):
-            yield Finding(
-                mapping,
-                f"{mapping} filters {queue} by {', '.join(sorted(strange[0]))}, which no record of "
-                "a queue has: Lambda deletes every message. Put the fields of the message below "
-                "body.",
-                ("FilterCriteria",),
-            )
-
-
-def _strange_fields(item: Any) -> set[str]:
-    """Return the fields that a filter needs and no record has; none when that is not known."""
-    pattern = item.get("Pattern") if isinstance(item, Mapping) else None
-    try:
-        fields = json.loads(pattern) if isinstance(pattern, str) else None
-    except ValueError:
-        return set()
-    if not isinstance(fields, dict) or is_unknown(pattern) or "exists" in str(pattern):
-        return set()
-    return {name for name in fields if name not in RECORD and not name.startswith("$")}
-
-
-@rule("I9116", "sqs", "lambda")
-def filtered_messages_are_deleted(scenario: Scenario) -> Findings:
-    """Messages that a queue's filter leaves out are deleted.
-
-    Lambda removes the messages that match no filter from the queue: no other consumer, and no
-    dead-letter queue, gets them. Filter where the message is sent (a rule's pattern, a
-    subscription's filter policy), or send the rest to a queue of its own.
-
-    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs-filtering.html
-    """
-    for mapping, queue, _ in _filtered(scenario):
-        yield Finding(
-            mapping,
-            f"{mapping} filters {queue}: Lambda deletes every message that does not match. Make "
-            "sure that none of them is needed.",
-            ("FilterCriteria",),
-        )
