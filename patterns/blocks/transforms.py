@@ -112,7 +112,7 @@ def transformed(
     """
     if transform:
         return _processed("Lambda", _call(transform, role))
-    return _processed("AppendDelimiterToRecord", {"Delimiter": "\\n"}) if lines else None
+    return _processed("AppendDelimiterToRecord", {}) if lines else None  # a newline by default
 
 
 def _call(transform: Transform, role: iam.Role) -> dict[str, str]:
@@ -148,7 +148,7 @@ def _processed(
         CfnDeliveryStream.ProcessorParameterProperty(parameter_name=name, parameter_value=value)
         for name, value in parameters.items()
     ]
-    processor = CfnDeliveryStream.ProcessorProperty(type=kind, parameters=listed)
+    processor = CfnDeliveryStream.ProcessorProperty(type=kind, parameters=listed or None)
     return CfnDeliveryStream.ProcessingConfigurationProperty(enabled=True, processors=[processor])
 
 

@@ -8,7 +8,7 @@ from constructs import Construct
 
 from ..blocks.alarms import Alarms
 from ..blocks.buckets import NewBucket, bucket_of
-from ..blocks.deliveries import alarms_of_source, deliver, grant_put, source_of
+from ..blocks.deliveries import alarms_of_source, deliver, grant_put, grantee_here, source_of
 from ..blocks.firehose import (
     Buffering,
     DirectPut,
@@ -101,6 +101,7 @@ class KinesisToFirehoseToS3(Construct):
         expect("lake", lake, Lake)
         expect("alarms", alarms, Alarms)
         transform, alarms = Transform.of(transform), alarms.of_pattern(__name__)
+        self._given = transform, stream, bucket
         max_age, watch = lake.max_age(alarms), WATCH.format(lake.error_prefix)
         self.prefix, self.error_prefix = lake.prefix, lake.error_prefix
 
@@ -161,6 +162,7 @@ class KinesisToFirehoseToS3(Construct):
         Raises:
             ValueError: it is of another account and cannot use the stream's key, or has no policy.
         """
+        grantee = grantee_here(self, grantee, self._given)
         return grant_put(self._source, self.delivery_stream, grantee)
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
@@ -172,7 +174,7 @@ class KinesisToFirehoseToS3(Construct):
         Raises:
             ValueError: there is a table, and ``grantee`` has no policy for its schema.
         """
-        expect("grantee", grantee, "IGrantable")
+        grantee = grantee_here(self, grantee, self._given)
         of_table = self._table.grant_read(grantee) if self._table else None
         grant = self.bucket.grant_read(grantee, f"{self.prefix}*")
         return grant.combine(of_table) if of_table else grant

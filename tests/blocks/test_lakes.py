@@ -112,14 +112,6 @@ def test_files_that_firehose_does_not_have_are_rejected(extension: str) -> None:
             files(compression="SNAPPY")  # type: ignore[arg-type]
 
 
-def test_a_delivery_stream_gets_another_id_for_what_firehose_cannot_change() -> None:
-    by_key, source = {"partition_keys": COUNTRY}, {"keep_source": True}
-    lakes = [Lake(), Lake(**by_key), Lake(**source), Lake(**by_key, **source)]  # type: ignore[arg-type]
-    assert len({lake.named("Delivery") for lake in lakes}) == 4
-    again = Lake("other/", table=Table(COLUMNS), partition_keys=["device"])
-    assert again.named("Delivery") == Lake(partition_keys=COUNTRY).named("Delivery")
-
-
 @pytest.mark.parametrize(
     ("kind", "settings", "problem"),
     [

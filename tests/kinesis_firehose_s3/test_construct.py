@@ -175,6 +175,22 @@ def test_partition_keys_of_the_transform_become_folders() -> None:
     assert "country=${country}/device=${device}/day=${day}" in template
 
 
+def test_what_firehose_cannot_change_makes_another_delivery_stream() -> None:
+    def named(**settings: Any) -> str:
+        kind = "AWS::KinesisFirehose::DeliveryStream"
+        (found,) = [it for it in Made(lake=Lake(**settings)).resources if it["Type"] == kind]
+        return str(found["Id"])
+
+    on_and_off = [
+        named(partition_keys=keys, keep_source=kept)
+        for keys in ([], COUNTRY)
+        for kept in (False, True)
+    ]
+    assert len(set(on_and_off)) == 4
+    assert named(prefix="other/", table=TABLE) == on_and_off[0]
+    assert named(partition_keys=["device"]) == on_and_off[2]
+
+
 def test_the_database_is_unique_to_the_stack_and_has_a_name_athena_takes(parquet: Made) -> None:
     name = parquet.only("Glue::Database")["DatabaseInput"]["Name"]
     assert "AWS::StackId" in json.dumps(name)
@@ -216,10 +232,7 @@ def test_orc_is_read_and_written_as_orc() -> None:
 # Without a transform, and without a stream
 
 
-NEWLINE = {
-    "Type": "AppendDelimiterToRecord",
-    "Parameters": [{"ParameterName": "Delimiter", "ParameterValue": "\\n"}],
-}
+NEWLINE = {"Type": "AppendDelimiterToRecord"}
 
 
 @pytest.mark.parametrize(
@@ -395,6 +408,26 @@ def test_what_you_give_may_be_in_another_stack_of_the_app(stack: Stack, theirs: 
     new = {"stream": NewStream(encryption_key=kms.Key(there, "New"))}
     make(here, "New", transform=given["transform"], **new)
     app.synth()
+
+
+@pytest.mark.parametrize("given", ["transform", "stream", "bucket", "key of a new stream"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_whoever_gets_a_permission_may_be_in_the_stack_of_what_you_give(
+    stack: Stack, nested: bool, given: str
+) -> None:
+    """A policy there would make that stack wait for the lake's, which waits for it."""
+    app: Any = App.of(stack)
+    there = NestedStack(stack, "Nested") if nested else Stack(app, "Theirs")
+    own = resources_of(there)
+    settings: dict[str, Any] = {given: own.get(given)}
+    if given not in own:
+        settings = {"stream": NewStream(encryption_key=own["stream"].encryption_key)}
+    made = make(stack, lake=Lake(table=TABLE), **settings)
+    for grantee in (function(there, "Shop"), own["transform"]):
+        made.grant_write(grantee)
+        made.grant_read(grantee)
+    app.synth()
+    assert "kinesis:PutRecords" in json.dumps(properties(stack, "IAM::Policy"))
 
 
 @pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
