@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from aws_cdk import Annotations, Duration, Stack
+from aws_cdk import Annotations, Duration
 from aws_cdk import aws_lambda as lambda_
 
 from ..checks import lambda_ as checks
@@ -26,7 +26,7 @@ from ..limits import (
 from .findings import acknowledge
 from .places import check_here
 from .stacks import role_in
-from .values import Path, expect, expect_fields, in_seconds, is_token, number
+from .values import Path, expect, expect_fields, in_seconds, number, place_of, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
@@ -269,8 +269,8 @@ def _check_places(scope: Construct, queue: sqs.IQueue, function: lambda_.IFuncti
         "the mapping of a queue is made in the account and Region of its function. Make this "
         "construct in a stack of that account and Region.",
     )
-    there, here = queue.env.region, Stack.of(scope).region
-    if there != here and not is_token(there) and not is_token(here):
+    (_, there), (_, here) = place_of(queue), place_of(stack_of(scope))
+    if there and here and there != here:
         raise ValueError(
             f"queue {Path(queue)} is in Region {there}, but Lambda polls queues of its own Region, "
             f"{here}, only. Make this construct in a stack of {there}, or give a queue of {here}."

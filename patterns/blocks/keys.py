@@ -11,7 +11,7 @@ from aws_cdk import Annotations, FeatureFlags, Stack
 
 from ..checks import kms as checks
 from ..checks import reject
-from .values import Path, is_token, resource_behind
+from .values import Path, place_of, resource_behind, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import aws_kms as kms
@@ -61,8 +61,8 @@ def check_region(name: object, key: kms.IKey, scope: IConstruct) -> None:
     Raises:
         ValueError: both Regions are known, and differ.
     """
-    there, here = (_behind(key) or key).env.region, Stack.of(scope).region
-    if there != here and not is_token(there) and not is_token(here):
+    (_, there), (_, here) = place_of(_behind(key) or key), place_of(stack_of(scope))
+    if there and here and there != here:
         raise ValueError(
             f"{name} is a key of the Region {there}, but what it would encrypt is in {here}: a key "
             f"works in its own Region only. Use a key of {here}, such as a replica of that key."

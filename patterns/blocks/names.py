@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from aws_cdk import Fn, Names, ScopedAws, Stack
+from aws_cdk import Fn, Names, ScopedAws
+
+from .values import stack_of
 
 if TYPE_CHECKING:
+    from aws_cdk import Stack
     from constructs import Construct
 
 _UNIQUE: WeakKeyDictionary[Stack, str] = WeakKeyDictionary()
@@ -21,7 +24,7 @@ def name_known_before_creation(scope: Construct, suffix: str = "") -> str:
     keeps this one as unique as a generated name: it differs in every stack, account, Region and
     re-creation. At most 80 characters with ``suffix``.
     """
-    stack = Stack.of(scope)
+    stack = stack_of(scope)
     if stack not in _UNIQUE:
         _UNIQUE[stack] = Fn.select(2, Fn.split("/", ScopedAws(stack).stack_id))
     return f"{Fn.join('-', [_path_in_name(scope), _UNIQUE[stack]])}{suffix}"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_cdk import Stack
-
 from . import keys
-from .values import Path, is_token
+from .values import Path, is_token, place_of, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import IResource
@@ -21,12 +19,9 @@ def elsewhere(scope: IConstruct, resource: IResource) -> str | None:
 
     The owner of a bucket that is imported by its name is not known, for example.
     """
-    here, there = Stack.of(scope), resource.env
-    for word, own, other in (
-        ("account", here.account, there.account),
-        ("Region", here.region, there.region),
-    ):
-        if own != other and not is_token(own) and not is_token(other):
+    here, there = place_of(stack_of(scope)), place_of(resource)
+    for word, own, other in zip(("account", "Region"), here, there, strict=True):
+        if own and other and own != other:
             return f"{word} {other}"
     return None
 

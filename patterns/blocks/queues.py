@@ -26,7 +26,7 @@ from .consumers import Consumer, consume, warn_of_imported_consumer
 from .findings import acknowledge
 from .names import name_known_before_creation
 from .places import check_key_here, elsewhere
-from .values import Path, expect, expect_fields, in_seconds, number, place_of, seconds
+from .values import Path, expect, expect_fields, in_seconds, number, place_of, seconds, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -305,7 +305,7 @@ def _new_queues(scope: Construct, new: NewQueue) -> tuple[sqs.Queue, sqs.Queue]:
         enforce_ssl=True,
     )
     resource: Any = dead_letter_queue.node.default_child
-    source_arn = Stack.of(scope).format_arn(service="sqs", resource=name)
+    source_arn = stack_of(scope).format_arn(service="sqs", resource=name)
     resource.redrive_allow_policy = {
         "redrivePermission": "byQueue",
         "sourceQueueArns": [source_arn],

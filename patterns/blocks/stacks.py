@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from aws_cdk import Names, Stack
+from aws_cdk import Names
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from .values import stack_of
+
 if TYPE_CHECKING:
+    from aws_cdk import Stack
     from aws_cdk import aws_lambda as lambda_
     from constructs import IConstruct
 
 
 def same_stack(one: IConstruct, other: IConstruct) -> bool:
     """Whether two constructs are in one stack; a nested stack is another one than its parent."""
-    return Stack.of(one) is Stack.of(other)
+    return stack_of(one) is stack_of(other)
 
 
 def same_deployment(one: IConstruct, other: IConstruct) -> bool:
     """Whether two constructs are deployed together: nested stacks are, with their parent."""
-    return _top(Stack.of(one)) is _top(Stack.of(other))
+    return _top(stack_of(one)) is _top(stack_of(other))
 
 
 def _top(stack: Stack) -> Stack:
@@ -63,7 +66,7 @@ def grantee_in(scope: Construct, grantee: iam.IGrantable, resource: IConstruct) 
 
 
 def _role_in(scope: Construct, role: iam.IRole) -> iam.IRole:
-    if role.node.default_child is None or same_stack(scope, role):
+    if same_stack(scope, role) or role.node.default_child is None:
         return role
     construct_id = Names.node_unique_id(role.node)
     known = scope.node.try_find_child(construct_id)

@@ -23,7 +23,7 @@ from ..limits import SQS_DEFAULT_RETENTION, SQS_MAX_RETENTION
 from . import keys, places
 from .alarms import Alarms, Runbook
 from .queues import ask_for_key, queue_for_failures, resource_of
-from .values import Path, expect, expect_fields, is_token
+from .values import Path, expect, expect_fields, is_token, place_of, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import IResource
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from constructs import Construct, IConstruct, IDependable
 
 SNS = "sns.amazonaws.com"
-AWS_MANAGED_KEY = "alias/aws/sqs"
 DAY = 86_400
 # The endpoints that the subscriptions made here deliver to, by topic.
 _ENDPOINTS: WeakKeyDictionary[sns.ITopic, set[str]] = WeakKeyDictionary()
@@ -237,7 +236,7 @@ class Source:
 
         A stack of a subscription depends on the topic's anyway, unless that is nested in it.
         """
-        stack = Stack.of(resource)
+        stack = stack_of(resource)
         depends = stack is self._subscribes_in and self._stack.nested_stack_parent is None
         return self._arn if stack is self._stack or depends else self._pattern
 
@@ -282,8 +281,8 @@ class Source:
         Raises:
             ValueError: topic and resource are in two opt-in Regions.
         """
-        there, here = self._environment.region, resource.env.region
-        if there == here or is_token(there) or is_token(here):
+        there, here = (place_of(one)[1] for one in (self.topic, resource))
+        if there == here or not there or not here:
             return iam.ServicePrincipal(SNS)
         opt_in = [one for one in (here, there) if RegionInfo.get(one).is_opt_in_region]
         if len(opt_in) > 1:
@@ -459,11 +458,8 @@ def check_encryption(name: object, queue: sqs.IQueue) -> None:
         ValueError: it is encrypted with a key that AWS manages.
     """
     key = queue.encryption_master_key
-    if key is not None:
-        key_id = key.key_id
-    elif queue.encryption_type == sqs.QueueEncryption.KMS_MANAGED:
-        key_id = AWS_MANAGED_KEY
-    else:
+    key_id = key.key_id if key else getattr(resource_of(queue), "kms_master_key_id", None)
+    if key_id is None:
         return
     reject(kms_checks.service_may_use(name, key_id, SNS, "every delivery would fail"))
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import functools
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
-from aws_cdk import Duration, Reference, Tokenization
+from aws_cdk import Duration, Reference, Stack, Tokenization
 
 if TYPE_CHECKING:
     from aws_cdk import IResource
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 # The CDK spells the token of a number as one below this, and that of a string with "${Token[".
 _TOKEN_NUMBERS = -1e280
+_STACKS: WeakKeyDictionary[IConstruct, Stack] = WeakKeyDictionary()
+_PLACES: WeakKeyDictionary[IConstruct, tuple[str | None, str | None]] = WeakKeyDictionary()
 # Interfaces of the CDK: the attribute that each one's classes have, and how to get one. An object
 # is recognized by the attribute, so that no module is imported only to ask.
 INTERFACES = {
@@ -64,6 +67,11 @@ def expect(argument: str, value: Any, *allowed: Kind) -> None:
         ValueError: the value is none of them.
     """
     if any(_is(value, kind) for kind in allowed):
+        if isinstance(value, Duration) and not _counts_seconds(value):
+            raise ValueError(
+                f"{argument} is {value}; it must be whole seconds, and one that only deployment "
+                "knows must be made with Duration.seconds()."
+            )
         return
     names = [kind if isinstance(kind, str) else kind.__name__ for kind in allowed if kind]
     examples = [_example(kind) for kind in allowed if kind not in (None, bool, int, float, str)]
@@ -122,16 +130,39 @@ def in_seconds(duration: Duration | None) -> float | None:
 
 
 @functools.cache
+def _counts_seconds(duration: Duration) -> bool:
+    try:
+        duration.to_seconds()
+    except RuntimeError:
+        return False
+    return True
+
+
+@functools.cache
 def seconds(count: float) -> Duration:
     """Return a duration of that many seconds; one object serves every construct."""
     return Duration.seconds(count)
 
 
-def place_of(resource: IResource) -> tuple[str | None, str | None]:
-    """Return a resource's account and Region; None for each that only deployment knows."""
-    place = resource.env
-    account, region = (None if is_token(part) else part for part in (place.account, place.region))
-    return account, region
+def stack_of(construct: IConstruct) -> Stack:
+    """Return the stack of a construct, asked for once: it stays the same."""
+    if isinstance(construct, Stack):
+        return construct
+    if construct not in _STACKS:
+        _STACKS[construct] = Stack.of(construct)
+    return _STACKS[construct]
+
+
+def place_of(where: IResource | Stack) -> tuple[str | None, str | None]:
+    """Return the account and Region of a resource or a stack, asked for once.
+
+    None for each that only deployment knows.
+    """
+    if where not in _PLACES:
+        place = where if isinstance(where, Stack) else where.env
+        account, region = (None if is_token(n) else n for n in (place.account, place.region))
+        _PLACES[where] = account, region
+    return _PLACES[where]
 
 
 def resource_behind(value: Any) -> Any:
