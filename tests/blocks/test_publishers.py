@@ -89,7 +89,7 @@ def test_eventbridge_uses_the_key_without_a_condition_that_it_could_not_meet(sta
     assert "events.amazonaws.com" in without
 
 
-@pytest.mark.parametrize("publisher", [service("s3"), iam.AccountPrincipal(OTHER)], ids=str)
+@pytest.mark.parametrize("publisher", [service("s3"), iam.AccountPrincipal(OTHER)])
 def test_a_grant_that_an_imported_topic_cannot_take_is_rejected(
     stack: Stack, publisher: iam.IGrantable
 ) -> None:

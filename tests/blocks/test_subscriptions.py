@@ -178,7 +178,7 @@ def test_a_second_subscription_of_a_queue_is_rejected(stack: Stack) -> None:
         {"dead_letter_queue": QUEUE_ARN},
         {"raw_message_delivery": "yes"},
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_a_setting_of_the_wrong_type_is_named(settings: dict[str, Any]) -> None:
     (name,) = settings
@@ -209,13 +209,17 @@ def test_a_queue_that_would_take_what_cannot_be_delivered_to_itself_is_rejected(
         subscribe(stack, Subscription(dead_letter_queue=queue), queue=queue)
 
 
-@pytest.mark.parametrize("alias", [True, False])
-def test_a_queue_with_the_aws_managed_key_is_rejected(stack: Stack, alias: bool) -> None:
-    settings: dict[str, Any] = {"encryption": sqs.QueueEncryption.KMS_MANAGED}
-    if alias:
-        key = kms.Alias.from_alias_name(stack, "Key", "alias/aws/sqs")
-        settings = {"encryption_master_key": key}
-    topic, queue = topic_of(stack), queue_of(stack, **settings)
+@pytest.mark.parametrize("given", ["encryption", "alias", "property"])
+def test_a_queue_with_the_aws_managed_key_is_rejected(stack: Stack, given: str) -> None:
+    alias = kms.Alias.from_alias_name(stack, "Key", "alias/aws/sqs")
+    settings: dict[str, dict[str, Any]] = {
+        "encryption": {"encryption": sqs.QueueEncryption.KMS_MANAGED},
+        "alias": {"encryption_master_key": alias},
+        "property": {},
+    }
+    topic, queue = topic_of(stack), queue_of(stack, **settings[given])
+    if given == "property":
+        queue.node.default_child.kms_master_key_id = "alias/aws/sqs"  # type: ignore[union-attr]
     with rejected(r"^queue Stack/Own is encrypted with alias/aws/sqs"):
         subscribe(stack, topic=topic, queue=queue)
     kept = Subscription(dead_letter_queue=queue)
