@@ -14,6 +14,8 @@ from . import rules
 from .mapping import send_message
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aws_cdk import aws_iam as iam
     from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_sqs as sqs
@@ -39,10 +41,11 @@ class ApiGatewayToSqsToLambda(SqsToLambda):
     idempotent and report partial batch failures.
 
     The client sees 202 with ``messageId`` and ``requestId``; 400 for a body that breaks the
-    schema; 403 unsigned; 415 for anything but JSON; 422 for a message that SQS rejects (empty, too
-    large, a character outside its set, no group or deduplication id); 429 throttled; 5xx when the
-    queue did not take the message. The message carries the body byte for byte and the attributes
-    ``RequestId``, ``Source`` and ``ReceivedAt`` (milliseconds since 1970).
+    schema; 403 unsigned; 415 for another content type; 422 for a message that SQS rejects (empty,
+    too large, a character outside its set, no group or deduplication id, no value of an
+    attribute); 429 throttled; 5xx when the queue did not take the message. The message carries the
+    body byte for byte and the attributes ``RequestId``, ``Source`` and ``ReceivedAt``
+    (milliseconds since 1970).
 
     Args:
         consumer: Function or alias that processes the messages, or a ``Consumer`` with its
@@ -54,6 +57,9 @@ class ApiGatewayToSqsToLambda(SqsToLambda):
             or tenants share the consumer fairly by it (standard). Default: none.
         deduplication_id: FIFO: where the deduplication id comes from. Default: SQS uses the
             SHA-256 of the body.
+        attributes: Further attributes of the message, up to 7, each with where its value comes
+            from: ``{"Caller": RequestField.context("identity.userArn")}``. Every request must have
+            them. Default: none.
         alarms: What the alarms do.
 
     Attributes:
@@ -78,10 +84,12 @@ class ApiGatewayToSqsToLambda(SqsToLambda):
         queue: sqs.IQueue | NewQueue = NewQueue(),
         message_group_id: RequestField | None = None,
         deduplication_id: RequestField | None = None,
+        attributes: Mapping[str, RequestField] | None = None,
         alarms: Alarms = Alarms(),
     ) -> None:
         expect("alarms", alarms, Alarms)
-        rules.check(queue, message_group_id, deduplication_id)
+        attributes = attributes or {}
+        rules.check(queue, message_group_id, deduplication_id, attributes)
         alarms = alarms.of_pattern(__name__)
         if isinstance(queue, NewQueue) and queue.fifo and deduplication_id is None:
             queue = replace(queue, content_based_deduplication=True)
@@ -91,15 +99,23 @@ class ApiGatewayToSqsToLambda(SqsToLambda):
         self.entry = RestEntry(self, "Entry", endpoint, alarms=alarms)
         grant_send(self.queue, self.entry.role)
         self.method = self.entry.add_post(
-            send_message(self.queue, message_group_id, deduplication_id)
+            send_message(self.queue, message_group_id, deduplication_id, attributes)
         )
         self.alarms += self.entry.alarms
 
     @property
     def url(self) -> str:
-        """Where to POST to."""
+        """Where to POST to.
+
+        Raises:
+            ValueError: the API's stage is not known here.
+        """
         return self.entry.url
 
     def grant_execute(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let ``grantee`` POST, with requests that it signs."""
-        return self.method.grant_execute(grantee)
+        """Let ``grantee`` POST, with requests that it signs.
+
+        Raises:
+            ValueError: requests are not signed, or ``grantee`` has no policy.
+        """
+        return self.entry.grant_execute(grantee)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from ..blocks.rest import REQUEST_ID, ServiceCall, escaped
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aws_cdk import aws_sqs as sqs
 
     from ..blocks.rest import RequestField
@@ -26,11 +28,16 @@ HEADERS = {
 # refuses with 400 (no such queue, a key it may not use, throttling) is ours: 503, send it again.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 CLIENT_FAULTS = ("InvalidMessageContents", "InvalidParameterValue", "MissingParameter")
+# What every message carries.
+ATTRIBUTES = ("RequestId", "Source", "ReceivedAt")
 _MESSAGE_ID = "$input.path('$.SendMessageResponse.SendMessageResult.MessageId')"
 
 
 def send_message(
-    queue: sqs.IQueue, group: RequestField | None, deduplication: RequestField | None
+    queue: sqs.IQueue,
+    group: RequestField | None,
+    deduplication: RequestField | None,
+    attributes: Mapping[str, RequestField],
 ) -> ServiceCall:
     """Return the call that sends a request's body to a queue.
 
@@ -38,12 +45,14 @@ def send_message(
         queue: Where to.
         group: Where the message group id comes from. Default: none.
         deduplication: Where the deduplication id comes from. Default: none.
+        attributes: Where further attributes of the message come from.
     """
     return ServiceCall(
         service="sqs",
         path=f"{queue.env.account}/{queue.queue_name}",
         headers=HEADERS,
-        request=request_template(group, deduplication),
+        request=request_template(group, deduplication, attributes),
+        fields=tuple(one for one in (group, deduplication, *attributes.values()) if one),
         status=202,
         answer=f'{{"messageId": "{_MESSAGE_ID}", {REQUEST_ID}}}',
         refused="The queue refused the message.",
@@ -53,22 +62,30 @@ def send_message(
     )
 
 
-def request_template(group: RequestField | None, deduplication: RequestField | None) -> str:
-    """Return the SendMessage call as a mapping template."""
+def request_template(
+    group: RequestField | None,
+    deduplication: RequestField | None,
+    fields: Mapping[str, RequestField],
+) -> str:
+    """Return the SendMessage call as a mapping template.
+
+    A value that is missing prints nothing, not its own name, so that SQS rejects the message.
+    """
     parameters = {
         "Action": "SendMessage",
         "Version": "2012-11-05",
-        "MessageBody": "$util.urlEncode($input.body)",
+        "MessageBody": "$!util.urlEncode($!input.body)",
     }
     if group:
-        parameters["MessageGroupId"] = f"$util.urlEncode({group.value})"
+        parameters["MessageGroupId"] = _encoded(group)
     if deduplication:
-        parameters["MessageDeduplicationId"] = f"$util.urlEncode({deduplication.value})"
+        parameters["MessageDeduplicationId"] = _encoded(deduplication)
     source = "$context.apiId/$context.stage $context.httpMethod $context.resourcePath"
     attributes = {
         "RequestId": ("String", "$context.requestId"),
         "Source": ("String", f'$util.urlEncode("{source}")'),
         "ReceivedAt": ("Number", "$context.requestTimeEpoch"),
+        **{name: ("String", _encoded(one)) for name, one in fields.items()},
     }
     for number, (name, (data_type, value)) in enumerate(attributes.items(), start=1):
         attribute = f"MessageAttribute.{number}"
@@ -76,3 +93,7 @@ def request_template(group: RequestField | None, deduplication: RequestField | N
         parameters[f"{attribute}.Value.DataType"] = data_type
         parameters[f"{attribute}.Value.StringValue"] = value
     return "&".join(f"{name}={value}" for name, value in parameters.items())
+
+
+def _encoded(one: RequestField) -> str:
+    return f"$!util.urlEncode({one.value})"

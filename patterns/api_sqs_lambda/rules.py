@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from aws_cdk import Annotations
@@ -11,13 +12,20 @@ from ..blocks.rest import RequestField
 from ..blocks.values import Path, expect
 from ..checks import reject
 from ..checks import sqs as checks
+from ..limits import SQS_MESSAGE_ATTRIBUTES
+from .mapping import ATTRIBUTES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aws_cdk import aws_sqs as sqs
 
 
 def check(
-    queue: sqs.IQueue | NewQueue, group: RequestField | None, deduplication: RequestField | None
+    queue: sqs.IQueue | NewQueue,
+    group: RequestField | None,
+    deduplication: RequestField | None,
+    attributes: Mapping[str, RequestField] | None = None,
 ) -> None:
     """Reject ids that do not fit the queue; warn where its deduplication is not known.
 
@@ -31,6 +39,7 @@ def check(
     expect("queue", queue, "IQueue", NewQueue)
     expect("message_group_id", group, RequestField, None)
     expect("deduplication_id", deduplication, RequestField, None)
+    check_attributes({} if attributes is None else attributes)
     own = None if isinstance(queue, NewQueue) else queue
     resource = resource_of(own) if own else None
     by_content = bool(resource.content_based_deduplication) if resource else None
@@ -59,3 +68,29 @@ def check(
             "ContentBasedDeduplication, since there is no deduplication_id, or SQS rejects every "
             "message.",
         )
+
+
+def check_attributes(attributes: Mapping[str, RequestField]) -> None:
+    """Reject attributes that SQS does not take.
+
+    Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html
+
+    Raises:
+        ValueError: too many, or a name that is not one, or that every message has already.
+    """
+    expect("attributes", attributes, dict)
+    left = SQS_MESSAGE_ATTRIBUTES - len(ATTRIBUTES)
+    if len(attributes) > left:
+        raise ValueError(
+            f"attributes has {len(attributes)}; it must have {left} at most, since a message has "
+            f"{SQS_MESSAGE_ATTRIBUTES} and {', '.join(ATTRIBUTES)} are there already."
+        )
+    for name, value in attributes.items():
+        expect(f"attributes[{name!r}]", value, RequestField)
+        reserved = name in ATTRIBUTES or name.lower().startswith(("aws.", "amazon."))
+        if reserved or not re.fullmatch(r"(?!\.)(?!.*\.\.)[\w.-]{1,256}(?<!\.)", name, re.ASCII):
+            raise ValueError(
+                f"attributes has {name!r}; a name must be 1 to 256 letters, digits, _, - and "
+                f"single dots inside, not AWS.… or Amazon.…, and not {' or '.join(ATTRIBUTES)}."
+            )

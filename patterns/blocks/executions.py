@@ -38,7 +38,7 @@ def start(state_machine_arn: str, name: RequestField, *, express: bool) -> Servi
 
     With the same name and input a running execution is answered again, and nothing starts twice.
     """
-    name_text = escaped(name.value.replace("$input", "$!input"), quiet=True)
+    name_text = escaped(name.value, quiet=True)
     body = escaped("$!input.body", quiet=True)
     return ServiceCall(
         service="states",
@@ -51,6 +51,7 @@ def start(state_machine_arn: str, name: RequestField, *, express: bool) -> Servi
         answer=_RESULT if express else _ACCEPTED,
         refused="The execution was not started.",
         client_faults=dict.fromkeys(CLIENT_FAULTS, 422) | {"ExecutionAlreadyExists": 409},
+        fields=(name,),
     )
 
 

@@ -13,7 +13,8 @@ from ._forward import afterwards, around, is_true, ministack, resources, succeed
 
 GAPS = {
     "api-gateway-access-logs": "A stage's access log settings are ignored: no line is written.",
-    "api-gateway-mapping-context": "In a mapping template, $context has nothing but authorizer.",
+    "api-gateway-mapping-context": "In a mapping template, $context has nothing but authorizer, "
+    "and $input.params() does not tell headers from the query string.",
     "api-gateway-request-validation": "A request validator in a template is ignored: a body that "
     "breaks the model reaches the integration.",
     "api-gateway-sqs-errors": "An SQS error reaches the response template as XML; its successes "
@@ -32,6 +33,7 @@ def mapping_context() -> None:
     gateway = ministack(GATEWAY)
     request_id: ContextVar[str] = ContextVar("request_id", default="")
     known: ContextVar[dict[str, Any]] = ContextVar("known", default={})  # noqa: B039 - never changed
+    parts: ContextVar[dict[str, Any]] = ContextVar("parts", default={})  # noqa: B039 - never changed
 
     @around(gateway, "_execute_in_scope")
     async def execute(original: Any, request: dict[str, Any], *args: Any, **named: Any) -> Any:
@@ -44,10 +46,14 @@ def mapping_context() -> None:
     @around(gateway, "_invoke_sqs_v1")
     async def invoke(original: Any, integration: Any, *args: Any, **named: Any) -> Any:
         known.set(_context(request_id.get(), *args))
+        headers, _body, query, path = args[6:10]
+        first = {name: found[0] for name, found in (query or {}).items() if found}
+        parts.set({"header": headers, "querystring": first, "path": path or {}})
         return await original(integration, *args, **named)
 
     @around(gateway, "_render_request_template_v1")
     def render(original: Any, template: str, body: str, params: Any, context: Any = None) -> Any:
+        params = {**params, **parts.get()}
         return original(template, body, params, {**known.get(), **(context or {})})
 
 

@@ -16,10 +16,11 @@ from aws_cdk.assertions import Annotations, Match, Template
 from serverless_patterns.patterns.api_sqs_lambda import mapping, rules
 from serverless_patterns.patterns.api_sqs_lambda.construct import NewQueue, RequestField
 from tests.api_sqs_lambda.builds import make
-from tests.inline import properties
+from tests.inline import properties, rejected
 
 GROUP = RequestField.body("order_id")
 KEY = RequestField.header("Idempotency-Key")
+CALLER = RequestField.context("identity.userArn")
 FIFO = NewQueue(fifo=True)
 
 
@@ -60,23 +61,29 @@ def test_a_message_that_sqs_rejects_is_the_clients_to_fix(default: dict[str, Any
 
 
 def test_every_value_that_a_client_can_influence_is_encoded_for_the_form() -> None:
-    parameters = mapping.request_template(GROUP, KEY).split("&")
-    influenced = [p for p in parameters if re.search(r"\$!?(input|context\.(path|identity))", p)]
-    assert len(influenced) == 3  # body, group, deduplication id
+    attributes = {"Caller": CALLER, "Tenant": RequestField.query("tenant")}
+    parameters = mapping.request_template(GROUP, KEY, attributes).split("&")
+    known = r"\$!?(input|context\.(path|identity|authorizer))"
+    influenced = [p for p in parameters if re.search(known, p)]
+    assert len(influenced) == 5  # body, group, deduplication id, and both attributes
     for parameter in influenced:
-        name, value = parameter.split("=", 1)
-        assert re.fullmatch(r"\$util\.urlEncode\(.*\)", value), name
-    # API Gateway does not fold the case of a header.
-    header = "$!input.params('Idempotency-Key')$!input.params('idempotency-key')"
-    assert f'MessageDeduplicationId=$util.urlEncode("{header}")' in parameters
+        _, value = parameter.split("=", 1)
+        assert re.fullmatch(r"\$!util\.urlEncode\(\"?\$!.*\)", value), "missing, it prints nothing"
 
 
-def test_the_message_carries_what_a_consumer_needs() -> None:
-    template = mapping.request_template(None, None)
+def test_a_header_is_taken_in_any_spelling_and_not_from_the_query_string() -> None:
+    parts = "$!input.params().header.get('X-Id')$!input.params().header.get('x-id')"
+    assert RequestField.header("X-Id").value == f'"{parts}"'
+
+
+def test_the_message_carries_what_a_consumer_needs_and_who_sent_it() -> None:
+    template = mapping.request_template(None, None, {"Caller": CALLER})
     parameters = dict(parameter.split("=", 1) for parameter in template.split("&"))
-    assert parameters["MessageBody"] == "$util.urlEncode($input.body)"
+    assert parameters["MessageBody"] == "$!util.urlEncode($!input.body)"
     names = {value for name, value in parameters.items() if name.endswith(".Name")}
-    assert {"RequestId", "Source", "ReceivedAt"} <= names
+    assert names == {"RequestId", "Source", "ReceivedAt", "Caller"}
+    caller = parameters["MessageAttribute.4.Value.StringValue"]
+    assert caller == "$!util.urlEncode($!context.identity.userArn)"
     assert not {"MessageGroupId", "MessageDeduplicationId"} & parameters.keys()
 
 
@@ -85,11 +92,42 @@ def test_the_message_carries_what_a_consumer_needs() -> None:
     [
         *(("body", name) for name in ("", "a b", "order-id", "a.", "$.x", "x')", "ordér")),
         *(("header", name) for name in ("", "X Y", "X_Y", "X')", "Ключ")),
+        *(("path", name) for name in ("", "a b", "a-b", "a')")),
+        *(("query", name) for name in ("", "a b", "a')")),
+        *(("context", name) for name in ("", "a b", ".a", "a.", "a.b')", "a.-b")),
     ],
 )
 def test_a_field_that_could_change_the_template_is_rejected(kind: str, name: str) -> None:
     with pytest.raises(ValueError, match="use letters"):
         getattr(RequestField, kind)(name)
+
+
+def test_a_claim_may_have_the_prefix_of_an_own_attribute() -> None:
+    claim = RequestField.context("authorizer.claims.custom:tenant")
+    assert claim.value == "$!context.authorizer.claims['custom:tenant']"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "problem"),
+    [
+        ({f"A{number}": CALLER for number in range(8)}, "has 8; it must have 7 at most, since"),
+        ({"Source": CALLER}, "has 'Source'; a name must be"),
+        ({"AWS.Trace": CALLER}, "has 'AWS.Trace'; a name must be"),
+        ({"a b": CALLER}, "has 'a b'; a name must be"),
+        ({"a..b": CALLER}, "has 'a..b'; a name must be"),
+        (
+            {"Caller": "identity.userArn"},
+            r"attributes\['Caller'\] is 'identity.userArn'; it must be",
+        ),
+        ([CALLER], "attributes is .*; it must be of type dict"),
+        ({f"A{number}": CALLER for number in range(7)}, None),
+    ],
+)
+def test_attributes_that_sqs_does_not_take_are_rejected(
+    attributes: Any, problem: str | None
+) -> None:
+    with rejected(problem):
+        rules.check_attributes(attributes)
 
 
 def test_the_trace_goes_with_the_message(default: dict[str, Any]) -> None:
@@ -136,14 +174,14 @@ def test_a_fifo_queue_deduplicates_by_the_field_or_by_content(
     (queue,) = (one for one in properties(stack, "SQS::Queue") if "RedrivePolicy" in one)
     assert queue.get("ContentBasedDeduplication") is (None if key else True)
     template = integration(stack)["RequestTemplates"]["application/json"]
-    assert ("MessageDeduplicationId=$util.urlEncode(" in template) is bool(key)
-    assert "MessageGroupId=$util.urlEncode($input.path('$.order_id'))" in template
+    assert ("MessageDeduplicationId=$!util.urlEncode(" in template) is bool(key)
+    assert "MessageGroupId=$!util.urlEncode($!input.path('$.order_id'))" in template
 
 
 def test_a_group_on_a_standard_queue_shares_the_consumer_fairly(stack: Stack) -> None:
     make(stack, message_group_id=RequestField.body("customer_id"))
     template = integration(stack)["RequestTemplates"]["application/json"]
-    assert "MessageGroupId=$util.urlEncode($input.path('$.customer_id'))" in template
+    assert "MessageGroupId=$!util.urlEncode($!input.path('$.customer_id'))" in template
 
 
 def test_ids_that_do_not_fit_the_queue_are_rejected(stack: Stack) -> None:

@@ -14,7 +14,13 @@ from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_iam as iam
 from aws_cdk.assertions import Match, Template
 
-from serverless_patterns.patterns.blocks.rest import Endpoint, NewApi
+from serverless_patterns.patterns.blocks.rest import (
+    JSON,
+    Endpoint,
+    NewApi,
+    RequestField,
+    check_fields,
+)
 from tests.contracts.builds import Build, every_build
 from tests.inline import function, properties, rejected, warned
 
@@ -197,8 +203,184 @@ def test_an_imported_api_must_be_deployed_again_and_takes_no_usage_plan(
     build.make(stack, "Pattern", endpoint=Endpoint(api=api))
     warned(stack, "imported.*deployed again")
     endpoint = Endpoint(api=api, usage_plan=apigateway.UsagePlan(stack, "Plan"))
-    with rejected("usage_plan was given together with Stack/Theirs"):
+    with rejected("usage_plan needs the stage of Stack/Theirs, an imported API"):
         build.make(stack, "Planned", endpoint=endpoint)
+
+
+@every_build("endpoint")
+def test_a_stage_that_is_not_known_has_no_url(build: Build, stack: Stack) -> None:
+    theirs = apigateway.RestApi.from_rest_api_attributes(
+        stack, "Theirs", rest_api_id="theirs", root_resource_id="root"
+    )
+    undeployed = apigateway.RestApi(stack, "Own", deploy=False)
+    for api in (theirs, undeployed):
+        made = build.make(stack, f"For{api.node.id}", endpoint=Endpoint(api=api))
+        with rejected(f"url needs the stage of Stack/{api.node.id}"):
+            made.url  # noqa: B018 - it raises
+
+
+@every_build("endpoint")
+def test_an_api_that_the_methods_cannot_be_added_to_is_rejected(build: Build, stack: Stack) -> None:
+    document = apigateway.ApiDefinition.from_inline({"openapi": "3.0.1", "paths": {}})
+    own = apigateway.RestApi(stack, "Own")
+    build.make(stack, "Pattern", endpoint=Endpoint("orders", api=own))
+    handler = function(stack, "Handler")
+    for number, (api, problem) in enumerate(
+        [
+            (own, "takes no POST of /orders: .*already a Construct with name 'POST'"),
+            (apigateway.SpecRestApi(stack, "Spec", api_definition=document), "OpenAPI document"),
+            (apigateway.LambdaRestApi(stack, "Proxy", handler=handler), "proxying"),
+            (
+                apigateway.RestApi.from_rest_api_id(stack, "Theirs", "theirs"),
+                "no resource 'orders'",
+            ),
+        ]
+    ):
+        with rejected(problem):
+            build.make(stack, f"Pattern{number}", endpoint=Endpoint("orders", api=api))
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        *(({"path": path}, None) for path in ("", "/", "/v1/orders", "c/{id}/o", "{proxy+}")),
+        *(
+            ({"path": path}, "it must be parts of letters")
+            for path in ("a//b", "a/", "a b", "a?b", "{a", "{a b}", "é")
+        ),
+        ({"content_types": ["text/plain", "application/vnd.order+xml"]}, None),
+        ({"content_types": []}, "content_types has ''"),
+        ({"content_types": ["text"]}, "content_types has 'text'"),
+        ({"content_types": ["text/plain; charset=utf-8"]}, "without parameters"),
+        (
+            {"content_types": [JSON, "text/csv"], "schema": apigateway.JsonSchema()},
+            "has text/csv, which no JSON schema checks",
+        ),
+    ],
+)
+def test_an_endpoint_that_api_gateway_does_not_know_is_rejected(
+    settings: dict[str, Any], problem: str | None
+) -> None:
+    with rejected(problem):
+        Endpoint(**settings)
+
+
+@every_build("endpoint")
+def test_an_api_to_which_json_is_binary_is_rejected_also_when_it_is_set_later(
+    build: Build, stack: Stack
+) -> None:
+    for media_type in ("*/*", "application/*", "application/json"):
+        other = Stack(App(), "Stack")
+        binary = apigateway.RestApi(other, "Api", binary_media_types=[media_type])
+        with rejected(rf"treats {re.escape(media_type)} as binary, so .* answers 500"):
+            build.make(other, "Pattern", endpoint=Endpoint(api=binary))
+    pictures = apigateway.RestApi(stack, "Pictures", binary_media_types=["image/png"])
+    made = build.make(stack, "Pattern", endpoint=Endpoint(api=pictures))
+    made.entry.api.node.default_child.binary_media_types = ["image/png", "*/*"]
+    with pytest.raises(RuntimeError, match=r"Pictures treats \*/\* as binary"):
+        Template.from_stack(stack)
+
+
+@every_build("endpoint")
+def test_bodies_of_other_content_types_are_accepted_on_request(build: Build, stack: Stack) -> None:
+    endpoint = Endpoint(content_types=["text/plain"])
+    if build.name != "api_sqs_lambda":  # these take a field of a JSON body
+        with rejected("has what is not JSON and has no fields"):
+            build.make(stack, "Pattern", endpoint=endpoint)
+        return
+    build.make(stack, "Pattern", endpoint=endpoint)
+    (post,) = [method for method in methods(stack) if method["HttpMethod"] == "POST"]
+    assert list(post["Integration"]["RequestTemplates"]) == ["text/plain"]
+
+
+CORS = apigateway.CorsOptions(
+    allow_origins=["https://shop.example", "https://desk.example"],
+    allow_credentials=True,
+    expose_headers=["X-Amzn-RequestId"],
+)
+
+
+@every_build("endpoint")
+@pytest.mark.parametrize("own", [True, False], ids=["own", "new"])
+def test_every_answer_errors_too_has_the_headers_of_cors(
+    build: Build, stack: Stack, own: bool
+) -> None:
+    api: Any = NewApi(cors=CORS)
+    if own:
+        api = apigateway.RestApi(stack, "Own", default_cors_preflight_options=CORS)
+    build.make(stack, "Pattern", endpoint=Endpoint(api=api))
+    expected = {
+        "Access-Control-Allow-Origin": "'https://shop.example'",
+        "Access-Control-Allow-Credentials": "'true'",
+        "Access-Control-Expose-Headers": "'X-Amzn-RequestId'",
+        "Vary": "'Origin'",
+    }
+    of_method = {f"method.response.header.{name}": value for name, value in expected.items()}
+    found = [method for method in methods(stack) if method["HttpMethod"] in ("POST", "GET")]
+    assert found
+    for method in found:
+        for response in method["Integration"]["IntegrationResponses"]:
+            assert response["ResponseParameters"] == of_method
+            template = response["ResponseTemplates"]["application/json"]
+            assert '$origin == "https://desk.example"' in template
+        for response in method["MethodResponses"]:
+            assert response["ResponseParameters"].keys() == of_method.keys()
+    gateway = {
+        response["ResponseType"]: response.get("ResponseParameters", {})
+        for response in properties(stack, "ApiGateway::GatewayResponse")
+    }
+    if own:
+        warned(stack, "DEFAULT_4XX and DEFAULT_5XX", "/Stack/Own")
+    else:
+        assert gateway.keys() == {"BAD_REQUEST_BODY", "DEFAULT_4XX", "DEFAULT_5XX"}
+        of_gateway = {f"gatewayresponse.header.{name}": value for name, value in expected.items()}
+        assert all(parameters == of_gateway for parameters in gateway.values())
+
+
+@every_build("endpoint")
+def test_without_cors_no_page_of_another_origin_may_read_an_answer(build: Build) -> None:
+    assert "Access-Control" not in json.dumps(default_methods(build))
+
+
+@every_build("endpoint")
+def test_the_authorizer_that_an_api_has_for_every_method_is_used(
+    build: Build, stack: Stack
+) -> None:
+    pools = [cognito.UserPool(stack, "Pool")]
+    default = apigateway.CognitoUserPoolsAuthorizer(stack, "Authorizer", cognito_user_pools=pools)
+    options = apigateway.MethodOptions(authorizer=default)
+    api = apigateway.RestApi(stack, "Own", default_method_options=options)
+    made = build.make(stack, "Pattern", endpoint=Endpoint(api=api))
+    assert {method["AuthorizationType"] for method in methods(stack)} == {"COGNITO_USER_POOLS"}
+    with rejected("does not authorize by IAM, so a permission lets nobody in"):
+        made.entry.grant_execute(iam.Role(stack, "Caller", assumed_by=iam.AccountRootPrincipal()))
+
+
+@every_build("endpoint")
+def test_a_permission_that_nobody_gets_is_rejected(build: Build, stack: Stack) -> None:
+    with rejected("has no policy of this app, so it cannot be granted"):
+        build.make(stack, "Pattern").entry.grant_execute(iam.AccountPrincipal("222222222222"))
+
+
+@pytest.mark.parametrize(
+    ("field", "settings", "authorized", "problem"),
+    [
+        (RequestField.path("id"), {"path": "customers/{id}/orders"}, False, None),
+        (RequestField.path("id"), {"path": "orders"}, False, r"such as orders/{id}"),
+        (RequestField.body("id"), {"content_types": ["text/plain"]}, False, "has no fields"),
+        (RequestField.context("authorizer.claims.sub"), {}, True, None),
+        (RequestField.context("authorizer.claims.sub"), {}, False, "requests are signed: it would"),
+        (RequestField.context("identity.userArn"), {}, False, None),
+        (RequestField.context("identity.userArn"), {}, True, "nobody signs requests: it would"),
+        (RequestField.context("identity.sourceIp"), {}, True, None),
+        (RequestField.query("identity"), {}, True, None),
+    ],
+)
+def test_a_value_that_no_request_has_is_rejected(
+    field: RequestField, settings: dict[str, Any], authorized: bool, problem: str | None
+) -> None:
+    with rejected(problem):
+        check_fields([field], Endpoint(**settings), authorized=authorized)
 
 
 @pytest.mark.parametrize(

@@ -315,3 +315,14 @@ def test_a_key_does_not_name_a_topic_of_a_nested_stack_that_uses_the_key(
     fanout = build.make(stack, topic=own_topic(nested, build))
     _takes_from(fanout, stack, _own_queue(stack, build, encryption_master_key=key))
     Template.from_stack(stack)
+
+
+@every_build("topic")
+def test_a_key_of_another_region_is_rejected(build: Build) -> None:
+    app = App()
+    here, there = (
+        Stack(app, region, env=Environment(account="1" * 12, region=region))
+        for region in ("eu-west-1", "us-east-1")
+    )
+    with pytest.raises(ValueError, match=r"key.*us-east-1.*eu-west-1|key.*in Region us-east-1"):
+        build.make(here, key=kms.Key(there, "Key"))

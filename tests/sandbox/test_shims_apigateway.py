@@ -16,7 +16,9 @@ KNOWN = """{
   "httpMethod": "$context.httpMethod", "path": "$context.path",
   "resourcePath": "$context.resourcePath", "requestId": "$context.requestId",
   "extendedRequestId": "$context.extendedRequestId", "time": "$context.requestTimeEpoch",
-  "sourceIp": "$context.identity.sourceIp", "trace": "$context.xrayTraceId"}"""
+  "sourceIp": "$context.identity.sourceIp", "trace": "$context.xrayTraceId",
+  "header": "$!input.params().header.get('x-id')",
+  "query": "$!input.params().querystring.get('x-id')"}"""
 REFUSED = """{"code": "$input.path('$.Error.Code')", "text": "$input.path('$.Error.Message')",
   "type": "$input.path('$.Error.Type')", "id": "$input.path('$.RequestId')"}"""
 SEND = "Action=SendMessage&MessageBody=$util.urlEncode($input.body)&MessageAttribute.1.Name=Id\
@@ -109,7 +111,8 @@ def test_a_mapping_template_knows_its_request(plain: Api, shimmed: Api) -> None:
     gap = json.loads(plain.post("orders").body)
     assert set(gap.values()) == {""}, "upstream knows $context now: remove the shim"
 
-    answer = shimmed.post("orders", headers={"X-Amzn-Trace-Id": f"Root={TRACE};Sampled=1"})
+    headers = {"X-Amzn-Trace-Id": f"Root={TRACE};Sampled=1", "X-Id": "of the header"}
+    answer = shimmed.post("orders?x-id=other", headers=headers)
     known = json.loads(answer.body)
     assert known.pop("requestId") == answer.headers["x-amzn-requestid"] != ""
     assert known.pop("extendedRequestId")
@@ -123,6 +126,8 @@ def test_a_mapping_template_knows_its_request(plain: Api, shimmed: Api) -> None:
         "resourcePath": "/orders",
         "sourceIp": "127.0.0.1",
         "trace": TRACE,
+        "header": "of the header",
+        "query": "other",
     }
 
 

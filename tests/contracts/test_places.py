@@ -1,0 +1,215 @@
+"""What every construct promises of resources in other stacks, accounts, Regions and partitions."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aws_cdk import App, Duration, Environment, NestedStack, Stack
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from aws_cdk.assertions import Template
+
+from serverless_patterns.patterns.blocks.alarms import Alarms
+from serverless_patterns.patterns.blocks.queues import NewQueue
+from serverless_patterns.patterns.blocks.rest import Endpoint
+from tests.contracts.builds import Build, every_build
+from tests.inline import function, properties, rejected, warned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HERE = Environment(account="111111111111", region="eu-west-1")
+THERE = Environment(account="111111111111", region="us-east-1")
+Stacks = tuple[Stack, Stack]
+
+
+def siblings(app: App) -> Stacks:
+    return Stack(app, "Base", env=HERE), Stack(app, "Stack", env=HERE)
+
+
+def nested_below(app: App) -> Stacks:
+    parent = Stack(app, "Base", env=HERE)
+    return parent, NestedStack(parent, "Stack")
+
+
+def parent_of_nested(app: App) -> Stacks:
+    parent = Stack(app, "Stack", env=HERE)
+    return NestedStack(parent, "Base"), parent
+
+
+every_layout = pytest.mark.parametrize("layout", [siblings, nested_below, parent_of_nested])
+
+
+def deployable(app: App, *stacks: Stack) -> None:
+    """Assert that no stack needs itself, over others or not, and no resource in it."""
+    app.synth()
+    for stack in stacks:
+        Template.from_stack(stack)
+
+
+@every_layout
+@every_build("consumer")
+def test_a_consumer_of_another_stack_is_used(build: Build, layout: Callable[[App], Stacks]) -> None:
+    app = App()
+    base, stack = layout(app)
+    build.make(stack, "Pattern", consumer=function(base))
+    deployable(app, base, stack)
+    mappings = Template.from_stack(stack).find_resources("AWS::Lambda::EventSourceMapping")
+    (mapping,) = mappings.values()
+    allowed = [
+        name
+        for name, policy in Template.from_stack(stack).find_resources("AWS::IAM::Policy").items()
+        if "sqs:ReceiveMessage" in json.dumps(policy)
+    ]
+    assert set(allowed) & set(mapping["DependsOn"])
+
+
+@every_build("consumer")
+def test_two_stacks_share_a_consumer_and_neither_takes_the_others_permission(build: Build) -> None:
+    app = App()
+    consumer = function(Stack(app, "Base"))
+    stacks = [Stack(app, name) for name in ("One", "Two")]
+    for stack in stacks:
+        build.make(stack, "Pattern", consumer=consumer)
+    app.synth()
+    names = [
+        {
+            policy["PolicyName"]
+            for policy in properties(stack, "IAM::Policy")
+            if "sqs:ReceiveMessage" in json.dumps(policy)
+        }
+        for stack in stacks
+    ]
+    assert all(names)
+    assert not names[0] & names[1]
+
+
+@every_layout
+@every_build("endpoint")
+def test_an_api_of_another_stack_gets_the_method(
+    build: Build, layout: Callable[[App], Stacks]
+) -> None:
+    deployments: list[str] = []
+    for path in ("orders", "returns"):
+        app = App()
+        base, stack = layout(app)
+        api = apigateway.RestApi(base, "Api")
+        api.root.add_method("GET")
+        schema = apigateway.JsonSchema(title=path)
+        made = build.make(stack, "Pattern", endpoint=Endpoint(path, api=api, schema=schema))
+        made.entry.grant_execute(function(stack, "Caller"))
+        deployable(app, base, stack)
+        template = Template.from_stack(base)
+        assert {"POST", "GET"} <= {method["HttpMethod"] for method in of(template, "Method")}
+        deployments += template.find_resources("AWS::ApiGateway::Deployment")
+    assert len(set(deployments)) == 2, "a changed method is deployed"
+
+
+def of(template: Template, kind: str) -> list[dict[str, Any]]:
+    found = template.find_resources(f"AWS::ApiGateway::{kind}").values()
+    return [resource["Properties"] for resource in found]
+
+
+@every_layout
+@every_build("queue", "alarms")
+def test_a_key_and_a_topic_for_alarms_of_another_stack_are_used(
+    build: Build, layout: Callable[[App], Stacks]
+) -> None:
+    app = App()
+    base, stack = layout(app)
+    alarms = Alarms([cloudwatch_actions.SnsAction(sns.Topic(base, "Topic"))])
+    queue = NewQueue(encryption_key=kms.Key(base, "Key"))
+    build.make(stack, "Pattern", queue=queue, alarms=alarms)
+    deployable(app, base, stack)
+
+
+@every_layout
+@every_build("queue")
+def test_a_queue_of_another_stack_is_used(build: Build, layout: Callable[[App], Stacks]) -> None:
+    app = App()
+    base, stack = layout(app)
+    kept = sqs.Queue(base, "Dlq", retention_period=Duration.days(14))
+    queue = sqs.Queue(
+        base,
+        "Queue",
+        visibility_timeout=Duration.minutes(1),
+        dead_letter_queue=sqs.DeadLetterQueue(queue=kept, max_receive_count=5),
+    )
+    build.make(stack, "Pattern", queue=queue)
+    deployable(app, base, stack)
+
+
+@every_build("consumer")
+def test_a_consumer_of_another_region_is_rejected(build: Build) -> None:
+    app = App()
+    consumer = function(Stack(app, "Base", env=THERE))
+    with rejected("Base/Consumer is in Region us-east-1, but .* of its function"):
+        build.make(Stack(app, "Stack", env=HERE), "Pattern", consumer=consumer)
+
+
+@every_build("queue")
+def test_a_queue_of_another_region_is_rejected(build: Build) -> None:
+    stack = Stack(App(), "Stack", env=HERE)
+    theirs = sqs.Queue.from_queue_arn(stack, "Theirs", "arn:aws:sqs:us-east-1:111111111111:theirs")
+    with rejected("Theirs is in Region us-east-1, but Lambda polls .*eu-west-1, only"):
+        build.make(stack, "Pattern", queue=theirs)
+
+
+@every_build("queue")
+def test_a_queue_of_another_account_is_used_without_alarms_or_rejected(
+    build: Build,
+) -> None:
+    stack = Stack(App(), "Stack", env=HERE)
+    theirs = sqs.Queue.from_queue_arn(stack, "Theirs", "arn:aws:sqs:eu-west-1:222222222222:theirs")
+    if build.slug.startswith("sns"):  # nobody would confirm the subscription
+        with rejected("Subscribe the queue in a stack of 222222222222"):
+            build.make(stack, "Pattern", queue=theirs)
+        return
+    build.make(stack, "Pattern", queue=theirs)
+    dimensions = [alarm.get("Dimensions") for alarm in properties(stack, "CloudWatch::Alarm")]
+    assert "theirs" not in json.dumps(dimensions)
+    warned(stack, "It is in account 222222222222.*alarms.*policy")
+
+
+@every_build("queue")
+@pytest.mark.parametrize("place", ["us-east-1:111111111111", "eu-west-1:222222222222"])
+def test_a_dead_letter_queue_of_another_account_or_region_is_rejected(
+    build: Build, place: str
+) -> None:
+    stack = Stack(App(), "Stack", env=HERE)
+    theirs = sqs.Queue.from_queue_arn(stack, "Theirs", f"arn:aws:sqs:{place}:theirs")
+    dead_letters = sqs.DeadLetterQueue(queue=theirs, max_receive_count=5)
+    own = sqs.Queue(
+        stack, "Own", visibility_timeout=Duration.minutes(1), dead_letter_queue=dead_letters
+    )
+    with rejected("Own is in .*Stack/Theirs in .*: a failed message cannot go there"):
+        build.make(stack, "Pattern", queue=own)
+
+
+@every_build("alarms")
+def test_a_topic_of_another_region_for_alarms_is_rejected(build: Build) -> None:
+    app = App()
+    stack = Stack(app, "Stack", env=HERE)
+    arn = "arn:aws:sns:us-east-1:111111111111:theirs"
+    for topic in (
+        sns.Topic(Stack(app, "Base", env=THERE), "Topic"),
+        sns.Topic.from_topic_arn(stack, "Theirs", arn),
+    ):
+        alarms = Alarms([cloudwatch_actions.SnsAction(topic)])
+        with rejected("a topic of Region us-east-1, but .* eu-west-1, only: nobody would hear"):
+            build.make(stack, f"Pattern{topic.node.id}", alarms=alarms)
+
+
+@every_build()
+@pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
+def test_every_partition_has_its_own_arns(build: Build, region: str) -> None:
+    stack = Stack(App(), "Stack", env=Environment(account="111111111111", region=region))
+    build.make(stack, "Pattern")
+    text = json.dumps(Template.from_stack(stack).to_json()["Resources"])
+    assert "arn:aws:" not in text
+    assert ".amazonaws.com/" not in text
