@@ -264,6 +264,7 @@ def check_places(scope: Construct, resources: Mapping[str, Resource]) -> None:
             "a state machine calls its own account and Region. Call a function that reaches it, or "
             "bring your own state machine.",
         )
+        places.check_key_here(scope, keys.key_of(resource))
 
 
 def _check_resource(name: str, resource: Any, states: Sequence[State]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from ..blocks import executions
@@ -11,8 +12,9 @@ from ..blocks.alarms import Alarms
 from ..blocks.consumers import Consumer
 from ..blocks.queues import NewQueue, SqsToLambda
 from ..blocks.rest import Endpoint, NewApi, RequestField, RestEntry
-from ..blocks.stacks import role_in
+from ..blocks.stacks import grantee_in, same_stack
 from ..blocks.state_machines import (
+    check_grantee,
     execution_arn_prefix,
     grant_describe,
     grant_start,
@@ -26,7 +28,6 @@ from .saga import Saga, state_machine_of
 if TYPE_CHECKING:
     from aws_cdk import aws_apigateway as apigateway
     from aws_cdk import aws_cloudwatch as cloudwatch
-    from aws_cdk import aws_iam as iam
     from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_sqs as sqs
     from aws_cdk import aws_stepfunctions as stepfunctions
@@ -94,6 +95,7 @@ class StepFunctionsSaga(Construct):
         super().__init__(scope, construct_id)
         alarms = alarms.of_pattern(__name__)
 
+        self._needed: list[Any] = [*saga.resources.values()] if isinstance(saga, Saga) else []
         self.state_machine, self.parked_queue = state_machine_of(self, saga, express=express)
         self.entry = RestEntry(self, "Entry", endpoint, alarms=alarms)
         grant_start(self.state_machine, self.entry.role, express=express)
@@ -108,7 +110,8 @@ class StepFunctionsSaga(Construct):
             self.intake = SqsToLambda(
                 self, "Intake", consumer=starter, queue=queue or NewQueue(), alarms=alarms
             )
-            self.grant_start_execution(role_in(self.intake, Consumer.of(starter).function))
+            self._needed.append(Consumer.of(starter).function)
+            self.grant_start_execution(Consumer.of(starter).function)
 
         self.alarms: list[cloudwatch.Alarm] = [
             *on_executions(self, self.state_machine, alarms, FAILED, express=express),
@@ -126,14 +129,15 @@ class StepFunctionsSaga(Construct):
 
     def grant_start_execution(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` start executions without the API."""
-        return self.state_machine.grant_start_execution(grantee)
+        return self.state_machine.grant_start_execution(self._here(grantee))
 
     def grant_describe_execution(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` read every execution's status, input and output."""
-        return grant_describe(self.state_machine, grantee)
+        return grant_describe(self.state_machine, self._here(grantee))
 
     def grant_execute(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` POST and ask for the status, with requests that it signs."""
+        grantee = self._here(grantee)
         grant = self.start_method.grant_execute(grantee)
         return self.status_method.grant_execute(grantee) if self.status_method else grant
 
@@ -148,6 +152,7 @@ class StepFunctionsSaga(Construct):
                 "The state machine is your own, so its parked queue is not known here. Grant on "
                 "it directly: grant_consume_messages and grant_task_response."
             )
+        grantee = self._here(grantee)
         self.parked_queue.grant_consume_messages(grantee)
         return self.state_machine.grant_task_response(grantee)
 
@@ -158,3 +163,11 @@ class StepFunctionsSaga(Construct):
     def metric_succeeded(self, **options: Any) -> cloudwatch.Metric:
         """Executions that ended well, business refusals included. ``options``: of the metric."""
         return self.state_machine.metric_succeeded(**options)
+
+    def _here(self, grantee: iam.IGrantable) -> iam.IGrantable:
+        """Return a grantee; of a stack that this one needs, one that does not need this one."""
+        check_grantee(self, grantee)
+        principal = grantee.grant_principal
+        if any(isinstance(principal, iam.Role) and same_stack(principal, o) for o in self._needed):
+            return grantee_in(self, grantee, self.state_machine)
+        return grantee

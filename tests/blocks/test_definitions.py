@@ -309,7 +309,7 @@ def test_a_state_that_acts_by_itself_or_in_another_way_is_rejected(
         list(definition(state).states[0].permissions())
 
 
-def test_a_resource_in_another_account_or_region_is_rejected() -> None:
+def test_a_resource_or_key_in_another_account_or_region_is_rejected() -> None:
     here = Stack(App(), "Here", env=Environment(account="1" * 12, region="us-east-1"))
     for region, account, place in (
         ("eu-west-1", "1", "Region eu"),
@@ -319,6 +319,10 @@ def test_a_resource_in_another_account_or_region_is_rejected() -> None:
         theirs = lambda_.Function.from_function_arn(here, place, arn)
         with pytest.raises(ValueError, match=f"Charge of resources is in {place}.*Call a function"):
             new_state_machine(here, definition(step(INVOKE, CHARGED)), {"Charge": theirs})
+    key = kms.Key.from_key_arn(here, "Key", f"arn:aws:kms:eu-west-1:{'1' * 12}:key/theirs")
+    mine = table(here, "Mine", encryption_key=key)
+    with pytest.raises(ValueError, match="is a key of the Region eu-west-1"):
+        new_state_machine(here, definition(step("dynamodb:getItem", ON_A)), {"A": mine})
 
 
 def test_a_customers_key_is_granted_with_its_table_or_queue(stack: Stack) -> None:

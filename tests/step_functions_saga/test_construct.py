@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from aws_cdk import App, Duration, Stack
+from aws_cdk import App, Duration, Environment, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
@@ -21,8 +21,9 @@ from serverless_patterns.patterns.blocks.queues import NewQueue
 from serverless_patterns.patterns.step_functions_saga.construct import Saga, StepFunctionsSaga
 from serverless_patterns.patterns.step_functions_saga.stack import FOLDER
 from tests import inline
+from tests.contracts.test_places import deployable, every_layout
 from tests.inline import function, warned
-from tests.sagas import SAGA, changed
+from tests.sagas import SAGA, changed, table
 from tests.step_functions_saga.builds import make
 
 WAIT = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
@@ -272,6 +273,34 @@ def test_the_starter_a_client_and_a_person_may_do_what_they_have_to() -> None:
     assert any("/GET/executions/*" in one for one in called)
     allowed = {action for action, _ in granted(template, "PersonDefaultPolicy")}
     assert {"sqs:ReceiveMessage", "sqs:DeleteMessage", "states:SendTaskSuccess"} <= allowed
+
+
+@pytest.mark.parametrize("method", ["start_execution", "describe_execution", "execute", "resolve"])
+def test_a_grant_that_would_have_no_effect_is_rejected(stack: Stack, method: str) -> None:
+    with pytest.raises(ValueError, match="has no role or user"):
+        getattr(make(stack), f"grant_{method}")(iam.AnyPrincipal())
+
+
+def test_a_state_machine_of_another_account_is_rejected() -> None:
+    stack = Stack(App(), "Stack", env=Environment(account="1" * 12, region="us-east-1"))
+    machine = stepfunctions.StateMachine.from_state_machine_arn(stack, "Theirs", THEIRS)
+    with pytest.raises(ValueError, match="state machine is in account 123456789012, but its exec"):
+        StepFunctionsSaga(stack, "Pattern", saga=machine)
+
+
+@every_layout
+def test_what_its_steps_use_in_another_stack_is_granted_and_granted_to(layout: Any) -> None:
+    there, here = layout(app := App())
+    charge, starter = function(there, "Charge"), function(there, "Starter")
+    resources = {
+        "Charge": charge,
+        "Orders": table(there, "Orders", encryption_key=kms.Key(there, "Key")),
+    }
+    saga = make(here, resources=resources, parked_queue=sqs.Queue(there, "Q"), starter=starter)
+    for grant in (saga.grant_describe_execution, saga.grant_resolve, saga.grant_execute):
+        grant(starter)
+        grant(charge)
+    deployable(app, there, here)
 
 
 def test_the_url_and_the_metrics_are_those_of_this_saga() -> None:
