@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
 
 from aws_cdk import aws_iam as iam
 from aws_cdk.aws_kinesisfirehose import CfnDeliveryStream
 
+from ..checks import firehose as checks
+from ..checks import reject
 from ..limits import FIREHOSE_DIRECT_PUT_RETENTION
 from . import firehose
 from .findings import acknowledge
@@ -16,7 +20,7 @@ from .places import check_key_here
 from .stacks import same_stack
 from .streams import NewStream, alarms_of_stream, check_retention, grant_write, stream_of
 from .transforms import transformed
-from .values import expect, in_seconds
+from .values import Path, expect, in_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
     from .transforms import Transform
 
 PARTITIONED = CfnDeliveryStream.DynamicPartitioningConfigurationProperty(enabled=True)
+# The lakes of a bucket, each with the construct that has it.
+_LAKES: WeakKeyDictionary[s3.IBucket, list[tuple[ref[Construct], Lake]]] = WeakKeyDictionary()
 
 
 def source_of(
@@ -83,6 +89,7 @@ def deliver(
         ValueError: what nothing returns is a partition key, or the function is elsewhere.
     """
     _check_partitions(lake, transform)
+    _check_neighbours(scope, bucket, lake)
     incoming = _source(scope, role, source)
     lines = table is None and isinstance(lake.files, JsonLines)
     processing = transformed(transform, role, lines=lines)
@@ -145,9 +152,7 @@ def grant_put(
     return grant
 
 
-def grantee_here(
-    scope: Construct, grantee: iam.IGrantable, given: Iterable[Any]
-) -> iam.IGrantable:
+def grantee_here(scope: Construct, grantee: iam.IGrantable, given: Iterable[Any]) -> iam.IGrantable:
     """Return a grantee so that its permissions are made in the stack of ``scope``, if need be.
 
     In its own stack, they would make that stack wait for this one, which waits for it already if
@@ -180,6 +185,24 @@ def _check_partitions(lake: Lake, transform: Transform | None) -> None:
             f"partition_keys are {', '.join(lake.partition_keys)}, but there is no transform, "
             "which would return their values for each record. Give one, or leave them out."
         )
+
+
+def _check_neighbours(scope: Construct, bucket: s3.IBucket, lake: Lake) -> None:
+    """Reject a lake whose folders are those of another lake in the bucket, or within them.
+
+    Two lakes of one form may share a folder, but not one of failed or source records.
+    """
+    neighbours = _LAKES.setdefault(bucket, [])
+    for reference, other in neighbours:
+        if (there := reference()) is None:
+            continue
+        may_share = lake.form == other.form
+        for (name, folder), (its_name, its) in product(lake.known_folders, other.known_folders):
+            if not (may_share and name == its_name == "prefix"):
+                mine, theirs = Path(scope, f"{name} of "), Path(there, f"{its_name} of ")
+                reject(checks.folder_within(theirs, its, mine, folder))
+                reject(checks.folder_within(mine, folder, theirs, its))
+    neighbours.append((ref(scope), lake))
 
 
 def _source(

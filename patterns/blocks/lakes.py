@@ -207,6 +207,16 @@ class Lake:
         return folders
 
     @property
+    def known_folders(self) -> list[tuple[str, str]]:
+        """Those that are known before deployment, each after its name."""
+        return [(name, folder) for name, folder in self.folders.items() if not is_token(folder)]
+
+    @property
+    def form(self) -> tuple[object, ...]:
+        """What two lakes have in common that may share a folder."""
+        return self.prefix, self.table, tuple(self.partition_keys), self.files
+
+    @property
     def source_prefix(self) -> str:
         """Where every record is stored unmodified, if it is."""
         return SOURCE_PREFIX + self.prefix
@@ -256,15 +266,15 @@ class Lake:
 
         Source: https://docs.aws.amazon.com/firehose/latest/dev/s3-prefixes.html
         """
-        known = {name: folder for name, folder in self.folders.items() if not is_token(folder)}
-        for name, folder in known.items():
+        known = self.known_folders
+        for name, folder in known:
             if not _FOLDER.fullmatch(folder):
                 raise ValueError(
                     f"{name} is {folder!r}; it must be a folder such as 'clicks/', of letters, "
                     "digits, . _ = - and /, with / at its end and not at its start. Leave "
                     "Firehose's expressions (!{...}) out: they are added here."
                 )
-        for (name, folder), (other, below) in permutations(known.items(), 2):
+        for (name, folder), (other, below) in permutations(known, 2):
             reject(checks.folder_within(name, folder, other, below))
 
     def _check_partitions(self) -> None:

@@ -530,6 +530,25 @@ def test_lakes_share_a_bucket_with_an_alarm_each(stack: Stack) -> None:
     assert len({it["Id"] for it in metrics}) == 2
 
 
+@pytest.mark.parametrize(
+    ("second", "problem"),
+    [
+        (Lake(), "error_prefix of Stack/Second 'errors/' is within error_prefix of Stack/First"),
+        (Lake(error_prefix="failed/", table=TABLE), "prefix of Stack/Second 'data/' is within"),
+        (Lake("data/eu/", "failed/"), "'data/eu/' is within prefix of Stack/First 'data/'"),
+        (Lake("errors/eu/", "failed/"), "is within error_prefix of Stack/First"),
+        (Lake(error_prefix="failed/"), None),
+        (Lake("clicks/", "failed/", keep_source=True), None),
+    ],
+)
+def test_a_lake_in_a_folder_of_another_one_is_rejected(
+    stack: Stack, second: Lake, problem: str | None
+) -> None:
+    bucket = make(stack, "First").bucket
+    with rejected(problem):
+        make(stack, "Second", bucket=bucket, lake=second)
+
+
 def test_an_imported_bucket_or_transform_is_used_with_a_warning_of_what_is_missing(
     stack: Stack,
 ) -> None:
