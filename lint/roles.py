@@ -48,6 +48,14 @@ READS = {
     "AWS::Kinesis::Stream": READS_STREAM[:2],
     "AWS::DynamoDB::Table": READS_TABLE,
 }
+# The same by the service of a source outside of the template.
+READS_OF = {
+    "sqs": READS_QUEUE,
+    "kinesis": READS_STREAM[:2],
+    "dynamodb": READS_TABLE,
+    "kafka": ("kafka:GetBootstrapBrokers",),
+    "mq": ("mq:DescribeBroker",),
+}
 KEYS = {
     "AWS::Kinesis::Stream": "StreamEncryption.KeyId",
     "AWS::DynamoDB::Table": "SSESpecification.KMSMasterKeyId",
@@ -236,13 +244,12 @@ def _polls(scenario: Scenario) -> Iterator[Use]:
     ):
         for user in scenario.of(kind):
             role = _role(scenario, user, place)
-            found = scenario.find(user.get(source), *READS)
-            if role and found:
-                needs = tuple((action,) for action in READS[found.type])
-                at = tuple(source.split("."))
-                yield Use(
-                    user, role, f"{service}.amazonaws.com", user.get(source), at, "reads", needs
-                )
+            arn, at = user.get(source), tuple(source.split("."))
+            found = scenario.find(arn, *READS)
+            needed = READS[found.type] if found else READS_OF.get(arns.service(arn) or "", ())
+            if role and needed:
+                needs = tuple((action,) for action in needed)
+                yield Use(user, role, f"{service}.amazonaws.com", arn, at, "reads", needs)
 
 
 def _deliveries_of_firehose(scenario: Scenario) -> Iterator[Use]:
@@ -367,7 +374,7 @@ def _tasks(scenario: Scenario) -> Iterator[Use]:
 
 def target(scenario: Scenario, value: Any) -> Resource | None:
     """Return what a value names, if it is something that can be sent to, invoked or read."""
-    return scenario.function(value) or scenario.find(value, *USES)
+    return scenario.function(value) or scenario.find(value, *USES, *READS)
 
 
 def lacks(scenario: Scenario, use: Use) -> str | None:

@@ -104,9 +104,9 @@ def is_permitted_by_sam(delivery: Delivery) -> bool:
 
 
 def repeats(resource: Resource) -> bool:
-    """Tell whether a rule or a schedule sends again, and again: what it sends is not an event."""
-    expression = str(resource.get("ScheduleExpression") or "at(")
-    return not expression.startswith("at(")
+    """Tell whether it is a rule that is a schedule: what it sends, it sends again, and again."""
+    scheduled = resource.get("ScheduleExpression") is not None
+    return scheduled and resource.type == "AWS::Events::Rule"
 
 
 def functions_of_events(
@@ -116,7 +116,7 @@ def functions_of_events(
 
     Args:
         scenario: The template.
-        planned: Whether schedules that repeat count. Default: they do not.
+        planned: Whether rules that are schedules count. Default: they do not.
     """
     schedules = scenario.of("AWS::Scheduler::Schedule")
     here = set()

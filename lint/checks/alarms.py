@@ -31,6 +31,13 @@ NAMES = {
     "AWS/ApiGateway": ("ApiName", "AWS::ApiGateway::RestApi", ()),
 }
 SENT = {"NumberOfMessagesSent", "SentMessageSize"}
+# What stays at zero while nobody receives the messages of a queue.
+IDLE = {
+    "ApproximateNumberOfMessagesDelayed",
+    "ApproximateNumberOfMessagesNotVisible",
+    "NumberOfMessagesDeleted",
+    "NumberOfMessagesReceived",
+}
 VISIBLE = ("ApproximateNumberOfMessagesVisible",)
 OTHER = Resource("", "", {}, ())  # an alarm of another kind, which may fire for the first one
 
@@ -109,10 +116,12 @@ def _watched(scenario: Scenario) -> dict[str, dict[str, Resource]] | None:
     watched: dict[str, dict[str, Resource]] = {}
     for alarm, metric, _ in _metrics(scenario):
         if metric.get("Namespace") == "AWS/SQS":
-            queue = scenario.queue((_dimensions(metric) or {}).get("QueueName"))
-            if not queue:
+            name = (_dimensions(metric) or {}).get("QueueName")
+            queue = scenario.queue(name)
+            if not queue and (name is None or is_unknown(name)):
                 return None
-            watched.setdefault(queue.id, {})[str(metric.get("MetricName"))] = alarm
+            if queue:
+                watched.setdefault(queue.id, {})[str(metric.get("MetricName"))] = alarm
     return watched
 
 
@@ -120,8 +129,9 @@ def _watched(scenario: Scenario) -> dict[str, dict[str, Resource]] | None:
 def alarm_on_sent_dead_letters(scenario: Scenario) -> Findings:
     """An alarm on a dead-letter queue must watch the messages in it.
 
-    NumberOfMessagesSent does not count what SQS itself moves to a dead-letter queue, so the alarm
-    never fires. Watch ApproximateNumberOfMessagesVisible.
+    NumberOfMessagesSent does not count what SQS itself moves to a dead-letter queue, and a message
+    that nobody receives is neither in flight nor delayed, received or deleted: the alarm never
+    fires. Watch ApproximateNumberOfMessagesVisible.
 
     Source:
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
@@ -129,12 +139,13 @@ def alarm_on_sent_dead_letters(scenario: Scenario) -> Findings:
     watched = _watched(scenario) or {}
     others = {q.id for source, q in scenario.dead_letters if source.type != "AWS::SQS::Queue"}
     for name, alarms in watched.items():
-        if name in scenario.dead_letter_queues.keys() - others and alarms.keys() <= SENT:
-            alarm = next(iter(alarms.values()))
+        blind = IDLE if name in others else IDLE | SENT
+        if name in scenario.dead_letter_queues and alarms.keys() <= blind:
+            metric, alarm = next(iter(alarms.items()))
             yield Finding(
                 alarm,
-                f"{alarm} counts what is sent to {name}, but messages that SQS moves there are not "
-                "counted: it never fires. Watch ApproximateNumberOfMessagesVisible.",
+                f"{alarm} watches {metric} of {name}, which dead letters do not raise: it never "
+                "fires. Watch ApproximateNumberOfMessagesVisible.",
                 ("MetricName",),
             )
 

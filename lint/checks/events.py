@@ -78,9 +78,9 @@ def _sends_to_eventbridge(scenario: Scenario, bucket: Resource) -> bool:
 def one_attempt_only(scenario: Scenario) -> Findings:
     """A target that is not retried needs a dead-letter queue.
 
-    With MaximumRetryAttempts 0, a rule's target, or a schedule's that runs once, gets an event one
-    time: what it does not accept at once, for example because it is throttled, is dropped. Let
-    EventBridge retry, or add a DeadLetterConfig.
+    With MaximumRetryAttempts 0, the target of a rule or of a schedule gets an event one time: what
+    it does not accept at once, for example because it is throttled, is dropped. Let EventBridge
+    retry, or add a DeadLetterConfig. A rule that is a schedule may do without.
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
     """

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .. import wiring
-from ..template import At, Finding, Findings, Resource, Scenario, is_unknown, rule
+from ..template import At, Finding, Findings, Resource, Scenario, as_list, is_unknown, rule
 
 ENVELOPE = (
     "version",
@@ -22,6 +22,13 @@ ENVELOPE = (
     "detail",
     "replay-name",
 )
+FORMS = {  # what the text of a field looks like
+    "account": re.compile(r"\d{12}|aws|"),
+    "region": re.compile(r"[a-z]+(-[a-z]+)+-\d+|aws-global|"),
+}
+CLOUDTRAIL, OBJECT = re.compile(r"AWS API Call via CloudTrail"), re.compile(r"Object .*")
+OF_BUCKETS, OF_CALLS = {"bucket", "object"}, {"eventName", "eventSource", "requestParameters"}
+SIGNS = ("=", "<", "<=", ">", ">=")
 FILTERS = {
     "anything-but",
     "cidr",
@@ -116,7 +123,34 @@ def _envelope(pattern: Mapping[str, Any]) -> str | None:
             return f"{name} is text in every event, not an object. Give it a list of values."
         if name == "detail" and isinstance(wanted, list):
             return "detail is an object in every event. Give it the fields to compare."
-    return _misspelt(pattern)
+        if name in FORMS and _are_other(wanted, FORMS[name]):
+            return f"{name} is never {wanted[0]}."
+    return _misspelt(pattern) or _other_detail(pattern)
+
+
+def _are_other(wanted: Any, form: re.Pattern[str]) -> bool:
+    """Tell whether all values are texts that a field never has."""
+    listed = wanted if isinstance(wanted, list) else []
+    return bool(listed) and all(
+        isinstance(item, str) and not is_unknown(item) and not form.fullmatch(item)
+        for item in listed
+    )
+
+
+def _other_detail(pattern: Mapping[str, Any]) -> str | None:
+    """Return which field of a bucket's events a pattern asks of CloudTrail, or the reverse."""
+    kinds, detail = pattern.get("detail-type"), pattern.get("detail")
+    if pattern.get("source") != ["aws.s3"] or not isinstance(detail, Mapping):
+        return None
+    for matching, strange, instead in (
+        (CLOUDTRAIL, OF_BUCKETS, "requestParameters.bucketName"),
+        (OBJECT, OF_CALLS, "bucket.name and object.key"),
+    ):
+        found = sorted(strange & detail.keys())
+        texts = [kind for kind in as_list(kinds) if isinstance(kind, str)]
+        if found and texts and texts == kinds and all(map(matching.fullmatch, texts)):
+            return f"{texts[0]} has no detail.{found[0]}; compare {instead}."
+    return None
 
 
 def _plain(text: str) -> str:
@@ -180,6 +214,9 @@ def _impossible(item: Any) -> str | None:
 
 
 def _empty_range(parts: list[Any]) -> str | None:
+    odd = [sign for sign in parts[::2] if sign not in SIGNS and not is_unknown(sign)]
+    if odd or len(parts) % 2:
+        return f"{parts} is no comparison of numbers"
     low, high, closed = float("-inf"), float("inf"), True
     for sign, bound in zip(parts[::2], parts[1::2], strict=False):
         if isinstance(bound, bool) or not isinstance(bound, int | float):
