@@ -10,11 +10,10 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from aws_cdk import Annotations, Stack
+from aws_cdk import Annotations
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
-from aws_cdk.region_info import RegionInfo
 
 from ..checks import kms as kms_checks
 from ..checks import reject
@@ -187,16 +186,15 @@ class Source:
         self.elsewhere = places.elsewhere(scope, topic) if scope else None
         self._arn = arn or topic.topic_arn
         self._known_pattern = pattern
-        self._stack = Stack.of(topic)
-        self._subscribes_in = Stack.of(scope) if scope else self._stack
-        self._environment = topic.env
+        self._stack = stack_of(topic)
+        self._subscribes_in = stack_of(scope) if scope else self._stack
+        self._account, self._region = topic.env.account, place_of(topic)[1]
         self._keys: set[kms.IKey] = set()
 
     @property
     def region(self) -> str | None:
         """The Region that a subscription has to name: the topic's, if it may be another one."""
-        there = self._environment.region
-        return None if is_token(there) or there == self._subscribes_in.region else there
+        return None if self._region == place_of(self._subscribes_in)[1] else self._region
 
     def allow_queue(self, queue: sqs.IQueue) -> list[IDependable]:
         """Let SNS deliver from the topic into a queue; return what the subscription waits for."""
@@ -269,7 +267,7 @@ class Source:
             resources=[acts_on],
             conditions={
                 "ArnLike": {"aws:SourceArn": arn},
-                "StringEquals": {"aws:SourceAccount": self._environment.account},
+                "StringEquals": {"aws:SourceAccount": self._account},
             },
         )
 
@@ -281,9 +279,11 @@ class Source:
         Raises:
             ValueError: topic and resource are in two opt-in Regions.
         """
-        there, here = (place_of(one)[1] for one in (self.topic, resource))
-        if there == here or not there or not here:
+        there, here = self._region, _place_of(resource)[1]
+        if there is None or here is None or there == here:
             return iam.ServicePrincipal(SNS)
+        from aws_cdk.region_info import RegionInfo  # few topics are in another Region
+
         opt_in = [one for one in (here, there) if RegionInfo.get(one).is_opt_in_region]
         if len(opt_in) > 1:
             raise ValueError(
@@ -314,7 +314,7 @@ def deliver_to_queue(
             dead-letter queue or of another account.
     """
     check_encryption(f"queue {Path(queue)}", queue)
-    here, there = _known(Stack.of(scope).account, queue.env.account)
+    here, there = _known(place_of(stack_of(scope))[0], _place_of(queue)[0])
     reject(checks.queue_of_another_account(Path(queue, "queue "), here, there))
     _check_apart(queue, settings.dead_letter_queue)
     delivery = deliver(
@@ -397,8 +397,9 @@ def deliver(
         if source.topic.master_key is not None:
             source.allow_key(source.topic.master_key)
     subscription.node.add_dependency(*source.allow_queue(kept))
+    given = settings.dead_letter_queue
     alarm = None
-    if places.elsewhere(scope, kept) is None:
+    if given is None or places.elsewhere(scope, given) is None:
         alarm = alarms.on_messages(scope, "UndeliveredAlarm", kept, UNDELIVERED)
     return Delivery(subscription, kept, alarm)
 
@@ -479,19 +480,25 @@ def _check_place(scope: Construct, source: Source, kept: sqs.IQueue | None) -> N
                 "there."
             )
         return
-    here, there = Stack.of(scope), kept.env
-    region = source.region or here.region
-    problem = checks.dead_letter_queue_place(
-        Path(kept, "dead_letter_queue "),
-        *_known(region, there.region),
-        *_known(here.account, there.account),
+    account, region = place_of(stack_of(scope))
+    its_account, its_region = _place_of(kept)
+    reject(
+        checks.dead_letter_queue_place(
+            Path(kept, "dead_letter_queue "),
+            *_known(source.region or region, its_region),
+            *_known(account, its_account),
+        )
     )
-    reject(problem)
 
 
-def _known(own: str, other: str) -> tuple[str, str]:
-    """Return two names; twice the first if only deployment knows whether they are the same."""
-    return (own, own) if is_token(own) or is_token(other) else (own, other)
+def _place_of(resource: IResource) -> tuple[str | None, str | None]:
+    """Return ``place_of`` a resource; that of a queue of this app is known of its stack."""
+    return place_of(stack_of(resource) if isinstance(resource, sqs.Queue) else resource)
+
+
+def _known(own: str | None, other: str | None) -> tuple[str, str]:
+    """Return two names; the same if only deployment knows one of them."""
+    return own or other or "", other or own or ""
 
 
 def _check_apart(queue: sqs.IQueue, kept: sqs.IQueue | None) -> None:

@@ -12,7 +12,7 @@ from ..checks import kms as kms_checks
 from ..checks import reject
 from ..checks import sns as checks
 from ..limits import SNS_RETRIES_TO_SQS
-from . import keys, publishers
+from . import keys, places, publishers
 from .alarms import MINUTE, Alarms, Runbook
 from .consumers import Consumer
 from .queues import NewQueue, SqsToLambda
@@ -128,6 +128,7 @@ def new_source(
     key = settings.encryption_key
     source = Source(topic, arn=arn, pattern=pattern, encryption_key=key)
     if key is not None:
+        places.check_key_here(topic, key)
         source.allow_key(key)
     else:
         resource: Any = topic.node.default_child
