@@ -174,6 +174,9 @@ def main(arguments: Sequence[str]) -> None:
         checker.report(options.baseline, options.write_baseline)
     except (CfnLintExitException, ValueError) as error:
         parser.exit(1, f"{parser.format_usage()}{error}\n")
+    except BrokenPipeError:  # whoever reads has enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def _parser() -> argparse.ArgumentParser:

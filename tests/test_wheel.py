@@ -130,3 +130,20 @@ def test_a_users_own_stack_is_tested_on_the_embedded_aws(venv: Path, project: Pa
     environment = {**os.environ, "SERVERLESS_PATTERNS_HOME": str(ROOT)}
     printed = output(venv / "bin" / "python", "-m", "pytest", "-q", cwd=project, env=environment)
     assert "1 passed" in printed
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("serverless_patterns.lint", "template.yaml"),
+        ("cfnlint", "template.yaml", "--append-rules", "serverless_patterns.lint.rules"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_the_rule_pack_of_the_wheel_checks_a_template(
+    command: tuple[str, ...], venv: Path, tmp_path: Path
+) -> None:
+    (file,) = (ROOT / "tests" / "lint" / "templates" / "bad").glob("W9104-pipe-*")
+    (tmp_path / "template.yaml").write_bytes(file.read_bytes())
+    done = run(venv / "bin" / "python", "-m", *command, cwd=tmp_path)
+    assert done.stdout.startswith("W9104 "), done.stderr
