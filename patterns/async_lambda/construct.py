@@ -130,7 +130,7 @@ class AsyncLambda(Construct):
         Raises:
             ValueError: the function is imported or has a dead-letter topic.
         """
-        if self._dead_letters is None:
+        if self._dead_letters is None or self._dead_letters.kind != "queue":
             raise ValueError(
                 "The function is imported or has a dead-letter topic, so its dead-letter queue is "
                 "not known here. Use it directly."
@@ -198,11 +198,12 @@ class AsyncLambda(Construct):
         return self._destination("on_failure", self._queue("FailureQueue"), self._beside)
 
     def _dead_letters_of(self, invoked: Invoked) -> Target | None:
-        """Return the function's dead-letter queue, set here unless it has one; None if unknown."""
+        """Return the queue set here, or the function's own queue or topic; None if unknown."""
         if invoked.resource is None:
             return None
         if invoked.resource.dead_letter_config:
-            own = cast("lambda_.Function", self.function).dead_letter_queue
+            known = cast("lambda_.Function", self.function)
+            own = known.dead_letter_queue or known.dead_letter_topic
             return self._destination("dead_letter_queue", own, self._beside) if own else None
         queue = invoked.dead_letter_queue or self._queue("DeadLetterQueue")
         target = self._destination("dead_letter_queue", queue, self._beside)
@@ -251,5 +252,6 @@ class AsyncLambda(Construct):
 def _qualifier(target: lambda_.IFunction) -> str:
     if isinstance(target, lambda_.Function):
         return "$LATEST"
+    in_arn = target.function_arn.split(":")[7:]  # of a function that is imported by such an ARN
     alias, version = getattr(target, "alias_name", None), getattr(target, "version", "$LATEST")
-    return str(alias or version)
+    return str(alias or (in_arn[0] if in_arn else version))

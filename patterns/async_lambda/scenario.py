@@ -200,7 +200,7 @@ def until_issued(drive: Driver, events: Sequence[Event]) -> None:
     keys = [f"INVOICE#{event.id}" for event in events]
     issued = partial(tables.count, drive.stack, drive["TableName"], keys)
     what = "until the invoices are issued"
-    queues.until(lambda: issued() == len(keys), seconds=240, what=what, pause=0.05)
+    drive.until(lambda: issued() == len(keys), seconds=240, what=what, pause=0.05)
 
 
 def invoices(drive: Driver, shop: Shop) -> dict[str, Document]:

@@ -67,11 +67,8 @@ def expect(argument: str, value: Any, *allowed: Kind) -> None:
         ValueError: the value is none of them.
     """
     if any(_is(value, kind) for kind in allowed):
-        if isinstance(value, Duration) and not _counts_seconds(value):
-            raise ValueError(
-                f"{argument} is {value}; it must be whole seconds, and one that only deployment "
-                "knows must be made with Duration.seconds()."
-            )
+        if isinstance(value, Duration):
+            _check_whole(argument, value)
         return
     names = [kind if isinstance(kind, str) else kind.__name__ for kind in allowed if kind]
     examples = [_example(kind) for kind in allowed if kind not in (None, bool, int, float, str)]
@@ -85,6 +82,21 @@ def expect_fields(settings: Any, **allowed: tuple[Kind, ...]) -> None:
     """Reject settings with a field of a type that would fail later: see ``expect``."""
     for name, kinds in allowed.items():
         expect(name, getattr(settings, name), *kinds)
+
+
+@functools.cache
+def _check_whole(argument: str, duration: Duration) -> None:
+    try:
+        duration.to_seconds()
+    except RuntimeError as error:
+        unknown = duration.is_unresolved()
+        given = (
+            duration.to_human_string() if unknown else f"{duration.to_milliseconds() / 1000:g} s"
+        )
+        raise ValueError(
+            f"{argument} is {given}; it must be whole seconds, and one that only deployment knows "
+            "must be made with Duration.seconds()."
+        ) from error
 
 
 def _is(value: Any, kind: Kind) -> bool:
@@ -127,15 +139,6 @@ def in_seconds(duration: Duration | None) -> float | None:
         return number(duration.to_seconds(integral=False))
     except RuntimeError:  # a token in another unit
         return None
-
-
-@functools.cache
-def _counts_seconds(duration: Duration) -> bool:
-    try:
-        duration.to_seconds()
-    except RuntimeError:
-        return False
-    return True
 
 
 @functools.cache

@@ -267,6 +267,15 @@ def test_grant_redrive_takes_records_from_a_bucket_too(stack: Stack) -> None:
     assert {"s3:GetObject*", "s3:DeleteObject*"} <= made.allowed(records, caller=True)
 
 
+def test_a_function_imported_by_the_arn_of_its_alias_gets_the_settings_there(stack: Stack) -> None:
+    role = iam.Role.from_role_arn(stack, "Role", "arn:aws:iam::111111111111:role/imported")
+    theirs = lambda_.Function.from_function_attributes(
+        stack, "Theirs", function_arn=f"{FUNCTION_ARN}:live", role=role, same_environment=True
+    )
+    config = Made(stack, function=theirs).only(CONFIG)[1]
+    assert (config["FunctionName"], config["Qualifier"]) == ("theirs", "live")
+
+
 # Alarms
 
 
@@ -445,6 +454,10 @@ NEVER_RUNS = "function reserves 0 concurrent .*: Lambda would send every event s
 ITSELF, AGE, TAKEN = "without end", "dropped before its last retry", "takes one configuration"
 LOST: list[tuple[Make, str]] = [
     (lambda s: {"function": with_letters(s, fifo=True)}, "is a FIFO queue"),
+    (
+        lambda s: {"function": function(s, dead_letter_topic=a_topic(s, fifo=True))},
+        "is a FIFO topic",
+    ),
     (lambda s: {"function": with_letters(s, encryption_master_key=disabled(s))}, DISABLED),
     (lambda s: {"encryption_key": disabled(s)}, "encryption_key is Stack/Key, which is disabled"),
     (lambda s: both_queues(s) | {"encryption_key": kms.Key(s, "Key")}, "no queue is new"),
