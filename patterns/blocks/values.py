@@ -90,9 +90,7 @@ def _check_whole(argument: str, duration: Duration) -> None:
         duration.to_seconds()
     except RuntimeError as error:
         unknown = duration.is_unresolved()
-        given = (
-            duration.to_human_string() if unknown else f"{duration.to_milliseconds() / 1000:g} s"
-        )
+        given = duration.to_human_string() if unknown else f"{duration.to_milliseconds()} ms"
         raise ValueError(
             f"{argument} is {given}; it must be whole seconds, and one that only deployment knows "
             "must be made with Duration.seconds()."

@@ -45,7 +45,7 @@ def test_a_value_of_the_right_type_passes_imported_or_not(stack: Stack) -> None:
         ({"fifo": True}, (NewQueue,), r"is {'fifo': True}; .* such as NewQueue\(…\)"),
         (30, (Duration, None), r"is 30; .* type Duration, such as Duration.seconds\(30\)\.$"),
         (2.5, (int,), r"is 2.5; it must be of type int\.$"),
-        (Duration.millis(1500), (Duration, None), "is 1.5 s; it must be whole seconds"),
+        (Duration.millis(1500), (Duration, None), "is 1500 ms; it must be whole seconds"),
         (Duration.minutes(-1.8881545897087503e289), (Duration,), "minutes; it must be whole sec"),
         (True, (int,), "is True"),
         (None, (str,), "is None; it must be of type str"),
