@@ -18,6 +18,7 @@ from aws_cdk import aws_sqs as sqs
 from ..checks import kms as kms_checks
 from ..checks import reject
 from ..checks import sns as checks
+from ..checks import sqs as sqs_checks
 from ..limits import SQS_DEFAULT_RETENTION, SQS_MAX_RETENTION
 from . import keys, places
 from .alarms import Alarms, Runbook
@@ -314,8 +315,9 @@ def deliver_to_queue(
             dead-letter queue or of another account.
     """
     check_encryption(f"queue {Path(queue)}", queue)
-    here, there = _known(place_of(stack_of(scope))[0], _place_of(queue)[0])
-    reject(checks.queue_of_another_account(Path(queue, "queue "), here, there))
+    here, there = place_of(stack_of(scope))[0], _place_of(queue)[0]
+    if here and there:
+        reject(checks.queue_of_another_account(Path(queue, "queue "), here, there))
     _check_apart(queue, settings.dead_letter_queue)
     delivery = deliver(
         scope,
@@ -481,24 +483,14 @@ def _check_place(scope: Construct, source: Source, kept: sqs.IQueue | None) -> N
             )
         return
     account, region = place_of(stack_of(scope))
-    its_account, its_region = _place_of(kept)
-    reject(
-        checks.dead_letter_queue_place(
-            Path(kept, "dead_letter_queue "),
-            *_known(source.region or region, its_region),
-            *_known(account, its_account),
-        )
-    )
+    here = account, source.region or region
+    name = Path(scope, "The subscription of ")
+    reject(sqs_checks.dead_letter_queue_place(name, here, Path(kept), _place_of(kept)))
 
 
 def _place_of(resource: IResource) -> tuple[str | None, str | None]:
     """Return ``place_of`` a resource; that of a queue of this app is known of its stack."""
     return place_of(stack_of(resource) if isinstance(resource, sqs.Queue) else resource)
-
-
-def _known(own: str | None, other: str | None) -> tuple[str, str]:
-    """Return two names; the same if only deployment knows one of them."""
-    return own or other or "", other or own or ""
 
 
 def _check_apart(queue: sqs.IQueue, kept: sqs.IQueue | None) -> None:

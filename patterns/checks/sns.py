@@ -63,33 +63,6 @@ def dead_letter_queue_type(
     )
 
 
-def dead_letter_queue_place(
-    queue: object, region: str, queue_region: str, account: str, queue_account: str
-) -> str | None:
-    """The dead-letter queue of a subscription is in the Region and account of the subscription.
-
-    Source: https://docs.aws.amazon.com/sns/latest/dg/sns-dead-letter-queues.html
-
-    Args:
-        queue: The dead-letter queue, for the message.
-        region: The subscription's Region, which is the topic's.
-        queue_region: The queue's Region.
-        account: The account of the subscription.
-        queue_account: The queue's account.
-    """
-    if (region, account) == (queue_region, queue_account):
-        return None
-    there, here = (
-        (f"the Region {queue_region}", f"the topic's Region {region}")
-        if region != queue_region
-        else (f"account {queue_account}", f"account {account}, as the subscription is")
-    )
-    return (
-        f"{queue} is in {there}, but has to be in {here}: what SNS cannot deliver would be lost. "
-        "Use a queue there."
-    )
-
-
 def queue_of_another_account(queue: object, account: str, queue_account: str) -> str | None:
     """A subscription is made in the account of its queue, which otherwise has to confirm it.
 

@@ -284,14 +284,14 @@ def test_a_dead_letter_queue_of_another_region_than_the_topic_is_rejected() -> N
     with rejected("topic Stack/Theirs is in the Region us-east-1, where the dead-letter queue"):
         deliver_to_queue(stack, topic, queue_of(stack), Subscription())
     kept = imported(stack, sqs.Queue, "Kept", HONG_KONG)
-    with rejected("Stack/Kept is in the Region ap-east-1, but .* topic's Region us-east-1"):
+    with rejected("is in Region us-east-1, its dead-letter queue Stack/Kept in Region ap-east-1"):
         deliver_to_queue(stack, topic, queue_of(stack, "A"), Subscription(dead_letter_queue=kept))
 
 
 def test_a_dead_letter_queue_of_another_account_is_rejected() -> None:
     stack = stack_in(IRELAND)
     kept = imported(stack, sqs.Queue, "Kept", IRELAND, "2" * 12)
-    with rejected("Stack/Kept is in account 222222222222, but .* in account 111111111111"):
+    with rejected("in account 111111111111, its dead-letter queue Stack/Kept in account 222222"):
         subscribe(stack, Subscription(dead_letter_queue=kept))
 
 
