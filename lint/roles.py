@@ -103,7 +103,7 @@ ROLES: dict[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
 }  # fmt: skip
 # What API Gateway calls by a URI: the service, and the action or the path.
 CALLED = re.compile(r":apigateway:[^/]*:([a-z]+):(?:action/(\w+)|path/(.*))$")
-FORM = re.compile(r"\bAction=(\w+)")
+FORM = re.compile(r"""\bAction(?:=|['"]*:\s*['"]*)(\w+)""")
 # Actions of an API that send events, and what each needs.
 API_ACTIONS = {
     "sqs": {"SendMessage": "sqs:SendMessage", "SendMessageBatch": "sqs:SendMessage"},

@@ -235,7 +235,10 @@ def log_group_not_open(scenario: Scenario) -> Findings:
         return
     for delivery in wiring.rule_targets(scenario):
         group = scenario.find(delivery.target, "AWS::Logs::LogGroup")
-        request = policies.Request("logs:PutLogEvents", group, service=delivery.service)
+        sources = wiring.origins(scenario, delivery.source)
+        request = policies.Request(
+            "logs:PutLogEvents", group, service=delivery.service, sources=sources
+        )
         if group and not policies.allows(scenario, documents, request):
             yield Finding(
                 delivery.source,
