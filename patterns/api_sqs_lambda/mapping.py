@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aws_cdk import Aws
+
 from ..blocks.rest import REQUEST_ID, ServiceCall, escaped
+from ..blocks.values import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..blocks.rest import RequestField
 
+ACCOUNT = Aws.ACCOUNT_ID
 # The trace id goes as a header: SQS keeps it as the message's AWSTraceHeader, and no message is
 # refused when a request has none.
 # https://docs.aws.amazon.com/xray/latest/devguide/xray-services-sqs.html
@@ -49,7 +53,7 @@ def send_message(
     """
     return ServiceCall(
         service="sqs",
-        path=f"{queue.env.account}/{queue.queue_name}",
+        path=f"{place_of(queue)[0] or ACCOUNT}/{queue.queue_name}",
         headers=HEADERS,
         request=request_template(group, deduplication, attributes),
         fields=tuple(one for one in (group, deduplication, *attributes.values()) if one),

@@ -20,13 +20,14 @@ from ..checks import api_gateway as checks
 from ..checks import reject
 from .alarms import Alarms, Runbook
 from .findings import acknowledge
-from .stacks import beside, grantee_in, same_stack
-from .values import Path, expect, expect_fields, is_token, number, seconds
+from .stacks import beside, grantee_in, same_deployment, same_stack
+from .values import Path, expect, expect_fields, is_token, number, seconds, stack_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from aws_cdk import aws_cloudwatch as cloudwatch
+    from constructs import IConstruct
 
 JSON = "application/json"
 _PART = r"([A-Za-z0-9:._$-]+|\{[A-Za-z0-9:._$-]+\+?\})"
@@ -460,22 +461,29 @@ class RestEntry(Construct):
                 )
             )
             self.api: apigateway.IRestApi = api
+            self._scope: Construct = self
         else:
             _check_own_api(endpoint.api)
             self.api = endpoint.api
+            self._scope = beside(self, self.api)
         _keep_text(self.api, endpoint.content_types)
-        self._scope = beside(self, self.api)
         self.role = iam.Role(
             self._scope, "Role", assumed_by=iam.ServicePrincipal("apigateway.amazonaws.com")
         )
         self._methods: list[apigateway.Method] = []
-        with _in_own_words(f"The API {Path(self.api)} has no resource {endpoint.path!r}"):
+        with _in_own_words(lambda: f"The API {Path(self.api)} has no resource {endpoint.path!r}"):
             self._resource = self.api.root.resource_for_path(endpoint.path)
-        self._cors = Cors(self._resource.default_cors_preflight_options)
-        defaults = self._resource.default_method_options or apigateway.MethodOptions()
-        self._authorizer = endpoint.authorizer or defaults.authorizer
-        if self._cors.headers and not isinstance(endpoint.api, NewApi):
-            _warn_of_cors(self.api)
+        self._authorizer = endpoint.authorizer
+        if isinstance(endpoint.api, NewApi):
+            self._cors = Cors(endpoint.api.cors)
+        else:
+            self._cors = Cors(self._resource.default_cors_preflight_options)
+            defaults = self._resource.default_method_options or apigateway.MethodOptions()
+            self._authorizer = endpoint.authorizer or defaults.authorizer
+            if self._cors.headers:
+                _warn_of_cors(self.api)
+        if endpoint.authorizer:
+            _check_authorizer(endpoint.authorizer, self.api)
         if endpoint.usage_plan:
             endpoint.usage_plan.add_api_stage(stage=self._stage("usage_plan"))
 
@@ -491,7 +499,7 @@ class RestEntry(Construct):
     def _stage(self, name: str) -> apigateway.Stage:
         stage = None
         if isinstance(self.api, apigateway.RestApi):
-            with _in_own_words(f"{name} needs the stage of {Path(self.api)}"):
+            with _in_own_words(lambda: f"{name} needs the stage of {Path(self.api)}"):
                 stage = self.api.deployment_stage
         if stage is None:
             raise ValueError(
@@ -571,7 +579,9 @@ class RestEntry(Construct):
                 integration_responses=call.responses(self._cors),
             ),
         )
-        with _in_own_words(f"The API {Path(self.api)} takes no {http_method} of {resource.path}"):
+        with _in_own_words(
+            lambda: f"The API {Path(self.api)} takes no {http_method} of {resource.path}"
+        ):
             method = resource.add_method(
                 http_method,
                 integration,
@@ -590,8 +600,8 @@ class RestEntry(Construct):
 
 
 @contextmanager
-def _in_own_words(problem: str) -> Iterator[None]:
-    """Say what the CDK rejects as one that rejects an argument does.
+def _in_own_words(problem: Callable[[], str]) -> Iterator[None]:
+    """Say what the CDK rejects as one that rejects an argument does, if it does.
 
     Raises:
         ValueError: the CDK rejects it.
@@ -600,7 +610,7 @@ def _in_own_words(problem: str) -> Iterator[None]:
         yield
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise ValueError(f"{problem}: {reason}. Change the endpoint, or its API.") from error
+        raise ValueError(f"{problem()}: {reason}. Change the endpoint, or its API.") from error
 
 
 def check_fields(fields: Sequence[RequestField], endpoint: Endpoint, *, authorized: bool) -> None:
@@ -651,7 +661,9 @@ class _TextStaysText:
 
     def validate(self) -> list[str]:
         """Return the problem, if there is one."""
-        binary = self._api.binary_media_types or []
+        binary = self._api.binary_media_types
+        if not binary:
+            return []
         path = Path(self._api.node.scope, "The API ")  # type: ignore[arg-type]
         problem = checks.text_as_binary(path, binary, self._content_types)
         return [problem] if problem else []
@@ -668,6 +680,49 @@ def _keep_text(api: apigateway.IRestApi, content_types: Sequence[str]) -> None:
         validation = _TextStaysText(resource, content_types)
         reject(*validation.validate())
         api.node.add_validation(validation)
+
+
+def check_circle(scope: Construct, endpoint: Endpoint, **given: IConstruct | None) -> None:
+    """Reject what makes the stack of your own API and that of the construct need each other.
+
+    The API's stack needs this one, for what the method calls. Source:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html
+
+    Args:
+        scope: Where the construct is made.
+        endpoint: With the API.
+        given: What else the construct needs, by the arguments' names.
+
+    Raises:
+        ValueError: one of them is in the API's stack, and the construct in another one.
+    """
+    api = endpoint.api
+    if isinstance(api, NewApi) or api.node.default_child is None or same_deployment(scope, api):
+        return
+    for name, one in given.items():
+        if one is not None and one.node.default_child and same_deployment(one, api):
+            raise ValueError(
+                f"{name} has {Path(one)}, which is in the stack of {Path(api)}. That stack needs "
+                "this one, for what the API calls, so this one cannot need it. Make this construct "
+                "in the stack of the API, or the other in this stack."
+            )
+
+
+def _check_authorizer(authorizer: Any, api: apigateway.IRestApi) -> None:
+    """Reject an authorizer of another stack than its API's.
+
+    Source:
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-use-lambda-authorizer.html
+
+    Raises:
+        ValueError: the two stacks would need each other.
+    """
+    stack = stack_of(api).node.path
+    if not f"{authorizer.node.path}/".startswith(f"{stack}/"):
+        raise ValueError(
+            f"authorizer {Path(authorizer)} is in another stack than the API {Path(api)}, which it "
+            f"belongs to: each would need the other. Make the authorizer in {stack}."
+        )
 
 
 def _warn_of_cors(api: apigateway.IRestApi) -> None:
