@@ -120,29 +120,6 @@ def test_settings_of_an_imported_function_wait_for_its_permissions(stack: Stack)
     assert policy in config["DependsOn"]
 
 
-@pytest.mark.parametrize(
-    ("region", "account", "place"),
-    [("eu-west-1", ACCOUNT, "Region eu-west-1"), ("us-east-1", "2" * 12, "account 222222222222")],
-)
-@pytest.mark.parametrize("name", ["function", "on_success", "on_failure", "dead_letter_queue"])
-def test_a_resource_of_another_account_or_region_is_rejected(
-    name: str, region: str, account: str, place: str
-) -> None:
-    here = Stack(App(), "Here", env=Environment(account=ACCOUNT, region="us-east-1"))
-    theirs: Any
-    if name == "function":
-        arn = f"arn:aws:lambda:{region}:{account}:function:theirs"
-        role = iam.Role.from_role_arn(here, "Role", f"arn:aws:iam::{account}:role/theirs")
-        theirs = lambda_.Function.from_function_attributes(
-            here, "Theirs", function_arn=arn, role=role
-        )
-    else:
-        theirs = sqs.Queue.from_queue_arn(here, "Theirs", f"arn:aws:sqs:{region}:{account}:theirs")
-    settings = {"function": function(here)} | {name: theirs}
-    with pytest.raises(ValueError, match=f"{name}.* is in {place}, but "):
-        AsyncLambda(here, "Pattern", **settings)
-
-
 @pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
 def test_nothing_is_of_the_partition_aws_elsewhere(region: str) -> None:
     stack = Stack(App(), "Stack", env=Environment(account=ACCOUNT, region=region))
