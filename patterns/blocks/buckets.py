@@ -11,7 +11,7 @@ from aws_cdk import aws_s3 as s3
 from . import keys
 from .findings import acknowledge
 from .places import check_here, check_key_here, elsewhere
-from .values import Path, expect, expect_fields, seconds
+from .values import Path, check_removal, expect, expect_fields, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,8 +47,8 @@ class NewBucket:
             self,
             lifecycle_rules=(list, tuple, None),
             encryption_key=("IKey", None),
-            removal_policy=(RemovalPolicy,),
         )
+        check_removal(self.removal_policy)
         for rule in self.lifecycle_rules or ():
             expect("lifecycle_rules", rule, s3.LifecycleRule)
         keys.check_key("encryption_key", self.encryption_key)

@@ -30,7 +30,7 @@ ENDINGS = {"GZIP": ".gz", "HADOOP_SNAPPY": ".snappy", "ZIP": ".zip", "UNCOMPRESS
 
 _COLUMN = re.compile(rf"[a-z_][a-z0-9_]{{0,{GLUE_NAME_LENGTH - 1}}}")
 _EXTENSION = re.compile(r"\.[0-9a-z!\-_.*'()]{1,127}")
-_FOLDER = re.compile(r"(?!/)(?!.*//)[A-Za-z0-9._=/-]{1,200}/")
+_FOLDER = re.compile(r"(?!/)(?!.*//)(?!(.*/)?\.\.?/)[A-Za-z0-9._=/-]{1,200}/")
 
 
 def _check_choice(argument: str, value: object, *choices: str) -> None:

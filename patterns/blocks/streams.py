@@ -13,7 +13,7 @@ from ..limits import KINESIS_MAX_RETENTION, KINESIS_MIN_RETENTION
 from . import keys
 from .alarms import MINUTE, Alarms, Runbook
 from .places import check_here, check_key_here, other_account
-from .values import Path, expect_fields, in_seconds, is_token, number, seconds
+from .values import Path, check_removal, expect_fields, in_seconds, is_token, number, seconds
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -58,8 +58,8 @@ class NewStream:
             shard_count=(int, None),
             retention_period=(Duration,),
             encryption_key=("IKey", None),
-            removal_policy=(RemovalPolicy,),
         )
+        check_removal(self.removal_policy)
         shards, kept = number(self.shard_count), in_seconds(self.retention_period)
         if shards is not None and shards < 1:
             raise ValueError(

@@ -10,7 +10,7 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from aws_cdk import Duration, Reference, Stack, Tokenization
+from aws_cdk import Duration, Reference, RemovalPolicy, Stack, Tokenization
 
 if TYPE_CHECKING:
     from aws_cdk import IResource
@@ -95,6 +95,22 @@ def _check_whole(argument: str, duration: Duration) -> None:
             f"{argument} is {given}; it must be whole seconds, and one that only deployment knows "
             "must be made with Duration.seconds()."
         ) from error
+
+
+def check_removal(policy: RemovalPolicy) -> None:
+    """Reject a removal policy that streams and buckets do not have.
+
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html
+
+    Raises:
+        ValueError: it is SNAPSHOT.
+    """
+    expect("removal_policy", policy, RemovalPolicy)
+    if policy is RemovalPolicy.SNAPSHOT:
+        raise ValueError(
+            "removal_policy is SNAPSHOT, but CloudFormation makes snapshots of databases and "
+            "volumes only. Use RETAIN to keep the data, or DESTROY."
+        )
 
 
 def _is(value: Any, kind: Kind) -> bool:

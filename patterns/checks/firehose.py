@@ -67,9 +67,9 @@ def interval(name: object, seconds: float) -> str | None:
 
     Source: https://docs.aws.amazon.com/firehose/latest/APIReference/API_BufferingHints.html
     """
-    if 0 <= seconds <= FIREHOSE_MAX_INTERVAL and seconds == int(seconds):
+    if 0 <= seconds <= FIREHOSE_MAX_INTERVAL:
         return None
-    return f"{name} is {seconds:g} s; it must be 0 to {FIREHOSE_MAX_INTERVAL} s, in whole seconds."
+    return f"{name} is {seconds:g} s; it must be 0 to {FIREHOSE_MAX_INTERVAL} s."
 
 
 def large_buffer(

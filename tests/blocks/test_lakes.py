@@ -26,7 +26,7 @@ LAKES: list[tuple[dict[str, Any], str | None]] = [
     *(
         ({name: prefix}, f"^{name} is .*it must be a folder")
         for name in ("prefix", "error_prefix")
-        for prefix in ("data", "/data/", "data//", "", "a/!{firehose:x}/", "clïcks/")
+        for prefix in ("data", "/data/", "data//", "", "a/!{firehose:x}/", "clïcks/", "./", "a/../")
     ),
     # Errors that a query would read as data, or data as errors
     ({"error_prefix": "data/errors/"}, MIXED),

@@ -153,9 +153,11 @@ def test_a_resource_imported_with_its_key_is_not_asked_for_it(stack: Stack) -> N
         (NewBucket, {"lifecycle_rules": s3.LifecycleRule()}, "lifecycle_rules is a LifecycleRule"),
         (NewBucket, {"lifecycle_rules": [{}]}, "lifecycle_rules is {}; .* LifecycleRule"),
         (NewBucket, {"removal_policy": "destroy"}, "removal_policy is 'destroy'"),
+        (NewBucket, {"removal_policy": RemovalPolicy.SNAPSHOT}, "SNAPSHOT, but .*Use RETAIN"),
+        (NewStream, {"removal_policy": RemovalPolicy.SNAPSHOT}, "SNAPSHOT, but .*Use RETAIN"),
     ],
 )
-def test_settings_of_wrong_types_are_rejected_by_their_names(
+def test_settings_of_wrong_types_or_policies_are_rejected_by_their_names(
     kind: Any, settings: dict[str, Any], problem: str
 ) -> None:
     with rejected(problem):

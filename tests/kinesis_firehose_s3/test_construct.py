@@ -31,6 +31,7 @@ from tests.kinesis_firehose_s3.builds import COLUMNS, make
 
 TABLE = Table(COLUMNS)
 COUNTRY = ["country"]
+KEY_ARN = "arn:aws:kms:eu-west-1:222222222222:key/00000000-0000-0000-0000-000000000000"
 DAY = "day=!{timestamp:yyyy-MM-dd}/"
 
 
@@ -452,12 +453,17 @@ def test_what_firehose_cannot_reach_from_here_is_rejected(given: str, place: str
 def test_an_imported_bucket_of_another_account_is_written_to_with_a_warning(stack: Stack) -> None:
     here = Stack(App.of(stack), "Here", env=Environment(account="111111111111", region="eu-west-1"))
     theirs = s3.Bucket.from_bucket_attributes(
-        here, "Theirs", bucket_name="lake", account="222222222222"
+        here,
+        "Theirs",
+        bucket_name="lake",
+        account="222222222222",
+        encryption_key=kms.Key.from_key_arn(here, "Key", KEY_ARN),
     )
     made = Made(here, bucket=theirs)
     warned(here, "in account 222222222222: its policy.*allow the role of Firehose", "/Here/Theirs")
     allowed = set.union(*(actions for actions, _ in made.policy(made.made.role)))
     assert "s3:PutObjectAcl" in allowed
+    assert ({"kms:Decrypt", "kms:GenerateDataKey"}, KEY_ARN) in made.policy(made.made.role)
     assert "AWS/S3" not in {it["Namespace"] for it in made.of("CloudWatch::Alarm")}
 
 
