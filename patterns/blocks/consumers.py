@@ -269,8 +269,9 @@ def _check_places(scope: Construct, queue: sqs.IQueue, function: lambda_.IFuncti
         "the mapping of a queue is made in the account and Region of its function. Make this "
         "construct in a stack of that account and Region.",
     )
-    (_, there), (_, here) = place_of(queue), place_of(stack_of(scope))
-    if there and here and there != here:
+    _, here = place_of(stack_of(scope))
+    there = place_of(queue)[1] if here else None
+    if there and there != here:
         raise ValueError(
             f"queue {Path(queue)} is in Region {there}, but Lambda polls queues of its own Region, "
             f"{here}, only. Make this construct in a stack of {there}, or give a queue of {here}."

@@ -61,8 +61,9 @@ def check_region(name: object, key: kms.IKey, scope: IConstruct) -> None:
     Raises:
         ValueError: both Regions are known, and differ.
     """
-    (_, there), (_, here) = place_of(_behind(key) or key), place_of(stack_of(scope))
-    if there and here and there != here:
+    _, here = place_of(stack_of(scope))
+    there = place_of(_behind(key) or key)[1] if here else None
+    if there and there != here:
         raise ValueError(
             f"{name} is a key of the Region {there}, but what it would encrypt is in {here}: a key "
             f"works in its own Region only. Use a key of {here}, such as a replica of that key."

@@ -19,7 +19,10 @@ def elsewhere(scope: IConstruct, resource: IResource) -> str | None:
 
     The owner of a bucket that is imported by its name is not known, for example.
     """
-    here, there = place_of(stack_of(scope)), place_of(resource)
+    here = place_of(stack_of(scope))
+    if not any(here):  # nothing can be known to be elsewhere
+        return None
+    there = place_of(resource)
     for word, own, other in zip(("account", "Region"), here, there, strict=True):
         if own and other and own != other:
             return f"{word} {other}"
