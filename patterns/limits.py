@@ -34,6 +34,7 @@ class Limit(int):
 
 SQS_MESSAGE_BYTES = Limit(1024**2, "bytes", _SQS + "quotas-messages.html")
 SQS_MESSAGE_ATTRIBUTES = Limit(10, "attributes", _SQS + "quotas-messages.html")
+SQS_ATTRIBUTE_NAME = Limit(256, "characters", _SQS + "sqs-message-metadata.html", "2026-11-26")
 SQS_BATCH_ENTRIES = Limit(10, "messages", _SQS + "quotas-messages.html")
 SQS_MIN_RETENTION = Limit(60, "s", _SQS + "quotas-messages.html")
 SQS_DEFAULT_RETENTION = Limit(345_600, "s", _SQS + "quotas-messages.html")
@@ -108,6 +109,9 @@ SNS_MAX_ARCHIVE = Limit(
 _RETENTION = _AWS + "streams/latest/dev/kinesis-extended-retention.html"
 KINESIS_MIN_RETENTION = Limit(24 * 3600, "s", _RETENTION)
 KINESIS_MAX_RETENTION = Limit(365 * 24 * 3600, "s", _RETENTION)
+_SHARD = _AWS + "streams/latest/dev/service-sizes-and-limits.html"
+KINESIS_SHARD_READS = Limit(5, "calls a second", _SHARD)
+KINESIS_SHARD_READ_BYTES = Limit(2 * 1024**2, "bytes a second", _SHARD)
 KINESIS_BATCH_RECORDS = Limit(
     500, "records", _AWS + "kinesis/latest/APIReference/API_PutRecords.html"
 )

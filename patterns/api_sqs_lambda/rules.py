@@ -12,7 +12,7 @@ from ..blocks.rest import RequestField
 from ..blocks.values import Path, expect
 from ..checks import reject
 from ..checks import sqs as checks
-from ..limits import SQS_MESSAGE_ATTRIBUTES
+from ..limits import SQS_ATTRIBUTE_NAME, SQS_MESSAGE_ATTRIBUTES
 from .mapping import ATTRIBUTES
 
 if TYPE_CHECKING:
@@ -89,8 +89,10 @@ def check_attributes(attributes: Mapping[str, RequestField]) -> None:
     for name, value in attributes.items():
         expect(f"attributes[{name!r}]", value, RequestField)
         reserved = name in ATTRIBUTES or name.lower().startswith(("aws.", "amazon."))
-        if reserved or not re.fullmatch(r"(?!\.)(?!.*\.\.)[\w.-]{1,256}(?<!\.)", name, re.ASCII):
+        spelled = re.fullmatch(r"(?!\.)(?!.*\.\.)[\w.-]+(?<!\.)", name, re.ASCII)
+        if reserved or not spelled or len(name) > SQS_ATTRIBUTE_NAME:
             raise ValueError(
-                f"attributes has {name!r}; a name must be 1 to 256 letters, digits, _, - and "
-                f"single dots inside, not AWS.… or Amazon.…, and not {' or '.join(ATTRIBUTES)}."
+                f"attributes has {name!r}; a name must be 1 to {SQS_ATTRIBUTE_NAME} letters, "
+                "digits, _, - and single dots inside, not AWS.… or Amazon.…, and not "
+                f"{' or '.join(ATTRIBUTES)}."
             )

@@ -53,8 +53,11 @@ REFUSED_BY_SCHEMA = (
 )
 REQUEST_ID = '"requestId": "$context.requestId"'
 _FAILED = f'{{"message": "The request was not accepted. Send it again.", {REQUEST_ID}}}'
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html
+ERROR_RATE = 0.05
 SERVER_ERRORS = Runbook(
-    means="More than 5 % of the requests are answered with 5xx, so clients must send them again.",
+    means=f"More than {100 * ERROR_RATE:.0f} % of the requests are answered with 5xx, so clients "
+    "must send them again.",
     see="Read errorMessage, status and integrationStatus in the API's access log.",
     fix="Fix what they name: most often the API's role, the key of what it calls, or a quota.",
     verify="A request of yours is accepted, and 5XXError falls.",
@@ -456,7 +459,7 @@ class RestEntry(Construct):
                     "ServerErrorAlarm",
                     metric,
                     SERVER_ERRORS,
-                    threshold=0.05,
+                    threshold=ERROR_RATE,
                     evaluation_periods=3,
                 )
             )

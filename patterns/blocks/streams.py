@@ -9,7 +9,12 @@ from aws_cdk import Annotations, Duration, RemovalPolicy
 from aws_cdk import aws_kinesis as kinesis
 
 from ..checks import period
-from ..limits import KINESIS_MAX_RETENTION, KINESIS_MIN_RETENTION
+from ..limits import (
+    KINESIS_MAX_RETENTION,
+    KINESIS_MIN_RETENTION,
+    KINESIS_SHARD_READ_BYTES,
+    KINESIS_SHARD_READS,
+)
 from . import keys
 from .alarms import MINUTE, Alarms, Runbook
 from .places import check_here, check_key_here, other_account
@@ -211,7 +216,8 @@ WRITE_THROTTLED = Runbook(
 )
 READ_THROTTLED = Runbook(
     means="Kinesis throttles the readers of the stream, so they fall behind.",
-    see="List who reads the stream: all of them share 5 calls and 2 MiB a second for each shard.",
+    see=f"List who reads the stream: all of them share {KINESIS_SHARD_READS} calls and "
+    f"{KINESIS_SHARD_READ_BYTES // 1024**2} MiB a second for each shard.",
     fix="Give the other readers enhanced fan-out, or add shards.",
     verify="ReadProvisionedThroughputExceeded is 0, and the iterator age falls.",
 )
