@@ -100,7 +100,8 @@ def send(stack: Stack) -> None:
     queue = sqs.Queue(stack, "Queue", fifo=True, content_based_deduplication=True)
     sent = "arn:aws:states:::sqs:sendMessage"
     step = {"Type": "Task", "Resource": sent, "Arguments": TO_QUEUE, "TimeoutSeconds": 1}
-    Definition(json.dumps({"States": {"Send": step}})).check({"Queue": queue})
+    definition = {"QueryLanguage": "JSONata", "States": {"Send": step}}
+    Definition(json.dumps(definition)).check({"Queue": queue})
 
 
 MISTAKES: dict[str, Callable[[Stack], object]] = {
