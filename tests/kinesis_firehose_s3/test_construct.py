@@ -431,14 +431,6 @@ def test_whoever_gets_a_permission_may_be_in_the_stack_of_what_you_give(
     assert "kinesis:PutRecords" in json.dumps(properties(stack, "IAM::Policy"))
 
 
-@pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
-def test_nothing_names_a_partition(region: str) -> None:
-    stack = Stack(App(), "Stack", env=Environment(account="111111111111", region=region))
-    made = make(stack, lake=Lake(table=TABLE, partition_keys=COUNTRY, keep_source=True))
-    made.grant_read(iam.Role(stack, "Reader", assumed_by=iam.AccountRootPrincipal()))
-    assert "arn:aws:" not in json.dumps(Template.from_stack(stack).to_json())
-
-
 @pytest.mark.parametrize("place", ["account 222222222222", "Region eu-west-1"])
 @pytest.mark.parametrize("given", ["transform", "stream", "bucket"])
 def test_what_firehose_cannot_reach_from_here_is_rejected(given: str, place: str) -> None:
