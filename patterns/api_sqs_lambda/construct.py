@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..blocks.alarms import Alarms
 from ..blocks.consumers import Consumer
 from ..blocks.queues import NewQueue, SqsToLambda, grant_send
-from ..blocks.rest import Endpoint, NewApi, RequestField, RestEntry
+from ..blocks.rest import Endpoint, NewApi, RequestField, RestEntry, check_circle
 from ..blocks.values import expect
 from . import rules
 from .mapping import send_message
@@ -90,7 +90,9 @@ class ApiGatewayToSqsToLambda(SqsToLambda):
         expect("alarms", alarms, Alarms)
         attributes = attributes or {}
         rules.check(queue, message_group_id, deduplication_id, attributes)
-        alarms = alarms.of_pattern(__name__)
+        alarms, consumer = alarms.of_pattern(__name__), Consumer.of(consumer)
+        key = queue.encryption_key if isinstance(queue, NewQueue) else None
+        check_circle(scope, endpoint, consumer=consumer.function, queue=key)
         if isinstance(queue, NewQueue) and queue.fifo and deduplication_id is None:
             queue = replace(queue, content_based_deduplication=True)
         # The queue, its dead-letter queue and its consumer come first: the API sends to it.

@@ -223,9 +223,9 @@ def _check_action(action: cloudwatch.IAlarmAction, alarm: cloudwatch.Alarm) -> N
     there, here = Stack.of(topic).region if topic else _region_in(arn), Stack.of(alarm).region
     if there != here and not is_token(there) and not is_token(here):
         raise ValueError(
-            f"An alarm's action publishes to {Path(topic.node.scope) if topic else arn}, a topic of Region "
-            f"{there}, but CloudWatch publishes to topics of the alarm's own Region, {here}, only: "
-            f"nobody would hear of the alarm. Give a topic of {here}."
+            f"An alarm's action publishes to {Path(topic.node.scope) if topic else arn}, a topic "
+            f"of Region {there}, but CloudWatch publishes to topics of the alarm's own Region, "
+            f"{here}, only: nobody would hear of the alarm. Give a topic of {here}."
         )
     key = getattr(topic, "kms_master_key_id", None)
     if key is None:

@@ -17,6 +17,7 @@ from aws_cdk.assertions import Template
 from serverless_patterns.patterns.blocks.alarms import Alarms
 from serverless_patterns.patterns.blocks.queues import NewQueue
 from serverless_patterns.patterns.blocks.rest import Endpoint
+from tests.api_sqs_lambda.builds import make
 from tests.contracts.builds import Build, every_build
 from tests.inline import function, properties, rejected, warned
 
@@ -110,6 +111,47 @@ def test_an_api_of_another_stack_gets_the_method(
     assert len(set(deployments)) == 2, "a changed method is deployed"
 
 
+def test_what_is_in_the_stack_of_the_api_cannot_be_needed_here() -> None:
+    app = App()
+    base, stack = siblings(app)
+    endpoint, near = Endpoint(api=apigateway.RestApi(base, "Api")), function(stack)
+    cases: dict[str, dict[str, Any]] = {
+        "consumer has Base/Consumer": {"consumer": function(base)},
+        "queue has Base/Key": {"queue": NewQueue(encryption_key=kms.Key(base, "Key"))},
+    }
+    for name, given in cases.items():
+        with rejected(f"{name}, which is in the stack of Base/Api. That stack needs this one"):
+            make(stack, name[:5], **{"consumer": near, "endpoint": endpoint} | given)
+
+
+@every_build("endpoint")
+def test_an_authorizer_of_another_stack_than_its_api_is_rejected(build: Build) -> None:
+    for own in (False, True):
+        app = App()
+        base, stack = siblings(app)
+        handler = function(base, "Handler")
+        authorizer = apigateway.TokenAuthorizer(base, "Authorizer", handler=handler)
+        if own:
+            endpoint = Endpoint(authorizer=authorizer, api=apigateway.RestApi(base, "Api"))
+            build.make(stack, "Pattern", endpoint=endpoint)
+            app.synth()
+            continue
+        with rejected("Authorizer is in another stack than the API .* the authorizer in Stack"):
+            build.make(stack, "Pattern", endpoint=Endpoint(authorizer=authorizer))
+
+
+@every_build("queue", "consumer")
+def test_a_queue_that_has_a_consumer_already_is_rejected(build: Build, stack: Stack) -> None:
+    kept = sqs.Queue(stack, "Dlq", retention_period=Duration.days(14))
+    dead_letters = sqs.DeadLetterQueue(queue=kept, max_receive_count=5)
+    queue = sqs.Queue(
+        stack, "Own", visibility_timeout=Duration.minutes(1), dead_letter_queue=dead_letters
+    )
+    build.make(stack, "One", queue=queue, consumer=function(stack, "First"))
+    with rejected("Stack/Own has a consumer already, Stack/First: .*never to both"):
+        build.make(stack, "Two", queue=queue, consumer=function(stack, "Second"))
+
+
 def of(template: Template, kind: str) -> list[dict[str, Any]]:
     found = template.find_resources(f"AWS::ApiGateway::{kind}").values()
     return [resource["Properties"] for resource in found]
@@ -145,11 +187,17 @@ def test_a_queue_of_another_stack_is_used(build: Build, layout: Callable[[App], 
 
 
 @every_build("consumer")
-def test_a_consumer_of_another_region_is_rejected(build: Build) -> None:
+def test_a_consumer_of_another_account_or_region_is_rejected(build: Build) -> None:
     app = App()
-    consumer = function(Stack(app, "Base", env=THERE))
-    with rejected("Base/Consumer is in Region us-east-1, but .* of its function"):
-        build.make(Stack(app, "Stack", env=HERE), "Pattern", consumer=consumer)
+    stack = Stack(app, "Stack", env=HERE)
+    elsewhere = {
+        "Region us-east-1": THERE,
+        "account 222222222222": Environment(account="222222222222", region="eu-west-1"),
+    }
+    for place, env in elsewhere.items():
+        consumer = function(Stack(app, place[:6], env=env))
+        with rejected(f"Consumer is in {place}, but .* of its function"):
+            build.make(stack, f"Pattern{place[:1]}", consumer=consumer)
 
 
 @every_build("queue")
