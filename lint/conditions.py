@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from cfnlint.template import Template
 
-MAX = 64  # more combinations than this are not checked
+MAX = 128  # more combinations of conditions than these are not checked
 WORD = re.compile(r"[\w-]+")
 Case = dict[str, bool]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ def unwatched(cfn: Template) -> list[str]:
 
 
 DEAD = {"deadLetterTargetArn": {"Fn::GetAtt": ["Dead", "Arn"]}, "maxReceiveCount": 5}
+NEAR = {"Tags": [{"Key": "near", "Value": {"Ref": "Dead"}}]}  # connects a queue with the others
 WORK = {"Dead": queue(), "Work": queue(RedrivePolicy=DEAD)}
 
 
@@ -75,16 +77,21 @@ def test_each_combination_of_connected_conditions_is_checked_however_many_others
 
 
 def test_a_finding_of_three_among_very_many_connected_conditions_is_not_missed() -> None:
-    tags = [{"Key": "near", "Value": {"Ref": "Dead"}}]
-    others = {f"Queue{name}": queue(name, Tags=tags) for name in LETTERS}
+    others = {f"Queue{name}": queue(name, **NEAR) for name in LETTERS}
     alarms = {"First": alarm("C"), "Second": alarm("K"), "Third": alarm("L")}
     cfn = template(WORK | others | alarms, LETTERS)
     assert unwatched(cfn) == [" (when C is false and K is false and L is false)"]
 
 
+def test_any_three_of_twelve_connected_conditions_are_seen_in_each_combination() -> None:
+    resources = WORK | {f"Queue{name}": queue(name, **NEAR) for name in LETTERS}
+    cases = select(template(resources, LETTERS), resources).cases
+    for chosen in combinations(LETTERS, 3):
+        assert len({tuple(case[name] for name in chosen) for case in cases}) == 8
+
+
 def test_a_template_is_told_that_not_every_combination_was_checked() -> None:
-    tags = [{"Key": "near", "Value": {"Ref": "Dead"}}]
-    cfn = template(WORK | {f"Queue{name}": queue(name, Tags=tags) for name in LETTERS}, LETTERS)
+    cfn = template(WORK | {f"Queue{name}": queue(name, **NEAR) for name in LETTERS}, LETTERS)
     (told,) = (match.message for match in RULES["I9001"].match(cfn))
     assert told.startswith(
         f"{MAX} combinations of the conditions {', '.join(LETTERS)} were checked"
@@ -99,12 +106,11 @@ def test_only_cases_that_a_deployment_can_have_are_checked() -> None:
     assert sorted(sum(case.values()) for case in cases) == [0] + [1] * 10
 
 
-@pytest.mark.parametrize("count", [7, 12])
+@pytest.mark.parametrize("count", [8, 12])
 def test_of_many_connected_conditions_the_same_combinations_are_checked_each_time(
     count: int,
 ) -> None:
-    near = {"Tags": [{"Key": "near", "Value": {"Ref": "Dead"}}]}
-    resources = WORK | {f"Queue{name}": queue(name, **near) for name in LETTERS[:count]}
+    resources = WORK | {f"Queue{name}": queue(name, **NEAR) for name in LETTERS[:count]}
     first, again = (select(template(resources, LETTERS[:count]), resources).cases for _ in range(2))
     assert first == again
     assert len(first) == MAX

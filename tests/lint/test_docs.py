@@ -13,6 +13,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from serverless_patterns.lint.__main__ import main
+from serverless_patterns.lint.conditions import MAX
 from tests.conftest import ROOT, run
 
 README, PAGE = (ROOT / name for name in ("README.md", "docs/check-templates.md"))
@@ -80,6 +81,10 @@ def test_an_accepted_finding_is_written_as_the_page_says(
     with pytest.raises(SystemExit) as end:
         main([str(tmp_path / "a.yaml")])
     assert (end.value.code, capsys.readouterr().out) == (0, "")
+
+
+def test_the_page_says_how_many_combinations_of_conditions_are_checked() -> None:
+    assert f"combinations of conditions beyond {MAX}," in TEXT
 
 
 def test_the_workflow_pins_each_action_by_commit_and_keeps_no_credentials() -> None:
