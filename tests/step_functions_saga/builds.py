@@ -29,7 +29,7 @@ def make(stack: Stack, construct_id: str = "Pattern", **settings: Any) -> StepFu
     kinds: dict[str, Any] = {"Charge": function, "Orders": table, "Stock": table}
     for name in kinds.keys() - resources.keys():
         resources[name] = kinds[name](stack, construct_id + name)
-    saga = Saga(definition=file, resources=resources, **given)
+    saga = Saga(**{"definition": file, "resources": resources, **given})
     return StepFunctionsSaga(stack, construct_id, saga=saga, **settings)
 
 
