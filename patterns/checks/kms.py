@@ -13,8 +13,8 @@ def usable(name: object, key: object, *, enabled: bool, spec: str | None) -> str
     """
     if not enabled:
         return (
-            f"{name} is {key}, which is disabled: nothing could be sent, and what is there could "
-            "not be read. Enable the key, or use another one."
+            f"{name} is {key}, which is disabled: nothing could be sent or read. "
+            "Enable the key, or use another one."
         )
     if spec not in (None, SYMMETRIC):
         return (
