@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Annotations, FeatureFlags, Stack
+from aws_cdk import Annotations, FeatureFlags
 
 from ..checks import kms as checks
 from ..checks import reject
@@ -34,6 +34,12 @@ def check_key(name: object, key: kms.IKey | None) -> None:
             which the CDK grants nothing, or not a symmetric encryption key, the only type that
             queues, topics, streams and buckets take.
     """
+    if key is not None and key.node.default_child is None:
+        check_region(name, key, key)
+    _check_usable(name, key)
+
+
+def _check_usable(name: object, key: kms.IKey | None) -> None:
     if key is None or is_aws_managed(key):
         return
     behind = _behind(key)
@@ -41,7 +47,6 @@ def check_key(name: object, key: kms.IKey | None) -> None:
         _check_alias(name, key)
     resource: Any = (behind or key).node.default_child
     if resource is None:
-        check_region(name, key, Stack.of(key))
         _warn_of_imported_key(behind or key)
         return
     check_resource(name, resource)
@@ -65,7 +70,7 @@ def check_region(name: object, key: kms.IKey, scope: IConstruct) -> None:
     there = place_of(_behind(key) or key)[1] if here else None
     if there and there != here:
         raise ValueError(
-            f"{name} is a key of the Region {there}, but what it would encrypt is in {here}: a key "
+            f"{name} is a key of the Region {there}, but the resource is in {here}: a key "
             f"works in its own Region only. Use a key of {here}, such as a replica of that key."
         )
 
@@ -73,11 +78,13 @@ def check_region(name: object, key: kms.IKey, scope: IConstruct) -> None:
 def check_key_of(resource: Any) -> None:
     """Reject a queue, topic, stream, bucket, bus or table whose own key encrypts nothing.
 
+    It may be imported from another Region, with its key.
+
     Raises:
         ValueError: see ``check_key``.
     """
     name = Path(resource, "The key of ")
-    check_key(name, key_of(resource))
+    _check_usable(name, key_of(resource))
     identifier = getattr(resource.node.default_child, "kms_key_identifier", None)
     check_resource(name, resource_behind(identifier))
 

@@ -19,6 +19,7 @@ from ..checks import kms as kms_checks
 from ..checks import reject
 from ..checks import sns as checks
 from ..checks import sqs as sqs_checks
+from ..checks.sqs import KIND
 from ..limits import SQS_DEFAULT_RETENTION, SQS_MAX_RETENTION
 from . import keys, places
 from .alarms import Alarms, Runbook
@@ -423,9 +424,10 @@ def check_replay(topic: sns.ITopic, start: datetime) -> None:
         )
         return
     if resource.archive_policy is None:
+        advice = "Set message_retention_period_in_days on it"
         raise ValueError(
-            f"replay_from is {start.isoformat()}, but the topic keeps no archive. Set "
-            "message_retention_period_in_days on it."
+            f"replay_from is {start.isoformat()}, but the topic keeps no archive. "
+            f"{advice if topic.fifo else 'Leave it out: only a FIFO topic keeps one'}."
         )
     key_id = topic.master_key.key_id if topic.master_key else resource.kms_master_key_id or ""
     name = f"replay_from is {start.isoformat()}, but the topic's archive"
@@ -442,15 +444,19 @@ def check_dead_letter_queue(queue: sqs.IQueue, *, topic_fifo: bool) -> None:
             that encrypts nothing.
     """
     name = f"dead_letter_queue {Path(queue)}"
-    reject(checks.dead_letter_queue_type(name, topic_fifo=topic_fifo, dead_letter_fifo=queue.fifo))
+    imported = resource_of(queue) is None
+    if queue.fifo or not imported or not is_token(queue.queue_arn):
+        fifo = queue.fifo
+        reject(checks.dead_letter_queue_type(name, topic_fifo=topic_fifo, dead_letter_fifo=fifo))
     keys.check_key_of(queue)
     check_encryption(name, queue)
-    if resource_of(queue) is None:
+    if imported:
         Annotations.of(queue).add_warning_v2(
             "serverless-patterns:imported-delivery-dead-letter-queue",
-            "This queue is imported, so its retention period cannot be checked: what SNS cannot "
-            f"deliver is lost after it, which is {SQS_DEFAULT_RETENTION // DAY} days unless it is "
-            f"raised, to {SQS_MAX_RETENTION // DAY} at most.{ask_for_key(queue)}",
+            f"This queue is imported, so it cannot be checked: it must be a {KIND[topic_fifo]} "
+            "queue, and what SNS cannot deliver is lost after its retention period, which is "
+            f"{SQS_DEFAULT_RETENTION // DAY} days unless it is raised, to "
+            f"{SQS_MAX_RETENTION // DAY} at most.{ask_for_key(queue)}",
         )
 
 
@@ -473,16 +479,16 @@ def _check_place(scope: Construct, source: Source, kept: sqs.IQueue | None) -> N
     Raises:
         ValueError: it is known to be there.
     """
+    account, region = place_of(stack_of(scope))
     if kept is None:
-        if source.elsewhere and source.elsewhere.startswith("Region"):
+        if source.region and region:
             raise ValueError(
-                f"{Path(source.topic, 'topic ')} is in the {source.elsewhere}, where the "
+                f"{Path(source.topic, 'topic ')} is in the Region {source.region}, where the "
                 "dead-letter queue of a subscription has to be too, and this stack is not. Give "
                 "Subscription(dead_letter_queue=…) a queue of that Region, or subscribe in a stack "
                 "there."
             )
         return
-    account, region = place_of(stack_of(scope))
     here = account, source.region or region
     name = Path(scope, "The subscription of ")
     reject(sqs_checks.dead_letter_queue_place(name, here, Path(kept), _place_of(kept)))
@@ -505,8 +511,8 @@ def _check_apart(queue: sqs.IQueue, kept: sqs.IQueue | None) -> None:
         return
     if kept.node.path == queue.node.path or kept.queue_arn == queue.queue_arn:
         raise ValueError(
-            f"dead_letter_queue {kept.node.path} is the subscribed queue itself: what cannot be "
-            "delivered to it would be lost. Give another queue, or leave it out."
+            f"dead_letter_queue {kept.node.path} is the subscribed queue itself: a message "
+            "that cannot be delivered to it would be lost. Give another queue, or leave it out."
         )
 
 

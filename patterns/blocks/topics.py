@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Annotations, Stack
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from ..checks import kms as kms_checks
@@ -21,7 +22,6 @@ from .values import Path, expect, is_token, seconds
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
-    from aws_cdk import aws_iam as iam
     from aws_cdk import aws_kms as kms
     from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_sns as sns
@@ -152,11 +152,12 @@ def own_source(scope: Construct, topic: sns.ITopic, *, fifo: bool) -> Source:
     source = Source(topic, scope=scope, fifo=fifo)
     if source.elsewhere:
         _check_name(scope, topic)
+        allowed = source.elsewhere.startswith("Region") or _allow_subscribing(scope, topic)
+        asked = "" if allowed else " Its policy must allow sns:Subscribe to this account."
         Annotations.of(topic).add_warning_v2(
             "serverless-patterns:topic-elsewhere",
             f"This topic is in another {source.elsewhere}. Its metrics are there: put the alarms "
-            "on its deliveries there too. From another account, its policy has to allow "
-            "sns:Subscribe to this one.",
+            f"on its deliveries there too.{asked}",
         )
     keys.check_key_of(topic)
     if topic.node.default_child is None:
@@ -171,6 +172,15 @@ def own_source(scope: Construct, topic: sns.ITopic, *, fifo: bool) -> Source:
             "grant_publish() covers it.",
         )
     return source
+
+
+def _allow_subscribing(scope: Construct, topic: sns.ITopic) -> bool:
+    """Let this account subscribe to a topic of another one; return whether its policy is known."""
+    account = iam.AccountPrincipal(Stack.of(scope).account)
+    allow = iam.PolicyStatement(
+        actions=["sns:Subscribe"], principals=[account], resources=[topic.topic_arn]
+    )
+    return topic.add_to_resource_policy(allow).statement_added
 
 
 def _check_name(scope: Construct, topic: sns.ITopic) -> None:

@@ -94,6 +94,12 @@ def test_a_key_of_another_region_is_rejected() -> None:
         check_key("encryption_key", kms.Key.from_key_arn(stack, "There", ARN))
 
 
+def test_a_resource_of_another_region_has_its_key_there() -> None:
+    stack = Stack(App(), "Stack", env=Environment(region="eu-west-1"))
+    arn = "arn:aws:sqs:us-east-1:111111111111:theirs"
+    check_key_of(sqs.Queue.from_queue_attributes(stack, "Own", queue_arn=arn, key_arn=ARN))
+
+
 ID = dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING)
 RESOURCES: dict[str, Callable[[Construct, kms.IKey], object]] = {
     "queue": lambda scope, key: sqs.Queue(scope, "Own", encryption_master_key=key),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from aws_cdk import App, Environment, Stack
+from aws_cdk import App, Environment, Fn, Stack
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
@@ -193,6 +193,12 @@ def test_a_dead_letter_queue_of_the_other_type_is_rejected(stack: Stack, fifo: b
         subscribe(stack, kept, topic=topic_of(stack, fifo=fifo))
 
 
+def test_a_dead_letter_queue_that_only_deployment_knows_is_told_its_type(stack: Stack) -> None:
+    kept = sqs.Queue.from_queue_arn(stack, "Theirs", Fn.import_value("QueueArn"))
+    subscribe(stack, Subscription(dead_letter_queue=kept))
+    warned(stack, "must be a FIFO queue")
+
+
 def test_subscribers_may_share_a_delivery_dead_letter_queue(stack: Stack) -> None:
     topic, kept = topic_of(stack), Subscription(dead_letter_queue=queue_of(stack, "Kept"))
     for name in ("First", "Second"):
@@ -241,7 +247,7 @@ def test_an_imported_queue_is_told_what_it_must_allow(stack: Stack, given: str) 
         subscribe(stack, queue=theirs)
     else:
         subscribe(stack, Subscription(dead_letter_queue=theirs))
-        warned(stack, "retention period cannot be checked.*key_arn")
+        warned(stack, "cannot be checked: .* deliver is lost after.*key_arn")
     warned(stack, "sqs:SendMessage.*not be encrypted with the AWS managed key")
 
 
@@ -286,6 +292,13 @@ def test_a_dead_letter_queue_of_another_region_than_the_topic_is_rejected() -> N
     kept = imported(stack, sqs.Queue, "Kept", HONG_KONG)
     with rejected("is in Region us-east-1, its dead-letter queue Stack/Kept in Region ap-east-1"):
         deliver_to_queue(stack, topic, queue_of(stack, "A"), Subscription(dead_letter_queue=kept))
+
+
+def test_a_topic_of_another_account_and_region_needs_a_dead_letter_queue_there_too() -> None:
+    stack = stack_in(IRELAND)
+    topic = Source(imported(stack, sns.Topic, "Theirs", VIRGINIA, "2" * 12), scope=stack)
+    with rejected("topic Stack/Theirs is in the Region us-east-1, where the dead-letter queue"):
+        deliver_to_queue(stack, topic, queue_of(stack), Subscription())
 
 
 def test_a_dead_letter_queue_of_another_account_is_rejected() -> None:
@@ -393,6 +406,11 @@ def test_the_archive_of_an_imported_topic_cannot_be_checked(stack: Stack) -> Non
 def test_a_replay_without_a_time_zone_is_rejected() -> None:
     with rejected("2026-11-21T00:00:00 without a time zone"):
         Subscription(replay_from=datetime(2026, 11, 21))
+
+
+def test_a_replay_from_a_standard_topic_is_rejected(stack: Stack) -> None:
+    with rejected("Leave it out: only a FIFO topic keeps one"):
+        subscribe(stack, REPLAY, topic=topic_of(stack, fifo=None), queue=queue_of(stack, fifo=None))
 
 
 def test_a_replay_without_an_archive_that_sns_can_read_is_rejected(stack: Stack) -> None:

@@ -230,6 +230,21 @@ def test_a_topic_of_another_region_needs_a_name_that_is_known(build: Build) -> N
         build.make(here, topic=own_topic(there, build))
 
 
+@every_build("topic")
+def test_a_topic_of_another_account_of_this_app_may_be_subscribed_to(build: Build) -> None:
+    app = App()
+    here, there = (
+        Stack(app, name, env=Environment(account=name[-1] * 12, region="eu-west-1"))
+        for name in ("Stack1", "Stack2")
+    )
+    name = "prices.fifo" if "fifo" in build.slug else "prices"
+    build.make(here, topic=own_topic(there, build, topic_name=name))
+    (policy,) = properties(there, "SNS::TopicPolicy")
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "sns:Subscribe"
+    assert "111111111111:root" in str(statement["Principal"])
+
+
 # Who owns what: each of them in another stack, in a nested one, or in the parent of one
 
 
