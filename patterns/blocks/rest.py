@@ -761,8 +761,8 @@ def _check_own_api(api: apigateway.IRestApi) -> None:
     Annotations.of(api).add_warning_v2(
         "serverless-patterns:imported-api",
         "This API is imported, so its stages cannot be deployed or checked here: a new method "
-        "answers only once the API is deployed again, and the API needs throttling, access logs and an "
-        "alarm on 5XXError of its own.",
+        "answers only once the API is deployed again, and the API needs throttling, access logs "
+        "and an alarm on 5XXError of its own.",
     )
 
 
