@@ -80,9 +80,9 @@ def rest(resource: Resource) -> str | None:
     if not isinstance(name, str) or "${?}" in name:
         return None
     bus = resource.get("EventBusName") or "default"
-    if resource.type != "AWS::Events::Rule" or bus == "default":
+    if resource.type != "AWS::Events::Rule" or re.search(r"(^|/)default$", str(bus)):
         return f"{before}{name}"
-    return f"{before}{bus if NAME.fullmatch(str(bus)) else '*'}/{name}"
+    return f"{before}{bus}/{name}" if NAME.fullmatch(str(bus)) else f"{before}*{name}"
 
 
 def index(resources: Iterable[Resource]) -> dict[tuple[str, str], Resource]:
@@ -154,7 +154,9 @@ def _kind(resource: Resource) -> str:
 def _same_version(scenario: Scenario, pattern: str, used: Any) -> bool:
     """Tell whether what is allowed and what is invoked may be the same version of a function."""
     allowed, invoked = qualifier(scenario, pattern), qualifier(scenario, used)
-    return used is None or (bool(allowed) == bool(invoked) and may_match(allowed, invoked))
+    if used is None or "$LATEST" in (allowed, invoked):
+        return True
+    return bool(allowed) == bool(invoked) and may_match(allowed, invoked)
 
 
 def qualifier(scenario: Scenario, value: Any) -> str:
@@ -167,6 +169,13 @@ def qualifier(scenario: Scenario, value: Any) -> str:
         return name if isinstance(name, str) and "${" not in name else found.id
     match = QUALIFIED.search(value)
     return (match.group(1) or match.group(2) or "") if match else ""
+
+
+def is_bucket_alone(pattern: Any, bucket: Resource) -> bool:
+    """Tell whether a pattern is of a bucket and not of the objects in it."""
+    parts = split(pattern)
+    named = {f"${{{bucket.id}}}", rest(bucket)}
+    return pattern == f"${{{bucket.id}.Arn}}" or bool(parts and parts[REST] in named)
 
 
 def unqualified(value: Any) -> Any:

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from .template import Resource, Scenario
 
 SERVICE = re.compile(r"([a-z0-9-]+)(?:\.[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?")
+LITERAL = ("stringequals", "stringequalsignorecase")  # no wildcards
+PLAIN = re.compile(r"\$\{[^}]*\}")
 SAME = ("arnequals", "arnlike", "stringequals", "stringlike", "stringequalsignorecase")
 OTHER = ("arnnotequals", "arnnotlike", "stringnotequals", "stringnotlike")
 SOURCE = "aws:sourcearn"
 # Keys that a request of a service principal never has: a test for one of them fails.
 ABSENT = ("aws:principalorgid", "aws:principalorgpaths", "aws:principalarn", "aws:userid")
 OWNER = "aws:sourceowner"  # in a topic's default policy; of services, CloudWatch alone has it
+PUT_OBJECT = "s3:PutObject"
 CLOUDWATCH = "cloudwatch.amazonaws.com"
 
 
@@ -151,6 +154,7 @@ def _may_be_resource(scenario: Scenario, statement: Mapping[str, Any], request: 
     return any(
         arns.may_cover(scenario, item, resource, request.used)
         for item in as_list(statement["Resource"])
+        if not (request.action == PUT_OBJECT and arns.is_bucket_alone(item, resource))
     )
 
 
@@ -185,14 +189,23 @@ def _may_hold(scenario: Scenario, condition: Any, request: Request) -> bool:
     if request.service is None:
         return True
     return all(
-        _may_pass(scenario, key, wanted, request)
+        _may_pass(scenario, key, _literal(wanted) if operator in LITERAL else wanted, request)
         for operator, key, wanted in tests(condition)
         if operator in SAME
     )
 
 
+def _literal(wanted: list[Any]) -> list[Any]:
+    """Return the values that may be the same as another: no ARN and no account has wildcards."""
+    return [
+        item
+        for item in wanted
+        if not (isinstance(item, str) and re.search(r"[*?]", PLAIN.sub("", item)))
+    ]
+
+
 def _may_pass(scenario: Scenario, key: str, wanted: list[Any], request: Request) -> bool:
-    if key == SOURCE and request.sources:
+    if key == SOURCE and (request.sources or not wanted):
         return any(
             arns.may_cover(scenario, item, source) for item in wanted for source in request.sources
         )

@@ -69,7 +69,9 @@ def confused_deputy(scenario: Scenario) -> Findings:
 def _invokes(permission: Resource) -> bool:
     """Tell whether a permission is to invoke: a function URL may be for everyone."""
     action = str(permission.get("Action")).lower()
-    return arns.may_match(action, "lambda:invokefunction") and not is_unknown(action)
+    by_url = any(map(permission.get, ("FunctionUrlAuthType", "InvokedViaFunctionUrl")))
+    invokes = arns.may_match(action, "lambda:invokefunction") and not is_unknown(action)
+    return invokes and not by_url
 
 
 def _anybody(statement: Mapping[str, Any]) -> list[str]:

@@ -11,8 +11,18 @@ from serverless_patterns.patterns.checks import sqs
 from .. import arns, wiring
 from ..template import At, Finding, Findings, Resource, Scenario, is_unknown, rule
 
-# What AWS accepts in the account and the Region of the stack only.
-ROLES, NEARBY = ("Role", "RoleArn", "RoleARN"), ("Layers", "KmsMasterKeyId", "EventSourceArn")
+# What uses a role of its own account, and a layer, a key or a source of its own Region.
+USERS = (
+    "AWS::Events::Rule",
+    "AWS::Lambda::EventSourceMapping",
+    "AWS::Lambda::Function",
+    "AWS::Pipes::Pipe",
+    "AWS::SQS::Queue",
+    "AWS::Scheduler::Schedule",
+    "AWS::StepFunctions::StateMachine",
+)
+ROLES, NEARBY = ("Role", "RoleArn"), ("Layers", "KmsMasterKeyId", "EventSourceArn")
+ITSELF = ("Resource", "EventSourceArn", "sourceQueueArns")  # where a stack names its resources
 ACCOUNT = re.compile(r"\d{12}")
 Place = tuple[str | None, str | None]
 
@@ -33,7 +43,8 @@ def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """Yield the strings of a value, each with the property that it is in."""
     if isinstance(value, Mapping):
         for name, item in value.items():
-            yield from _texts(item, str(name))
+            if name != "Environment":
+                yield from _texts(item, str(name))
     elif isinstance(value, list):
         for item in value:
             yield from _texts(item, key)
@@ -47,10 +58,11 @@ def _own(scenario: Scenario) -> Place:
     for resource in scenario.resources.values():
         for key, text in _texts(resource.properties):
             account, region = _of(text)
-            itself = arns.split(text) and arns.named(scenario, text, ())
-            if key in ROLES or itself:
+            user = resource.type in USERS
+            itself = key in ITSELF and arns.split(text) and arns.named(scenario, text, ())
+            if itself or (user and key in ROLES):
                 accounts.add(account)
-            if key in NEARBY or itself:
+            if itself or (user and key in NEARBY):
                 regions.add(region)
     found = [places - {None} for places in (accounts, regions)]
     account, region = (places.pop() if len(places) == 1 else None for places in found)
