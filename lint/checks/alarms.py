@@ -102,11 +102,14 @@ def dimension_is_not_the_name(scenario: Scenario) -> Findings:
         name, kind, right = NAMES.get(str(metric.get("Namespace")), ("", "", ()))
         value = str((_dimensions(metric) or {}).get(name))
         resource, reference = scenario.find(value, kind), REFERENCE.fullmatch(value)
-        if resource and reference and (reference.group(2) or "") not in right:
+        attribute = reference.group(2) or "" if reference else ""
+        if resource and reference and attribute not in right:
+            given = f"{resource}.{attribute}" if attribute else f"Ref {resource}"
+            fix = next((f"Give {resource}.{item}" if item else "Give Ref" for item in right), None)
             yield Finding(
                 alarm,
-                f"{alarm} gives {value} as {name}, which is not the name of {resource}: it gets no "
-                "data and never fires. Give the name.",
+                f"{alarm} gives {given} as {name}, which is not the name of {resource}: it gets no "
+                f"data and never fires. {fix or 'Give the name'}.",
                 where,
             )
 

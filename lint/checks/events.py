@@ -89,9 +89,9 @@ def one_attempt_only(scenario: Scenario) -> Findings:
         if once and not wiring.repeats(source) and target.get("DeadLetterConfig") is None:
             yield Finding(
                 target,
-                f"{scenario.name(target.get('Arn'), 'A target')} is a target of {source} that is "
-                "not retried and has no dead-letter queue: an event that it does not accept at "
-                "once is dropped. Add a DeadLetterConfig.",
+                f"{source} sends to {scenario.name(target.get('Arn'), 'its target')} once and "
+                "without a dead-letter queue: an event that is not accepted at once is dropped. "
+                "Add a DeadLetterConfig.",
             )
 
 

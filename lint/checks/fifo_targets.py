@@ -163,6 +163,7 @@ def fifo_queue_parameters(scenario: Scenario) -> Findings:
             group="MessageGroupId" in given,
             deduplication="MessageDeduplicationId" in given,
             by_content=queue.flag("ContentBasedDeduplication") if queue else None,
+            may_give_id=sender.type == "AWS::Pipes::Pipe",
         )
         yield Finding(sender, problem, at)
 

@@ -84,10 +84,10 @@ def error_prefix(scenario: Scenario) -> Findings:
         errors = stream.get(f"{S3}.ErrorOutputPrefix")
         expressive = EXPRESSION.search(str(stream.get(f"{S3}.Prefix") or ""))
         if errors is None and (expressive or partitions):
+            does = "partitions dynamically" if partitions else "has a prefix with expressions"
             yield Finding(
                 stream,
-                f"{stream} has a prefix with expressions, or partitions dynamically, and has no "
-                "ErrorOutputPrefix: Firehose rejects it. Set one.",
+                f"{stream} {does}, and has no ErrorOutputPrefix: Firehose rejects it. Set one.",
                 (S3,),
             )
         elif _expression_without_type(errors):

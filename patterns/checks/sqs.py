@@ -62,7 +62,9 @@ def no_dead_letter_queue(queue: object) -> str:
     """
     return (
         f"{queue} has no dead-letter queue: a message that always fails is deleted when its "
-        "retention period ends. Give the queue a dead-letter queue."
+        "retention period ends. Give the queue a dead-letter queue. To retry for longer, raise the "
+        f"maximum receive count, up to {SQS_MAX_RECEIVES:,}; in a FIFO queue the message blocks "
+        "its group until then, so its order is kept for as long."
     )
 
 
@@ -211,7 +213,8 @@ def fifo_message(
     group: bool,
     deduplication: bool,
     by_content: bool | None,
-    fix: str = "Give both ids, or set ContentBasedDeduplication on the queue for the second",
+    may_give_id: bool = True,
+    fix: str | None = None,
 ) -> str | None:
     """A message to a FIFO queue has a group and a deduplication id.
 
@@ -224,14 +227,17 @@ def fifo_message(
         group: Whether it gives a message group.
         deduplication: Whether it gives a deduplication id.
         by_content: Whether the queue deduplicates by content; None when that is not known.
-        fix: What to do.
+        may_give_id: Whether such a sender has a setting for the deduplication id.
+        fix: What to do. Default: what SQS calls it.
     """
-    lacks = [] if group else ["MessageGroupId"]
+    needs = {} if group else {"MessageGroupId": "give MessageGroupId"}
     if not deduplication and by_content is False:
-        lacks.append("MessageDeduplicationId")
-    if not lacks:
+        give = "give MessageDeduplicationId, or " if may_give_id else ""
+        needs["MessageDeduplicationId"] = f"{give}set ContentBasedDeduplication on the queue"
+    if not needs:
         return None
+    asked = "; ".join(needs.values())
     return (
-        f"{sender} sends to the FIFO queue {queue} without {' and '.join(lacks)}: SQS rejects "
-        f"every message. {fix}."
+        f"{sender} sends to the FIFO queue {queue} without {' and '.join(needs)}: SQS rejects "
+        f"every message. {fix or asked[0].upper() + asked[1:]}."
     )

@@ -59,6 +59,20 @@ def bucket(**settings: Any) -> dict[str, Any]:
     return resource("S3::Bucket", NotificationConfiguration=settings)
 
 
+def pipe(parameters: dict[str, Any]) -> dict[str, Any]:
+    parameters = {"SqsQueueParameters": parameters}
+    return resource("Pipes::Pipe", Target=arn("Fifo"), TargetParameters=parameters)
+
+
+def alarm(name: Any) -> dict[str, Any]:
+    dimensions = [{"Name": "QueueName", "Value": name}]
+    metric = {"Namespace": "AWS/SQS", "MetricName": "ApproximateNumberOfMessagesVisible"}
+    return resource("CloudWatch::Alarm", Dimensions=dimensions, **metric)
+
+
+FIFO = resource("SQS::Queue", FifoQueue=True)
+BY_CONTENT = resource("SQS::Queue", FifoQueue=True, ContentBasedDeduplication=True)
+GROUP = {"MessageGroupId": "orders"}
 WAITS = resource(
     "Events::Rule",
     EventPattern={"source": ["aws.s3"], "detail": {"bucket": {"name": [{"Ref": "Bucket"}]}}},
@@ -87,6 +101,24 @@ INVOKE = {**FOR_S3, "Properties": {**FOR_S3["Properties"], "Action": "lambda:Inv
             {"Rule": rule({"Arn": arn("Run")}), "Run": FUNCTION, "Mine": INVOKE},
             "for events.amazonaws.com; Mine does not allow this.",
         ),
+        (
+            "E9138",
+            {"Rule": rule({"Arn": arn("Fifo"), "SqsParameters": GROUP}), "Fifo": FIFO},
+            "without MessageDeduplicationId: SQS rejects every message. Set ContentBased",
+        ),
+        (
+            "E9138",
+            {"Rule": rule({"Arn": arn("Fifo")}), "Fifo": BY_CONTENT},
+            "without MessageGroupId: SQS rejects every message. Give MessageGroupId.",
+        ),
+        (
+            "E9138",
+            {"Pipe": pipe(GROUP), "Fifo": FIFO},
+            "Give MessageDeduplicationId, or set ContentBasedDeduplication on the queue.",
+        ),
+        ("E9184", {"Alarm": alarm({"Ref": "Queue"})}, "gives Ref Queue as QueueName"),
+        ("E9184", {"Alarm": alarm(arn("Queue"))}, "gives Queue.Arn as QueueName"),
+        ("E9184", {"Alarm": alarm(arn("Queue"))}, "Give Queue.QueueName."),
         ("E9191", {"Rule": WAITS, "Bucket": bucket()}, "Add EventBridgeConfiguration in"),
         (
             "E9191",
@@ -127,7 +159,6 @@ def test_a_statement_for_a_service_that_sends_as_a_role_is_to_be_removed(service
     assert "Add a Condition" in message
 
 
-FIFO = resource("SQS::Queue", FifoQueue=True)
 ONCE = {"RetryPolicy": {"MaximumRetryAttempts": 0}}
 LOST = {"DeadLetterConfig": {"Arn": arn("Fifo")}}
 TWO = [{"Arn": arn("Queue")}, {"Arn": arn("Other")}]
