@@ -148,7 +148,7 @@ def grant_put(
     grant = iam.Grant.add_to_principal(
         grantee=grantee, actions=actions, resource_arns=[delivery_stream.attr_arn]
     )
-    firehose.check_granted(grant, grantee, "putting records into Firehose")
+    firehose.check_granted(delivery_stream, grant, grantee, "putting records into Firehose")
     return grant
 
 

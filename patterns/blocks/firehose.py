@@ -11,7 +11,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Aws, Duration, Names, RemovalPolicy, Size, SizeRoundingBehavior, Stack
+from aws_cdk import Aws, Duration, Names, RemovalPolicy, Size, SizeRoundingBehavior
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
@@ -25,7 +25,7 @@ from . import keys
 from .alarms import MINUTE, Alarms, Runbook
 from .findings import acknowledge_wildcards
 from .places import elsewhere
-from .values import Path, expect, expect_fields, in_seconds, is_token, number, seconds
+from .values import Path, expect, expect_fields, in_seconds, is_token, number, seconds, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -158,16 +158,21 @@ def grant_write(role: iam.Role, bucket: s3.IBucket, folders: Iterable[str]) -> N
     acknowledge_wildcards(role, "Firehose makes up the names of its objects.", *objects)
 
 
-def check_granted(grant: iam.Grant, grantee: iam.IGrantable, what: str) -> None:
-    """Reject a principal that has no policy for what has no policy either.
+def check_granted(scope: Construct, grant: iam.Grant, grantee: iam.IGrantable, what: str) -> None:
+    """Reject a principal that has no policy here for what has no policy either.
+
+    The CDK says that it has granted a role of another account what only that account could grant.
 
     Raises:
         ValueError: it was not granted.
     """
-    if not grant.success:
+    account, here = grantee.grant_principal.principal_account, stack_of(scope).account
+    known = account is not None and not is_token(account) and not is_token(here)
+    if not grant.success or (known and account != here):
         raise ValueError(
-            f"grantee is of type {type(grantee).__name__}, which has no policy that could allow "
-            f"{what}. Grant a role, a user or a function, and let others assume the role."
+            f"grantee is of type {type(grantee).__name__}, which has no policy here that could "
+            f"allow {what}. Grant a role, a user or a function of this account, and let others "
+            "assume the role."
         )
 
 
@@ -290,7 +295,7 @@ def alarms_of_delivery(
     )
     if not isinstance(bucket, s3.Bucket):
         return [freshness]
-    if is_token(error_prefix) and Stack.of(bucket) is not Stack.of(scope):
+    if is_token(error_prefix) and stack_of(bucket) is not stack_of(scope):
         raise ValueError(
             f"error_prefix is known at deployment only, but {Path(bucket)} is in another stack, "
             "and the metric of its alarm would make each stack wait for the other. Write "

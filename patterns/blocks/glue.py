@@ -139,7 +139,7 @@ class LakeTable(Construct):
             actions=["glue:GetDatabase", "glue:GetTable", "glue:GetPartitions"],
             resource_arns=self.arns,
         )
-        check_granted(grant, grantee, "reading a table's schema")
+        check_granted(self, grant, grantee, "reading a table's schema")
         return grant
 
     def grant_read_to_firehose(self, role: iam.Role) -> None:

@@ -355,18 +355,17 @@ def test_a_reader_in_another_stack_may_read_the_schema_of_this_one(stack: Stack)
     assert "AWS::StackId" not in policy
 
 
-def test_a_principal_without_a_policy_is_not_granted_what_has_none(stack: Stack) -> None:
-    everyone, service = (
-        iam.AccountPrincipal("222222222222"),
-        iam.ServicePrincipal("iot.amazonaws.com"),
-    )
-    made = make(stack, stream=DirectPut(), lake=Lake(table=TABLE))
-    with rejected("type AccountPrincipal.*putting records into Firehose"):
-        made.grant_write(everyone)
-    with rejected("type AccountPrincipal.*a table's schema"):
-        made.grant_read(everyone)
+def test_a_principal_without_a_policy_here_is_not_granted_what_has_none(stack: Stack) -> None:
+    here = Stack(App.of(stack), "Here", env=Environment(account="111111111111"))
+    role = iam.Role.from_role_arn(here, "Role", "arn:aws:iam::222222222222:role/theirs")
+    made = make(here, stream=DirectPut(), lake=Lake(table=TABLE))
+    for theirs in (iam.AccountPrincipal("222222222222"), role):
+        with rejected("no policy here that could allow putting records into Firehose"):
+            made.grant_write(theirs)
+        with rejected("no policy here that could allow reading a table's schema"):
+            made.grant_read(theirs)
     with rejected(r"grantee is iot\.amazonaws\.com, but .*Grant that role"):
-        make(stack, "Streamed").grant_write(service)
+        make(stack).grant_write(iam.ServicePrincipal("iot.amazonaws.com"))
     with rejected("grantee is None; it must be of type IGrantable"):
         made.grant_write(None)  # type: ignore[arg-type]
 
