@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from aws_cdk import Annotations
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 
@@ -24,19 +22,19 @@ from ..limits import SQS_DEFAULT_RETENTION, SQS_MAX_RETENTION
 from . import keys, places
 from .alarms import Alarms, Runbook
 from .queues import ask_for_key, queue_for_failures, resource_of
+from .sources import SNS, place_of_endpoint
 from .values import Path, expect, expect_fields, is_token, place_of, stack_of
 
 if TYPE_CHECKING:
-    from aws_cdk import IResource
     from aws_cdk import aws_cloudwatch as cloudwatch
     from aws_cdk import aws_kms as kms
-    from constructs import Construct, IConstruct, IDependable
+    from constructs import Construct
 
-SNS = "sns.amazonaws.com"
+    from .sources import Source
+
 DAY = 86_400
 # The endpoints that the subscriptions made here deliver to, by topic.
 _ENDPOINTS: WeakKeyDictionary[sns.ITopic, set[str]] = WeakKeyDictionary()
-KEY_ACTIONS = ["kms:Decrypt", "kms:GenerateDataKey"]
 # https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html
 TAKE_RAW = (
     sns.SubscriptionProtocol.SQS,
@@ -152,153 +150,6 @@ class Delivery:
     alarm: cloudwatch.Alarm | None
 
 
-class Source:
-    """A topic, and the permissions that SNS needs to deliver from it.
-
-    Each holds for SNS on behalf of this topic of this account alone, so that nobody else's topic
-    can use it (https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html).
-
-    Args:
-        topic: The topic.
-        scope: Where its subscriptions are made. Default: the topic's stack.
-        fifo: Whether it is FIFO. Default: as it says.
-        arn: Its ARN, as policies of its own stack name it. Default: the topic's attribute.
-        pattern: What matches its ARN, for policies in other stacks. Default: made of the topic's
-            own name, or else all topics of its account and Region.
-        encryption_key: Customer managed key of new queues for what it delivers. Default:
-            SQS-managed encryption.
-
-    Attributes:
-        elsewhere: The topic's account or Region, if it is known to be another one than that of its
-            subscriptions; else None.
-    """
-
-    def __init__(
-        self,
-        topic: sns.ITopic,
-        *,
-        scope: Construct | None = None,
-        fifo: bool | None = None,
-        arn: str | None = None,
-        pattern: str | None = None,
-        encryption_key: kms.IKey | None = None,
-    ) -> None:
-        self.topic, self.encryption_key = topic, encryption_key
-        self.fifo: bool = topic.fifo if fifo is None else fifo
-        self.elsewhere = places.elsewhere(scope, topic) if scope else None
-        self._arn = arn or topic.topic_arn
-        self._known_pattern = pattern
-        self._stack = stack_of(topic)
-        self._subscribes_in = stack_of(scope) if scope else self._stack
-        self._account, self._region = topic.env.account, place_of(topic)[1]
-        self._keys: set[kms.IKey] = set()
-
-    @property
-    def region(self) -> str | None:
-        """The Region that a subscription has to name: the topic's, if it may be another one."""
-        return None if self._region == place_of(self._subscribes_in)[1] else self._region
-
-    def allow_queue(self, queue: sqs.IQueue) -> list[IDependable]:
-        """Let SNS deliver from the topic into a queue; return what the subscription waits for."""
-        added = queue.add_to_resource_policy(
-            self._statement(queue, self._arn_for(queue), ["sqs:SendMessage"], queue.queue_arn)
-        )
-        if not added.statement_added:
-            Annotations.of(queue).add_warning_v2(
-                "serverless-patterns:imported-queue-policy",
-                "This queue is imported, so its policy and encryption cannot be checked or changed "
-                f"here: it must allow sqs:SendMessage to {SNS} with aws:SourceArn and "
-                "aws:SourceAccount of the topic, and not be encrypted with the AWS managed key, or "
-                "nothing is delivered.",
-            )
-        if queue.encryption_master_key is not None:
-            self.allow_key(queue.encryption_master_key)
-        return [added.policy_dependable] if added.policy_dependable is not None else []
-
-    def allow_key(self, key: kms.IKey) -> None:
-        """Let SNS encrypt with a key what it delivers, and decrypt what it replays."""
-        if key in self._keys:
-            return
-        self._keys.add(key)
-        added = key.add_to_resource_policy(
-            self._statement(key, self._arn_for_key(key), KEY_ACTIONS, "*"), True
-        )
-        if not added.statement_added:
-            Annotations.of(key).add_warning_v2(
-                "serverless-patterns:imported-key-policy",
-                "This key is imported, so its policy cannot be changed here: it must allow "
-                f"{' and '.join(KEY_ACTIONS)} to {SNS} with aws:SourceArn and aws:SourceAccount of "
-                "the topic, or nothing is delivered.",
-            )
-
-    def _arn_for(self, resource: IConstruct) -> str:
-        """Return the ARN, or a pattern of it where two stacks would depend on each other.
-
-        A stack of a subscription depends on the topic's anyway, unless that is nested in it.
-        """
-        stack = stack_of(resource)
-        depends = stack is self._subscribes_in and self._stack.nested_stack_parent is None
-        return self._arn if stack is self._stack or depends else self._pattern
-
-    def _arn_for_key(self, key: kms.IKey) -> str:
-        """Return the ARN, or a pattern of it where the key and the topic would name each other."""
-        own_key = self.topic.master_key
-        if self._known_pattern or own_key is None or not keys.same(own_key, key):
-            return self._arn_for(key)
-        return self._pattern
-
-    @cached_property
-    def _pattern(self) -> str:
-        """What matches the ARN without referring to the topic."""
-        if self._known_pattern is not None:
-            return self._known_pattern
-        resource: Any = self.topic.node.default_child
-        if resource is None:
-            return self._arn
-        name = resource.topic_name
-        if name is None or is_token(name):
-            name = "*.fifo" if self.fifo else "*"
-        return self._stack.format_arn(service="sns", resource=name)
-
-    def _statement(
-        self, resource: IResource, arn: str, actions: list[str], acts_on: str
-    ) -> iam.PolicyStatement:
-        return iam.PolicyStatement(
-            principals=[self._principal(resource)],
-            actions=actions,
-            resources=[acts_on],
-            conditions={
-                "ArnLike": {"aws:SourceArn": arn},
-                "StringEquals": {"aws:SourceAccount": self._account},
-            },
-        )
-
-    def _principal(self, resource: IResource) -> iam.ServicePrincipal:
-        """Return SNS as the policy of a subscribed resource names it.
-
-        Source: https://docs.aws.amazon.com/sns/latest/dg/sns-cross-region-delivery.html
-
-        Raises:
-            ValueError: topic and resource are in two opt-in Regions.
-        """
-        there, here = self._region, _place_of(resource)[1]
-        if there is None or here is None or there == here:
-            return iam.ServicePrincipal(SNS)
-        from aws_cdk.region_info import RegionInfo  # few topics are in another Region
-
-        opt_in = [one for one in (here, there) if RegionInfo.get(one).is_opt_in_region]
-        if len(opt_in) > 1:
-            raise ValueError(
-                f"{Path(self.topic, 'topic ')} is in {there} and {resource.node.path} in {here}: "
-                "SNS does not deliver from one opt-in Region to another. Put both into one Region."
-            )
-        if not opt_in:
-            return iam.ServicePrincipal(SNS)
-        return iam.ServicePrincipal.from_static_service_principle_name(
-            f"sns.{opt_in[0]}.amazonaws.com"
-        )
-
-
 def deliver_to_queue(
     scope: Construct,
     source: Source,
@@ -316,7 +167,7 @@ def deliver_to_queue(
             dead-letter queue or of another account.
     """
     check_encryption(f"queue {Path(queue)}", queue)
-    here, there = place_of(stack_of(scope))[0], _place_of(queue)[0]
+    here, there = place_of(stack_of(scope))[0], place_of_endpoint(queue)[0]
     if here and there:
         reject(checks.queue_of_another_account(Path(queue, "queue "), here, there))
     _check_apart(queue, settings.dead_letter_queue)
@@ -454,8 +305,8 @@ def check_dead_letter_queue(queue: sqs.IQueue, *, topic_fifo: bool) -> None:
         Annotations.of(queue).add_warning_v2(
             "serverless-patterns:imported-delivery-dead-letter-queue",
             f"This queue is imported, so it cannot be checked: it must be a {KIND[topic_fifo]} "
-            "queue, and what SNS cannot deliver is lost after its retention period, which is "
-            f"{SQS_DEFAULT_RETENTION // DAY} days unless it is raised, to "
+            "queue, and messages that SNS cannot deliver are lost after its retention period, "
+            f"which is {SQS_DEFAULT_RETENTION // DAY} days unless it is raised, to "
             f"{SQS_MAX_RETENTION // DAY} at most.{ask_for_key(queue)}",
         )
 
@@ -491,12 +342,7 @@ def _check_place(scope: Construct, source: Source, kept: sqs.IQueue | None) -> N
         return
     here = account, source.region or region
     name = Path(scope, "The subscription of ")
-    reject(sqs_checks.dead_letter_queue_place(name, here, Path(kept), _place_of(kept)))
-
-
-def _place_of(resource: IResource) -> tuple[str | None, str | None]:
-    """Return ``place_of`` a resource; that of a queue of this app is known of its stack."""
-    return place_of(stack_of(resource) if isinstance(resource, sqs.Queue) else resource)
+    reject(sqs_checks.dead_letter_queue_place(name, here, Path(kept), place_of_endpoint(kept)))
 
 
 def _check_apart(queue: sqs.IQueue, kept: sqs.IQueue | None) -> None:

@@ -17,7 +17,8 @@ from . import keys, places, publishers
 from .alarms import MINUTE, Alarms, Runbook
 from .consumers import Consumer
 from .queues import NewQueue, SqsToLambda
-from .subscriptions import SNS, Source, Subscription, deliver_to_queue
+from .sources import SNS, Source
+from .subscriptions import Subscription, deliver_to_queue
 from .values import Path, expect, is_token, seconds
 
 if TYPE_CHECKING:

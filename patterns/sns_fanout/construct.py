@@ -16,7 +16,7 @@ from ..blocks.values import expect
 if TYPE_CHECKING:
     from constructs import Construct
 
-    from ..blocks.subscriptions import Source
+    from ..blocks.sources import Source
 
 __all__ = ["Alarms", "Consumer", "NewQueue", "NewTopic", "SnsFanout", "Subscription"]
 

@@ -19,7 +19,7 @@ from . import rules
 if TYPE_CHECKING:
     from constructs import Construct
 
-    from ..blocks.subscriptions import Source
+    from ..blocks.sources import Source
 
 
 @dataclass(frozen=True, kw_only=True)
