@@ -15,10 +15,10 @@ from constructs import IConstruct, IValidation
 
 from ..checks import lambda_ as checks
 from .consumers import resource_of
-from .values import resource_behind
+from .values import Path, resource_behind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from aws_cdk import aws_iam as iam
 
@@ -45,7 +45,7 @@ def check_only_configuration(
     """
     path, known = scope.node.path, _CONFIGURED.setdefault(function, {})
     if qualifier in known:
-        raise ValueError(_problem(f"{function.node.path}", [known[qualifier], path]))
+        raise ValueError(checks.two_configurations(Path(function), known[qualifier], path))
     known[qualifier] = path
     root = scope.node.root
     if root not in _VALIDATED:
@@ -71,7 +71,11 @@ class _OneConfiguration:
         for one in constructs:
             if isinstance(one, lambda_.CfnEventInvokeConfig):
                 found[_subject(one, aliases)].append(one.node.path)
-        return [_problem(name, paths) for name, paths in found.items() if len(paths) > 1]
+        return [
+            checks.two_configurations(name, *paths[:2])
+            for name, paths in found.items()
+            if len(paths) > 1
+        ]
 
 
 def _subject(config: lambda_.CfnEventInvokeConfig, aliases: Mapping[str, str]) -> str:
@@ -91,14 +95,6 @@ def _subject(config: lambda_.CfnEventInvokeConfig, aliases: Mapping[str, str]) -
     qualifier = json.dumps(stack.resolve(config.qualifier))
     alias = next((name for one, name in aliases.items() if f'"{one}"' in qualifier), None)
     return f"{function} ({alias or json.loads(qualifier)})"
-
-
-def _problem(function: str, paths: Iterable[str]) -> str:
-    return (
-        f"{function} has two configurations of asynchronous invocation, {' and '.join(paths)}, but "
-        "Lambda keeps one: the other's retries and destinations would be lost. Give them all to "
-        "one of them."
-    )
 
 
 # Who may invoke

@@ -167,3 +167,21 @@ def invoked_for_anybody(name: object, service: str) -> str:
         f"{name} lets {service} invoke the function for anybody's resources. Give the permission a "
         "source ARN or a source account."
     )
+
+
+def two_configurations(function: object, one: object, other: object) -> str:
+    """A function, alias or version has one configuration of asynchronous invocation.
+
+    Lint E9210. Source:
+    https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionEventInvokeConfig.html
+
+    Args:
+        function: The function, with its alias or version.
+        one: A configuration of it.
+        other: Another one.
+    """
+    return (
+        f"{function} has two configurations of asynchronous invocation, {one} and {other}, but "
+        "Lambda keeps one: the other's retries and destinations would be lost. Give them all to "
+        "one of them."
+    )

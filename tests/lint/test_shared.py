@@ -35,7 +35,10 @@ from serverless_patterns.patterns.blocks.consumers import Consumer, check_may_ru
 from serverless_patterns.patterns.blocks.definitions import Definition
 from serverless_patterns.patterns.blocks.destinations import Target
 from serverless_patterns.patterns.blocks.firehose import Buffering
-from serverless_patterns.patterns.blocks.invocations import check_grantee
+from serverless_patterns.patterns.blocks.invocations import (
+    check_grantee,
+    check_only_configuration,
+)
 from serverless_patterns.patterns.blocks.lakes import Lake, Table
 from serverless_patterns.patterns.blocks.queues import NewQueue, SqsToLambda, check_own_queue
 from serverless_patterns.patterns.blocks.transforms import Transform
@@ -104,6 +107,12 @@ def send(stack: Stack) -> None:
     Definition(json.dumps(definition)).check({"Queue": queue})
 
 
+def twice(stack: Stack) -> None:
+    own = function(stack)
+    for _ in range(2):
+        check_only_configuration(stack, own, "$LATEST")
+
+
 MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9101": lambda stack: own_queue(stack, {"fifo": True}),
     "W9102": lambda stack: check_own_queue(sqs.Queue(stack, "Queue")),
@@ -140,6 +149,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
         "It", function(stack, reserved_concurrent_executions=0), "nothing happens"
     ),
     "E9196": lambda stack: saga(express=True, Resource=CALLBACK, TimeoutSeconds=1),
+    "E9210": twice,
     "I9198": lambda stack: saga(Resource=CALLBACK),
 }
 
