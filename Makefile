@@ -18,7 +18,7 @@ QUICK = tests/$(NAMED) $(wildcard tests/contracts tests/lambdas tests/test_catal
 	tests/test_pages.py tests/test_security.py tests/test_templates.py) -k "$(NAMED) and not fuzz"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup try test lint check synth snapshot deploy scenario copy new bench lock clean
+.PHONY: help setup try up down test lint check synth snapshot deploy scenario copy new bench lock clean
 .PHONY: checkov checkov-venv
 
 help: ## Show this list
@@ -29,6 +29,12 @@ setup: ## Install what the other commands need into this folder
 
 try: setup ## See a pattern work on this machine: PATTERN=<slug>, or PATTERN=all
 	@$(RUN); python -m serverless_patterns try "$(PATTERN)"
+
+up: setup ## Deploy a pattern on this machine and let it stay, to play with: PATTERN=<slug>
+	@$(RUN); python -m serverless_patterns up $(PATTERN)
+
+down: setup ## Stop what make up started
+	@$(RUN); python -m serverless_patterns down
 
 test: setup ## Lint, types, and every test, on the embedded AWS too; PATTERN=<slug>: the quick ones
 	@$(RUN); $(if $(NAMED),python -m serverless_patterns list "$(NAMED)" &&) ruff check && \

@@ -48,10 +48,18 @@ class Pattern:
         return import_module(f"{__package__}.{self.slug}.{name}")
 
     def drive(self, deployment: Deployment, report: Report) -> None:
-        """Run its scenario, which may bring ``GAPS``: what an emulator does not execute of it."""
-        scenario = self.module("scenario")
+        """Run its scenario, which may bring ``GAPS``: what an emulator does not execute of it.
+
+        A scenario that fails is reported with the newest error of each function.
+        """
+        from serverless_patterns.sandbox.health import Health
+
+        scenario, health = self.module("scenario"), Health(deployment)
         deployment.also_lacks(getattr(scenario, "GAPS", {}))
-        scenario.run(deployment, report)
+        try:
+            scenario.run(deployment, report)
+        except Exception as error:  # one broken scenario must not hide the others
+            report.abort(error, health.newest_errors())
 
     @property
     def demo_stack(self) -> type[Stack]:

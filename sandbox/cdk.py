@@ -104,17 +104,22 @@ class Cli:
                 self._bootstrapped.add(where)
 
     def deploy(
-        self, assembly: Path, stacks: Sequence[str], parameters: Mapping[str, str], seconds: float
+        self,
+        assembly: Path,
+        stacks: Sequence[str],
+        parameters: Mapping[str, str],
+        seconds: float,
+        options: Sequence[str] = (),
     ) -> dict[str, dict[str, str]]:
         """Run ``cdk deploy`` on a synthesized app and return the outputs by the stacks' names.
 
-        ``stacks`` are paths of constructs. Raises DeployFailed.
+        ``stacks`` are paths of constructs, ``options`` are the CLI's. Raises DeployFailed.
         """
         file = Path(tempfile.mkdtemp(prefix="outputs-", dir=self._folder), "outputs.json")
         arguments = ["deploy", "--app", str(assembly), "--outputs-file", str(file)]
         for name, value in parameters.items():
             arguments += ["--parameters", f"{name}={value}"]
-        arguments += ["--require-approval", "never", "--progress", "events", *stacks]
+        arguments += ["--require-approval", "never", "--progress", "events", *options, *stacks]
         title = f"Deploying {', '.join(stacks)}"
         self._run(title, arguments, self._folder, self._environment, seconds)
         outputs: dict[str, dict[str, str]] = json.loads(file.read_text()) if file.exists() else {}

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 SHOW_AFTER_SECONDS = 1.0
+TELL_EVERY_SECONDS = 15.0  # where there is no terminal to show a step on
 
 
 class Steps:
     """Shows steps while they run, on a terminal, and prints a line at the end of each.
 
-    Steps that take less than ``after`` seconds are neither shown nor printed.
+    Steps that take less than ``after`` seconds are neither shown nor printed. Without a terminal,
+    a line now and then says that a step still runs.
     """
 
     def __init__(self, console: Console, after: float = 0) -> None:
@@ -40,9 +42,9 @@ class Steps:
         """
         started, done = time.monotonic(), 0
         task = self._progress.add_task(escape(title), total=total, state="", visible=False)
-        timer = threading.Timer(self._after, self._show, [task])
-        timer.daemon = True
-        timer.start()
+        ended = threading.Event()
+        watch = self._show_on_terminal if self._console.is_terminal else self._tell
+        threading.Thread(target=watch, args=[task, ended], daemon=True).start()
 
         def advance(number: int = 1, state: str = "") -> None:
             nonlocal done
@@ -53,7 +55,7 @@ class Steps:
         try:
             yield advance
         finally:
-            timer.cancel()
+            ended.set()
             with self._lock:
                 self._progress.remove_task(task)
                 if not any(other.visible for other in self._progress.tasks):
@@ -64,12 +66,26 @@ class Steps:
                 line = f"  [dim]· {escape(title)}{count}, {seconds:.1f} s[/]"
                 self._console.print(line, highlight=False)
 
-    def _show(self, task: TaskID) -> None:
+    def _show_on_terminal(self, task: TaskID, ended: threading.Event) -> None:
+        """Show a step that takes its time, until it ends."""
+        if ended.wait(self._after):
+            return
         with self._lock:
             if task in self._progress.task_ids:
                 self._progress.update(task, visible=True)
-                if self._console.is_terminal:
-                    self._progress.start()
+                self._progress.start()
+
+    def _tell(self, task: TaskID, ended: threading.Event) -> None:
+        """Print now and then that a step still runs, and how far it is, until it ends."""
+        seconds = 0.0
+        while not ended.wait(TELL_EVERY_SECONDS):
+            seconds += TELL_EVERY_SECONDS
+            with self._lock:
+                shown = next((one for one in self._progress.tasks if one.id == task), None)
+            if shown:
+                state = f" {shown.fields['state']}" if shown.fields["state"] else ""
+                line = f"  [dim]· {shown.description}{escape(state)}, {seconds:.0f} s so far[/]"
+                self._console.print(line, highlight=False)
 
 
 console = Console(stderr=True, highlight=False)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from . import outages, queues, tables
+from .health import Health
 from .sender import WORKERS, Sender
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Driver:
     ) -> None:
         self.stack, self.report, self.ledger = stack, report, report.ledger
         self.client = stack.client
-        self._patience = patience
+        self._patience, self._health = patience, Health(stack)
         self.sender = Sender(report, workers)
         self.send = self.sender.send
         self.title, self.check, self.latency = report.title, report.check, report.latency
@@ -54,13 +55,26 @@ class Driver:
         """
         with self.report.step(f"Waiting until {title}"):
             most = self._patience if seconds is None else seconds
-            queues.until(condition, seconds=most, what=f"until {title}", pause=0.05)
+            self.until(condition, seconds=most, what=f"until {title}", pause=0.05)
+
+    def until(
+        self, condition: Callable[[], bool], *, seconds: float, what: str, pause: float = 0.2
+    ) -> None:
+        """Wait as ``queues.until`` does. Raises BrokenError as soon as a function is broken."""
+
+        def held() -> bool:
+            if condition():
+                return True
+            self._health.look()
+            return False
+
+        queues.until(held, seconds=seconds, what=what, pause=pause)
 
     def eventually(self, promise: str, condition: Callable[[], bool]) -> None:
         """Check a promise that takes its time to come true, as long as the patience lasts."""
         try:
             with self.report.step("Waiting"):
-                queues.until(condition, seconds=self._patience, what=promise, pause=0.3)
+                self.until(condition, seconds=self._patience, what=promise, pause=0.3)
             self.check(promise, holds=True)
         except TimeoutError:
             self.check(promise, holds=False)
@@ -69,7 +83,7 @@ class Driver:
         """Wait until the queues hold nothing, neither waiting nor in flight."""
         urls = [self.stack[output] for output in queue_outputs]
         with self.report.step("Waiting until the queues are empty"):
-            queues.wait_until_empty(self.stack, *urls)
+            queues.wait_until_empty(self.stack, *urls, meanwhile=self._health.look)
 
     def backlog(self, *queue_outputs: str) -> int:
         """Return how many messages the queues hold: waiting, delayed or in flight."""

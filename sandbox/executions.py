@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from . import queues
 from .sender import Event, Reply, in_waves, single
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ class Executions:
 
     def _until(self, at_most: int) -> None:
         what = "until executions have ended or are parked"
-        queues.until(lambda: self._busy() <= at_most, seconds=300, what=what)
+        self._drive.until(lambda: self._busy() <= at_most, seconds=300, what=what)
 
     def _busy(self) -> int:
         running = {arn: len([*self._list(arn, statusFilter="RUNNING")]) for arn in self._machines}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -15,31 +17,32 @@ EVENTS_OF_A_PAGE = 10_000
 
 def lines_since(stack: Deployment, function_name: str, since: datetime | None = None) -> list[str]:
     """Return every line that a function has logged since a moment, oldest first."""
+    return [event["message"].rstrip("\n") for event in events_since(stack, function_name, since)]
+
+
+def events_since(
+    stack: Deployment, function_name: str, since: datetime | None = None
+) -> list[dict[str, Any]]:
+    """Return every event of a function's log since a moment, oldest first."""
     function = stack.client("lambda").get_function_configuration(FunctionName=function_name)
     group = function.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{function_name}")
     logs, start = stack.client("logs"), int(since.timestamp() * 1000) if since else 0
     try:
-        return [event["message"].rstrip("\n") for event in _events(logs, group, start)]
+        return _events(logs, group, start)
     except logs.exceptions.ResourceNotFoundException:
         return []
 
 
 def newest_lines(stack: Deployment, count: int = 3) -> list[str]:
     """Return the newest lines that each function of a stack has logged, its name before each."""
-    cloudformation = stack.client("cloudformation")
     try:
-        pages = cloudformation.get_paginator("list_stack_resources").paginate(
-            StackName=stack.stack_name
-        )
-        resources = [item for page in pages for item in page["StackResourceSummaries"]]
-    except cloudformation.exceptions.ClientError:
+        return [
+            f"  {function} logged: {line}"
+            for function, name in stack.functions.items()
+            for line in lines_since(stack, name)[-count:]
+        ]
+    except ClientError:
         return []
-    return [
-        f"  {item['LogicalResourceId']} logged: {line}"
-        for item in resources
-        if item["ResourceType"] == "AWS::Lambda::Function"
-        for line in lines_since(stack, item["PhysicalResourceId"])[-count:]
-    ]
 
 
 def _events(logs: Any, group: str, start: int) -> list[dict[str, Any]]:

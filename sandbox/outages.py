@@ -46,24 +46,41 @@ def settings_of(
     environment: dict[str, str] = before["Environment"]["Variables"]
 
     def use(timeout: int = before["Timeout"], **variables: str) -> None:
+        on_purpose()
         changed = {"Variables": environment | variables}
         configure(stack, function, Timeout=timeout, Environment=changed)
 
-    try:
-        yield environment, use
-    finally:
-        use()
+    with broken_on_purpose(stack) as on_purpose:
+        try:
+            yield environment, use
+        finally:
+            use()
 
 
 @contextmanager
 def function_changed(stack: Deployment, function: str, **settings: Any) -> Iterator[None]:
     """Give a function other settings, under the names of ``UpdateFunctionConfiguration``."""
     configuration = stack.client("lambda").get_function_configuration(FunctionName=function)
+    with broken_on_purpose(stack) as on_purpose:
+        on_purpose()
+        try:
+            configure(stack, function, **settings)
+            yield
+        finally:
+            configure(stack, function, **{name: configuration[name] for name in settings})
+
+
+@contextmanager
+def broken_on_purpose(stack: Deployment) -> Iterator[Callable[[], None]]:
+    """Let nobody treat the failures of the stack's functions as faults of theirs.
+
+    Yields the function that says that it begins now.
+    """
+    outage = object()
     try:
-        configure(stack, function, **settings)
-        yield
+        yield lambda: stack.outages.running.add(outage)
     finally:
-        configure(stack, function, **{name: configuration[name] for name in settings})
+        stack.outages.end(outage)
 
 
 def configure(stack: Deployment, function: str, **settings: Any) -> None:

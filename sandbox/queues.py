@@ -39,14 +39,20 @@ def backlog(stack: Deployment, queue_url: str, *states: str) -> int:
     return sum(int(found["Attributes"][name]) for name in names)
 
 
-def wait_until_empty(stack: Deployment, *queue_urls: str, seconds: float = 300) -> None:
+def wait_until_empty(
+    stack: Deployment,
+    *queue_urls: str,
+    seconds: float = 300,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
     """Wait until the queues are empty three looks in a row (SQS counts are approximate).
 
-    Raises TimeoutError after ``seconds``.
+    Raises TimeoutError after ``seconds``. ``meanwhile`` is called before each look.
     """
     looks = [False] * 3
 
     def empty() -> bool:
+        meanwhile()
         looks[:] = [*looks[1:], not any(backlog(stack, url) for url in queue_urls)]
         return all(looks)
 

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from .console import Steps
+from .errors import SandboxError
 from .ledger import Ledger
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Report:
     def __init__(self, console: Console | None = None) -> None:
         self.console, self.ledger = console or Console(), Ledger()
         self.failures: list[str] = []  # promises that did not hold, with what was seen instead
+        self.aborted = False  # before its end
         self.not_proven_here: list[str] = []  # promises, and where each is proven instead
         self._latencies: list[tuple[str, Sequence[float]]] = []
         self.step = Steps(self.console).step
@@ -45,6 +47,16 @@ class Report:
             shown = escape(shorten(str(seen), 300, placeholder=" …"))
             self._print(f"  [red]✗ {escape(promise)}[/]  {shown}")
 
+    def abort(self, error: Exception, causes: Sequence[str]) -> None:
+        """Record that the scenario has not run to its end; ``causes`` are lines that say why."""
+        self.aborted = True
+        promise = "the scenario runs to its end"
+        said = str(error) if isinstance(error, (SandboxError, TimeoutError)) else repr(error)
+        self.failures.append("\n".join([f"{promise}: {said}", *causes]))
+        self._print(f"  [red]✗ {escape(promise)}[/]  {escape(said)}")
+        for line in causes:
+            self.console.print(f"      {escape(line)}", highlight=False, soft_wrap=True)
+
     def not_proven(self, promise: str, instead: str) -> None:
         """Record a promise that this target cannot execute, and what covers it instead."""
         self.not_proven_here.append(f"{promise} ({instead})")
@@ -57,6 +69,12 @@ class Report:
 
     def close(self) -> bool:
         """Check the ledger, print it, and return whether every promise holds."""
+        if not self.aborted:
+            self._check_ledger()
+        self._print_ledger()
+        return not self.failures
+
+    def _check_ledger(self) -> None:
         ledger = self.ledger
         twice, unexplained, lost = ledger.processed_twice, ledger.unexplained, ledger.lost
         self.check("every event was answered", ledger.unanswered == 0, ledger.unanswered)
@@ -64,8 +82,6 @@ class Report:
         self.check("nothing appeared that was not accepted", not unexplained, _some(unexplained))
         self.check("no event is out of order", ledger.out_of_order == 0, ledger.out_of_order)
         self.check("no event is lost", not lost, _some(lost))
-        self._print_ledger()
-        return not self.failures
 
     def _print(self, text: str) -> None:
         self.console.print(text, highlight=False)
@@ -75,6 +91,8 @@ class Report:
             "", Column("", justify="right"), title="Ledger", title_justify="left", show_header=False
         )
         for name, count in self.ledger.rows():
+            if self.aborted and name == "lost":  # nobody has looked for it
+                name = "not accounted for"
             table.add_row(name, f"{count:,}", style="bold" if name == "lost" else "")
         for reason, count in sorted(self.ledger.refused.items()):
             table.add_row(f"  refused: {reason}", f"{count:,}", style="dim")

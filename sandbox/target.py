@@ -17,6 +17,7 @@ from rich.markup import escape
 from . import assembly, cdk, process, unsupported
 from .console import console
 from .errors import SandboxError
+from .health import Outages
 from .logs import lines_since, newest_lines
 from .shims import GAPS
 from .signed_http import CONNECTIONS, SignedHttp
@@ -140,6 +141,7 @@ class Target:
         cwd: str | Path | None = None,
         context: Mapping[str, str] | None = None,
         parameters: Mapping[str, str] | None = None,
+        hotswap: bool = False,
         seconds: float | None = None,
     ) -> dict[str, Deployment]:
         """Deploy stacks with the real CDK CLI and return them by the names asked for.
@@ -153,6 +155,7 @@ class Target:
             context: Context values for the app. Default: none.
             parameters: Values of the templates' parameters, by name, or by ``stack:name``.
                 Default: none.
+            hotswap: Whether changed functions are replaced alone, which is quick. Default: no.
             seconds: How long synthesis may take, and then the deployment. Default: 300 on an
                 emulator, and an hour on AWS.
 
@@ -183,7 +186,8 @@ class Target:
             self._confirm([*selected.values()])
         paths = [stack.path for stack in selected.values()]
         try:
-            outputs = self._cli.deploy(synthesized, paths, parameters or {}, seconds)
+            options = ["--hotswap-fallback"] if hotswap else []
+            outputs = self._cli.deploy(synthesized, paths, parameters or {}, seconds, options)
         except cdk.DeployFailed as error:
             why = [line for stack in selected.values() for line in self._failures(stack)]
             raise cdk.DeployFailed("\n".join([*why, str(error)])) from None
@@ -247,6 +251,7 @@ class Deployment:
     ) -> None:
         self.target, self.stack_name, self.outputs = target, stack_name, dict(outputs)
         self.region = region or target.region
+        self.outages = Outages()  # what scenarios break on purpose
         self._own_gaps: dict[str, str] = {}
 
     def __getitem__(self, name: str) -> str:
@@ -271,6 +276,17 @@ class Deployment:
     def account(self) -> str:
         """Account it was deployed to, 12 digits."""
         return self.target.account
+
+    @cached_property
+    def functions(self) -> dict[str, str]:
+        """Names of the stack's functions, by their logical ids."""
+        pages = self.client("cloudformation").get_paginator("list_stack_resources")
+        return {
+            item["LogicalResourceId"]: item["PhysicalResourceId"]
+            for page in pages.paginate(StackName=self.stack_name)
+            for item in page["StackResourceSummaries"]
+            if item["ResourceType"] == "AWS::Lambda::Function"
+        }
 
     def also_lacks(self, gaps: Mapping[str, str]) -> None:
         """Add what an emulator does not execute of this stack, beside ``sandbox.shims``.

@@ -6,10 +6,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import signal
 import sys
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 try:
     from rich.console import Console
@@ -21,10 +25,21 @@ from .patterns import catalog
 from .sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from .patterns.catalog import Pattern
     from .sandbox import Deployment, Target
+
+
+MARK = Path(".build", "up.pid")  # holds the process id of `up` while it runs
+UP = """
+Then, for example:
+  aws sqs list-queues
+  curl --aws-sigv4 "aws:amz:$AWS_REGION:execute-api" \\
+       --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \\
+       --header "Content-Type: application/json" --data '{}' "${ApiUrl}orders"
+What the functions log follows. A changed handler is deployed again. Ctrl-C, or `down`, stops it.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,6 +71,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--endpoint", help="URL of another emulator that runs already")
     command.add_argument("--svg", help="also save what is printed as a picture")
     command.set_defaults(run=try_patterns)
+
+    command = commands.add_parser("up", help="deploy on an embedded AWS that stays, to play with")
+    command.add_argument("pattern", nargs="?", help="a pattern's slug; else give --app")
+    command.add_argument("--app", help="command that runs a CDK app of yours")
+    command.add_argument("--stack", action="append", default=[], help="of it, else all; repeatable")
+    command.set_defaults(run=up)
+
+    command = commands.add_parser("down", help="stop what `up` started")
+    command.set_defaults(run=down)
 
     command = commands.add_parser("deploy", help="deploy into the caller's AWS account")
     command.add_argument("pattern")
@@ -92,6 +116,53 @@ def try_patterns(options: argparse.Namespace, console: Console) -> int:
     if options.svg:
         save_picture(console, Path(options.svg), f"make try PATTERN={options.pattern}")
     return status
+
+
+def up(options: argparse.Namespace, console: Console) -> int:
+    """Deploy on an embedded AWS that stays until Ctrl-C or ``down``; follow logs and handlers."""
+    from .sandbox import embedded, play
+
+    if bool(options.pattern) == bool(options.app):
+        raise ValueError("Name a pattern, or give --app with the command that runs your CDK app.")
+    what: dict[str, Any] = {"app": options.app, "stacks": options.stack}
+    if options.pattern:
+        pattern = catalog.find(options.pattern)
+        what = {"stacks": [pattern.stack_name], "context": {"pattern": pattern.slug}}
+    with embedded() as target, _marked():
+        stacks = [*target.deploy(**what).values()]
+        console.print("\nPaste this into another shell, or use it as it is:\n", style="bold")
+        print(play.shell(target, stacks))
+        console.print(UP, style="dim", markup=False, highlight=False)
+        if options.pattern:
+            folders = ["lambdas/foundation", f"lambdas/{pattern.slug}"]
+            root, code = catalog.FOLDER.parent, ["lambdas/__init__.py", *folders]
+            change = partial(play.replace_code, stacks[0], root, code, "lambdas.")
+            play.stay(stacks, [root / folder for folder in folders], change)
+        else:
+            play.stay(stacks, [Path.cwd()], partial(target.deploy, **what, hotswap=True))
+    return 0
+
+
+def down(_: argparse.Namespace, console: Console) -> int:
+    """Stop what ``up`` started from this folder."""
+    try:
+        os.kill(int(MARK.read_text()), signal.SIGINT)
+    except (FileNotFoundError, ProcessLookupError):
+        raise ValueError("Nothing is up in this folder.") from None
+    console.print("Stopped.")
+    return 0
+
+
+@contextmanager
+def _marked() -> Iterator[None]:
+    """Leave our process id for ``down``, and stop as on Ctrl-C, even in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    MARK.parent.mkdir(exist_ok=True)
+    MARK.write_text(str(os.getpid()))
+    try:
+        yield
+    finally:
+        MARK.unlink(missing_ok=True)
 
 
 def save_picture(console: Console, path: Path, title: str) -> None:
@@ -145,10 +216,7 @@ def _drive(pattern: Pattern, deployment: Deployment, console: Console) -> bool:
 
     console.rule(f"[bold]{pattern.slug}[/]  {pattern.flow}", align="left")
     report = Report(console)
-    try:
-        pattern.drive(deployment, report)
-    except Exception as error:  # one broken scenario must not hide the others
-        report.check("the scenario runs to its end", holds=False, seen=repr(error))
+    pattern.drive(deployment, report)
     held = report.close()
     if not held:
         console.print(f"Logs: {deployment.target.log_dir}", highlight=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
@@ -35,10 +36,15 @@ def client(service: Any, *, read_timeout: int = 2, attempts: int = 3) -> Any:
 
 
 def code(error: ClientError | BotoCoreError) -> str:
-    """Return AWS's code of an error, or the name of one that never reached AWS."""
-    if isinstance(error, ClientError):
-        return error.response["Error"]["Code"]
-    return type(error).__name__
+    """Return AWS's code of an error, or the name of one that never reached AWS.
+
+    The action that is denied is named, too: the code does not say which permission is missing.
+    """
+    if not isinstance(error, ClientError):
+        return type(error).__name__
+    code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+    action = re.search(r"perform: (\S+)", message)
+    return f"{code} ({action[1]})" if action else code
 
 
 def batches(

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
 import serverless_patterns
-from serverless_patterns.lambdas.foundation import dead_letters, strict_json
+from serverless_patterns.lambdas.foundation import aws, dead_letters, strict_json
 from serverless_patterns.lambdas.foundation.messages import Message
 from serverless_patterns.lambdas.foundation.outcomes import Outcome, RefusedError
 from tests.conftest import run
@@ -137,3 +138,20 @@ def test_the_same_document_has_the_same_fingerprint_however_it_is_written() -> N
     again = strict_json.parse(json.dumps(dict(reversed(document.items())), indent=3))
     assert strict_json.fingerprint(again) == strict_json.fingerprint(document)
     assert strict_json.fingerprint({"a": [1, 2]}) != strict_json.fingerprint({"a": [2, 1]})
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "told"),
+    [
+        (
+            "AccessDeniedException",
+            "User: arn:aws:sts::1:assumed-role/Store/x is not authorized to perform: "
+            "dynamodb:PutItem on resource: arn:aws:dynamodb:eu-west-1:1:table/Orders",
+            "AccessDeniedException (dynamodb:PutItem)",
+        ),
+        ("ThrottlingException", "Rate exceeded", "ThrottlingException"),
+    ],
+)
+def test_the_action_that_is_denied_is_named(code: str, message: str, told: str) -> None:
+    error = ClientError({"Error": {"Code": code, "Message": message}}, "TransactWriteItems")
+    assert aws.code(error) == told

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from serverless_patterns.sandbox.driver import Driver
+from serverless_patterns.sandbox.health import Outages
 from serverless_patterns.sandbox.report import Report
 
 
@@ -24,6 +25,7 @@ class Stack(dict[str, str]):
             ApiUrl="https://api/prod/",
         )
         self.http, self._client, self._executes = http, client, executes
+        self.outages = Outages()
 
     def client(self, _: str) -> Any:
         return self._client

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
+from serverless_patterns.sandbox import console
 from serverless_patterns.sandbox.ledger import Ledger
+from serverless_patterns.sandbox.queues import until
 from serverless_patterns.sandbox.report import Report, percentiles
 
 if TYPE_CHECKING:
@@ -183,3 +185,28 @@ def test_a_step_that_fails_leaves_the_terminal_usable(output: io.StringIO) -> No
 )
 def test_percentiles(seconds: list[float], expected: tuple[float, float, float]) -> None:
     assert percentiles(seconds) == pytest.approx(expected)
+
+
+def test_events_of_a_scenario_that_was_aborted_are_not_accounted_for(
+    ledger: Ledger, output: io.StringIO
+) -> None:
+    report = Report(Console(file=output, width=100))
+    report.ledger = ledger
+    del ledger.processed["a"]
+    report.abort(TimeoutError("Waited 9 s: in vain."), ["Store: 3 of 3 calls failed", "  boom"])
+    assert not report.close()
+    printed = output.getvalue()
+    assert "not accounted for" in printed
+    assert "lost" not in printed
+    assert "Waited 9 s: in vain." in printed
+    assert "  boom" in printed
+
+
+def test_without_a_terminal_a_long_step_says_how_far_it_is(
+    report: Report, output: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "TELL_EVERY_SECONDS", 0.05)
+    with report.step("Orders [all]", 1_000) as advance:
+        advance(400)
+        until(lambda: "so far" in output.getvalue(), seconds=5, what="until it says so", pause=0.01)
+    assert "· Orders [all] 400, 0 s so far" in output.getvalue()

@@ -1,0 +1,107 @@
+"""A deployed stack to play with: what to paste into a shell, its log, and its changed handlers."""
+
+from __future__ import annotations
+
+import io
+import shlex
+import time
+import zipfile
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from . import cdk, process
+from .console import console
+from .console import step as console_step
+from .logs import events_since
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from .target import Deployment, Target
+
+PAUSE_SECONDS = 0.5
+_FRAMES = ("START ", "END ", "REPORT ")
+
+
+def shell(target: Target, deployments: Iterable[Deployment]) -> str:
+    """Return lines for a shell: the AWS CLI, curl and every SDK then reach this target.
+
+    Outputs come as variables of their names; an API's address is the one that answers here.
+    """
+    variables = {
+        **process.made_up_aws(target.endpoint_url or "", target.keys),
+        **(process.trust(target.certificate) if target.certificate else {}),
+        "CURL_CA_BUNDLE": str(target.certificate or ""),
+    }
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items() if value]
+    for deployment in deployments:
+        for name, value in deployment.outputs.items():
+            lines.append(f"{name}={shlex.quote(deployment.http.reachable(value))}")
+    return "\n".join(lines)
+
+
+def stay(
+    deployments: Iterable[Deployment], watched: Iterable[Path], redeploy: Callable[[], object]
+) -> None:
+    """Print what the functions log, and redeploy when a watched file changes, until Ctrl-C.
+
+    Args:
+        deployments: The stacks.
+        watched: Folders with the functions' code.
+        redeploy: Called after a change; a DeployFailed that it raises is printed.
+    """
+    stacks, folders = [*deployments], [*watched]
+    started, seen = datetime.now(UTC), set[str]()
+    changed = _newest_change(folders)
+    while True:
+        for stack in stacks:
+            for function, name in stack.functions.items():
+                for event in events_since(stack, name, started):
+                    if event["eventId"] not in seen:
+                        seen.add(event["eventId"])
+                        _print_event(function, event["message"])
+        if (now := _newest_change(folders)) != changed:
+            changed = now
+            try:
+                redeploy()
+            except cdk.DeployFailed as error:
+                console.print(str(error), style="red", markup=False, soft_wrap=True)
+        time.sleep(PAUSE_SECONDS)
+
+
+def replace_code(deployment: Deployment, root: Path, folders: Iterable[str], prefix: str) -> None:
+    """Give a stack's functions the code of some folders, without a synthesis.
+
+    Args:
+        deployment: The stack.
+        root: Folder that the paths in the code begin at.
+        folders: Folders below it; their Python files are the code.
+        prefix: How the handlers of these functions begin; the other functions stay as they are.
+    """
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as files:
+        for place in (root / folder for folder in folders):
+            for file in place.rglob("*.py") if place.is_dir() else [place]:
+                files.write(file, file.relative_to(root))
+    functions = deployment.client("lambda")
+    with console_step("Replacing the functions' code"):
+        for name in deployment.functions.values():
+            if functions.get_function_configuration(FunctionName=name)["Handler"].startswith(
+                prefix
+            ):
+                functions.update_function_code(FunctionName=name, ZipFile=archive.getvalue())
+
+
+def _print_event(function: str, message: str) -> None:
+    for line in message.splitlines():
+        if not line.startswith(_FRAMES):
+            console.print(f"[cyan]{escape(function)}[/] {escape(line)}", soft_wrap=True)
+
+
+def _newest_change(folders: Iterable[Path]) -> float:
+    """When a Python file in the folders was last changed, in Unix seconds."""
+    files = (file for folder in folders for file in folder.rglob("*.py"))
+    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
