@@ -1,4 +1,4 @@
-"""Findings of cdk-nag that do not apply, each with its reason."""
+"""Findings of cdk-nag and of our rule pack that do not apply, each with its reason."""
 
 from __future__ import annotations
 
@@ -15,10 +15,16 @@ def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
 
     Args:
         construct: Where the finding is.
-        rule: Its id as cdk-nag prints it, with the pack: ``Serverless::Serverless-LambdaDLQ``.
+        rule: Its id as the report has it, with the pack: ``Serverless::Serverless-LambdaDLQ``. For
+            one of ``EventLoss`` on a resource, the template has the reason too.
         reason: Why, for the auditor of the stack.
     """
     Validations.of(construct).acknowledge(Acknowledgment(id=rule, reason=reason))
+    pack, _, check = rule.partition("::")
+    if pack == "EventLoss":
+        resource: Any = construct.node.default_child
+        ignored = {"config": {"ignore_checks": [check]}, "reasons": {check: reason}}
+        resource.add_metadata("cfn-lint", ignored)
 
 
 def acknowledge_wildcards(construct: IConstruct, reason: str, *resources: str) -> None:
