@@ -62,9 +62,13 @@ def allows(scenario: Scenario, documents: Iterable[Any], request: Request) -> bo
     if None in listed:
         return True
     every = [item for found in listed for item in found or ()]
-    if any(_denies(scenario, item, request) for item in every):
-        return False
-    return any(_may_allow(scenario, item, request) for item in every)
+    allowed = any(_may_allow(scenario, item, request) for item in every)
+    return allowed and not any(_denies(scenario, item, request) for item in every)
+
+
+def denies(scenario: Scenario, document: Any, request: Request) -> bool:
+    """Tell whether a policy denies a request for certain."""
+    return any(_denies(scenario, item, request) for item in statements(document) or [])
 
 
 def _may_allow(scenario: Scenario, statement: Mapping[str, Any], request: Request) -> bool:

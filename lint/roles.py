@@ -377,8 +377,8 @@ def target(scenario: Scenario, value: Any) -> Resource | None:
     return scenario.function(value) or scenario.find(value, *USES, *READS)
 
 
-def lacks(scenario: Scenario, use: Use) -> str | None:
-    """Return what the role of a use lacks; None when it may have it."""
+def lacks(scenario: Scenario, use: Use) -> tuple[str, bool] | None:
+    """Return what the role of a use lacks, and whether a policy denies it; None when it may."""
     used = target(scenario, use.target)
     documents = list(_documents(scenario, use.role))
     if None in documents or (used is None and not use.needs):
@@ -387,13 +387,15 @@ def lacks(scenario: Scenario, use: Use) -> str | None:
         return None
     for group in use.needs or (USES[used.type],) if used else use.needs:
         if not any(_grants(scenario, documents, action, used, use.target) for action in group):
-            return f"{group[0]} on {used}" if used else group[0]
+            request = policies.Request(group[0], used, use.target)
+            denied = any(policies.denies(scenario, document, request) for document in documents)
+            return f"{group[0]} on {used}" if used else group[0], denied
     key = wiring.key(scenario, _key_of(used)) if used else None
     if key is None or not _leaves_it_to_roles(key):
         return None
     action = READ_KEY if use.does == "reads" else USE_KEY
     granted = _grants(scenario, documents, action, key)
-    return None if granted else f"{action} on {key.id}"
+    return None if granted else (f"{action} on {key.id}", False)
 
 
 def _grants(

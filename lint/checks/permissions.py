@@ -102,12 +102,17 @@ def _denied(
             sources=wiring.origins(scenario, delivery.source),
         )
         if not policies.allows(scenario, list(own.values()), request):
-            there = f"Allow it {ACTIONS[kind]} in {' or '.join(own)}"
-            new = f"Add an {POLICIES[kind][0]} that allows it {ACTIONS[kind]}"
+            denied = [name for name in own if policies.denies(scenario, own[name], request)]
+            word = "denies" if denied else "does not allow"
+            fix = f"Add an {POLICIES[kind][0]} that allows it {ACTIONS[kind]}"
+            if denied:
+                fix = f"Exempt it from the denial in {denied[0]}"
+            elif own:
+                fix = f"Allow it {ACTIONS[kind]} in {' or '.join(own)}"
             yield Finding(
                 delivery.source,
-                f"{delivery.source} {does} {target}, whose policy does not allow "
-                f"{delivery.service}: {so}. {there if own else new}.",
+                f"{delivery.source} {does} {target}, whose policy {word} {delivery.service}: {so}. "
+                f"{fix}.",
                 delivery.at,
             )
 
@@ -164,12 +169,11 @@ def not_allowed_to_invoke(scenario: Scenario) -> Findings:
             continue
         if function and not any(_permits(scenario, item, delivery) for item in own):
             version = arns.qualifier(scenario, delivery.target)
-            of = f", whose FunctionName is {version}" if version else ""
+            of = f"{version} of {function}" if version else str(function)
             yield Finding(
                 delivery.source,
-                f"{delivery.source} is not allowed to invoke {version and f'{version} of '}"
-                f"{function}: every event is lost. Add an AWS::Lambda::Permission for "
-                f"{delivery.service}{of}{_unlike(own)}.",
+                f"{delivery.source} is not allowed to invoke {of}: every event is lost. Add an "
+                f"AWS::Lambda::Permission on {of} for {delivery.service}{_unlike(own)}.",
                 delivery.at,
             )
 

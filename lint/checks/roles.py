@@ -17,20 +17,23 @@ NEED_A_ROLE = (
     "AWS::CodePipeline::Pipeline",
 )
 
+NONE = ("no policy allows", "Allow it")
+
 
 def _lacking(scenario: Scenario, *, failures: bool) -> Findings:
     """Yield the uses that no policy of the role allows."""
     for use in roles.uses(scenario):
-        action = roles.lacks(scenario, use) if use.failure == failures else None
-        if action:
+        lacking = roles.lacks(scenario, use) if use.failure == failures else None
+        if lacking:
+            action, denied = lacking
             used = roles.target(scenario, use.target) or "its target"
             does, so = use.does, "nothing arrives"
             if failures:
                 does, so = "sends its failures to", "they are lost"
+            word, fix = ("a policy denies", "Remove the denial") if denied else NONE
             yield Finding(
                 use.user,
-                f"{use.user} {does} {used} as {use.role}, which no policy allows {action}: "
-                f"{so}. Allow it.",
+                f"{use.user} {does} {used} as {use.role}, which {word} {action}: {so}. {fix}.",
                 use.at,
             )
 
