@@ -69,6 +69,14 @@ SQS_LAMBDA_MAX_POLLERS = Limit(10_000, "pollers", _LAMBDA + "services-sqs-scalin
 SQS_LAMBDA_DEFAULT_MAX_POLLERS = Limit(200, "pollers", _LAMBDA + "services-sqs-scaling.html")
 SQS_LAMBDA_CALLS_A_POLLER = Limit(10, "calls", _LAMBDA + "services-sqs-scaling.html")
 
+# Amazon API Gateway, for all APIs of an account and Region
+
+_API = _AWS + "apigateway/latest/developerguide/limits.html"
+API_REQUESTS = Limit(10_000, "requests/s", _API, "2026-11-26")
+API_BURST = Limit(5_000, "requests", _API, "2026-11-26")
+API_REQUESTS_IN_NEWER_REGIONS = Limit(2_500, "requests/s", _API, "2026-11-26")
+API_BURST_IN_NEWER_REGIONS = Limit(1_250, "requests", _API, "2026-11-26")
+
 # AWS Lambda
 
 LAMBDA_DEFAULT_TIMEOUT = Limit(3, "s", _LAMBDA + "configuration-timeout.html")

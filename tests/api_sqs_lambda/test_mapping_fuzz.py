@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from aws_cdk import App, CfnOutput, Stack
@@ -58,7 +59,13 @@ def synthesize(folder: Path) -> None:
         message_group_id=RequestField.body("group"),
         deduplication_id=RequestField.header("Idempotency-Key"),
     )
-    for one in (plain, fifo):
+    shops = make(
+        stack,
+        "Shops",
+        endpoint=Endpoint("shops/{shop}/notes", api=plain.entry.api, content_types=["text/plain"]),
+        attributes={"Shop": RequestField.path("shop"), "Colour": RequestField.query("colour")},
+    )
+    for one in (plain, fifo, shops):
         mapping: Any = one.event_source_mapping.node.default_child
         mapping.add_property_override("Enabled", False)
         CfnOutput(stack, f"{one.node.id}Url", value=one.url)
@@ -74,8 +81,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         yield target.deploy(app=str(folder), stacks=["fuzz"])["fuzz"]
 
 
-def post(stack: Deployment, url: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
-    answer = stack.http.post(stack[url], body, {"Content-Type": "application/json"} | headers)
+def post(
+    stack: Deployment, url: str, body: bytes, headers: dict[str, str], query: str = ""
+) -> tuple[int, Any]:
+    headers = {"Content-Type": "application/json"} | headers
+    answer = stack.http.post(stack.outputs.get(url, url) + query, body, headers)
     return answer.status, json.loads(answer.body)
 
 
@@ -141,7 +151,8 @@ def test_group_and_key_reach_sqs_as_they_are(
     stack: Deployment, group: str, key: str, extra: Any
 ) -> None:
     body = json.dumps({"group": group, "extra": extra}).encode()
-    status, answer = post(stack, "FifoUrl", body, {"Idempotency-Key": key})
+    query = "?Idempotency-Key=evil&idempotency-key=evil"
+    status, answer = post(stack, "FifoUrl", body, {"Idempotency-Key": key}, query)
     if status != 202:
         assert status in (400, 422), answer
         return
@@ -149,6 +160,34 @@ def test_group_and_key_reach_sqs_as_they_are(
         assert message["Body"].encode() == body
         assert message["Attributes"]["MessageGroupId"] == group
         assert message["Attributes"]["MessageDeduplicationId"] == key
+
+
+# What SQS takes as the value of an attribute, without what makes another path.
+VALUES = st.text(
+    st.characters(min_codepoint=0x21, max_codepoint=0xD7FF, exclude_characters="/."),
+    min_size=1,
+    max_size=60,
+)
+
+
+@fuzz
+@given(shop=VALUES, colour=VALUES, body=st.text(st.characters(codec="ascii", min_codepoint=32)))
+@example(shop="a&MessageGroupId=evil", colour="&Action=DeleteQueue", body=SMUGGLE)
+@example(shop="$input.body", colour="%26DelaySeconds%3D900", body="no JSON")
+def test_path_and_query_reach_the_message_as_they_are(
+    stack: Deployment, shop: str, colour: str, body: str
+) -> None:
+    url = stack["ShopsUrl"].replace("{shop}", quote(shop, safe=""))
+    headers = {"Content-Type": "text/plain"}
+    query = f"?colour={quote(colour, safe='')}&shop=evil"
+    status, answer = post(stack, url, body.encode(), headers, query)
+    if status != 202:
+        assert status in (400, 422), answer
+        return
+    (message,) = take(stack, "ShopsQueueUrl")
+    assert message["Body"] == body
+    found = {name: value["StringValue"] for name, value in message["MessageAttributes"].items()}
+    assert (found["Shop"], found["Colour"]) == (shop, colour)
 
 
 # On AWS the attributes count too, so the limit is a little below 1 MiB; the emulator counts the
