@@ -224,5 +224,5 @@ def limits_the_source(condition: Any) -> bool:
         return condition is not None
     found = [key for _, key, _ in tests(condition)]
     return is_unknown(condition) or any(
-        key.startswith(("aws:source", "aws:principal")) for key in found
+        key.startswith(("aws:source", "aws:principal", "aws:vpc")) for key in found
     )

@@ -21,6 +21,10 @@ READS_STREAM = ("kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListS
 READS_TABLE = ("dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:DescribeStream")
 AWS_POLICIES: dict[str, tuple[str, ...]] = {
     "AWSLambdaBasicExecutionRole": (),
+    "AmazonAPIGatewayPushToCloudWatchLogs": (),
+    "AmazonS3ReadOnlyAccess": (),
+    "AmazonSSMReadOnlyAccess": (),
+    "CloudWatchLogsFullAccess": (),
     "AWSLambdaDynamoDBExecutionRole": READS_TABLE,
     "AWSLambdaKinesisExecutionRole": (*READS_STREAM, "kinesis:DescribeStream*"),
     "AWSLambdaSQSQueueExecutionRole": READS_QUEUE,

@@ -225,7 +225,8 @@ def rule_without_error_action(scenario: Scenario) -> Findings:
     for item in scenario.of("AWS::IoT::TopicRule"):
         payload = item.get("TopicRulePayload")
         acts = isinstance(payload, Mapping) and payload.get("Actions")
-        if acts and item.get("TopicRulePayload.ErrorAction") is None:
+        disabled = item.flag("TopicRulePayload.RuleDisabled")
+        if acts and not disabled and item.get("TopicRulePayload.ErrorAction") is None:
             yield Finding(
                 item,
                 f"{item} has no error action: a message whose action fails is lost. Add an "
