@@ -25,7 +25,7 @@ from . import keys
 from .alarms import MINUTE, Alarms, Runbook
 from .findings import acknowledge_wildcards
 from .places import elsewhere
-from .values import Path, expect, expect_fields, in_seconds, is_token, number, seconds, stack_of
+from .values import Path, expect, in_seconds, is_token, number, seconds, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,6 +57,23 @@ def in_mebibytes(size: Size) -> float | None:
     return None if kibibytes is None else kibibytes / 1024
 
 
+def known_size(argument: str, size: Size) -> float | None:
+    """Return a size in MiB; None if only deployment knows it.
+
+    Raises:
+        ValueError: it is no size, or a token that cannot be given to Firehose in MiB.
+    """
+    expect(argument, size, Size)
+    if (mebibytes := in_mebibytes(size)) is None:
+        try:
+            size.to_mebibytes()
+        except RuntimeError as error:
+            raise ValueError(
+                f"{argument} is known at deployment only, so it must be made with Size.mebibytes()."
+            ) from error
+    return mebibytes
+
+
 @dataclass(frozen=True, kw_only=True)
 class Buffering:
     """When Firehose closes an object: at the size or after the interval, whichever comes first.
@@ -76,8 +93,8 @@ class Buffering:
 
     def __post_init__(self) -> None:
         """Reject a setting that Firehose rejects."""
-        expect_fields(self, size=(Size,), interval=(Duration,))
-        mebibytes, wait = in_mebibytes(self.size), in_seconds(self.interval)
+        expect("interval", self.interval, Duration)
+        mebibytes, wait = known_size("size", self.size), in_seconds(self.interval)
         if mebibytes is not None:
             reject(checks.buffer_size("size", mebibytes))
         if wait is not None:

@@ -18,7 +18,16 @@ from ..limits import (
 from . import keys
 from .alarms import MINUTE, Alarms, Runbook
 from .places import check_here, check_key_here, other_account
-from .values import Path, check_removal, expect_fields, in_seconds, is_token, number, seconds
+from .values import (
+    Path,
+    check_removal,
+    expect,
+    expect_fields,
+    in_seconds,
+    is_token,
+    number,
+    seconds,
+)
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -61,11 +70,10 @@ class NewStream:
         expect_fields(
             self,
             shard_count=(int, None),
-            retention_period=(Duration,),
             encryption_key=("IKey", None),
         )
         check_removal(self.removal_policy)
-        shards, kept = number(self.shard_count), in_seconds(self.retention_period)
+        shards, kept = number(self.shard_count), _known_retention(self.retention_period)
         if shards is not None and shards < 1:
             raise ValueError(
                 f"shard_count is {shards}; it must be 1 or more. Leave it out for an on-demand "
@@ -79,6 +87,25 @@ class NewStream:
                 f"{MIN_HOURS} hours to {MAX_DAYS} days."
             )
         keys.check_key("encryption_key", self.encryption_key)
+
+
+def _known_retention(period: Duration) -> float | None:
+    """Return a retention period in seconds; None if only deployment knows it.
+
+    Raises:
+        ValueError: it is not a period, or one that cannot be given to Kinesis in hours.
+    """
+    if not isinstance(period, Duration):
+        expect("retention_period", period, Duration)
+    if (kept := in_seconds(period)) is None:
+        try:
+            period.to_hours()
+        except RuntimeError as error:
+            raise ValueError(
+                f"retention_period is {period.to_human_string()}; one that only deployment knows "
+                "must be made with Duration.hours()."
+            ) from error
+    return kept
 
 
 def stream_of(
@@ -237,7 +264,15 @@ def alarms_of_stream(
 
     Source:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html
+
+    Raises:
+        ValueError: ``max_age`` is known at deployment only.
     """
+    if in_seconds(max_age) is None:
+        raise ValueError(
+            "max_age is known at deployment only, but the alarm on a stream counts milliseconds, "
+            "which have to be known before. Give a number of seconds."
+        )
     minute, limit = seconds(MINUTE), max_age.to_milliseconds()
     age = stream.metric_get_records_iterator_age_milliseconds(period=minute, statistic="Maximum")
     counts = {

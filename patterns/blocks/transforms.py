@@ -16,7 +16,7 @@ from ..limits import FIREHOSE_MAX_RETRIES, FIREHOSE_MAX_TRANSFORM_TIMEOUT
 from .alarms import MINUTE, Alarms, Runbook
 from .consumers import Facts, facts_of
 from .findings import acknowledge_wildcards
-from .firehose import in_mebibytes
+from .firehose import in_mebibytes, known_size
 from .places import check_here
 from .values import Path, expect, expect_fields, in_seconds, number, seconds
 
@@ -61,11 +61,10 @@ class Transform:
         expect_fields(
             self,
             function=("IFunction",),
-            batch_size=(Size,),
             batch_interval=(Duration,),
             retries=(int,),
         )
-        mebibytes, wait = in_mebibytes(self.batch_size), in_seconds(self.batch_interval)
+        mebibytes, wait = known_size("batch_size", self.batch_size), in_seconds(self.batch_interval)
         facts, retries = self.facts, number(self.retries)
         otherwise = "every batch would end in the error prefix, not transformed"
         reject(lambda_checks.never_runs("The transform", facts.reserved, otherwise))

@@ -58,7 +58,7 @@ def buffer_size(name: object, mebibytes: float) -> str | None:
             f"{FIREHOSE_MAX_BUFFER} MiB. Lower the interval to have smaller objects sooner."
         )
     if mebibytes != int(mebibytes):
-        return f"{name} is {mebibytes:g} MiB, but Firehose accepts whole mebibytes only. Round it."
+        return f"{name} is {mebibytes} MiB, but Firehose accepts whole mebibytes only. Round it."
     return None
 
 

@@ -91,15 +91,32 @@ def test_a_batch_that_only_deployment_knows_reaches_firehose(stack: Stack) -> No
     assert [found[name] for name in names] == [{"Ref": name} for name in names]
 
 
+def test_a_size_that_only_deployment_knows_is_given_in_mebibytes(stack: Stack) -> None:
+    later = CfnParameter(stack, "Later", type="Number").value_as_number
+    Buffering(size=Size.mebibytes(later))
+    with rejected("size is known at deployment only, so it must be made with Size.mebibytes"):
+        Buffering(size=Size.kibibytes(later))
+    with rejected("batch_size is known at deployment only"):
+        Transform(function(stack), Size.gibibytes(later))
+
+
 @pytest.mark.parametrize(
     ("make", "settings", "problem"),
     [
         (Buffering, {"size": 5}, "size is 5; it must be of type Size"),
         (Buffering, {"interval": 60}, "interval is 60; .* Duration.seconds"),
-        (Buffering, {"interval": Duration.millis(90_500)}, "interval is 90500 ms; .* whole seconds"),
+        (
+            Buffering,
+            {"interval": Duration.millis(90_500)},
+            "interval is 90500 ms; .* whole seconds",
+        ),
         (Transform, {"batch_size": 1}, "batch_size is 1; it must be of type Size"),
         (Transform, {"batch_interval": 60}, "batch_interval is 60; .* Duration"),
-        (Transform, {"batch_interval": Duration.millis(1_500)}, "batch_interval is 1500 ms; .* whole"),
+        (
+            Transform,
+            {"batch_interval": Duration.millis(1_500)},
+            "batch_interval is 1500 ms; .* whole",
+        ),
         (Transform, {"retries": "3"}, "retries is '3'; it must be of type int"),
         (Transform, {"function": "arn:aws:lambda:"}, "function is .* IFunction"),
         (DirectPut, {"encryption_key": "alias/shop"}, "encryption_key is 'alias/shop'; .* IKey"),

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from aws_cdk import App, Duration, Environment, RemovalPolicy, Stack
+from aws_cdk import App, CfnParameter, Duration, Environment, RemovalPolicy, Stack
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk.assertions import Annotations, Match, Template
 
+from serverless_patterns.patterns.blocks.alarms import Alarms
 from serverless_patterns.patterns.blocks.buckets import NewBucket, bucket_of
-from serverless_patterns.patterns.blocks.streams import NewStream, stream_of
+from serverless_patterns.patterns.blocks.streams import NewStream, alarms_of_stream, stream_of
 from tests.inline import rejected, warned
 
 STREAM_ARN = "arn:aws:kinesis:us-east-1:111111111111:stream/theirs"
@@ -173,3 +174,21 @@ def test_a_key_that_is_elsewhere_is_rejected(stack: Stack, new: Any, place: str)
     key = kms.Key(Stack(app, "There", env=Environment(**there)), "Key")
     with rejected("encryption_key .*(There/Key is in account 2|of the Region eu-west-1)"):
         make(Stack(app, "Here", env=Environment(**here)), new(encryption_key=key))
+
+
+def test_a_retention_period_that_only_deployment_knows_is_given_in_hours(stack: Stack) -> None:
+    later = CfnParameter(stack, "Later", type="Number").value_as_number
+    make(stack, NewStream(retention_period=Duration.hours(later)))
+    template = Template.from_stack(stack)
+    template.has_resource_properties(
+        "AWS::Kinesis::Stream", {"RetentionPeriodHours": {"Ref": "Later"}}
+    )
+    with rejected("retention_period is <token> days; .* with Duration.hours"):
+        NewStream(retention_period=Duration.days(later))
+
+
+def test_an_age_that_only_deployment_knows_is_rejected_for_a_stream(stack: Stack) -> None:
+    later = Duration.seconds(CfnParameter(stack, "Later", type="Number").value_as_number)
+    stream = kinesis.Stream(stack, "Own")
+    with rejected("max_age is known at deployment only, but .* milliseconds"):
+        alarms_of_stream(stack, stream, later, Alarms())
