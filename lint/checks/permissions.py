@@ -24,6 +24,7 @@ POLICIES = {
     TOPIC: ("AWS::SNS::TopicPolicy", "AWS::SNS::TopicInlinePolicy"),
 }
 ACTIONS = {QUEUE: "sqs:SendMessage", TOPIC: "sns:Publish"}
+VERBS = {QUEUE: "send", TOPIC: "publish"}
 
 
 @rule("W9161", "sqs", "sns", "lambda", "iam", shared=lambda_.invoked_for_anybody)
@@ -37,7 +38,9 @@ def confused_deputy(scenario: Scenario) -> Findings:
     for kind, action in ACTIONS.items():
         for policy in scenario.of(*POLICIES[kind]):
             for statement in policies.statements(policy.get("PolicyDocument")) or []:
-                if statement.get("Effect") != "Allow" or not policies.is_action(statement, action):
+                known = not is_unknown(statement.get("Action"))
+                sends = known and policies.is_action(statement, action)
+                if statement.get("Effect") != "Allow" or not sends:
                     continue
                 named = _anybody(statement)
                 useless = [name for name in named if name in SEND_AS_ROLES]
@@ -45,14 +48,14 @@ def confused_deputy(scenario: Scenario) -> Findings:
                 if others:
                     yield Finding(
                         policy,
-                        f"{policy} lets {', '.join(others)} {action.split(':')[1]} for anybody's "
+                        f"{policy} lets {', '.join(others)} {VERBS[kind]} for anybody's "
                         "resources. Add a Condition on aws:SourceArn or aws:SourceAccount.",
                         ("PolicyDocument",),
                     )
                 if useless:
                     yield Finding(
                         policy,
-                        f"{policy} lets {', '.join(useless)} {action.split(':')[1]}, but such a "
+                        f"{policy} lets {', '.join(useless)} {VERBS[kind]}, but such a "
                         "service always sends as a role: nothing of yours needs the statement. "
                         "Remove the statement, and allow the role.",
                         ("PolicyDocument",),
