@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 SOURCE_PREFIX = "source/"
 DEFAULT_BUFFERING = Buffering()
 Compression = Literal["GZIP", "HADOOP_SNAPPY", "Snappy", "ZIP", "UNCOMPRESSED"]
-# Athena knows a compression by these; Firehose calls objects of Hadoop's Snappy .hsnappy itself.
-# https://docs.aws.amazon.com/athena/latest/ug/compression-formats.html
+# Athena knows a compression by these; Firehose itself names objects of Hadoop's Snappy .hsnappy.
+# https://docs.aws.amazon.com/athena/latest/ug/compression-formats.html and
+# https://docs.aws.amazon.com/firehose/latest/dev/s3-object-name.html
 ENDINGS = {"GZIP": ".gz", "HADOOP_SNAPPY": ".snappy", "ZIP": ".zip", "UNCOMPRESSED": ""}
 
 _COLUMN = re.compile(rf"[a-z_][a-z0-9_]{{0,{GLUE_NAME_LENGTH - 1}}}")
