@@ -99,9 +99,11 @@ def _read(name: str, *, named: bool) -> Source | None:
     if problems:
         return Source(name, problems=[replace(match, filename=name) for match in problems])
     template = as_object(decoded)
-    for part in (template, *map(as_object, as_object(template.get("Resources")).values())):
-        for key in [key for key, value in part.items() if value is None]:
-            del part[key]  # cfn-lint breaks on sections that are empty
+    for owner in (template, *map(as_object, as_object(template.get("Resources")).values())):
+        metadata = as_object(owner.get("Metadata"))
+        for part in (owner, metadata, as_object(metadata.get("cfn-lint"))):
+            for key in [key for key, value in part.items() if value is None]:
+                del part[key]  # cfn-lint breaks on what is empty
     if isinstance(template.get("Resources"), dict):
         return Source(name, template)
     none = f"{name} has no Resources: it is not a CloudFormation template."

@@ -6,9 +6,7 @@ templates/good/<id>-….yaml is just on the other side of it.
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +14,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from serverless_patterns.lint.__main__ import main, rules, runner
-from tests.conftest import ROOT, run
 
 if TYPE_CHECKING:
     from cfnlint.match import Match
@@ -83,15 +80,6 @@ def test_the_command_passes_on_cfn_lints_options_and_status(
     report = capsys.readouterr().out
     for text in ("E9101", "both must be of the same type"):
         assert (text in report) is (status != 0)
-
-
-def test_cfn_lint_itself_takes_the_rules_from_any_folder(tmp_path: Path) -> None:
-    """As a user's own cfn-lint does, in a project that knows nothing of this one."""
-    file = next((TEMPLATES / "bad").glob("E9101-*.yaml"))
-    folder = ROOT / "lint" / "rules"
-    command = (Path(sys.executable).with_name("cfn-lint"), "--append-rules", folder, "--", file)
-    done = run(*command, cwd=tmp_path, env={"PATH": os.environ["PATH"]})
-    assert "E9101" in done.stdout, done.stderr
 
 
 def test_the_command_runs_cfn_lints_own_rules_only_when_asked() -> None:
