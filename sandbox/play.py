@@ -6,6 +6,7 @@ import io
 import shlex
 import time
 import zipfile
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from .target import Deployment, Target
 
 PAUSE_SECONDS = 0.5
+# Would come before the keys.
+THEIRS = "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_WEB_IDENTITY_TOKEN_FILE"
 _FRAMES = ("START ", "END ", "REPORT ")
 
 
@@ -36,7 +39,8 @@ def shell(target: Target, deployments: Iterable[Deployment]) -> str:
         **(process.trust(target.certificate) if target.certificate else {}),
         "CURL_CA_BUNDLE": str(target.certificate or ""),
     }
-    lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items() if value]
+    lines = [f"unset {' '.join(THEIRS)}"]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in variables.items() if value]
     for deployment in deployments:
         for name, value in deployment.outputs.items():
             lines.append(f"{name}={shlex.quote(deployment.http.reachable(value))}")
@@ -54,15 +58,18 @@ def stay(
         redeploy: Called after a change; a DeployFailed that it raises is printed.
     """
     stacks, folders = [*deployments], [*watched]
-    started, seen = datetime.now(UTC), set[str]()
+    started, printed = datetime.now(UTC), Counter[tuple[str, str]]()  # events, by log stream
     changed = _newest_change(folders)
     while True:
         for stack in stacks:
             for function, name in stack.functions.items():
+                found = Counter[tuple[str, str]]()
                 for event in events_since(stack, name, started):
-                    if event["eventId"] not in seen:
-                        seen.add(event["eventId"])
+                    stream = name, event["logStreamName"]
+                    found[stream] += 1
+                    if found[stream] > printed[stream]:
                         _print_event(function, event["message"])
+                printed |= found
         if (now := _newest_change(folders)) != changed:
             changed = now
             try:
