@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..blocks.alarms import Alarms
+from ..blocks.apis import check_circle
 from ..blocks.consumers import Consumer
+from ..blocks.endpoints import Endpoint, NewApi, RequestField
 from ..blocks.queues import NewQueue, SqsToLambda, grant_send
-from ..blocks.rest import Endpoint, NewApi, RequestField, RestEntry, check_circle
+from ..blocks.rest import RestEntry
 from ..blocks.values import expect
 from . import rules
 from .mapping import send_message

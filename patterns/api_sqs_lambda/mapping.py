@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from aws_cdk import aws_sqs as sqs
 
-    from ..blocks.rest import RequestField
+    from ..blocks.endpoints import RequestField
 
 ACCOUNT = Aws.ACCOUNT_ID
 # The trace id goes as a header: SQS keeps it as the message's AWSTraceHeader, and no message is

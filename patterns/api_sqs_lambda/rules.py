@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from aws_cdk import Annotations
 
+from ..blocks.endpoints import RequestField
 from ..blocks.queues import NewQueue, resource_of
-from ..blocks.rest import RequestField
 from ..blocks.values import Path, expect
 from ..checks import reject
 from ..checks import sqs as checks

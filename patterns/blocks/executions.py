@@ -6,7 +6,8 @@ so no body, header or path can add or change a parameter of the call.
 
 from __future__ import annotations
 
-from .rest import REQUEST_ID, RequestField, ServiceCall, escaped
+from .endpoints import RequestField
+from .rest import REQUEST_ID, ServiceCall, escaped
 
 # The errors, with status 400, of a request that the client can fix. Everything else that Step
 # Functions rejects with 400 (throttling, no such state machine) is ours: 503, send it again.

@@ -10,8 +10,9 @@ from constructs import Construct
 from ..blocks import executions
 from ..blocks.alarms import Alarms
 from ..blocks.consumers import Consumer
+from ..blocks.endpoints import Endpoint, NewApi, RequestField
 from ..blocks.queues import NewQueue, SqsToLambda
-from ..blocks.rest import Endpoint, NewApi, RequestField, RestEntry
+from ..blocks.rest import RestEntry
 from ..blocks.stacks import grantee_in, same_stack
 from ..blocks.state_machines import (
     check_grantee,

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from serverless_patterns.patterns.blocks import executions
-from serverless_patterns.patterns.blocks.rest import RequestField
+from serverless_patterns.patterns.blocks.apis import Cors
+from serverless_patterns.patterns.blocks.endpoints import RequestField
 
 START = executions.start("arn", RequestField.body("order.id"), express=False)
 EXPRESS = executions.start("arn", RequestField.body("order_id"), express=True)
@@ -32,7 +33,9 @@ def test_a_refusal_tells_the_clients_faults_from_ours() -> None:
     conflict = '#if($code == "ExecutionAlreadyExists")#set($context.responseOverride.status = 409)'
     missing = '#if($code == "ExecutionDoesNotExist" || $code == "InvalidArn" || '
     for call, override in ((START, conflict), (DESCRIBE, missing)):
-        assert override in (call.responses()[1].response_templates or {})["application/json"]
+        assert (
+            override in (call.responses(Cors(None))[1].response_templates or {})["application/json"]
+        )
 
 
 def test_a_post_starts_an_execution_named_by_the_order() -> None:

@@ -14,7 +14,7 @@ from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_iam as iam
 from aws_cdk.assertions import Match, Template
 
-from serverless_patterns.patterns.blocks.rest import (
+from serverless_patterns.patterns.blocks.endpoints import (
     JSON,
     Endpoint,
     NewApi,

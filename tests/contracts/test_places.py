@@ -15,8 +15,8 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns.blocks.alarms import Alarms
+from serverless_patterns.patterns.blocks.endpoints import Endpoint
 from serverless_patterns.patterns.blocks.queues import NewQueue
-from serverless_patterns.patterns.blocks.rest import Endpoint
 from tests.api_sqs_lambda.builds import make
 from tests.contracts.builds import Build, every_build
 from tests.inline import function, properties, rejected, warned

@@ -1,0 +1,244 @@
+"""A new REST API with its logs, and what is asked of an API of yours."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import jsii
+from aws_cdk import Annotations, Names, RemovalPolicy
+from aws_cdk import aws_apigateway as apigateway
+from aws_cdk import aws_logs as logs
+from constructs import IValidation
+
+from ..checks import api_gateway as checks
+from ..checks import reject
+from .endpoints import JSON, NewApi
+from .findings import acknowledge
+from .stacks import same_deployment
+from .values import Path, stack_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from constructs import Construct, IConstruct
+
+    from .endpoints import Endpoint
+
+# One line a request, with what finds a failure and nothing that names a person.
+ACCESS_LOG = {
+    "requestId": "$context.requestId",
+    "requestTime": "$context.requestTime",
+    "method": "$context.httpMethod",
+    "path": "$context.resourcePath",
+    "status": "$context.status",
+    "integrationStatus": "$context.integrationStatus",
+    "responseLatency": "$context.responseLatency",
+    "integrationLatency": "$context.integrationLatency",
+    "errorType": "$context.error.responseType",
+    "errorMessage": "$context.error.message",
+    "validationError": "$context.error.validationErrorString",
+    "traceId": "$context.xrayTraceId",
+}
+REFUSED_BY_SCHEMA = (
+    '{"message": $context.error.messageString, '
+    '"reason": "$context.error.validationErrorString", "requestId": "$context.requestId"}'
+)
+
+
+class Cors:
+    """The headers by which a browser lets a page of another origin read an answer.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-cors.html
+
+    Args:
+        options: What the API allows. Default: nothing, and no header.
+
+    Attributes:
+        headers: Name and value, as a mapping of API Gateway spells it.
+        template: Names the caller's own origin, if there are several.
+    """
+
+    def __init__(self, options: apigateway.CorsOptions | None) -> None:
+        origins = list(options.allow_origins) if options else []
+        self.headers: dict[str, str] = {}
+        if origins:
+            self.headers["Access-Control-Allow-Origin"] = f"'{origins[0]}'"
+        if origins and origins[0] != "*":
+            self.headers["Vary"] = "'Origin'"
+        if options and options.allow_credentials:
+            self.headers["Access-Control-Allow-Credentials"] = "'true'"
+        if options and options.expose_headers:
+            self.headers["Access-Control-Expose-Headers"] = f"'{','.join(options.expose_headers)}'"
+        either = " || ".join(f'$origin == "{origin}"' for origin in origins)
+        found = "".join(f"$!input.params().header.get('{one}')" for one in ("Origin", "origin"))
+        header = "$context.responseOverride.header.Access-Control-Allow-Origin"
+        self.template = (
+            f'#set($origin = "{found}")#if({either})#set({header} = $origin)#end'
+            if len(origins) > 1
+            else ""
+        )
+
+    @property
+    def of_method(self) -> dict[str, str]:
+        """The headers as those of a method's answer."""
+        return {f"method.response.header.{name}": value for name, value in self.headers.items()}
+
+
+def new_api(scope: Construct, new: NewApi) -> apigateway.RestApi:
+    """Make a Regional REST API that logs every request, traces and throttles."""
+    access_logs = logs.LogGroup(
+        scope,
+        "AccessLogs",
+        retention=logs.RetentionDays.ONE_MONTH,
+        removal_policy=RemovalPolicy.DESTROY,
+    )
+    api = apigateway.RestApi(
+        scope,
+        "Api",
+        # Metrics are known by this name: another API of the account must not have it.
+        rest_api_name=Names.unique_resource_name(scope, max_length=128),
+        endpoint_types=[apigateway.EndpointType.REGIONAL],
+        cloud_watch_role=new.cloud_watch_role,
+        default_cors_preflight_options=new.cors,
+        deploy_options=apigateway.StageOptions(
+            throttling_rate_limit=new.rate_limit,
+            throttling_burst_limit=new.burst_limit,
+            tracing_enabled=True,
+            access_log_destination=apigateway.LogGroupLogDestination(access_logs),
+            access_log_format=apigateway.AccessLogFormat.custom(json.dumps(ACCESS_LOG)),
+        ),
+    )
+    acknowledge(
+        api,
+        "AwsSolutions::AwsSolutions-APIG6",
+        "Access logs tell what failed. Execution logs would go to a log group outside the stack "
+        "that never expires.",
+    )
+    api.node.try_remove_child("Endpoint")  # an output, which is the stack's to make
+    kind, headers = apigateway.ResponseType, Cors(new.cors).headers or None
+    apigateway.GatewayResponse(
+        scope,
+        "RefusedRequest",
+        rest_api=api,
+        type=kind.BAD_REQUEST_BODY,
+        response_headers=headers,
+        templates={JSON: REFUSED_BY_SCHEMA},
+    )
+    for name, others in (("OtherRefusals", kind.DEFAULT_4_XX), ("Failures", kind.DEFAULT_5_XX)):
+        if headers:
+            apigateway.GatewayResponse(
+                scope, name, rest_api=api, type=others, response_headers=headers
+            )
+    return api
+
+
+def check_own_api(api: apigateway.IRestApi) -> None:
+    """Reject an API of an OpenAPI document; warn of what an imported API needs.
+
+    Source:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-apigateway-restapi.html
+
+    Raises:
+        ValueError: an API whose document replaces the methods that are made beside it.
+    """
+    if isinstance(api, apigateway.RestApi):
+        return
+    if isinstance(api, apigateway.SpecRestApi):
+        raise ValueError(
+            f"The API {api.node.path} is made of an OpenAPI document: whenever that changes, API "
+            "Gateway removes the methods that are not in it. Use a RestApi, or leave api out."
+        )
+    Annotations.of(api).add_warning_v2(
+        "serverless-patterns:imported-api",
+        "This API is imported, so its stages cannot be deployed or checked here: a new method "
+        "answers only once the API is deployed again, and the API needs throttling, access logs "
+        "and an alarm on 5XXError of its own.",
+    )
+
+
+def check_circle(scope: Construct, endpoint: Endpoint, **given: IConstruct | None) -> None:
+    """Reject what makes the stack of your own API and that of the construct need each other.
+
+    The API's stack needs this one, for what the method calls. Source:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html
+
+    Args:
+        scope: Where the construct is made.
+        endpoint: With the API.
+        given: What else the construct needs, by the arguments' names.
+
+    Raises:
+        ValueError: one of them is in the API's stack, and the construct in another one.
+    """
+    api = endpoint.api
+    if isinstance(api, NewApi) or api.node.default_child is None or same_deployment(scope, api):
+        return
+    for name, one in given.items():
+        if one is not None and one.node.default_child and same_deployment(one, api):
+            raise ValueError(
+                f"{name} has {Path(one)}, which is in the stack of {Path(api)}. That stack needs "
+                "this one, for what the API calls, so this one cannot need it. Make this construct "
+                "in the stack of the API, or the other in this stack."
+            )
+
+
+def check_authorizer(authorizer: Any, api: apigateway.IRestApi) -> None:
+    """Reject an authorizer of another stack than its API's.
+
+    Source:
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-use-lambda-authorizer.html
+
+    Raises:
+        ValueError: the two stacks would need each other.
+    """
+    stack = stack_of(api).node.path
+    if not f"{authorizer.node.path}/".startswith(f"{stack}/"):
+        raise ValueError(
+            f"authorizer {Path(authorizer)} is in another stack than the API {Path(api)}, which it "
+            f"belongs to: each would need the other. Make the authorizer in {stack}."
+        )
+
+
+def warn_of_cors(api: apigateway.IRestApi) -> None:
+    """Warn of the answers of an API that have no headers of CORS.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-cors.html
+    """
+    if not any(isinstance(one, apigateway.GatewayResponse) for one in api.node.children):
+        Annotations.of(api).add_warning_v2(
+            "serverless-patterns:cors-of-gateway-responses",
+            "This API allows pages of other origins, but a browser hides the answers that API "
+            "Gateway gives itself (400, 403, 415, 429, 5xx) from them: add gateway responses for "
+            "DEFAULT_4XX and DEFAULT_5XX with the header Access-Control-Allow-Origin.",
+        )
+
+
+def keep_text(api: apigateway.IRestApi, content_types: Sequence[str]) -> None:
+    """Reject an API to which bodies of these types are binary, now or at synthesis.
+
+    Raises:
+        ValueError: it is so now.
+    """
+    resource = api.node.default_child
+    if isinstance(resource, apigateway.CfnRestApi):
+        validation = _TextStaysText(resource, content_types)
+        reject(*validation.validate())
+        api.node.add_validation(validation)
+
+
+@jsii.implements(IValidation)
+class _TextStaysText:
+    """Looks at synthesis again at what an API treats as binary, which may be set later."""
+
+    def __init__(self, api: apigateway.CfnRestApi, content_types: Sequence[str]) -> None:
+        self._api, self._content_types = api, content_types
+
+    def validate(self) -> list[str]:
+        """Return the problem, if there is one."""
+        binary = self._api.binary_media_types
+        if not binary:
+            return []
+        path = Path(self._api.node.scope, "The API ")  # type: ignore[arg-type]
+        problem = checks.text_as_binary(path, binary, self._content_types)
+        return [problem] if problem else []
