@@ -116,8 +116,11 @@ API_ACTIONS = {
     "events": {"PutEvents": "events:PutEvents"},
     "kinesis": {name: f"kinesis:{name}" for name in ("PutRecord", "PutRecords")},
     "firehose": {name: f"firehose:{name}" for name in ("PutRecord", "PutRecordBatch")},
-    "dynamodb": {name: f"dynamodb:{name}" for name in ("PutItem", "UpdateItem")},
+    "dynamodb": {name: f"dynamodb:{name}" for name in ("PutItem", "UpdateItem", "BatchWriteItem")},
+    "lambda": {"Invoke": "lambda:InvokeFunction"},
+    "s3": {"PutObject": "s3:PutObject"},
 }
+OF_PATH = {("lambda", "POST"): "Invoke", ("s3", "PUT"): "PutObject"}
 # What an HTTP API's integration calls, what names the target, and what that needs.
 SUBTYPES = {
     "SQS-SendMessage": ("sqs", "QueueUrl", "sqs:SendMessage"),
@@ -290,10 +293,13 @@ def _integrations(scenario: Scenario) -> Iterator[Use]:
         service, action, path = called.groups()
         templates = str(method.get("Integration.RequestTemplates"))
         templates += str(method.get("Integration.RequestParameters"))
-        allowed = API_ACTIONS.get(service, {}).get(action or _form_action(service, templates))
+        verb = str(method.get("Integration.IntegrationHttpMethod"))
+        name = action or OF_PATH.get((service, verb)) or _form_action(service, templates)
+        allowed = API_ACTIONS.get(service, {}).get(name)
         if allowed:
-            name = path.rsplit("/", 1)[-1] if path else None
-            named = _of(scenario, service, name) if name else _only(scenario, templates, service)
+            named = _only(scenario, path or templates, service)
+            if service == "sqs" and path:
+                named = _of(scenario, service, path.rsplit("/", 1)[-1])
             at = ("Integration", "Credentials")
             yield Use(method, role, APIGATEWAY, named, at, "calls", ((allowed,),))
     for integration in scenario.of("AWS::ApiGatewayV2::Integration"):
@@ -323,11 +329,11 @@ def _of(scenario: Scenario, service: str, value: Any) -> str | None:
 def _only(scenario: Scenario, text: str, service: str) -> str | None:
     """Return the one resource of a service that a request names; None when none or several are."""
     found = {
-        item.id
+        item.id: f"${{{name}}}"
         for name, _ in REFERENCE.findall(text)
-        if (item := scenario.find(f"${{{name}}}", *USES)) and arns.NAMES[item.type][1] == service
+        if (item := target(scenario, f"${{{name}}}")) and arns.NAMES[item.type][1] == service
     }
-    return f"${{{found.pop()}}}" if len(found) == 1 else None
+    return next(iter(found.values())) if len(found) == 1 else None
 
 
 def _actions(scenario: Scenario) -> Iterator[Use]:
