@@ -106,7 +106,7 @@ ROLES: dict[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
     "AWS::SNS::Subscription": ("SubscriptionRoleArn", "sns", ("Endpoint",), ()),
 }  # fmt: skip
 # What API Gateway calls by a URI: the service, and the action or the path.
-CALLED = re.compile(r":apigateway:[^/]*:([a-z]+):(?:action/(\w+)|path/(.*))$")
+CALLED = re.compile(r":apigateway:[^/]*:([a-z0-9]+):(?:action/(\w+)|path/(.*))$")
 FORM = re.compile(r"""\bAction(?:=|['"]*:\s*['"]*)(\w+)""")
 # Actions of an API that send events, and what each needs.
 API_ACTIONS = {
