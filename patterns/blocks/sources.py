@@ -107,8 +107,10 @@ class Source:
         A stack of a subscription depends on the topic's anyway, unless that is nested in it.
         """
         stack = stack_of(resource)
+        if stack is self._stack:
+            return self._arn
         depends = stack is self._subscribes_in and self._stack.nested_stack_parent is None
-        return self._arn if stack is self._stack or depends else self._pattern
+        return self._arn if depends else self._pattern
 
     def _arn_for_key(self, key: kms.IKey) -> str:
         """Return the ARN, or a pattern of it where the key and the topic would name each other."""

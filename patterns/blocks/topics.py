@@ -267,7 +267,7 @@ class TopicFanout(Construct):
             ValueError: a configuration that would fail or lose events; the message says what to
                 change.
         """
-        if self.node.try_find_child(construct_id):
+        if construct_id in self._ids:
             raise ValueError(
                 f"construct_id is {construct_id!r}, which {Path(self)} has already. Give the "
                 "subscriber another one."
@@ -278,14 +278,14 @@ class TopicFanout(Construct):
         expect("alarms", alarms, Alarms, None)
         if queue.fifo:
             reject(checks.topic_of_fifo_queue(Path(self.topic, "topic "), fifo=self._source.fifo))
-        if isinstance(queue, NewQueue):
-            key = queue.encryption_key or self._source.encryption_key
-            queue = replace(queue, encryption_key=key)
+        if isinstance(queue, NewQueue) and queue.encryption_key is None:
+            queue = replace(queue, encryption_key=self._source.encryption_key)
         alarms = alarms or self._alarms
         alarms = replace(alarms, runbook_url=alarms.runbook_url or self._alarms.runbook_url)
         one = QueueSubscriber(self, construct_id, consumer=consumer, queue=queue, alarms=alarms)
         one.subscribe_to(self._source, subscription, alarms)
         self.subscribers.append(one)
+        self._ids.add(construct_id)
         return one
 
     def _publish_from(self, source: Source, alarms: Alarms, module: str) -> None:
@@ -294,17 +294,18 @@ class TopicFanout(Construct):
         alarms = alarms.of_pattern(module)
         self.topic, self._source, self._alarms = source.topic, source, alarms
         self.subscribers: list[QueueSubscriber] = []
-        rows = () if source.elsewhere else TOPIC_ALARMS
-        self._topic_alarms = [
-            alarms.above(
-                self,
+        rows = [
+            (
                 f"{metric.replace('-', '')}Alarm",
                 self.topic.metric(metric, period=seconds(MINUTE), statistic="Sum"),
                 runbook,
-                evaluation_periods=periods,
+                0,
+                periods,
             )
-            for metric, periods, runbook in rows
+            for metric, periods, runbook in (() if source.elsewhere else TOPIC_ALARMS)
         ]
+        self._topic_alarms = alarms.each(self, rows)
+        self._ids = {"Topic", *(name for name, *_ in rows)}
 
     @property
     def alarms(self) -> list[cloudwatch.Alarm]:
