@@ -37,6 +37,19 @@ NAMES = {
     "AWS::IAM::ManagedPolicy": ("ManagedPolicyName", "iam", "policy/"),
     "AWS::KMS::Alias": ("AliasName", "kms", ""),
 }
+# What Ref returns is a name, or a queue's URL, and not the ARN.
+BY_NAME = (
+    "AWS::CloudWatch::Alarm",
+    "AWS::DynamoDB::Table",
+    "AWS::Events::Rule",
+    "AWS::IoT::TopicRule",
+    "AWS::Kinesis::Stream",
+    "AWS::KinesisFirehose::DeliveryStream",
+    "AWS::Lambda::Function",
+    "AWS::Logs::LogGroup",
+    "AWS::S3::Bucket",
+    "AWS::SQS::Queue",
+)
 FUNCTION = "AWS::Lambda::Function"
 OWN_REGION, OWN_ACCOUNT = "${AWS::Region}", "${AWS::AccountId}"
 SERVICE, REGION, ACCOUNT, REST = range(2, 6)
@@ -133,6 +146,8 @@ def may_cover(scenario: Scenario, pattern: Any, resource: Resource, used: Any = 
     parts = split(pattern)
     reference = FIRST.fullmatch(parts[REST].removeprefix(_kind(resource)) if parts else pattern)
     other = scenario.resources.get(reference.group(1)) if reference else None
+    if other is not None and not parts and pattern == f"${{{other.id}}}" and other.type in BY_NAME:
+        return False  # a name, or a URL, is no ARN
     if other is not None:
         function = scenario.function(f"${{{other.id}}}") or other
         if function != resource:

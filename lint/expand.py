@@ -159,6 +159,7 @@ def _methods(api: Resource, key: str) -> Iterator[Resource]:
             behavior = given.get("passthroughBehavior")
             integration = {
                 "Type": str(given.get("type")).upper(),
+                "IntegrationHttpMethod": given.get("httpMethod"),
                 "Uri": given.get("uri"),
                 "Credentials": given.get("credentials"),
                 "PassthroughBehavior": behavior and str(behavior).upper(),
