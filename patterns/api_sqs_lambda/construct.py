@@ -120,6 +120,6 @@ class ApiGatewayToSqsToLambda(SqsToLambda):
         """Let ``grantee`` POST, with requests that it signs.
 
         Raises:
-            ValueError: requests are not signed, or ``grantee`` has no policy.
+            ValueError: requests are not signed, or ``grantee`` cannot be granted it.
         """
         return self.entry.grant_execute(grantee)

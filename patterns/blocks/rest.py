@@ -14,6 +14,7 @@ from constructs import Construct
 from .alarms import Alarms, Runbook
 from .apis import Cors, check_authorizer, check_own_api, keep_text, new_api, warn_of_cors
 from .endpoints import JSON, Endpoint, NewApi, RequestField, check_fields
+from .grants import check_grantee
 from .stacks import beside, grantee_in, same_stack
 from .values import Path, expect, seconds
 
@@ -238,24 +239,20 @@ class RestEntry(Construct):
         https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-control-access-using-iam-policies-to-invoke-api.html
 
         Raises:
-            ValueError: the methods do not look at signatures, or ``grantee`` has no policy.
+            ValueError: the methods do not look at signatures, or ``grantee`` cannot be granted it.
         """
         if self._authorizer or self._endpoint.usage_plan:
             raise ValueError(
                 f"{self.node.path} does not authorize by IAM, so a permission lets nobody in. "
                 "Leave grant_execute out: the authorizer or the API key decides."
             )
+        check_grantee(self, grantee)
         principal = grantee.grant_principal
         if self._scope is not self and isinstance(principal, iam.Role):
             # The API's stack needs this one, so no policy of this one can name the API.
             here = same_stack(principal, self)
             grantee = grantee_in(self._scope, grantee, self.api) if here else grantee
         first, *others = [method.grant_execute(grantee) for method in self._methods]
-        if not first.success:
-            raise ValueError(
-                f"{grantee.grant_principal} has no policy of this app, so it cannot be granted "
-                "the permission. Give a role or a user."
-            )
         return functools.reduce(lambda one, other: one.combine(other), others, first)
 
     def add_post(self, call: ServiceCall) -> apigateway.Method:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aws_cdk import ArnFormat, Fn, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
@@ -15,7 +15,6 @@ from .alarms import MINUTE, Runbook
 from .definitions import check_places
 from .findings import acknowledge, acknowledge_wildcards
 from .names import name_known_before_creation
-from .places import elsewhere
 from .values import seconds
 
 if TYPE_CHECKING:
@@ -161,29 +160,6 @@ def execution_arn_prefix(machine: stepfunctions.IStateMachine) -> str:
         resource_name=f"{name}:",
         arn_format=ArnFormat.COLON_RESOURCE_NAME,
     )
-
-
-def check_grantee(scope: Construct, grantee: iam.IGrantable) -> None:
-    """Reject who cannot be granted executions: a state machine has no policy of its own.
-
-    Source:
-    https://docs.aws.amazon.com/step-functions/latest/dg/security_iam_service-with-iam.html
-
-    Raises:
-        ValueError: a service, an account or everybody; a function that was imported without its
-            role; or a role or user of another account, or of a stack of another Region.
-    """
-    principal: Any = grantee.grant_principal
-    if isinstance(principal, iam.PrincipalBase | iam.UnknownPrincipal):
-        raise ValueError(
-            f"The grantee, of type {type(principal).__name__}, has no role or user to attach a "
-            "policy to. Grant a role, a user, or a function that is imported with its role."
-        )
-    if place := elsewhere(scope, principal):
-        raise ValueError(
-            f"The grantee is in {place}, where nothing can be granted from here. Let it assume a "
-            "role of this account and Region, and grant that role."
-        )
 
 
 def grant_start(

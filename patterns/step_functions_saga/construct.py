@@ -11,11 +11,11 @@ from ..blocks import executions
 from ..blocks.alarms import Alarms
 from ..blocks.consumers import Consumer
 from ..blocks.endpoints import Endpoint, NewApi, RequestField
+from ..blocks.grants import check_grantee
 from ..blocks.queues import NewQueue, SqsToLambda
 from ..blocks.rest import RestEntry
 from ..blocks.stacks import grantee_in, same_stack
 from ..blocks.state_machines import (
-    check_grantee,
     execution_arn_prefix,
     grant_describe,
     grant_start,
@@ -137,10 +137,12 @@ class StepFunctionsSaga(Construct):
         return grant_describe(self.state_machine, self._here(grantee))
 
     def grant_execute(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let ``grantee`` POST and ask for the status, with requests that it signs."""
-        grantee = self._here(grantee)
-        grant = self.start_method.grant_execute(grantee)
-        return self.status_method.grant_execute(grantee) if self.status_method else grant
+        """Let ``grantee`` POST and ask for the status, with requests that it signs.
+
+        Raises:
+            ValueError: requests are not signed.
+        """
+        return self.entry.grant_execute(self._here(grantee))
 
     def grant_resolve(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` read the parked queue and answer what waits there.

@@ -9,7 +9,7 @@ from aws_cdk import App, Environment, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 
-from serverless_patterns.patterns.blocks.state_machines import check_grantee
+from serverless_patterns.patterns.blocks.grants import check_grantee
 from tests.inline import function, rejected
 
 HERE = Environment(account="1" * 12, region="us-east-1")

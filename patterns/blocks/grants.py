@@ -1,0 +1,95 @@
+"""Who gets a permission: one that the CDK would seem to grant, and nobody would have, is rejected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_cdk import aws_iam as iam
+
+from .stacks import same_stack
+from .values import Path, expect, is_token, stack_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aws_cdk import IResource
+    from constructs import Construct
+
+
+def grantee_here(
+    scope: Construct, grantee: iam.IGrantable, given: Iterable[Any] = ()
+) -> iam.IGrantable:
+    """Return a grantee so that its permissions are made in the stack of ``scope``, if need be.
+
+    In its own stack, they would make that stack wait for this one, which waits for it already if
+    something was given from there.
+
+    Args:
+        scope: The construct that grants.
+        grantee: Who gets the permissions.
+        given: What the construct was given: resources, or settings with a function or a key.
+
+    Raises:
+        ValueError: it is nobody who can be granted anything.
+    """
+    expect("grantee", grantee, "IGrantable")
+    role: Any = grantee.grant_principal
+    try:
+        _ = role.policy_fragment
+    except RuntimeError as error:
+        raise ValueError(
+            "The grantee was imported without its role, so it cannot be granted permissions. "
+            "Import it with from_function_attributes() and role."
+        ) from error
+    if not isinstance(role, iam.Role) or same_stack(role, scope):
+        return grantee
+    found = [getattr(it, name, None) for it in given for name in ("function", "encryption_key")]
+    if not any(same_stack(it, role) for it in (*given, *found) if hasattr(it, "node")):
+        return grantee
+    construct_id = f"Role{role.node.addr}"
+    known: Any = scope.node.try_find_child(construct_id)
+    return known or iam.Role.from_role_arn(scope, construct_id, role.role_arn)
+
+
+def check_policy(scope: Construct, grantee: iam.IGrantable, what: str) -> None:
+    """Reject a grantee without a policy here for what has no policy that could name it.
+
+    The CDK says that it has granted a role of another account what only that account can.
+
+    Args:
+        scope: What is granted, or the construct that it is of.
+        grantee: Who would get the permission.
+        what: The permission, as a noun.
+
+    Raises:
+        ValueError: it is an account, a service or another principal that is no role, user, group
+            or function, or one of another account.
+    """
+    if not _has_policy(scope, grantee):
+        raise ValueError(
+            f"grantee is of type {type(grantee).__name__}, which has no policy here that could "
+            f"allow {what}. Grant a role, a user or a function of this account, and let others "
+            "assume the role."
+        )
+
+
+def check_policy_of_imported(resource: IResource, grantee: iam.IGrantable) -> None:
+    """Reject a grantee whom only the policy of a resource could allow, which is imported.
+
+    Raises:
+        ValueError: that policy cannot be changed here.
+    """
+    if resource.node.default_child is None and not _has_policy(resource, grantee):
+        raise ValueError(
+            f"{Path(resource)} is imported, so its policy cannot be changed here to allow a "
+            f"{type(grantee).__name__}. Allow it in the stack of the resource, or grant a role of "
+            "this account."
+        )
+
+
+def _has_policy(scope: Any, grantee: iam.IGrantable) -> bool:
+    principal = grantee.grant_principal
+    if isinstance(principal, iam.PrincipalBase):
+        return False
+    account, here = principal.principal_account, stack_of(scope).account
+    return account is None or is_token(account) or is_token(here) or account == here
