@@ -23,7 +23,7 @@ EVENTBRIDGE = "events.amazonaws.com"
 FROM_SOURCE = "aws:Source(Arn|Account|Org|Owner)"
 ANYBODY = "principals of any account"
 KEY_ACTIONS = ("kms:Decrypt", "kms:GenerateDataKey")
-LOST = "whatever they publish would be refused"
+LOST = "SNS would reject what they publish"
 
 
 def grant_publish(topic: sns.ITopic, grantee: iam.IGrantable) -> iam.Grant:
@@ -32,13 +32,20 @@ def grant_publish(topic: sns.ITopic, grantee: iam.IGrantable) -> iam.Grant:
     Source: https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
 
     Raises:
-        ValueError: a service without a condition on its source; somebody whom the AWS managed key
-            of the topic does not allow; or somebody who is not of the account of an imported topic,
-            whose policy cannot be changed here.
+        ValueError: somebody who was imported without a role; a service without a condition on its
+            source; somebody whom the AWS managed key of the topic does not allow; or somebody who
+            is not of the account of an imported topic, whose policy cannot be changed here.
     """
     expect("grantee", grantee, "IGrantable")
     principal = grantee.grant_principal
-    fragment = principal.policy_fragment
+    try:
+        fragment = principal.policy_fragment
+    except RuntimeError as error:
+        where: Any = grantee
+        raise ValueError(
+            f"{Path(where, 'grantee ')} was imported without its role, so it cannot be granted "
+            "permissions. Import it with its role, as from_function_attributes() does."
+        ) from error
     said: Mapping[str, list[str]] = fragment.principal_json
     services = Stack.of(topic).resolve(said.get("Service", []))
     of_source = re.search(FROM_SOURCE, str(fragment.conditions), re.IGNORECASE)
@@ -89,7 +96,7 @@ def _check_managed_key(topic: sns.ITopic, key: str, services: list[str], others:
         who = other if other == ANYBODY else f"account {other}"
         problem = (
             f"{Path(topic, 'topic ')} is encrypted with {key}, an AWS managed key, which {who} "
-            f"cannot use: {LOST}. Use a customer managed key, by NewTopic(encryption_key=…)."
+            f"cannot use: {LOST}. Use a customer managed key: NewTopic(encryption_key=…)."
         )
         if other == ANYBODY or not is_token(topic.env.account):
             raise ValueError(problem)

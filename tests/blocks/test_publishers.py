@@ -8,6 +8,7 @@ import pytest
 from aws_cdk import App, Environment, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 
 from serverless_patterns.patterns.blocks.publishers import grant_publish
@@ -108,6 +109,13 @@ def test_a_publisher_of_another_account_may_use_a_customer_key() -> None:
         statements(stack, "KMS::Key", "KeyPolicy"),
     ):
         assert f"::{OTHER}:root" in str(found[-1]["Principal"])
+
+
+def test_a_function_that_was_imported_without_its_role_is_rejected(stack: Stack) -> None:
+    arn = "arn:aws:lambda:us-east-1:111111111111:function:publisher"
+    function = lambda_.Function.from_function_arn(stack, "Theirs", arn)
+    with rejected("grantee Stack/Theirs was imported without its role"):
+        grant_publish(sns.Topic(stack, "Topic"), function)
 
 
 def test_a_grantee_of_the_wrong_type_is_named(stack: Stack) -> None:
