@@ -123,6 +123,9 @@ def runner(
     elsewhere = config.deployment_files or config.parameter_files
     names = names or list(config.templates or []) or [STDIN] * _is_piped()
     sources = [] if elsewhere else read(names, only_templates=only_templates)
+    left_out = config._ignore_templates()  # type: ignore[no-untyped-call]
+    ignored = {os.path.normpath(name) for name in left_out}
+    sources = [source for source in sources if os.path.normpath(source.name) not in ignored]
     files = names if elsewhere else [source.name for source in sources if source.template]
     config = config.evolve(templates=[escape(file) for file in files if file != STDIN])
     made = Checker(config) if everything else OwnChecker(config)
@@ -173,14 +176,19 @@ def main(arguments: Sequence[str]) -> None:
         config.validate(allow_stdin=True)
         checker.report(options.baseline, options.write_baseline)
     except (CfnLintExitException, ValueError) as error:
-        parser.exit(1, f"{parser.format_usage()}{error}\n")
+        parser.error(str(error))
     except BrokenPipeError:  # whoever reads has enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(1, f"{self.format_usage()}{message}\n")  # 2 is for errors in a template
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m serverless_patterns.lint",
         usage="%(prog)s [OPTION…] TEMPLATE…",
         description=__doc__.partition("\n\n")[2],

@@ -145,6 +145,27 @@ def test_every_template_of_a_folder_is_checked_and_nothing_else_in_it(
     }
 
 
+def test_templates_that_the_options_ignore_are_not_checked(check: Any, file: Any) -> None:
+    file("a.yaml")
+    file("vendor/b.yaml")
+    _, printed, _ = check(".", "--ignore-templates", "vendor/*.yaml")
+    assert "a.yaml" in printed
+    assert "b.yaml" not in printed
+
+
+@pytest.mark.parametrize("wrong", [("--baseline",), ("--nonsense", BAD), ("--regions", "x-1", BAD)])
+def test_a_wrong_option_is_a_wrong_call(wrong: tuple[str | Path, ...], check: Any) -> None:
+    status, printed, said = check(*wrong)
+    assert (status, printed) == (1, "")
+    assert "usage: " in said
+
+
+def test_a_check_may_be_ignored_for_a_whole_template(check: Any, file: Any) -> None:
+    ignored = "Metadata: {cfn-lint: {config: {ignore_checks: [W9104]}, reasons: {W9104: Known.}}}\n"
+    file("a.yaml", ignored + TEXT)
+    assert check("a.yaml")[:2] == (0, "")
+
+
 def test_a_folder_without_a_template_is_a_wrong_call(check: Any, file: Any) -> None:
     file("empty/package.json", {})
     status, _, said = check("empty")

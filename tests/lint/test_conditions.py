@@ -65,6 +65,12 @@ def test_a_finding_of_either_of_two_cases_names_one() -> None:
     assert case_of(cases, {0, 1, 2}) == "A is true"
 
 
+def test_a_condition_that_only_happens_to_hold_is_not_the_case() -> None:
+    cases = [{"A": a, "B": b, "X": a and b} for a in (True, False) for b in (True, False)]
+    cases.append({"A": True, "B": True, "X": False})
+    assert case_of(cases, {0, 4}) == "A is true and B is true"
+
+
 def test_each_combination_of_connected_conditions_is_checked_however_many_others_there_are() -> (
     None
 ):
@@ -104,6 +110,16 @@ def test_only_cases_that_a_deployment_can_have_are_checked() -> None:
     resources = {f"Queue{name}": queue(f"Is{name}") for name in LETTERS[:10]}
     cases = select(template(resources, "", **stages), resources).cases
     assert sorted(sum(case.values()) for case in cases) == [0] + [1] * 10
+
+
+def test_a_rule_of_the_template_excludes_cases_too() -> None:
+    resources = {"First": queue("A"), "Second": queue("B")}
+    cfn = template(resources, "AB")
+    a, b = (cfn.template["Conditions"][name] for name in "AB")
+    cfn.template["Rules"] = {"Both": {"RuleCondition": a, "Assertions": [{"Assert": b}]}}
+    cases = select(Template("a.json", cfn.template), resources).cases
+    assert {"A": True, "B": False} not in cases
+    assert len(cases) == 3
 
 
 @pytest.mark.parametrize("count", [8, 12])
