@@ -30,6 +30,7 @@ MAX_OLD = timedelta(days=31)
 
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _SKU = re.compile(r"/parts/(?:[a-z0-9-]+/)*([A-Z0-9][A-Z0-9-]{1,31})/?")
+_QUERY = re.compile(r"[?#]")
 _BOT = re.compile(
     r"bot\b|crawl|spider|slurp|curl/|wget/|python-requests|headless|lighthouse|monitor",
     re.IGNORECASE,
@@ -132,7 +133,7 @@ def is_bot(click: Mapping[str, Any]) -> bool:
 
 def enrich(click: Mapping[str, Any]) -> dict[str, Any]:
     """Return the row of the lake: nothing of the query strings, which may name a person."""
-    page, agent = urlsplit(click["page"]).path, click["user_agent"]
+    page, agent = _QUERY.split(click["page"], maxsplit=1)[0], click["user_agent"]
     part = _SKU.fullmatch(page)
     return {
         **{name: click[name] for name in IDS},

@@ -15,6 +15,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -26,7 +27,13 @@ from . import logic
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    Failure = tuple[bytes, dict[str, Any]]
+
+@dataclass
+class Failure:
+    """A failed record: Firehose's document about it, and the events in it."""
+
+    document: dict[str, Any]
+    events: list[bytes]
 
 
 @dataclass
@@ -39,6 +46,7 @@ class Replayed:
         reasons: Events that would fail again, by reason; ``ok`` and ``bot`` would not fail.
         sent: Events that the stream holds now.
         kept: Objects that stay, because something in them was not sent.
+        unreadable: Objects that are not Firehose's; they stay as they are.
     """
 
     objects: int = 0
@@ -46,6 +54,7 @@ class Replayed:
     reasons: Counter[str] = field(default_factory=Counter)
     sent: int = 0
     kept: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
 
 
 def replay(
@@ -69,48 +78,58 @@ def replay(
     producer = Producer(kinesis, stream, aggregate=False)  # so each event fails or passes alone
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     for key in [item["Key"] for page in pages for item in page.get("Contents", [])]:
-        failures = list(_read(s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()))
-        outcomes = [logic.transform(event, datetime.now(UTC)) for event, _ in failures]
+        try:
+            failures = list(_read(s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()))
+        except (ValueError, KeyError, TypeError):
+            done.unreadable.append(key)
+            continue
+        events = [(failure, event) for failure in failures for event in failure.events]
+        outcomes = [logic.transform(event, datetime.now(UTC)) for _, event in events]
         done.objects += 1
-        done.events += len(failures)
+        done.events += len(events)
         done.reasons.update(outcome.reason or "ok" for outcome in outcomes)
         if not send:
             continue
-        judged = [(outcome.kind, it) for it, outcome in zip(failures, outcomes, strict=True)]
-        good = [it for kind, it in judged if kind != "ProcessingFailed"]
-        left = [it for kind, it in judged if kind == "ProcessingFailed"]
-        sent = producer.put(event for event, _ in good)
+        good = [n for n, outcome in enumerate(outcomes) if outcome.kind != "ProcessingFailed"]
+        sent = producer.put(events[number][1] for number in good)
         done.sent += len(sent.accepted)
-        left += [good[position] for position in (*sent.refused, *sent.failed)]
+        gone = {good[position] for position in sent.accepted}
+        left = [one for number, one in enumerate(events) if number not in gone]
         if left:
             done.kept.append(key)
-        if sent.accepted and left:
+        if gone and left:
             s3.put_object(Bucket=bucket, Key=key, Body=_written(left))
-        elif sent.accepted:
+        elif gone:
             s3.delete_object(Bucket=bucket, Key=key)
     return done
 
 
 def _read(text: str) -> Iterator[Failure]:
-    """Yield the events in an error object, each with Firehose's document about its record.
+    """Yield the failed records in an error object; its documents may be on lines of their own.
 
-    The documents may be on lines of their own or not.
+    Raises ValueError, KeyError or TypeError if they are not Firehose's.
     """
     text, position, decoder = text.strip(), 0, json.JSONDecoder()
     while position < len(text):
         document, position = decoder.raw_decode(text, position)
         data = base64.b64decode(document["rawData"])
         try:
-            yield from ((event, document) for event in kpl.split(data))
+            yield Failure(document, kpl.split(data))
         except kpl.BrokenAggregateError:
-            yield data, document
+            yield Failure(document, [data])
         while text[position : position + 1].isspace():
             position += 1
 
 
-def _written(failures: Sequence[Failure]) -> bytes:
-    """Return an error object with these events."""
-    documents = (d | {"rawData": base64.b64encode(event).decode()} for event, d in failures)
+def _written(left: Sequence[tuple[Failure, bytes]]) -> bytes:
+    """Return an error object with these events; those of one record stay one record."""
+    documents = []
+    for _, group in groupby(left, key=lambda one: id(one[0])):
+        [failure, *_], events = zip(*group, strict=True)
+        data = events[0] if len(events) == 1 else kpl.aggregate("replay", events)
+        raw = {"rawData": base64.b64encode(data).decode()}
+        whole = len(events) == len(failure.events)
+        documents.append(failure.document if whole else failure.document | raw)
     return "\n".join(map(json.dumps, documents)).encode()
 
 
@@ -128,6 +147,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"  {reason}: {count}")
     if options.send:
         print(f"sent: {done.sent}; objects that stay: {len(done.kept)}")
+    if done.unreadable:
+        print(f"unreadable objects, left as they are: {len(done.unreadable)}")
 
 
 if __name__ == "__main__":

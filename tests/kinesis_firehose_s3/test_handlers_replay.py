@@ -107,3 +107,22 @@ def test_the_command_line_looks_first_and_sends_on_request(
     assert (cloud.kept(), cloud.records()) == (before, [])
     replay.main([BUCKET, PREFIX, STREAM, "--send"])
     assert capsys.readouterr().out == f"{looked}sent: 2; objects that stay: 1\n"
+
+
+def test_events_of_one_record_that_stay_behind_stay_one_record(cloud: Cloud) -> None:
+    """A record of 1 MiB may hold half a million empty events."""
+    aggregate = kpl.aggregate("k", [good(1), *[b""] * 20_000])
+    cloud.keep(f"{PREFIX}one", aggregate)
+    assert run(cloud).sent == 1
+    [left] = cloud.kept()[f"{PREFIX}one"]
+    assert kpl.split(left) == [b""] * 20_000
+    assert len(left) < len(aggregate)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"{", b'{"rawData": 1}', b"{}", b"[1]", b"7"])
+def test_an_object_that_is_not_firehoses_stops_no_other(cloud: Cloud, content: bytes) -> None:
+    cloud.s3.put_object(Bucket=BUCKET, Key=f"{PREFIX}a", Body=content)
+    cloud.keep(f"{PREFIX}b", good(1))
+    done = run(cloud)
+    assert (done.sent, done.unreadable) == (1, [f"{PREFIX}a"])
+    assert cloud.s3.get_object(Bucket=BUCKET, Key=f"{PREFIX}a")["Body"].read() == content

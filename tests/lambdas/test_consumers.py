@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from serverless_patterns.lambdas.foundation import aws, batch
 from tests.moto_cloud import TRACE, UNREACHABLE, Context, client_error, ids, record, string, text
 
+from . import hostile
 from .consumers import Consumer, found
 
 if TYPE_CHECKING:
@@ -394,3 +397,17 @@ def test_no_customer_data_is_logged_or_in_a_reason(
     assert details
     assert consumer.secrets
     assert not [word for word in consumer.secrets if word in output]
+
+
+def test_no_event_makes_a_handler_raise(cloud: Cloud, consumer: Consumer) -> None:
+    """Each is processed, or kept in the dead-letter queue: one bad event never fails a batch."""
+    event = consumer.good(1, 1)
+    document = json.loads(event) if isinstance(event, str) else event
+
+    @settings(max_examples=8, suppress_health_check=list(HealthCheck))
+    @given(st.lists(hostile.bodies(document), min_size=10, max_size=10))
+    def fuzz(bodies: list[str]) -> None:
+        records = [bad(consumer, n, body=body) for n, body in enumerate(bodies, 100) if body]
+        assert cloud.run(consumer.handler, *records) == []
+
+    fuzz()
