@@ -1,4 +1,4 @@
-"""Who gets a permission: one that the CDK would seem to grant, and nobody would have, is rejected."""
+"""Who gets a permission: a grant that would leave nobody with it is rejected."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_cdk import aws_iam as iam
 
+from .places import elsewhere
 from .stacks import same_stack
 from .values import Path, expect, is_token, stack_of
 
@@ -51,6 +52,34 @@ def grantee_here(
     return known or iam.Role.from_role_arn(scope, construct_id, role.role_arn)
 
 
+def check_grantee(scope: Construct, grantee: iam.IGrantable) -> None:
+    """Reject who cannot be granted what has no policy of its own: a state machine, a method.
+
+    Sources:
+    https://docs.aws.amazon.com/step-functions/latest/dg/security_iam_service-with-iam.html,
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-authorization-flow.html
+
+    Args:
+        scope: The construct that grants.
+        grantee: To whom.
+
+    Raises:
+        ValueError: a service, an account or everybody; a function that was imported without its
+            role; or a role or user of another account, or of a stack of another Region.
+    """
+    principal: Any = grantee.grant_principal
+    if isinstance(principal, iam.PrincipalBase | iam.UnknownPrincipal):
+        raise ValueError(
+            f"The grantee, of type {type(principal).__name__}, has no role or user to attach a "
+            "policy to. Grant a role, a user, or a function that is imported with its role."
+        )
+    if place := elsewhere(scope, principal):
+        raise ValueError(
+            f"The grantee is in {place}, where nothing can be granted from here. Let it assume a "
+            "role of this account and Region, and grant that role."
+        )
+
+
 def check_policy(scope: Construct, grantee: iam.IGrantable, what: str) -> None:
     """Reject a grantee without a policy here for what has no policy that could name it.
 
@@ -67,9 +96,8 @@ def check_policy(scope: Construct, grantee: iam.IGrantable, what: str) -> None:
     """
     if not _has_policy(scope, grantee):
         raise ValueError(
-            f"grantee is of type {type(grantee).__name__}, which has no policy here that could "
-            f"allow {what}. Grant a role, a user or a function of this account, and let others "
-            "assume the role."
+            f"The grantee has no policy here that could allow {what}. Grant a role, a user or a "
+            "function of this account, and let others assume the role."
         )
 
 
@@ -81,9 +109,8 @@ def check_policy_of_imported(resource: IResource, grantee: iam.IGrantable) -> No
     """
     if resource.node.default_child is None and not _has_policy(resource, grantee):
         raise ValueError(
-            f"{Path(resource)} is imported, so its policy cannot be changed here to allow a "
-            f"{type(grantee).__name__}. Allow it in the stack of the resource, or grant a role of "
-            "this account."
+            f"{Path(resource)} is imported, so its policy cannot be changed here to allow the "
+            "grantee. Allow it in the stack of the resource, or grant a role of this account."
         )
 
 
