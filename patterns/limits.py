@@ -42,10 +42,12 @@ SQS_MAX_RETENTION = Limit(1_209_600, "s", _SQS + "quotas-messages.html")
 SQS_DEFAULT_VISIBILITY = Limit(30, "s", _SQS + "sqs-visibility-timeout.html")
 SQS_MAX_VISIBILITY = Limit(43_200, "s", _SQS + "sqs-visibility-timeout.html")
 SQS_LONG_POLL = Limit(20, "s", _SQS + "sqs-short-and-long-polling.html")
+SQS_IN_FLIGHT = Limit(120_000, "messages", _SQS + "quotas-fifo.html", "2026-11-26")
 SQS_MAX_RECEIVES = Limit(1_000, "receives", _SQS + "sqs-dead-letter-queues.html")
 
 # A FIFO queue's default mode: calls of each action, and messages in batches.
 _SQS_THROTTLING = _SQS + "troubleshooting-fifo-throttling-issues.html"
+SQS_FIFO_FAST_CALLS = Limit(70_000, "calls/s", _SQS + "quotas-messages.html")
 SQS_FIFO_CALLS = Limit(300, "calls/s", _SQS_THROTTLING, "2026-11-26")
 SQS_FIFO_MESSAGES = Limit(3_000, "messages/s", _SQS_THROTTLING, "2026-11-26")
 
@@ -118,6 +120,12 @@ _RETENTION = _AWS + "streams/latest/dev/kinesis-extended-retention.html"
 KINESIS_MIN_RETENTION = Limit(24 * 3600, "s", _RETENTION)
 KINESIS_MAX_RETENTION = Limit(365 * 24 * 3600, "s", _RETENTION)
 _SHARD = _AWS + "streams/latest/dev/service-sizes-and-limits.html"
+KINESIS_RECORD_BYTES = Limit(1024**2, "bytes", _SHARD)
+KINESIS_LARGE_RECORD_BYTES = Limit(10 * 1024**2, "bytes", _SHARD)
+KINESIS_SHARD_RECORDS = Limit(1_000, "records/s", _SHARD)
+_FAN_OUT = _AWS + "streams/latest/dev/enhanced-consumers.html"
+KINESIS_FAST_READERS = Limit(20, "consumers", _FAN_OUT, "2026-11-26")
+KINESIS_FAST_READERS_ADVANTAGE = Limit(50, "consumers", _FAN_OUT, "2026-11-26")
 KINESIS_SHARD_READS = Limit(5, "calls a second", _SHARD)
 KINESIS_SHARD_READ_BYTES = Limit(2 * 1024**2, "bytes a second", _SHARD)
 KINESIS_BATCH_RECORDS = Limit(
