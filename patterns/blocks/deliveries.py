@@ -15,16 +15,14 @@ from ..limits import FIREHOSE_DIRECT_PUT_RETENTION
 from . import firehose
 from .findings import acknowledge
 from .firehose import DirectPut
+from .grants import check_policy
 from .lakes import JsonLines
 from .places import check_key_here
-from .stacks import same_stack
 from .streams import NewStream, alarms_of_stream, check_retention, grant_write, stream_of
 from .transforms import transformed
 from .values import Path, expect, in_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from aws_cdk import Duration
     from aws_cdk import aws_cloudwatch as cloudwatch
     from aws_cdk import aws_kinesis as kinesis
@@ -144,35 +142,11 @@ def grant_put(
     """
     if not isinstance(source, DirectPut):
         return grant_write(source, grantee)
+    check_policy(delivery_stream, grantee, "putting records into Firehose")
     actions = ["firehose:PutRecord", "firehose:PutRecordBatch"]
-    grant = iam.Grant.add_to_principal(
+    return iam.Grant.add_to_principal(
         grantee=grantee, actions=actions, resource_arns=[delivery_stream.attr_arn]
     )
-    firehose.check_granted(delivery_stream, grant, grantee, "putting records into Firehose")
-    return grant
-
-
-def grantee_here(scope: Construct, grantee: iam.IGrantable, given: Iterable[Any]) -> iam.IGrantable:
-    """Return a grantee so that its permissions are made in the stack of ``scope``, if need be.
-
-    In its own stack, they would make that stack wait for this one, which waits for it already if
-    something was given from there.
-
-    Args:
-        scope: The construct that grants.
-        grantee: Who gets the permissions.
-        given: What the construct was given: resources, or settings with a function or a key.
-    """
-    expect("grantee", grantee, "IGrantable")
-    role: Any = grantee.grant_principal
-    if not isinstance(role, iam.Role) or same_stack(role, scope):
-        return grantee
-    found = [getattr(it, name, None) for it in given for name in ("function", "encryption_key")]
-    if not any(same_stack(it, role) for it in (*given, *found) if hasattr(it, "node")):
-        return grantee
-    construct_id = f"Role{role.node.addr}"
-    known: Any = scope.node.try_find_child(construct_id)
-    return known or iam.Role.from_role_arn(scope, construct_id, role.role_arn)
 
 
 def _check_partitions(lake: Lake, transform: Transform | None) -> None:

@@ -175,24 +175,6 @@ def grant_write(role: iam.Role, bucket: s3.IBucket, folders: Iterable[str]) -> N
     acknowledge_wildcards(role, "Firehose makes up the names of its objects.", *objects)
 
 
-def check_granted(scope: Construct, grant: iam.Grant, grantee: iam.IGrantable, what: str) -> None:
-    """Reject a principal that has no policy here for what has no policy either.
-
-    The CDK says that it has granted a role of another account what only that account could grant.
-
-    Raises:
-        ValueError: it was not granted.
-    """
-    account, here = grantee.grant_principal.principal_account, stack_of(scope).account
-    known = account is not None and not is_token(account) and not is_token(here)
-    if not grant.success or (known and account != here):
-        raise ValueError(
-            f"grantee is of type {type(grantee).__name__}, which has no policy here that could "
-            f"allow {what}. Grant a role, a user or a function of this account, and let others "
-            "assume the role."
-        )
-
-
 def allow(role: iam.Role, resources: list[str], *actions: str) -> None:
     """Add a statement to a role."""
     role.add_to_policy(iam.PolicyStatement(actions=list(actions), resources=resources))

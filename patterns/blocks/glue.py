@@ -11,7 +11,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk.aws_kinesisfirehose import CfnDeliveryStream
 from constructs import Construct
 
-from .firehose import ACCOUNT, DAY, allow, check_granted
+from .firehose import ACCOUNT, DAY, allow
+from .grants import check_policy
 
 if TYPE_CHECKING:
     from aws_cdk import aws_s3 as s3
@@ -134,13 +135,12 @@ class LakeTable(Construct):
         Raises:
             ValueError: it has no policy that this could be added to.
         """
-        grant = iam.Grant.add_to_principal(
+        check_policy(self, grantee, "reading a table's schema")
+        return iam.Grant.add_to_principal(
             grantee=grantee,
             actions=["glue:GetDatabase", "glue:GetTable", "glue:GetPartitions"],
             resource_arns=self.arns,
         )
-        check_granted(self, grant, grantee, "reading a table's schema")
-        return grant
 
     def grant_read_to_firehose(self, role: iam.Role) -> None:
         """Let Firehose read the schema.

@@ -17,6 +17,7 @@ from ..limits import (
 )
 from . import keys
 from .alarms import MINUTE, Alarms, Runbook
+from .grants import check_policy_of_imported
 from .places import check_here, check_key_here, other_account
 from .values import (
     Path,
@@ -193,8 +194,8 @@ def grant_write(stream: kinesis.IStream, grantee: iam.IGrantable) -> iam.Grant:
     https://docs.aws.amazon.com/streams/latest/dev/permissions-user-key-KMS.html
 
     Raises:
-        ValueError: it is a service, which needs a role for it, or of another account, which cannot
-            use the key that AWS manages.
+        ValueError: it is a service, which needs a role for it; of another account, which cannot
+            use the key that AWS manages; or only the policy of an imported stream could allow it.
     """
     principal = grantee.grant_principal
     if "Service" in principal.policy_fragment.principal_json:
@@ -205,6 +206,7 @@ def grant_write(stream: kinesis.IStream, grantee: iam.IGrantable) -> iam.Grant:
     account = other_account(stream, grantee)
     if account and getattr(stream.node.default_child, "stream_encryption", None):
         _check_managed_key(stream, account)
+    check_policy_of_imported(stream, grantee)
     return stream.grant_write(grantee)
 
 

@@ -8,7 +8,7 @@ from constructs import Construct
 
 from ..blocks.alarms import Alarms
 from ..blocks.buckets import NewBucket, bucket_of
-from ..blocks.deliveries import alarms_of_source, deliver, grant_put, grantee_here, source_of
+from ..blocks.deliveries import alarms_of_source, deliver, grant_put, source_of
 from ..blocks.firehose import (
     Buffering,
     DirectPut,
@@ -18,6 +18,7 @@ from ..blocks.firehose import (
     role_of_firehose,
 )
 from ..blocks.glue import LakeTable, table_of
+from ..blocks.grants import check_policy_of_imported, grantee_here
 from ..blocks.lakes import SOURCE_PREFIX, JsonLines, Lake, Raw, Table
 from ..blocks.streams import NewStream
 from ..blocks.transforms import Transform, alarms_of_transform
@@ -172,9 +173,11 @@ class KinesisToFirehoseToS3(Construct):
         are stored; and, where Lake Formation manages the catalog, its permission.
 
         Raises:
-            ValueError: there is a table, and ``grantee`` has no policy for its schema.
+            ValueError: there is a table, and ``grantee`` has no policy for its schema; or only the
+                policy of an imported bucket could allow it.
         """
         grantee = grantee_here(self, grantee, self._given)
+        check_policy_of_imported(self.bucket, grantee)
         of_table = self._table.grant_read(grantee) if self._table else None
         grant = self.bucket.grant_read(grantee, f"{self.prefix}*")
         return grant.combine(of_table) if of_table else grant

@@ -370,6 +370,27 @@ def test_a_principal_without_a_policy_here_is_not_granted_what_has_none(stack: S
         made.grant_write(None)  # type: ignore[arg-type]
 
 
+def test_nobody_is_granted_what_only_an_imported_resource_could_allow(stack: Stack) -> None:
+    here = Stack(App.of(stack), "Here", env=Environment(account="111111111111", region="eu-west-1"))
+    stream = kinesis.Stream.from_stream_arn(
+        here, "Theirs", "arn:aws:kinesis:eu-west-1:111111111111:stream/theirs"
+    )
+    made = make(here, stream=stream, bucket=s3.Bucket.from_bucket_name(here, "Lake", "lake"))
+    role = iam.Role.from_role_arn(here, "Role", "arn:aws:iam::222222222222:role/theirs")
+    for theirs in (iam.AccountPrincipal("222222222222"), role):
+        with rejected("Here/Theirs is imported, so its policy cannot be changed here"):
+            made.grant_write(theirs)
+        with rejected("Here/Lake is imported, so its policy cannot be changed here"):
+            made.grant_read(theirs)
+    unknown = lambda_.Function.from_function_name(here, "Unknown", "theirs")
+    with rejected("The grantee was imported without its role"):
+        made.grant_write(unknown)
+    own = iam.Role.from_role_arn(here, "Own", "arn:aws:iam::111111111111:role/own")
+    made.grant_write(own)
+    made.grant_read(own)
+    assert "kinesis:PutRecords" in json.dumps(properties(here, "IAM::Policy"))
+
+
 def test_another_account_writes_only_with_a_customer_key(stack: Stack) -> None:
     other, told = iam.AccountPrincipal("222222222222"), "Account 222222222222 cannot use the key of"
     here = Stack(App.of(stack), "Here", env=Environment(account="111111111111"))
