@@ -52,6 +52,12 @@ def _check_usable(name: object, key: kms.IKey | None) -> None:
     check_resource(name, resource)
 
 
+def is_of_this_app(key: kms.IKey) -> bool:
+    """Whether this app makes the key, or the one behind an alias, and so can change its policy."""
+    behind = _behind(key)
+    return behind is not None and behind.node.default_child is not None
+
+
 def same(one: kms.IKey, other: kms.IKey) -> bool:
     """Whether two are the same key, or an alias of it."""
     one, other = _behind(one) or one, _behind(other) or other

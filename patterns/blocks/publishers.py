@@ -17,6 +17,7 @@ from .values import Path, expect, is_token
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aws_cdk import aws_kms as kms
     from aws_cdk import aws_sns as sns
 
 EVENTBRIDGE = "events.amazonaws.com"
@@ -61,9 +62,12 @@ def grant_publish(topic: sns.ITopic, grantee: iam.IGrantable) -> iam.Grant:
             f"{Path(topic, 'topic ')} is imported, so its policy cannot be changed here. Let that "
             f"policy allow sns:Publish to {', '.join([*services, *known])}, in the topic's stack."
         )
-    if EVENTBRIDGE in services and topic.master_key is not None:
-        # Its requests to AWS KMS name no source, so that a condition on one is never met.
-        topic.master_key.grant(iam.ServicePrincipal(EVENTBRIDGE), *KEY_ACTIONS)
+    key = topic.master_key
+    if key is not None and not managed:
+        _warn_of_imported_key(key, [*services, *others])
+        if EVENTBRIDGE in services:
+            # Its requests to AWS KMS name no source, so that a condition on one is never met.
+            key.grant(iam.ServicePrincipal(EVENTBRIDGE), *KEY_ACTIONS)
     return topic.grant_publish(grantee)
 
 
@@ -86,6 +90,16 @@ def _managed_key(topic: sns.ITopic) -> str | None:
         return key.key_id if keys.is_aws_managed(key) else None
     name = getattr(resource, "kms_master_key_id", None)
     return name if name and name.startswith(kms_checks.AWS_MANAGED) else None
+
+
+def _warn_of_imported_key(key: kms.IKey, publishers: list[str]) -> None:
+    """Say whom a key's policy, which cannot be changed here, has to allow."""
+    if publishers and not keys.is_of_this_app(key):
+        Annotations.of(key).add_warning_v2(
+            "serverless-patterns:imported-key-of-publishers",
+            "This key is imported, so its policy cannot be changed here: it must allow "
+            f"{' and '.join(KEY_ACTIONS)} to {', '.join(publishers)}, or {LOST}.",
+        )
 
 
 def _check_managed_key(topic: sns.ITopic, key: str, services: list[str], others: list[str]) -> None:

@@ -100,6 +100,15 @@ def test_a_grant_that_an_imported_topic_cannot_take_is_rejected(
         grant_publish(topic, publisher)
 
 
+@pytest.mark.parametrize("publisher", [service("s3"), iam.AccountPrincipal(OTHER)], ids=str)
+def test_an_imported_key_is_told_whom_it_must_allow(
+    stack: Stack, publisher: iam.IGrantable
+) -> None:
+    key = kms.Key.from_key_arn(stack, "Theirs", "arn:aws:kms:us-east-1:111111111111:key/1")
+    grant_publish(sns.Topic(stack, "Topic", master_key=key), publisher)
+    warned(stack, "must allow kms:Decrypt and kms:GenerateDataKey to (s3|2222)")
+
+
 def test_a_publisher_of_another_account_may_use_a_customer_key() -> None:
     stack = known()
     topic = sns.Topic(stack, "Topic", master_key=kms.Key(stack, "Key"))
