@@ -25,6 +25,7 @@ SOURCE = "aws:sourcearn"
 # Keys that a request of a service principal never has: a test for one of them fails.
 ABSENT = ("aws:principalorgid", "aws:principalorgpaths", "aws:principalarn", "aws:userid")
 OWNER = "aws:sourceowner"  # in a topic's default policy; of services, CloudWatch alone has it
+OF_SERVICES = ("aws:sourcearn", "aws:sourceaccount", "aws:sourceorg")  # no role's request has them
 PUT_OBJECT = "s3:PutObject"
 CLOUDWATCH = "cloudwatch.amazonaws.com"
 
@@ -37,7 +38,8 @@ class Request:
         action: Such as ``sqs:SendMessage``.
         resource: What it is done to; None when the policy is of one resource only.
         used: How that is named where it is used.
-        service: The service principal that does it; None for a role, whose own policies count.
+        service: The service principal that does it; None for a role.
+        role: The role that does it, when the policy is of what it uses. Default: it is the role's.
         sources: For what the service does it: a rule, a bucket, a topic. Default: not known.
     """
 
@@ -45,6 +47,7 @@ class Request:
     resource: Resource | None = None
     used: Any = None
     service: str | None = None
+    role: Resource | None = None
     sources: tuple[Resource, ...] = ()
 
 
@@ -75,7 +78,7 @@ def _may_allow(scenario: Scenario, statement: Mapping[str, Any], request: Reques
     effect = statement.get("Effect")
     return (
         (effect == "Allow" or is_unknown(effect))
-        and _may_be_principal(statement, request.service)
+        and _may_be_principal(scenario, statement, request)
         and is_action(statement, request.action)
         and _may_be_resource(scenario, statement, request)
         and _may_hold(scenario, statement.get("Condition"), request)
@@ -120,15 +123,19 @@ def _is_principal(statement: Mapping[str, Any], service: str) -> bool:
     return is_everyone(statement) or any(is_service(name, service) for name in services(statement))
 
 
-def _may_be_principal(statement: Mapping[str, Any], service: str | None) -> bool:
-    principal = statement.get("Principal")
-    if service is None or "NotPrincipal" in statement or _is_principal(statement, service):
+def _may_be_principal(scenario: Scenario, statement: Mapping[str, Any], request: Request) -> bool:
+    principal, service = statement.get("Principal"), request.service
+    if "NotPrincipal" in statement or is_everyone(statement):
         return True
     if not isinstance(principal, Mapping):
-        return is_unknown(principal)
+        return is_unknown(principal) or (service is None and request.role is None)
+    if service is None:
+        return request.role is None or any(
+            arns.may_cover(scenario, name, request.role) for name in as_list(principal.get("AWS"))
+        )
     if "AWS" in principal and is_service(CLOUDWATCH, service):
         return True  # an alarm publishes for its account
-    return any(
+    return _is_principal(statement, service) or any(
         arns.may_match(str(name), service) for name in services(statement) if is_unknown(name)
     )
 
@@ -190,6 +197,8 @@ def _is_other(scenario: Scenario, key: str, wanted: list[Any], request: Request)
 
 
 def _may_hold(scenario: Scenario, condition: Any, request: Request) -> bool:
+    if request.role:
+        return not any(key.startswith(OF_SERVICES) for _, key, _ in tests(condition))
     if request.service is None:
         return True
     return all(

@@ -377,7 +377,8 @@ def _tasks(scenario: Scenario) -> Iterator[Use]:
             given = task.get("Parameters", task.get("Arguments"))
             service, at, allowed = TASKS.get(called.group(1) if called else "", INVOKED)
             name = given.get(at) if called and isinstance(given, Mapping) else used
-            target = name if service == "lambda" else _of(scenario, service, name)
+            known = _of(scenario, service, name)
+            target = name if service == "lambda" and known else known
             if role and target and task.get("Credentials") is None:
                 yield Use(machine, role, STATES, target, (), "calls", ((allowed,),))
 
@@ -393,9 +394,9 @@ def lacks(scenario: Scenario, use: Use) -> tuple[str, bool] | None:
     documents = list(_documents(scenario, use.role))
     if None in documents or (used is None and not use.needs):
         return None
-    if used and (_opened_by_its_own_policy(scenario, used) or used.type not in USES):
-        return None
     for group in use.needs or (USES[used.type],) if used else use.needs:
+        if used and _opened_by_its_own_policy(scenario, use, used, group[0]):
+            continue
         if not any(_grants(scenario, documents, action, used, use.target) for action in group):
             request = policies.Request(group[0], used, use.target)
             denied = any(policies.denies(scenario, document, request) for document in documents)
@@ -453,23 +454,15 @@ def _documents(scenario: Scenario, role: Resource) -> Iterator[Any]:
                 yield policy.get("PolicyDocument")
 
 
-def _allows_an_account(statement: Mapping[str, Any]) -> bool:
-    """Tell whether a statement may allow others than services."""
-    principal = statement.get("Principal")
-    services_only = isinstance(principal, Mapping) and list(principal) == ["Service"]
-    return statement.get("Effect") != "Deny" and not services_only
-
-
-def _opened_by_its_own_policy(scenario: Scenario, used: Resource) -> bool:
+def _opened_by_its_own_policy(scenario: Scenario, use: Use, used: Resource, action: str) -> bool:
     """Tell whether a policy of the resource may allow the role."""
+    request = policies.Request(action, used, use.target, role=use.role)
     for policy in scenario.of(*RESOURCE_POLICIES):
-        if f"${{{used.id}" not in str(policy.properties):
+        if used.id not in str(policy.properties) and not is_unknown(policy.properties):
             continue
         if policy.type == "AWS::Lambda::Permission":
             if not str(policy.get("Principal")).endswith(".amazonaws.com"):
                 return True
-            continue
-        listed = policies.statements(policy.get("PolicyDocument")) or [{}]
-        if any(map(_allows_an_account, listed)):
+        elif policies.allows(scenario, [policy.get("PolicyDocument")], request):
             return True
     return False
