@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import re
 import sys
 from pathlib import Path
@@ -34,14 +35,21 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0 when everything that matched was accepted and deleted."""
-    given = _parsed(arguments)
-    sqs, sources = boto3.client("sqs"), list[Queue | Bucket]()
-    sources += [Queue(sqs, url, hiding(given.rate)) for url in given.queue_url]
+    given, problem = _parsed(arguments), ""
+    try:
+        region = os.environ.get("AWS_REGION")  # which boto3 does not read
+        services = ("sqs", "s3", "lambda")
+        sqs, s3, lambda_ = (boto3.client(name, region_name=region) for name in services)
+    except BotoCoreError as error:  # no Region, or no such profile
+        told = str(error).rstrip(".")
+        print(f"{told}. Nothing was read. Set AWS_REGION and AWS_PROFILE of your shell.")
+        return 1
+    sources: list[Queue | Bucket] = [Queue(sqs, url, hiding(given.rate)) for url in given.queue_url]
     if given.bucket:
         prefix = given.prefix or f"aws/lambda/async/{function_name(given.function)}/"
-        sources.append(Bucket(boto3.client("s3"), given.bucket, prefix))
+        sources.append(Bucket(s3, given.bucket, prefix))
     settings = (given.function, given.rate, given.error, given.limit, given.dry_run)
-    run, problem = Redrive(boto3.client("lambda"), *settings), ""
+    run = Redrive(lambda_, *settings)
     try:
         run.run(sources)
     except (KeyboardInterrupt, ClientError, BotoCoreError) as error:
@@ -74,6 +82,8 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("give --queue-url or --bucket, or both")
     if not 0 < given.rate < math.inf or given.limit < 1:
         parser.error("--rate and --limit must be above 0")
+    if given.json and not given.json.parent.is_dir():
+        parser.error(f"--json: there is no folder {given.json.parent}")
     return given
 
 

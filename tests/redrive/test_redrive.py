@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.exceptions import NoRegionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -323,12 +324,20 @@ def test_the_command_prints_a_report_and_writes_it(
     tmp_path: Path,
 ) -> None:  # fmt: skip
     clients = {"lambda": failures, "sqs": failures.sqs}
-    monkeypatch.setattr(boto3, "client", clients.get)
+    regions = []
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")
+
+    def client(service: str, region_name: str) -> Any:
+        regions.append(region_name)
+        return clients.get(service)
+
+    monkeypatch.setattr(boto3, "client", client)
     failures.send(record())
     time.sleep(0.002)
     file = tmp_path / "report.json"
     arguments = ["--function", FUNCTION, "--queue-url", failures.url]
     assert command.main([*arguments, "--dry-run"]) == 0
+    assert set(regions) == {"eu-north-1"}
     assert "Dry run: nothing was changed." in capsys.readouterr().out
     assert command.main([*arguments, "--json", str(file)]) == 0
     printed = capsys.readouterr().out
@@ -343,7 +352,18 @@ def test_the_command_prints_a_report_and_writes_it(
     assert "Stopped: " in capsys.readouterr().out
 
 
-WRONG = ("rate 0", "rate nan", "limit 0", "limit x", "error (")
+def test_a_shell_without_a_region_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_region(*_: str, **__: Any) -> None:
+        raise NoRegionError
+
+    monkeypatch.setattr(boto3, "client", no_region)
+    assert command.main(GOOD.split()) == 1
+    assert "You must specify a region. Nothing was read. Set AWS_REGION" in capsys.readouterr().out
+
+
+WRONG = ("rate 0", "rate nan", "limit 0", "limit x", "error (", "json nowhere/report.json")
 GOOD = "--function f --queue-url u"
 
 
