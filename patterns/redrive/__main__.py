@@ -38,8 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given, problem = _parsed(arguments), ""
     try:
         region = os.environ.get("AWS_REGION")  # which boto3 does not read
-        services = ("sqs", "s3", "lambda")
-        sqs, s3, lambda_ = (boto3.client(name, region_name=region) for name in services)
+        sqs = boto3.client("sqs", region_name=region)
+        s3 = boto3.client("s3", region_name=region)
+        lambda_ = boto3.client("lambda", region_name=region)
     except BotoCoreError as error:  # no Region, or no such profile
         told = str(error).rstrip(".")
         print(f"{told}. Nothing was read. Set AWS_REGION and AWS_PROFILE of your shell.")

@@ -324,7 +324,7 @@ def test_the_command_prints_a_report_and_writes_it(
     tmp_path: Path,
 ) -> None:  # fmt: skip
     clients = {"lambda": failures, "sqs": failures.sqs}
-    regions = []
+    regions: list[str] = []
     monkeypatch.setenv("AWS_REGION", "eu-north-1")
 
     def client(service: str, region_name: str) -> Any:
