@@ -41,7 +41,7 @@ def make_direct(stack: Stack, construct_id: str = "Pattern", **settings: Any) ->
 
 TAKES = frozenset({"alarms"})
 BUILDS = [
-    Build("kinesis_firehose_s3", make, TAKES),
+    Build("kinesis_firehose_s3", make, TAKES | {"lake"}),
     Build("kinesis_firehose_s3 table", make_table, TAKES),
     Build("kinesis_firehose_s3 direct", make_direct, TAKES),
 ]
