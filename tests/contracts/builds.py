@@ -24,8 +24,8 @@ class Build:
         make: Makes it, given a stack, a construct id and any of the arguments in ``takes``;
             it fills in the rest.
         takes: Arguments that it can be given: ``queue``, ``consumer``, ``endpoint``, ``alarms``,
-            ``lake`` with ``stream``, ``bucket`` and ``transform``, and ``topic``, or the ``key`` of a
-            new one.
+            ``lake`` with ``stream``, ``bucket`` and ``transform``, and ``topic``, or the ``key`` of
+            a new one.
     """
 
     name: str
