@@ -28,7 +28,7 @@ WRITES = [
     {"ConditionCheck": {"TableName": "${Stock}", "Key": {}}},
 ]
 RESERVE = task("aws-sdk:dynamodb:transactWriteItems", 5, {"TransactItems": WRITES}, End=True)
-PARKED = {"QueueUrl": "${ParkedQueue}", "MessageBody": "parked"}
+PARKED = {"QueueUrl": "${ParkedQueue}", "MessageBody": "{% $states.context.Task.Token %}"}
 CHARGED = {"FunctionName": "${Charge}", "Payload": {}}
 SAGA: dict[str, Any] = {
     "QueryLanguage": "JSONata",

@@ -26,7 +26,7 @@ from . import keys, places
 from .consumers import check_may_run, facts_of
 from .findings import acknowledge_wildcards
 from .queues import ask_for_key, resource_of, retention_of
-from .states import CALL, PLACEHOLDER, State
+from .states import CALL, PLACEHOLDER, State, check_fields
 from .values import expect
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Definition:
         for state in self.states:
             for name, action, _ in state.permissions():
                 kind, attribute = _kind(action)
-                if not hasattr(type(resources[name]), attribute):
+                if not _has(resources[name], attribute):
                     raise ValueError(
                         f"{state.title} needs a {kind}, but {name} of resources is a "
                         f"{type(resources[name]).__name__}. Give a {kind} by that name."
@@ -170,9 +170,15 @@ def _value(resource: Any) -> str:
     (value,) = (
         str(getattr(resource, attribute))
         for _, attribute in _KINDS.values()
-        if hasattr(type(resource), attribute)  # of the class: reading one asks the kernel
+        if _has(resource, attribute)
     )
     return value
+
+
+def _has(resource: Any, attribute: str) -> bool:
+    # Of the class, since reading one asks the kernel; of an imported alias, of what it stands for.
+    proxied = getattr(resource, "_delegates", ())
+    return any(hasattr(type(one), attribute) for one in (resource, *proxied))
 
 
 def _kind(action: str) -> tuple[str, str]:
@@ -201,19 +207,11 @@ def _walk(machine: Any, around: State) -> Iterator[State]:
 
 
 def _state(path: str, fields: Any, caught: frozenset[str], language: str) -> State:
-    given = fields if isinstance(fields, Mapping) else {}
-    needed = ("Type", "Resource") if given.get("Type") == "Task" else ("Type",)
-    handlers = [handler for key in ("Retry", "Catch") for handler in given.get(key, ())]
-    for key in needed:
-        if not isinstance(given.get(key), str):
-            raise ValueError(f"State {path} has no {key}. Write it in Amazon States Language.")
-    if not all(isinstance(one, Mapping) and "ErrorEquals" in one for one in handlers):
-        raise ValueError(
-            f"State {path} has a Retry or Catch without ErrorEquals. Say in it which errors it is "
-            "for."
-        )
-    caught |= {error for catch in given.get("Catch", ()) for error in catch["ErrorEquals"]}
-    state = State(path, given, caught, given.get("QueryLanguage", language))
+    check_fields(f"State {path}", fields, ["Type"])
+    check_fields(f"State {path}", fields, ["Resource"] * (fields["Type"] == "Task"))
+    reject(*(checks.all_is_last(path, key, fields.get(key, ())) for key in ("Retry", "Catch")))
+    caught |= {error for catch in fields.get("Catch", ()) for error in catch["ErrorEquals"]}
+    state = State(path, fields, caught, fields.get("QueryLanguage", language))
     if state.distributed and "States.ALL" in caught:
         # Its items run in executions of their own: whatever ends one fails the Map, and it is
         # States.ExceedToleratedFailureThreshold there.
@@ -270,12 +268,12 @@ def check_places(scope: Construct, resources: Mapping[str, Resource]) -> None:
 def _check_resource(name: str, resource: Any, states: Sequence[State]) -> None:
     """Reject a resource on which its states would fail; warn of what an imported one needs."""
     keys.check_key_of(resource)
-    if hasattr(type(resource), "function_arn"):
+    if _has(resource, "function_arn"):
         _check_function(resource, states)
-    elif hasattr(type(resource), "queue_arn"):
+    elif _has(resource, "queue_arn"):
         _check_queue(name, resource, states)
     elif resource.node.default_child is None and resource.encryption_key is None:
-        kind = "table" if hasattr(type(resource), "table_arn") else "bucket"
+        kind = "table" if _has(resource, "table_arn") else "bucket"
         Annotations.of(resource).add_warning_v2(
             f"serverless-patterns:imported-{kind}",
             f"This {kind} is imported, so its key cannot be checked."

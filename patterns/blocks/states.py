@@ -16,7 +16,7 @@ from ..checks import reject
 from ..checks import stepfunctions as checks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 # A definition may be written for any partition.
@@ -48,6 +48,28 @@ _WRITE_RESULTS = (
     "s3:ListMultipartUploadParts",
     "s3:AbortMultipartUpload",
 )
+
+
+# What the fields of a state, and of what is in it, have to be.
+_LIST, _OBJECT, _WHOLE = (list, "a list"), (dict, "an object"), (int, "a whole number")
+_FIELDS: dict[str, tuple[Any, str]] = {
+    "Type": (str, "a string"),
+    "Resource": (str, "a string"),
+    "Branches": _LIST,
+    "Retry": _LIST,
+    "Catch": _LIST,
+    "ErrorEquals": _LIST,
+    "MaxAttempts": _WHOLE,
+    "IntervalSeconds": _WHOLE,
+    "MaxDelaySeconds": _WHOLE,
+    "BackoffRate": (int | float, "a number"),
+    "ItemProcessor": _OBJECT,
+    "Iterator": _OBJECT,
+    "ProcessorConfig": _OBJECT,
+    "ItemReader": _OBJECT,
+    "ReaderConfig": _OBJECT,
+    "ResultWriter": _OBJECT,
+}
 
 
 class Permission(NamedTuple):
@@ -164,6 +186,8 @@ class State:
             checks.in_jsonata(self.name, self.language),
             checks.own_role(self.name, self.fields.get("Credentials")),
             checks.waits_for_function(self.name, self._arguments.get("InvocationType")),
+            checks.no_qualifier(self.name, self._arguments.get("Qualifier")),
+            checks.sends_token(self.name, self.resource, self._arguments),
         )
         if known == _TRANSACTION:
             items = self._argument("TransactItems", self._arguments)
@@ -217,7 +241,7 @@ class State:
         return self._placeholder(self._argument(argument, arguments))
 
     def _argument(self, name: str, arguments: Mapping[str, Any]) -> Any:
-        if name not in arguments:
+        if not isinstance(arguments, Mapping) or name not in arguments:
             raise ValueError(
                 f"{self.title} has no {name} in its Arguments, so its permission cannot be "
                 "derived. Name it there."
@@ -232,6 +256,29 @@ class State:
                 "${Orders}, so that the permission can be derived."
             )
         return match[1]
+
+
+def check_fields(name: str, fields: Any, needed: Iterable[str]) -> None:
+    """Reject a state, or a part of one, in which a field is missing or of a wrong type.
+
+    Raises:
+        ValueError: it is not in Amazon States Language.
+    """
+    if not isinstance(fields, dict):
+        raise ValueError(f"{name} has {fields!r} where an object must be. Write it as one.")
+    for key in needed:
+        if key not in fields:
+            raise ValueError(f"{name} has no {key}. Write it in Amazon States Language.")
+    for key in _FIELDS.keys() & fields.keys():
+        value, (kind, words) = fields[key], _FIELDS[key]
+        if not isinstance(value, kind):
+            raise ValueError(f"{name} has {key} {value!r}; it must be {words}.")
+        if key == "ErrorEquals" and not all(isinstance(error, str) for error in value):
+            raise ValueError(f"{name} has {key} {value!r}; it must be a list of strings.")
+        for part in value if key in ("Retry", "Catch") else ():
+            check_fields(f"{name}, in {key},", part, ["ErrorEquals"])
+        if kind is dict:
+            check_fields(f"{name}, in {key},", value, ())
 
 
 def _path(value: Any) -> str:

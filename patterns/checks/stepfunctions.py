@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from ..limits import (
@@ -190,6 +191,52 @@ def waits_for_function(name: object, invocation_type: object) -> str | None:
     return (
         f"Step {name} has InvocationType {invocation_type}: it would not wait for its function, so "
         "nothing would be retried or undone when the function fails. Leave it out."
+    )
+
+
+def no_qualifier(name: object, qualifier: object) -> str | None:
+    """A step names a version or alias by its ARN, which its permission is for.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/configuration-aliases.html
+    """
+    if qualifier is None:
+        return None
+    return (
+        f"Step {name} has Qualifier {qualifier}, but its permission is for the function as it is "
+        "given. Leave Qualifier out, and give the version or alias in resources."
+    )
+
+
+def sends_token(name: object, resource: str, arguments: object) -> str | None:
+    """A step that waits for an answer sends the token that the answer needs.
+
+    Source: https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html
+    """
+    if not resource.endswith(CALLBACK) or "Task.Token" in json.dumps(arguments):
+        return None
+    return (
+        f"Step {name} waits for a task token that it does not send, so nobody could answer. Put "
+        "{% $states.context.Task.Token %} into its Arguments."
+    )
+
+
+def all_is_last(name: object, kind: str, handlers: Sequence[Mapping[str, Any]]) -> str | None:
+    """States.ALL is alone in the last Retry or Catch: Step Functions rejects any other place.
+
+    Source: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+
+    Args:
+        name: The state.
+        kind: ``Retry`` or ``Catch``.
+        handlers: All of this kind, in their order.
+    """
+    errors = [one["ErrorEquals"] for one in handlers]
+    early = any("States.ALL" in one for one in errors[:-1])
+    if not early and (not errors or "States.ALL" not in errors[-1] or len(errors[-1]) == 1):
+        return None
+    return (
+        f"{name} has States.ALL in its {kind} beside or before other errors, which Step Functions "
+        "rejects. Make it the last one, alone in its ErrorEquals."
     )
 
 

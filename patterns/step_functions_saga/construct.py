@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from ..blocks import executions
 from ..blocks.alarms import Alarms
 from ..blocks.consumers import Consumer
 from ..blocks.endpoints import Endpoint, NewApi, RequestField
-from ..blocks.grants import check_grantee
+from ..blocks.grants import check_grantee, grantee_here
 from ..blocks.queues import NewQueue, SqsToLambda
 from ..blocks.rest import RestEntry
-from ..blocks.stacks import grantee_in, same_stack
 from ..blocks.state_machines import (
     execution_arn_prefix,
     grant_describe,
@@ -29,6 +27,7 @@ from .saga import Saga, state_machine_of
 if TYPE_CHECKING:
     from aws_cdk import aws_apigateway as apigateway
     from aws_cdk import aws_cloudwatch as cloudwatch
+    from aws_cdk import aws_iam as iam
     from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_sqs as sqs
     from aws_cdk import aws_stepfunctions as stepfunctions
@@ -96,7 +95,7 @@ class StepFunctionsSaga(Construct):
         super().__init__(scope, construct_id)
         alarms = alarms.of_pattern(__name__)
 
-        self._needed: list[Any] = [*saga.resources.values()] if isinstance(saga, Saga) else []
+        self._given: list[Any] = [*saga.resources.values()] if isinstance(saga, Saga) else []
         self.state_machine, self.parked_queue = state_machine_of(self, saga, express=express)
         self.entry = RestEntry(self, "Entry", endpoint, alarms=alarms)
         grant_start(self.state_machine, self.entry.role, express=express)
@@ -111,7 +110,7 @@ class StepFunctionsSaga(Construct):
             self.intake = SqsToLambda(
                 self, "Intake", consumer=starter, queue=queue or NewQueue(), alarms=alarms
             )
-            self._needed.append(Consumer.of(starter).function)
+            self._given.append(Consumer.of(starter).function)
             self.grant_start_execution(Consumer.of(starter).function)
 
         self.alarms: list[cloudwatch.Alarm] = [
@@ -168,9 +167,5 @@ class StepFunctionsSaga(Construct):
         return self.state_machine.metric_succeeded(**options)
 
     def _here(self, grantee: iam.IGrantable) -> iam.IGrantable:
-        """Return a grantee; of a stack that this one needs, one that does not need this one."""
         check_grantee(self, grantee)
-        principal = grantee.grant_principal
-        if any(isinstance(principal, iam.Role) and same_stack(principal, o) for o in self._needed):
-            return grantee_in(self, grantee, self.state_machine)
-        return grantee
+        return grantee_here(self, grantee, self._given)

@@ -17,7 +17,7 @@ from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns.blocks.definitions import Definition
 from serverless_patterns.patterns.blocks.state_machines import new_state_machine
-from tests.contracts.test_queues import ARN
+from tests.contracts.test_queues import ARN, FUNCTION_ARN
 from tests.inline import function, properties, rejected, warned
 from tests.sagas import table
 
@@ -29,7 +29,7 @@ TRANSACTION = "aws-sdk:dynamodb:transactWriteItems"
 INVOKE, SEND, WAIT = "lambda:invoke", "sqs:sendMessage", "sqs:sendMessage.waitForTaskToken"
 CHARGED = {"FunctionName": "${Charge}"}
 ON_A = {"TableName": "${A}"}
-SENT = {"QueueUrl": "${Queue}"}
+SENT = {"QueueUrl": "${Queue}", "MessageBody": "{% $states.context.Task.Token %}"}
 SPREAD: dict[str, Any] = {
     "Type": "Map",
     "ItemProcessor": {
@@ -90,9 +90,18 @@ def test_states_inside_of_maps_and_parallels_are_found_and_caught_by_those_aroun
         ("[]", "The definition has no States"),
         ('{"States": []}', "The definition has no States"),
         ('{"States": {"A": {"Type": "Map", "ItemProcessor": {}}}}', "Map A has no States"),
-        ('{"States": {"A": "Pass"}}', "State A has no Type"),
+        ('{"States": {"A": "Pass"}}', "State A has 'Pass' where an object must be"),
+        ('{"States": {"A": {}}}', "State A has no Type"),
         ('{"States": {"A": {"Type": "Task"}}}', "State A has no Resource"),
-        ('{"States": {"A": {"Type": "Map", "Catch": [{}]}}}', "A has a Retry or Catch without Err"),
+        (
+            '{"States": {"A": {"Type": "Map", "Catch": [{}]}}}',
+            "State A, in Catch, has no ErrorEquals",
+        ),
+        ('{"States": {"A": {"Type": "Map", "Retry": 5}}}', "A has Retry 5; it must be a list"),
+        (
+            '{"States": {"A": {"Type": "Map", "Retry": [{"ErrorEquals": ["x", "States.ALL"]}]}}}',
+            "A has States.ALL in its Retry beside or before other errors",
+        ),
     ],
 )
 def test_what_is_not_in_amazon_states_language_is_rejected(text: str, message: str) -> None:
@@ -433,6 +442,15 @@ def test_an_imported_function_is_told_when_its_step_gives_up(stack: Stack) -> No
     theirs = lambda_.Function.from_function_name(stack, "Theirs", "charge")
     definition(step(INVOKE, CHARGED)).check({"Charge": theirs})
     warned(stack, "end within 11 s, when step Step0 gives up.*reserve 0")
+
+
+def test_an_imported_alias_or_version_is_called(stack: Stack) -> None:
+    version = lambda_.Version.from_version_arn(stack, "Version", f"{FUNCTION_ARN}:1")
+    alias = lambda_.Alias.from_alias_attributes(
+        stack, "Theirs", alias_name="live", alias_version=version
+    )
+    for one in (version, alias):
+        definition(step(INVOKE, CHARGED)).check({"Charge": one})
 
 
 def test_an_imported_table_is_asked_for_its_key(stack: Stack) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +12,9 @@ from serverless_patterns.patterns.blocks.definitions import Definition
 from serverless_patterns.patterns.blocks.undo import check_undo
 from tests.inline import rejected
 from tests.sagas import CATCH, RESERVE, SAGA, changed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def check(machine: dict[str, Any], problem: str | None = None, *, express: bool = False) -> None:
@@ -78,6 +82,33 @@ def test_an_answer_that_nothing_limits_has_to_be_caught_by_name(
 ) -> None:
     problem = "has no Catch for States.DataLimitExceeded, nor" if unlimited else None
     check(added(state | {"Catch": CATCH[1:]}), problem)
+
+
+def places(value: Any) -> Iterator[list[Any]]:
+    """Yield the way to each value in a definition, outside of what its steps send."""
+    inner: Any = enumerate(value) if isinstance(value, list) else ()
+    for key, one in value.items() if isinstance(value, dict) else inner:
+        yield [key]
+        yield from ([key, *rest] for rest in places(one) if key != "Arguments")
+
+
+@pytest.mark.parametrize("way", places(spread(SAGA)), ids=lambda way: "/".join(map(str, way)))
+def test_a_value_of_a_wrong_type_anywhere_is_rejected_in_plain_words_or_does_not_matter(
+    way: list[Any],
+) -> None:
+    values: list[Any] = [None, 5, "{% 5 %}", [], [{}], {}]
+    for wrong in values:
+        within: Any = (machine := copy.deepcopy(spread(SAGA)))
+        for key in way[:-1]:
+            within = within[key]
+        within[way[-1]] = wrong
+        definition, said = Definition(json.dumps(machine)), "."
+        try:
+            check_undo(definition, express=False)
+            _ = [list(state.permissions()) for state in definition.states]
+        except ValueError as error:
+            said = str(error)
+        assert said.endswith("."), "a sentence of ours"
 
 
 def test_express_rejects_states_that_could_take_longer_than_five_minutes() -> None:

@@ -53,6 +53,35 @@ WAIT: dict[str, Any] = {"Type": "Wait"}
                 (None, ["States.ALL"], None),
             )
         ],
+        "a step names a version or alias by its ARN": [
+            (stepfunctions.no_qualifier("Charge", None), None),
+            (stepfunctions.no_qualifier("Charge", "live"), "Charge has Qualifier live, but its"),
+        ],
+        "a step that waits sends the token": [
+            (stepfunctions.sends_token("Ask", f"{STATES}sqs:sendMessage{waits}", sent), expected)
+            for waits, sent, expected in (
+                ("", {}, None),
+                (
+                    ".waitForTaskToken",
+                    {"MessageBody": {"t": "{% $states.context.Task.Token %}"}},
+                    None,
+                ),
+                (".waitForTaskToken", {"MessageBody": "x"}, "Ask waits for a task token that it"),
+            )
+        ],
+        "States.ALL is alone in the last catch": [
+            (
+                stepfunctions.all_is_last("Ask", "Catch", [{"ErrorEquals": e} for e in errors]),
+                None if fits else "Ask has States.ALL in its Catch beside or before other errors",
+            )
+            for errors, fits in (
+                ([], True),
+                ([["X", "Y"]], True),
+                ([["X", "Y"], ["States.ALL"]], True),
+                ([["X", "States.ALL"]], False),
+                ([["States.ALL"], ["X"]], False),
+            )
+        ],
         "a distributed map tolerates no failed item": [
             (stepfunctions.tolerates("Each", fields), expected)
             for fields, expected in (
