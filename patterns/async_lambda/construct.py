@@ -8,8 +8,9 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from ..blocks.alarms import Alarms
+from ..blocks.consumers import function_of
 from ..blocks.destinations import Target, check_apart, key_of_new_queues
-from ..blocks.invocations import check_only_configuration, grant_invoke
+from ..blocks.invocations import check_ends, check_only_configuration, grant_invoke
 from ..blocks.queues import queue_for_failures
 from ..blocks.stacks import beside, role_in
 from ..blocks.values import expect
@@ -100,6 +101,8 @@ class AsyncLambda(Construct):
         self._beside = beside(self, self.function)
         self._roles: list[iam.IRole] = []
         succeeded = None if on_success is None else self._destination("on_success", on_success)
+        if succeeded and succeeded.kind == "function":
+            check_ends(self.function, function_of(succeeded.resource))
         self._failed = self._failures(on_failure)
         self._dead_letters = self._dead_letters_of(invoked)
         check_apart(succeeded, self._failed, self._dead_letters)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SOURCES = {"aws:sourcearn", "aws:sourceaccount", "aws:principalorgid"}
 _VALIDATED: WeakSet[IConstruct] = WeakSet()
+_ON_SUCCESS: WeakKeyDictionary[IConstruct, lambda_.IFunction] = WeakKeyDictionary()
 _CONFIGURED: WeakKeyDictionary[IConstruct, dict[str, str]] = WeakKeyDictionary()
 
 
@@ -51,6 +52,28 @@ def check_only_configuration(
     if root not in _VALIDATED:
         _VALIDATED.add(root)
         root.node.add_validation(_OneConfiguration(root))
+
+
+def check_ends(function: lambda_.IFunction, next_: lambda_.IFunction) -> None:
+    """Reject a function whose success invokes it again, by the destinations of other functions.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
+
+    Raises:
+        ValueError: the records of success go around in a circle.
+    """
+    _ON_SUCCESS[function] = next_
+    met, step = [function], next_
+    while step not in met:
+        if step not in _ON_SUCCESS:
+            return
+        met.append(step)
+        step = _ON_SUCCESS[step]
+    raise ValueError(
+        f"on_success of {function.node.path} leads back to it, by "
+        f"{' and '.join(one.node.path for one in met[1:])}: every record would invoke it again, "
+        "without end. Name another destination for one of them."
+    )
 
 
 @jsii.implements(IValidation)

@@ -111,6 +111,20 @@ def test_two_imports_of_one_function_are_one_function() -> None:
     assert "There/" not in str(error.value), "that is another function of the same name"
 
 
+def test_a_circle_of_successes_is_rejected(stack: Stack) -> None:
+    one, two, three = (function(stack, name) for name in ("One", "Two", "Three"))
+    AsyncLambda(stack, "A", function=one, on_success=two, on_failure=three)
+    AsyncLambda(stack, "B", function=two, on_success=three.add_alias("live"))
+    with pytest.raises(ValueError, match="Three leads back to it, by Stack/One and Stack/Two: "):
+        AsyncLambda(stack, "C", function=three, on_success=one)
+
+
+def test_a_chain_of_successes_ends(stack: Stack) -> None:
+    one, two, three = (function(stack, name) for name in ("One", "Two", "Three"))
+    AsyncLambda(stack, "B", function=two, on_success=three, on_failure=one)
+    AsyncLambda(stack, "A", function=one, on_success=two)
+
+
 # Who may invoke
 
 
