@@ -71,6 +71,13 @@ def test_the_wheel_asks_for_what_the_lock_holds(venv: Path, tmp_path: Path) -> N
     assert Path(printed.strip()).is_relative_to(venv), "it is the wheel's, not this checkout's"
 
 
+def test_the_wheel_has_the_pages_to_which_alarms_link(venv: Path) -> None:
+    (package,) = venv.glob("lib/python*/site-packages/serverless_patterns")
+    pages = {page.relative_to(ROOT) for page in ROOT.glob("patterns/*/README.md")}
+    assert pages
+    assert [page for page in pages if not (package / page).is_file()] == []
+
+
 # What only an extra brings cannot be imported.
 WITHOUT_EXTRAS = """
 import sys

@@ -36,7 +36,8 @@ class Alarms:
         max_age: Age of a waiting event from which an alarm goes off. Default: 15 minutes,
             or half of the time that the event is kept if that is shorter.
         runbook_url: Page with an entry for each alarm. Default: the page of the pattern, as a path
-            in this library.
+            in this repository, in a copy of it, and in the installed package
+            ``serverless_patterns``.
 
     Raises:
         ValueError: an alarm is made with an action that CloudWatch could not carry out.
