@@ -53,7 +53,7 @@ check: setup ## Check templates for mistakes that lose events: TEMPLATE="a.yaml 
 	@$(RUN); python -m serverless_patterns.lint "$$TEMPLATE"
 
 synth: setup ## Write the CloudFormation templates into cdk.out
-	@$(RUN); node_modules/.bin/cdk synth --quiet --no-notices
+	@$(RUN); NODE_OPTIONS= node_modules/.bin/cdk synth --quiet --no-notices
 
 snapshot: setup ## Accept what is generated as it is now: snapshots, diagrams, the README's table, pages
 	@$(RUN); pytest $(GENERATED) --snapshot-update

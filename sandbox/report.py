@@ -7,10 +7,9 @@ from textwrap import shorten
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
 
-from .console import Steps
+from .console import Steps, plain
 from .errors import SandboxError
 from .ledger import Ledger
 
@@ -41,11 +40,11 @@ class Report:
     def check(self, promise: str, holds: bool, seen: object = "") -> None:
         """Record whether a promise holds; ``seen`` says what was found when it does not."""
         if holds:
-            self._print(f"  [green]✓[/] {escape(promise)}")
+            self._print(f"  [green]✓[/] {plain(promise)}")
         else:
             self.failures.append(f"{promise}: {seen}" if seen != "" else promise)
-            shown = escape(shorten(str(seen), 300, placeholder=" …"))
-            self._print(f"  [red]✗ {escape(promise)}[/]  {shown}")
+            shown = plain(shorten(str(seen), 300, placeholder=" …"))
+            self._print(f"  [red]✗ {plain(promise)}[/]  {shown}")
 
     def abort(self, error: Exception, causes: Sequence[str]) -> None:
         """Record that the scenario has not run to its end; ``causes`` are lines that say why."""
@@ -53,14 +52,14 @@ class Report:
         promise = "the scenario runs to its end"
         said = str(error) if isinstance(error, (SandboxError, TimeoutError)) else repr(error)
         self.failures.append("\n".join([f"{promise}: {said}", *causes]))
-        self._print(f"  [red]✗ {escape(promise)}[/]  {escape(said)}")
+        self._print(f"  [red]✗ {plain(promise)}[/]  {plain(said)}")
         for line in causes:
-            self.console.print(f"      {escape(line)}", highlight=False, soft_wrap=True)
+            self.console.print(f"      {plain(line)}", highlight=False, soft_wrap=True)
 
     def not_proven(self, promise: str, instead: str) -> None:
         """Record a promise that this target cannot execute, and what covers it instead."""
         self.not_proven_here.append(f"{promise} ({instead})")
-        text = f"{escape(promise)} [dim]({escape(instead)})[/]"
+        text = f"{plain(promise)} [dim]({plain(instead)})[/]"
         self._print(f"  [yellow]-[/] not proven here: {text}")
 
     def latency(self, name: str, seconds: Sequence[float]) -> None:

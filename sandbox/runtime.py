@@ -29,12 +29,15 @@ def find(cwd: Path) -> Runtime:
     """Find the runtime, or make it once in the user's cache folder.
 
     The embedded AWS is looked for in the folder that ``SERVERLESS_PATTERNS_HOME`` names, then in
-    this project. The CDK CLI in ``cwd`` and the folders above it, then beside the embedded AWS.
+    this project. The CDK CLI in ``cwd`` and the folders above it, then beside the embedded AWS;
+    what another user has put above ``cwd`` is not run.
     """
     home = next((folder for folder in _homes() if _python(folder).exists()), None)
     home = home or _make(cached_home())
     bundles = [folder / "node_modules" for folder in (cwd.resolve(), *cwd.resolve().parents, home)]
-    cli = next((file for b in bundles if (file := b / "aws-cdk" / "bin" / "cdk").exists()), None)
+    programs = [folder / "aws-cdk" / "bin" / "cdk" for folder in bundles]
+    ours = {0, os.getuid(), _owner(cwd)}  # root puts there what all use
+    cli = next((file for file in programs if file.exists() and _owner(file) in ours), None)
     if not cli:
         raise SandboxError(
             f"No CDK CLI in {home / 'node_modules'} nor in a node_modules above {cwd}. "
@@ -59,6 +62,11 @@ def node_folder() -> str:
 
 def _python(home: Path) -> Path:
     return home / ".venv-sandbox" / "bin" / "python"
+
+
+def _owner(path: Path) -> int:
+    """User id of the owner of a file or folder."""
+    return path.stat().st_uid
 
 
 def _homes() -> list[Path]:
@@ -86,20 +94,29 @@ def _make(home: Path) -> Path:
 
     building = home.with_name(f"{home.name}.{os.getpid()}")
     shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
+    try:
+        building.mkdir(parents=True)
+    except OSError as error:
+        raise SandboxError(
+            f"The embedded AWS is installed into {home.parent}, which cannot be written "
+            f"({error.strerror}). Set XDG_CACHE_HOME to a folder that can."
+        ) from error
     for name in ("package.json", "package-lock.json"):
         shutil.copy(_cli_lock().with_name(name), building)
     venv = building / ".venv-sandbox"
     node = node_folder()
     npm = Path(node).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     tool, lock = uv.find_uv_bin(), str(HERE / "requirements.txt")
+    quiet = ("--no-fund", "--no-audit", "--no-update-notifier", "--cache", str(home.parent / "npm"))
+    wheels = ("--require-hashes", "--only-binary", ":all:")  # so that nothing runs meanwhile
     commands = [
         [tool, "venv", "--relocatable", "--python", sys.executable, str(venv)],
-        [tool, "pip", "sync", "--require-hashes", "--python", str(venv), lock],
-        [f"{node}/node", str(npm), "ci", "--no-fund", "--no-audit", "--no-update-notifier"],
+        [tool, "pip", "sync", *wheels, "--python", str(venv), lock],
+        [f"{node}/node", str(npm), "ci", "--ignore-scripts", *quiet],
     ]
     log = home.with_name(f"{home.name}.log")
-    environment = {**os.environ, "PATH": f"{node}{os.pathsep}{os.environ.get('PATH', '')}"}
+    environment = {name: value for name, value in os.environ.items() if name != "NODE_OPTIONS"}
+    environment["PATH"] = f"{node}{os.pathsep}{os.environ.get('PATH', '')}"
     with console.step("Installing the embedded AWS (once)"), log.open("w") as output:
         for command in commands:
             done = subprocess.run(

@@ -12,10 +12,9 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from rich.markup import escape
 
 from . import assembly, cdk, process, unsupported
-from .console import console
+from .console import console, plain
 from .errors import SandboxError
 from .health import Outages
 from .logs import lines_since, newest_lines
@@ -135,7 +134,7 @@ class Target:
 
     def deploy(
         self,
-        app: str | Path | None = None,
+        app: str | Path | Sequence[str] | None = None,
         stacks: Sequence[str] = (),
         *,
         cwd: str | Path | None = None,
@@ -147,7 +146,8 @@ class Target:
         """Deploy stacks with the real CDK CLI and return them by the names asked for.
 
         Args:
-            app: Command that runs the CDK app, or the folder of a synthesized one (cdk.out).
+            app: Command that runs the CDK app, for a shell or as a list of its words, or the folder
+                of a synthesized one (cdk.out).
                 Default: the app that cdk.json names.
             stacks: The stacks, each by its name in CloudFormation, by its construct's path
                 (``Prod/Orders``) or by its id. Default: all of the app's, by name.
@@ -177,7 +177,7 @@ class Target:
         self._check_accounts(selected.values())
         if self.name == "embedded":
             for line in unsupported.check(selected.values()):
-                said = f"  [yellow]![/] not executed here: {escape(line)}"
+                said = f"  [yellow]![/] not executed here: {plain(line)}"
                 console.print(said, soft_wrap=True)
         if self.endpoint_url:
             for region in {stack.region for stack in selected.values()} - {""}:
@@ -242,14 +242,16 @@ class Deployment:
     Args:
         target: Where it is.
         stack_name: Its name in CloudFormation.
-        outputs: Its outputs.
+        outputs: Its outputs. On an emulator the addresses of APIs and functions become those
+            that it serves, for any HTTP client that trusts ``target.certificate``.
         region: Its Region. Default: the target's.
     """
 
     def __init__(
         self, target: Target, stack_name: str, outputs: Mapping[str, str], region: str = ""
     ) -> None:
-        self.target, self.stack_name, self.outputs = target, stack_name, dict(outputs)
+        self.target, self.stack_name = target, stack_name
+        self.outputs = {name: target.http.reachable(value) for name, value in outputs.items()}
         self.region = region or target.region
         self.outages = Outages()  # what scenarios break on purpose
         self._own_gaps: dict[str, str] = {}

@@ -23,6 +23,7 @@ except ImportError:
 
 from .patterns import catalog
 from .sandbox.errors import SandboxError
+from .terminal import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,7 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options, console)
     except (ValueError, SandboxError) as error:
-        console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        console.print(
+            visible(str(error)), style="red", markup=False, highlight=False, soft_wrap=True
+        )
         return 2
     except KeyboardInterrupt:
         console.print("Stopped.", style="yellow")

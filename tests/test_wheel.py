@@ -30,7 +30,7 @@ def output(*command: str | Path, **options: Any) -> str:
 @pytest.fixture(scope="module")
 def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A venv with the wheel in it; what the wheel asks for is lent by this project's own venv."""
-    folder = tmp_path_factory.mktemp("user")
+    folder = tmp_path_factory.mktemp("a user")  # a path with a blank
     output(UV, "build", "--wheel", "--offline", "--no-build-isolation", "--out-dir", folder, ROOT)
     (wheel,) = folder.glob("*.whl")
     python = folder / ".venv" / "bin" / "python"

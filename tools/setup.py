@@ -28,6 +28,10 @@ if sys.version_info < (3, 11):  # noqa: UP036 - an older one must say so, not fa
         "Install one, or name it: make PYTHON=python3.13 ..."
     )
 
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT))
+from serverless_patterns.environment import caches  # noqa: E402 - the check of Python is first
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,10 +44,14 @@ HINTS = {
     "(uv, pip) and NODE_EXTRA_CA_CERTS (npm) to its certificate file.",
     r"resolve|connect|timed? ?out|network|ENOTFOUND|ECONN|EAI_AGAIN|unreachable|dns": "Is the "
     "network available? Behind a proxy, set HTTPS_PROXY.",
+    r"no usable wheels|no matching distribution": "A package has no wheel for this Python or this "
+    "machine. Try another one: make PYTHON=python3.13 ...",
     r"permission denied|EACCES": "A file cannot be written. Who owns this folder?",
 }
-PIP = ("--quiet", "--no-input", "--disable-pip-version-check", "--require-hashes", "--requirement")
-NPM = ("--no-fund", "--no-audit", "--no-update-notifier", "--loglevel=warn")
+# Nothing that is installed runs code of its own meanwhile: wheels only, and no scripts of npm's.
+WHEELS = ("--require-hashes", "--only-binary", ":all:")
+PIP = ("--quiet", "--no-input", "--disable-pip-version-check", *WHEELS, "--requirement")
+NPM = ("--ignore-scripts", "--no-fund", "--no-audit", "--no-update-notifier", "--loglevel=warn")
 # Importing the stacks leaves the bytecode of all that they import, which takes aws-cdk-lib seconds.
 # Code that is broken just now does not fail the set-up.
 WRITE_BYTECODE = """
@@ -237,17 +245,18 @@ def steps(root: Path, *, checkov: bool = False) -> list[Step]:
 def uv_sync(uv: str, venv: Path, lock: Path) -> list[str]:
     """The command that makes a virtual environment hold exactly what a lock pins."""
     python = str(venv / "bin" / "python")
-    return [uv, "pip", "sync", "--require-hashes", "--python", python, str(lock)]
+    return [uv, "pip", "sync", *WHEELS, "--python", python, str(lock)]
 
 
 def environment_for(root: Path) -> dict[str, str]:
     """The caller's environment, with the project's own Node first and no virtual environment.
 
-    Without PYTHONDONTWRITEBYTECODE, too: every later process would compile aws-cdk-lib again.
+    Without PYTHONDONTWRITEBYTECODE, too: every later process would compile aws-cdk-lib again. And
+    without NODE_OPTIONS, which may require a module that is missing here.
     """
     left_out = {"VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "MAKEFLAGS", "MAKELEVEL"}
-    left_out.add("PYTHONDONTWRITEBYTECODE")
-    environment = {name: value for name, value in os.environ.items() if name not in left_out}
+    left_out |= {"PYTHONDONTWRITEBYTECODE", "NODE_OPTIONS"}
+    environment = caches(root) | {k: v for k, v in os.environ.items() if k not in left_out}
     environment["PATH"] = f"{root / '.venv' / 'bin'}{os.pathsep}{environment.get('PATH', '')}"
     return environment
 
@@ -310,9 +319,8 @@ def clean(root: Path) -> None:
 def main() -> int:
     """Set up, or clean with ``--clean``. Returns the exit code."""
     options = sys.argv[1:]
-    root = Path(__file__).resolve().parent.parent
     try:
-        clean(root) if "--clean" in options else set_up(root, checkov="--checkov" in options)
+        clean(ROOT) if "--clean" in options else set_up(ROOT, checkov="--checkov" in options)
     except SetupError as error:
         print(f"\nSet-up failed. {error}", file=sys.stderr)
         return 1

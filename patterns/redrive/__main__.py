@@ -26,6 +26,8 @@ try:
 except ImportError:
     sys.exit("The redrive needs boto3: pip install 'serverless-patterns[sandbox]'.")
 
+from serverless_patterns.terminal import visible
+
 from .run import DEFAULT_RATE, Redrive, function_name, hiding
 from .sources import Bucket, Queue
 
@@ -56,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, ClientError, BotoCoreError) as error:
         problem = f"Stopped: {error or 'by you'}. Events that were not accepted are still there."
     dry = "Dry run: nothing was changed." if given.dry_run else ""
-    print("\n".join([*filter(None, (problem, dry)), *run.report.lines()]))
+    print(visible("\n".join([*filter(None, (problem, dry)), *run.report.lines()])))
     if given.json:
         given.json.write_text(json.dumps(vars(run.report), indent=2) + "\n", encoding="utf-8")
     return 0 if run.report.good and not problem else 1

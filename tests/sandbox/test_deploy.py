@@ -94,7 +94,7 @@ def test_an_app_is_synthesized_with_its_context_and_without_the_callers_credenti
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, "of-the-caller")
     deployed = shared.deploy(
-        app=f"{sys.executable} app.py {ROOT}", cwd=tmp_path, context={"pattern": "small"}
+        app=[sys.executable, "app.py", str(ROOT)], cwd=tmp_path, context={"pattern": "small"}
     )
     assert list(deployed) == ["small"], "without names all stacks of the app are deployed"
     environment = json.loads((tmp_path / "environment.json").read_text())
@@ -151,7 +151,7 @@ def test_an_app_that_fails_shows_its_last_lines_and_one_that_hangs_is_given_up(
     seconds = 3 if "sleep" in code else 60
     started = time.monotonic()
     with pytest.raises(DeployFailed, match=why):
-        shared.deploy(app=f"{sys.executable} app.py", cwd=tmp_path, seconds=seconds)
+        shared.deploy(app=[sys.executable, "app.py"], cwd=tmp_path, seconds=seconds)
     assert time.monotonic() - started < 30
 
 

@@ -51,7 +51,7 @@ HOLD = """
         name = functions.list_functions()["Functions"][0]["FunctionName"]
         functions.invoke(FunctionName=name)  # now there is a worker process
         (folder / "app.py").write_text("import time; open('up', 'w').close(); time.sleep(60)")
-        target.deploy(app=f"{sys.executable} app.py", cwd=folder)  # now the CLI and the app, too
+        target.deploy(app=[sys.executable, "app.py"], cwd=folder)  # now the CLI and the app, too
 """
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
