@@ -9,6 +9,7 @@ from ..blocks.alarms import Alarms
 from ..blocks.apis import check_circle
 from ..blocks.consumers import Consumer
 from ..blocks.endpoints import Endpoint, NewApi, RequestField
+from ..blocks.grants import grantee_here
 from ..blocks.queues import NewQueue, SqsToLambda, grant_send
 from ..blocks.rest import RestEntry
 from ..blocks.values import expect
@@ -94,6 +95,7 @@ class ApiGatewayToSqsToLambda(SqsToLambda):
         rules.check(queue, message_group_id, deduplication_id, attributes)
         alarms, consumer = alarms.of_pattern(__name__), Consumer.of(consumer)
         key = queue.encryption_key if isinstance(queue, NewQueue) else None
+        self._given = (consumer, queue)
         check_circle(scope, endpoint, consumer=consumer.function, queue=key)
         if isinstance(queue, NewQueue) and queue.fifo and deduplication_id is None:
             queue = replace(queue, content_based_deduplication=True)
@@ -122,4 +124,4 @@ class ApiGatewayToSqsToLambda(SqsToLambda):
         Raises:
             ValueError: requests are not signed, or ``grantee`` cannot be granted it.
         """
-        return self.entry.grant_execute(grantee)
+        return self.entry.grant_execute(grantee_here(self, grantee, self._given))

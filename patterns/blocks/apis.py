@@ -143,6 +143,11 @@ def check_own_api(api: apigateway.IRestApi) -> None:
         ValueError: an API whose document replaces the methods that are made beside it.
     """
     if isinstance(api, apigateway.RestApi):
+        if api.latest_deployment is None:
+            Annotations.of(api).add_warning_v2(
+                "serverless-patterns:undeployed-api",
+                "This API has deploy=False, so what is added answers only once you deploy it.",
+            )
         return
     if isinstance(api, apigateway.SpecRestApi):
         raise ValueError(

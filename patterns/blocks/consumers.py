@@ -24,7 +24,7 @@ from ..limits import (
     SQS_LAMBDA_VISIBILITY_FACTOR,
 )
 from .findings import acknowledge
-from .places import check_here
+from .places import check_environment, check_here
 from .stacks import role_in
 from .values import Path, expect, expect_fields, in_seconds, number, place_of, stack_of
 
@@ -269,6 +269,8 @@ def _check_places(scope: Construct, queue: sqs.IQueue, function: lambda_.IFuncti
         "the mapping of a queue is made in the account and Region of its function. Make this "
         "construct in a stack of that account and Region.",
     )
+    check_environment(scope, Path(function, "The consumer "), function)
+    check_environment(scope, Path(queue, "queue "), queue)
     _, here = place_of(stack_of(scope))
     there = place_of(queue)[1] if here else None
     if there and there != here:

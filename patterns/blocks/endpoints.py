@@ -56,6 +56,12 @@ class NewApi:
             cloud_watch_role=(bool,),
             cors=(apigateway.CorsOptions, None),
         )
+        origins = list(self.cors.allow_origins) if self.cors else ["*"]
+        if not origins or ("*" in origins and len(origins) > 1):
+            raise ValueError(
+                f"cors has the origins {origins}; it must have one or more, or * alone. Name the "
+                "origins of your pages."
+            )
         rate, burst = number(self.rate_limit), number(self.burst_limit)
         for name, limit, too_low in (
             ("rate_limit", rate, rate is not None and rate <= 0),

@@ -46,6 +46,29 @@ def check_here(scope: IConstruct, name: object, resource: IResource, reason: str
         raise ValueError(f"{name} is in {place}, but {why}. {advice}")
 
 
+def check_environment(scope: IConstruct, name: object, resource: IResource) -> None:
+    """Reject a resource of another stack that the CDK cannot refer to from this one.
+
+    Source: https://docs.aws.amazon.com/cdk/v2/guide/environments.html
+
+    Args:
+        scope: The construct that is given it.
+        name: The resource, with its path.
+        resource: The resource itself.
+
+    Raises:
+        ValueError: this app makes it in a stack of another environment, or of an unknown one.
+    """
+    here, there = stack_of(scope), stack_of(resource)
+    if here is there or here.environment == there.environment or not resource.node.default_child:
+        return
+    raise ValueError(
+        f"{name} is in stack {there.node.path} ({there.environment}), but what needs it is in "
+        f"{here.node.path} ({here.environment}): the CDK connects stacks of one account and Region "
+        "only. Give both stacks the same env, or import the resource by its ARN."
+    )
+
+
 def other_account(resource: IResource, grantee: iam.IGrantable) -> str | None:
     """Return the account of a grantee, if it is known and not known to be the resource's own."""
     account = grantee.grant_principal.principal_account

@@ -85,6 +85,8 @@ class NewQueue:
         hidden, receives = in_seconds(self.visibility_timeout), number(self.max_receive_count)
         if kept is not None:
             reject(checks.retention("retention_period", kept))
+        if hidden is not None:
+            reject(checks.visibility_range("visibility_timeout", hidden))
         if there is not None:
             reject(checks.retention("dead_letter_retention_period", there))
         if kept is not None and there is not None:

@@ -15,6 +15,7 @@ from .alarms import Alarms, Runbook
 from .apis import Cors, check_authorizer, check_own_api, keep_text, new_api, warn_of_cors
 from .endpoints import JSON, Endpoint, NewApi, RequestField, check_fields
 from .grants import check_grantee
+from .places import check_environment
 from .stacks import beside, grantee_in, same_stack
 from .values import Path, expect, seconds
 
@@ -188,6 +189,7 @@ class RestEntry(Construct):
             self._scope: Construct = self
         else:
             check_own_api(endpoint.api)
+            check_environment(self, Path(endpoint.api, "The API "), endpoint.api)
             self.api = endpoint.api
             self._scope = beside(self, self.api)
         keep_text(self.api, endpoint.content_types)

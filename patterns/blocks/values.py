@@ -42,6 +42,7 @@ INTERFACES = {
     "ITopic": ("topic_arn", "Topic.from_topic_arn(…)"),
 }
 Kind = type | str | None
+BUILTIN = (None, bool, int, float, str, list, tuple, dict)
 
 
 class Path:
@@ -71,7 +72,7 @@ def expect(argument: str, value: Any, *allowed: Kind) -> None:
             _check_whole(argument, value)
         return
     names = [kind if isinstance(kind, str) else kind.__name__ for kind in allowed if kind]
-    examples = [_example(kind) for kind in allowed if kind not in (None, bool, int, float, str)]
+    examples = [_example(kind) for kind in allowed if kind not in BUILTIN]
     plain = isinstance(value, str | int | float | dict | list | tuple | None)
     given = shorten(repr(value), 80, placeholder=" …") if plain else f"a {_name_of(value)}"
     such_as = f", such as {' or '.join(examples)}" if examples else ""
@@ -131,6 +132,8 @@ def _example(kind: Any) -> str:
 
 
 def _name_of(value: Any) -> str:
+    if hasattr(value, "_delegates"):
+        return "resource that is imported"
     return type(value).__name__.strip("_").removesuffix("Proxy").removesuffix("Base")
 
 

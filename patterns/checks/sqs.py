@@ -7,6 +7,7 @@ from ..limits import (
     SQS_LAMBDA_VISIBILITY_FACTOR,
     SQS_MAX_RECEIVES,
     SQS_MAX_RETENTION,
+    SQS_MAX_VISIBILITY,
     SQS_MIN_RETENTION,
 )
 from . import period
@@ -80,6 +81,17 @@ def retention(name: str, seconds: float) -> str | None:
         f"{name} is {period(seconds)}; it must be {period(SQS_MIN_RETENTION)} to "
         f"{period(SQS_MAX_RETENTION)}."
     )
+
+
+def visibility_range(name: str, seconds: float) -> str | None:
+    """A queue hides a message for 12 hours at most.
+
+    Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
+    """
+    if 0 <= seconds <= SQS_MAX_VISIBILITY:
+        return None
+    return f"{name} is {period(seconds)}; it must be 0 s to {period(SQS_MAX_VISIBILITY)}."
 
 
 def dead_letter_retention(
@@ -191,17 +203,19 @@ def visibility(
     )
 
 
-def alarm_after_retention(queue: object, age: float, kept: float) -> str | None:
+def alarm_after_retention(
+    queue: object, age: float, kept: float, name: object = "max_age"
+) -> str | None:
     """An alarm on old messages goes off before they are gone.
 
-    Source:
+    Lint W9188. Source:
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
     """
     if age < kept:
         return None
     return (
-        f"max_age is {period(age)}, but {queue} keeps messages for {period(kept)}: they would be "
-        "gone before the alarm goes off. Lower max_age, or raise the retention period "
+        f"{name} is {period(age)}, but {queue} keeps messages for {period(kept)}: they would be "
+        "gone before the alarm goes off. Lower it, or raise the retention period "
         f"({period(SQS_MAX_RETENTION)} at most)."
     )
 

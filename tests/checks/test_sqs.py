@@ -31,6 +31,12 @@ def test_the_first_problem_is_raised() -> None:
                 (False, True, "Make the dead-letter queue standard"),
             )
         ],
+        "a queue hides a message for 12 hours at most": within(
+            partial(sqs.visibility_range, "own"),
+            0,
+            43_200,
+            "; it must be 0 s to 12 hours",
+        ),
         "a queue keeps messages for 60 seconds to 14 days": within(
             partial(sqs.retention, "own"), 60, 14 * DAY, "; it must be 60 s to 14 days"
         ),

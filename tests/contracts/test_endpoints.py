@@ -217,6 +217,7 @@ def test_a_stage_that_is_not_known_has_no_url(build: Build, stack: Stack) -> Non
         made = build.make(stack, f"For{api.node.id}", endpoint=Endpoint(api=api))
         with rejected(f"url needs the stage of Stack/{api.node.id}"):
             made.url  # noqa: B018 - it raises
+    warned(stack, "deploy=False, so what is added answers only once", "/Stack/Own")
 
 
 @every_build("endpoint")
@@ -390,9 +391,12 @@ def test_a_value_that_no_request_has_is_rejected(
         ({"rate_limit": 0.5}, None),
         ({"burst_limit": 0}, "burst_limit is 0, .*429"),
         ({"burst_limit": 1}, None),
+        ({"cors": apigateway.CorsOptions(allow_origins=[])}, r"origins \[\]; it must have one or"),
+        ({"cors": apigateway.CorsOptions(allow_origins=["*", "https://a"])}, "or . alone"),
+        ({"cors": apigateway.CorsOptions(allow_origins=["*"])}, None),
     ],
 )
-def test_a_limit_that_turns_every_request_away_is_rejected(
+def test_limits_and_origins_that_turn_every_request_away_are_rejected(
     settings: dict[str, Any], problem: str | None
 ) -> None:
     with rejected(problem):

@@ -140,6 +140,32 @@ def test_an_authorizer_of_another_stack_than_its_api_is_rejected(build: Build) -
             build.make(stack, "Pattern", endpoint=Endpoint(authorizer=authorizer))
 
 
+@every_build("consumer")
+def test_a_consumer_of_a_stack_without_this_ones_account_and_region_is_rejected(
+    build: Build,
+) -> None:
+    app = App()
+    consumer = function(Stack(app, "Base", env=HERE))
+    with rejected(r"Base/Consumer is in stack Base \(aws://1111.*Give both stacks the same env"):
+        build.make(Stack(app, "Stack"), "Pattern", consumer=consumer)
+
+
+@every_build("endpoint")
+def test_an_api_of_another_region_is_rejected(build: Build) -> None:
+    app = App()
+    api = apigateway.RestApi(Stack(app, "Base", env=THERE), "Api")
+    with rejected("The API Base/Api is in stack Base .*Give both stacks the same env"):
+        build.make(Stack(app, "Stack", env=HERE), "Pattern", endpoint=Endpoint(api=api))
+
+
+def test_the_consumer_of_another_stack_may_also_call_the_api() -> None:
+    app = App()
+    base, stack = siblings(app)
+    consumer = function(base)
+    make(stack, consumer=consumer).grant_execute(consumer)
+    deployable(app, base, stack)
+
+
 @every_build("queue", "consumer")
 def test_a_queue_that_has_a_consumer_already_is_rejected(build: Build, stack: Stack) -> None:
     kept = sqs.Queue(stack, "Dlq", retention_period=Duration.days(14))
