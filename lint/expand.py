@@ -18,7 +18,7 @@ DEFINITIONS = {"AWS::ApiGateway::RestApi": "Body", "AWS::Serverless::Api": "Defi
 HTTP_APIS = {"AWS::ApiGatewayV2::Api": "Body", "AWS::Serverless::HttpApi": "DefinitionBody"}
 INTEGRATION = "x-amazon-apigateway-integration"
 FUNCTION, MAPPING = "AWS::Lambda::Function", "AWS::Lambda::EventSourceMapping"
-SUBSCRIPTION, HOLE = "AWS::SNS::Subscription", "${?}"
+SUBSCRIPTION, QUEUE, HOLE = "AWS::SNS::Subscription", "AWS::SQS::Queue", "${?}"
 RULES = ("EventBridgeRule", "CloudWatchEvent")
 # SAM events that Lambda polls, and where each names its source.
 POLLED = {
@@ -91,8 +91,10 @@ def _event(
     """Yield what SAM makes of an event that is sent to a function or a state machine."""
     arn, made = f"${{{owner}.Arn}}", f"{owner}/{name}"
     dead = given.get("DeadLetterConfig")
-    if isinstance(dead, Mapping) and "Arn" not in dead:
-        dead = {"Arn": HOLE}  # SAM makes that queue, and its policy
+    if isinstance(dead, Mapping) and "Arn" not in dead:  # SAM makes that queue, and its policy
+        queue = str(dead.get("QueueLogicalId") or f"{owner}{name}Queue")
+        yield _part(there, queue, QUEUE, {})
+        dead = {"Arn": f"${{{queue}.Arn}}"}
     target = {
         "Arn": arn,
         "RoleArn": given.get("RoleArn"),
@@ -132,7 +134,7 @@ def _queue_of_topic(
         queue = settings.get("QueueArn")
     else:
         settings, queue = {}, f"${{{owner}{name}Queue.Arn}}"
-        yield _part(there, f"{owner}{name}Queue", "AWS::SQS::Queue", {})
+        yield _part(there, f"{owner}{name}Queue", QUEUE, {})
     of = {"Protocol": "sqs", "Endpoint": queue, "TopicArn": given.get("Topic")}
     yield _part(there, f"{owner}/{name}/topic", SUBSCRIPTION, {**given, **of})
     mapping = {"EventSourceArn": queue, "FunctionName": f"${{{owner}}}"}

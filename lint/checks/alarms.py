@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from serverless_patterns.patterns.checks import sqs
+from serverless_patterns.patterns.limits import SQS_DEFAULT_RETENTION
+
 from .. import wiring
 from ..template import REFERENCE, At, Finding, Findings, Resource, Scenario, is_unknown, rule
 
@@ -38,6 +41,7 @@ IDLE = {
     "NumberOfMessagesDeleted",
     "NumberOfMessagesReceived",
 }
+AGE = "ApproximateAgeOfOldestMessage"
 VISIBLE = ("ApproximateNumberOfMessagesVisible",)
 OTHER = Resource("", "", {}, ())  # an alarm of another kind, which may fire for the first one
 
@@ -233,6 +237,26 @@ def rule_without_error_action(scenario: Scenario) -> Findings:
                 "ErrorAction to its TopicRulePayload.",
                 ("TopicRulePayload",),
             )
+
+
+@rule("W9188", "cloudwatch", "sqs", shared=sqs.alarm_after_retention)
+def alarm_after_retention(scenario: Scenario) -> Findings:
+    """An alarm on the age of messages must fire before they are deleted.
+
+    ApproximateAgeOfOldestMessage never exceeds the queue's retention period: with a threshold that
+    reaches it, the messages expire and the alarm never fires. Lower the Threshold, or raise
+    MessageRetentionPeriod.
+    """
+    for alarm, metric, where in _metrics(scenario):
+        queue = scenario.queue((_dimensions(metric) or {}).get("QueueName"))
+        rising = str(alarm.get("ComparisonOperator")).startswith("GreaterThan")
+        age = alarm.number("Threshold") if where == ("MetricName",) else None
+        if queue and rising and age is not None and metric.get("MetricName") == AGE:
+            kept = queue.number("MessageRetentionPeriod", SQS_DEFAULT_RETENTION)
+            if kept is not None:
+                name = f"The threshold of {alarm}"
+                problem = sqs.alarm_after_retention(queue, age, kept, name)
+                yield Finding(alarm, problem, ("Threshold",))
 
 
 @rule("I9183", "events", "scheduler", "sns", "sqs")

@@ -282,5 +282,9 @@ def dead_letter_queue_not_open(scenario: Scenario) -> Findings:
 
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
     """
-    failures = wiring.failures(scenario)
+    failures = (
+        item
+        for item in wiring.failures(scenario)
+        if not ((queue := scenario.queue(item.target)) and queue.path == item.source.path)  # of SAM
+    )
     return _denied(scenario, failures, QUEUE, "sends its failures to", "they are lost")

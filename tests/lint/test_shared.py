@@ -43,6 +43,7 @@ from serverless_patterns.patterns.blocks.lakes import Lake, Table
 from serverless_patterns.patterns.blocks.queues import NewQueue, SqsToLambda, check_own_queue
 from serverless_patterns.patterns.blocks.transforms import Transform
 from serverless_patterns.patterns.blocks.undo import check_undo
+from serverless_patterns.patterns.limits import SQS_DEFAULT_RETENTION
 from serverless_patterns.patterns.sns_fifo_fanout import rules as fanout_rules
 from tests.conftest import ROOT
 from tests.inline import function
@@ -144,6 +145,9 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9151": notify,
     "E9153": lambda stack: keys.check_key("The key", kms.Key(stack, "Key", enabled=False)),
     "W9161": lambda stack: check_grantee(iam.ServicePrincipal("s3.amazonaws.com")),
+    "W9188": lambda stack: Alarms(max_age=Duration.days(4)).on_oldest_message(
+        stack, "Alarm", sqs.Queue(stack, "Queue"), SQS_DEFAULT_RETENTION
+    ),
     "E9174": lambda stack: api_rules.check(NewQueue(fifo=True), None, None),
     "W9195": lambda stack: check_may_run(
         "It", function(stack, reserved_concurrent_executions=0), "nothing happens"
