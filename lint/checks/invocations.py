@@ -7,7 +7,7 @@ from serverless_patterns.patterns.checks import lambda_
 from ..template import Finding, Findings, Resource, Scenario, is_unknown, rule
 
 
-@rule("E9188", "lambda", shared=lambda_.two_configurations)
+@rule("E9189", "lambda", shared=lambda_.two_configurations)
 def two_configurations(scenario: Scenario) -> Findings:
     """A function must have one configuration of asynchronous invocation for each qualifier.
 

@@ -172,7 +172,7 @@ def invoked_for_anybody(name: object, service: str) -> str:
 def two_configurations(function: object, one: object, other: object) -> str:
     """A function, alias or version has one configuration of asynchronous invocation.
 
-    Lint E9188. Source:
+    Lint E9189. Source:
     https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionEventInvokeConfig.html
 
     Args:

@@ -153,7 +153,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
         "It", function(stack, reserved_concurrent_executions=0), "nothing happens"
     ),
     "E9196": lambda stack: saga(express=True, Resource=CALLBACK, TimeoutSeconds=1),
-    "E9188": twice,
+    "E9189": twice,
     "I9198": lambda stack: saga(Resource=CALLBACK),
 }
 
