@@ -125,8 +125,8 @@ def new_api(scope: Construct, new: NewApi) -> apigateway.RestApi:
         response_headers=headers,
         templates={JSON: REFUSED_BY_SCHEMA},
     )
-    for name, others in (("OtherRefusals", kind.DEFAULT_4_XX), ("Failures", kind.DEFAULT_5_XX)):
-        if headers:
+    if headers:
+        for name, others in (("Refusals", kind.DEFAULT_4_XX), ("Failures", kind.DEFAULT_5_XX)):
             apigateway.GatewayResponse(
                 scope, name, rest_api=api, type=others, response_headers=headers
             )
