@@ -27,7 +27,7 @@ except ModuleNotFoundError:
     sys.exit("The rule pack needs cfn-lint: install serverless-patterns with the extra lint.")
 
 from . import baseline as known
-from .files import STDIN, Source, problem, read
+from .files import STDIN, Source, exists, problem, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -208,7 +208,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _words(argument: str) -> list[str]:
     """Return what an argument says: several files, if there is none of that name (see Makefile)."""
-    whole = " " not in argument or Path(argument).exists()
+    whole = " " not in argument or exists(argument)
     return [argument] * bool(argument) if whole else shlex.split(argument)
 
 

@@ -46,6 +46,14 @@ def problem(name: str, message: str) -> Match:
     return Match.create(filename=name, rule=ParseError(), message=message)
 
 
+def exists(name: str) -> bool:
+    """Tell whether there is such a file or folder; no file has a name that is too long."""
+    try:
+        return Path(name).exists()
+    except OSError:
+        return False
+
+
 def read(names: Iterable[str], *, only_templates: bool = False) -> list[Source]:
     """Read templates, and the local templates that they nest.
 
@@ -63,7 +71,7 @@ def read(names: Iterable[str], *, only_templates: bool = False) -> list[Source]:
         if source:
             found[name] = source
             for _, child, parameters in nested_stacks(source.template, name):
-                if child and Path(child).is_file():
+                if child and exists(child):
                     waiting.append((child, True))
                     given.setdefault(child, set()).update(parameters)
     for name, parameters in given.items():
@@ -76,13 +84,13 @@ def read(names: Iterable[str], *, only_templates: bool = False) -> list[Source]:
 def _files(names: Iterable[str]) -> Iterator[tuple[str, bool]]:
     """Yield files, and whether they are named: not if they are only in a folder that is."""
     for name in names:
-        if Path(name).is_dir():
+        if exists(name) and Path(name).is_dir():
             for folder, folders, files in os.walk(name):
                 folders[:] = sorted(item for item in folders if not OTHERS.match(item))
                 found = (item for item in sorted(files) if item.endswith(SUFFIXES))
                 yield from ((str(Path(folder, item)), False) for item in found)
         else:
-            matching = [] if Path(name).exists() else sorted(glob(name, recursive=True))  # noqa: PTH207
+            matching = [] if exists(name) else sorted(glob(name, recursive=True))  # noqa: PTH207
             yield from ((item, True) for item in matching or [name])
 
 

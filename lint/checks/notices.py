@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cfnlint.rules import CloudFormationLintRule, RuleMatch
 
 from ..conditions import MAX, as_object
-from ..files import nested_stacks
+from ..files import exists, nested_stacks
 from ..template import RULES, partly_checked, rewriting
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def _unchecked(cfn: Template) -> Iterator[tuple[tuple[str, ...], str]]:
             "them: the resources that use them refer to each other.",
         )
     for name, file, _ in nested_stacks(cfn.template, cfn.filename or ""):
-        if file is None or not Path(file).is_file():
+        if file is None or not exists(file):
             template = f"the file {file} is missing" if file else "it is in no local file"
             yield ("Resources", name), f"The template of {name} was not checked: {template}."
     for name, raw in as_object(cfn.template.get("Resources")).items():

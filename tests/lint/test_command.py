@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -180,6 +181,8 @@ def test_a_path_may_have_blanks_and_one_argument_several_files(check: Any, file:
         assert "W9104 Orders" in check(named)[1]
     _, printed, _ = check(f"{BAD} 'my templates/a.yaml'")
     assert printed.count("W9104 Orders") == 2
+    many = " ".join(file(f"{name}.yaml").name for name in ascii_lowercase * 3)
+    assert check(f"{many} {many}")[1].count("W9104 Orders") == 26
 
 
 @pytest.mark.parametrize(
