@@ -92,7 +92,7 @@ def places(value: Any) -> Iterator[list[Any]]:
         yield from ([key, *rest] for rest in places(one) if key != "Arguments")
 
 
-@pytest.mark.parametrize("way", places(spread(SAGA)), ids=lambda way: "/".join(map(str, way)))
+@pytest.mark.parametrize("way", [*places(spread(SAGA))], ids=lambda way: "/".join(map(str, way)))
 def test_a_value_of_a_wrong_type_anywhere_is_rejected_in_plain_words_or_does_not_matter(
     way: list[Any],
 ) -> None:
