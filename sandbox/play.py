@@ -10,10 +10,10 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
+from serverless_patterns.terminal import visible
 
 from . import cdk, process
-from .console import console
+from .console import console, plain
 from .console import step as console_step
 from .logs import events_since
 
@@ -43,7 +43,7 @@ def shell(target: Target, deployments: Iterable[Deployment]) -> str:
     lines += [f"export {name}={shlex.quote(value)}" for name, value in variables.items() if value]
     for deployment in deployments:
         for name, value in deployment.outputs.items():
-            lines.append(f"{name}={shlex.quote(deployment.http.reachable(value))}")
+            lines.append(f"{name}={shlex.quote(value)}")
     return "\n".join(lines)
 
 
@@ -75,7 +75,7 @@ def stay(
             try:
                 redeploy()
             except cdk.DeployFailed as error:
-                console.print(str(error), style="red", markup=False, soft_wrap=True)
+                console.print(visible(str(error)), style="red", markup=False, soft_wrap=True)
         time.sleep(PAUSE_SECONDS)
 
 
@@ -105,7 +105,7 @@ def replace_code(deployment: Deployment, root: Path, folders: Iterable[str], pre
 def _print_event(function: str, message: str) -> None:
     for line in message.splitlines():
         if not line.startswith(_FRAMES):
-            console.print(f"[cyan]{escape(function)}[/] {escape(line)}", soft_wrap=True)
+            console.print(f"[cyan]{plain(function)}[/] {plain(line)}", soft_wrap=True)
 
 
 def _newest_change(folders: Iterable[Path]) -> float:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 64
 SECONDS = (5.0, 35.0)  # to connect and to read: API Gateway answers within 29 s
-_EXECUTE_API = re.compile(r"https?://([a-z0-9]+)\.execute-api\.[^/]+(/.*)?")
+# The address of an API, or of a function's URL.
+_OF_AWS = re.compile(r"https?://([a-z0-9]+)\.(execute-api|lambda-url)\.[^/]+(/.*)?")
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ class SignedHttp:
         return Answer(answer.status_code, answer.headers, answer.content, seconds)
 
     def reachable(self, url: str) -> str:
-        """The URL where this target serves an API: as it is on AWS, else a path on the emulator."""
-        match = _EXECUTE_API.fullmatch(url)
+        """The URL where this target serves an API or a function's URL; others stay as they are."""
+        match = _OF_AWS.fullmatch(url)
         if not self._endpoint_url or not match:
             return url
-        return f"{self._endpoint_url}/_aws/execute-api/{match[1]}{match[2] or '/'}"
+        return f"{self._endpoint_url}/_aws/{match[2]}/{match[1]}{match[3] or '/'}"

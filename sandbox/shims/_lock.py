@@ -37,6 +37,17 @@ def lock() -> None:
         """A function's keys are derived from its names alone, which anybody can guess."""
         return original({**config, "FunctionArn": f"{config['FunctionArn']}:{salt}"})
 
+    @around(app, "_enforce_data_plane")
+    def enforce(
+        original: Any, service: str, action: str, headers: Any, *args: Any, **more: Any
+    ) -> Any:
+        """A function's URL without authorization is public; MiniStack takes nobody for root."""
+        context = more.get("service_context") or {}
+        signed = "authorization" in headers
+        if context.get("lambda:FunctionUrlAuthType") == "NONE" and not signed:
+            return None
+        return original(service, action, headers, *args, **more)
+
 
 def _is_ours(access_key: str) -> bool:
     return access_key == os.environ["AWS_ACCESS_KEY_ID"]

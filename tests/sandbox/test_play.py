@@ -39,7 +39,7 @@ stack = on("shared", made)
 def test_what_is_printed_for_a_shell_reaches_the_stack_and_nothing_else(
     shared: Target, stack: Deployment
 ) -> None:
-    stack.outputs["ApiUrl"] = API
+    stack = Deployment(shared, "play", stack.outputs | {"ApiUrl": API})
     ask = f'{play.shell(shared, [stack])}\n{sys.executable} -c "{ASK}"; echo $Name $ApiUrl'
     theirs = {**os.environ, "AWS_PROFILE": "theirs", "AWS_SESSION_TOKEN": "theirs"}
     done = run("bash", "-c", ask, env=theirs)
