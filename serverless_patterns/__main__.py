@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import html
 import os
 import re
 import signal
@@ -169,11 +170,20 @@ def _marked() -> Iterator[None]:
 
 
 def save_picture(console: Console, path: Path, title: str) -> None:
-    """Save what was printed as an SVG that takes no font from elsewhere."""
-    picture = console.export_svg(title=title)
-    path.write_text(
-        re.sub(r"\s*@font-face \{.*?\}", "", picture, flags=re.DOTALL), encoding="utf-8"
-    )
+    """Save what was printed as an SVG that takes no font from elsewhere and lines up in any."""
+    picture = console.export_svg(title=title).replace("Fira Code, monospace", "monospace")
+    picture = re.sub(r"\s*@font-face \{.*?\}", "", picture, flags=re.DOTALL)
+    text = r'x="([\d.]+)" y="([\d.]+)" textLength="([\d.]+)"([^>]*)>([^<]*)</text>'
+    path.write_text(re.sub(rf"(<text [^>]*){text}", _in_cells, picture), encoding="utf-8")
+
+
+def _in_cells(text: re.Match[str]) -> str:
+    """A text of an SVG with a place for each character: not every renderer spaces them itself."""
+    start, x, y, width, more, characters = text.groups()
+    count = len(html.unescape(characters))
+    places = " ".join(f"{float(x) + float(width) * n / count:.1f}" for n in range(count))
+    blank = not html.unescape(characters).strip()
+    return "" if blank else f'{start}x="{places}" y="{y}"{more}>{characters}</text>'
 
 
 def deploy(options: argparse.Namespace, _: Console) -> int:

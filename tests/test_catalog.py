@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import html
 import io
 import json
 import os
@@ -81,6 +82,20 @@ def test_the_picture_of_what_was_printed_takes_nothing_from_elsewhere(tmp_path: 
     picture = (tmp_path / "try.svg").read_text(encoding="utf-8")
     assert "no&#160;event&#160;is&#160;lost" in picture
     assert "url(" not in picture.replace("url(#", "")
+
+
+def test_the_picture_gives_each_character_a_place_so_that_columns_line_up_in_any_font(
+    tmp_path: Path,
+) -> None:
+    console = Console(record=True, file=io.StringIO())
+    console.print("[green]✓[/] kept   1,000\n\n[red]✗[/] lost <&>   7")
+    command_line.save_picture(console, tmp_path / "try.svg", "make try")
+    picture = (tmp_path / "try.svg").read_text(encoding="utf-8")
+    lines = re.findall(r'x="([\d. ]+)" y="[\d.]+" clip-path="[^"]+">([^<]+)<', picture)
+    cells = [(places.split(), html.unescape(text)) for places, text in lines]
+    assert all(len(places) == len(text) for places, text in cells)
+    ends = {text[-1]: places[-1] for places, text in cells}
+    assert ends["0"] == ends["7"], "the numbers end in one column"
 
 
 def test_listing_the_patterns_does_not_import_the_cdk() -> None:
