@@ -24,7 +24,7 @@ TOPICS = {
     "17": "API Gateway",
     "18": "Alarms and failures",
     "19": "Events that are never sent, or lost after one attempt",
-    "20": "Pipes and state machines",
+    "20": "Pipes, state machines and schedules",
 }
 HEAD = """\
 # Rules for any template

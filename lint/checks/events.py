@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from ..template import At, Finding, Findings, Resource, Scenario, as_list, is_un
 
 CUSTOM = ("AWS::S3::Bucket", "Custom::", "AWS::CloudFormation::CustomResource")
 HARMLESS = ("AWS::S3::BucketPolicy", "Custom::S3AutoDeleteObjects", "Custom::CDKBucketDeployment")
+DEFAULT = re.compile(r"(^|/)default$")
 EVENTBRIDGE = "NotificationConfiguration.EventBridgeConfiguration"
 
 
@@ -222,4 +224,26 @@ def nested_filter_policy(scenario: Scenario) -> Findings:
                 f"{subscription} has a nested filter policy, but filters by attributes: SNS "
                 "rejects it. Set FilterPolicyScope to MessageBody.",
                 ("FilterPolicy",),
+            )
+
+
+@rule("E9203", "events")
+def schedule_on_another_bus(scenario: Scenario) -> Findings:
+    """A rule that is a schedule must be on the default bus.
+
+    EventBridge runs schedules on the default event bus only, and rejects them on another one. Leave
+    EventBusName out, or use an AWS::Scheduler::Schedule.
+
+    Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-rule-schedule.html
+    """
+    for scheduled in scenario.of("AWS::Events::Rule"):
+        bus = scheduled.get("EventBusName")
+        own = scenario.find(bus, "AWS::Events::EventBus")
+        other = own or (isinstance(bus, str) and not is_unknown(bus) and not DEFAULT.search(bus))
+        if other and scheduled.get("ScheduleExpression") is not None:
+            yield Finding(
+                scheduled,
+                f"{scheduled} is a schedule on the bus {own or bus}, but EventBridge runs "
+                "schedules on the default bus only. Leave EventBusName out.",
+                ("EventBusName",),
             )
