@@ -55,16 +55,21 @@ MANY = {
 
 
 class Checker(Runner):
-    """cfn-lint, one template at a time: one that breaks it hides no finding of the others."""
+    """cfn-lint, one template at a time: one that breaks it hides no finding of the others.
+
+    Attributes:
+        names: What was named.
+        sources: What was read of it; None if files of cfn-lint's own kinds name the templates.
+    """
 
     names: list[str]
-    sources: list[Source]
+    sources: list[Source] | None
 
     def run(self) -> Iterator[Match]:
         """Yield the findings of every template."""
-        if not self.sources:  # it reads files that name the templates
+        if self.sources is None:
             yield from super().run()
-        for source in self.sources:
+        for source in self.sources or ():
             yield from source.problems
             yield from self._check(source) if source.template else ()
 
@@ -120,13 +125,18 @@ def runner(
     """Return cfn-lint, ready to run this pack alone, or everything."""
     options, names = _separated(arguments)
     config = ConfigMixIn([f"--append-rules={RULES}", *options])
-    elsewhere = config.deployment_files or config.parameter_files
-    names = names or list(config.templates or []) or [STDIN] * _is_piped()
-    sources = [] if elsewhere else read(names, only_templates=only_templates)
-    left_out = config._ignore_templates()  # type: ignore[no-untyped-call]
-    ignored = {os.path.normpath(name) for name in left_out}
-    sources = [source for source in sources if os.path.normpath(source.name) not in ignored]
-    files = names if elsewhere else [source.name for source in sources if source.template]
+    names = names or list(config.templates or [])
+    files, sources = names, None
+    if not config.deployment_files and not config.parameter_files:
+        names = names or [STDIN] * _is_piped()
+        left_out = config._ignore_templates()  # type: ignore[no-untyped-call]
+        ignored = {os.path.normpath(name) for name in left_out}
+        sources = [
+            source
+            for source in read(names, only_templates=only_templates)
+            if os.path.normpath(source.name) not in ignored
+        ]
+        files = [source.name for source in sources if source.template]
     config = config.evolve(templates=[escape(file) for file in files if file != STDIN])
     made = Checker(config) if everything else OwnChecker(config)
     made.names, made.sources = names, sources
@@ -170,7 +180,7 @@ def main(arguments: Sequence[str]) -> None:
             checker.cli()
         elif not checker.names and not config.deployment_files:
             raise ValueError("Name a template, a folder, or - for standard input.")
-        elif not config.templates and not checker.sources and not options.only_templates:
+        elif checker.sources == [] and not options.only_templates:
             raise ValueError(f"No template was found in {', '.join(checker.names)}.")
         configure_logging(config.debug, config.info)  # type: ignore[no-untyped-call]
         config.validate(allow_stdin=True)

@@ -66,6 +66,8 @@ class EventLossChecks:
     def validate(self, context: IPolicyValidationContext) -> PolicyValidationPluginReport:
         """Check the app's templates, as the CDK asks."""
         files = [file for path in context.template_paths for file in (path, *_nested(Path(path)))]
+        if not files:
+            return PolicyValidationPluginReport(success=True, violations=[])
         checker = runner([*self._options, "--", *files])
         notice: Any = checker.rules[NOTICE]
         notice.always = False  # nested stacks are found otherwise

@@ -86,7 +86,7 @@ def test_a_file_that_is_not_a_template_is_an_error_if_it_is_named(check: Any, fi
     assert "package.json has no Resources: it is not a CloudFormation template." in printed
     assert "data.bin cannot be read: it is not text in UTF-8." in printed
     assert "missing.yaml cannot be read: No such file or directory." in printed
-    assert check("--only-templates", "package.json")[:2] == (0, "")
+    assert check("--only-templates", "package.json", stdin=TEXT)[:2] == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -115,6 +115,14 @@ def test_options_may_be_before_the_template_or_after_it(
 def test_a_template_is_read_from_standard_input(check: Any) -> None:
     status, printed, _ = check("-", stdin=TEXT)
     assert (status, "W9104 Orders" in printed) == (4, True)
+
+
+def test_cfn_lints_own_files_may_name_the_template(check: Any, file: Any) -> None:
+    file("a.yaml")
+    file("deployment.yaml", "{template-file-path: a.yaml, parameters: {}}")
+    file("parameters.json", {"Parameters": {}})
+    assert "W9104 Orders" in check("--deployment-files", "deployment.yaml")[1]
+    assert "W9104 Orders" in check("a.yaml", "--parameter-files", "parameters.json")[1]
 
 
 def test_no_template_is_a_wrong_call(check: Any) -> None:
