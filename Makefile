@@ -18,7 +18,7 @@ QUICK = tests/$(NAMED) $(wildcard tests/contracts tests/lambdas tests/test_catal
 	tests/test_pages.py tests/test_security.py tests/test_templates.py) -k "$(NAMED) and not fuzz"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup try up down test lint check synth snapshot deploy scenario copy new bench lock clean
+.PHONY: help setup try up down test lint check synth snapshot deploy destroy scenario copy new bench lock clean
 .PHONY: checkov checkov-venv
 
 help: ## Show this list
@@ -61,6 +61,9 @@ snapshot: setup ## Accept what is generated as it is now: snapshots, diagrams, t
 deploy: setup ## Deploy a pattern into your AWS account: PATTERN=<slug>
 	@$(RUN); python -m serverless_patterns deploy "$(PATTERN)"
 
+destroy: setup ## Remove a pattern from your AWS account: PATTERN=<slug>
+	@$(RUN); python -m serverless_patterns destroy "$(PATTERN)"
+
 scenario: setup ## Drive the stack you deployed into your AWS account: PATTERN=<slug>
 	@$(RUN); python -m serverless_patterns scenario "$(PATTERN)"
 
@@ -74,7 +77,7 @@ bench: setup ## Measure synthesis beside an app with one queue and the same stac
 	@$(RUN); python -m benchmarks.calls && python -m benchmarks
 
 lock: setup ## Pin the newest versions that fit
-	@$(RUN); $(COMPILE) --group dev --extra sandbox pyproject.toml --output-file requirements.txt
+	@$(RUN); $(COMPILE) --group dev --all-extras pyproject.toml --output-file requirements.txt
 	@$(RUN); $(COMPILE) sandbox/requirements.in --output-file sandbox/requirements.txt
 	@$(RUN); $(COMPILE) lambdas/requirements.in --output-file lambdas/requirements.txt
 	@$(RUN); $(COMPILE) tools/checkov/requirements.in --output-file tools/checkov/requirements.txt
