@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from . import cdk, runtime
-from .console import console, plain
+from .console import console, plain, step
 from .emulator import emulator_target, new_log_folder
 from .errors import SandboxError
 from .process import Keys
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from .assembly import Stack
+
+# A deletion takes minutes: a table, a stream or a key is quick, a function in a VPC is not.
+REMOVAL = {"Delay": 2, "MaxAttempts": 1800}
 
 
 @contextmanager
@@ -115,17 +118,47 @@ def _reach(target: Target, failed: str, fix: str) -> None:
         raise SandboxError(f"{failed}: {str(error).rstrip('.')}. {fix}") from error
 
 
+def remove(target: Target, stack_name: str, *, assume_yes: bool = False) -> None:
+    """Remove a deployed stack and all the data in it, and wait until it is gone.
+
+    Raises SandboxError if it is not there, not confirmed, or cannot be removed.
+
+    Args:
+        target: Where it is.
+        stack_name: Its name in CloudFormation.
+        assume_yes: Whether to remove it without asking. Default: ask once, on the terminal.
+    """
+    client = target.deployed(stack_name).client("cloudformation")
+    pages = client.get_paginator("list_stack_resources").paginate(StackName=stack_name)
+    count = sum(len(page["StackResourceSummaries"]) for page in pages)
+    console.print(f"Account {target.account}, region {target.region}. This removes:")
+    console.print(f"  {plain(stack_name)}: {count} resources, and all the data in them")
+    _ask("Remove it?", "Not removed", assume_yes=assume_yes)
+    with step(f"Removing {stack_name}"):
+        client.delete_stack(StackName=stack_name)
+        try:
+            waiter = client.get_waiter("stack_delete_complete")
+            waiter.wait(StackName=stack_name, WaiterConfig=REMOVAL)
+        except WaiterError:
+            why = cdk.failures(client, stack_name)
+            raise SandboxError("\n".join([f"{stack_name} is not removed:", *why])) from None
+
+
 def _confirm(target: Target, stacks: Sequence[Stack], *, assume_yes: bool) -> None:
     """Show what a deployment will create and where. Raises SandboxError unless it is wanted."""
     console.print(f"Account {target.account}, region {target.region}. This deploys:")
     for stack in stacks:
-        console.print(
-            f"  {plain(stack.name)}: {len(stack.template.get('Resources', {}))} resources"
-        )
+        count = len(stack.template.get("Resources", {}))
+        console.print(f"  {plain(stack.name)}: {count} resources")
+    _ask("Deploy? Real resources cost money.", "Not deployed", assume_yes=assume_yes)
+
+
+def _ask(question: str, otherwise: str, *, assume_yes: bool) -> None:
+    """Ask on the terminal. Raises SandboxError unless the answer is yes."""
     if assume_yes:
         return
     if not sys.stdin.isatty():
-        raise SandboxError("Not deployed: nobody is there to confirm it (stdin is no terminal).")
-    answer = console.input("Deploy? Real resources cost money. [y/N] ")
+        raise SandboxError(f"{otherwise}: nobody is there to confirm it (stdin is no terminal).")
+    answer = console.input(f"{question} [y/N] ")
     if answer.strip().lower() not in ("y", "yes"):
-        raise SandboxError("Not deployed.")
+        raise SandboxError(f"{otherwise}.")

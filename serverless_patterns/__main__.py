@@ -1,4 +1,4 @@
-"""Command line of the pattern library: list, try, deploy, scenario, copy.
+"""Command line of the pattern library: list, try, up, deploy, scenario, destroy, copy.
 
 ``python -m serverless_patterns`` lists the patterns; ``--help`` says the rest.
 """
@@ -88,6 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("deploy", help="deploy into the caller's AWS account")
     command.add_argument("pattern")
     command.set_defaults(run=deploy)
+
+    command = commands.add_parser("destroy", help="remove it from the caller's AWS account")
+    command.add_argument("pattern")
+    command.set_defaults(run=destroy)
 
     command = commands.add_parser("scenario", help="drive a stack that is already deployed")
     command.add_argument("pattern")
@@ -193,6 +197,17 @@ def deploy(options: argparse.Namespace, _: Console) -> int:
     pattern = catalog.find(options.pattern)
     with aws() as target:
         target.deploy(stacks=[pattern.stack_name], context={"pattern": pattern.slug})
+    return 0
+
+
+def destroy(options: argparse.Namespace, console: Console) -> int:
+    """Remove a pattern from the account of the caller's credentials."""
+    from .sandbox import account, aws
+
+    pattern = catalog.find(options.pattern)
+    with aws() as target:
+        account.remove(target, pattern.stack_name)
+    console.print(f"{pattern.stack_name} is removed.")
     return 0
 
 

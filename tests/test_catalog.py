@@ -56,7 +56,7 @@ def test_an_unknown_pattern_is_refused_with_those_there_are() -> None:
         catalog.find("nope")
 
 
-@pytest.mark.parametrize("command", ["list", "try", "deploy", "scenario", "copy"])
+@pytest.mark.parametrize("command", ["list", "try", "deploy", "destroy", "scenario", "copy"])
 def test_every_command_refuses_an_unknown_pattern_with_those_there_are(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

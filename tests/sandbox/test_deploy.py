@@ -9,8 +9,10 @@ import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
+from unittest.mock import MagicMock
 
 import pytest
+from botocore.exceptions import WaiterError
 from botocore.stub import Stubber
 
 from serverless_patterns.sandbox import (
@@ -255,3 +257,27 @@ def test_a_real_account_is_not_deployed_to_unconfirmed(
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True, readline=lambda: "n\n"))
     with pytest.raises(SandboxError, match="Not deployed"):
         account._confirm(target, chosen, assume_yes=False)
+
+
+def test_a_stack_is_removed_with_all_that_is_in_it_once_that_is_confirmed(
+    shared: Target, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = shared.deploy(synthesized(tmp_path, removed=QUEUE))["removed"]
+    with pytest.raises(SandboxError, match="Not removed: nobody is there to confirm"):
+        account.remove(shared, "removed")
+    assert "removed: 1 resources, and all the data in them" in capsys.readouterr().err
+    assert shared.deployed("removed")
+    account.remove(shared, "removed", assume_yes=True)
+    with pytest.raises(SandboxError, match="No stack removed"):
+        shared.deployed("removed")
+    queues = stack.client("sqs").list_queues(QueueNamePrefix="removed").get("QueueUrls", [])
+    assert not queues
+
+
+def test_a_stack_that_cannot_be_removed_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = MagicMock(account="123456789012", region="eu-west-1")
+    client = target.deployed("one").client("cloudformation")
+    client.get_waiter("").wait.side_effect = WaiterError("StackDeleteComplete", "failed", {})
+    monkeypatch.setattr(cdk, "failures", lambda *_: ["  one | Bucket | is not empty"])
+    with pytest.raises(SandboxError, match=r"one is not removed:\n  one \| Bucket \| is not empty"):
+        account.remove(target, "one", assume_yes=True)
