@@ -96,7 +96,7 @@ class ApiGatewayToSqsToLambda(SqsToLambda):
         alarms, consumer = alarms.of_pattern(__name__), Consumer.of(consumer)
         key = queue.encryption_key if isinstance(queue, NewQueue) else None
         self._given = (consumer, queue)
-        check_circle(scope, endpoint, consumer=consumer.function, queue=key)
+        check_circle(scope, endpoint, {"consumer": consumer.function, "encryption_key": key})
         if isinstance(queue, NewQueue) and queue.fifo and deduplication_id is None:
             queue = replace(queue, content_based_deduplication=True)
         # The queue, its dead-letter queue and its consumer come first: the API sends to it.

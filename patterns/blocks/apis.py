@@ -13,17 +13,15 @@ from constructs import IValidation
 
 from ..checks import api_gateway as checks
 from ..checks import reject
-from .endpoints import JSON, NewApi
+from .endpoints import JSON, Endpoint, NewApi
 from .findings import acknowledge
 from .stacks import same_deployment
-from .values import Path, stack_of
+from .values import Path, expect, stack_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from constructs import Construct, IConstruct
-
-    from .endpoints import Endpoint
+    from constructs import Construct
 
 # One line a request, with what finds a failure and nothing that names a person.
 ACCESS_LOG = {
@@ -162,7 +160,7 @@ def check_own_api(api: apigateway.IRestApi) -> None:
     )
 
 
-def check_circle(scope: Construct, endpoint: Endpoint, **given: IConstruct | None) -> None:
+def check_circle(scope: Construct, endpoint: Endpoint, given: Mapping[str, Any]) -> None:
     """Reject what makes the stack of your own API and that of the construct need each other.
 
     The API's stack needs this one, for what the method calls. Source:
@@ -171,18 +169,19 @@ def check_circle(scope: Construct, endpoint: Endpoint, **given: IConstruct | Non
     Args:
         scope: Where the construct is made.
         endpoint: With the API.
-        given: What else the construct needs, by the arguments' names.
+        given: What else the construct needs, by its name, or None.
 
     Raises:
         ValueError: one of them is in the API's stack, and the construct in another one.
     """
+    expect("endpoint", endpoint, Endpoint)
     api = endpoint.api
     if isinstance(api, NewApi) or api.node.default_child is None or same_deployment(scope, api):
         return
     for name, one in given.items():
         if one is not None and one.node.default_child and same_deployment(one, api):
             raise ValueError(
-                f"{name} has {Path(one)}, which is in the stack of {Path(api)}. That stack needs "
+                f"{name} {Path(one)} is in the stack of {Path(api)}. That stack needs "
                 "this one, for what the API calls, so this one cannot need it. Make this construct "
                 "in the stack of the API, or the other in this stack."
             )
@@ -197,8 +196,8 @@ def check_authorizer(authorizer: Any, api: apigateway.IRestApi) -> None:
     Raises:
         ValueError: the two stacks would need each other.
     """
-    stack = stack_of(api).node.path
-    if not f"{authorizer.node.path}/".startswith(f"{stack}/"):
+    stack, node = stack_of(api).node.path, getattr(authorizer, "node", None)
+    if node and not node.path.startswith(f"{stack}/"):
         raise ValueError(
             f"authorizer {Path(authorizer)} is in another stack than the API {Path(api)}, which it "
             f"belongs to: each would need the other. Make the authorizer in {stack}."

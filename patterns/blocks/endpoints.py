@@ -140,8 +140,9 @@ class Endpoint:
     def authorization(self, authorizer: apigateway.IAuthorizer | None) -> dict[str, Any]:
         """Return the options of a method: who may call it, with an authorizer or without one."""
         key_required = {"api_key_required": True} if self.usage_plan else {}
-        if authorizer:
-            return {"authorizer": authorizer, **key_required}
+        if authorizer:  # its type wins over the one that the API has for every method
+            kind_of_it = authorizer.authorization_type
+            return {"authorizer": authorizer, "authorization_type": kind_of_it, **key_required}
         kind = apigateway.AuthorizationType
         return {"authorization_type": kind.NONE if self.usage_plan else kind.IAM, **key_required}
 

@@ -8,6 +8,7 @@ from constructs import Construct
 
 from ..blocks import executions
 from ..blocks.alarms import Alarms
+from ..blocks.apis import check_circle
 from ..blocks.consumers import Consumer
 from ..blocks.endpoints import Endpoint, NewApi, RequestField
 from ..blocks.grants import check_grantee, grantee_here
@@ -16,6 +17,7 @@ from ..blocks.rest import RestEntry
 from ..blocks.state_machines import (
     execution_arn_prefix,
     grant_describe,
+    grant_key,
     grant_start,
     on_executions,
 )
@@ -95,7 +97,10 @@ class StepFunctionsSaga(Construct):
         super().__init__(scope, construct_id)
         alarms = alarms.of_pattern(__name__)
 
-        self._given: list[Any] = [*saga.resources.values()] if isinstance(saga, Saga) else []
+        self._given: dict[str, Any] = {**saga.resources} if isinstance(saga, Saga) else {}
+        if starter:
+            self._given["starter"] = Consumer.of(starter).function
+        check_circle(self, endpoint, self._given)
         self.state_machine, self.parked_queue = state_machine_of(self, saga, express=express)
         self.entry = RestEntry(self, "Entry", endpoint, alarms=alarms)
         grant_start(self.state_machine, self.entry.role, express=express)
@@ -110,7 +115,6 @@ class StepFunctionsSaga(Construct):
             self.intake = SqsToLambda(
                 self, "Intake", consumer=starter, queue=queue or NewQueue(), alarms=alarms
             )
-            self._given.append(Consumer.of(starter).function)
             self.grant_start_execution(Consumer.of(starter).function)
 
         self.alarms: list[cloudwatch.Alarm] = [
@@ -168,4 +172,6 @@ class StepFunctionsSaga(Construct):
 
     def _here(self, grantee: iam.IGrantable) -> iam.IGrantable:
         check_grantee(self, grantee)
-        return grantee_here(self, grantee, self._given)
+        grantee = grantee_here(self, grantee, self._given.values())
+        grant_key(self.state_machine, grantee)
+        return grantee

@@ -358,6 +358,20 @@ def test_the_authorizer_that_an_api_has_for_every_method_is_used(
 
 
 @every_build("endpoint")
+def test_an_authorizer_replaces_what_the_api_has_for_every_method(
+    build: Build, stack: Stack
+) -> None:
+    options = apigateway.MethodOptions(authorization_type=apigateway.AuthorizationType.IAM)
+    api = apigateway.RestApi(stack, "Own", default_method_options=options)
+    pools = [cognito.UserPool(stack, "Pool")]
+    authorizer = apigateway.CognitoUserPoolsAuthorizer(
+        stack, "Authorizer", cognito_user_pools=pools
+    )
+    build.make(stack, "Pattern", endpoint=Endpoint(api=api, authorizer=authorizer))
+    assert {method["AuthorizationType"] for method in methods(stack)} == {"COGNITO_USER_POOLS"}
+
+
+@every_build("endpoint")
 def test_a_permission_that_nobody_gets_is_rejected(build: Build, stack: Stack) -> None:
     with rejected("has no role or user to attach a policy to"):
         build.make(stack, "Pattern").grant_execute(iam.AccountPrincipal("222222222222"))

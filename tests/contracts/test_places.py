@@ -20,6 +20,7 @@ from serverless_patterns.patterns.blocks.queues import NewQueue
 from tests.api_sqs_lambda.builds import make
 from tests.contracts.builds import Build, every_build
 from tests.inline import function, properties, rejected, warned
+from tests.step_functions_saga.builds import make_intake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,12 +117,20 @@ def test_what_is_in_the_stack_of_the_api_cannot_be_needed_here() -> None:
     base, stack = siblings(app)
     endpoint, near = Endpoint(api=apigateway.RestApi(base, "Api")), function(stack)
     cases: dict[str, dict[str, Any]] = {
-        "consumer has Base/Consumer": {"consumer": function(base)},
-        "queue has Base/Key": {"queue": NewQueue(encryption_key=kms.Key(base, "Key"))},
+        "consumer Base/Consumer": {"consumer": function(base)},
+        "encryption_key Base/Key": {"queue": NewQueue(encryption_key=kms.Key(base, "Key"))},
     }
     for name, given in cases.items():
-        with rejected(f"{name}, which is in the stack of Base/Api. That stack needs this one"):
+        with rejected(f"{name} is in the stack of Base/Api. That stack needs this one"):
             make(stack, name[:5], **{"consumer": near, "endpoint": endpoint} | given)
+
+
+def test_a_step_in_the_stack_of_the_api_cannot_be_needed_here() -> None:
+    app = App()
+    base, stack = siblings(app)
+    endpoint = Endpoint(api=apigateway.RestApi(base, "Api"))
+    with rejected("starter Base/Consumer is in the stack of Base/Api. That stack needs this one"):
+        make_intake(stack, endpoint=endpoint, consumer=function(base))
 
 
 @every_build("endpoint")
