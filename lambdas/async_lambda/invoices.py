@@ -38,7 +38,7 @@ def handler(event: Any, context: LambdaContext) -> dict[str, str]:
     """
     request_id = context.aws_request_id
     try:
-        return issue(event, request_id)
+        answer = issue(event, request_id)
     except RefusedError as error:
         dead_letter(event, error, request_id)
         logger.warning("Refused", reason=error.reason, detail=error.detail)
@@ -46,6 +46,8 @@ def handler(event: Any, context: LambdaContext) -> dict[str, str]:
     except store.StoreError as error:
         logger.error("Not issued", order_id=event["order_id"], code=str(error))
         raise
+    logger.info("Invoice", status=answer["status"], number=answer["number"])
+    return answer
 
 
 def issue(event: Any, request_id: str) -> dict[str, str]:
@@ -55,10 +57,8 @@ def issue(event: Any, request_id: str) -> dict[str, str]:
     stored = store.put_invoice(invoice, text, request_id)
     if stored not in (None, invoice.fingerprint):
         raise RefusedError("conflict", "The order has another invoice already.")
-    status = "duplicate" if stored else "issued"
-    logger.info("Invoice", status=status, number=invoice.number)
     return {
-        "status": status,
+        "status": "duplicate" if stored else "issued",
         "number": invoice.number,
         "gross": str(invoice.gross),
         "currency": event["currency"],
