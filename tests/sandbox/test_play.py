@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -40,7 +41,7 @@ def test_what_is_printed_for_a_shell_reaches_the_stack_and_nothing_else(
     shared: Target, stack: Deployment
 ) -> None:
     stack = Deployment(shared, "play", stack.outputs | {"ApiUrl": API})
-    ask = f'{play.shell(shared, [stack])}\n{sys.executable} -c "{ASK}"; echo $Name $ApiUrl'
+    ask = f'{play.shell(shared, [stack])}\n{shlex.quote(sys.executable)} -c "{ASK}"; echo $Name $ApiUrl'
     theirs = {**os.environ, "AWS_PROFILE": "theirs", "AWS_SESSION_TOKEN": "theirs"}
     done = run("bash", "-c", ask, env=theirs)
     account, outputs = done.stdout.splitlines()
