@@ -121,9 +121,24 @@ def try_patterns(options: argparse.Namespace, console: Console) -> int:
     chosen = catalog.patterns() if options.pattern == "all" else [catalog.find(options.pattern)]
     with endpoint(options.endpoint) if options.endpoint else embedded() as target:
         status = _deploy_and_drive(target, chosen, console)
+    if status == 0 and len(chosen) == 1:
+        _say_what_is_next(chosen[0], console)
     if options.svg:
         save_picture(console, Path(options.svg), f"make try PATTERN={options.pattern}")
     return status
+
+
+def _say_what_is_next(pattern: Pattern, console: Console) -> None:
+    made = Path("Makefile").is_file()
+    command = "make {} PATTERN={}" if made else "python -m serverless_patterns {} {}"
+    up, deploy, copy = (command.format(name, pattern.slug) for name in ("up", "deploy", "copy"))
+    table = Table(title="Next", title_justify="left", box=None, show_header=False)
+    table.add_row("read about it", os.path.relpath(pattern.folder / "README.md"))
+    table.add_row("play with it", up)
+    table.add_row("deploy it", deploy)
+    if made:
+        table.add_row("copy it", f"{copy} TO=../my-project")
+    console.print(table)
 
 
 def up(options: argparse.Namespace, console: Console) -> int:

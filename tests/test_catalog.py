@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -96,6 +97,19 @@ def test_the_picture_gives_each_character_a_place_so_that_columns_line_up_in_any
     assert all(len(places) == len(text) for places, text in cells)
     ends = {text[-1]: places[-1] for places, text in cells}
     assert ends["0"] == ends["7"], "the numbers end in one column"
+
+
+def test_after_a_try_it_says_what_is_next(
+    pattern: Pattern, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command_line, "_deploy_and_drive", lambda *_: 0)
+    monkeypatch.setattr("serverless_patterns.sandbox.embedded", nullcontext)
+    assert command_line.main(["try", pattern.slug]) == 0
+    printed = capsys.readouterr().out
+    for command in ("up", "deploy", "copy"):
+        assert f" make {command} PATTERN={pattern.slug}" in printed
+    (page,) = re.findall(r"\S+README.md", printed)
+    assert (ROOT / page).samefile(pattern.folder / "README.md")
 
 
 def test_listing_the_patterns_does_not_import_the_cdk() -> None:

@@ -41,7 +41,8 @@ def test_what_is_printed_for_a_shell_reaches_the_stack_and_nothing_else(
     shared: Target, stack: Deployment
 ) -> None:
     stack = Deployment(shared, "play", stack.outputs | {"ApiUrl": API})
-    ask = f'{play.shell(shared, [stack])}\n{shlex.quote(sys.executable)} -c "{ASK}"; echo $Name $ApiUrl'
+    python = shlex.join([sys.executable, "-c", ASK])
+    ask = f"{play.shell(shared, [stack])}\n{python}; echo $Name $ApiUrl"
     theirs = {**os.environ, "AWS_PROFILE": "theirs", "AWS_SESSION_TOKEN": "theirs"}
     done = run("bash", "-c", ask, env=theirs)
     account, outputs = done.stdout.splitlines()
