@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_cdk import ArnFormat, Fn, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
@@ -162,10 +162,26 @@ def execution_arn_prefix(machine: stepfunctions.IStateMachine) -> str:
     )
 
 
+def grant_key(machine: stepfunctions.IStateMachine, grantee: iam.IGrantable) -> None:
+    """Let ``grantee`` use the customer managed key of a state machine, if it has one.
+
+    Without it, executions can be neither started synchronously nor described.
+
+    Source:
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartSyncExecution.html
+    """
+    resource: Any = machine.node.default_child
+    key = getattr(getattr(resource, "encryption_configuration", None), "kms_key_id", None)
+    if key:
+        actions = ["kms:Decrypt", "kms:GenerateDataKey"]
+        iam.Grant.add_to_principal(grantee=grantee, actions=actions, resource_arns=[key])
+
+
 def grant_start(
     machine: stepfunctions.IStateMachine, grantee: iam.IGrantable, *, express: bool
 ) -> None:
     """Let ``grantee`` start executions; of a Standard one also read their status."""
+    grant_key(machine, grantee)
     if express:
         machine.grant_start_sync_execution(grantee)
     else:

@@ -65,5 +65,6 @@ def check(
             "serverless-patterns:imported-state-machine",
             "This state machine is imported, so its type and definition cannot be checked: it must "
             f"be {'EXPRESS' if express else 'STANDARD'}, since express is {express}, have no time "
-            "limit of its own, and give every step a timeout, retries and a catch that undoes.",
+            "limit of its own, and give every step a timeout, retries and a catch that undoes. "
+            "Grant entry.role and who starts executions the use of its key, if it has one.",
         )

@@ -5,7 +5,7 @@ from aws_cdk.aws_apigateway import JsonSchema, JsonSchemaType
 _ID = JsonSchema(type=JsonSchemaType.STRING, pattern="^[A-Za-z0-9_-]{1,64}$")
 _CENTS = JsonSchema(type=JsonSchemaType.INTEGER, minimum=0, maximum=100_000_000)
 _QUANTITY = JsonSchema(type=JsonSchemaType.INTEGER, minimum=1, maximum=999)
-
+_COUNTRY = JsonSchema(type=JsonSchemaType.STRING, pattern="^[A-Z]{2}$")
 _LINE = JsonSchema(
     type=JsonSchemaType.OBJECT,
     required=["sku", "quantity", "unit_price"],
@@ -27,8 +27,5 @@ ORDER = JsonSchema(
     title="Order",
     type=JsonSchemaType.OBJECT,
     required=["order_id", "customer_id", "ship_to", "lines", "total"],
-    properties={
-        **_FIELDS,
-        "ship_to": JsonSchema(type=JsonSchemaType.STRING, pattern="^[A-Z]{2}$"),
-    },
+    properties={**_FIELDS, "ship_to": _COUNTRY},
 )

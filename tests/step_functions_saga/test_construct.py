@@ -321,7 +321,6 @@ def rejected(stack: Stack, message: str, **settings: Any) -> None:
     [
         (changed("Charge", Catch=None), "Charge has no Catch"),
         (changed("Charge", TimeoutSeconds=10), "gives up after 10 s"),
-        (SAGA | {"Comment": "${Nowhere}"}, "uses Nowhere, which resources does not name"),
         ("no JSON", "not JSON"),
     ],
 )
@@ -395,13 +394,16 @@ def own_machine(stack: Stack, **settings: Any) -> stepfunctions.StateMachine:
 
 
 def test_a_state_machine_of_ones_own_is_started_and_watched(stack: Stack) -> None:
-    machine = own_machine(stack)
-    saga = StepFunctionsSaga(stack, "Pattern", saga=machine)
+    key = stepfunctions.CustomerManagedEncryptionConfiguration(kms.Key(stack, "Key"))
+    machine = own_machine(stack, encryption_configuration=key)
+    saga = StepFunctionsSaga(stack, "Pattern", saga=machine, starter=function(stack, "Starter"))
     assert (saga.state_machine, saga.parked_queue) == (machine, None)
-    assert len(saga.alarms) == 5
+    assert len(saga.alarms) == 7
     template = Template.from_stack(stack)
     template.resource_count_is("AWS::StepFunctions::StateMachine", 1)
-    assert ("states:StartExecution", "<Own>") in granted(template, "EntryRole")
+    for role in ("EntryRole", "Starter"):
+        may = {("states:StartExecution", "<Own>"), ("kms:Decrypt", "<Key>")}
+        assert may <= granted(template, role)
     with pytest.raises(ValueError, match="parked queue is not known"):
         saga.grant_resolve(iam.Role(stack, "Role", assumed_by=iam.AccountRootPrincipal()))
 
