@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from serverless_patterns.patterns.checks import patterns
+
 from .. import arns
 from ..template import Finding, Findings, Resource, Scenario, is_unknown, rule
-from .patterns import never
 from .queue_consumers import MAPPING, is_queue
 from .streams import STREAMS
 
@@ -109,8 +110,8 @@ def _problem(item: Any, service: str) -> str | None:
         texts = [change for change in changes if isinstance(change, str)]
         if len(texts) == len(changes) and not set(texts) & {*CHANGES}:
             return f"by eventName {texts[0]}, which is one of {', '.join(CHANGES)}"
-    why = never(fields)
-    return f"by a pattern that nothing fits ({why.rstrip('.')})" if why else None
+    why = patterns.why_nothing(fields)
+    return f"by a pattern that nothing fits ({why})" if why else None
 
 
 @rule("I9116", "sqs", "lambda")

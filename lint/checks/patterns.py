@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from serverless_patterns.patterns.checks import patterns
+
 from .. import wiring
 from ..template import At, Finding, Findings, Resource, Scenario, as_list, is_unknown, rule
 
@@ -28,17 +30,6 @@ FORMS = {  # what the text of a field looks like
 }
 CLOUDTRAIL, OBJECT = re.compile(r"AWS API Call via CloudTrail"), re.compile(r"Object .*")
 OF_BUCKETS, OF_CALLS = {"bucket", "object"}, {"eventName", "eventSource", "requestParameters"}
-SIGNS = ("=", "<", "<=", ">", ">=")
-FILTERS = {
-    "anything-but",
-    "cidr",
-    "equals-ignore-case",
-    "exists",
-    "numeric",
-    "prefix",
-    "suffix",
-    "wildcard",
-}
 # Detail types of AWS's own events that are often written another way, such as ObjectCreated.
 DETAIL_TYPES = (
     "AWS API Call via CloudTrail",
@@ -84,7 +75,7 @@ def _parsed(text: str) -> Any:
         return None
 
 
-@rule("E9190", "events", "sns")
+@rule("E9190", "events", "sns", shared=patterns.matches_nothing)
 def pattern_matches_nothing(scenario: Scenario) -> Findings:
     """An event pattern, and a filter policy, must be one that something can match.
 
@@ -92,22 +83,17 @@ def pattern_matches_nothing(scenario: Scenario) -> Findings:
     values: with another field, with a value that is not in a list, or with an empty range, the rule
     or the subscription matches nothing or is rejected. Write the fields as EventBridge does, such
     as detail-type, and each value in a list.
-
-    Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern.html
     """
     for resource, pattern, at in _patterns(scenario):
-        why = _envelope(pattern) or never(pattern)
-        if why:
-            yield Finding(resource, f"The event pattern of {resource} matches no event: {why}", at)
+        name, why = f"The event pattern of {resource}", _envelope(pattern)
+        problem = f"{name} matches nothing: {why}" if why else None
+        yield Finding(resource, problem or patterns.matches_nothing(name, pattern), at)
     for subscription in wiring.subscriptions(scenario):
         policy = subscription.get("FilterPolicy")
-        why = never(policy) if isinstance(policy, Mapping) else None
-        if why:
-            yield Finding(
-                subscription,
-                f"The filter policy of {subscription} matches no message: {why}",
-                ("FilterPolicy",),
-            )
+        if isinstance(policy, Mapping):
+            name = f"The filter policy of {subscription}"
+            problem = patterns.matches_nothing(name, policy)
+            yield Finding(subscription, problem, ("FilterPolicy",))
 
 
 def _envelope(pattern: Mapping[str, Any]) -> str | None:
@@ -174,56 +160,3 @@ def _misspelt(pattern: Mapping[str, Any]) -> str | None:
         if None not in meant and not {*kinds} & {*DETAIL_TYPES}:
             return f"the detail-type is {meant[0]}."
     return None
-
-
-def never(pattern: Mapping[str, Any], path: str = "") -> str | None:
-    """Return why no values fit a pattern, at any depth."""
-    for name, wanted in pattern.items():
-        place = f"{path}{name}"
-        if name == "$or":
-            ways = wanted if isinstance(wanted, list) else []
-            each = [never(way, path) for way in ways if isinstance(way, Mapping)]
-            why = each[0] if each and len(each) == len(ways) and all(each) else None
-        elif isinstance(wanted, Mapping):
-            why = never(wanted, f"{place}.")
-        elif isinstance(wanted, list):
-            each = [_impossible(item) for item in wanted]
-            empty = "the list is empty" if not wanted else None
-            why = empty or (each[0] if all(each) else None)
-            why = why and f"{place}: {why}."
-        else:
-            why = None
-            if not (isinstance(wanted, str) and is_unknown(wanted)):
-                why = f"{place} is {wanted}, which must be in a list, as [{wanted}]."
-        if why:
-            return why
-    return None
-
-
-def _impossible(item: Any) -> str | None:
-    """Return why nothing is as an item of a list asks; None when something may be."""
-    if isinstance(item, list):
-        return "a list in a list is compared with nothing"
-    if not isinstance(item, Mapping) or is_unknown(item):
-        return None
-    strange = [str(name) for name in item if name not in FILTERS]
-    if strange:
-        return f"{strange[0]} is no comparison that EventBridge knows"
-    numeric = item.get("numeric")
-    return _empty_range(numeric) if isinstance(numeric, list) else None
-
-
-def _empty_range(parts: list[Any]) -> str | None:
-    odd = [sign for sign in parts[::2] if sign not in SIGNS and not is_unknown(sign)]
-    if odd or len(parts) % 2:
-        return f"{parts} is no comparison of numbers"
-    low, high, closed = float("-inf"), float("inf"), True
-    for sign, bound in zip(parts[::2], parts[1::2], strict=False):
-        if isinstance(bound, bool) or not isinstance(bound, int | float):
-            return None
-        if sign in (">", ">=", "="):
-            low, closed = max(low, bound), closed and sign != ">"
-        if sign in ("<", "<=", "="):
-            high, closed = min(high, bound), closed and sign != "<"
-    empty = low > high or (low == high and not closed)
-    return f"no number is {' '.join(map(str, parts))}" if empty else None

@@ -14,6 +14,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 
 from ..checks import kms as kms_checks
+from ..checks import patterns as pattern_checks
 from ..checks import reject
 from ..checks import sns as checks
 from ..checks import sqs as sqs_checks
@@ -102,6 +103,8 @@ class Subscription:
                 expect(f"filter_policy[{key!r}]", chosen, sns.SubscriptionFilter)
             combinations = prod(len(chosen.conditions) for chosen in by_attributes.values())
             reject(checks.filter_policy("filter_policy", len(by_attributes), combinations))
+            given = {key: chosen.conditions for key, chosen in by_attributes.items()}
+            reject(pattern_checks.matches_nothing("filter_policy", given))
         if by_body is not None:
             name = "filter_policy_with_message_body"
             reject(checks.filter_policy(name, len(by_body), _combinations(name, by_body)))
@@ -130,7 +133,9 @@ def _combinations(name: str, by_body: Mapping[str, sns.FilterOrPolicy], depth: i
         if chosen.is_policy():
             counts.append(_combinations(f"{name}[{key!r}]", inner.policy_doc, depth + 1))
         else:
-            counts.append(depth * len(inner.filter_doc.conditions))
+            conditions = inner.filter_doc.conditions
+            reject(pattern_checks.matches_nothing(name, {key: conditions} if conditions else {}))
+            counts.append(depth * len(conditions))
     return prod(counts)
 
 

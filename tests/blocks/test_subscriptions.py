@@ -154,6 +154,14 @@ def test_a_filter_that_sns_does_not_accept_is_rejected(
         )
 
 
+def test_a_filter_that_nothing_matches_is_rejected() -> None:
+    empty = sns.SubscriptionFilter.numeric_filter(between=sns.BetweenCondition(start=9, stop=5))
+    with rejected("^filter_policy matches nothing: total: no number is >= 9 <= 5"):
+        Subscription(filter_policy={"total": empty})
+    with rejected("^filter_policy_with_message_body matches nothing: total: no number"):
+        Subscription(filter_policy_with_message_body={"total": by_body(empty)})
+
+
 def test_a_value_below_the_first_level_counts_as_many_times_as_it_is_deep() -> None:
     for count, problem in ((75, None), (76, "152 combinations of values")):
         deep = sns.FilterOrPolicy.policy({"country": by_body(of_values(count))})

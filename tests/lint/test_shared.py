@@ -56,6 +56,7 @@ SHARED = {str(rule.id): rule for rule in rules() if getattr(rule, "shared", None
 CALLBACK = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
 # What each side has words of its own for, besides names.
 WORDS = {"fix": "…", "instead": "…", "otherwise": "…", "kind": "…", "resource": CALLBACK}
+EMPTY = sns.BetweenCondition(start=10, stop=5)
 TO_QUEUE = {"QueueUrl": "${Queue}", "MessageBody": "{}"}
 
 
@@ -149,6 +150,9 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
         stack, "Alarm", sqs.Queue(stack, "Queue"), SQS_DEFAULT_RETENTION
     ),
     "E9174": lambda stack: api_rules.check(NewQueue(fifo=True), None, None),
+    "E9190": lambda stack: subscriptions.Subscription(
+        filter_policy={"total": sns.SubscriptionFilter.numeric_filter(between=EMPTY)}
+    ),
     "W9195": lambda stack: check_may_run(
         "It", function(stack, reserved_concurrent_executions=0), "nothing happens"
     ),
