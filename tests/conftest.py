@@ -33,6 +33,7 @@ settings.load_profile("parallel")
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKER = "PYTEST_XDIST_WORKER" in os.environ
+ACCEPT = "If the change is meant, run `make snapshot`, look at the difference and commit it."
 SCENARIOS = "tests/test_scenarios.py"
 LONG = (  # the longest first
     SCENARIOS,
@@ -49,6 +50,15 @@ LONG = (  # the longest first
 def run(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, and keep what it prints."""
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def page_of(pattern: catalog.Pattern) -> str:
+    """The text of a pattern's page; the test fails if it has none."""
+    file = pattern.folder / "README.md"
+    if not file.is_file():
+        form = "in the form of another pattern's page"
+        pytest.fail(f"{pattern.slug} has no page: write {file.relative_to(ROOT)} {form}.", False)
+    return file.read_text(encoding="utf-8")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -122,6 +132,7 @@ def check_generated(request: pytest.FixtureRequest) -> Callable[[Path, str], Non
     def check(file: Path, now: str) -> None:
         if request.config.getoption("update_snapshots"):
             file.write_text(now, encoding="utf-8")
-        assert file.read_text(encoding="utf-8") == now, "Run `make snapshot`, and look at it."
+        there = file.read_text(encoding="utf-8") if file.is_file() else ""
+        assert there == now, f"{file.name} is generated. {ACCEPT}"
 
     return check

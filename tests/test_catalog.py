@@ -18,7 +18,7 @@ from rich.console import Console
 
 from serverless_patterns import __main__ as command_line
 from serverless_patterns.patterns import catalog
-from tests.conftest import ROOT, run
+from tests.conftest import ROOT, page_of, run
 
 if TYPE_CHECKING:
     import subprocess
@@ -41,10 +41,6 @@ HEADINGS = [
     "Copy it",
     "Change it",
 ]
-
-
-def page(pattern: Pattern) -> str:
-    return (pattern.folder / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_pattern_is_found_by_its_slug_and_by_its_stack() -> None:
@@ -137,18 +133,31 @@ def test_a_pattern_has_all_its_parts(pattern: Pattern) -> None:
     parts = ["construct.py", "stack.py", "scenario.py", "README.md", "diagram.svg"]
     missing = [part for part in parts if not (pattern.folder / part).exists()]
     missing += [name for name in ("lambdas", "tests") if not (ROOT / name / pattern.slug).is_dir()]
-    assert not missing
+    fix = "CONTRIBUTING.md says what each is for, and `make snapshot` draws the diagram."
+    assert not missing, f"{pattern.slug} lacks {', '.join(missing)}. {fix}"
+
+
+def test_what_is_missing_or_changed_is_named_with_what_to_do(
+    check_generated: Callable[[Path, str], None],
+    pytestconfig: pytest.Config,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pytestconfig.option, "update_snapshots", False)
+    with pytest.raises(pytest.fail.Exception, match=r"new has no page: write patterns/new/README"):
+        page_of(catalog.Pattern("new"))
+    with pytest.raises(AssertionError, match=r"diagram\.svg is generated.*run `make snapshot`"):
+        check_generated(catalog.Pattern("new").folder / "diagram.svg", "<svg/>")
 
 
 def test_a_page_starts_with_the_flow_line_and_has_every_heading(pattern: Pattern) -> None:
-    text = page(pattern)
+    text = page_of(pattern)
     assert pattern.flow in text.split("## ", 1)[0]
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == HEADINGS
 
 
 def test_every_test_that_a_page_names_is_there(pattern: Pattern) -> None:
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
-    named = set(re.findall(r"`(test_[a-z0-9_]+)`", page(pattern)))
+    named = set(re.findall(r"`(test_[a-z0-9_]+)`", page_of(pattern)))
     unknown = [name for name in named if not any(f"def {name}(" in text for text in sources)]
     assert named
     assert not unknown

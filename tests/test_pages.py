@@ -9,7 +9,7 @@ import pytest
 
 from serverless_patterns.patterns import limits
 from serverless_patterns.patterns.checks import period
-from tests.conftest import ROOT
+from tests.conftest import ROOT, page_of
 from tools import runbook, state_diagram
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def test_the_page_about_older_notes_names_a_source_and_a_page_for_each_line() ->
 
 
 def test_a_page_starts_with_flow_line_diagram_and_the_code_that_uses_it(pattern: Pattern) -> None:
-    text = (pattern.folder / "README.md").read_text(encoding="utf-8")
+    text = page_of(pattern)
     start = text.partition("\n## ")[0]
     places = [start.find(part) for part in (pattern.flow, "](diagram.svg)", "```python\n")]
     assert places == sorted(places)
@@ -45,10 +45,9 @@ def test_a_page_starts_with_flow_line_diagram_and_the_code_that_uses_it(pattern:
 def test_a_page_has_a_runbook_entry_for_each_alarm_of_its_stack(
     pattern: Pattern, template: dict[str, Any], check_generated: Callable[[Path, str], None]
 ) -> None:
-    page = pattern.folder / "README.md"
-    text = page.read_text(encoding="utf-8")
+    file, text = pattern.folder / "README.md", page_of(pattern)
     assert runbook.START in text, "The page has no runbook section."
-    check_generated(page, runbook.filled(text, template))
+    check_generated(file, runbook.filled(text, template))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -71,8 +70,7 @@ def _spelled(limit: limits.Limit) -> str:
 def test_a_page_shows_a_state_machine_as_its_file_defines_it(
     pattern: Pattern, check_generated: Callable[[Path, str], None]
 ) -> None:
-    page = pattern.folder / "README.md"
-    text = page.read_text(encoding="utf-8")
+    file, text = pattern.folder / "README.md", page_of(pattern)
     if any(pattern.folder.glob("*.asl.json")):
         assert state_diagram.SECTION.search(text), "The page has no diagram of a state machine."
-    check_generated(page, state_diagram.filled(text, pattern.folder))
+    check_generated(file, state_diagram.filled(text, pattern.folder))

@@ -11,7 +11,7 @@ from aws_cdk import App, Stack
 from aws_cdk import aws_sqs as sqs
 from syrupy.extensions.json import JSONSnapshotExtension
 
-from tests.conftest import ROOT
+from tests.conftest import ACCEPT, ROOT
 from tests.stacks import synthesize_and_validate
 from tools import diagram
 
@@ -33,7 +33,7 @@ def test_a_stack_changes_only_on_purpose(
     template: dict[str, Any], snapshot: SnapshotAssertion
 ) -> None:
     masked = json.loads(ASSET_HASH.sub("[asset hash]", json.dumps(template)))
-    assert masked == snapshot(extension_class=JSONSnapshotExtension)
+    assert masked == snapshot(extension_class=JSONSnapshotExtension), ACCEPT
 
 
 def test_a_diagram_shows_the_stack_as_it_is_now(
