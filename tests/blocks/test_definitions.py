@@ -265,6 +265,8 @@ def test_an_inline_map_starts_no_executions(stack: Stack) -> None:
         ),
         ("dynamodb:putItem.waitForTaskToken", ON_A, "calls dynamodb:putItem.waitForTaskToken, for"),
         (INVOKE, None, "has no FunctionName in its Arguments"),
+        (WAIT, {"QueueUrl": "${Queue}"}, "waits for a task token that it does not send"),
+        (INVOKE, CHARGED | {"Qualifier": "live"}, "has Qualifier live, but its permission is for"),
         (
             INVOKE,
             CHARGED | {"InvocationType": "Event"},
