@@ -18,7 +18,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 try:
     import boto3
@@ -35,6 +35,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+SHARED = (
+    "Nothing was read: the queue is the dead-letter queue of {}, too, and a dead letter does not "
+    "say which function it is of. Add --shared, with an --error that finds only your function's."
+)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0 when everything that matched was accepted and deleted."""
     given, problem = _parsed(arguments), ""
@@ -43,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sqs = boto3.client("sqs", region_name=region)
         s3 = boto3.client("s3", region_name=region)
         lambda_ = boto3.client("lambda", region_name=region)
-    except BotoCoreError as error:  # no Region, or no such profile
+        account = boto3.client("sts", region_name=region).get_caller_identity()["Account"]
+    except (BotoCoreError, ClientError) as error:  # no Region, no such profile, no credentials
         told = str(error).rstrip(".")
         print(f"{told}. Nothing was read. Set AWS_REGION and AWS_PROFILE of your shell.")
         return 1
@@ -51,7 +58,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.bucket:
         prefix = given.prefix or f"aws/lambda/async/{function_name(given.function)}/"
         sources.append(Bucket(s3, given.bucket, prefix))
-    settings = (given.function, given.rate, given.error, given.limit, given.dry_run)
+    place = (lambda_.meta.region_name, account)
+    print(visible(f"Account {account}, Region {place[0]}, function {given.function}"))
+    try:
+        others = {n for url in given.queue_url for n in sharing(lambda_, sqs, url, given.function)}
+    except (ClientError, BotoCoreError) as error:
+        print(visible(f"Not checked whether another function shares the queue: {error}"))
+    else:
+        if others and not given.shared:
+            print(visible(SHARED.format(", ".join(sorted(others)))))
+            return 1
+    settings = (given.function, given.rate, given.error, given.limit, given.dry_run, place)
     run = Redrive(lambda_, *settings)
     try:
         run.run(sources)
@@ -62,6 +79,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.json:
         given.json.write_text(json.dumps(vars(run.report), indent=2) + "\n", encoding="utf-8")
     return 0 if run.report.good and not problem else 1
+
+
+def sharing(lambda_: Any, sqs: Any, queue_url: str, function: str) -> list[str]:
+    """Return the other functions whose dead-letter queue this is."""
+    wanted = {"QueueUrl": queue_url, "AttributeNames": ["QueueArn"]}
+    arn = sqs.get_queue_attributes(**wanted)["Attributes"]["QueueArn"]
+    return [
+        found["FunctionName"]
+        for page in lambda_.get_paginator("list_functions").paginate()
+        for found in page["Functions"]
+        if found.get("DeadLetterConfig", {}).get("TargetArn") == arn
+        and found["FunctionName"] != function_name(function)
+    ]
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -78,6 +108,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--error", type=_pattern, default="", help="only errors that this finds, such as ^Sandbox")
     add("--rate", type=float, default=DEFAULT_RATE, help="events a second (default: %(default)g)")
     add("--limit", type=int, default=math.inf, help="only so many events")
+    add("--shared", action="store_true", help="though other functions share the queue")
     add("--dry-run", action="store_true", help="only look, send nothing")
     add("--json", type=Path, metavar="FILE", help="write the report there too")
     given = parser.parse_args(arguments)

@@ -41,6 +41,13 @@ def read(body: str, attributes: Mapping[str, str]) -> FailedEvent:
     Raises:
         UnreadableError: there is none.
     """
+    try:
+        return _read(body, attributes)
+    except (AttributeError, LookupError, RecursionError, TypeError, UnicodeError):
+        raise UnreadableError("damaged") from None
+
+
+def _read(body: str, attributes: Mapping[str, str]) -> FailedEvent:
     if "RequestID" in attributes:
         kind = attributes.get("Reason") or attributes.get("ErrorCode", "")
         message = attributes.get("ReasonDetail") or attributes.get("ErrorMessage", "")
@@ -51,11 +58,11 @@ def read(body: str, attributes: Mapping[str, str]) -> FailedEvent:
         raise UnreadableError("not JSON") from None
     match document:
         case {"Type": "Notification", "Message": str(inside), "MessageAttributes": dict(given)}:
-            return read(inside, {name: str(value.get("Value")) for name, value in given.items()})
+            return _read(inside, {name: str(one["Value"]) for name, one in given.items()})
         case {"Type": "Notification", "Message": str(inside)}:
-            return read(inside, {})
+            return _read(inside, {})
         case {"detail": dict()}:
-            return read(_member(body, "detail"), {})
+            return _read(_member(body, "detail"), {})
         case {"requestContext": {"condition": "Success"}}:
             raise UnreadableError("a record of success")
         case {"requestContext": {"condition": _}, "requestPayload": _}:

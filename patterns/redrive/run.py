@@ -66,6 +66,8 @@ class Redrive:
         error: Only events whose error this finds. Default: all.
         limit: Only so many events. Default: all.
         dry_run: Only look.
+        place: Region and account of the function, if ``function`` is its name; records of others
+            stay where they are. Default: those in its ARN, else any.
     """
 
     lambda_: Any
@@ -74,6 +76,7 @@ class Redrive:
     error: re.Pattern[str] = re.compile("")
     limit: float = math.inf
     dry_run: bool = False
+    place: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         self.report = RedriveReport()
@@ -125,7 +128,7 @@ class Redrive:
         except UnreadableError as error:
             report.unreadable[str(error)] += 1
             return None
-        if event.function and function_name(event.function) != function_name(self.function):
+        if event.function and not self._is_of_ours(event.function):
             report.of_other_functions += 1
             return None
         if not self.error.search(event.error):
@@ -133,6 +136,12 @@ class Redrive:
         report.matched += 1
         report.errors[event.error.split(":", 1)[0]] += 1
         return event
+
+    def _is_of_ours(self, arn: str) -> bool:
+        """Whether a record names our function: a name alone may be another account's, too."""
+        place = place_of(self.function) or self.place
+        same_place = place is None or place_of(arn) in (None, place)
+        return same_place and function_name(arn) == function_name(self.function)
 
     def _send(self, events: Mapping[str, FailedEvent]) -> dict[str, str]:
         """Hand events over, each when it is its turn; return why it was not accepted, or ""."""
@@ -155,6 +164,12 @@ class Redrive:
 def function_name(function: str) -> str:
     """Return the name in a function's name, partial or full ARN, with or without a qualifier."""
     return function.rsplit("function:", 1)[-1].split(":", 1)[0]
+
+
+def place_of(function: str) -> tuple[str, str] | None:
+    """Return the Region and account in a function's ARN; None for a name."""
+    parts = function.split(":")
+    return (parts[3], parts[4]) if function.startswith("arn:") and len(parts) > 6 else None
 
 
 def hiding(rate: float) -> int:

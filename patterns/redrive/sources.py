@@ -86,8 +86,10 @@ class Bucket:
             yield [self._letter(found["Key"], found) for found in page.get("Contents", [])]
 
     def _letter(self, key: str, found: Any) -> Letter:
-        body = self._s3.get_object(Bucket=self._name, Key=key)["Body"].read().decode()
-        return Letter(key, body, found["LastModified"].timestamp())
+        body = self._s3.get_object(Bucket=self._name, Key=key)["Body"].read()
+        # What is not UTF-8 is unreadable, and nothing that anybody would send.
+        text = body.decode(errors="surrogateescape")
+        return Letter(key, text, found["LastModified"].timestamp())
 
     def delete(self, ids: Sequence[str]) -> int:
         """Delete up to ten; return how many are still there."""

@@ -6,6 +6,7 @@ import json
 import re
 import time
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -60,6 +61,22 @@ class Failures:
         self.url, self.letters = (self.sqs.create_queue(QueueName=n)["QueueUrl"] for n in names)
         self.accepted: list[bytes] = []
         self.refused: dict[bytes, BaseException] = {}
+        self.functions: list[str] = []  # dead-letter queues of other functions
+        self.meta = Mock(region_name="eu-central-1")
+
+    def get_paginator(self, operation: str) -> Any:
+        """List the functions as Lambda's client does."""
+        assert operation == "list_functions"
+        name = ["QueueArn"]
+        arns = [
+            self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=name)["Attributes"]
+            for url in self.functions
+        ]
+        found = [
+            {"FunctionName": f"function-{n}", "DeadLetterConfig": {"TargetArn": arn["QueueArn"]}}
+            for n, arn in enumerate(arns)
+        ]
+        return Mock(paginate=lambda: [{"Functions": [{"FunctionName": "plain"}, *found]}])
 
     def invoke(self, FunctionName: str, InvocationType: str, Payload: bytes) -> None:  # noqa: N803
         """Take an event as Lambda's client does; refuse those in ``refused``."""
@@ -162,7 +179,10 @@ UNREADABLE = {
     '{"requestContext": {"http": {}}, "requestPayload": 1}': "neither",
     record().replace("requestPayload", "nothing"): "without its event",
     record(context={"condition": "Success"}): "success",
-}
+    json.dumps({"Type": "Notification", "Message": "m", "MessageAttributes": {"RequestID": 1}}):
+        "damaged",
+    '{"requestContext": {"condition": "x"}, "requestPayload": "\ud800"}': "damaged",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("body", UNREADABLE, ids=UNREADABLE.values())
@@ -213,6 +233,9 @@ def test_a_record_and_its_dead_letter_are_sent_once(failures: Failures) -> None:
 
 
 OTHER = record(context={"functionArn": f"{ARN}-2:$LATEST"})
+THEIRS = record(context={"functionArn": ARN.replace("123456789012", "210987654321")})
+ELSEWHERE = record(context={"functionArn": ARN.replace("eu-central-1", "eu-north-1")})
+HERE = {"place": ("eu-central-1", "123456789012")}
 
 
 @pytest.mark.parametrize(
@@ -221,9 +244,10 @@ OTHER = record(context={"functionArn": f"{ARN}-2:$LATEST"})
         ([*map(record, range(12))], {"dry_run": True}, {"matched": 12}),
         ([record()], {"error": re.compile("NotFound")}, {"found": 1, "matched": 0, "good": True}),
         ([OTHER], {}, {"of_other_functions": 1, "good": True}),
+        ([THEIRS, ELSEWHERE], HERE, {"of_other_functions": 2, "good": True}),
         (["nonsense"], {}, {"unreadable": {"not JSON": 1}, "good": False}),
     ],
-    ids=["dry run", "filter", "another function", "unreadable"],
+    ids=["dry run", "filter", "another function", "another place", "unreadable"],
 )
 def test_what_is_not_to_be_sent_stays_where_it_is(
     failures: Failures, bodies: list[str], options: dict[str, Any], reported: dict[str, Any]
@@ -302,7 +326,7 @@ def test_records_of_a_bucket_are_sent_again_and_deleted(failures: Failures) -> N
     prefix = f"aws/lambda/async/{FUNCTION}/"
     keys = [f"{prefix}2026/11/21/2026-11-21T07.00.00-{number}" for number in range(12)]
     for number, key in enumerate(keys):
-        s3.put_object(Bucket="failures", Key=key, Body=record(number) if number else "nonsense")
+        s3.put_object(Bucket="failures", Key=key, Body=record(number) if number else b"\xff{")
     s3.put_object(Bucket="failures", Key="aws/lambda/async/other/1", Body=b"other")
     time.sleep(1.1)  # S3 tells the time in whole seconds
     report = failures.run(Bucket(s3, "failures", prefix))
@@ -323,7 +347,7 @@ def test_the_command_prints_a_report_and_writes_it(
     failures: Failures, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:  # fmt: skip
-    clients = {"lambda": failures, "sqs": failures.sqs}
+    clients = {"lambda": failures, "sqs": failures.sqs, "sts": boto3.client("sts")}
     regions: list[str] = []
     monkeypatch.setenv("AWS_REGION", "eu-north-1")
 
@@ -338,7 +362,9 @@ def test_the_command_prints_a_report_and_writes_it(
     arguments = ["--function", FUNCTION, "--queue-url", failures.url]
     assert command.main([*arguments, "--dry-run"]) == 0
     assert set(regions) == {"eu-north-1"}
-    assert "Dry run: nothing was changed." in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Account 123456789012, Region eu-central-1, function invoices" in printed
+    assert "Dry run: nothing was changed." in printed
     assert command.main([*arguments, "--json", str(file)]) == 0
     printed = capsys.readouterr().out
     assert re.search(r" 1  sent again", printed)
@@ -350,6 +376,11 @@ def test_the_command_prints_a_report_and_writes_it(
     assert command.main(arguments) == 1, "something is left"
     assert command.main([*arguments[:-1], f"{failures.url}-gone"]) == 1
     assert "Stopped: " in capsys.readouterr().out
+    failures.functions = [failures.url, failures.letters]
+    assert command.main(arguments) == 1
+    assert "is the dead-letter queue of function-0, too" in capsys.readouterr().out
+    assert command.main([*arguments, "--shared"]) == 1, "the nonsense is left"
+    assert "unreadable" in capsys.readouterr().out
 
 
 def test_a_shell_without_a_region_is_told_so(
