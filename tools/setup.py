@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 HINTS = {
-    r"no space left|disk quota|errno 28": "The disk is full.",
+    r"no space left|disk quota|errno 28": "The disk is full. TMPDIR names another folder for what is "
+    "temporary.",
     r"hash mismatch|do not match the hashes|EINTEGRITY": "A download does not match the lock. "
     "Try again; if it happens again, a proxy or mirror changes the files.",
     r"certificate|SSL|CERT_": "A certificate is not trusted. Behind a proxy, set SSL_CERT_FILE "
@@ -46,7 +47,7 @@ HINTS = {
     "network available? Behind a proxy, set HTTPS_PROXY.",
     r"no usable wheels|no matching distribution": "A package has no wheel for this Python or this "
     "machine. Try another one: make PYTHON=python3.13 ...",
-    r"permission denied|EACCES": "A file cannot be written. Who owns this folder?",
+    r"permission denied|EACCES": "A file or folder cannot be written. Who owns it?",
 }
 # Nothing that is installed runs code of its own meanwhile: wheels only, and no scripts of npm's.
 WHEELS = ("--require-hashes", "--only-binary", ":all:")
@@ -321,8 +322,9 @@ def main() -> int:
     options = sys.argv[1:]
     try:
         clean(ROOT) if "--clean" in options else set_up(ROOT, checkov="--checkov" in options)
-    except SetupError as error:
-        print(f"\nSet-up failed. {error}", file=sys.stderr)
+    except (SetupError, OSError) as error:
+        why = f"{error}\n  {hint(str(error))}" if isinstance(error, OSError) else str(error)
+        print(f"\nSet-up failed. {why}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nInterrupted. The next run redoes the unfinished steps.", file=sys.stderr)

@@ -87,6 +87,20 @@ def test_a_failure_shows_its_output_its_log_and_the_likely_cause(
     assert output in log.read_text()
 
 
+def test_a_folder_that_cannot_be_written_is_named_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "/theirs/.build")
+
+    monkeypatch.setattr(setup, "set_up", denied)
+    monkeypatch.setattr(sys, "argv", ["setup.py"])
+    assert setup.main() == 1
+    said = capsys.readouterr().err
+    assert "Permission denied: '/theirs/.build'" in said
+    assert "Who owns it?" in said
+
+
 def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
     step = replace(make_step(tmp_path, ""), commands=[["/nothing-here"]])
     with pytest.raises(setup.SetupError, match=r"cannot run .*nothing-here"):
