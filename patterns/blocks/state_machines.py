@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 START_AGAIN = "Start them again with the same input under a new name: they continue."
 _NONE_HALF_DONE = "No execution has ended half done."
 TIMED_OUT = Runbook(
-    means="Executions were ended in the middle by a time limit of the whole execution, and are not "
-    "undone.",
+    means="Executions were ended in the middle and are not undone: by a time limit of the whole "
+    "execution, or by that of Express.",
     see="List the executions with the status TIMED_OUT.",
-    fix=f"Remove the time limit from the definition. {START_AGAIN}",
+    fix="Remove the time limit from the definition; in Express, lower the timeouts and retries of "
+    f"its steps. {START_AGAIN}",
     verify=_NONE_HALF_DONE,
 )
 ABORTED = Runbook(

@@ -41,7 +41,7 @@ class StepFunctionsSaga(Construct):
     """Run a saga: steps one after the other, undone in reverse order when one keeps failing.
 
     Define the saga in an Amazon States Language file with ``${Name}`` for each resource.
-    Definitions that could end half done are rejected: see ``rules.check``. The state machine may
+    Definitions that could end half done are rejected: see ``check_undo``. The state machine may
     do what its steps say, on the resources that they name, and nothing else. A saga that cannot be
     undone goes to ``parked_queue``, raises an alarm and waits for a person.
 
