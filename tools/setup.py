@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 HINTS = {
-    r"no space left|disk quota|errno 28": "The disk is full. TMPDIR names another folder for what is "
+    r"no space left|disk quota|errno 28": "The disk is full. TMPDIR names the folder for what is "
     "temporary.",
     r"hash mismatch|do not match the hashes|EINTEGRITY": "A download does not match the lock. "
     "Try again; if it happens again, a proxy or mirror changes the files.",
