@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import html
 import os
 import re
@@ -23,7 +24,7 @@ except ImportError:
     sys.exit("The commands need rich: pip install 'serverless-patterns[sandbox]'.")
 
 from .patterns import catalog
-from .sandbox.errors import SandboxError
+from .sandbox.errors import SandboxError, disk_is_full
 from .terminal import visible
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from .sandbox import Deployment, Target
 
 
+# Full, or not ours: nothing that a traceback explains better.
+OF_FOLDERS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 MARK = Path(".build", "up.pid")  # holds the process id of `up` while it runs
 UP = """
 Then, for example:
@@ -54,6 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(
             visible(str(error)), style="red", markup=False, highlight=False, soft_wrap=True
         )
+        return 2
+    except OSError as error:
+        if error.errno not in OF_FOLDERS:
+            raise
+        console.print(f"{error}\n{disk_is_full(str(error))}", style="red", markup=False)
         return 2
     except KeyboardInterrupt:
         console.print("Stopped.", style="yellow")

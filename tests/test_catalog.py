@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import html
 import io
 import json
@@ -59,6 +60,20 @@ def test_every_command_refuses_an_unknown_pattern_with_those_there_are(
 ) -> None:
     assert command_line.main([command, "nope", *["folder"] * (command == "copy")]) == 2
     assert "There is no pattern 'nope'. There are: api_sqs_lambda, " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(errno.ENOSPC, "set TMPDIR"), (errno.EACCES, "'/theirs'")]
+)
+def test_a_full_disk_and_a_folder_of_others_are_named_without_a_traceback(
+    number: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: str) -> None:
+        raise OSError(number, os.strerror(number), "/theirs")
+
+    monkeypatch.setattr(catalog, "find", fail)
+    assert command_line.main(["list", "api_sqs_lambda"]) == 2
+    assert said in capsys.readouterr().out.replace("\n", " ")
 
 
 def test_the_quick_tests_ask_first_whether_there_is_such_a_pattern() -> None:
