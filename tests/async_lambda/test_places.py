@@ -47,41 +47,46 @@ def stacks(layout: str) -> tuple[App, Stack, Stack]:
 
 
 LAYOUTS = ["two stacks", "function nested", "construct nested", "two nested", "nested, and another"]
-NEED, PUBLISHED = "they would need each other", "its versions, and the alias"
-GIVEN: dict[str, tuple[Two, str | None]] = {
-    "function": (lambda f, _: {"function": function(f)}, None),
-    "alias": (lambda f, _: {"function": function(f).add_alias("live")}, None),
-    "rollout": (lambda _f, _o: {"rollout": CANARY}, PUBLISHED),
-    "failure queue": (lambda _, o: {"on_failure": sqs.Queue(o, "Queue")}, None),
-    "topic": (lambda _, o: {"on_failure": sns.Topic(o, "T", master_key=kms.Key(o, "K"))}, None),
-    "bucket": (
-        lambda _, o: {"on_failure": s3.Bucket(o, "Bucket", encryption_key=kms.Key(o, "Key"))},
-        None,
-    ),
-    "success bus": (lambda _, o: {"on_success": events.EventBus(o, "Bus")}, None),
-    "success function": (lambda _, o: {"on_success": function(o, "Other")}, None),
-    "queues beside the function": (
-        lambda f, _: {"on_failure": sqs.Queue(f, "Q"), "dead_letter_queue": sqs.Queue(f, "D")},
-        None,
-    ),
-    "dead-letter queue": (lambda _, o: {"dead_letter_queue": sqs.Queue(o, "Queue")}, NEED),
+# By the id of what is given: the settings, made of the function's stack and the construct's.
+GIVEN: dict[str, Two] = {
+    "Function": lambda f, _: {"function": function(f, "Own")},
+    "Alias": lambda f, _: {"function": function(f, "Aliased").add_alias("live")},
+    "Queue": lambda _, o: {"on_failure": sqs.Queue(o, "OwnQueue")},
+    "Topic": lambda _, o: {"on_failure": sns.Topic(o, "OwnTopic", master_key=kms.Key(o, "Key1"))},
+    "Bucket": lambda _, o: {"on_failure": s3.Bucket(o, "Own", encryption_key=kms.Key(o, "Key2"))},
+    "Bus": lambda _, o: {"on_success": events.EventBus(o, "OwnBus")},
+    "Success": lambda _, o: {"on_success": function(o, "Other")},
+    "There": lambda f, _: {"on_failure": sqs.Queue(f, "Q"), "dead_letter_queue": sqs.Queue(f, "D")},
+    "Key": lambda f, _: {"encryption_key": kms.Key(f, "Key3")},
+}
+NEED = "they would need each other"
+REJECTED: dict[str, tuple[Two, str]] = {
+    "rollout": (lambda _f, _o: {"rollout": CANARY}, "its versions, and the alias"),
+    "queue": (lambda _, o: {"dead_letter_queue": sqs.Queue(o, "Queue")}, NEED),
     "key": (lambda _, o: {"encryption_key": kms.Key(o, "Key")}, NEED),
-    "key beside the function": (lambda f, _: {"encryption_key": kms.Key(f, "Key")}, None),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("given", GIVEN)
-def test_stacks_of_function_and_construct_do_not_need_each_other(given: str, layout: str) -> None:
+def test_stacks_of_function_and_construct_do_not_need_each_other(layout: str) -> None:
     app, of_function, here = stacks(layout)
-    make, problem = GIVEN[given]
-    settings = make(of_function, here)
-    own = settings.pop("function", None) or function(of_function)
-    with rejected(problem):
-        made = AsyncLambda(here, "Pattern", function=own, **settings)
+    for name, given in GIVEN.items():
+        settings = given(of_function, here)
+        own = settings.pop("function", None) or function(of_function, f"{name}Function")
+        made = AsyncLambda(here, name, function=own, **settings)
         for stack in (of_function, here):
-            made.grant_redrive(iam.Role(stack, "Caller", assumed_by=iam.AccountRootPrincipal()))
-        app.synth()
+            caller = iam.Role(stack, f"{name}Caller", assumed_by=iam.AccountRootPrincipal())
+            made.grant_redrive(caller)
+    app.synth()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("given", REJECTED)
+def test_what_would_make_them_need_each_other_is_rejected(given: str, layout: str) -> None:
+    _, of_function, here = stacks(layout)
+    make, problem = REJECTED[given]
+    with pytest.raises(ValueError, match=problem):
+        AsyncLambda(here, "Pattern", function=function(of_function), **make(of_function, here))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
