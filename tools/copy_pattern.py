@@ -77,6 +77,11 @@ def copy(pattern: Pattern, folder: str) -> list[str]:
             + "\n  ".join(sorted(differing))
             + "\nRename them, or copy into another folder."
         )
+    if outside := {str(file.parent) for file in new if _leads_out(target.folder, file)}:
+        raise ValueError(
+            f"Nothing was copied: a link leads out of {target.folder}: "
+            f"{', '.join(sorted(outside))}. Remove it, or copy into another folder."
+        )
     new = {file: new[file] for file in new if not _same(target.folder / file, new[file])}
     _write(target.folder, new)
     folders = Counter("/".join(file.parts[:-1][:2]) or "." for file in new)
@@ -202,6 +207,11 @@ def _same(path: Path, content: Content) -> bool:
     return path.is_file() and path.read_bytes() == content
 
 
+def _leads_out(folder: Path, file: Path) -> bool:
+    """Whether a link that is in the folder already would have the file written elsewhere."""
+    return not (folder / file).parent.resolve().is_relative_to(folder)
+
+
 def _differs(folder: Path, file: Path, content: Content) -> bool:
     path = folder / file
     if path.exists() or path.is_symlink():
@@ -218,6 +228,7 @@ def _write(folder: Path, files: Mapping[Path, Content]) -> None:
             if isinstance(content, Path):
                 path.symlink_to(content)
             else:
+                part.unlink(missing_ok=True)  # never through a link
                 part.write_bytes(content)
                 part.replace(path)
     except OSError as error:

@@ -67,6 +67,29 @@ def copy(slug: str, folder: Path) -> str:
     return "\n".join(copy_pattern.copy(catalog.find(slug), str(folder)))
 
 
+@pytest.mark.parametrize("link", ["patterns", "tests/contracts"])
+def test_nothing_is_written_through_a_link_that_leads_out_of_the_folder(
+    link: str, tmp_path: Path
+) -> None:
+    elsewhere, project = tmp_path / "elsewhere", tmp_path / "project"
+    elsewhere.mkdir()
+    (project / link).parent.mkdir(parents=True)
+    (project / link).symlink_to(elsewhere)
+    with pytest.raises(ValueError, match=f"Nothing was copied: a link leads out of .*{link}"):
+        copy("async_lambda", project)
+    assert not [*elsewhere.iterdir()]
+    assert [path for path in project.rglob("*") if path.is_file()] == []
+
+
+def test_a_file_that_is_half_written_is_not_written_through_a_link(tmp_path: Path) -> None:
+    theirs, part = tmp_path / "theirs", tmp_path / "project" / "lambdas" / "__init__.py.part"
+    theirs.write_text("theirs")
+    part.parent.mkdir(parents=True)
+    part.symlink_to(theirs)
+    copy("async_lambda", tmp_path / "project")
+    assert theirs.read_text() == "theirs"
+
+
 def files(folder: Path) -> dict[str, bytes]:
     found = [path for path in folder.rglob("*") if path.is_file()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
