@@ -202,6 +202,10 @@ def _walk(machine: Any, around: State) -> Iterator[State]:
     for name, fields in states.items():
         state = _state(f"{within}{name}", fields, around.caught, language)
         yield state
+        if state.distributed and "States.ALL" in state.caught:
+            # Its items run in executions of their own: whatever ends one fails the Map, with
+            # States.ExceedToleratedFailureThreshold.
+            state = replace(state, caught=state.caught | {checks.DATA_LIMIT})
         for part in checks.parts(fields):
             yield from _walk(part, state)
 
@@ -211,12 +215,7 @@ def _state(path: str, fields: Any, caught: frozenset[str], language: str) -> Sta
     check_fields(f"State {path}", fields, ["Resource"] * (fields["Type"] == "Task"))
     reject(*(checks.all_is_last(path, key, fields.get(key, ())) for key in ("Retry", "Catch")))
     caught |= {error for catch in fields.get("Catch", ()) for error in catch["ErrorEquals"]}
-    state = State(path, fields, caught, fields.get("QueryLanguage", language))
-    if state.distributed and "States.ALL" in caught:
-        # Its items run in executions of their own: whatever ends one fails the Map, and it is
-        # States.ExceedToleratedFailureThreshold there.
-        state = replace(state, caught=caught | {checks.DATA_LIMIT})
-    return state
+    return State(path, fields, caught, fields.get("QueryLanguage", language))
 
 
 def _check_names(text: str, resources: Mapping[str, Resource]) -> None:
@@ -288,11 +287,12 @@ def _check_function(function: lambda_.IFunction, steps: Sequence[State]) -> None
     check_may_run(f"The function of step {step.name}", function, otherwise)
     reject(checks.outlives_step(step.name, step.timeout, facts.timeout))
     if not facts.own:
+        after = f", after {period(step.timeout)}" if step.timeout < math.inf else ""
         Annotations.of(function).add_warning_v2(
             "serverless-patterns:imported-step-function",
             "This function is imported, so its timeout and reserved concurrency cannot be checked: "
-            f"it must end within {period(step.timeout)}, when step {step.name} gives up, so its "
-            "timeout must be shorter, and it must not reserve 0 concurrent executions.",
+            f"it must end before step {step.name} gives up{after}, and must not reserve 0 "
+            "concurrent executions.",
         )
 
 

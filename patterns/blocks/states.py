@@ -130,8 +130,8 @@ class State:
     @property
     def may_answer_too_much(self) -> bool:
         """Whether nothing limits its answer to what a state may pass on."""
-        if self.kind != "Task":
-            return True  # a Map or a Parallel state collects the answers of its steps
+        if self.kind != "Task":  # it collects the answers of its steps, unless a bucket does
+            return not (self.distributed and "Resource" in self.fields.get("ResultWriter", {}))
         returned = self._arguments.get("ReturnValues", "NONE")
         return self._call in ("lambda:invoke", "dynamodb:getItem") or returned != "NONE"
 

@@ -80,6 +80,7 @@ def test_states_inside_of_maps_and_parallels_are_found_and_caught_by_those_aroun
         "Step4/Map/Pass",
     ]
     # What ends an execution of its own is another error in the Map that started it.
+    assert others["Step4/Map"].caught == {"States.ALL"}
     assert others["Step4/Map/Pass"].caught == {"States.ALL", "States.DataLimitExceeded"}
 
 
@@ -443,7 +444,13 @@ def test_an_imported_queue_is_told_how_long_it_must_keep_messages(
 def test_an_imported_function_is_told_when_its_step_gives_up(stack: Stack) -> None:
     theirs = lambda_.Function.from_function_name(stack, "Theirs", "charge")
     definition(step(INVOKE, CHARGED)).check({"Charge": theirs})
-    warned(stack, "end within 11 s, when step Step0 gives up.*reserve 0")
+    warned(stack, "must end before step Step0 gives up, after 11 s.*reserve 0")
+
+
+def test_an_imported_function_of_a_step_without_a_timeout_is_told_so(stack: Stack) -> None:
+    theirs = lambda_.Function.from_function_name(stack, "Theirs", "charge")
+    definition(step(INVOKE, CHARGED, TimeoutSeconds="{% 5 %}")).check({"Charge": theirs})
+    warned(stack, "must end before step Step0 gives up")
 
 
 def test_an_imported_alias_or_version_is_called(stack: Stack) -> None:

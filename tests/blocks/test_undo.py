@@ -29,9 +29,11 @@ def added(state: dict[str, Any]) -> dict[str, Any]:
 
 def spread(machine: dict[str, Any], execution_type: str = "EXPRESS") -> dict[str, Any]:
     """Return a saga whose Map is distributed."""
-    config = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": execution_type}}
-    inside = machine["States"]["Lines"]["ItemProcessor"]
-    return changed("Lines", ItemProcessor=inside | config, MaxConcurrency=1000)
+    lines = (found := copy.deepcopy(machine))["States"]["Lines"]
+    config = {"Mode": "DISTRIBUTED", "ExecutionType": execution_type}
+    lines["ItemProcessor"]["ProcessorConfig"] = config
+    lines["MaxConcurrency"] = 1000
+    return found
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,8 @@ def spread(machine: dict[str, Any], execution_type: str = "EXPRESS") -> dict[str
         (added({"Type": "Parallel", "Branches": []}), "Parallel Added has no Catch"),
         (added({"Type": "Choice", "Choices": []}), "Choice Added has no Default"),
         (spread(SAGA), None),
+        (spread(changed("Lines", Catch=CATCH[1:])), "Map Lines has no Catch for States.DataLimit"),
+        (spread(changed("Lines", Catch=CATCH[1:], ResultWriter={"Resource": "s3"})), None),
         (spread(changed("Lines", "Reserve", TimeoutSeconds=100), "STANDARD"), None),
     ],
 )
@@ -98,7 +102,7 @@ def test_a_value_of_a_wrong_type_anywhere_is_rejected_in_plain_words_or_does_not
 ) -> None:
     values: list[Any] = [None, 5, "{% 5 %}", [], [{}], {}]
     for wrong in values:
-        within: Any = (machine := copy.deepcopy(spread(SAGA)))
+        within: Any = (machine := spread(SAGA))
         for key in way[:-1]:
             within = within[key]
         within[way[-1]] = wrong
