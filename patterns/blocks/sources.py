@@ -10,7 +10,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 
 from . import keys, places
-from .values import Path, is_token, place_of, stack_of
+from .values import is_token, place_of, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import IResource
@@ -148,10 +148,9 @@ class Source:
     def _principal(self, resource: IResource) -> iam.ServicePrincipal:
         """Return SNS as the policy of a subscribed resource names it.
 
-        Source: https://docs.aws.amazon.com/sns/latest/dg/sns-cross-region-delivery.html
+        Of an opt-in Region it is that Region's own: the resource's, or else the topic's.
 
-        Raises:
-            ValueError: topic and resource are in two opt-in Regions.
+        Source: https://docs.aws.amazon.com/sns/latest/dg/sns-cross-region-delivery.html
         """
         there, here = self._region, place_of_endpoint(resource)[1]
         if there is None or here is None or there == here:
@@ -159,11 +158,6 @@ class Source:
         from aws_cdk.region_info import RegionInfo  # few topics are in another Region
 
         opt_in = [one for one in (here, there) if RegionInfo.get(one).is_opt_in_region]
-        if len(opt_in) > 1:
-            raise ValueError(
-                f"{Path(self.topic, 'topic ')} is in {there} and {resource.node.path} in {here}: "
-                "SNS does not deliver from one opt-in Region to another. Put both into one Region."
-            )
         if not opt_in:
             return iam.ServicePrincipal(SNS)
         return iam.ServicePrincipal.from_static_service_principle_name(

@@ -330,6 +330,7 @@ def test_a_queue_whose_owner_would_have_to_confirm_is_rejected() -> None:
         (HONG_KONG, HONG_KONG, "sns"),
         (HONG_KONG, IRELAND, "sns.ap-east-1"),
         (IRELAND, HONG_KONG, "sns.ap-east-1"),
+        (HONG_KONG, MILAN, "sns.eu-south-1"),
     ],
 )
 def test_sns_of_an_opt_in_region_has_a_principal_of_its_own(
@@ -341,11 +342,6 @@ def test_sns_of_an_opt_in_region_has_a_principal_of_its_own(
     statements = [one for policy in policies for one in policy["PolicyDocument"]["Statement"]]
     services = [one["Principal"].get("Service") for one in statements if one["Effect"] == "Allow"]
     assert set(services) == {f"{principal}.amazonaws.com"}
-
-
-def test_two_opt_in_regions_are_rejected() -> None:
-    with rejected("is in ap-east-1 and Stack/Own in eu-south-1: .*opt-in Region to another"):
-        subscribe_from(stack_in(MILAN), HONG_KONG)
 
 
 @pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
