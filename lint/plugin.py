@@ -2,7 +2,8 @@
 
 It checks what the app synthesizes, whatever made it: escape hatches, aspects and other libraries.
 The CDK's report names the construct; ``Validations.of(construct).acknowledge(…)`` answers a
-finding, such as ``EventLoss::W9104``, with a reason.
+finding, such as ``EventLoss::W9104``, with a reason. A CDK without ``Validations`` takes
+``App(policy_validation_beta1=[EventLossChecks()])``, and each finding stops the synthesis.
 """
 
 from __future__ import annotations
@@ -12,14 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import aws_cdk
 import jsii
-from aws_cdk import (
-    IPolicyValidationContext,
-    IPolicyValidationPlugin,
-    PolicyValidationPluginReport,
-    PolicyViolatingResource,
-    PolicyViolation,
-)
 
 from .__main__ import NOTICE, rules, runner
 
@@ -31,7 +26,12 @@ if TYPE_CHECKING:
 SEVERITIES = {"error": "error", "warning": "warning", "informational": "info"}
 
 
-@jsii.implements(IPolicyValidationPlugin)
+def _cdk(name: str) -> Any:
+    """Return a class of the CDK, whose name ended in ``Beta1`` before it was stable."""
+    return getattr(aws_cdk, name, None) or getattr(aws_cdk, f"{name}Beta1")
+
+
+@jsii.implements(_cdk("IPolicyValidationPlugin"))
 class EventLossChecks:
     """Checks every stack of an app, nested ones too, for mistakes that lose events.
 
@@ -63,17 +63,19 @@ class EventLossChecks:
         """The rules that are checked."""
         return [rule.id for rule in rules()]
 
-    def validate(self, context: IPolicyValidationContext) -> PolicyValidationPluginReport:
+    def validate(self, context: Any) -> Any:
         """Check the app's templates, as the CDK asks."""
         files = [file for path in context.template_paths for file in (path, *_nested(Path(path)))]
+        report = _cdk("PolicyValidationPluginReport")
         if not files:
-            return PolicyValidationPluginReport(success=True, violations=[])
+            return report(success=True, violations=[])
         checker = runner([*self._options, "--", *files])
         notice: Any = checker.rules[NOTICE]
         notice.always = False  # nested stacks are found otherwise
         found = [_violation(match) for match in checker.run()]
-        success = all(violation.severity != "error" for violation in found)
-        return PolicyValidationPluginReport(success=success, violations=found)
+        shows_warnings = hasattr(aws_cdk, "Validations")  # otherwise of a failure only
+        stops = [each for each in found if each.severity == "error" or not shows_warnings]
+        return report(success=not stops, violations=found)
 
 
 def _nested(template: Path) -> Iterator[str]:
@@ -86,14 +88,14 @@ def _nested(template: Path) -> Iterator[str]:
             yield str(template.with_name(path))
 
 
-def _violation(match: Match) -> PolicyViolation:
+def _violation(match: Match) -> Any:
     path = [str(part) for part in getattr(match, "path", ())]
-    resource = PolicyViolatingResource(
+    resource = _cdk("PolicyViolatingResource")(
         locations=[".".join(path[2:])] if path[2:] else [],
-        resource_logical_id=path[1] if path[:1] == ["Resources"] and path[1:] else None,
+        resource_logical_id=path[1] if path[:1] == ["Resources"] and path[1:] else "",
         template_path=match.filename,
     )
-    return PolicyViolation(
+    return _cdk("PolicyViolation")(
         rule_name=match.rule.id,
         description=match.message,
         fix=match.rule.description,
