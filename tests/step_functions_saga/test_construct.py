@@ -308,9 +308,6 @@ def test_the_url_and_the_metrics_are_those_of_this_saga() -> None:
     assert saga.metric_succeeded(period=Duration.minutes(1)).metric_name == "ExecutionsSucceeded"
 
 
-# Rejected at synthesis
-
-
 def rejected(stack: Stack, message: str, **settings: Any) -> None:
     with pytest.raises(ValueError, match=message):
         make(stack, f"Rejected{len(stack.node.children)}", **settings)
