@@ -5,14 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from aws_cdk import Duration, Stack
+from aws_cdk import Annotations, Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
 from ..checks import kms as kms_checks
 from ..checks import reject
 from ..checks import sqs as sqs_checks
 from . import keys
-from .values import Path, expect, expect_fields, in_seconds, is_token, resource_behind, seconds
+from .places import check_environment
+from .values import (
+    Path,
+    expect,
+    expect_fields,
+    in_seconds,
+    is_token,
+    place_of,
+    resource_behind,
+    seconds,
+    stack_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -202,8 +213,23 @@ OLDEST_MESSAGE = Runbook(
 )
 
 
-def _region_in(arn: str) -> str:
-    return arn if is_token(arn) else arn.split(":")[3]
+def _place_in(arn: str) -> tuple[str | None, str | None]:
+    if is_token(arn):
+        return None, None
+    _, _, _, region, account, *_ = arn.split(":")
+    return account, region
+
+
+def _warn_of_other_account(alarm: cloudwatch.Alarm, owner: str) -> None:
+    """Say what a topic of another account needs.
+
+    Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
+    """
+    Annotations.of(alarm).add_warning_v2(
+        "serverless-patterns:topic-of-another-account",
+        f"This alarm publishes to a topic of account {owner}: its policy must allow sns:Publish to "
+        "cloudwatch.amazonaws.com with aws:SourceAccount of this account, or nobody hears of it.",
+    )
 
 
 def _check_action(action: cloudwatch.IAlarmAction, alarm: cloudwatch.Alarm) -> None:
@@ -214,24 +240,29 @@ def _check_action(action: cloudwatch.IAlarmAction, alarm: cloudwatch.Alarm) -> N
     Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
 
     Raises:
-        ValueError: it is in another Region, encrypted with the AWS managed key, or with a key that
-            encrypts nothing.
+        ValueError: it is in another Region, in a stack that the CDK cannot refer to, encrypted with
+            the AWS managed key, or with a key that encrypts nothing.
     """
     if type(action).__name__ != "SnsAction":
         return
     arn = action.bind(alarm, alarm).alarm_action_arn
     topic = resource_behind(arn)
-    there, here = Stack.of(topic).region if topic else _region_in(arn), Stack.of(alarm).region
-    if there != here and not is_token(there) and not is_token(here):
+    account, here = place_of(stack_of(alarm))
+    owner, there = place_of(stack_of(topic)) if topic else _place_in(arn)
+    if there and here and there != here:
         raise ValueError(
             f"An alarm's action publishes to {Path(topic.node.scope) if topic else arn}, a topic "
             f"of Region {there}, but CloudWatch publishes to topics of the alarm's own Region, "
             f"{here}, only: nobody would hear of the alarm. Give a topic of {here}."
         )
-    key = getattr(topic, "kms_master_key_id", None)
+    if topic is None:
+        if owner and account and owner != account:
+            _warn_of_other_account(alarm, owner)
+        return
+    path, key = Path(topic.node.scope), topic.kms_master_key_id
+    check_environment(alarm, Path(topic.node.scope, "The topic of alarms "), topic.node.scope)
     if key is None:
         return
-    path = Path(topic.node.scope)
     reject(
         kms_checks.service_may_use(
             f"Topic {path}", key, "cloudwatch.amazonaws.com", "nobody would hear of the alarm"

@@ -288,6 +288,19 @@ def test_a_topic_of_another_region_for_alarms_is_rejected(build: Build) -> None:
             build.make(stack, f"Pattern{topic.node.id}", alarms=alarms)
 
 
+@every_build("alarms")
+def test_a_topic_of_another_account_for_alarms_is_warned_of_or_rejected(build: Build) -> None:
+    app = App()
+    stack = Stack(app, "Stack", env=HERE)
+    imported = sns.Topic.from_topic_arn(stack, "T", "arn:aws:sns:eu-west-1:222222222222:theirs")
+    build.make(stack, "Pattern", alarms=Alarms([cloudwatch_actions.SnsAction(imported)]))
+    warned(stack, "topic of account 222222222222.*policy must allow sns:Publish", "*")
+    env = Environment(account="222222222222", region="eu-west-1")
+    own = sns.Topic(Stack(app, "Base", env=env), "Topic")
+    with rejected(r"Base/Topic is in stack Base \(aws://2222.*import the resource by its ARN"):
+        build.make(stack, "Own", alarms=Alarms([cloudwatch_actions.SnsAction(own)]))
+
+
 @every_build()
 @pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
 def test_every_partition_has_its_own_arns(build: Build, region: str) -> None:
