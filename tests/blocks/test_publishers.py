@@ -100,7 +100,7 @@ def test_a_grant_that_an_imported_topic_cannot_take_is_rejected(
         grant_publish(topic, publisher)
 
 
-@pytest.mark.parametrize("publisher", [service("s3"), iam.AccountPrincipal(OTHER)], ids=str)
+@pytest.mark.parametrize("publisher", [service("s3"), iam.AccountPrincipal(OTHER)])
 def test_an_imported_key_is_told_whom_it_must_allow(
     stack: Stack, publisher: iam.IGrantable
 ) -> None:
