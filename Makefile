@@ -8,7 +8,7 @@ COMPILE := uv pip compile --quiet --upgrade --universal --python-version 3.11 --
 NPM := npm --no-fund --no-audit --no-update-notifier --silent
 # The tests that hold a generated file; a copied pattern has some of them.
 GENERATED = $(wildcard tests/test_templates.py tests/test_pages.py tests/test_catalog.py \
-	tests/tools/test_refusals.py)
+	tests/tools/test_refusals.py tests/tools/test_reference.py)
 
 # In parallel, a file in one process, the longest first (tests/conftest.py).
 PYTEST := pytest --numprocesses auto --dist loadfile --no-loadscope-reorder

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SLUG = "trial_pattern"
 MADE_HERE = (".venv", ".venv-sandbox", ".build", "node_modules")
 # What `make snapshot` writes.
-GENERATED = {"README.md", "docs/refusals.md"}
+GENERATED = {"README.md", "docs/reference/README.md", "docs/refusals.md"}
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -115,9 +115,10 @@ def test_a_new_pattern_is_typed_passes_its_tests_and_edits_no_file_but_generated
         start(
             project,
             *("pytest", "-q", "-p", "no:cacheprovider", "--snapshot-update"),
-            *("-k", f"{SLUG} or the_readme_lists or the_page_lists"),
+            *("-k", f"{SLUG} or the_readme_lists or the_page_lists or the_reference_says"),
             *(f"tests/test_{name}.py" for name in tests),
-            *("tests/tools/test_refusals.py", "tests/contracts", "tests/lambdas", f"tests/{SLUG}"),
+            *("tests/tools/test_refusals.py", "tests/tools/test_reference.py"),
+            *("tests/contracts", "tests/lambdas", f"tests/{SLUG}"),
         ),
     ]
     outputs = [command.communicate()[0] for command in commands]
