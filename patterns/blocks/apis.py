@@ -156,7 +156,7 @@ def check_own_api(api: apigateway.IRestApi) -> None:
         "serverless-patterns:imported-api",
         "This API is imported, so its stages cannot be deployed or checked here: a new method "
         "answers only once the API is deployed again, and the API needs throttling, access logs "
-        "and an alarm on 5XXError of its own.",
+        "and an alarm on 5XXError of its own, and must not list JSON or */* as binary.",
     )
 
 
@@ -204,12 +204,20 @@ def check_authorizer(authorizer: Any, api: apigateway.IRestApi) -> None:
         )
 
 
-def warn_of_cors(api: apigateway.IRestApi) -> None:
-    """Warn of the answers of an API that have no headers of CORS.
+def warn_of_cors(api: apigateway.IRestApi, resource: apigateway.IResource, cors: Cors) -> None:
+    """Warn of the answers of your own API that have no headers of CORS, but should.
 
     Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-cors.html
     """
-    if not any(isinstance(one, apigateway.GatewayResponse) for one in api.node.children):
+    if not cors.headers:
+        if resource.node.try_find_child("OPTIONS"):
+            Annotations.of(api).add_warning_v2(
+                "serverless-patterns:cors-of-answers",
+                f"{Path(resource)} answers OPTIONS, but the headers of CORS for other answers are "
+                "not known: set default_cors_preflight_options where the API or the resource is "
+                "made, in place of add_cors_preflight().",
+            )
+    elif not any(isinstance(one, apigateway.GatewayResponse) for one in api.node.children):
         Annotations.of(api).add_warning_v2(
             "serverless-patterns:cors-of-gateway-responses",
             "This API allows pages of other origins, but a browser hides the answers that API "

@@ -253,7 +253,7 @@ def check_fields(fields: Sequence[RequestField], endpoint: Endpoint, *, authoriz
             the identity of a caller who need not have one.
     """
     for one in fields:
-        if one.part == "path" and f"{{{one.name}}}" not in endpoint.path:
+        if one.part == "path" and not re.search(rf"{{{one.name}\+?}}", endpoint.path):
             raise ValueError(
                 f"RequestField.path({one.name!r}) was given, but path is {endpoint.path!r}. Name "
                 f"the parameter there, such as {endpoint.path}/{{{one.name}}}."
@@ -266,7 +266,7 @@ def check_fields(fields: Sequence[RequestField], endpoint: Endpoint, *, authoriz
         kind = one.name.split(".")[0] if one.part == "context" else ""
         signed = not authorized and not endpoint.usage_plan
         if (kind == "authorizer" and not authorized) or (
-            re.match(r"identity\.(user|caller|principalOrgId)", one.name) and not signed
+            re.fullmatch(r"identity\.(user(Arn)?|caller|principalOrgId)", one.name) and not signed
         ):
             raise ValueError(
                 f"RequestField.context({one.name!r}) was given, but "

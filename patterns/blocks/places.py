@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aws_cdk import Stage
+
 from . import keys
 from .values import Path, is_token, place_of, stack_of
 
@@ -57,9 +59,16 @@ def check_environment(scope: IConstruct, name: object, resource: IResource) -> N
         resource: The resource itself.
 
     Raises:
-        ValueError: this app makes it in a stack of another environment, or of an unknown one.
+        ValueError: this app makes it in another stage, or in a stack of another environment, or of
+            an unknown one.
     """
     here, there = stack_of(scope), stack_of(resource)
+    if here is not there and Stage.of(here) is not Stage.of(there) and resource.node.default_child:
+        raise ValueError(
+            f"{name} is in stack {there.node.path}, but what needs it is in another stage, in "
+            f"{here.node.path}: the CDK connects stacks of one stage only. Make both in one stage, "
+            "or import the resource by its ARN."
+        )
     if here is there or here.environment == there.environment or not resource.node.default_child:
         return
     raise ValueError(

@@ -206,8 +206,7 @@ class RestEntry(Construct):
             self._cors = Cors(self._resource.default_cors_preflight_options)
             defaults = self._resource.default_method_options or apigateway.MethodOptions()
             self._authorizer = endpoint.authorizer or defaults.authorizer
-            if self._cors.headers:
-                warn_of_cors(self.api)
+            warn_of_cors(self.api, self._resource, self._cors)
         if endpoint.authorizer:
             check_authorizer(endpoint.authorizer, self.api)
         if endpoint.usage_plan:

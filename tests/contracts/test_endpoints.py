@@ -339,6 +339,14 @@ def test_every_answer_errors_too_has_the_headers_of_cors(
 
 
 @every_build("endpoint")
+def test_an_api_that_answers_options_by_itself_is_warned_of(build: Build, stack: Stack) -> None:
+    api = apigateway.RestApi(stack, "Own")
+    api.root.add_resource("orders").add_cors_preflight(allow_origins=["*"])
+    build.make(stack, "Pattern", endpoint=Endpoint("orders", api=api))
+    warned(stack, "orders answers OPTIONS, but .*set default_cors_preflight_options", "/Stack/Own")
+
+
+@every_build("endpoint")
 def test_without_cors_no_page_of_another_origin_may_read_an_answer(build: Build) -> None:
     assert "Access-Control" not in json.dumps(default_methods(build))
 
@@ -381,6 +389,7 @@ def test_a_permission_that_nobody_gets_is_rejected(build: Build, stack: Stack) -
     ("field", "settings", "authorized", "problem"),
     [
         (RequestField.path("id"), {"path": "customers/{id}/orders"}, False, None),
+        (RequestField.path("proxy"), {"path": "v1/{proxy+}"}, False, None),
         (RequestField.path("id"), {"path": "orders"}, False, r"such as orders/{id}"),
         (RequestField.body("id"), {"content_types": ["text/plain"]}, False, "has no fields"),
         (RequestField.context("authorizer.claims.sub"), {}, True, None),
@@ -388,6 +397,7 @@ def test_a_permission_that_nobody_gets_is_rejected(build: Build, stack: Stack) -
         (RequestField.context("identity.userArn"), {}, False, None),
         (RequestField.context("identity.userArn"), {}, True, "nobody signs requests: it would"),
         (RequestField.context("identity.sourceIp"), {}, True, None),
+        (RequestField.context("identity.userAgent"), {}, True, None),
         (RequestField.query("identity"), {}, True, None),
     ],
 )

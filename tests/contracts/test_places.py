@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_cdk import App, Duration, Environment, NestedStack, Stack
+from aws_cdk import App, Duration, Environment, NestedStack, Stack, Stage
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
 from aws_cdk import aws_kms as kms
@@ -157,6 +157,14 @@ def test_a_consumer_of_a_stack_without_this_ones_account_and_region_is_rejected(
     consumer = function(Stack(app, "Base", env=HERE))
     with rejected(r"Base/Consumer is in stack Base \(aws://1111.*Give both stacks the same env"):
         build.make(Stack(app, "Stack"), "Pattern", consumer=consumer)
+
+
+@every_build("consumer")
+def test_a_consumer_of_another_stage_is_rejected(build: Build) -> None:
+    app = App()
+    consumer = function(Stack(Stage(app, "One"), "Base"))
+    with rejected("One/Base/Consumer is in stack One/Base, .* in another stage, in Two/Stack"):
+        build.make(Stack(Stage(app, "Two"), "Stack"), "Pattern", consumer=consumer)
 
 
 @every_build("endpoint")
