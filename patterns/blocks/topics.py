@@ -16,6 +16,7 @@ from ..limits import SNS_RETRIES_TO_SQS
 from . import keys, places, publishers
 from .alarms import MINUTE, Alarms, Runbook
 from .consumers import Consumer
+from .grants import grantee_here
 from .queues import NewQueue, SqsToLambda
 from .sources import SNS, Source
 from .subscriptions import Subscription, deliver_to_queue
@@ -285,6 +286,7 @@ class TopicFanout(Construct):
         one = QueueSubscriber(self, construct_id, consumer=consumer, queue=queue, alarms=alarms)
         one.subscribe_to(self._source, subscription, alarms)
         self.subscribers.append(one)
+        self._given += [consumer, queue]
         self._ids.add(construct_id)
         return one
 
@@ -294,6 +296,7 @@ class TopicFanout(Construct):
         alarms = alarms.of_pattern(module)
         self.topic, self._source, self._alarms = source.topic, source, alarms
         self.subscribers: list[QueueSubscriber] = []
+        self._given: list[Any] = [self.topic, source]
         rows = [
             (
                 f"{metric.replace('-', '')}Alarm",
@@ -323,6 +326,7 @@ class TopicFanout(Construct):
         Raises:
             ValueError: see ``publishers.grant_publish``.
         """
+        grantee = grantee_here(self, grantee, self._given)
         return publishers.grant_publish(self.topic, grantee)
 
     def metric_number_of_messages_published(self, **options: Any) -> cloudwatch.Metric:

@@ -302,11 +302,26 @@ def _publisher(build: Build, here: Stack, there: Stack) -> None:
     build.make(here, key=kms.Key(here, "Key")).grant_publish(function(there, "Publisher"))
 
 
+def _consumer_that_publishes(build: Build, here: Stack, there: Stack) -> None:
+    fanout, both = build.make(here, key=kms.Key(here, "Key")), function(there, "Both")
+    fanout.add_queue("Another", consumer=both)
+    fanout.grant_publish(both)
+
+
 @every_build("topic")
 @pytest.mark.parametrize("relation", ["another", "nested", "parent"])
 @pytest.mark.parametrize(
     "owned",
-    [_queue, _key, _topic, _topic_and_queue, _topic_with_our_key, _dead_letters, _publisher],
+    [
+        _queue,
+        _key,
+        _topic,
+        _topic_and_queue,
+        _topic_with_our_key,
+        _dead_letters,
+        _publisher,
+        _consumer_that_publishes,
+    ],
     ids=lambda owned: owned.__name__.strip("_"),
 )
 def test_nothing_depends_in_a_circle_on_what_another_stack_owns(
