@@ -32,7 +32,7 @@ class NewApi:
             name the first origin only. Default: no page may.
 
     Raises:
-        ValueError: a limit that rejects every request.
+        ValueError: a limit that rejects every request, or no origin, or * beside others.
     """
 
     rate_limit: float = 100
