@@ -18,7 +18,7 @@ QUICK = tests/$(NAMED) $(wildcard tests/contracts tests/lambdas tests/test_catal
 	tests/test_pages.py tests/test_security.py tests/test_templates.py) -k "$(NAMED) and not fuzz"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup try up down test lint check synth snapshot deploy destroy scenario copy new bench lock clean
+.PHONY: help setup try up down test lint check synth snapshot deploy destroy scenario copy new docs bench lock clean
 .PHONY: checkov checkov-venv
 
 help: ## Show this list
@@ -73,6 +73,10 @@ copy: setup ## Copy a pattern into your project: PATTERN=<slug> TO=<folder>
 new: setup ## Write a new pattern, for you to change: PATTERN=<slug>
 	@$(RUN); python -m tools.new_pattern "$(NAMED)" && pytest --quiet $(GENERATED) --snapshot-update
 
+docs: setup ## Build the pages as a site, into .build/site, with every link checked
+	@$(PYTHON) tools/setup.py --site && .venv-site/bin/python -m sphinx -qWEj auto --keep-going \
+		-c tools/site . .build/site && echo "The site is in .build/site: open README.html there."
+
 bench: setup ## Measure synthesis beside an app with one queue and the same stacks by hand
 	@$(RUN); python -m benchmarks.calls && python -m benchmarks
 
@@ -81,6 +85,7 @@ lock: setup ## Pin the newest versions that fit
 	@$(RUN); $(COMPILE) sandbox/requirements.in --output-file sandbox/requirements.txt
 	@$(RUN); $(COMPILE) lambdas/requirements.in --output-file lambdas/requirements.txt
 	@$(RUN); $(COMPILE) tools/checkov/requirements.in --output-file tools/checkov/requirements.txt
+	@$(RUN); $(COMPILE) tools/site/requirements.in --output-file tools/site/requirements.txt
 	@$(RUN); $(NPM) update --package-lock-only --omit-lockfile-registry-resolved
 
 clean: ## Remove everything that was made here

@@ -1,7 +1,7 @@
 """Set up all the project needs, inside the project: virtual environments and the CDK CLI.
 
     python3 tools/setup.py            does what is missing or out of date; silent when nothing is
-    python3 tools/setup.py --checkov  makes the environment of checkov, too
+    python3 tools/setup.py --checkov  makes the environment of checkov, too; --site that of the site
     python3 tools/setup.py --clean    removes everything that was made here, caches included
 
 Uses only the standard library, because it runs before anything is installed. A step is done when
@@ -62,7 +62,16 @@ with contextlib.suppress(Exception):
     for pattern in catalog.patterns():
         pattern.demo_stack
 """
-GENERATED = (".venv", ".venv-sandbox", ".venv-checkov", "node_modules", ".build", "cdk.out")
+GENERATED = (
+    ".venv",
+    ".venv-sandbox",
+    ".venv-checkov",
+    ".venv-site",
+    "node_modules",
+    ".build",
+    "cdk.out",
+)
+OPTIONAL = ("checkov", "site")  # environments that are made when they are asked for
 CACHES = re.compile(r"__pycache__|\.(pytest|ruff|mypy)_cache|\.hypothesis|.*\.egg-info")
 
 
@@ -179,7 +188,7 @@ def pinned(requirements: str, name: str) -> str:
     return found.group()
 
 
-def steps(root: Path, *, checkov: bool = False) -> list[Step]:
+def steps(root: Path, *, also: Iterable[str] = ()) -> list[Step]:
     """The steps: Python, its packages, the CDK CLI, bytecode, the environments of their own."""
     lock = root / "requirements.txt"
     text = lock.read_text()
@@ -226,7 +235,7 @@ def steps(root: Path, *, checkov: bool = False) -> list[Step]:
         ),
     ]
     # What pins older libraries than the project has an environment and a lock of its own.
-    others = {"sandbox": "embedded AWS"} | ({"tools/checkov": "checkov"} if checkov else {})
+    others = {"sandbox": "embedded AWS"} | {f"tools/{name}": name for name in also}
     for folder, name in others.items():
         own, own_lock = root / f".venv-{Path(folder).name}", root / folder / "requirements.txt"
         create = [program["uv"], "venv", "--quiet", "--python", program["python"], str(own)]
@@ -271,9 +280,9 @@ def in_parallel(jobs: Iterable[Callable[[], None]]) -> None:
             future.result()
 
 
-def set_up(root: Path, *, checkov: bool = False) -> None:
+def set_up(root: Path, *, also: Iterable[str] = ()) -> None:
     """Make what is missing or out of date. Raises SetupError."""
-    python, packages, cli, bytecode, *others = plan = steps(root, checkov=checkov)
+    python, packages, cli, bytecode, *others = plan = steps(root, also=also)
     if all(step.is_done() for step in plan):
         return
     try:
@@ -321,7 +330,8 @@ def main() -> int:
     """Set up, or clean with ``--clean``. Returns the exit code."""
     options = sys.argv[1:]
     try:
-        clean(ROOT) if "--clean" in options else set_up(ROOT, checkov="--checkov" in options)
+        also = [name for name in OPTIONAL if f"--{name}" in options]
+        clean(ROOT) if "--clean" in options else set_up(ROOT, also=also)
     except (SetupError, OSError) as error:
         why = f"{error}\n  {hint(str(error))}" if isinstance(error, OSError) else str(error)
         print(f"\nSet-up failed. {why}", file=sys.stderr)

@@ -134,7 +134,11 @@ def test_the_lines_that_pin_a_package_are_found_with_their_hashes() -> None:
 def test_another_place_another_python_or_another_lock_redo_the_environment(tmp_path: Path) -> None:
     for name in ("requirements.txt", "package.json", "package-lock.json", "sandbox", "tools"):
         (tmp_path / name).symlink_to(ROOT / name)
-    both = zip(setup.steps(ROOT, checkov=True), setup.steps(tmp_path, checkov=True), strict=True)
+    both = zip(
+        setup.steps(ROOT, also=setup.OPTIONAL),
+        setup.steps(tmp_path, also=setup.OPTIONAL),
+        strict=True,
+    )
     same = [one.name for one, other in both if one.digest == other.digest]
     assert same == ["cdk CLI (node_modules)"], "it may be moved"
 
@@ -150,13 +154,15 @@ def test_bytecode_is_left_on_disk_whatever_the_environment_says(
     assert list(patterns.glob("__pycache__/catalog.*.pyc"))
 
 
-def test_checkov_is_installed_only_when_it_is_asked_for() -> None:
+@pytest.mark.parametrize("name", setup.OPTIONAL)
+def test_checkov_and_the_sites_generator_are_installed_only_when_they_are_asked_for(
+    name: str,
+) -> None:
     without, with_it = (
-        {step.stamp.parent.name for step in setup.steps(ROOT, checkov=checkov)}
-        for checkov in (False, True)
+        {step.stamp.parent.name for step in setup.steps(ROOT, also=also)} for also in ((), (name,))
     )
     assert without == {".venv", ".venv-sandbox", "node_modules"}
-    assert with_it - without == {".venv-checkov"}
+    assert with_it - without == {f".venv-{name}"}
 
 
 def test_clean_removes_what_was_made_and_nothing_else(tmp_path: Path) -> None:
