@@ -74,8 +74,7 @@ new: setup ## Write a new pattern, for you to change: PATTERN=<slug>
 	@$(RUN); python -m tools.new_pattern "$(NAMED)" && pytest --quiet $(GENERATED) --snapshot-update
 
 docs: setup ## Build the pages as a site, into .build/site, with every link checked
-	@$(PYTHON) tools/setup.py --site && .venv-site/bin/python -m sphinx -qWEj auto --keep-going \
-		-c tools/site . .build/site && echo "The site is in .build/site: open README.html there."
+	@$(PYTHON) tools/setup.py --site && .venv-site/bin/python -m sphinx -qWEj auto --keep-going -c tools/site . .build/site
 
 bench: setup ## Measure synthesis beside an app with one queue and the same stacks by hand
 	@$(RUN); python -m benchmarks.calls && python -m benchmarks
