@@ -31,6 +31,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - an older one must say so, not fa
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))
 from serverless_patterns.environment import caches  # noqa: E402 - the check of Python is first
+from serverless_patterns.terminal import visible  # noqa: E402
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class Step:
                 raise SetupError(f"{self.name}: cannot run {command[0]}: {error}") from error
         if code:
             text = log.read_text(errors="replace")
-            tail = "\n".join(f"    {line}" for line in text.splitlines()[-15:])
+            tail = "\n".join(f"    {visible(line)}" for line in text.splitlines()[-15:])
             raise SetupError(
                 f"{self.name} failed (exit {code}):\n{tail}\n  {hint(text)}\n  Log: {log}"
             )
