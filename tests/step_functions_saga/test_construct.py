@@ -318,7 +318,10 @@ def rejected(stack: Stack, message: str, **settings: Any) -> None:
     [
         (changed("Charge", Catch=None), "Charge has no Catch"),
         (changed("Charge", TimeoutSeconds=10), "gives up after 10 s"),
-        ("no JSON", "not JSON"),
+        (
+            changed("Park", Arguments={"QueueUrl": "${Q}"}),
+            r"does not use \${ParkedQueue}, so nobody",
+        ),
     ],
 )
 @pytest.mark.parametrize("express", [False, True])
