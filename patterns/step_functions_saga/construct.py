@@ -40,7 +40,7 @@ __all__ = ["Alarms", "Consumer", "Endpoint", "NewApi", "NewQueue", "Saga", "Step
 class StepFunctionsSaga(Construct):
     """Run a saga: steps one after the other, undone in reverse order when one keeps failing.
 
-    Define the saga in an Amazon States Language file with ``${Name}`` for each resource.
+    Define the saga in Amazon States Language with JSONata, with ``${Name}`` for each resource.
     Definitions that could end half done are rejected: see ``check_undo``. The state machine may
     do what its steps say, on the resources that they name, and nothing else. A saga that cannot be
     undone goes to ``parked_queue``, raises an alarm and waits for a person.
