@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from constructs import Construct
 
-# One line a request, with what finds a failure and nothing that names a person.
+# One line a request, with what finds a failure and nothing that names a person: the validator's
+# message quotes the body, so only the client gets it.
 ACCESS_LOG = {
     "requestId": "$context.requestId",
     "requestTime": "$context.requestTime",
@@ -35,7 +36,6 @@ ACCESS_LOG = {
     "integrationLatency": "$context.integrationLatency",
     "errorType": "$context.error.responseType",
     "errorMessage": "$context.error.message",
-    "validationError": "$context.error.validationErrorString",
     "traceId": "$context.xrayTraceId",
 }
 REFUSED_BY_SCHEMA = (

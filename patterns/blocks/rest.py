@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from aws_cdk import Annotations
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -211,6 +212,8 @@ class RestEntry(Construct):
             check_authorizer(endpoint.authorizer, self.api)
         if endpoint.usage_plan:
             endpoint.usage_plan.add_api_stage(stage=self._stage("usage_plan"))
+            if not self._authorizer:
+                _warn_of_key_alone(self)
 
     @property
     def url(self) -> str:
@@ -332,3 +335,16 @@ def _in_own_words(problem: Callable[[], str]) -> Iterator[None]:
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise ValueError(f"{problem()}: {reason}. Change the endpoint, or its API.") from error
+
+
+def _warn_of_key_alone(entry: RestEntry) -> None:
+    """Warn that an API key is the only lock.
+
+    Source:
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html
+    """
+    Annotations.of(entry).add_warning_v2(
+        "serverless-patterns:api-key-alone",
+        "An API key is all that a client needs: it counts requests and says nothing of who sends "
+        "them. Give an authorizer, too, unless the key is for counting only.",
+    )

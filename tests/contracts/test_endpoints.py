@@ -122,6 +122,17 @@ def test_a_usage_plan_requires_an_api_key_and_covers_the_stage(build: Build, sta
     Template.from_stack(stack).has_resource_properties(
         "AWS::ApiGateway::UsagePlan", {"ApiStages": [{"ApiId": Match.any_value()}]}
     )
+    warned(stack, "An API key is all that a client needs", "*")
+
+
+@every_build("endpoint")
+def test_no_access_log_quotes_what_a_client_sent(build: Build, stack: Stack) -> None:
+    """The validator's message quotes the body; AWS X-Ray and the log have the request's id."""
+    build.make(stack, "Pattern")
+    for stage in Template.from_stack(stack).find_resources("AWS::ApiGateway::Stage").values():
+        log = json.loads(stage["Properties"]["AccessLogSetting"]["Format"])
+        assert not [value for value in log.values() if "validationErrorString" in value]
+        assert "$context.requestId" in log.values()
 
 
 @every_build("endpoint")
