@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Stage
 
@@ -24,11 +24,23 @@ def elsewhere(scope: IConstruct, resource: IResource) -> str | None:
     here = place_of(stack_of(scope))
     if not any(here):  # nothing can be known to be elsewhere
         return None
-    there = place_of(resource)
+    there = _place_in_arn(resource) or place_of(resource)
     for word, own, other in zip(("account", "Region"), here, there, strict=True):
         if own and other and own != other:
             return f"{word} {other}"
     return None
+
+
+def _place_in_arn(resource: Any) -> tuple[str, str] | None:
+    """Return the account and Region in the ARN of a table or a function, if they are known.
+
+    An imported table or version says that it is where its stack is.
+    """
+    arn: str = getattr(resource, "table_arn", None) or getattr(resource, "function_arn", None) or ""
+    if is_token(arn) or arn.count(":") < 5:
+        return None
+    _, _, _, region, account, _ = arn.split(":", 5)
+    return account, region
 
 
 def check_here(scope: IConstruct, name: object, resource: IResource, reason: str) -> None:
