@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aws_cdk import Annotations
 from aws_cdk import aws_iam as iam
 
 from .consumers import function_of
@@ -61,6 +62,26 @@ def grantee_here(
 
 def _role_of(it: Any) -> Any:
     return getattr(function_of(it), "role", None) if hasattr(it, "function_arn") else None
+
+
+def warn_of_fixed(grantee: iam.IGrantable, what: str) -> None:
+    """Warn of a role that has taken no permission, although the CDK says so.
+
+    Source: https://docs.aws.amazon.com/cdk/v2/guide/permissions.html
+
+    Args:
+        grantee: To whom it was granted; a role that can be changed has a policy below it since.
+        what: The permission, as a noun.
+    """
+    role: Any = grantee.grant_principal
+    changeable = isinstance(role, iam.Role | iam.User | iam.Group | iam.PrincipalBase)
+    if changeable or not hasattr(role, "node") or role.node.children:
+        return
+    Annotations.of(role).add_warning_v2(
+        "serverless-patterns:fixed-role",
+        "This role cannot be changed here, since it is imported with mutable=False or is of "
+        f"another account: its own policies must allow {what}.",
+    )
 
 
 def check_grantee(scope: Construct, grantee: iam.IGrantable) -> None:

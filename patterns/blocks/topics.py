@@ -16,7 +16,7 @@ from ..limits import SNS_RETRIES_TO_SQS
 from . import keys, places, publishers
 from .alarms import MINUTE, Alarms, Runbook
 from .consumers import Consumer
-from .grants import grantee_here
+from .grants import grantee_here, warn_of_fixed
 from .queues import NewQueue, SqsToLambda
 from .sources import SNS, Source
 from .subscriptions import Subscription, deliver_to_queue
@@ -327,7 +327,9 @@ class TopicFanout(Construct):
             ValueError: see ``publishers.grant_publish``.
         """
         grantee = grantee_here(self, grantee, self._given)
-        return publishers.grant_publish(self.topic, grantee)
+        grant = publishers.grant_publish(self.topic, grantee)
+        warn_of_fixed(grantee, f"sns:Publish to {Path(self.topic)} and the use of its key, if any")
+        return grant
 
     def metric_number_of_messages_published(self, **options: Any) -> cloudwatch.Metric:
         """Messages published to the topic. ``options``: of the metric."""
