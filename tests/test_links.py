@@ -58,3 +58,15 @@ def test_a_link_to_a_file_or_a_heading_that_is_not_there_is_found(tmp_path: Path
         "[d](nowhere.md) [e](other.md#no) [f](#no) `[g](code.md)`\n"
     )
     assert broken(page) == ["nowhere.md", "other.md#no", "#no"]
+
+
+def test_the_page_about_older_notes_names_a_source_and_a_page_for_each_line() -> None:
+    page = (ROOT / "docs" / "older-notes.md").read_text(encoding="utf-8")
+    rows = [row for row in page.splitlines() if row.startswith("| ") and "You may" not in row]
+    assert rows
+    for row in rows:
+        _, _, today, here, _ = row.split("|")
+        assert "](https://docs.aws.amazon.com/" in today, row
+        pages = re.findall(r"\(\.\./(patterns/\w+/README\.md)\)", here)
+        assert pages, row
+        assert all((ROOT / name).is_file() for name in pages), row

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from importlib import import_module, util
+from importlib import import_module
 
 import pytest
 
 from serverless_patterns.patterns import limits
+from tests.conftest import ROOT
 
 SAME = {
     "foundation.dead_letters.MAX_ENTRIES": limits.SQS_BATCH_ENTRIES,
@@ -29,9 +30,9 @@ BELOW = {
 
 def number_of(constant: str) -> int:
     module, name = constant.rsplit(".", 1)
-    package = f"serverless_patterns.lambdas.{module.split('.', 1)[0]}"
-    if util.find_spec(package) is None:
-        pytest.skip("the pattern is not here")
+    file = ROOT.joinpath("lambdas", *module.split(".")).with_suffix(".py")
+    if not (ROOT / "docs").is_dir() and not file.is_file():
+        pytest.skip("this copy does not need it")
     number: int = getattr(import_module(f"serverless_patterns.lambdas.{module}"), name)
     return number
 

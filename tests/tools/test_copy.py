@@ -116,7 +116,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_patterns_in_a_new_project_synthesize_and_pass_their_tests(project: Path) -> None:
     slugs = [pattern.slug for pattern in REAL]
-    stacks = check(project, *(f"tests/{name}" for name in (*slugs, "contracts", "lambdas")))
+    own = ("contracts", "lambdas", "test_pages.py")
+    stacks = check(project, *(f"tests/{name}" for name in (*slugs, *own)))
     assert stacks == sorted(pattern.stack_name for pattern in REAL)
 
 
