@@ -152,8 +152,8 @@ def own_source(scope: Construct, topic: sns.ITopic, *, fifo: bool) -> Source:
         ValueError: its key encrypts nothing.
     """
     source = Source(topic, scope=scope, fifo=fifo)
+    places.check_name(scope, Path(topic, "topic "), topic.topic_arn, "topic_name")
     if source.elsewhere:
-        _check_name(scope, topic)
         allowed = source.elsewhere.startswith("Region") or _allow_subscribing(scope, topic)
         asked = "" if allowed else " Its policy must allow sns:Subscribe to this account."
         Annotations.of(topic).add_warning_v2(
@@ -183,21 +183,6 @@ def _allow_subscribing(scope: Construct, topic: sns.ITopic) -> bool:
         actions=["sns:Subscribe"], principals=[account], resources=[topic.topic_arn]
     )
     return topic.add_to_resource_policy(allow).statement_added
-
-
-def _check_name(scope: Construct, topic: sns.ITopic) -> None:
-    """Reject a topic of another stack that cannot be named here.
-
-    Raises:
-        ValueError: it has no name before it is created.
-    """
-    try:
-        Stack.of(scope).resolve(topic.topic_arn)
-    except RuntimeError as error:
-        raise ValueError(
-            f"{Path(topic, 'topic ')} is of another account or Region, where it gets its name "
-            "when it is created. Give it a topic_name."
-        ) from error
 
 
 class QueueSubscriber(SqsToLambda):

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from aws_cdk import App, Environment, Stack
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_kinesis as kinesis
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_s3 as s3
 
-from serverless_patterns.patterns.blocks.places import elsewhere
-from tests.inline import function
+from serverless_patterns.patterns.blocks.places import check_here, check_key_here, elsewhere
+from tests.inline import function, rejected
 
 TABLE = "arn:aws:dynamodb:{}:table/orders"
 VERSION = "arn:aws:lambda:{}:function:orders:7"
@@ -35,3 +38,20 @@ def test_a_table_or_a_version_is_where_its_arn_says(place: str, found: str | Non
     assert [elsewhere(stack, one) for one in imported] == [found] * 3
     assert elsewhere(stack, table.from_table_name(stack, "ByName", "orders")) is None
     assert elsewhere(stack, function(stack)) is None
+
+
+def test_what_the_cdk_cannot_refer_to_from_a_stack_is_rejected() -> None:
+    app = App()
+    there = Stack(app, "There", env=Environment(account="111111111111", region="eu-west-1"))
+    here = Stack(app, "Here")  # may be anywhere
+    found: list[Any] = [
+        function(there),
+        kinesis.Stream(there, "Stream"),
+        s3.Bucket(there, "Bucket"),
+    ]
+    for one in found:
+        with rejected("is in stack There .*eu-west-1.*, but what needs it is in Here"):
+            check_here(here, one.node.path, one, "why. Advice.")
+    with rejected("encryption_key There/Key is in stack There"):
+        check_key_here(here, kms.Key(there, "Key"))
+    check_here(here, "name", s3.Bucket(there, "Named", bucket_name="prices"), "why. Advice.")

@@ -226,8 +226,10 @@ def test_a_topic_of_another_region_needs_a_name_that_is_known(build: Build) -> N
         Stack(app, region, env=Environment(account="1" * 12, region=region))
         for region in ("eu-west-1", "us-east-1")
     )
-    with pytest.raises(ValueError, match=r"us-east-1/Own is of another.*Give it a topic_name"):
-        build.make(here, topic=own_topic(there, build))
+    topic = own_topic(there, build)
+    for where in (here, Stack(app, "Anywhere")):
+        with pytest.raises(ValueError, match=r"us-east-1/Own is of another.*Give it a topic_name"):
+            build.make(where, topic=topic)
 
 
 @every_build("topic")
