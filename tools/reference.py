@@ -91,8 +91,8 @@ def pages() -> dict[str, str]:
         flow = f"{pattern.flow}. [The pattern's page](../../patterns/{pattern.slug}/README.md) says"
         head = f"# {pattern.slug}\n\n{flow} when to use it.\n\n{MODULES}"
         module = f"serverless_patterns.patterns.{pattern.slug}.construct"
-        names = textwrap.fill(", ".join(sorted(each.name for each in found)), 90)
-        use = f"```python\nfrom {module} import (\n{textwrap.indent(names, '    ')},\n)\n```"
+        names = "".join(f"    {each.name},\n" for each in sorted(found, key=lambda each: each.name))
+        use = f"```python\nfrom {module} import (\n{names})\n```"
         parts = [head, use, *chain(*(described(each, links) for each in constructs))]
         made_by = {one.name: one for each in constructs for one in each.makes()}
         parts += chain(*(chain(head_of(one), members_of(one)) for one in made_by.values()))
