@@ -8,6 +8,7 @@ import pytest
 
 from serverless_patterns.patterns import limits
 from tests.conftest import ROOT
+from tests.lambdas import consumers
 
 SAME = {
     "foundation.dead_letters.MAX_ENTRIES": limits.SQS_BATCH_ENTRIES,
@@ -16,16 +17,9 @@ SAME = {
     "foundation.tables.MAX_ACTIONS": limits.DYNAMODB_TRANSACTION_ACTIONS,
     "foundation.streams.MAX_RECORDS": limits.KINESIS_BATCH_RECORDS,
     "foundation.streams.MAX_RECORD_BYTES": limits.FIREHOSE_RECORD_BYTES,
-    "sns_fifo_fanout.publisher.MAX_ENTRIES": limits.SNS_BATCH_ENTRIES,
-    "sns_fifo_fanout.publisher.MAX_BYTES": limits.SNS_MESSAGE_BYTES,
-    "step_functions_saga.carrier.MAX_ENTRIES": limits.SQS_BATCH_ENTRIES,
-    "step_functions_saga.logic.MAX_INPUT_BYTES": limits.STATES_PAYLOAD_BYTES,
-    "step_functions_saga.store.MAX_PUTS": limits.DYNAMODB_BATCH_PUTS,
+    **dict(consumers.limits()),
 }
-BELOW = {
-    "foundation.tables.MAX_BYTES": limits.DYNAMODB_TRANSACTION_BYTES,
-    "kinesis_firehose_s3.transform.MAX_RESPONSE_BYTES": limits.LAMBDA_PAYLOAD_BYTES,
-}
+BELOW = {"foundation.tables.MAX_BYTES": limits.DYNAMODB_TRANSACTION_BYTES}
 
 
 def number_of(constant: str) -> int:
