@@ -9,6 +9,8 @@ NPM := npm --no-fund --no-audit --no-update-notifier --silent
 # The tests that hold a generated file; a copied pattern has some of them.
 GENERATED = $(wildcard tests/test_templates.py tests/test_pages.py tests/test_catalog.py \
 	tests/tools/test_refusals.py tests/tools/test_reference.py)
+# Of them, those that list every pattern.
+LISTS := the_readme_lists or the_page_lists or the_reference_says
 
 # In parallel, a file in one process, the longest first (tests/conftest.py).
 PYTEST := pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
@@ -71,7 +73,8 @@ copy: setup ## Copy a pattern into your project: PATTERN=<slug> TO=<folder>
 	@$(RUN); python -m serverless_patterns copy "$(PATTERN)" "$(TO)"
 
 new: setup ## Write a new pattern, for you to change: PATTERN=<slug>
-	@$(RUN); python -m tools.new_pattern "$(NAMED)" && pytest --quiet $(GENERATED) --snapshot-update
+	@$(RUN); python -m tools.new_pattern "$(NAMED)" && \
+		pytest --quiet $(GENERATED) --snapshot-update -k "$(NAMED) or $(LISTS)"
 
 docs: setup ## Build the pages as a site, into .build/site, with every link checked
 	@$(PYTHON) tools/setup.py --site && .venv-site/bin/python -m sphinx -qWEj auto --keep-going -c tools/site . .build/site

@@ -55,7 +55,7 @@ class Alarms:
             or half of the time that the event is kept if that is shorter.
         runbook_url: Page with an entry for each alarm. Default: the page of the pattern, as a path
             in this repository, in a copy of it, and in the installed package
-            ``serverless_patterns``.
+            ``serverless_patterns``; none, outside a pattern.
 
     Raises:
         ValueError: an alarm is made with an action that CloudWatch could not carry out.
