@@ -145,6 +145,7 @@ def test_with_columns_the_lake_is_parquet_by_the_table_that_athena_reads(parquet
 
 def test_athena_finds_new_days_by_itself(parquet: Made) -> None:
     table = parquet.only("Glue::Table")["TableInput"]
+    assert table["TableType"] == "EXTERNAL_TABLE"
     assert table["PartitionKeys"] == [{"Name": "day", "Type": "string"}]
     bucket = parquet.stack.resolve(parquet.made.bucket.bucket_name)
     location = {"Fn::Join": ["", ["s3://", bucket, "/clicks/"]]}
