@@ -43,7 +43,9 @@ def beside(scope: Construct, resource: IConstruct) -> Construct:
     """
     if same_stack(scope, resource):
         return scope
-    return Construct(cast("Construct", resource), Names.node_unique_id(scope.node))
+    construct_id = Names.node_unique_id(scope.node)
+    known = resource.node.try_find_child(construct_id)
+    return cast("Construct", known or Construct(cast("Construct", resource), construct_id))
 
 
 def role_in(scope: Construct, function: lambda_.IFunction) -> iam.IRole:
