@@ -46,7 +46,8 @@ def check(
     check_message(queue, group, deduplication)
     check_attributes(attributes)
     key = queue.encryption_key if isinstance(queue, NewQueue) else None
-    check_circle(scope, endpoint, {"consumer": consumer.function, "encryption_key": key})
+    needed = {"consumer": consumer.function, "encryption_key": key, "alarms": alarms}
+    check_circle(scope, endpoint, needed)
 
 
 def check_message(

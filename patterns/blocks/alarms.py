@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from aws_cdk import Annotations, Duration, FeatureFlags
+from aws_cdk import Annotations, Duration, FeatureFlags, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from aws_cdk import aws_kms as kms
     from aws_cdk import aws_sqs as sqs
-    from constructs import Construct
+    from constructs import Construct, IConstruct
 
     # The id of an alarm, its metric and runbook, its threshold, and its periods in a row.
     Row = tuple[str, cloudwatch.Metric, "Runbook", float, int]
@@ -71,6 +71,18 @@ class Alarms:
         for action in self.actions:
             expect("actions", action, "IAlarmAction")
         expect_fields(self, max_age=(Duration, None), runbook_url=(str, None))
+
+    @property
+    def topics(self) -> list[IConstruct]:
+        """The topics of this app that the actions publish to."""
+        topics = [action for action in self.actions if type(action).__name__ == "SnsAction"]
+        if not topics:
+            return []
+        # An action asks nothing of the alarm that it is bound to.
+        scope = Stack()
+        alarm = cloudwatch.Alarm.from_alarm_arn(scope, "Alarm", "arn:aws:cloudwatch:::alarm:any")
+        arns = (action.bind(scope, alarm).alarm_action_arn for action in topics)
+        return [found.node.scope for arn in arns if (found := resource_behind(arn))]
 
     def of_pattern(self, module: str) -> Alarms:
         """Return the same with the page of the pattern that a module, ``__name__``, is of."""

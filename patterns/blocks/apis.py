@@ -19,7 +19,7 @@ from .stacks import same_deployment
 from .values import Path, expect, stack_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from constructs import Construct
 
@@ -169,22 +169,45 @@ def check_circle(scope: Construct, endpoint: Endpoint, given: Mapping[str, Any])
     Args:
         scope: Where the construct is made.
         endpoint: With the API.
-        given: What else the construct needs, by its name, or None.
+        given: What else the construct needs, by its name: resources, settings with them, or None.
 
     Raises:
-        ValueError: one of them is in the API's stack, and the construct in another one.
+        ValueError: one of them is in the API's stack, and the construct in another one; or a usage
+            plan is beside that.
     """
     expect("endpoint", endpoint, Endpoint)
     api = endpoint.api
     if isinstance(api, NewApi) or api.node.default_child is None or same_deployment(scope, api):
         return
-    for name, one in given.items():
-        if one is not None and one.node.default_child and same_deployment(one, api):
+    plan = endpoint.usage_plan
+    if plan and same_deployment(scope, plan):
+        raise ValueError(
+            f"usage_plan {Path(plan)} needs the stage of {Path(api)}, whose stack needs this one, "
+            "for what the API calls. Make the usage plan in the stack of the API."
+        )
+    for name, one in _named(given):
+        if one.node.default_child and same_deployment(one, api):
             raise ValueError(
                 f"{name} {Path(one)} is in the stack of {Path(api)}. That stack needs "
                 "this one, for what the API calls, so this one cannot need it. Make this construct "
                 "in the stack of the API, or the other in this stack."
             )
+
+
+def _named(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield every resource that was given, or that settings have, with its name.
+
+    Your own state machine is called by the API alone.
+    """
+    for name, one in given.items():
+        if hasattr(type(one), "state_machine_arn"):
+            continue
+        if hasattr(one, "node"):
+            yield name, one
+            continue
+        parts = {part: getattr(one, part, None) for part in ("parked_queue", "encryption_key")}
+        yield from ((part, found) for part, found in parts.items() if found is not None)
+        yield from (("The topic of alarms", topic) for topic in getattr(one, "topics", ()))
 
 
 def check_authorizer(authorizer: Any, api: apigateway.IRestApi) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import Annotations
 from aws_cdk import aws_iam as iam
 
-from .consumers import function_of
 from .places import elsewhere
 from .stacks import same_stack
 from .values import Path, expect, is_token, stack_of
@@ -61,7 +60,7 @@ def grantee_here(
 
 
 def _role_of(it: Any) -> Any:
-    return getattr(function_of(it), "role", None) if hasattr(it, "function_arn") else None
+    return getattr(it, "role", None) if hasattr(it, "function_arn") else None
 
 
 def warn_of_fixed(grantee: iam.IGrantable, what: str) -> None:

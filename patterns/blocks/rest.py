@@ -15,7 +15,7 @@ from constructs import Construct
 from .alarms import Alarms, Runbook
 from .apis import Cors, check_authorizer, check_own_api, keep_text, new_api, warn_of_cors
 from .endpoints import JSON, Endpoint, NewApi, RequestField, check_fields
-from .grants import check_grantee
+from .grants import check_grantee, warn_of_fixed
 from .places import check_environment
 from .stacks import beside, grantee_in, same_stack
 from .values import Path, expect, seconds
@@ -257,6 +257,7 @@ class RestEntry(Construct):
             here = same_stack(principal, self)
             grantee = grantee_in(self._scope, grantee, self.api) if here else grantee
         first, *others = [method.grant_execute(grantee) for method in self._methods]
+        warn_of_fixed(grantee, f"execute-api:Invoke on {Path(self.api)}")
         return functools.reduce(lambda one, other: one.combine(other), others, first)
 
     def add_post(self, call: ServiceCall) -> apigateway.Method:

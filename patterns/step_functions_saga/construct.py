@@ -103,7 +103,7 @@ class StepFunctionsSaga(Construct):
         if starter:
             given["starter"] = Consumer.of(starter).function
             self._given.append(Stack.of(given["starter"]))  # no step: only its stack is waited for
-        check_circle(self, endpoint, given)
+        check_circle(self, endpoint, given | {"saga": saga, "queue": queue, "alarms": alarms})
         self.state_machine, self.parked_queue = state_machine_of(self, saga, express=express)
         self.entry = RestEntry(self, "Entry", endpoint, alarms=alarms)
         grant_start(self.state_machine, self.entry.role, express=express)

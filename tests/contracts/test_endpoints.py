@@ -416,6 +416,8 @@ def test_a_permission_that_nobody_gets_is_rejected(build: Build, stack: Stack) -
         (RequestField.context("identity.userArn"), {}, True, "nobody signs requests: it would"),
         (RequestField.context("identity.sourceIp"), {}, True, None),
         (RequestField.context("identity.userAgent"), {}, True, None),
+        (RequestField.context("identity.accountId"), {}, True, "nobody signs requests: it would"),
+        (RequestField.context("identity.cognitoIdentityId"), {}, False, None),
         (RequestField.query("identity"), {}, True, None),
     ],
 )
@@ -436,6 +438,10 @@ def test_a_value_that_no_request_has_is_rejected(
         ({"cors": apigateway.CorsOptions(allow_origins=[])}, r"origins \[\]; it must have one or"),
         ({"cors": apigateway.CorsOptions(allow_origins=["*", "https://a"])}, "or . alone"),
         ({"cors": apigateway.CorsOptions(allow_origins=["*"])}, None),
+        (
+            {"cors": apigateway.CorsOptions(allow_origins=["*"], allow_credentials=True)},
+            "credentials for \\*, which browsers reject",
+        ),
     ],
 )
 def test_limits_and_origins_that_turn_every_request_away_are_rejected(
