@@ -9,6 +9,7 @@ from constructs import Construct
 
 from ..blocks.alarms import Alarms
 from ..blocks.destinations import deliver, deliver_to_new_queue
+from ..blocks.grants import grantee_here
 from ..blocks.invocations import check_only_configuration, grant_invoke
 from ..blocks.stacks import role_in
 from ..limits import LAMBDA_ASYNC_MAX_AGE
@@ -87,6 +88,7 @@ class AsyncLambda(Construct):
         invoked = Invoked(function, dead_letter_queue, reserved_concurrency, rollout)
         invoked.check(self, retries, alarms, on_success, on_failure, encryption_key)
         alarms, key = alarms.of_pattern(__name__), encryption_key
+        self._given = function, on_success, on_failure
 
         self.function, self.target = invoked.function, invoked.target_in(self)
         succeeded = deliver(self, "on_success", on_success, self.function)
@@ -135,7 +137,7 @@ class AsyncLambda(Construct):
             ValueError: everybody, a service for anybody's resources, several principals at once,
                 or one that Lambda does not know.
         """
-        return grant_invoke(self.target, grantee)
+        return grant_invoke(self.target, grantee_here(self, grantee, self._given))
 
     def grant_redrive(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` take failed events from queues and bucket, and invoke the function again.

@@ -14,10 +14,11 @@ from ..checks import period
 from ..limits import LAMBDA_ASYNC_MAX_AGE, SQS_DEFAULT_RETENTION
 from . import keys
 from .consumers import check_may_run, function_of
-from .places import check_here
+from .grants import warn_of_fixed
+from .places import check_here, check_key_here
 from .queues import grant_send, queue_for_failures
 from .stacks import beside, grantee_in, role_in, same_stack
-from .values import expect
+from .values import Path, expect
 
 if TYPE_CHECKING:
     from aws_cdk import aws_events as events
@@ -140,6 +141,7 @@ class Target:
                 self.resource.grant_put(role, RECORDS)
                 look = iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self.arn])
                 role.add_to_principal_policy(look)
+        warn_of_fixed(role, f"delivering to the {self.kind} {Path(self.resource)}")
 
     def grant_take(self, scope: Construct, grantee: iam.IGrantable) -> list[iam.Grant]:
         """Let ``grantee`` read the records and delete them, if they are kept here."""
@@ -178,6 +180,7 @@ def check_key_of_new_queues(
     """
     expect("encryption_key", key, "IKey", None)
     keys.check_key("encryption_key", key)
+    check_key_here(function, key)
     if key and not needed:
         raise ValueError(
             "encryption_key was given, but no queue is new, so it would encrypt nothing. Encrypt "
