@@ -14,6 +14,7 @@ from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_iam as iam
 from aws_cdk.assertions import Match, Template
 
+from serverless_patterns.patterns.blocks.apis import Cors
 from serverless_patterns.patterns.blocks.endpoints import (
     JSON,
     Endpoint,
@@ -354,6 +355,11 @@ def test_every_answer_errors_too_has_the_headers_of_cors(
         assert gateway.keys() == {"BAD_REQUEST_BODY", "DEFAULT_4XX", "DEFAULT_5XX"}
         of_gateway = {f"gatewayresponse.header.{name}": value for name, value in expected.items()}
         assert all(parameters == of_gateway for parameters in gateway.values())
+
+
+def test_an_answer_that_every_origin_may_read_does_not_vary_by_origin() -> None:
+    anybody = Cors(apigateway.CorsOptions(allow_origins=["*"]))
+    assert (anybody.headers, anybody.template) == ({"Access-Control-Allow-Origin": "'*'"}, "")
 
 
 @every_build("endpoint")
