@@ -73,16 +73,19 @@ def test_another_python_or_platform_gives_another_asset(
     assert one["Content"]["S3Key"] != other["Content"]["S3Key"]
 
 
-def test_a_package_that_would_have_to_be_built_here_is_not_installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("hashed", "problem"), [(True, "has no usable wheels"), (False, "must have .*a hash")]
+)
+def test_a_package_that_would_be_built_here_or_has_no_hash_is_not_installed(
+    hashed: bool, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "source-1.0.tar.gz").touch()
-    digest = hashlib.sha256(b"").hexdigest()
+    digest = f" --hash=sha256:{hashlib.sha256(b'').hexdigest()}"
     lock = tmp_path / "requirements.txt"
     there = f"--no-index\n--find-links {tmp_path.as_uri()}"
-    lock.write_text(f"{there}\nsource==1.0 --hash=sha256:{digest}")
+    lock.write_text(f"{there}\nsource==1.0{digest * hashed}")
     monkeypatch.setattr(layer, "LOCK", lock)
-    with pytest.raises(RuntimeError, match="source==1.0 has no usable wheels"):
+    with pytest.raises(RuntimeError, match=problem):
         layer.build(tmp_path / "layer.zip")
 
 

@@ -247,6 +247,7 @@ def test_a_response_never_grows_beyond_what_lambda_returns() -> None:
     big = click(page="/" + "ö" * 2000)
     results = [record["result"] for record in answers(*[together(*[big] * 300)] * 9)]
     assert (results[0], results[-1]) == ("Ok", "ProcessingFailed")
+    assert transform.MAX_RESPONSE_BYTES < LAMBDA_PAYLOAD_BYTES, "it leaves room for the rest"
 
 
 def test_the_log_counts_what_was_dropped_and_failed_and_names_nobody(
