@@ -253,6 +253,7 @@ class TopicFanout(Construct):
             ValueError: a configuration that would fail or lose events; the message says what to
                 change.
         """
+        expect("construct_id", construct_id, str)
         if construct_id in self._ids:
             raise ValueError(
                 f"construct_id is {construct_id!r}, which {Path(self)} has already. Give the "
