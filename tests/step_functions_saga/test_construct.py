@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from serverless_patterns.patterns.step_functions_saga.construct import StepFunct
 from serverless_patterns.patterns.step_functions_saga.stack import FOLDER
 from tests import inline
 from tests.contracts.test_places import deployable, every_layout
-from tests.inline import function, warned
+from tests.inline import function, granted, text, warned
 from tests.sagas import SAGA, changed, table
 from tests.step_functions_saga.builds import make
 
@@ -49,27 +48,6 @@ def properties(template: Template, kind: str, **of: Any) -> dict[str, Any]:
     """Return the properties of the one resource of a type."""
     (resource,) = template.find_resources(kind, {"Properties": of}).values()
     found: dict[str, Any] = resource["Properties"]
-    return found
-
-
-def text(value: Any) -> str:
-    """Return a template's text, with <the name> of each resource it refers to."""
-    if isinstance(value, str):
-        return value
-    if "Fn::Join" in value:
-        return "".join(text(part) for part in value["Fn::Join"][1])
-    name = re.search(r'"(?:Ref|Fn::GetAtt)": \[?"(.+?)"', json.dumps(value))
-    return f"<{name[1].rstrip('0123456789ABCDEF')}>" if name else ""
-
-
-def granted(template: Template, role: str) -> set[tuple[str, str]]:
-    """Return action and resource of all that the policies of a role allow."""
-    found = set()
-    for name, policy in template.find_resources("AWS::IAM::Policy").items():
-        for statement in policy["Properties"]["PolicyDocument"]["Statement"] * (role in name):
-            actions, each = statement["Action"], statement["Resource"]
-            for action in [actions] if isinstance(actions, str) else actions:
-                found |= {(action, text(r)) for r in (each if isinstance(each, list) else [each])}
     return found
 
 
