@@ -64,3 +64,10 @@ def granted(template: Template, role: str) -> set[tuple[str, str]]:
             for action in [actions] if isinstance(actions, str) else actions:
                 found |= {(action, text(r)) for r in (each if isinstance(each, list) else [each])}
     return found
+
+
+def only(template: Template, kind: str, **of: Any) -> dict[str, Any]:
+    """Return the properties of the one resource of a type."""
+    (resource,) = template.find_resources(kind, {"Properties": of}).values()
+    found: dict[str, Any] = resource["Properties"]
+    return found
