@@ -64,7 +64,7 @@ def parse_instruction(message: Message) -> Instruction:
         RefusedError: it is no instruction of the saga's.
     """
     match _object(message.body):
-        case {"order_id": ""}:  # no key of a table
+        case {"order_id": ""} | {"task_token": ""}:  # AWS takes neither
             pass
         case {"action": "ship", "order_id": str(order), "ship_to": str(to), "task_token": str(tok)}:
             return Instruction("ship", order, to, tok)

@@ -105,6 +105,7 @@ def test_an_answer_that_could_not_be_sent_is_tried_again(cloud: Cloud) -> None:
         "{}",
         '{"action": "ship", "order_id": "a"}',
         '{"action": "cancel", "order_id": ""}',
+        '{"action": "ship", "order_id": "a", "ship_to": "DE", "task_token": ""}',
         '{"action": "burn"}',
     ],
 )
