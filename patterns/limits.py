@@ -129,7 +129,7 @@ _SHARD = _AWS + "streams/latest/dev/service-sizes-and-limits.html"
 KINESIS_RECORD_BYTES = Limit(1024**2, "bytes", _SHARD)
 KINESIS_LARGE_RECORD_BYTES = Limit(10 * 1024**2, "bytes", _SHARD)
 KINESIS_SHARD_WRITE_BYTES = Limit(1024**2, "bytes a second", _SHARD)
-KINESIS_ON_DEMAND_BYTES = Limit(4 * 1024**2, "bytes a second", _SHARD, "2026-11-26")
+KINESIS_ON_DEMAND_BYTES = Limit(4 * 1024**2, "bytes a second", _SHARD)
 KINESIS_SHARD_RECORDS = Limit(1_000, "records/s", _SHARD)
 _FAN_OUT = _AWS + "streams/latest/dev/enhanced-consumers.html"
 KINESIS_FAST_READERS = Limit(20, "consumers", _FAN_OUT, "2026-11-26")
@@ -186,5 +186,5 @@ STATES_MAX_DURATION = Limit(
     365 * 24 * 3600, "s", _STATES + "choosing-workflow-type.html", "2026-11-26"
 )
 STATES_DEFAULT_ATTEMPTS = Limit(3, "retries", _STATES + "concepts-error-handling.html")
-STATES_HISTORY = Limit(25_000, "events", _STATES + "service-quotas.html", "2026-11-26")
+STATES_HISTORY = Limit(25_000, "events", _STATES + "service-quotas.html")
 STATES_PAYLOAD_BYTES = Limit(262_144, "bytes", _STATES + "service-quotas.html")
