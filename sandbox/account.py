@@ -19,7 +19,7 @@ from .console import console, plain, step
 from .emulator import emulator_target, new_log_folder
 from .errors import SandboxError
 from .process import Keys
-from .shims import GAPS
+from .engines import GAPS
 from .target import Target
 
 if TYPE_CHECKING:

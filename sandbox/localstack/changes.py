@@ -1,0 +1,184 @@
+"""What we change of LocalStack in place, before it starts."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import json
+import os
+import re
+import secrets
+import socket
+from functools import wraps
+from importlib import import_module
+from typing import Any
+
+from .executor import Processes
+
+# What anybody may call: an API's methods and functions' URLs have an authorization of their own.
+OPEN = re.compile(r"/_aws/(execute-api|lambda-url)/")
+HEALTH = "/_sandbox/health"
+INTERNAL = "x-sandbox-internal"
+_KEY = re.compile(r"Credential=([^/,\s]+)/")
+_KEY_OF_URL = re.compile(r"(?:X-Amz-Credential|AWSAccessKeyId)=([^/&%]+)")
+
+
+def localstack(module: str) -> Any:
+    """A module of LocalStack, by name: this project is checked without it."""
+    return import_module(f"localstack.{module}")
+
+
+def apply_all() -> None:
+    """Make each change. Called once, before LocalStack starts."""
+    stay_on_this_machine()
+    run_functions_as_processes()
+    keep_tables_in_moto()
+    fail_on_unknown_types()
+    lock()
+
+
+def stay_on_this_machine() -> None:
+    """Let LocalStack reach nobody else: no telemetry, no licence, no catalogue, no download."""
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+
+    @wraps(connect)
+    def local_connect(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_local(address[0]):
+            raise ConnectionRefusedError(f"{address[0]} is not this machine")
+        return connect(self, address)
+
+    @wraps(look_up)
+    def local_look_up(host: Any, *args: Any, **more: Any) -> Any:
+        if host is not None and not _is_local(host):
+            raise socket.gaierror(socket.EAI_NONAME, f"{host} is not this machine")
+        return look_up(host, *args, **more)
+
+    socket.socket.connect = local_connect  # type: ignore[method-assign]
+    socket.getaddrinfo = local_look_up
+
+
+def _is_local(host: Any) -> bool:
+    name = host.decode() if isinstance(host, bytes) else str(host)
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified
+
+
+def run_functions_as_processes() -> None:
+    """Give Lambda our executor, where it would take Docker's."""
+    localstack("services.lambda_.invocation.runtime_executor").get_runtime_executor = (
+        lambda: Processes
+    )
+
+
+def keep_tables_in_moto() -> None:
+    """Forward DynamoDB to the moto that LocalStack carries, where it would download a Java program.
+
+    DynamoDB Streams has no such engine, so it is left out.
+    """
+    plugins, moto = localstack("services.plugins"), localstack("services.moto")
+    load = plugins.ServicePluginManager._load_service_plugin
+
+    def create() -> Any:
+        provider = localstack("aws.api.dynamodb").DynamodbApi()  # has no operation of its own
+        return plugins.Service.for_provider(
+            provider, dispatch_table_factory=moto.MotoFallbackDispatcher
+        )
+
+    def load_ours(self: Any, name: str) -> Any:
+        if name != "dynamodb":
+            return load(self, name)
+        plugin = plugins.ServicePluginAdapter(api=name, create_service=create)
+        plugin.name = "dynamodb:moto"
+        plugin.load()
+        return plugin
+
+    plugins.ServicePluginManager._load_service_plugin = load_ours
+
+
+def fail_on_unknown_types() -> None:
+    """Fail a stack with a type that LocalStack cannot create; it would report CREATE_COMPLETE.
+
+    With CFN_IGNORE_UNSUPPORTED_RESOURCE_TYPES=0 it asks its vendor's catalogue, which is elsewhere.
+    """
+    engine = "services.cloudformation.engine.v2"
+    checker = localstack(f"{engine}.change_set_resource_support_checker")
+    common = localstack("utils.catalog.common")
+    checker.get_aws_catalog = lambda: None
+
+    def status(_: Any, kind: str) -> Any:
+        known = not kind.startswith("AWS::") or kind in BUILT_IN
+        if known or localstack("services.cloudformation.resource_provider").plugin_manager.exists(
+            kind
+        ):
+            return common.CloudFormationResourcesSupportAtRuntime.AVAILABLE
+        return common.CloudFormationResourcesSupportInLatest.NOT_SUPPORTED
+
+    checker.ChangeSetResourceSupportChecker._resource_support_status = status
+
+
+BUILT_IN = ("AWS::CDK::Metadata", "AWS::CloudFormation::CustomResource")
+
+
+def lock() -> None:
+    """Take the keys of this run, and those that its STS has given, for callers'; close the pages.
+
+    LocalStack itself takes any key for an account's root user, and serves pages that show and reset
+    what it holds.
+    """
+    secret = secrets.token_hex(20)
+    connections = localstack("aws.connect")
+    for factory in (connections.ClientFactory, connections.InternalClientFactory):
+        factory._get_client_post_hook = _with_secret(factory._get_client_post_hook, secret)
+    app = localstack("aws.app")
+    init = app.LocalstackAwsGateway.__init__
+
+    def init_locked(self: Any, *args: Any, **more: Any) -> None:
+        init(self, *args, **more)
+        self.request_handlers.insert(0, guard)
+
+    def guard(chain: Any, context: Any, response: Any) -> None:
+        request = context.request
+        if request.path == HEALTH:
+            chain.respond(200, json.dumps({"edition": os.environ["SANDBOX_MARK"]}))
+        elif hmac.compare_digest(request.headers.get(INTERNAL, ""), secret):
+            request.headers.remove(INTERNAL)
+        elif not OPEN.match(request.path) and not _is_ours(_access_key(request)):
+            chain.respond(403, json.dumps({"__type": "InvalidClientTokenId", "message": CLOSED}))
+
+    app.LocalstackAwsGateway.__init__ = init_locked
+
+
+def _with_secret(hook: Any, secret: str) -> Any:
+    """A client that LocalStack makes for itself tells us so by a secret in its requests."""
+
+    def own_client(self: Any, client: Any) -> Any:
+        client.meta.events.register(
+            "before-sign.*.*", lambda request, **_: _set(request.headers, secret)
+        )
+        return hook(self, client)
+
+    return own_client
+
+
+def _set(headers: Any, secret: str) -> None:
+    del headers[INTERNAL]  # a request that is signed again has it already
+    headers[INTERNAL] = secret
+
+
+CLOSED = "The security token included in the request is invalid."
+
+
+def _access_key(request: Any) -> str:
+    query = request.query_string.decode(errors="replace")
+    found = _KEY.search(request.headers.get("Authorization", "")) or _KEY_OF_URL.search(query)
+    return found[1] if found else ""
+
+
+def _is_ours(access_key: str) -> bool:
+    if access_key == os.environ["AWS_ACCESS_KEY_ID"]:
+        return True
+    store = localstack("services.sts.models").sts_stores["000000000000"]["us-east-1"]
+    return bool(access_key) and access_key in store.credentials
