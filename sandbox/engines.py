@@ -116,6 +116,8 @@ def _localstack(run: Run, url: str, mark: str) -> dict[str, str]:
         "DISABLE_EVENTS": "1",  # no telemetry
         "SKIP_SSL_CERT_DOWNLOAD": "1",
         "DNS_ADDRESS": "0",  # no DNS server
+        "LS_LOG": "warning",
+        "IN_MEMORY_CLIENT": "1",
         "EAGER_SERVICE_LOADING": "0",
         "CFN_IGNORE_UNSUPPORTED_RESOURCE_TYPES": "0",  # a type that it does not know is an error
         "SQS_ENDPOINT_STRATEGY": "path",  # the others need its DNS server

@@ -15,10 +15,10 @@ from botocore.exceptions import ClientError
 
 from . import assembly, cdk, process
 from .console import console, plain
+from .engines import GAPS
 from .errors import SandboxError
 from .health import Outages
 from .logs import lines_since, newest_lines
-from .engines import GAPS
 from .signed_http import CONNECTIONS, SignedHttp
 
 if TYPE_CHECKING:

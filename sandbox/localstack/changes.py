@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import hmac
 import ipaddress
 import json
@@ -9,6 +11,8 @@ import os
 import re
 import secrets
 import socket
+import threading
+from collections import defaultdict
 from functools import wraps
 from importlib import import_module
 from typing import Any
@@ -33,7 +37,10 @@ def apply_all() -> None:
     stay_on_this_machine()
     run_functions_as_processes()
     keep_tables_in_moto()
+    copy_tables_quickly()
     fail_on_unknown_types()
+    take_large_forms()
+    require_signatures()
     lock()
 
 
@@ -68,24 +75,32 @@ def _is_local(host: Any) -> bool:
 
 def run_functions_as_processes() -> None:
     """Give Lambda our executor, where it would take Docker's."""
-    localstack("services.lambda_.invocation.runtime_executor").get_runtime_executor = (
-        lambda: Processes
+    localstack("services.lambda_.invocation.runtime_executor").get_runtime_executor = lambda: (
+        Processes
     )
 
 
 def keep_tables_in_moto() -> None:
     """Forward DynamoDB to the moto that LocalStack carries, where it would download a Java program.
 
-    DynamoDB Streams has no such engine, so it is left out.
+    One call after the other: moto checks the conditions of a transaction before it writes. Its
+    answer is passed on as it is, because LocalStack's own way leaves out CancellationReasons.
     """
     plugins, moto = localstack("services.plugins"), localstack("services.moto")
-    load = plugins.ServicePluginManager._load_service_plugin
+    load, one_call = plugins.ServicePluginManager._load_service_plugin, threading.Lock()
+
+    def forward(context: Any, _: Any = None) -> Any:
+        with one_call:
+            try:
+                return moto.dispatch_to_moto(context)
+            except localstack("aws.api").CommonServiceException as error:
+                cause: Any = error.__cause__
+                return moto.Response(cause.get_body(), cause.code, dict(cause.get_headers()))
 
     def create() -> Any:
         provider = localstack("aws.api.dynamodb").DynamodbApi()  # has no operation of its own
-        return plugins.Service.for_provider(
-            provider, dispatch_table_factory=moto.MotoFallbackDispatcher
-        )
+        table = localstack("aws.forwarder").ForwardingFallbackDispatcher(provider, forward)
+        return plugins.Service.for_provider(provider, dispatch_table_factory=lambda _: table)
 
     def load_ours(self: Any, name: str) -> Any:
         if name != "dynamodb":
@@ -96,6 +111,60 @@ def keep_tables_in_moto() -> None:
         return plugin
 
     plugins.ServicePluginManager._load_service_plugin = load_ours
+
+
+def copy_tables_quickly() -> None:
+    """Have moto keep what a transaction replaces in place of a deep copy of the whole table.
+
+    With a thousand items the copy takes longer than a function waits for an answer.
+    """
+    models = import_module("moto.dynamodb.models")
+    update = models.DynamoDBBackend.update_item
+
+    def snapshot(table: Any, _: Any) -> Any:
+        kept = copy.copy(table)
+        kept.items = defaultdict(dict)
+        for key, found in table.items.items():
+            kept.items[key] = dict(found) if isinstance(found, dict) else found
+        return kept
+
+    def update_a_copy(self: Any, table_name: str, key: Any, *args: Any, **more: Any) -> Any:
+        """Update a copy of the item, so that a snapshot has it as it was."""
+        table, item = self.tables.get(table_name), None
+        with contextlib.suppress(Exception):  # update() itself tells what is wrong
+            item = copy.deepcopy(self.get_item(table_name, key))
+        if item and table.has_range_key:
+            table.items[item.hash_key][item.range_key] = item
+        elif item:
+            table.items[item.hash_key] = item
+        return update(self, table_name, key, *args, **more)
+
+    models.Table.__deepcopy__ = snapshot
+    models.DynamoDBBackend.update_item = update_a_copy
+
+
+def take_large_forms() -> None:
+    """Let SQS see a form of 1 MiB: the HTTP library would refuse one of 500 kB."""
+    import_module("werkzeug").Request.max_form_memory_size = None
+
+
+def require_signatures() -> None:
+    """Refuse an API's call without a key of this run, where its method asks for IAM's."""
+    api = "services.apigateway.next_gen.execute_api"
+    gateway, answers = localstack(f"{api}.gateway"), localstack(f"{api}.gateway_response")
+    init = gateway.RestApiGateway.__init__
+
+    def check(_chain: Any, context: Any, _response: Any) -> None:
+        asks = context.resource_method.get("authorizationType") == "AWS_IAM"
+        if asks and not _is_ours(_access_key(context.request)):
+            raise answers.MissingAuthTokenError("Missing Authentication Token")
+
+    def init_checked(self: Any) -> None:
+        init(self)
+        routed = self.request_handlers.index(gateway.handlers.route_request)
+        self.request_handlers.insert(routed + 1, check)
+
+    gateway.RestApiGateway.__init__ = init_checked
 
 
 def fail_on_unknown_types() -> None:
