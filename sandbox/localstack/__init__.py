@@ -9,8 +9,7 @@ LocalStack by name, inside functions.
 
 GAPS = {
     "api-gateway-access-logs": "A stage's access log settings are ignored: no line is written.",
-    "cdk-auto-delete-objects": "CDK's function that empties a bucket on deletion is written for "
-    "Node, and only Python functions run.",
+    "custom-resources": "A custom resource fails the deployment, but CDK's that empties buckets.",
     "dynamodb-streams": "A table's stream stays empty: moto keeps the tables.",
     "eventbridge-dead-letters": "What a rule's target does not take is not sent to the rule's "
     "dead-letter queue.",

@@ -15,7 +15,7 @@ import threading
 from collections import defaultdict
 from functools import wraps
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 from .executor import Processes
 
@@ -23,6 +23,7 @@ from .executor import Processes
 OPEN = re.compile(r"/_aws/(execute-api|lambda-url)/")
 HEALTH = "/_sandbox/health"
 INTERNAL = "x-sandbox-internal"
+AUTO_DELETE = "Custom::S3AutoDeleteObjects"
 _KEY = re.compile(r"Credential=([^/,\s]+)/")
 _KEY_OF_URL = re.compile(r"(?:X-Amz-Credential|AWSAccessKeyId)=([^/&%]+)")
 
@@ -39,20 +40,30 @@ def apply_all() -> None:
     keep_tables_in_moto()
     copy_tables_quickly()
     fail_on_unknown_types()
+    empty_buckets()
     take_large_forms()
+    unwrap_sqs_errors()
     require_signatures()
     lock()
 
 
 def stay_on_this_machine() -> None:
     """Let LocalStack reach nobody else: no telemetry, no licence, no catalogue, no download."""
-    connect, look_up = socket.socket.connect, socket.getaddrinfo
+    connect, bind, look_up = socket.socket.connect, socket.socket.bind, socket.getaddrinfo
 
     @wraps(connect)
     def local_connect(self: socket.socket, address: Any) -> None:
         if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_local(address[0]):
             raise ConnectionRefusedError(f"{address[0]} is not this machine")
         return connect(self, address)
+
+    @wraps(bind)
+    def local_bind(self: socket.socket, address: Any) -> None:
+        """It listens on all addresses, whatever GATEWAY_LISTEN says."""
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            this = "127.0.0.1" if self.family == socket.AF_INET else "::1"
+            address = (this, *address[1:])
+        return bind(self, address)
 
     @wraps(look_up)
     def local_look_up(host: Any, *args: Any, **more: Any) -> Any:
@@ -61,6 +72,7 @@ def stay_on_this_machine() -> None:
         return look_up(host, *args, **more)
 
     socket.socket.connect = local_connect  # type: ignore[method-assign]
+    socket.socket.bind = local_bind  # type: ignore[method-assign]
     socket.getaddrinfo = local_look_up
 
 
@@ -148,6 +160,20 @@ def take_large_forms() -> None:
     import_module("werkzeug").Request.max_form_memory_size = None
 
 
+def unwrap_sqs_errors() -> None:
+    """Answer an SQS error in SQS's JSON form: an API's mapping reads ``$.Error.Code``."""
+    serializer = localstack("services.sqs.query_api").serializer
+    serialize = serializer.serialize_error_to_response
+
+    def unwrapped(*args: Any, **more: Any) -> Any:
+        response = serialize(*args, **more)
+        if response.data.startswith(b'{"ErrorResponse"'):
+            response.set_json(json.loads(response.data)["ErrorResponse"])
+        return response
+
+    serializer.serialize_error_to_response = unwrapped
+
+
 def require_signatures() -> None:
     """Refuse an API's call without a key of this run, where its method asks for IAM's."""
     api = "services.apigateway.next_gen.execute_api"
@@ -178,17 +204,45 @@ def fail_on_unknown_types() -> None:
     checker.get_aws_catalog = lambda: None
 
     def status(_: Any, kind: str) -> Any:
-        known = not kind.startswith("AWS::") or kind in BUILT_IN
-        if known or localstack("services.cloudformation.resource_provider").plugin_manager.exists(
-            kind
-        ):
+        providers = localstack("services.cloudformation.resource_provider").plugin_manager
+        if kind == AUTO_DELETE or providers.exists(kind):
             return common.CloudFormationResourcesSupportAtRuntime.AVAILABLE
         return common.CloudFormationResourcesSupportInLatest.NOT_SUPPORTED
 
     checker.ChangeSetResourceSupportChecker._resource_support_status = status
 
 
-BUILT_IN = ("AWS::CDK::Metadata", "AWS::CloudFormation::CustomResource")
+def empty_buckets() -> None:
+    """Forward CDK's deletion of a bucket's objects to S3: its own function is written for Node."""
+    module = localstack("services.cloudformation.resource_provider")
+    executor = module.ResourceProviderExecutor
+    load = executor.try_load_resource_provider
+
+    class AutoDelete(module.ResourceProvider):  # type: ignore[misc]
+        """What CDK's function does."""
+
+        TYPE = AUTO_DELETE
+        SCHEMA: ClassVar = {"primaryIdentifier": ["/properties/BucketName"]}
+
+        def create(self, request: Any) -> Any:
+            """Nothing happens until the bucket is deleted."""
+            state = request.desired_state
+            return module.ProgressEvent(module.OperationStatus.SUCCESS, resource_model=state)
+
+        update = create
+
+        def delete(self, request: Any) -> Any:
+            """Delete every version of every object."""
+            s3, bucket = request.aws_client_factory.s3, request.previous_state["BucketName"]
+            for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+                found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+                for one in found:
+                    s3.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"])
+            return module.ProgressEvent(module.OperationStatus.SUCCESS, resource_model={})
+
+    executor.try_load_resource_provider = staticmethod(
+        lambda kind: AutoDelete() if kind == AUTO_DELETE else load(kind)
+    )
 
 
 def lock() -> None:

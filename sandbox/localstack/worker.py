@@ -4,7 +4,7 @@
 
 Reads an invocation a line from stdin and answers a line on the file descriptor: ``ready`` first,
 then the result of each. What it prints goes to the function's log. Errors look as they do in
-"AWS Lambda function errors in Python" (AWS Lambda developer guide). Needs only the standard library.
+"AWS Lambda function errors in Python" (AWS Lambda developer guide). Needs the standard library only.
 """
 
 from __future__ import annotations
@@ -106,9 +106,8 @@ def described(error: BaseException, request: str) -> dict[str, Any]:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if frame.filename != __file__ and "importlib" not in frame[0]]
     trace = [] if fault else traceback.format_list(own)
-    print(f"[ERROR] {kind}: {error}", end="\n" if trace else "")
-    print(*["\nTraceback (most recent call last):\n", *trace] if trace else [], sep="", end="")
-    print(flush=True)
+    said = ["Traceback (most recent call last):", *map(str.rstrip, trace)] if trace else []
+    print(f"[ERROR] {kind}: {error}", *said, sep="\n", flush=True)
     return {
         "errorMessage": str(error),
         "errorType": kind,

@@ -120,7 +120,7 @@ def _shop(target: Target) -> Deployment:
         "OfShop": of_shop,
         "OfStates": of_states,
         "Shop": function(SHOP, Role=arn("OfShop"), Timeout=2),
-        "Lost": function(SHOP, Role=arn("OfShop"), Handler="lost.handler"),
+        "Lost": function("import lost", Role=arn("OfShop")),
         "Nameless": function(SHOP, Role=arn("OfShop"), Handler="index.lost"),
         "Machine": machine,
     }
@@ -234,7 +234,7 @@ def test_an_error_is_told_as_lambda_tells_it(shop: Deployment) -> None:
         ("Shop", {"do": "sleep"}, "Sandbox.Timedout", "Task timed out after 2.00 seconds"),
         ("Shop", {"do": "exit"}, "Runtime.ExitError", "exited with error: exit status 7"),
         ("Shop", {"do": "set"}, "Runtime.MarshalError", "Unable to marshal response"),
-        ("Lost", {}, "Runtime.ImportModuleError", "Unable to import module 'lost'"),
+        ("Lost", {}, "Runtime.ImportModuleError", "module 'index': No module named 'lost'"),
         ("Nameless", {}, "Runtime.HandlerNotFound", "Handler 'lost' missing on module 'index'"),
     ],
 )
