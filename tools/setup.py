@@ -54,7 +54,7 @@ HINTS = {
 }
 # Nothing that is installed runs code of its own meanwhile: wheels only, and no scripts of npm's.
 WHEELS = ("--require-hashes", "--only-binary", ":all:")
-# But for these three of LocalStack's, which have no wheel; they are built with the pinned setuptools.
+# But for these of LocalStack's, which have no wheel: they are built with the pinned setuptools.
 BUILT = ("airspeed-ext", "crontab", "jsonpath-rw")
 PIP = ("--quiet", "--no-input", "--disable-pip-version-check", *WHEELS, "--requirement")
 NPM = ("--ignore-scripts", "--no-fund", "--no-audit", "--no-update-notifier", "--loglevel=warn")

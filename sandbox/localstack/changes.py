@@ -17,7 +17,7 @@ from functools import wraps
 from importlib import import_module
 from typing import Any, ClassVar
 
-from .executor import Processes
+from .executor import MEGABYTE, Processes
 
 # What anybody may call: an API's methods and functions' URLs have an authorization of their own.
 OPEN = re.compile(r"/_aws/(execute-api|lambda-url)/")
@@ -38,6 +38,7 @@ def apply_all() -> None:
     stay_on_this_machine()
     run_functions_as_processes()
     keep_tables_in_moto()
+    name_operations_of_tables()
     copy_tables_quickly()
     fail_on_unknown_types()
     empty_buckets()
@@ -71,8 +72,8 @@ def stay_on_this_machine() -> None:
             raise socket.gaierror(socket.EAI_NONAME, f"{host} is not this machine")
         return look_up(host, *args, **more)
 
-    socket.socket.connect = local_connect  # type: ignore[method-assign]
-    socket.socket.bind = local_bind  # type: ignore[method-assign]
+    socket.socket.connect = local_connect  # type: ignore[method-assign, assignment]
+    socket.socket.bind = local_bind  # type: ignore[method-assign, assignment]
     socket.getaddrinfo = local_look_up
 
 
@@ -125,6 +126,12 @@ def keep_tables_in_moto() -> None:
     plugins.ServicePluginManager._load_service_plugin = load_ours
 
 
+def name_operations_of_tables() -> None:
+    """Have moto read DynamoDB's operation from its header, not from a text with ``&Action=``."""
+    handler = import_module("moto.dynamodb.responses").DynamoHandler
+    handler._get_action = lambda self: self.headers["X-Amz-Target"].rpartition(".")[2]
+
+
 def copy_tables_quickly() -> None:
     """Have moto keep what a transaction replaces in place of a deep copy of the whole table.
 
@@ -156,8 +163,8 @@ def copy_tables_quickly() -> None:
 
 
 def take_large_forms() -> None:
-    """Let SQS see a form of 1 MiB: the HTTP library would refuse one of 500 kB."""
-    import_module("werkzeug").Request.max_form_memory_size = None
+    """Let SQS see a message of 1 MiB in a form, which encodes a byte as up to three."""
+    import_module("werkzeug").Request.max_form_memory_size = 16 * MEGABYTE
 
 
 def unwrap_sqs_errors() -> None:
@@ -216,9 +223,9 @@ def empty_buckets() -> None:
     """Forward CDK's deletion of a bucket's objects to S3: its own function is written for Node."""
     module = localstack("services.cloudformation.resource_provider")
     executor = module.ResourceProviderExecutor
-    load = executor.try_load_resource_provider
+    load, provider = executor.try_load_resource_provider, module.ResourceProvider
 
-    class AutoDelete(module.ResourceProvider):  # type: ignore[misc]
+    class AutoDelete(provider):
         """What CDK's function does."""
 
         TYPE = AUTO_DELETE

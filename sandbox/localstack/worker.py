@@ -4,7 +4,7 @@
 
 Reads an invocation a line from stdin and answers a line on the file descriptor: ``ready`` first,
 then the result of each. What it prints goes to the function's log. Errors look as they do in
-"AWS Lambda function errors in Python" (AWS Lambda developer guide). Needs the standard library only.
+"AWS Lambda function errors in Python" (developer guide). Needs only the standard library.
 """
 
 from __future__ import annotations

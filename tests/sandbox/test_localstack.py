@@ -152,7 +152,7 @@ def test_it_listens_on_this_machine_only(second: Target) -> None:
 @pytest.mark.parametrize("access_key", ["test", "000000000000", "LKIAQAAAAAAAGMKEM7X5"])
 def test_only_the_keys_of_the_run_are_accepted(second: Target, access_key: str) -> None:
     for service, list_them in (("sqs", "list_queues"), ("s3", "list_buckets")):
-        with pytest.raises(ClientError, match="403|invalid"):
+        with pytest.raises(ClientError, match=r"403|invalid"):
             getattr(client_of(Keys(access_key, "test"), second, service), list_them)()
 
 
@@ -173,7 +173,7 @@ def test_it_has_the_account_that_was_asked_for() -> None:
 
 def test_an_engine_that_is_not_known_is_named() -> None:
     with (
-        pytest.raises(SandboxError, match="no engine 'moto'.*ministack, localstack"),
+        pytest.raises(SandboxError, match=r"no engine 'moto'.*ministack, localstack"),
         embedded(engine="moto"),
     ):
         pass
