@@ -4,10 +4,12 @@
 target on the project's, which lacks LocalStack. So a file imports its neighbours here only, and
 LocalStack by name, inside functions.
 
-``GAPS`` is the table of this engine beside ``sandbox.shims``: name -> sentence.
+``GAPS`` is the table of this engine beside ``sandbox.shims``: name -> sentence. What nobody has
+tried here is a gap, too.
 """
 
 GAPS = {
+    "api-gateway-mapping-context": "Not tried: $context and $input.params() in all their parts.",
     "api-gateway-access-logs": "A stage's access log settings are ignored: no line is written.",
     "custom-resources": "A custom resource fails the deployment, but CDK's that empties buckets.",
     "dynamodb-streams": "A table's stream stays empty: moto keeps the tables.",
@@ -22,12 +24,18 @@ GAPS = {
     "firehose-source-backup": "Source records are not backed up.",
     "http-apis": "API Gateway has REST APIs only: neither HTTP nor WebSocket APIs.",
     "kinesis-throttling": "A shard takes any number of records, so no call fails in part.",
+    "lambda-dead-letter-queue": "Not tried: a function's dead-letter queue in a template.",
     "lambda-dead-letters-beside-destination": "A function with a failure destination sends nothing "
     "to its dead-letter queue.",
-    "policies": "No policy is enforced: neither a function's own calls, nor a queue's or bucket's "
-    "policy, nor an API's IAM authorization.",
+    "lambda-event-age": "Not tried: an event that grows too old.",
+    "lambda-payload-checks": "Not tried: payloads that are not JSON, or too large.",
+    "lambda-reserved-concurrency": "Not tried: a function's reserved concurrency in a template.",
+    "lambda-retry-settings": "Not tried: retries after the settings have changed.",
+    "policies": "No policy is enforced: neither a role's, nor a queue's or bucket's. A call needs keys "
+    "of the run, an API's method with IAM authorization, too.",
     "service-roles": "A role's permissions are not checked when a service acts under it.",
     "sns-archive-and-replay": "A topic's archive and a subscription's replay are ignored.",
+    "sns-message-group-deduplication": "Not tried: deduplication within a message group.",
     "sns-metrics-and-alarms": "SNS emits no CloudWatch metrics, so alarms on them never change.",
     "sqs-eventual-consistency": "A queue's counts are exact, and its messages can be received at "
     "once.",

@@ -15,7 +15,9 @@ import threading
 from collections import defaultdict
 from functools import wraps
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any, ClassVar
+from uuid import uuid4
 
 from .executor import MEGABYTE, Processes
 
@@ -23,6 +25,7 @@ from .executor import MEGABYTE, Processes
 OPEN = re.compile(r"/_aws/(execute-api|lambda-url)/")
 HEALTH = "/_sandbox/health"
 INTERNAL = "x-sandbox-internal"
+DEAD_LETTER = "DeadLetterQueueSourceArn"  # an attribute of a message that SQS dead-lettered
 AUTO_DELETE = "Custom::S3AutoDeleteObjects"
 _KEY = re.compile(r"Credential=([^/,\s]+)/")
 _KEY_OF_URL = re.compile(r"(?:X-Amz-Credential|AWSAccessKeyId)=([^/&%]+)")
@@ -43,6 +46,8 @@ def apply_all() -> None:
     fail_on_unknown_types()
     empty_buckets()
     take_large_forms()
+    keep_bodies()
+    rename_dead_letters()
     unwrap_sqs_errors()
     require_signatures()
     lock()
@@ -165,6 +170,54 @@ def copy_tables_quickly() -> None:
 def take_large_forms() -> None:
     """Let SQS see a message of 1 MiB in a form, which encodes a byte as up to three."""
     import_module("werkzeug").Request.max_form_memory_size = 16 * MEGABYTE
+
+
+def keep_bodies() -> None:
+    """Hand a function a message's body byte for byte: LocalStack parses it and writes it anew."""
+    poller = localstack("services.lambda_.event_source_mapping.pollers.sqs_poller")
+
+    class Parsed(dict[str, Any]):
+        """A body that filters can look into, and its bytes."""
+
+        raw = ""
+
+    def loads(text: str) -> Parsed:
+        found = json.loads(text)
+        if not isinstance(found, dict):
+            raise json.JSONDecodeError("only an object can be filtered", text, 0)
+        parsed = Parsed(found)
+        parsed.raw = text
+        return parsed
+
+    def dumps(value: Any, **more: Any) -> str:
+        return value.raw if isinstance(value, Parsed) else json.dumps(value, **more)
+
+    poller.json = SimpleNamespace(
+        loads=loads, dumps=dumps, JSONDecodeError=json.JSONDecodeError, JSONEncoder=json.JSONEncoder
+    )
+
+
+def rename_dead_letters() -> None:
+    """Give a message that a FIFO queue dead-letters its own id as deduplication id, as SQS does.
+
+    And a redriven one a new id. Else a redrive within five minutes loses it, as a duplicate of
+    itself (Amazon SQS developer guide, "Learn how to configure a dead-letter queue redrive").
+    """
+    queue = localstack("services.sqs.models").FifoQueue
+    put = queue.put
+
+    def put_renamed(
+        self: Any, message: Any, *args: Any, message_deduplication_id: Any = None, **more: Any
+    ) -> Any:
+        source = message.get("Attributes", {}).get(DEAD_LETTER)
+        if source == self.arn:
+            del message["Attributes"][DEAD_LETTER]
+            message["MessageId"] = str(uuid4())
+        if source:
+            message_deduplication_id = message["MessageId"]
+        return put(self, message, *args, message_deduplication_id=message_deduplication_id, **more)
+
+    queue.put = put_renamed
 
 
 def unwrap_sqs_errors() -> None:
