@@ -31,8 +31,8 @@ GAPS = {
     "lambda-payload-checks": "Not tried: payloads that are not JSON, or too large.",
     "lambda-reserved-concurrency": "Not tried: a function's reserved concurrency in a template.",
     "lambda-retry-settings": "Not tried: retries after the settings have changed.",
-    "policies": "No policy is enforced: neither a role's, nor a queue's or bucket's. A call needs keys "
-    "of the run, an API's method with IAM authorization, too.",
+    "policies": "No policy is enforced, neither a role's nor a resource's: a call needs keys of "
+    "the run, and so does an API's method with IAM authorization.",
     "service-roles": "A role's permissions are not checked when a service acts under it.",
     "sns-archive-and-replay": "A topic's archive and a subscription's replay are ignored.",
     "sns-message-group-deduplication": "Not tried: deduplication within a message group.",

@@ -276,9 +276,9 @@ def empty_buckets() -> None:
     """Forward CDK's deletion of a bucket's objects to S3: its own function is written for Node."""
     module = localstack("services.cloudformation.resource_provider")
     executor = module.ResourceProviderExecutor
-    load, provider = executor.try_load_resource_provider, module.ResourceProvider
+    load = executor.try_load_resource_provider
 
-    class AutoDelete(provider):
+    class AutoDelete:
         """What CDK's function does."""
 
         TYPE = AUTO_DELETE
@@ -293,7 +293,8 @@ def empty_buckets() -> None:
 
         def delete(self, request: Any) -> Any:
             """Delete every version of every object."""
-            s3, bucket = request.aws_client_factory.s3, request.previous_state["BucketName"]
+            state = request.previous_state or request.desired_state
+            s3, bucket = request.aws_client_factory.s3, state["BucketName"]
             for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
                 found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
                 for one in found:

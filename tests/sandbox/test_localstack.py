@@ -273,18 +273,25 @@ def test_a_named_error_matches_a_catch(shop: Deployment) -> None:
     assert status() == "SUCCEEDED"
 
 
-def test_dead_letters_are_redriven_by_sqs_itself(second: Target) -> None:
-    sqs = second.client("sqs")
+FIFO = {"MessageGroupId": "group", "MessageDeduplicationId": "once"}
+
+
+@pytest.mark.parametrize(("end", "ids"), [("", {}), (".fifo", FIFO)])
+def test_dead_letters_are_redriven_by_sqs_itself(
+    second: Target, end: str, ids: dict[str, str]
+) -> None:
+    """A FIFO queue does not treat a redriven message as a duplicate of itself."""
+    sqs, fifo = second.client("sqs"), {"FifoQueue": "true"} if end else {}
 
     def made(name: str, **attributes: str) -> tuple[str, str]:
-        url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+        url = sqs.create_queue(QueueName=name + end, Attributes=attributes | fifo)["QueueUrl"]
         found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         return url, found["Attributes"]["QueueArn"]
 
     dead_url, dead = made("dead")
     policy = json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": 1})
     url, _ = made("source", RedrivePolicy=policy, VisibilityTimeout="0")
-    sqs.send_message(QueueUrl=url, MessageBody="a letter")
+    sqs.send_message(QueueUrl=url, MessageBody="a letter", **ids)
 
     def dead_lettered() -> bool:
         sqs.receive_message(QueueUrl=url)
@@ -301,6 +308,71 @@ def test_dead_letters_are_redriven_by_sqs_itself(second: Target) -> None:
 
     until(ended, seconds=20, what="until the task ends")
     assert sqs.receive_message(QueueUrl=url)["Messages"][0]["Body"] == "a letter"
+
+
+@pytest.fixture(scope="module")
+def table(second: Target) -> str:
+    second.client("dynamodb").create_table(
+        TableName="orders",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return "orders"
+
+
+def new(table: str, pk: str) -> dict[str, Any]:
+    condition = {"ConditionExpression": "attribute_not_exists(pk)"}
+    item = {"pk": {"S": pk}, "text": {"S": "&Action=DeleteTable&"}}
+    return {
+        "TableName": table,
+        "Item": item,
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        **condition,
+    }
+
+
+def test_a_text_that_looks_like_an_operation_is_kept_as_it_is(second: Target, table: str) -> None:
+    dynamodb = second.client("dynamodb")
+    dynamodb.put_item(**new(table, "text"))
+    found = dynamodb.get_item(TableName=table, Key={"pk": {"S": "text"}})["Item"]
+    assert found["text"] == {"S": "&Action=DeleteTable&"}
+
+
+def test_a_cancelled_transaction_tells_why_and_changes_nothing(second: Target, table: str) -> None:
+    dynamodb, key = second.client("dynamodb"), {"pk": {"S": "known"}}
+    dynamodb.put_item(**new(table, "known"))
+    change = {
+        "TableName": table,
+        "Key": {"pk": {"S": "text"}},
+        "UpdateExpression": "SET paid = :yes",
+        "ExpressionAttributeValues": {":yes": {"BOOL": True}},
+    }
+    actions = [{"Update": change}, {"Put": new(table, "fresh")}, {"Put": new(table, "known")}]
+    with pytest.raises(dynamodb.exceptions.TransactionCanceledException) as failure:
+        dynamodb.transact_write_items(TransactItems=actions)
+    reasons = failure.value.response["CancellationReasons"]
+    assert [reason["Code"] for reason in reasons] == ["None", "None", "ConditionalCheckFailed"]
+    assert reasons[2]["Item"]["pk"] == key["pk"]
+    assert "Item" not in dynamodb.get_item(TableName=table, Key={"pk": {"S": "fresh"}})
+    found = dynamodb.get_item(TableName=table, Key={"pk": {"S": "text"}})
+    assert "paid" not in found.get("Item", {})
+
+
+def test_a_bucket_of_cdks_auto_delete_goes_with_its_stack(second: Target) -> None:
+    token = "arn:aws:lambda:us-east-1:000000000000:function:of-cdk"
+    empty = {"Type": "Custom::S3AutoDeleteObjects"}
+    empty |= {"Properties": {"ServiceToken": token, "BucketName": ref("Bucket")}}
+    made = {"Bucket": resource("S3::Bucket"), "Empty": empty}
+    stack = create_stack(second, "bucket", template(made, Name=ref("Bucket")))
+    second.client("s3").put_object(Bucket=stack["Name"], Key="one", Body=b"1")
+    cloudformation = second.client("cloudformation")
+    cloudformation.delete_stack(StackName="bucket")
+    often = {"Delay": 0.2, "MaxAttempts": 100}
+    waiter = cloudformation.get_waiter("stack_delete_complete")
+    waiter.wait(StackName="bucket", WaiterConfig=often)
+    names = [bucket["Name"] for bucket in second.client("s3").list_buckets()["Buckets"]]
+    assert stack["Name"] not in names
 
 
 def test_an_alarm_on_a_metric_of_sqs_goes_to_alarm(second: Target) -> None:
