@@ -219,6 +219,22 @@ def test_one_that_hangs_or_ends_while_starting_shows_its_last_lines_and_is_gone(
     assert str(launch) not in running.stdout
 
 
+def test_an_engine_that_is_not_known_or_not_installed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = r"no engine 'moto'. There are: ministack, localstack\."
+    with pytest.raises(SandboxError, match=known), embedded(engine="moto"):
+        pass
+    away = replace(engines.find("localstack"), venv=".venv-away")
+    monkeypatch.setitem(engines.ENGINES, "localstack", away)
+    setup = r"setup.py --localstack`; it needs Python 3\.13"
+    with (
+        pytest.raises(SandboxError, match=setup),
+        embedded(engine="localstack", log_dir=tmp_path),
+    ):
+        pass
+
+
 class EmptyAnswer(http.server.BaseHTTPRequestHandler):
     """A server of somebody else: it answers everything with {}."""
 
