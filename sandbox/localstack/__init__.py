@@ -28,6 +28,7 @@ GAPS = {
     "lambda-dead-letters-beside-destination": "A function with a failure destination sends nothing "
     "to its dead-letter queue.",
     "lambda-event-age": "Not tried: an event that grows too old.",
+    "lambda-function-urls": "A function's URL has a host name that does not resolve.",
     "lambda-payload-checks": "Not tried: payloads that are not JSON, or too large.",
     "lambda-reserved-concurrency": "Not tried: a function's reserved concurrency in a template.",
     "lambda-retry-settings": "Not tried: retries after the settings have changed.",

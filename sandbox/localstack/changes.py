@@ -21,8 +21,7 @@ from uuid import uuid4
 
 from .executor import MEGABYTE, Processes
 
-# What anybody may call: an API's methods and functions' URLs have an authorization of their own.
-OPEN = re.compile(r"/_aws/(execute-api|lambda-url)/")
+OPEN = "/_aws/execute-api/"  # an API's methods have an authorization of their own
 HEALTH = "/_sandbox/health"
 INTERNAL = "x-sandbox-internal"
 DEAD_LETTER = "DeadLetterQueueSourceArn"  # an attribute of a message that SQS dead-lettered
@@ -329,7 +328,7 @@ def lock() -> None:
             chain.respond(200, json.dumps({"edition": os.environ["SANDBOX_MARK"]}))
         elif hmac.compare_digest(request.headers.get(INTERNAL, ""), secret):
             request.headers.remove(INTERNAL)
-        elif not OPEN.match(request.path) and not _is_ours(_access_key(request)):
+        elif not request.path.startswith(OPEN) and not _is_ours(_access_key(request)):
             chain.respond(403, json.dumps({"__type": "InvalidClientTokenId", "message": CLOSED}))
 
     app.LocalstackAwsGateway.__init__ = init_locked
