@@ -11,7 +11,9 @@ COMPILE_LOCALSTACK := uv pip compile --quiet --generate-hashes --python-version 
 NPM := npm --no-fund --no-audit --no-update-notifier --silent
 # The tests that hold a generated file; a copied pattern has some of them.
 GENERATED = $(wildcard tests/test_templates.py tests/test_pages.py tests/test_catalog.py \
-	tests/tools/test_refusals.py)
+	tests/tools/test_refusals.py tests/tools/test_reference.py)
+# Of them, those that list every pattern.
+LISTS := the_readme_lists or the_page_lists or the_reference_says
 
 # In parallel, a file in one process, the longest first (tests/conftest.py).
 PYTEST := pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
@@ -21,7 +23,7 @@ QUICK = tests/$(NAMED) $(wildcard tests/contracts tests/lambdas tests/test_catal
 	tests/test_pages.py tests/test_security.py tests/test_templates.py) -k "$(NAMED) and not fuzz"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup try up down test lint check synth snapshot deploy destroy scenario copy new bench lock clean
+.PHONY: help setup try up down test lint check synth snapshot deploy destroy scenario copy new docs bench lock clean
 .PHONY: checkov checkov-venv
 
 help: ## Show this list
@@ -74,7 +76,11 @@ copy: setup ## Copy a pattern into your project: PATTERN=<slug> TO=<folder>
 	@$(RUN); python -m serverless_patterns copy "$(PATTERN)" "$(TO)"
 
 new: setup ## Write a new pattern, for you to change: PATTERN=<slug>
-	@$(RUN); python -m tools.new_pattern "$(NAMED)" && pytest --quiet $(GENERATED) --snapshot-update
+	@$(RUN); python -m tools.new_pattern "$(NAMED)" && \
+		pytest --quiet $(GENERATED) --snapshot-update -k "$(NAMED) or $(LISTS)"
+
+docs: setup ## Build the pages as a site, into .build/site, with every link checked
+	@$(PYTHON) tools/setup.py --site && .venv-site/bin/python -m sphinx -qWEj auto --keep-going -c tools/site . .build/site
 
 bench: setup ## Measure synthesis beside an app with one queue and the same stacks by hand
 	@$(RUN); python -m benchmarks.calls && python -m benchmarks
@@ -86,6 +92,7 @@ lock: setup ## Pin the newest versions that fit
 	@$(RUN); $(COMPILE) tools/checkov/requirements.in --output-file tools/checkov/requirements.txt
 	@$(RUN); $(COMPILE_LOCALSTACK) sandbox/localstack/requirements.in \
 		--output-file sandbox/localstack/requirements.txt
+	@$(RUN); $(COMPILE) tools/site/requirements.in --output-file tools/site/requirements.txt
 	@$(RUN); $(NPM) update --package-lock-only --omit-lockfile-registry-resolved
 
 clean: ## Remove everything that was made here

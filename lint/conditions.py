@@ -9,19 +9,22 @@ the same one, and the template is told.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import dataclass, field
-from itertools import chain, islice, product
+from functools import partial
+from itertools import chain, compress, product
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from cfnlint.template import Template
 
 MAX = 128  # more combinations of conditions than these are not checked
+MAX_SETTINGS = 4096  # of parameters, from which the combinations follow
 WORD = re.compile(r"[\w-]+")
 Case = dict[str, bool]
 
@@ -36,7 +39,8 @@ class Selection:
 
 def select(cfn: Template, resources: Mapping[str, Any]) -> Selection:
     """Return the combinations of the conditions that a template's resources use."""
-    used = [name for name in sorted(_used(resources)) if cfn.conditions.get(name)]
+    stated = as_object(cfn.template.get("Conditions"))
+    used = [name for name in sorted(_used(resources)) if name in stated]
     draw = Random(0)  # noqa: S311 - no secret: the same selection each time
     groups = _connected(_made_of(used, cfn.template))
     options = {group[0]: _possible(cfn, group, draw) for group in groups}
@@ -45,7 +49,7 @@ def select(cfn: Template, resources: Mapping[str, Any]) -> Selection:
     if not all(every) or (whole and math.prod(map(len, every)) <= MAX):
         return Selection([_merged(row) for row in product(*every)])
 
-    columns, partial = [], []
+    columns, partly = [], []
     for group in _connected(_links(resources, options)):
         own = [options[name] for name in group if name in options]
         rows, count = [cases for cases, _ in own], math.prod(len(cases) for cases, _ in own)
@@ -54,9 +58,9 @@ def select(cfn: Template, resources: Mapping[str, Any]) -> Selection:
             column = draw.sample(column[:MAX], MAX)
         else:
             column = [_merged(map(draw.choice, rows)) for _ in range(MAX)]
-            partial.append(sorted(column[0]))
+            partly.append(sorted(column[0]))
         columns.append(column)
-    return Selection([_merged(row) for row in zip(*columns, strict=True)], partial)
+    return Selection([_merged(row) for row in zip(*columns, strict=True)], partly)
 
 
 def case_of(cases: list[Case], found: set[int]) -> str:
@@ -84,26 +88,85 @@ def case_of(cases: list[Case], found: set[int]) -> str:
 
 
 def _possible(cfn: Template, names: list[str], draw: Random) -> tuple[list[Case], bool]:
-    """Return the combinations of conditions that a deployment can have, and whether it is all."""
-    cases = list(islice(_completed(cfn, {}, names), MAX + 1))
-    if len(cases) <= MAX:
-        return cases, True
-    orders = (draw.sample(names, len(names)) for _ in range(MAX))
-    return [next(_completed(cfn, {}, order, draw)) for order in orders], False
+    """Return the combinations of conditions that a deployment can have, and whether it is all.
+
+    A parameter has each value that a condition compares it with, or another one. What conditions
+    compare otherwise is equal or not.
+    """
+    conditions = as_object(cfn.template.get("Conditions"))
+    asked: dict[str, list[str | None]] = {}
+
+    def note(place: str, value: str | None) -> bool:
+        asked.setdefault(place, []).append(value)
+        return False
+
+    for name in names:
+        _holds(conditions[name], conditions, note)
+    values = [_values(cfn, place, compared) for place, compared in asked.items()]
+    whole = math.prod(map(len, values)) <= MAX_SETTINGS
+    rows = product(*values) if whole else ([*map(draw.choice, values)] for _ in range(MAX_SETTINGS))
+    found: dict[tuple[bool, ...], Case] = {}
+    for row in rows:
+        if len(found) == MAX and not whole:
+            break
+        is_now = partial(_is, dict(zip(asked, row, strict=True)))
+        case = {name: _holds(conditions[name], conditions, is_now) for name in names}
+        found[tuple(case.values())] = case
+    cases = list(found.values())
+    if "Rules" in cfn.template:  # they exclude some
+        known = ({name: {value} for name, value in case.items()} for case in cases)
+        cases = list(compress(cases, [any(cfn.conditions.build_scenarios(sets)) for sets in known]))
+    return (cases, whole) if len(cases) <= MAX else (draw.sample(cases, MAX), False)
 
 
-def _completed(
-    cfn: Template, case: Case, names: list[str], draw: Random | None = None
-) -> Iterator[Case]:
-    """Yield the possible combinations that begin with a case, in their order or at random."""
-    known = {name: {value} for name, value in case.items()}
-    if known and not any(cfn.conditions.build_scenarios(known)):
-        return
-    if not names:
-        yield case
-        return
-    for value in draw.sample((True, False), 2) if draw else (True, False):
-        yield from _completed(cfn, {**case, names[0]: value}, names[1:], draw)
+def _values(cfn: Template, place: str, compared: list[str | None]) -> list[Any]:
+    """Return what a parameter can be, as far as conditions tell; None is any other value."""
+    if None in compared:
+        return [True, False]
+    parameter = as_object(as_object(cfn.template.get("Parameters")).get(place))
+    allowed = [_text(value) for value in parameter.get("AllowedValues") or ()]
+    known = [value for value in dict.fromkeys(compared) if not allowed or value in allowed]
+    return known + [None] * (not allowed or bool(set(allowed) - set(known)))
+
+
+def _is(setting: Mapping[str, Any], place: str, value: str | None) -> bool:
+    return bool(setting[place] if value is None else setting[place] == value)
+
+
+def _holds(
+    value: Any,
+    conditions: Mapping[str, Any],
+    ask: Callable[[str, str | None], bool],
+    inside: tuple[str, ...] = (),
+) -> bool:
+    """Tell whether a condition holds; ``ask`` says whether a parameter has a value."""
+
+    def holds(item: Any) -> bool:
+        return _holds(item, conditions, ask, inside)
+
+    match value:
+        case {"Condition": str(name)} if name in conditions and name not in inside:
+            return _holds(conditions[name], conditions, ask, (*inside, name))
+        case {"Fn::Not": [item]}:
+            return not holds(item)
+        case {"Fn::And": [*items]}:
+            return all([*map(holds, items)])  # each is asked
+        case {"Fn::Or": [*items]}:
+            return any([*map(holds, items)])
+        case {"Fn::Equals": [{"Ref": str(name)}, other] | [other, {"Ref": str(name)}]}:
+            if (text := _text(other)) is not None:
+                return ask(name, text)
+        case {"Fn::Equals": [left, right]} if _text(left) is not None:
+            if _text(right) is not None:
+                return _text(left) == _text(right)
+    return ask(json.dumps(value, sort_keys=True, default=str), None)
+
+
+def _text(value: Any) -> str | None:
+    """Return a literal as CloudFormation compares it; None for what is none."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, str | int | float) else None
 
 
 def _merged(cases: Iterable[Case]) -> Case:
@@ -123,9 +186,8 @@ def _connected(links: Mapping[str, set[str]]) -> list[list[str]]:
 
 def _made_of(names: list[str], template: Mapping[str, Any]) -> dict[str, set[str]]:
     """Return the parameters and conditions of which each condition is made, itself among them."""
-    stated, rules = (template.get(section) for section in ("Conditions", "Rules"))
-    conditions = stated if isinstance(stated, dict) else {}
-    ruled = [_asked(rule) for rule in rules.values()] if isinstance(rules, dict) else []
+    conditions, rules = (as_object(template.get(name)) for name in ("Conditions", "Rules"))
+    ruled = [_asked(rule) for rule in rules.values()]
     made = {}
     for name in names:
         found, todo = set(), {name}

@@ -173,5 +173,8 @@ STATES_DISTRIBUTED_MAP_CONCURRENCY = Limit(
     10_000, "executions", _STATES + "state-map-distributed.html", "2026-11-26"
 )
 STATES_INLINE_MAP_CONCURRENCY = Limit(40, "items", _STATES + "state-map-inline.html")
+STATES_MAX_DURATION = Limit(
+    365 * 24 * 3600, "s", _STATES + "choosing-workflow-type.html", "2026-11-26"
+)
 STATES_DEFAULT_ATTEMPTS = Limit(3, "retries", _STATES + "concepts-error-handling.html")
 STATES_PAYLOAD_BYTES = Limit(262_144, "bytes", _STATES + "service-quotas.html")

@@ -88,7 +88,8 @@ class Cli:
         seconds: float,
     ) -> Path:
         if not isinstance(app, (str, Path, type(None))):
-            app = shlex.join(app)
+            # The CLI takes off quotes that begin and end its argument: here they begin later.
+            app = f"exec {shlex.join(app)}"
         if app is not None and (ready := cwd / app).joinpath("manifest.json").is_file():
             return ready
         if isinstance(app, Path):

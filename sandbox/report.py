@@ -94,7 +94,7 @@ class Report:
                 name = "not accounted for"
             table.add_row(name, f"{count:,}", style="bold" if name == "lost" else "")
         for reason, count in sorted(self.ledger.refused.items()):
-            table.add_row(f"  refused: {reason}", f"{count:,}", style="dim")
+            table.add_row(f"  refused: {plain(reason)}", f"{count:,}", style="dim")
         self.console.print(table)
         if self._latencies:
             columns = (Column(name, justify="right") for name in ("p50", "p95", "p99"))

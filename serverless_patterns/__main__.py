@@ -162,7 +162,7 @@ def up(options: argparse.Namespace, console: Console) -> int:
     with embedded() as target, _marked():
         stacks = [*target.deploy(**what).values()]
         console.print("\nPaste this into another shell, or use it as it is:\n", style="bold")
-        print(play.shell(target, stacks))
+        print(visible(play.shell(target, stacks)))
         console.print(UP, style="dim", markup=False, highlight=False)
         if options.pattern:
             folders = ["lambdas/foundation", f"lambdas/{pattern.slug}"]

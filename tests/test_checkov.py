@@ -126,6 +126,8 @@ CALLERS_THAT_KEEP_EVENTS = {
     "AWS::StepFunctions::StateMachine",
     "Custom::S3AutoDeleteObjects",
 }
+# Functions that programs outside of the stack call, and whose answer they wait for.
+WAITED_FOR = ("ChangePrices",)
 NO_CALLERS = {"AWS::CloudWatch::Alarm", "AWS::IAM::Policy"}
 
 
@@ -136,6 +138,8 @@ def _is_encrypted_by_sqs(resources: dict[str, Any], queue: str) -> bool:
 def _is_called_by_what_keeps_events(resources: dict[str, Any], function: str) -> bool:
     naming = {r["Type"] for r in resources.values() if f'"{function}"' in json.dumps(r)}
     callers = naming - NO_CALLERS
+    if any(function.startswith(name) for name in WAITED_FOR):
+        return not callers
     return bool(callers) and callers <= CALLERS_THAT_KEEP_EVENTS
 
 

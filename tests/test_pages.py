@@ -21,18 +21,6 @@ if TYPE_CHECKING:
 PAGES = [*sorted(ROOT.glob("patterns/*/README.md")), *sorted(ROOT.glob("docs/*.md"))]
 
 
-def test_the_page_about_older_notes_names_a_source_and_a_page_for_each_line() -> None:
-    page = (ROOT / "docs" / "older-notes.md").read_text(encoding="utf-8")
-    rows = [row for row in page.splitlines() if row.startswith("| ") and "You may" not in row]
-    assert rows
-    for row in rows:
-        _, _, today, here, _ = row.split("|")
-        assert "](https://docs.aws.amazon.com/" in today, row
-        pages = re.findall(r"\(\.\./(patterns/\w+/README\.md)\)", here)
-        assert pages, row
-        assert all((ROOT / name).is_file() for name in pages), row
-
-
 def test_a_page_starts_with_flow_line_diagram_and_the_code_that_uses_it(pattern: Pattern) -> None:
     text = page_of(pattern)
     start = text.partition("\n## ")[0]

@@ -81,7 +81,7 @@ def made_for(pattern: Pattern, name: str, files: Mapping[Path, bytes]) -> dict[P
         path = Path(*module.removeprefix("serverless_patterns.").split("."))
         if not {path.with_suffix(".py"), path / "__main__.py"} & files.keys():
             makefile = makefile.replace(rule, "")  # it runs what is not in the copy
-    makefile = re.sub(r"(?m)^.*checkov.*\n", "", makefile)  # its skips are of all the stacks here
+    makefile = re.sub(r"(?m)^.*(checkov|tools/site).*\n", "", makefile)  # of all the patterns
     project = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "app"
     settings = files[Path("pyproject.toml")].decode()
     settings = re.sub(r'(?m)^name = ".*"', f'name = "{project}"', settings, count=1)

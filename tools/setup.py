@@ -1,9 +1,9 @@
 """Set up all the project needs, inside the project: virtual environments and the CDK CLI.
 
-    python3 tools/setup.py               does what is missing or out of date; silent when nothing is
-    python3 tools/setup.py --checkov     makes the environment of checkov, too
+    python3 tools/setup.py            does what is missing or out of date; silent when nothing is
+    python3 tools/setup.py --checkov  makes the environment of checkov, too; --site that of the site
     python3 tools/setup.py --localstack  makes that of the second embedded AWS, on Python 3.13
-    python3 tools/setup.py --clean       removes everything that was made here, caches included
+    python3 tools/setup.py --clean    removes everything that was made here, caches included
 
 Uses only the standard library, because it runs before anything is installed. A step is done when
 its stamp holds the hash of its inputs; the stamp is written last, so an interrupted step is redone.
@@ -32,6 +32,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - an older one must say so, not fa
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))
 from serverless_patterns.environment import caches  # noqa: E402 - the check of Python is first
+from serverless_patterns.terminal import visible  # noqa: E402
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,9 +69,16 @@ with contextlib.suppress(Exception):
         pattern.demo_stack
 """
 GENERATED = (
-    ".venv", ".venv-sandbox", ".venv-checkov", ".venv-localstack", "node_modules", ".build",
+    ".venv",
+    ".venv-sandbox",
+    ".venv-checkov",
+    ".venv-site",
+    ".venv-localstack",
+    "node_modules",
+    ".build",
     "cdk.out",
-)  # fmt: skip
+)
+OPTIONAL = ("checkov", "site", "localstack")  # environments that are made when they are asked for
 CACHES = re.compile(r"__pycache__|\.(pytest|ruff|mypy)_cache|\.hypothesis|.*\.egg-info")
 
 
@@ -137,7 +145,7 @@ class Step:
                 raise SetupError(f"{self.name}: cannot run {command[0]}: {error}") from error
         if code:
             text = log.read_text(errors="replace")
-            tail = "\n".join(f"    {line}" for line in text.splitlines()[-15:])
+            tail = "\n".join(f"    {visible(line)}" for line in text.splitlines()[-15:])
             raise SetupError(
                 f"{self.name} failed (exit {code}):\n{tail}\n  {hint(text)}\n  Log: {log}"
             )
@@ -187,7 +195,7 @@ def pinned(requirements: str, name: str) -> str:
     return found.group()
 
 
-def steps(root: Path, *, checkov: bool = False, localstack: bool = False) -> list[Step]:
+def steps(root: Path, *, also: Sequence[str] = ()) -> list[Step]:
     """The steps: Python, its packages, the CDK CLI, bytecode, the environments of their own."""
     lock = root / "requirements.txt"
     text = lock.read_text()
@@ -234,7 +242,9 @@ def steps(root: Path, *, checkov: bool = False, localstack: bool = False) -> lis
         ),
     ]
     # What pins older libraries than the project has an environment and a lock of its own.
-    others = {"sandbox": "embedded AWS"} | ({"tools/checkov": "checkov"} if checkov else {})
+    others = {"sandbox": "embedded AWS"} | {
+        f"tools/{name}": name for name in also if name != "localstack"
+    }
     for folder, name in others.items():
         own, own_lock = root / f".venv-{Path(folder).name}", root / folder / "requirements.txt"
         create = [program["uv"], "venv", "--quiet", "--python", program["python"], str(own)]
@@ -248,7 +258,7 @@ def steps(root: Path, *, checkov: bool = False, localstack: bool = False) -> lis
                 commands=[create, uv_sync(program["uv"], own, own_lock)],
             )
         )
-    return [*plan, _localstack(root, program["uv"])] if localstack else plan
+    return [*plan, _localstack(root, program["uv"])] if "localstack" in also else plan
 
 
 def _localstack(root: Path, uv: str) -> Step:
@@ -308,10 +318,9 @@ def in_parallel(jobs: Iterable[Callable[[], None]]) -> None:
             future.result()
 
 
-def set_up(root: Path, *, checkov: bool = False, localstack: bool = False) -> None:
+def set_up(root: Path, *, also: Sequence[str] = ()) -> None:
     """Make what is missing or out of date. Raises SetupError."""
-    plan = steps(root, checkov=checkov, localstack=localstack)
-    python, packages, cli, bytecode, *others = plan
+    python, packages, cli, bytecode, *others = plan = steps(root, also=also)
     if all(step.is_done() for step in plan):
         return
     try:
@@ -331,7 +340,7 @@ def set_up(root: Path, *, checkov: bool = False, localstack: bool = False) -> No
             return
         print("Setting up (once; later runs skip this):", flush=True)
         write_atomically(build / "uv.txt", pinned((root / "requirements.txt").read_text(), "uv"))
-        if localstack:
+        if "localstack" in also:
             own = (root / "sandbox" / "localstack" / "requirements.txt").read_text()
             write_atomically(build / "setuptools.txt", pinned(own, "setuptools"))
         environment = environment_for(root)
@@ -362,8 +371,8 @@ def main() -> int:
     """Set up, or clean with ``--clean``. Returns the exit code."""
     options = sys.argv[1:]
     try:
-        wanted = {name: f"--{name}" in options for name in ("checkov", "localstack")}
-        clean(ROOT) if "--clean" in options else set_up(ROOT, **wanted)
+        also = [name for name in OPTIONAL if f"--{name}" in options]
+        clean(ROOT) if "--clean" in options else set_up(ROOT, also=also)
     except (SetupError, OSError) as error:
         why = f"{error}\n  {hint(str(error))}" if isinstance(error, OSError) else str(error)
         print(f"\nSet-up failed. {why}", file=sys.stderr)

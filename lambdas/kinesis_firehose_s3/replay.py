@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import os
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +21,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 from ..foundation import kpl
 from ..foundation.streams import Producer
@@ -141,7 +144,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("stream")
     parser.add_argument("--send", action="store_true", help="send and delete; default: only look")
     options = parser.parse_args(arguments)
-    done = replay(boto3.client("s3"), boto3.client("kinesis"), **vars(options))
+    region = os.environ.get("AWS_REGION")  # which boto3 does not read
+    try:
+        clients = [boto3.client(name, region_name=region) for name in ("s3", "kinesis")]
+        done = replay(*clients, **vars(options))
+    except (BotoCoreError, ClientError) as error:  # what was not sent is still there
+        sys.exit(f"{error} Set AWS_REGION and AWS_PROFILE of your shell, and run it again.")
     print(f"{done.events} events in {done.objects} objects")
     for reason, count in sorted(done.reasons.items()):
         print(f"  {reason}: {count}")

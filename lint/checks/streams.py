@@ -46,6 +46,10 @@ def is_stream(scenario: Scenario, mapping: Resource) -> bool:
 
 
 def _is_kafka(mapping: Resource) -> bool:
+    """Tell whether a mapping reads Kafka: a destination limits its retries, as AWS says.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/kafka-retry-configurations.html
+    """
     return any(mapping.get(place) is not None for place in OTHERS[:-1])
 
 

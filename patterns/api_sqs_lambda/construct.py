@@ -6,13 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..blocks.alarms import Alarms
-from ..blocks.apis import check_circle
 from ..blocks.consumers import Consumer
 from ..blocks.endpoints import Endpoint, NewApi, RequestField
 from ..blocks.grants import grantee_here
 from ..blocks.queues import NewQueue, SqsToLambda, grant_send
 from ..blocks.rest import RestEntry
-from ..blocks.values import expect
 from . import rules
 from .mapping import send_message
 
@@ -90,13 +88,11 @@ class ApiGatewayToSqsToLambda(SqsToLambda):
         attributes: Mapping[str, RequestField] | None = None,
         alarms: Alarms = Alarms(),
     ) -> None:
-        expect("alarms", alarms, Alarms)
-        attributes = attributes or {}
-        rules.check(queue, message_group_id, deduplication_id, attributes)
-        alarms, consumer = alarms.of_pattern(__name__), Consumer.of(consumer)
-        key = queue.encryption_key if isinstance(queue, NewQueue) else None
+        consumer, attributes = Consumer.of(consumer), attributes or {}
+        fields = message_group_id, deduplication_id, attributes
+        rules.check(scope, consumer, endpoint, queue, *fields, alarms)
+        alarms = alarms.of_pattern(__name__)
         self._given = (consumer, queue)
-        check_circle(scope, endpoint, {"consumer": consumer.function, "encryption_key": key})
         if isinstance(queue, NewQueue) and queue.fifo and deduplication_id is None:
             queue = replace(queue, content_based_deduplication=True)
         # The queue, its dead-letter queue and its consumer come first: the API sends to it.
@@ -104,9 +100,7 @@ class ApiGatewayToSqsToLambda(SqsToLambda):
 
         self.entry = RestEntry(self, "Entry", endpoint, alarms=alarms)
         grant_send(self.queue, self.entry.role)
-        self.method = self.entry.add_post(
-            send_message(self.queue, message_group_id, deduplication_id, attributes)
-        )
+        self.method = self.entry.add_post(send_message(self.queue, *fields))
         self.alarms += self.entry.alarms
 
     @property

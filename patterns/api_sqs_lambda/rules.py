@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from aws_cdk import Annotations
 
+from ..blocks.alarms import Alarms
+from ..blocks.apis import check_circle
 from ..blocks.endpoints import RequestField
 from ..blocks.queues import NewQueue, resource_of
 from ..blocks.values import Path, expect
@@ -19,13 +21,37 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aws_cdk import aws_sqs as sqs
+    from constructs import Construct
+
+    from ..blocks.consumers import Consumer
+    from ..blocks.endpoints import Endpoint
 
 
 def check(
+    scope: Construct,
+    consumer: Consumer,
+    endpoint: Endpoint,
     queue: sqs.IQueue | NewQueue,
     group: RequestField | None,
     deduplication: RequestField | None,
-    attributes: Mapping[str, RequestField] | None = None,
+    attributes: Mapping[str, RequestField],
+    alarms: Alarms,
+) -> None:
+    """Reject what the API cannot send to the queue, and stacks that need each other.
+
+    Raises:
+        ValueError: see ``check_message``, ``check_attributes`` and ``check_circle``.
+    """
+    expect("alarms", alarms, Alarms)
+    check_message(queue, group, deduplication)
+    check_attributes(attributes)
+    key = queue.encryption_key if isinstance(queue, NewQueue) else None
+    needed = {"consumer": consumer.function, "encryption_key": key, "alarms": alarms}
+    check_circle(scope, endpoint, needed)
+
+
+def check_message(
+    queue: sqs.IQueue | NewQueue, group: RequestField | None, deduplication: RequestField | None
 ) -> None:
     """Reject ids that do not fit the queue; warn where its deduplication is not known.
 
@@ -39,7 +65,6 @@ def check(
     expect("queue", queue, "IQueue", NewQueue)
     expect("message_group_id", group, RequestField, None)
     expect("deduplication_id", deduplication, RequestField, None)
-    check_attributes({} if attributes is None else attributes)
     own = None if isinstance(queue, NewQueue) else queue
     resource = resource_of(own) if own else None
     by_content = bool(resource.content_based_deduplication) if resource else None

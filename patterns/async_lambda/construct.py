@@ -8,12 +8,10 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from ..blocks.alarms import Alarms
-from ..blocks.consumers import function_of
-from ..blocks.destinations import Target, check_apart, key_of_new_queues
-from ..blocks.invocations import check_ends, check_only_configuration, grant_invoke
-from ..blocks.queues import queue_for_failures
-from ..blocks.stacks import beside, role_in
-from ..blocks.values import expect
+from ..blocks.destinations import deliver, deliver_to_new_queue
+from ..blocks.grants import grantee_here
+from ..blocks.invocations import check_only_configuration, grant_invoke
+from ..blocks.stacks import role_in
 from ..limits import LAMBDA_ASYNC_MAX_AGE
 from .alarms import alarms_on_function, alarms_on_queues
 from .settings import Invoked, Retries
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from aws_cdk import aws_kms as kms
     from aws_cdk import aws_sqs as sqs
 
-    from ..blocks.destinations import Destination, SuccessDestination
+    from ..blocks.destinations import Destination, SuccessDestination, Target
 
 __all__ = ["Alarms", "AsyncLambda", "Retries"]
 
@@ -87,25 +85,17 @@ class AsyncLambda(Construct):
         alarms: Alarms = Alarms(),
     ) -> None:
         super().__init__(scope, construct_id)
-        expect("retries", retries, Retries)
-        expect("alarms", alarms, Alarms)
         invoked = Invoked(function, dead_letter_queue, reserved_concurrency, rollout)
-        retries.check(invoked.timeout, alarms)
-        invoked.warn_if_imported(retries)
-        invoked.check_place(self)
-        new_queues = on_failure is None or invoked.needs_dead_letter_queue
-        self._key = key_of_new_queues(self, encryption_key, function, needed=new_queues)
-        alarms = alarms.of_pattern(__name__)
+        invoked.check(self, retries, alarms, on_success, on_failure, encryption_key)
+        alarms, key = alarms.of_pattern(__name__), encryption_key
+        self._given = function, on_success, on_failure
 
         self.function, self.target = invoked.function, invoked.target_in(self)
-        self._beside = beside(self, self.function)
-        self._roles: list[iam.IRole] = []
-        succeeded = None if on_success is None else self._destination("on_success", on_success)
-        if succeeded and succeeded.kind == "function":
-            check_ends(self.function, function_of(succeeded.resource))
-        self._failed = self._failures(on_failure)
-        self._dead_letters = self._dead_letters_of(invoked)
-        check_apart(succeeded, self._failed, self._dead_letters)
+        succeeded = deliver(self, "on_success", on_success, self.function)
+        self._failed = deliver(
+            self, "on_failure", on_failure, self.function
+        ) or deliver_to_new_queue(self, "FailureQueue", "on_failure", self.function, key)
+        self._dead_letters = invoked.dead_letters_in(self, key)
         self.event_invoke_config = self._invoke_config(retries, succeeded)
         on_function = alarms_on_function(self, self.target, alarms, retries, invoked.timeout)
         on_queues = alarms_on_queues(self, alarms, self._failed, self._dead_letters)
@@ -147,7 +137,7 @@ class AsyncLambda(Construct):
             ValueError: everybody, a service for anybody's resources, several principals at once,
                 or one that Lambda does not know.
         """
-        return grant_invoke(self.target, grantee)
+        return grant_invoke(self.target, grantee_here(self, grantee, self._given))
 
     def grant_redrive(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` take failed events from queues and bucket, and invoke the function again.
@@ -177,46 +167,6 @@ class AsyncLambda(Construct):
         """Messages in ``dead_letter_queue``. ``options``: of the metric."""
         return self.dead_letter_queue.metric_approximate_number_of_messages_visible(**options)
 
-    def _queue(self, construct_id: str) -> sqs.Queue:
-        reason = "Failed events end here: they wait for a redrive by a person."
-        return queue_for_failures(
-            self._beside, construct_id, reason=reason, encryption_key=self._key
-        )
-
-    def _destination(
-        self, name: str, resource: Destination, scope: Construct | None = None
-    ) -> Target:
-        """Return a checked destination, to which the function may send by a policy in a scope."""
-        target = Target.of(name, resource)
-        target.check(self, self.function)
-        role = role_in(scope or self, self.function)
-        target.permit(role)
-        if role.node.default_child is None:  # the function does not depend on its policy
-            self._roles.append(role)
-        return target
-
-    def _failures(self, given: Destination | None) -> Target:
-        if given is not None:
-            return self._destination("on_failure", given)
-        return self._destination("on_failure", self._queue("FailureQueue"), self._beside)
-
-    def _dead_letters_of(self, invoked: Invoked) -> Target | None:
-        """Return the queue set here, or the function's own queue or topic; None if unknown."""
-        if invoked.resource is None:
-            return None
-        if invoked.resource.dead_letter_config:
-            known = cast("lambda_.Function", self.function)
-            own = known.dead_letter_queue or known.dead_letter_topic
-            return self._destination("dead_letter_queue", own, self._beside) if own else None
-        queue = invoked.dead_letter_queue or self._queue("DeadLetterQueue")
-        target = self._destination("dead_letter_queue", queue, self._beside)
-        invoked.warn_of_published()
-        letters = lambda_.CfnFunction.DeadLetterConfigProperty(target_arn=target.arn)
-        invoked.resource.dead_letter_config = letters
-        # Lambda asks for the permission when it makes the function.
-        invoked.resource.node.add_dependency(role_in(self._beside, self.function))
-        return target
-
     def _invoke_config(
         self, retries: Retries, succeeded: Target | None
     ) -> lambda_.CfnEventInvokeConfig:
@@ -235,7 +185,9 @@ class AsyncLambda(Construct):
                 on_failure=part.OnFailureProperty(destination=self._failed.arn),
             ),
         )
-        config.node.add_dependency(self.target, *self._roles)
+        role = role_in(self, self.function)
+        waits = role.node.default_child is None  # the function itself depends on a role of its own
+        config.node.add_dependency(self.target, *([role] if waits else ()))
         return config
 
     def _rollout(

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 from aws_cdk import Annotations, Duration
 from aws_cdk import aws_lambda as lambda_
 
+from ..blocks import destinations
+from ..blocks.alarms import Alarms
 from ..blocks.consumers import check_has_role, facts_of, function_of, resource_of
+from ..blocks.destinations import Target
+from ..blocks.invocations import check_ends
 from ..blocks.places import check_here
-from ..blocks.stacks import same_deployment, same_stack
+from ..blocks.stacks import beside, role_in, same_deployment, same_stack
 from ..blocks.values import Path, expect, expect_fields, in_seconds, number
 from ..checks import lambda_ as checks
 from ..checks import period, reject
@@ -26,10 +30,12 @@ from ..limits import (
 
 if TYPE_CHECKING:
     from aws_cdk import aws_codedeploy as codedeploy
+    from aws_cdk import aws_kms as kms
+    from aws_cdk import aws_sns as sns
     from aws_cdk import aws_sqs as sqs
     from constructs import Construct
 
-    from ..blocks.alarms import Alarms
+    from ..blocks.destinations import Destination, SuccessDestination
 
 WAITS = (LAMBDA_ASYNC_FIRST_WAIT, LAMBDA_ASYNC_SECOND_WAIT)
 NEVER_RUNS = "Lambda would send every event straight to the failure destination"
@@ -180,11 +186,49 @@ class Invoked:
         return facts_of(self.given).timeout
 
     @cached_property
-    def needs_dead_letter_queue(self) -> bool:
-        """Whether a dead-letter queue has to be made for it."""
-        if self.resource is None or self.dead_letter_queue:
-            return False
-        return self.resource.dead_letter_config is None
+    def dead_letters(self) -> sqs.IQueue | sns.ITopic | None:
+        """The given dead-letter queue, or what the function has; None if unknown or still none."""
+        known: Any = self.function if self.resource else None
+        own = known and (known.dead_letter_queue or known.dead_letter_topic)
+        return self.dead_letter_queue or own
+
+    @cached_property
+    def lacks_dead_letters(self) -> bool:
+        """Whether a dead-letter queue, given or new, is to be set on it."""
+        return self.resource is not None and self.resource.dead_letter_config is None
+
+    def check(
+        self,
+        scope: Construct,
+        retries: Retries,
+        alarms: Alarms,
+        on_success: SuccessDestination | None,
+        on_failure: Destination | None,
+        key: kms.IKey | None,
+    ) -> None:
+        """Reject what would lose events, never end or fail to deploy; warn of what is imported.
+
+        Raises:
+            ValueError: see ``Retries.check``, ``check_place`` and ``Target.check``; one queue in
+                two places, or a key that the new queues cannot use.
+        """
+        expect("retries", retries, Retries)
+        expect("alarms", alarms, Alarms)
+        retries.check(self.timeout, alarms)
+        self.warn_if_imported(retries)
+        self.check_place(scope)
+        needed = on_failure is None or (self.lacks_dead_letters and not self.dead_letter_queue)
+        destinations.check_key_of_new_queues(scope, key, self.function, needed=needed)
+        given = {"on_success": on_success, "on_failure": on_failure}
+        given["dead_letter_queue"] = self.dead_letters
+        targets = [Target.of(name, one) for name, one in given.items() if one is not None]
+        for target in targets:
+            target.check(scope, self.function)
+            if target.name == "on_success" and target.kind == "function":
+                check_ends(self.function, function_of(target.resource))
+        destinations.check_apart(*targets)
+        if self.lacks_dead_letters:
+            self.warn_of_published()
 
     def target_in(self, scope: Construct) -> lambda_.IFunction:
         """Set what was given, and return what to invoke: with a rollout, a new alias."""
@@ -194,6 +238,20 @@ class Invoked:
             return self.given
         version = cast("lambda_.Function", self.given).current_version
         return lambda_.Alias(scope, "Alias", alias_name="live", version=version)
+
+    def dead_letters_in(self, scope: Construct, key: kms.IKey | None) -> Target | None:
+        """Return the dead-letter queue or topic, set on the function; None if it is not known."""
+        there, name = beside(scope, self.function), "dead_letter_queue"
+        target = destinations.deliver(there, name, self.dead_letters, self.function)
+        if self.resource and self.lacks_dead_letters:
+            target = target or destinations.deliver_to_new_queue(
+                scope, "DeadLetterQueue", name, self.function, key
+            )
+            letters = lambda_.CfnFunction.DeadLetterConfigProperty(target_arn=target.arn)
+            self.resource.dead_letter_config = letters
+            # Lambda asks for the permission when it makes the function.
+            self.resource.node.add_dependency(role_in(there, self.function))
+        return target
 
     def check_place(self, scope: Construct) -> None:
         """Reject a function whose settings cannot be made where the construct is.

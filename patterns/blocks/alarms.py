@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
-from aws_cdk import Annotations, Duration
+from aws_cdk import Annotations, Duration, FeatureFlags, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_iam as iam
 
 from ..checks import kms as kms_checks
 from ..checks import reject
@@ -28,12 +30,17 @@ from .values import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from aws_cdk import aws_kms as kms
     from aws_cdk import aws_sqs as sqs
-    from constructs import Construct
+    from constructs import Construct, IConstruct
 
     # The id of an alarm, its metric and runbook, its threshold, and its periods in a row.
     Row = tuple[str, cloudwatch.Metric, "Runbook", float, int]
 
+CLOUDWATCH = "cloudwatch.amazonaws.com"
+SEVERAL_ALARMS = "@aws-cdk/aws-cloudwatch-actions:changeLambdaPermissionLogicalIdForLambdaAction"
+# The keys that CloudWatch may use already.
+_ALLOWED: WeakSet[kms.IKey] = WeakSet()
 LONGEST_DEFAULT_AGE = 900
 MINUTE = 60
 
@@ -48,7 +55,7 @@ class Alarms:
             or half of the time that the event is kept if that is shorter.
         runbook_url: Page with an entry for each alarm. Default: the page of the pattern, as a path
             in this repository, in a copy of it, and in the installed package
-            ``serverless_patterns``.
+            ``serverless_patterns``; none, outside a pattern.
 
     Raises:
         ValueError: an alarm is made with an action that CloudWatch could not carry out.
@@ -64,6 +71,18 @@ class Alarms:
         for action in self.actions:
             expect("actions", action, "IAlarmAction")
         expect_fields(self, max_age=(Duration, None), runbook_url=(str, None))
+
+    @property
+    def topics(self) -> list[IConstruct]:
+        """The topics of this app that the actions publish to."""
+        topics = [action for action in self.actions if type(action).__name__ == "SnsAction"]
+        if not topics:
+            return []
+        # An action asks nothing of the alarm that it is bound to.
+        scope = Stack()
+        alarm = cloudwatch.Alarm.from_alarm_arn(scope, "Alarm", "arn:aws:cloudwatch:::alarm:any")
+        arns = (action.bind(scope, alarm).alarm_action_arn for action in topics)
+        return [found.node.scope for arn in arns if (found := resource_behind(arn))]
 
     def of_pattern(self, module: str) -> Alarms:
         """Return the same with the page of the pattern that a module, ``__name__``, is of."""
@@ -233,7 +252,7 @@ def _warn_of_other_account(alarm: cloudwatch.Alarm, owner: str) -> None:
 
 
 def _check_action(action: cloudwatch.IAlarmAction, alarm: cloudwatch.Alarm) -> None:
-    """Reject a topic that CloudWatch cannot publish to: nobody would hear of the alarm.
+    """Reject what CloudWatch cannot publish to or call: nobody would hear of the alarm.
 
     An action is recognized by its name, so that no module is imported only to ask.
 
@@ -241,8 +260,11 @@ def _check_action(action: cloudwatch.IAlarmAction, alarm: cloudwatch.Alarm) -> N
 
     Raises:
         ValueError: it is in another Region, in a stack that the CDK cannot refer to, encrypted with
-            the AWS managed key, or with a key that encrypts nothing.
+            the AWS managed key, or with a key that encrypts nothing; or a function, without the
+            feature flag that lets several alarms call it.
     """
+    if type(action).__name__ == "LambdaAction":
+        _check_flag(alarm)
     if type(action).__name__ != "SnsAction":
         return
     arn = action.bind(alarm, alarm).alarm_action_arn
@@ -265,7 +287,46 @@ def _check_action(action: cloudwatch.IAlarmAction, alarm: cloudwatch.Alarm) -> N
         return
     reject(
         kms_checks.service_may_use(
-            f"Topic {path}", key, "cloudwatch.amazonaws.com", "nobody would hear of the alarm"
+            f"Topic {path}", key, CLOUDWATCH, "nobody would hear of the alarm"
         )
     )
     keys.check_resource(f"The key of {path}", resource_behind(key))
+    _allow_cloudwatch(getattr(topic.node.scope, "master_key", None))
+
+
+def _check_flag(alarm: cloudwatch.Alarm) -> None:
+    """Reject a function that the CDK lets one alarm call: every construct has several.
+
+    Source: https://docs.aws.amazon.com/cdk/v2/guide/featureflags.html
+
+    Raises:
+        ValueError: the feature flag that lets several alarms call it is not set.
+    """
+    if not FeatureFlags.of(alarm).is_enabled(SEVERAL_ALARMS):
+        raise ValueError(
+            "actions has a LambdaAction, but the CDK lets one alarm call a function, and there are "
+            f"several. Set the feature flag {SEVERAL_ALARMS} in cdk.json."
+        )
+
+
+def _allow_cloudwatch(key: kms.IKey | None) -> None:
+    """Let CloudWatch use the key of a topic; warn of a key whose policy cannot be changed here.
+
+    AWS documents no condition for it.
+
+    Source: https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+    """
+    if key is None or key in _ALLOWED:
+        return
+    _ALLOWED.add(key)
+    allow = iam.PolicyStatement(
+        principals=[iam.ServicePrincipal(CLOUDWATCH)],
+        actions=["kms:Decrypt", "kms:GenerateDataKey"],
+        resources=["*"],
+    )
+    if not key.add_to_resource_policy(allow, True).statement_added:
+        Annotations.of(key).add_warning_v2(
+            "serverless-patterns:imported-key-of-alarms",
+            "This key is imported, so its policy cannot be changed here: it must allow kms:Decrypt "
+            "and kms:GenerateDataKey to cloudwatch.amazonaws.com, or nobody hears of the alarms.",
+        )

@@ -19,11 +19,12 @@ from .stacks import same_deployment
 from .values import Path, expect, stack_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from constructs import Construct
 
-# One line a request, with what finds a failure and nothing that names a person.
+# One line a request, with what finds a failure and nothing that names a person: the validator's
+# message quotes the body, so only the client gets it.
 ACCESS_LOG = {
     "requestId": "$context.requestId",
     "requestTime": "$context.requestTime",
@@ -35,7 +36,6 @@ ACCESS_LOG = {
     "integrationLatency": "$context.integrationLatency",
     "errorType": "$context.error.responseType",
     "errorMessage": "$context.error.message",
-    "validationError": "$context.error.validationErrorString",
     "traceId": "$context.xrayTraceId",
 }
 REFUSED_BY_SCHEMA = (
@@ -156,7 +156,7 @@ def check_own_api(api: apigateway.IRestApi) -> None:
         "serverless-patterns:imported-api",
         "This API is imported, so its stages cannot be deployed or checked here: a new method "
         "answers only once the API is deployed again, and the API needs throttling, access logs "
-        "and an alarm on 5XXError of its own.",
+        "and an alarm on 5XXError of its own, and must not list JSON or */* as binary.",
     )
 
 
@@ -169,22 +169,45 @@ def check_circle(scope: Construct, endpoint: Endpoint, given: Mapping[str, Any])
     Args:
         scope: Where the construct is made.
         endpoint: With the API.
-        given: What else the construct needs, by its name, or None.
+        given: What else the construct needs, by its name: resources, settings with them, or None.
 
     Raises:
-        ValueError: one of them is in the API's stack, and the construct in another one.
+        ValueError: one of them is in the API's stack, and the construct in another one; or a usage
+            plan is beside that.
     """
     expect("endpoint", endpoint, Endpoint)
     api = endpoint.api
     if isinstance(api, NewApi) or api.node.default_child is None or same_deployment(scope, api):
         return
-    for name, one in given.items():
-        if one is not None and one.node.default_child and same_deployment(one, api):
+    plan = endpoint.usage_plan
+    if plan and same_deployment(scope, plan):
+        raise ValueError(
+            f"usage_plan {Path(plan)} needs the stage of {Path(api)}, whose stack needs this one, "
+            "for what the API calls. Make the usage plan in the stack of the API."
+        )
+    for name, one in _named(given):
+        if one.node.default_child and same_deployment(one, api):
             raise ValueError(
                 f"{name} {Path(one)} is in the stack of {Path(api)}. That stack needs "
                 "this one, for what the API calls, so this one cannot need it. Make this construct "
                 "in the stack of the API, or the other in this stack."
             )
+
+
+def _named(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield every resource that was given, or that settings have, with its name.
+
+    Your own state machine is called by the API alone.
+    """
+    for name, one in given.items():
+        if hasattr(type(one), "state_machine_arn"):
+            continue
+        if hasattr(one, "node"):
+            yield name, one
+            continue
+        parts = {part: getattr(one, part, None) for part in ("parked_queue", "encryption_key")}
+        yield from ((part, found) for part, found in parts.items() if found is not None)
+        yield from (("The topic of alarms", topic) for topic in getattr(one, "topics", ()))
 
 
 def check_authorizer(authorizer: Any, api: apigateway.IRestApi) -> None:
@@ -204,12 +227,20 @@ def check_authorizer(authorizer: Any, api: apigateway.IRestApi) -> None:
         )
 
 
-def warn_of_cors(api: apigateway.IRestApi) -> None:
-    """Warn of the answers of an API that have no headers of CORS.
+def warn_of_cors(api: apigateway.IRestApi, resource: apigateway.IResource, cors: Cors) -> None:
+    """Warn of the answers of your own API that have no headers of CORS, but should.
 
     Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-cors.html
     """
-    if not any(isinstance(one, apigateway.GatewayResponse) for one in api.node.children):
+    if not cors.headers:
+        if resource.node.try_find_child("OPTIONS"):
+            Annotations.of(api).add_warning_v2(
+                "serverless-patterns:cors-of-answers",
+                f"{Path(resource)} answers OPTIONS, but the headers of CORS for other answers are "
+                "not known: set default_cors_preflight_options where the API or the resource is "
+                "made, in place of add_cors_preflight().",
+            )
+    elif not any(isinstance(one, apigateway.GatewayResponse) for one in api.node.children):
         Annotations.of(api).add_warning_v2(
             "serverless-patterns:cors-of-gateway-responses",
             "This API allows pages of other origins, but a browser hides the answers that API "

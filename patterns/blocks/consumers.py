@@ -24,6 +24,7 @@ from ..limits import (
     SQS_LAMBDA_VISIBILITY_FACTOR,
 )
 from .findings import acknowledge
+from .grants import warn_of_fixed
 from .places import check_environment, check_here
 from .stacks import role_in
 from .values import Path, expect, expect_fields, in_seconds, number, place_of, stack_of
@@ -232,7 +233,11 @@ def consume(
         max_concurrency = _default_max_concurrency(facts.reserved)
     _share_reserved(consumer, max_concurrency, facts)
 
-    grant = queue.grant_consume_messages(role_in(scope, consumer.function))
+    role = role_in(scope, consumer.function)
+    grant = queue.grant_consume_messages(role)
+    warn_of_fixed(
+        role, f"receiving and deleting messages of {Path(queue)}, and the use of its key, if any"
+    )
     mapping = lambda_.EventSourceMapping(
         scope,
         construct_id,

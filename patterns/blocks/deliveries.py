@@ -134,7 +134,9 @@ def alarms_of_source(
 def grant_put(
     source: kinesis.IStream | DirectPut, delivery_stream: CfnDeliveryStream, grantee: iam.IGrantable
 ) -> iam.Grant:
-    """Let ``grantee`` put records into the stream, or into Firehose if there is none.
+    """Let ``grantee`` put records into the stream, or into Firehose, and use its customer key.
+
+    Source: https://docs.aws.amazon.com/firehose/latest/dev/encryption.html
 
     Raises:
         ValueError: it has no policy that this could be added to, or could not use the stream's
@@ -143,6 +145,8 @@ def grant_put(
     if not isinstance(source, DirectPut):
         return grant_write(source, grantee)
     check_policy(delivery_stream, grantee, "putting records into Firehose")
+    if key := source.encryption_key:
+        key.grant(grantee, "kms:Decrypt", "kms:GenerateDataKey")
     actions = ["firehose:PutRecord", "firehose:PutRecordBatch"]
     return iam.Grant.add_to_principal(
         grantee=grantee, actions=actions, resource_arns=[delivery_stream.attr_arn]

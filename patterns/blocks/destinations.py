@@ -14,10 +14,11 @@ from ..checks import period
 from ..limits import LAMBDA_ASYNC_MAX_AGE, SQS_DEFAULT_RETENTION
 from . import keys
 from .consumers import check_may_run, function_of
-from .places import check_here
-from .queues import grant_send
-from .stacks import grantee_in, same_stack
-from .values import expect
+from .grants import warn_of_fixed
+from .places import check_here, check_key_here
+from .queues import grant_send, queue_for_failures
+from .stacks import beside, grantee_in, role_in, same_stack
+from .values import Path, expect
 
 if TYPE_CHECKING:
     from aws_cdk import aws_events as events
@@ -140,6 +141,7 @@ class Target:
                 self.resource.grant_put(role, RECORDS)
                 look = iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self.arn])
                 role.add_to_principal_policy(look)
+        warn_of_fixed(role, f"delivering to the {self.kind} {Path(self.resource)}")
 
     def grant_take(self, scope: Construct, grantee: iam.IGrantable) -> list[iam.Grant]:
         """Let ``grantee`` read the records and delete them, if they are kept here."""
@@ -167,10 +169,10 @@ def check_apart(*targets: Target | None) -> None:
             )
 
 
-def key_of_new_queues(
+def check_key_of_new_queues(
     scope: Construct, key: kms.IKey | None, function: lambda_.IFunction, *, needed: bool
-) -> kms.IKey | None:
-    """Return the key of the new queues, which are beside the function; reject a useless one.
+) -> None:
+    """Reject a key that the new queues, which are beside the function, cannot use.
 
     Raises:
         ValueError: no queue is new, the key is disabled or not symmetric, or the function is in
@@ -178,6 +180,7 @@ def key_of_new_queues(
     """
     expect("encryption_key", key, "IKey", None)
     keys.check_key("encryption_key", key)
+    check_key_here(function, key)
     if key and not needed:
         raise ValueError(
             "encryption_key was given, but no queue is new, so it would encrypt nothing. Encrypt "
@@ -189,4 +192,30 @@ def key_of_new_queues(
             "one, which this stack needs: they would need each other. Make the key in the "
             "function's stack, or in one of its own."
         )
-    return key
+
+
+def deliver(
+    scope: Construct, name: str, resource: Any, function: lambda_.IFunction
+) -> Target | None:
+    """Let a function send to ``resource``, by a policy in the stack of ``scope``; None to None."""
+    if resource is None:
+        return None
+    target = Target.of(name, resource)
+    target.permit(role_in(scope, function))
+    return target
+
+
+def deliver_to_new_queue(
+    scope: Construct,
+    construct_id: str,
+    name: str,
+    function: lambda_.IFunction,
+    key: kms.IKey | None,
+) -> Target:
+    """Make a queue for the failed events of a function, in its stack; let it send to the queue."""
+    there = beside(scope, function)
+    reason = "Failed events end here: they wait for a redrive by a person."
+    queue = queue_for_failures(there, construct_id, reason=reason, encryption_key=key)
+    target = Target.of(name, queue)
+    target.permit(role_in(there, function))
+    return target

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 _PART = r"([A-Za-z0-9:._$-]+|\{[A-Za-z0-9:._$-]+\+?\})"
+# What API Gateway knows of a request that is signed.
+_SIGNER = r"identity\.(user|userArn|caller|accountId|accessKey|principalOrgId|cognito\w+)"
 _PATH = rf"/?|/?{_PART}(/{_PART})*"
 
 
@@ -32,7 +34,7 @@ class NewApi:
             name the first origin only. Default: no page may.
 
     Raises:
-        ValueError: a limit that rejects every request.
+        ValueError: a limit that rejects every request, or no origin, or * beside others.
     """
 
     rate_limit: float = 100
@@ -47,7 +49,7 @@ class NewApi:
         https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html
 
         Raises:
-            ValueError: a rate of 0, or a burst below 1.
+            ValueError: a rate of 0, a burst below 1, or origins that browsers reject.
         """
         expect_fields(
             self,
@@ -61,6 +63,11 @@ class NewApi:
             raise ValueError(
                 f"cors has the origins {origins}; it must have one or more, or * alone. Name the "
                 "origins of your pages."
+            )
+        if self.cors and self.cors.allow_credentials and origins == ["*"]:
+            raise ValueError(
+                "cors allows credentials for *, which browsers reject. Name the origins of your "
+                "pages, or leave allow_credentials out."
             )
         rate, burst = number(self.rate_limit), number(self.burst_limit)
         for name, limit, too_low in (
@@ -253,7 +260,7 @@ def check_fields(fields: Sequence[RequestField], endpoint: Endpoint, *, authoriz
             the identity of a caller who need not have one.
     """
     for one in fields:
-        if one.part == "path" and f"{{{one.name}}}" not in endpoint.path:
+        if one.part == "path" and not re.search(rf"{{{one.name}\+?}}", endpoint.path):
             raise ValueError(
                 f"RequestField.path({one.name!r}) was given, but path is {endpoint.path!r}. Name "
                 f"the parameter there, such as {endpoint.path}/{{{one.name}}}."
@@ -266,7 +273,7 @@ def check_fields(fields: Sequence[RequestField], endpoint: Endpoint, *, authoriz
         kind = one.name.split(".")[0] if one.part == "context" else ""
         signed = not authorized and not endpoint.usage_plan
         if (kind == "authorizer" and not authorized) or (
-            re.match(r"identity\.(user|caller|principalOrgId)", one.name) and not signed
+            re.fullmatch(_SIGNER, one.name) and not signed
         ):
             raise ValueError(
                 f"RequestField.context({one.name!r}) was given, but "

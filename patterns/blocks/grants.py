@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aws_cdk import Annotations
 from aws_cdk import aws_iam as iam
 
 from .places import elsewhere
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 def grantee_here(
     scope: Construct, grantee: iam.IGrantable, given: Iterable[Any] = ()
 ) -> iam.IGrantable:
-    """Return a grantee so that its permissions are made in the stack of ``scope``, if need be.
+    """Return a grantee so that its permissions are made by ``scope``, if need be.
 
-    In its own stack, they would make that stack wait for this one, which waits for it already if
-    something was given from there.
+    Beside the grantee, they would make it, or its stack, wait for this construct, which waits for
+    it already if it, or something of its stack, was given.
 
     Args:
         scope: The construct that grants.
@@ -42,14 +43,44 @@ def grantee_here(
             "The grantee was imported without its role, so it cannot be granted permissions. "
             "Import it with from_function_attributes() and role."
         ) from error
-    if not isinstance(role, iam.Role) or same_stack(role, scope):
+    if not isinstance(role, iam.Role):
         return grantee
     found = [getattr(it, name, None) for it in given for name in ("function", "encryption_key")]
-    if not any(same_stack(it, role) for it in (*given, *found) if hasattr(it, "node")):
+    known_here = [it for it in (*given, *found) if hasattr(it, "node")]
+    if same_stack(role, scope):  # a function waits for the policy of its role
+        path = role.node.path
+        waits = any(path == own.node.path for it in known_here if (own := _role_of(it)))
+    else:
+        waits = any(same_stack(it, role) for it in known_here)
+    if not waits:
         return grantee
     construct_id = f"Role{role.node.addr}"
     known: Any = scope.node.try_find_child(construct_id)
     return known or iam.Role.from_role_arn(scope, construct_id, role.role_arn)
+
+
+def _role_of(it: Any) -> Any:
+    return getattr(it, "role", None) if hasattr(it, "function_arn") else None
+
+
+def warn_of_fixed(grantee: iam.IGrantable, what: str) -> None:
+    """Warn of a role that has taken no permission, although the CDK says so.
+
+    Source: https://docs.aws.amazon.com/cdk/v2/guide/permissions.html
+
+    Args:
+        grantee: To whom it was granted; a role that can be changed has a policy below it since.
+        what: The permission, as a noun.
+    """
+    role: Any = grantee.grant_principal
+    changeable = isinstance(role, iam.Role | iam.User | iam.Group | iam.PrincipalBase)
+    if changeable or not hasattr(role, "node") or role.node.children:
+        return
+    Annotations.of(role).add_warning_v2(
+        "serverless-patterns:fixed-role",
+        "This role cannot be changed here, since it is imported with mutable=False or is of "
+        f"another account: its own policies must allow {what}.",
+    )
 
 
 def check_grantee(scope: Construct, grantee: iam.IGrantable) -> None:

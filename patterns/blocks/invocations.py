@@ -15,6 +15,7 @@ from constructs import IConstruct, IValidation
 
 from ..checks import lambda_ as checks
 from .consumers import resource_of
+from .grants import warn_of_fixed
 from .values import Path, resource_behind
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def grant_invoke(target: lambda_.IFunction, grantee: iam.IGrantable) -> iam.Gran
     """
     check_grantee(grantee)
     try:
-        return target.grant_invoke(grantee)
+        grant = target.grant_invoke(grantee)
     except RuntimeError as error:
         reason = (
             "The function is imported. Import it with same_environment=True if it is of this "
@@ -143,6 +144,8 @@ def grant_invoke(target: lambda_.IFunction, grantee: iam.IGrantable) -> iam.Gran
             "Give one of these."
         )
         raise ValueError(f"The grantee cannot be allowed to invoke it. {reason}") from error
+    warn_of_fixed(grantee, f"lambda:InvokeFunction on {Path(target)}")
+    return grant
 
 
 def check_grantee(grantee: iam.IGrantable) -> None:

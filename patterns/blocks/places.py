@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from aws_cdk import Stage
 
 from . import keys
 from .values import Path, is_token, place_of, stack_of
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from aws_cdk import aws_kms as kms
     from constructs import IConstruct
 
+# Whoever may use one of these needs a policy of its own only.
+NAMED = ("table_arn", "bucket_arn", "state_machine_arn")
+
 
 def elsewhere(scope: IConstruct, resource: IResource) -> str | None:
     """Return the account or Region of a resource, if it is known to be another one; else None.
@@ -22,11 +27,23 @@ def elsewhere(scope: IConstruct, resource: IResource) -> str | None:
     here = place_of(stack_of(scope))
     if not any(here):  # nothing can be known to be elsewhere
         return None
-    there = place_of(resource)
+    there = _place_in_arn(resource) or place_of(resource)
     for word, own, other in zip(("account", "Region"), here, there, strict=True):
         if own and other and own != other:
             return f"{word} {other}"
     return None
+
+
+def _place_in_arn(resource: Any) -> tuple[str, str] | None:
+    """Return the account and Region in the ARN of a table or a function, if they are known.
+
+    An imported table or version says that it is where its stack is.
+    """
+    arn: str = getattr(resource, "table_arn", None) or getattr(resource, "function_arn", None) or ""
+    if is_token(arn) or arn.count(":") < 5:
+        return None
+    _, _, _, region, account, _ = arn.split(":", 5)
+    return account, region
 
 
 def check_here(scope: IConstruct, name: object, resource: IResource, reason: str) -> None:
@@ -39,11 +56,12 @@ def check_here(scope: IConstruct, name: object, resource: IResource, reason: str
         reason: Why it has to be in those of the construct, and in a second sentence what to do.
 
     Raises:
-        ValueError: it is in another one.
+        ValueError: it is in another one, or in a stack that the CDK cannot refer to.
     """
     if place := elsewhere(scope, resource):
         why, advice = reason.split(". ", 1)
         raise ValueError(f"{name} is in {place}, but {why}. {advice}")
+    check_environment(scope, name, resource)
 
 
 def check_environment(scope: IConstruct, name: object, resource: IResource) -> None:
@@ -57,16 +75,55 @@ def check_environment(scope: IConstruct, name: object, resource: IResource) -> N
         resource: The resource itself.
 
     Raises:
-        ValueError: this app makes it in a stack of another environment, or of an unknown one.
+        ValueError: this app makes it in another stage, or in a stack of another environment, or of
+            an unknown one. A table, bucket or state machine may be in the latter if its name is
+            known.
     """
     here, there = stack_of(scope), stack_of(resource)
+    if here is not there and Stage.of(here) is not Stage.of(there) and resource.node.default_child:
+        raise ValueError(
+            f"{name} is in stack {there.node.path}, but what needs it is in another stage, in "
+            f"{here.node.path}: the CDK connects stacks of one stage only. Make both in one stage, "
+            "or import the resource by its ARN."
+        )
     if here is there or here.environment == there.environment or not resource.node.default_child:
+        return
+    known = (getattr(resource, arn) for arn in NAMED if hasattr(type(resource), arn))
+    if any(is_known(scope, arn) for arn in known):
         return
     raise ValueError(
         f"{name} is in stack {there.node.path} ({there.environment}), but what needs it is in "
         f"{here.node.path} ({here.environment}): the CDK connects stacks of one account and Region "
         "only. Give both stacks the same env, or import the resource by its ARN."
     )
+
+
+def is_known(scope: IConstruct, arn: str) -> bool:
+    """Whether the stack of ``scope`` can name a resource, which may be of another environment."""
+    try:
+        stack_of(scope).resolve(arn)
+    except RuntimeError:  # it gets its name when it is created
+        return False
+    return True
+
+
+def check_name(scope: IConstruct, name: object, arn: str, argument: str) -> None:
+    """Reject a resource of another account or Region that cannot be named here.
+
+    Args:
+        scope: The construct that is given it.
+        name: The resource, with its path.
+        arn: Its ARN.
+        argument: What names it.
+
+    Raises:
+        ValueError: it has no name before it is created.
+    """
+    if not is_known(scope, arn):
+        raise ValueError(
+            f"{name} is of another account or Region, where it gets its name when it is created. "
+            f"Give it a {argument}."
+        )
 
 
 def other_account(resource: IResource, grantee: iam.IGrantable) -> str | None:

@@ -33,8 +33,8 @@ def grant_publish(topic: sns.ITopic, grantee: iam.IGrantable) -> iam.Grant:
     Source: https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
 
     Raises:
-        ValueError: somebody who was imported without a role; a service without a condition on its
-            source; somebody whom the AWS managed key of the topic does not allow; or somebody who
+        ValueError: somebody who was imported without a role; everybody; a service without a
+            condition on its source; somebody whom the AWS managed key of the topic does not allow; or somebody who
             is not of the account of an imported topic, whose policy cannot be changed here.
     """
     expect("grantee", grantee, "IGrantable")
@@ -53,6 +53,11 @@ def grant_publish(topic: sns.ITopic, grantee: iam.IGrantable) -> iam.Grant:
     if services and not of_source:
         raise ValueError(checks.publishes_for_anybody("grant_publish", services[0]))
     others = [account for account in _accounts(principal, said) if account != topic.env.account]
+    if ANYBODY in others and not fragment.conditions:
+        raise ValueError(
+            "The grantee is everybody: any AWS account could publish. Name an account, or give an "
+            "organization."
+        )
     managed = _managed_key(topic)
     if managed:
         _check_managed_key(topic, managed, services, others)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from aws_cdk import Annotations
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_iam as iam
 from constructs import Construct
@@ -14,7 +15,7 @@ from constructs import Construct
 from .alarms import Alarms, Runbook
 from .apis import Cors, check_authorizer, check_own_api, keep_text, new_api, warn_of_cors
 from .endpoints import JSON, Endpoint, NewApi, RequestField, check_fields
-from .grants import check_grantee
+from .grants import check_grantee, warn_of_fixed
 from .places import check_environment
 from .stacks import beside, grantee_in, same_stack
 from .values import Path, expect, seconds
@@ -206,12 +207,13 @@ class RestEntry(Construct):
             self._cors = Cors(self._resource.default_cors_preflight_options)
             defaults = self._resource.default_method_options or apigateway.MethodOptions()
             self._authorizer = endpoint.authorizer or defaults.authorizer
-            if self._cors.headers:
-                warn_of_cors(self.api)
+            warn_of_cors(self.api, self._resource, self._cors)
         if endpoint.authorizer:
             check_authorizer(endpoint.authorizer, self.api)
         if endpoint.usage_plan:
             endpoint.usage_plan.add_api_stage(stage=self._stage("usage_plan"))
+            if not self._authorizer:
+                _warn_of_key_alone(self)
 
     @property
     def url(self) -> str:
@@ -255,6 +257,7 @@ class RestEntry(Construct):
             here = same_stack(principal, self)
             grantee = grantee_in(self._scope, grantee, self.api) if here else grantee
         first, *others = [method.grant_execute(grantee) for method in self._methods]
+        warn_of_fixed(grantee, f"execute-api:Invoke on {Path(self.api)}")
         return functools.reduce(lambda one, other: one.combine(other), others, first)
 
     def add_post(self, call: ServiceCall) -> apigateway.Method:
@@ -333,3 +336,16 @@ def _in_own_words(problem: Callable[[], str]) -> Iterator[None]:
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise ValueError(f"{problem()}: {reason}. Change the endpoint, or its API.") from error
+
+
+def _warn_of_key_alone(entry: RestEntry) -> None:
+    """Warn that an API key is the only lock.
+
+    Source:
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html
+    """
+    Annotations.of(entry).add_warning_v2(
+        "serverless-patterns:api-key-alone",
+        "An API key is all that a client needs: it counts requests and says nothing of who sends "
+        "them. Give an authorizer, too, unless the key is for counting only.",
+    )

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
+from weakref import WeakKeyDictionary
 
-from aws_cdk import Names
+from aws_cdk import FeatureFlags, Names
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from .values import stack_of
+from .values import is_token, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import Stack
     from aws_cdk import aws_lambda as lambda_
     from constructs import IConstruct
+
+# Without it, the CDK names the policy of an imported role by the role's path in its stack alone.
+SAFE_NAMES = "@aws-cdk/aws-iam:importedRoleStackSafeDefaultPolicyName"
+_IMPORTS: WeakKeyDictionary[IConstruct, dict[tuple[str, str], Stack]] = WeakKeyDictionary()
 
 
 def same_stack(one: IConstruct, other: IConstruct) -> bool:
@@ -38,7 +43,9 @@ def beside(scope: Construct, resource: IConstruct) -> Construct:
     """
     if same_stack(scope, resource):
         return scope
-    return Construct(cast("Construct", resource), Names.node_unique_id(scope.node))
+    construct_id = Names.node_unique_id(scope.node)
+    known = resource.node.try_find_child(construct_id)
+    return cast("Construct", known or Construct(cast("Construct", resource), construct_id))
 
 
 def role_in(scope: Construct, function: lambda_.IFunction) -> iam.IRole:
@@ -50,6 +57,9 @@ def role_in(scope: Construct, function: lambda_.IFunction) -> iam.IRole:
     Args:
         scope: Where that policy is made.
         function: A function that has a role.
+
+    Raises:
+        ValueError: it is imported, and another stack's policy would replace this one's.
     """
     return _role_in(scope, cast("iam.IRole", function.role))
 
@@ -66,7 +76,10 @@ def grantee_in(scope: Construct, grantee: iam.IGrantable, resource: IConstruct) 
 
 
 def _role_in(scope: Construct, role: iam.IRole) -> iam.IRole:
-    if same_stack(scope, role) or role.node.default_child is None:
+    if role.node.default_child is None:
+        _check_policy_of_import(role)
+        return role
+    if same_stack(scope, role):
         return role
     construct_id = Names.node_unique_id(role.node)
     known = scope.node.try_find_child(construct_id)
@@ -77,3 +90,24 @@ def _role_in(scope: Construct, role: iam.IRole) -> iam.IRole:
         # A role has one policy of a name, whichever of the stacks that share it made it.
         default_policy_name=Names.unique_resource_name(scope, max_length=100),
     )
+
+
+def _check_policy_of_import(role: iam.IRole) -> None:
+    """Reject a role that two stacks import so that the policy of one would replace the other's.
+
+    Source: https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html
+
+    Raises:
+        ValueError: both import it under the same id, and the CDK gives both policies one name.
+    """
+    stack, arn = stack_of(role), role.role_arn
+    if is_token(arn) or FeatureFlags.of(role).is_enabled(SAFE_NAMES):
+        return
+    place = role.node.path.removeprefix(stack.node.path)
+    known = _IMPORTS.setdefault(role.node.root, {}).setdefault((arn, place), stack)
+    if known is not stack:
+        raise ValueError(
+            f"{known.node.path} and {stack.node.path} both import the role {arn} as {place[1:]}, "
+            "so its policies would have the same name and one would replace the other. Import it "
+            f"under another id, or set the feature flag {SAFE_NAMES} in cdk.json."
+        )

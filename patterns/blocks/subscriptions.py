@@ -345,6 +345,7 @@ def _check_place(scope: Construct, source: Source, kept: sqs.IQueue | None) -> N
                 "there."
             )
         return
+    places.check_name(scope, Path(kept, "dead_letter_queue "), kept.queue_arn, "queue_name")
     here = account, source.region or region
     name = Path(scope, "The subscription of ")
     reject(sqs_checks.dead_letter_queue_place(name, here, Path(kept), place_of_endpoint(kept)))

@@ -16,6 +16,7 @@ from ..limits import SNS_RETRIES_TO_SQS
 from . import keys, places, publishers
 from .alarms import MINUTE, Alarms, Runbook
 from .consumers import Consumer
+from .grants import grantee_here, warn_of_fixed
 from .queues import NewQueue, SqsToLambda
 from .sources import SNS, Source
 from .subscriptions import Subscription, deliver_to_queue
@@ -151,8 +152,8 @@ def own_source(scope: Construct, topic: sns.ITopic, *, fifo: bool) -> Source:
         ValueError: its key encrypts nothing.
     """
     source = Source(topic, scope=scope, fifo=fifo)
+    places.check_name(scope, Path(topic, "topic "), topic.topic_arn, "topic_name")
     if source.elsewhere:
-        _check_name(scope, topic)
         allowed = source.elsewhere.startswith("Region") or _allow_subscribing(scope, topic)
         asked = "" if allowed else " Its policy must allow sns:Subscribe to this account."
         Annotations.of(topic).add_warning_v2(
@@ -182,21 +183,6 @@ def _allow_subscribing(scope: Construct, topic: sns.ITopic) -> bool:
         actions=["sns:Subscribe"], principals=[account], resources=[topic.topic_arn]
     )
     return topic.add_to_resource_policy(allow).statement_added
-
-
-def _check_name(scope: Construct, topic: sns.ITopic) -> None:
-    """Reject a topic of another stack that cannot be named here.
-
-    Raises:
-        ValueError: it has no name before it is created.
-    """
-    try:
-        Stack.of(scope).resolve(topic.topic_arn)
-    except RuntimeError as error:
-        raise ValueError(
-            f"{Path(topic, 'topic ')} is of another account or Region, where it gets its name "
-            "when it is created. Give it a topic_name."
-        ) from error
 
 
 class QueueSubscriber(SqsToLambda):
@@ -267,6 +253,7 @@ class TopicFanout(Construct):
             ValueError: a configuration that would fail or lose events; the message says what to
                 change.
         """
+        expect("construct_id", construct_id, str)
         if construct_id in self._ids:
             raise ValueError(
                 f"construct_id is {construct_id!r}, which {Path(self)} has already. Give the "
@@ -285,6 +272,7 @@ class TopicFanout(Construct):
         one = QueueSubscriber(self, construct_id, consumer=consumer, queue=queue, alarms=alarms)
         one.subscribe_to(self._source, subscription, alarms)
         self.subscribers.append(one)
+        self._given += [consumer, queue]
         self._ids.add(construct_id)
         return one
 
@@ -294,6 +282,7 @@ class TopicFanout(Construct):
         alarms = alarms.of_pattern(module)
         self.topic, self._source, self._alarms = source.topic, source, alarms
         self.subscribers: list[QueueSubscriber] = []
+        self._given: list[Any] = [self.topic, source]
         rows = [
             (
                 f"{metric.replace('-', '')}Alarm",
@@ -323,7 +312,10 @@ class TopicFanout(Construct):
         Raises:
             ValueError: see ``publishers.grant_publish``.
         """
-        return publishers.grant_publish(self.topic, grantee)
+        grantee = grantee_here(self, grantee, self._given)
+        grant = publishers.grant_publish(self.topic, grantee)
+        warn_of_fixed(grantee, f"sns:Publish to {Path(self.topic)} and the use of its key, if any")
+        return grant
 
     def metric_number_of_messages_published(self, **options: Any) -> cloudwatch.Metric:
         """Messages published to the topic. ``options``: of the metric."""

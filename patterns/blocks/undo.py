@@ -13,20 +13,30 @@ if TYPE_CHECKING:
     from .definitions import Definition
 
 
-def check_undo(definition: Definition, *, express: bool) -> None:
+def check_undo(definition: Definition, *, express: bool, parked: str | None = None) -> None:
     """Reject a definition that could end half done, with nothing to undo it.
 
     What no catch sees, such as States.Runtime or a failing expression of a Choice, it cannot find.
 
     Source: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
 
+    Args:
+        definition: The definition.
+        express: Whether it is of an Express state machine.
+        parked: The queue that gets what cannot be undone. Default: none.
+
     Raises:
-        ValueError: a timeout of the whole execution; a step without timeout or retries; a step, Map
-            or Parallel state that does not catch what it can; a Choice without Default; a Map
-            without a limit, or that tolerates failed items; in Express, also that of a Map's items,
-            a step that waits, or more than five minutes in all.
+        ValueError: nothing is sent to ``parked``; a timeout of the whole execution; a step without
+            timeout or retries; a step, Map or Parallel state that does not catch what it can; a
+            Choice without Default; a Map without a limit, or that tolerates failed items; in
+            Express, also that of a Map's items, a step that waits, or more than five minutes.
     """
     states = definition.states
+    if parked and f"${{{parked}}}" not in definition.text:
+        raise ValueError(
+            f"The definition does not use ${{{parked}}}, so nobody would learn of what cannot be "
+            "undone. Send it to that queue when undoing fails."
+        )
     reject(
         checks.whole_timeout(definition.machine.get("TimeoutSeconds")),
         *(checks.step(step.name, step.fields) for step in definition.steps),

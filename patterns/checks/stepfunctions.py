@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from ..limits import (
@@ -11,6 +12,7 @@ from ..limits import (
     STATES_DEFAULT_ATTEMPTS,
     STATES_DISTRIBUTED_MAP_CONCURRENCY,
     STATES_INLINE_MAP_CONCURRENCY,
+    STATES_MAX_DURATION,
     STATES_PAYLOAD_BYTES,
 )
 from . import period
@@ -68,7 +70,7 @@ def step(name: object, state: Mapping[str, Any]) -> str | None:
             f"Step {name} has HeartbeatSeconds {heartbeat} and TimeoutSeconds {timeout}: the "
             "heartbeat must be the shorter one, and a whole number. Lower it."
         )
-    if not any("States.ALL" in retry["ErrorEquals"] for retry in retries):
+    if not any("States.ALL" in r["ErrorEquals"] and r.get("MaxAttempts") != 0 for r in retries):
         return (
             f"Step {name} has no Retry for States.ALL: one lost packet would undo the whole saga. "
             "Give it one, with a limit."
@@ -77,6 +79,11 @@ def step(name: object, state: Mapping[str, Any]) -> str | None:
         return (
             f"Step {name} retries without JitterStrategy FULL: after an outage all executions "
             "would retry at the same moment. Set it."
+        )
+    if longest_seconds({"Type": "Task", **state}) > STATES_MAX_DURATION:
+        return (
+            f"Step {name} may retry for more than {period(STATES_MAX_DURATION)}, when Step "
+            "Functions ends the execution in the middle. Set MaxDelaySeconds, or lower MaxAttempts."
         )
     return None
 
@@ -313,12 +320,17 @@ def longest_seconds(state: Mapping[str, Any]) -> float:
     return max((_with_retries(attempt, one) for one in state.get("Retry", ())), default=attempt)
 
 
-def _with_retries(timeout: float, retry: Mapping[str, Any]) -> float:
-    attempts = int(retry.get("MaxAttempts", STATES_DEFAULT_ATTEMPTS))
+def _with_retries(attempt: float, retry: Mapping[str, Any]) -> float:
+    """Return how long a state takes with one of its retriers, as far as an execution may take."""
+    total = attempt
     wait, rate = float(retry.get("IntervalSeconds", 1)), float(retry.get("BackoffRate", 2))
-    longest = float(retry.get("MaxDelaySeconds", EXPRESS_MAX_DURATION))
-    waits = sum(min(longest, wait * rate**attempt) for attempt in range(attempts))
-    return timeout * (attempts + 1) + waits
+    longest = float(retry.get("MaxDelaySeconds", math.inf))
+    for _ in range(int(retry.get("MaxAttempts", STATES_DEFAULT_ATTEMPTS))):
+        if total > STATES_MAX_DURATION:
+            break
+        total += min(longest, wait) + attempt
+        wait *= rate
+    return total
 
 
 def express_duration(name: object, states: Iterable[Mapping[str, Any]]) -> str | None:

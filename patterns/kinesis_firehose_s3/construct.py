@@ -18,11 +18,11 @@ from ..blocks.firehose import (
     role_of_firehose,
 )
 from ..blocks.glue import LakeTable, table_of
-from ..blocks.grants import check_policy_of_imported, grantee_here
+from ..blocks.grants import check_policy_of_imported, grantee_here, warn_of_fixed
 from ..blocks.lakes import SOURCE_PREFIX, JsonLines, Lake, Raw, Table
 from ..blocks.streams import NewStream
 from ..blocks.transforms import Transform, alarms_of_transform
-from ..blocks.values import expect
+from ..blocks.values import Path, expect
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -164,7 +164,9 @@ class KinesisToFirehoseToS3(Construct):
             ValueError: it is of another account and cannot use the stream's key, or has no policy.
         """
         grantee = grantee_here(self, grantee, self._given)
-        return grant_put(self._source, self.delivery_stream, grantee)
+        grant = grant_put(self._source, self.delivery_stream, grantee)
+        warn_of_fixed(grantee, f"putting records into {Path(self)} and the use of its key, if any")
+        return grant
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` read the lake, and its table if there is one.
@@ -180,6 +182,7 @@ class KinesisToFirehoseToS3(Construct):
         check_policy_of_imported(self.bucket, grantee)
         of_table = self._table.grant_read(grantee) if self._table else None
         grant = self.bucket.grant_read(grantee, f"{self.prefix}*")
+        warn_of_fixed(grantee, f"reading {Path(self.bucket)} and its table, if any")
         return grant.combine(of_table) if of_table else grant
 
     def metric_data_freshness(self, **options: Any) -> cloudwatch.Metric:

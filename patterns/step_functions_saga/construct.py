@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aws_cdk import Stack
 from constructs import Construct
 
 from ..blocks import executions
@@ -40,7 +41,7 @@ __all__ = ["Alarms", "Consumer", "Endpoint", "NewApi", "NewQueue", "Saga", "Step
 class StepFunctionsSaga(Construct):
     """Run a saga: steps one after the other, undone in reverse order when one keeps failing.
 
-    Define the saga in an Amazon States Language file with ``${Name}`` for each resource.
+    Define the saga in Amazon States Language with JSONata, with ``${Name}`` for each resource.
     Definitions that could end half done are rejected: see ``check_undo``. The state machine may
     do what its steps say, on the resources that they name, and nothing else. A saga that cannot be
     undone goes to ``parked_queue``, raises an alarm and waits for a person.
@@ -97,10 +98,12 @@ class StepFunctionsSaga(Construct):
         super().__init__(scope, construct_id)
         alarms = alarms.of_pattern(__name__)
 
-        self._given: dict[str, Any] = {**saga.resources} if isinstance(saga, Saga) else {}
+        given: dict[str, Any] = {**saga.resources} if isinstance(saga, Saga) else {}
+        self._given = [*given.values()]
         if starter:
-            self._given["starter"] = Consumer.of(starter).function
-        check_circle(self, endpoint, self._given)
+            given["starter"] = Consumer.of(starter).function
+            self._given.append(Stack.of(given["starter"]))  # no step: only its stack is waited for
+        check_circle(self, endpoint, given | {"saga": saga, "queue": queue, "alarms": alarms})
         self.state_machine, self.parked_queue = state_machine_of(self, saga, express=express)
         self.entry = RestEntry(self, "Entry", endpoint, alarms=alarms)
         grant_start(self.state_machine, self.entry.role, express=express)
@@ -172,6 +175,6 @@ class StepFunctionsSaga(Construct):
 
     def _here(self, grantee: iam.IGrantable) -> iam.IGrantable:
         check_grantee(self, grantee)
-        grantee = grantee_here(self, grantee, self._given.values())
+        grantee = grantee_here(self, grantee, self._given)
         grant_key(self.state_machine, grantee)
         return grantee

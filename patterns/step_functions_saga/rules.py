@@ -52,7 +52,7 @@ def check(
             "leave max_age out."
         )
     if isinstance(saga, Saga):
-        check_undo(saga.content, express=express)
+        check_undo(saga.content, express=express, parked="ParkedQueue")
     elif isinstance(saga, stepfunctions.StateMachine):
         is_express = saga.state_machine_type == stepfunctions.StateMachineType.EXPRESS
         if is_express != express:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..blocks import keys
 from ..blocks.definitions import Definition
-from ..blocks.places import check_here, check_key_here
+from ..blocks.places import check_here
 from ..blocks.queues import queue_for_failures
 from ..blocks.state_machines import new_state_machine
 from ..blocks.values import expect_fields
@@ -83,7 +83,6 @@ def state_machine_of(
         reason = "its executions are started from their own account and Region. Give one of these."
         check_here(scope, "The state machine", saga, reason)
         return saga, None
-    check_key_here(scope, saga.encryption_key)
     parked_queue = saga.parked_queue or queue_for_failures(
         scope,
         "ParkedQueue",

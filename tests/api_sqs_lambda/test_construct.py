@@ -192,12 +192,14 @@ def test_ids_that_do_not_fit_the_queue_are_rejected(stack: Stack) -> None:
 
 
 def test_an_own_fifo_queue_without_any_deduplication_is_rejected(stack: Stack) -> None:
-    rules.check(sqs.Queue(stack, "By", fifo=True, content_based_deduplication=True), GROUP, None)
+    rules.check_message(
+        sqs.Queue(stack, "By", fifo=True, content_based_deduplication=True), GROUP, None
+    )
     own = sqs.Queue(stack, "Own", fifo=True)
-    rules.check(own, GROUP, KEY)
+    rules.check_message(own, GROUP, KEY)
     for queue in (own, replace(FIFO, content_based_deduplication=False)):
         with pytest.raises(ValueError, match="without MessageDeduplicationId: SQS rejects every"):
-            rules.check(queue, GROUP, None)
+            rules.check_message(queue, GROUP, None)
 
 
 @pytest.mark.parametrize("key", [None, KEY], ids=["none", "given"])
@@ -205,7 +207,7 @@ def test_an_imported_fifo_queue_must_deduplicate_unless_messages_name_an_id(
     stack: Stack, key: RequestField | None
 ) -> None:
     arn = "arn:aws:sqs:us-east-1:111111111111:orders.fifo"
-    rules.check(sqs.Queue.from_queue_arn(stack, "Theirs", arn), GROUP, key)
+    rules.check_message(sqs.Queue.from_queue_arn(stack, "Theirs", arn), GROUP, key)
     told = Match.string_like_regexp("needs ContentBasedDeduplication")
     found = Annotations.from_stack(stack).find_warning("/Stack/Theirs", told)
     assert bool(found) is not bool(key)

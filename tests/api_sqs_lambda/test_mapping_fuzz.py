@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 from aws_cdk import App, CfnOutput, Stack
+from aws_cdk import aws_apigateway as apigateway
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -21,9 +22,10 @@ from serverless_patterns.sandbox import Deployment, embedded
 from serverless_patterns.sandbox.queues import delete
 from tests.api_sqs_lambda.builds import make
 from tests.conftest import ROOT
+from tests.inline import function
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 JSON_VALUES = st.recursive(
@@ -47,9 +49,12 @@ fuzz = settings(
 
 
 def synthesize(folder: Path) -> None:
-    """Two queues behind one API, no schema, and nobody who takes the messages out."""
+    """Three queues, no schema, and nobody who takes the messages out.
+
+    The third has its API in one stack and its consumer in another.
+    """
     app = App(outdir=str(folder))
-    stack = Stack(app, "fuzz")
+    stack, base, apis = (Stack(app, name) for name in ("fuzz", "fuzz-base", "fuzz-api"))
     plain = make(stack, "Plain", endpoint=Endpoint("plain", api=NewApi(rate_limit=10000)))
     fifo = make(
         stack,
@@ -62,23 +67,34 @@ def synthesize(folder: Path) -> None:
     shops = make(
         stack,
         "Shops",
-        endpoint=Endpoint("shops/{shop}/notes", api=plain.entry.api, content_types=["text/plain"]),
+        consumer=function(base),
+        endpoint=Endpoint(
+            "shops/{shop}/notes",
+            api=apigateway.RestApi(apis, "Api"),
+            content_types=["text/plain"],
+        ),
         attributes={"Shop": RequestField.path("shop"), "Colour": RequestField.query("colour")},
     )
     for one in (plain, fifo, shops):
         mapping: Any = one.event_source_mapping.node.default_child
         mapping.add_property_override("Enabled", False)
-        CfnOutput(stack, f"{one.node.id}Url", value=one.url)
+        api_stack = apis if one is shops else stack
+        CfnOutput(api_stack, f"{one.node.id}Url", value=one.url)
         CfnOutput(stack, f"{one.node.id}QueueUrl", value=one.queue.queue_url)
     app.synth()
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Deployment]]:
     folder = tmp_path_factory.mktemp("fuzz")
     synthesize(folder)
     with embedded(cwd=ROOT) as target:
-        yield target.deploy(app=str(folder), stacks=["fuzz"])["fuzz"]
+        yield target.deploy(app=str(folder), stacks=["fuzz-base", "fuzz", "fuzz-api"])
+
+
+@pytest.fixture(scope="module")
+def stack(stacks: Mapping[str, Deployment]) -> Deployment:
+    return stacks["fuzz"]
 
 
 def post(
@@ -175,9 +191,10 @@ VALUES = st.text(
 @example(shop="a&MessageGroupId=evil", colour="&Action=DeleteQueue", body=SMUGGLE)
 @example(shop="$input.body", colour="%26DelaySeconds%3D900", body="no JSON")
 def test_path_and_query_reach_the_message_as_they_are(
-    stack: Deployment, shop: str, colour: str, body: str
+    stacks: Mapping[str, Deployment], shop: str, colour: str, body: str
 ) -> None:
-    url = stack["ShopsUrl"].replace("{shop}", quote(shop, safe=""))
+    stack = stacks["fuzz"]
+    url = stacks["fuzz-api"]["ShopsUrl"].replace("{shop}", quote(shop, safe=""))
     headers = {"Content-Type": "text/plain"}
     query = f"?colour={quote(colour, safe='')}&shop=evil"
     status, answer = post(stack, url, body.encode(), headers, query)

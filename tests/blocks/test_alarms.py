@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import Stack
+from aws_cdk import App, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 
-from serverless_patterns.patterns.blocks.alarms import DEAD_LETTERS, Alarms
-from tests.inline import rejected
+from serverless_patterns.patterns.blocks.alarms import DEAD_LETTERS, SEVERAL_ALARMS, Alarms
+from tests.async_lambda.builds import make
+from tests.inline import function, properties, rejected, warned
 
 
-def alarm(topic: Any) -> cloudwatch.Alarm:
+def alarm(topic: Any, construct_id: str = "Alarm") -> cloudwatch.Alarm:
     metric = cloudwatch.Metric(namespace="AWS/SQS", metric_name="Any")
     alarms = Alarms([cloudwatch_actions.SnsAction(topic)])
-    return alarms.above(topic, "Alarm", metric, DEAD_LETTERS)
+    return alarms.above(topic, construct_id, metric, DEAD_LETTERS)
 
 
 def test_a_topic_with_a_disabled_key_is_rejected(stack: Stack) -> None:
@@ -34,6 +35,34 @@ def test_any_other_topic_is_accepted(stack: Stack) -> None:
         sns.Topic.from_topic_arn(stack, "Imported", arn),
     ):
         assert alarm(topic).alarm_arn
+
+
+def test_cloudwatch_may_use_the_customer_key_of_a_topic(stack: Stack) -> None:
+    topic = sns.Topic(stack, "Topic", master_key=kms.Key(stack, "Key"))
+    for construct_id in ("One", "Other"):
+        alarm(topic, construct_id)
+    (key,) = properties(stack, "KMS::Key")
+    _, allowed = key["KeyPolicy"]["Statement"]
+    assert allowed["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+    assert allowed["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+
+
+def test_an_imported_key_is_told_that_cloudwatch_needs_it(stack: Stack) -> None:
+    key = kms.Key.from_key_arn(stack, "Theirs", "arn:aws:kms:eu-west-1:111111111111:key/1")
+    alarm(sns.Topic(stack, "Topic", master_key=key))
+    warned(stack, "must allow kms:Decrypt and kms:GenerateDataKey to cloudwatch.amazonaws.com")
+
+
+def test_a_function_is_called_by_several_alarms_or_rejected(stack: Stack) -> None:
+    flagged = Stack(App(context={SEVERAL_ALARMS: True}), "Flagged")
+    for where, problem in (
+        (flagged, None),
+        (stack, "actions has a LambdaAction.* Set the feature"),
+    ):
+        alarms = Alarms([cloudwatch_actions.LambdaAction(function(where))])
+        with rejected(problem):
+            make(where, alarms=alarms)
+    assert len(properties(flagged, "Lambda::Permission")) > 1
 
 
 def test_an_old_message_raises_an_alarm_after_15_minutes_or_half_of_its_time() -> None:

@@ -17,7 +17,7 @@ from aws_cdk import aws_sqs as sqs
 
 from serverless_patterns.patterns.async_lambda.construct import AsyncLambda
 from serverless_patterns.patterns.blocks.destinations import Target
-from tests.inline import function, warned
+from tests.inline import function, rejected, warned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,3 +119,13 @@ def test_an_imported_destination_is_told_what_it_needs(
 def test_the_functions_own_imported_dead_letter_queue_is_told_too(stack: Stack) -> None:
     AsyncLambda(stack, "Pattern", function=function(stack, dead_letter_queue=queue(stack)))
     warned(stack, f"imported.*dead_letter_queue.*{KEPT}")
+
+
+def test_a_key_of_new_queues_is_of_the_functions_region() -> None:
+    app = App()
+    here, there = (
+        Stack(app, region, env=Environment(account=ACCOUNT, region=region))
+        for region in ("eu-west-1", "us-east-1")
+    )
+    with rejected("encryption_key is a key of the Region us-east-1"):
+        AsyncLambda(here, "A", function=function(here), encryption_key=kms.Key(there, "Key"))

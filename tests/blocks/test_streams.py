@@ -63,7 +63,8 @@ def test_old_objects_become_cheaper_and_none_but_source_records_expire() -> None
     assert [rule.get("Prefix") for rule in rules if "ExpirationInDays" in rule] == ["source/"]
     moved = [transition for rule in rules for transition in rule.get("Transitions", [])]
     assert moved == [{"StorageClass": "INTELLIGENT_TIERING", "TransitionInDays": 30}]
-    assert any("AbortIncompleteMultipartUpload" in rule for rule in rules)
+    (aborted,) = filter(None, (rule.get("AbortIncompleteMultipartUpload") for rule in rules))
+    assert aborted == {"DaysAfterInitiation": 7}
 
 
 def test_lifecycle_rules_of_your_own_replace_the_defaults() -> None:

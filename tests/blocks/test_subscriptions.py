@@ -309,6 +309,18 @@ def test_a_topic_of_another_account_and_region_needs_a_dead_letter_queue_there_t
         deliver_to_queue(stack, topic, queue_of(stack), Subscription())
 
 
+def test_a_dead_letter_queue_beside_a_topic_elsewhere_needs_a_name_that_is_known() -> None:
+    app = App()
+    here, there = (
+        Stack(app, region, env=Environment(account="1" * 12, region=region))
+        for region in (IRELAND, VIRGINIA)
+    )
+    topic = Source(sns.Topic(there, "Topic", topic_name="prices"), scope=here)
+    kept = sqs.Queue(there, "Kept")
+    with rejected("dead_letter_queue us-east-1/Kept is of another .* Give it a queue_name"):
+        deliver_to_queue(here, topic, queue_of(here), Subscription(dead_letter_queue=kept))
+
+
 def test_a_dead_letter_queue_of_another_account_is_rejected() -> None:
     stack = stack_in(IRELAND)
     kept = imported(stack, sqs.Queue, "Kept", IRELAND, "2" * 12)

@@ -29,6 +29,15 @@ def test_a_queues_own_key_encrypts_it_and_what_sns_could_not_deliver_into_it(sta
     assert "sns.amazonaws.com" in str(properties(stack, "KMS::Key"))
 
 
+def test_sns_may_use_the_key_of_a_topic_before_it_has_a_subscriber(stack: Stack) -> None:
+    topic, settings = sns.Topic(stack, "Topic"), TopicSettings(encryption_key=kms.Key(stack, "Key"))
+    new_source(topic, settings)
+    (key,) = properties(stack, "KMS::Key")
+    (allowed,) = [one for one in key["KeyPolicy"]["Statement"] if "sns.amazonaws" in str(one)]
+    assert allowed["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+    assert stack.resolve(topic.topic_arn) in allowed["Condition"]["ArnLike"].values()
+
+
 @pytest.mark.parametrize("new", [True, False])
 def test_a_fifo_queue_of_a_standard_topic_is_rejected(stack: Stack, new: bool) -> None:
     queue = NewQueue(fifo=True) if new else sqs.Queue(stack, "Own", fifo=True)

@@ -6,11 +6,11 @@ import pytest
 
 from serverless_patterns.patterns.checks import glue
 
-KNOWN = """
+KNOWN = str.split("""
 bigint binary boolean date decimal double float int smallint string timestamp tinyint
 decimal(38) decimal(10,10) decimal(10,0) char(255) varchar(65535) array<string> map<string,int>
 struct<a:int> struct<a:int,b_2:array<struct<c:decimal(9,2),d:map<string,array<char(2)>>>>>
-""".split()
+""")
 WRONG = {
     "strng": "expected a type at character 1, not 'strng'.",
     "datetime": "at character 1, not 'datetime' (use timestamp)",

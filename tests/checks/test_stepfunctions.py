@@ -33,6 +33,14 @@ WAIT: dict[str, Any] = {"Type": "Wait"}
                 ({"Retry": [ALL | {"JitterStrategy": "NONE"}]}, "without JitterStrategy FULL"),
                 ({"Retry": [{"ErrorEquals": ["States.ALL"]}]}, "without JitterStrategy FULL"),
                 ({"Retry": [NEVER, ALL]}, None),
+                ({"Retry": [ALL | {"MaxAttempts": 0}]}, "has no Retry for States.ALL"),
+                ({"Retry": [ALL | {"MaxAttempts": 24}]}, None),
+                ({"Retry": [ALL | {"MaxAttempts": 25}]}, "Charge may retry for more than 365 days"),
+                (
+                    {"Retry": [ALL | {"MaxAttempts": 99_999_999}]},
+                    "may retry for more than 365 days",
+                ),
+                ({"Retry": [ALL | {"MaxAttempts": 9_999, "MaxDelaySeconds": 60}]}, None),
             )
         ],
         "something catches whatever a state may fail with, by name if States.ALL leaves it out": [

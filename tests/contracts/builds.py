@@ -25,7 +25,7 @@ class Build:
             it fills in the rest.
         takes: Arguments that it can be given: ``queue``, ``consumer``, ``endpoint``, ``alarms``,
             ``lake`` with ``stream``, ``bucket`` and ``transform``, and ``topic``, or the ``key`` of
-            a new one.
+            a new one. ``any body``: an endpoint that accepts what is not JSON.
     """
 
     name: str

@@ -14,6 +14,7 @@ from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_iam as iam
 from aws_cdk.assertions import Match, Template
 
+from serverless_patterns.patterns.blocks.apis import Cors
 from serverless_patterns.patterns.blocks.endpoints import (
     JSON,
     Endpoint,
@@ -122,6 +123,17 @@ def test_a_usage_plan_requires_an_api_key_and_covers_the_stage(build: Build, sta
     Template.from_stack(stack).has_resource_properties(
         "AWS::ApiGateway::UsagePlan", {"ApiStages": [{"ApiId": Match.any_value()}]}
     )
+    warned(stack, "An API key is all that a client needs", "*")
+
+
+@every_build("endpoint")
+def test_no_access_log_quotes_what_a_client_sent(build: Build, stack: Stack) -> None:
+    """The validator's message quotes the body; AWS X-Ray and the log have the request's id."""
+    build.make(stack, "Pattern")
+    for stage in Template.from_stack(stack).find_resources("AWS::ApiGateway::Stage").values():
+        log = json.loads(stage["Properties"]["AccessLogSetting"]["Format"])
+        assert not [value for value in log.values() if "validationErrorString" in value]
+        assert "$context.requestId" in log.values()
 
 
 @every_build("endpoint")
@@ -166,6 +178,13 @@ def test_more_than_5_percent_of_server_errors_raise_an_alarm_on_this_api_alone(
             "EvaluationPeriods": 3,
         },
     )
+
+
+@every_build("endpoint")
+def test_a_new_api_is_regional(build: Build, stack: Stack) -> None:
+    build.make(stack, "Pattern")
+    (api,) = properties(stack, "ApiGateway::RestApi")
+    assert api["EndpointConfiguration"]["Types"] == ["REGIONAL"]
 
 
 @every_build("endpoint")
@@ -285,7 +304,7 @@ def test_an_api_to_which_json_is_binary_is_rejected_also_when_it_is_set_later(
 @every_build("endpoint")
 def test_bodies_of_other_content_types_are_accepted_on_request(build: Build, stack: Stack) -> None:
     endpoint = Endpoint(content_types=["text/plain"])
-    if build.name != "api_sqs_lambda":  # these take a field of a JSON body
+    if "any body" not in build.takes:  # these take a field of a JSON body
         with rejected("has what is not JSON and has no fields"):
             build.make(stack, "Pattern", endpoint=endpoint)
         return
@@ -338,6 +357,19 @@ def test_every_answer_errors_too_has_the_headers_of_cors(
         assert all(parameters == of_gateway for parameters in gateway.values())
 
 
+def test_an_answer_that_every_origin_may_read_does_not_vary_by_origin() -> None:
+    anybody = Cors(apigateway.CorsOptions(allow_origins=["*"]))
+    assert (anybody.headers, anybody.template) == ({"Access-Control-Allow-Origin": "'*'"}, "")
+
+
+@every_build("endpoint")
+def test_an_api_that_answers_options_by_itself_is_warned_of(build: Build, stack: Stack) -> None:
+    api = apigateway.RestApi(stack, "Own")
+    api.root.add_resource("orders").add_cors_preflight(allow_origins=["*"])
+    build.make(stack, "Pattern", endpoint=Endpoint("orders", api=api))
+    warned(stack, "orders answers OPTIONS, but .*set default_cors_preflight_options", "/Stack/Own")
+
+
 @every_build("endpoint")
 def test_without_cors_no_page_of_another_origin_may_read_an_answer(build: Build) -> None:
     assert "Access-Control" not in json.dumps(default_methods(build))
@@ -381,6 +413,7 @@ def test_a_permission_that_nobody_gets_is_rejected(build: Build, stack: Stack) -
     ("field", "settings", "authorized", "problem"),
     [
         (RequestField.path("id"), {"path": "customers/{id}/orders"}, False, None),
+        (RequestField.path("proxy"), {"path": "v1/{proxy+}"}, False, None),
         (RequestField.path("id"), {"path": "orders"}, False, r"such as orders/{id}"),
         (RequestField.body("id"), {"content_types": ["text/plain"]}, False, "has no fields"),
         (RequestField.context("authorizer.claims.sub"), {}, True, None),
@@ -388,6 +421,9 @@ def test_a_permission_that_nobody_gets_is_rejected(build: Build, stack: Stack) -
         (RequestField.context("identity.userArn"), {}, False, None),
         (RequestField.context("identity.userArn"), {}, True, "nobody signs requests: it would"),
         (RequestField.context("identity.sourceIp"), {}, True, None),
+        (RequestField.context("identity.userAgent"), {}, True, None),
+        (RequestField.context("identity.accountId"), {}, True, "nobody signs requests: it would"),
+        (RequestField.context("identity.cognitoIdentityId"), {}, False, None),
         (RequestField.query("identity"), {}, True, None),
     ],
 )
@@ -408,6 +444,10 @@ def test_a_value_that_no_request_has_is_rejected(
         ({"cors": apigateway.CorsOptions(allow_origins=[])}, r"origins \[\]; it must have one or"),
         ({"cors": apigateway.CorsOptions(allow_origins=["*", "https://a"])}, "or . alone"),
         ({"cors": apigateway.CorsOptions(allow_origins=["*"])}, None),
+        (
+            {"cors": apigateway.CorsOptions(allow_origins=["*"], allow_credentials=True)},
+            "credentials for \\*, which browsers reject",
+        ),
     ],
 )
 def test_limits_and_origins_that_turn_every_request_away_are_rejected(

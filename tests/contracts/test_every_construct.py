@@ -32,6 +32,36 @@ ENCRYPTED_BY = {
     "AWS::S3::Bucket": ("BucketEncryption",),
     "AWS::Kinesis::Stream": ("StreamEncryption",),
 }
+# Metric → the statistic by which its alarm goes off as soon as one event is at stake.
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html
+STATISTICS = {
+    "5XXError": "Average",  # the rate
+    "ApproximateAgeOfOldestMessage": "Maximum",
+    "ApproximateNumberOfMessagesVisible": "Maximum",
+    "AsyncEventAge": "Maximum",
+    "AsyncEventsDropped": "Sum",
+    "DeadLetterErrors": "Sum",
+    "DeliveryToS3.DataFreshness": "Maximum",
+    "DestinationDeliveryFailures": "Sum",
+    "Duration": "p90",
+    "Errors": "Sum",
+    "ExecutionThrottled": "Sum",
+    "ExecutionsAborted": "Sum",
+    "ExecutionsFailed": "Sum",
+    "ExecutionsTimedOut": "Sum",
+    "GetRecords.IteratorAgeMilliseconds": "Maximum",
+    "NumberOfNotificationsFailed": "Sum",
+    "NumberOfNotificationsFailedToRedriveToDlq": "Sum",
+    "NumberOfNotificationsFilteredOut-InvalidAttributes": "Sum",
+    "NumberOfNotificationsFilteredOut-InvalidMessageBody": "Sum",
+    "NumberOfNotificationsRedrivenToDlq": "Sum",
+    "PutRecords.FailedRecords": "Sum",
+    "PutRequests": "Sum",
+    "ReadProvisionedThroughputExceeded": "Sum",
+    "ThrottledRecords": "Sum",
+    "Throttles": "Sum",
+    "WriteProvisionedThroughputExceeded": "Sum",
+}
 POLICIES_NAME = ("Queues", "Topics", "Bucket")
 SUBJECTS = {str(build): build for build in builds()} | {
     f"{pattern.stack_name}-stack": pattern for pattern in catalog.patterns()
@@ -153,13 +183,24 @@ def test_every_alarm_watches_a_resource_and_is_quiet_without_data(resources: Res
 
 
 @every_build()
+def test_every_alarm_goes_off_by_the_statistic_of_its_metric_of_a_minute(build: Build) -> None:
+    for alarm in of(of_build(build), "AWS::CloudWatch::Alarm").values():
+        metric, statistic = alarm["MetricName"], alarm.get("Statistic")
+        assert metric in STATISTICS, f"Add {metric} to STATISTICS, with the reason."
+        assert (statistic or alarm["ExtendedStatistic"]) == STATISTICS[metric], metric
+        assert alarm["Period"] == 60, metric
+        assert alarm["ComparisonOperator"] == "GreaterThanThreshold", metric
+
+
+@every_build()
 def test_every_alarm_says_how_to_fix_it_and_links_to_its_runbook_entry(build: Build) -> None:
     for logical_id, alarm in of(of_build(build), "AWS::CloudWatch::Alarm").items():
         text = alarm["AlarmDescription"]
         assert re.search(r"(?s).+\nSee: .+\nFix: .+\nVerify: .+", text), logical_id
         assert len(text) <= 1024, logical_id
         if build.slug not in {pattern.slug for pattern in catalog.patterns()}:
-            continue  # a block alone has no page
+            assert "Runbook: " not in text, "a block alone has no page"
+            continue
         page, anchor = text.rsplit("\nRunbook: ", 1)[1].split("#")
         assert page == f"patterns/{build.slug}/README.md", logical_id
         readme = (catalog.find(build.slug).folder / "README.md").read_text(encoding="utf-8")
@@ -169,13 +210,13 @@ def test_every_alarm_says_how_to_fix_it_and_links_to_its_runbook_entry(build: Bu
 
 @every_build("alarms")
 def test_every_alarm_does_what_it_is_told(build: Build, stack: Stack) -> None:
-    topic = sns.Topic(stack, "Topic")
-    actions = [cloudwatch_actions.SnsAction(topic)]
+    topics = [sns.Topic(stack, name) for name in ("Chat", "Pager")]
+    actions = [cloudwatch_actions.SnsAction(topic) for topic in topics]
     made = build.make(stack, "Pattern", alarms=Alarms(actions, runbook_url="https://wiki/orders"))
     alarms = properties(stack, "CloudWatch::Alarm")
     assert len(alarms) >= len(made.alarms) > 0
     for alarm in alarms:
-        assert alarm["AlarmActions"] == [stack.resolve(topic.topic_arn)]
+        assert alarm["AlarmActions"] == [stack.resolve(topic.topic_arn) for topic in topics]
         assert "\nRunbook: https://wiki/orders#" in alarm["AlarmDescription"]
 
 

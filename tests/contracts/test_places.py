@@ -6,9 +6,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_cdk import App, Duration, Environment, NestedStack, Stack
+from aws_cdk import App, Duration, Environment, NestedStack, Stack, Stage
 from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
@@ -47,6 +48,10 @@ def parent_of_nested(app: App) -> Stacks:
 every_layout = pytest.mark.parametrize("layout", [siblings, nested_below, parent_of_nested])
 
 
+def publish_to(topic: sns.Topic) -> Alarms:
+    return Alarms([cloudwatch_actions.SnsAction(topic)])
+
+
 def deployable(app: App, *stacks: Stack) -> None:
     """Assert that no stack needs itself, over others or not, and no resource in it."""
     app.synth()
@@ -69,6 +74,14 @@ def test_a_consumer_of_another_stack_is_used(build: Build, layout: Callable[[App
         if "sqs:ReceiveMessage" in json.dumps(policy)
     ]
     assert set(allowed) & set(mapping["DependsOn"])
+
+
+@every_build("consumer")
+def test_a_consumer_whose_role_takes_no_permission_is_warned_of(build: Build, stack: Stack) -> None:
+    arn = "arn:aws:iam::111111111111:role/theirs"
+    role = iam.Role.from_role_arn(stack, "Theirs", arn, mutable=False)
+    build.make(stack, "Pattern", consumer=function(stack, role=role))
+    warned(stack, "its own policies must allow receiving and deleting messages of Stack/Pattern")
 
 
 @every_build("consumer")
@@ -119,18 +132,39 @@ def test_what_is_in_the_stack_of_the_api_cannot_be_needed_here() -> None:
     cases: dict[str, dict[str, Any]] = {
         "consumer Base/Consumer": {"consumer": function(base)},
         "encryption_key Base/Key": {"queue": NewQueue(encryption_key=kms.Key(base, "Key"))},
+        "The topic of alarms Base/Topic": {"alarms": publish_to(sns.Topic(base, "Topic"))},
     }
     for name, given in cases.items():
         with rejected(f"{name} is in the stack of Base/Api. That stack needs this one"):
             make(stack, name[:5], **{"consumer": near, "endpoint": endpoint} | given)
 
 
+@every_build("endpoint")
+def test_a_usage_plan_is_beside_its_api(build: Build) -> None:
+    app = App()
+    base, stack = siblings(app)
+    api, plan = apigateway.RestApi(base, "Api"), apigateway.UsagePlan(stack, "Plan")
+    with rejected("usage_plan Stack/Plan needs the stage of Base/Api, whose stack needs this one"):
+        build.make(stack, "Pattern", endpoint=Endpoint(api=api, usage_plan=plan))
+    plan = apigateway.UsagePlan(base, "Plan")
+    build.make(stack, "Other", endpoint=Endpoint(api=api, usage_plan=plan))
+    deployable(app, base, stack)
+
+
 def test_a_step_in_the_stack_of_the_api_cannot_be_needed_here() -> None:
     app = App()
     base, stack = siblings(app)
     endpoint = Endpoint(api=apigateway.RestApi(base, "Api"))
-    with rejected("starter Base/Consumer is in the stack of Base/Api. That stack needs this one"):
-        make_intake(stack, endpoint=endpoint, consumer=function(base))
+    cases: dict[str, dict[str, Any]] = {
+        "starter Base/Consumer": {"consumer": function(base)},
+        "parked_queue Base/Parked": {"parked_queue": sqs.Queue(base, "Parked")},
+        "encryption_key Base/Key": {"encryption_key": kms.Key(base, "Key")},
+        "queue Base/Queue": {"queue": sqs.Queue(base, "Queue")},
+        "The topic of alarms Base/Topic": {"alarms": publish_to(sns.Topic(base, "Topic"))},
+    }
+    for name, given in cases.items():
+        with rejected(f"{name} is in the stack of Base/Api. That stack needs this one"):
+            make_intake(stack, name[-6:], endpoint=endpoint, **given)
 
 
 @every_build("endpoint")
@@ -157,6 +191,14 @@ def test_a_consumer_of_a_stack_without_this_ones_account_and_region_is_rejected(
     consumer = function(Stack(app, "Base", env=HERE))
     with rejected(r"Base/Consumer is in stack Base \(aws://1111.*Give both stacks the same env"):
         build.make(Stack(app, "Stack"), "Pattern", consumer=consumer)
+
+
+@every_build("consumer")
+def test_a_consumer_of_another_stage_is_rejected(build: Build) -> None:
+    app = App()
+    consumer = function(Stack(Stage(app, "One"), "Base"))
+    with rejected("One/Base/Consumer is in stack One/Base, .* in another stage, in Two/Stack"):
+        build.make(Stack(Stage(app, "Two"), "Stack"), "Pattern", consumer=consumer)
 
 
 @every_build("endpoint")

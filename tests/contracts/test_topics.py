@@ -226,8 +226,10 @@ def test_a_topic_of_another_region_needs_a_name_that_is_known(build: Build) -> N
         Stack(app, region, env=Environment(account="1" * 12, region=region))
         for region in ("eu-west-1", "us-east-1")
     )
-    with pytest.raises(ValueError, match=r"us-east-1/Own is of another.*Give it a topic_name"):
-        build.make(here, topic=own_topic(there, build))
+    topic = own_topic(there, build)
+    for where in (here, Stack(app, "Anywhere")):
+        with pytest.raises(ValueError, match=r"us-east-1/Own is of another.*Give it a topic_name"):
+            build.make(where, topic=topic)
 
 
 @every_build("topic")
@@ -302,11 +304,26 @@ def _publisher(build: Build, here: Stack, there: Stack) -> None:
     build.make(here, key=kms.Key(here, "Key")).grant_publish(function(there, "Publisher"))
 
 
+def _consumer_that_publishes(build: Build, here: Stack, there: Stack) -> None:
+    fanout, both = build.make(here, key=kms.Key(here, "Key")), function(there, "Both")
+    fanout.add_queue("Another", consumer=both)
+    fanout.grant_publish(both)
+
+
 @every_build("topic")
 @pytest.mark.parametrize("relation", ["another", "nested", "parent"])
 @pytest.mark.parametrize(
     "owned",
-    [_queue, _key, _topic, _topic_and_queue, _topic_with_our_key, _dead_letters, _publisher],
+    [
+        _queue,
+        _key,
+        _topic,
+        _topic_and_queue,
+        _topic_with_our_key,
+        _dead_letters,
+        _publisher,
+        _consumer_that_publishes,
+    ],
     ids=lambda owned: owned.__name__.strip("_"),
 )
 def test_nothing_depends_in_a_circle_on_what_another_stack_owns(

@@ -145,6 +145,7 @@ def test_with_columns_the_lake_is_parquet_by_the_table_that_athena_reads(parquet
 
 def test_athena_finds_new_days_by_itself(parquet: Made) -> None:
     table = parquet.only("Glue::Table")["TableInput"]
+    assert table["TableType"] == "EXTERNAL_TABLE"
     assert table["PartitionKeys"] == [{"Name": "day", "Type": "string"}]
     bucket = parquet.stack.resolve(parquet.made.bucket.bucket_name)
     location = {"Fn::Join": ["", ["s3://", bucket, "/clicks/"]]}
@@ -285,10 +286,14 @@ def test_senders_put_records_into_firehose_itself_without_a_stream(stack: Stack)
 def test_a_customer_key_encrypts_what_is_put_into_firehose(stack: Stack) -> None:
     key = kms.Key(stack, "Key")
     made, arn = Made(stack, stream=DirectPut(key)), stack.resolve(key.key_arn)
+    sender = iam.Role(stack, "Sender", assumed_by=iam.AccountRootPrincipal())
+    made.made.grant_write(sender)
     delivery = made.only("KinesisFirehose::DeliveryStream")
     encrypted = {"KeyType": "CUSTOMER_MANAGED_CMK", "KeyARN": arn}
     assert delivery["DeliveryStreamEncryptionConfigurationInput"] == encrypted
     assert [actions for actions, where in made.policy(made.made.role) if where == arn]
+    used = [actions for actions, where in made.policy(sender) if where == arn]
+    assert used == [{"kms:Decrypt", "kms:GenerateDataKey"}], "Firehose looks at it in each call"
 
 
 # Permissions and keys

@@ -126,3 +126,9 @@ def test_an_object_that_is_not_firehoses_stops_no_other(cloud: Cloud, content: b
     done = run(cloud)
     assert (done.sent, done.unreadable) == (1, [f"{PREFIX}a"])
     assert cloud.s3.get_object(Bucket=BUCKET, Key=f"{PREFIX}a")["Body"].read() == content
+
+
+def test_a_shell_without_a_region_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    with pytest.raises(SystemExit, match=r"You must specify a region\. Set AWS_REGION"):
+        replay.main([BUCKET, PREFIX, STREAM])

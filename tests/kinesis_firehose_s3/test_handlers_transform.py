@@ -17,6 +17,7 @@ from serverless_patterns.lambdas.foundation import kpl
 from serverless_patterns.lambdas.foundation.logs import logger
 from serverless_patterns.lambdas.kinesis_firehose_s3 import logic, transform
 from serverless_patterns.patterns.kinesis_firehose_s3.stack import COLUMNS
+from serverless_patterns.patterns.limits import LAMBDA_PAYLOAD_BYTES
 from tests.moto_cloud import Context
 
 from .conftest import NOW, PHONE, click, to_bytes
@@ -222,7 +223,7 @@ def answers(*records: bytes) -> list[dict[str, Any]]:
         for number, record in enumerate(records)
     ]
     response = transform.handler({"invocationId": "invocation", "records": sent}, CONTEXT)
-    assert len(json.dumps(response)) < 6_000_000, "Lambda does not return it"
+    assert len(json.dumps(response)) < LAMBDA_PAYLOAD_BYTES, "Lambda does not return it"
     found: list[dict[str, Any]] = response["records"]
     assert [answer["recordId"] for answer in found] == [record["recordId"] for record in sent]
     return found
@@ -246,6 +247,7 @@ def test_a_response_never_grows_beyond_what_lambda_returns() -> None:
     big = click(page="/" + "ö" * 2000)
     results = [record["result"] for record in answers(*[together(*[big] * 300)] * 9)]
     assert (results[0], results[-1]) == ("Ok", "ProcessingFailed")
+    assert transform.MAX_RESPONSE_BYTES < LAMBDA_PAYLOAD_BYTES, "it leaves room for the rest"
 
 
 def test_the_log_counts_what_was_dropped_and_failed_and_names_nobody(

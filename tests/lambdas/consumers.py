@@ -1,6 +1,7 @@
 """The queue consumers of all patterns. A pattern declares its own in ``tests/<slug>/handlers.py``.
 
-There, ``CONSUMERS`` lists them; the suite beside this file then holds them to their promises.
+There, ``CONSUMERS`` lists them, and ``LIMITS`` the limits up to which the pattern's handlers fill
+their calls, by module and constant; the suites beside this file then hold them to their promises.
 """
 
 from __future__ import annotations
@@ -54,9 +55,21 @@ class Consumer:
         return self.applied is not None
 
 
+def _declared(name: str) -> Iterator[tuple[str, str, Any]]:
+    for path in sorted(TESTS.glob("*/handlers.py")):
+        slug = path.parent.name
+        module = import_module(f"{__name__.split('.')[0]}.{slug}.handlers")
+        for key, value in getattr(module, name, {}).items():
+            yield slug, key, value
+
+
 def found() -> Iterator[tuple[str, Consumer]]:
     """Yield every consumer with its name."""
-    for path in sorted(TESTS.glob("*/handlers.py")):
-        module = import_module(f"{__name__.split('.')[0]}.{path.parent.name}.handlers")
-        for name, consumer in module.CONSUMERS.items():
-            yield f"{path.parent.name}.{name}", consumer
+    for slug, name, consumer in _declared("CONSUMERS"):
+        yield f"{slug}.{name}", consumer
+
+
+def limits() -> Iterator[tuple[str, int]]:
+    """Yield every constant of a handler, by its name below ``lambdas/``, with its limit."""
+    for slug, name, limit in _declared("LIMITS"):
+        yield f"{slug}.{name}", limit

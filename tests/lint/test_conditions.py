@@ -112,6 +112,37 @@ def test_only_cases_that_a_deployment_can_have_are_checked() -> None:
     assert sorted(sum(case.values()) for case in cases) == [0] + [1] * 10
 
 
+@pytest.mark.parametrize(
+    ("condition", "count"),
+    [
+        ({"Fn::Equals": [{"Ref": "Stage"}, "b"]}, 3),
+        ({"Fn::Equals": ["b", {"Ref": "Stage"}]}, 3),
+        ({"Fn::Not": [{"Condition": "First"}]}, 2),
+        ({"Fn::And": [{"Condition": "First"}, {"Fn::Equals": [{"Ref": "OfA"}, "x"]}]}, 3),
+        ({"Fn::Or": [{"Condition": "First"}, {"Fn::Equals": [{"Ref": "OfA"}, "x"]}]}, 3),
+        ({"Fn::Equals": ["x", "x"]}, 2),
+        ({"Fn::Equals": [{"Ref": "Stage"}, {"Ref": "OfA"}]}, 4),
+        ({"Condition": "Second"}, 4),
+        ({"Fn::Equals": "no condition"}, 4),
+    ],
+    ids=str,
+)
+def test_a_condition_is_understood(condition: dict[str, Any], count: int) -> None:
+    resources = {"A": queue("First"), "B": queue("Second")}
+    first = {"Fn::Equals": [{"Ref": "Stage"}, "a"]}
+    cfn = template(resources, "A", First=first, Second=condition)
+    assert len(select(cfn, resources).cases) == count
+
+
+@pytest.mark.parametrize(("allowed", "count"), [(["a", "b"], 2), (["a", "b", "c"], 3), (["b"], 1)])
+def test_a_parameter_has_one_of_its_allowed_values(allowed: list[str], count: int) -> None:
+    stages = {f"Is{name}": {"Fn::Equals": [{"Ref": "Stage"}, name]} for name in "ab"}
+    resources = {"A": queue("Isa"), "B": queue("Isb")}
+    cfn = template(resources, "", **stages)
+    cfn.template["Parameters"]["Stage"]["AllowedValues"] = allowed
+    assert len(select(cfn, resources).cases) == count
+
+
 def test_a_rule_of_the_template_excludes_cases_too() -> None:
     resources = {"First": queue("A"), "Second": queue("B")}
     cfn = template(resources, "AB")

@@ -149,7 +149,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "W9188": lambda stack: Alarms(max_age=Duration.days(4)).on_oldest_message(
         stack, "Alarm", sqs.Queue(stack, "Queue"), SQS_DEFAULT_RETENTION
     ),
-    "E9174": lambda stack: api_rules.check(NewQueue(fifo=True), None, None),
+    "E9174": lambda stack: api_rules.check_message(NewQueue(fifo=True), None, None),
     "E9190": lambda stack: subscriptions.Subscription(
         filter_policy={"total": sns.SubscriptionFilter.numeric_filter(between=EMPTY)}
     ),

@@ -371,9 +371,11 @@ def test_the_command_prints_a_report_and_writes_it(
     assert re.search(r" 1  errors: Sandbox\.Timedout", printed)
     assert json.loads(file.read_text())["errors"] == {"Sandbox.Timedout": 1}
     assert failures.accepted == [b'{"order": 1}']
+    failures.send(record(responsePayload={"errorType": "\x1b[2J"}))
     failures.send("nonsense")
     time.sleep(0.002)
     assert command.main(arguments) == 1, "something is left"
+    assert "errors: \ufffd[2J" in capsys.readouterr().out, "not as it came"
     assert command.main([*arguments[:-1], f"{failures.url}-gone"]) == 1
     assert "Stopped: " in capsys.readouterr().out
     failures.functions = [failures.url, failures.letters]

@@ -107,7 +107,7 @@ def test_a_resource_that_never_answers_is_named_with_what_its_function_logged(
     shared: Target, tmp_path: Path
 ) -> None:
     folder = synthesized(tmp_path, forgets=custom(FORGETS))
-    with pytest.raises(DeployFailed, match="took longer than 8 s") as failure:
-        shared.deploy(folder, seconds=8)
+    with pytest.raises(DeployFailed, match="took longer than 15 s") as failure:
+        shared.deploy(folder, seconds=15)
     assert "forgets | Made | Custom::Made | CREATE_IN_PROGRESS" in str(failure.value)
     assert "Maker logged: asked for Made" in str(failure.value)

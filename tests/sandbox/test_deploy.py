@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -92,11 +93,17 @@ def test_an_app_is_synthesized_with_its_context_and_without_the_callers_credenti
     shared: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "app.py").write_text(APP)
+    program, library = tmp_path / "my python", tmp_path / "my library"
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+    program.chmod(0o755)
+    library.symlink_to(ROOT)
     for name in OF_THE_CALLER:
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, "of-the-caller")
     deployed = shared.deploy(
-        app=[sys.executable, "app.py", str(ROOT)], cwd=tmp_path, context={"pattern": "small"}
+        app=[str(program), "app.py", str(library)],
+        cwd=tmp_path,
+        context={"pattern": "small"},
     )
     assert list(deployed) == ["small"], "without names all stacks of the app are deployed"
     environment = json.loads((tmp_path / "environment.json").read_text())

@@ -41,8 +41,7 @@ def goods_in() -> dict[str, Any]:
         "ParkedUrl": made.parked_queue.queue_url,
     }.items():
         CfnOutput(stack, name, value=value)
-    template = dict(Template.from_stack(stack).to_json())
-    return template
+    return dict(Template.from_stack(stack).to_json())
 
 
 def ends(states: Any, machine: str) -> str:

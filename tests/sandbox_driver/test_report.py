@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from serverless_patterns.sandbox import console
+from serverless_patterns.sandbox import SandboxError, console, play
 from serverless_patterns.sandbox.ledger import Ledger
 from serverless_patterns.sandbox.queues import until
 from serverless_patterns.sandbox.report import Report, percentiles
@@ -69,6 +70,24 @@ def report(output: io.StringIO, ledger: Ledger) -> Report:
     report = Report(Console(file=output, width=120))
     report.ledger = ledger
     return report
+
+
+def test_nothing_from_outside_reaches_the_terminal_raw(
+    report: Report, output: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile = "\x1b[2J\x1b]0;title\x07\x9b31m [red]"
+    report.check(f"promise {hostile}", False, f"seen {hostile}")
+    report.not_proven(hostile, hostile)
+    report.abort(SandboxError(hostile), [f"log {hostile}"])
+    report.ledger.book("d", hostile)
+    with report.step(hostile):
+        pass
+    monkeypatch.setattr(play, "console", report.console)
+    play._print_event(hostile, hostile)
+    report.close()
+    printed = output.getvalue()
+    assert printed.count("[red]") >= 9, "nor is it markup"
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", printed)
 
 
 def test_a_complete_ledger_is_green(report: Report, output: io.StringIO) -> None:

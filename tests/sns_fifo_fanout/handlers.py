@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.lambdas.sns_fifo_fanout import analytics, prices
+from serverless_patterns.patterns import limits
 from tests import moto_cloud
 from tests.lambdas.consumers import Consumer
 
@@ -69,6 +70,10 @@ consumer = partial(
     reason="price",
     secrets=("31313", "98765"),
 )
+LIMITS = {
+    "publisher.MAX_ENTRIES": limits.SNS_BATCH_ENTRIES,
+    "publisher.MAX_BYTES": limits.SNS_MESSAGE_BYTES,
+}
 CONSUMERS = {
     "prices": consumer(prices.handler, work="TransactWriteItems", applied=_versions),
     "analytics": consumer(analytics.handler, work="PutObject"),

@@ -20,8 +20,7 @@ _FOLDER = tempfile.TemporaryDirectory()
 
 def make(stack: Stack, construct_id: str = "Pattern", **settings: Any) -> StepFunctionsSaga:
     """Make the construct with the little saga; settings of ``Saga`` and ``machine`` change it."""
-    machine = settings.pop("machine", SAGA)
-    text = machine if isinstance(machine, str) else json.dumps(machine)
+    text = json.dumps(settings.pop("machine", SAGA))
     file = Path(_FOLDER.name, f"{abs(hash(text))}.asl.json")
     file.write_text(text, encoding="utf-8")
     resources = {**settings.pop("resources", {})}

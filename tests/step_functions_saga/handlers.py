@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.lambdas.step_functions_saga import carrier, starter
+from serverless_patterns.patterns import limits
 from tests import moto_cloud
 from tests.lambdas.consumers import Consumer
 
@@ -85,6 +86,11 @@ def cancel(name: str = "order-1") -> dict[str, str]:
     return {"action": "cancel", "order_id": name}
 
 
+LIMITS = {
+    "carrier.MAX_ENTRIES": limits.SQS_BATCH_ENTRIES,
+    "logic.MAX_INPUT_BYTES": limits.STATES_PAYLOAD_BYTES,
+    "store.MAX_PUTS": limits.DYNAMODB_BATCH_PUTS,
+}
 CONSUMERS = {
     "starter": Consumer(
         starter.handler,

@@ -139,8 +139,7 @@ def test_what_cannot_be_undone_is_parked(step: str) -> None:
 def test_a_parked_order_waits_for_a_person_and_is_then_undone_again() -> None:
     park = STATES["Park"]
     assert (park["Resource"], park["Next"]) == (WAIT, "BeginCancelling")
-    # The message must outlive the wait: 13 of its 14 days.
-    assert park["TimeoutSeconds"] == 13 * DAY
+    assert park["TimeoutSeconds"] == 13 * DAY  # the message outlives the wait: SQS keeps it for 14
 
 
 def test_the_carrier_must_give_signs_of_life() -> None:
@@ -208,9 +207,6 @@ def test_a_customers_key_encrypts_the_parked_queue_and_may_be_used(stack: Stack)
     template = Template.from_stack(stack)
     assert text(properties(template, "AWS::SQS::Queue")["KmsMasterKeyId"]) == "<Key>"
     assert ("kms:Decrypt", "<Key>") in granted(template, "StateMachineRole")
-
-
-# Both ways in, the alarms, and who may do what
 
 
 def test_a_field_of_your_choice_names_the_execution_unless_it_could_change_the_template(
@@ -318,7 +314,10 @@ def rejected(stack: Stack, message: str, **settings: Any) -> None:
     [
         (changed("Charge", Catch=None), "Charge has no Catch"),
         (changed("Charge", TimeoutSeconds=10), "gives up after 10 s"),
-        ("no JSON", "not JSON"),
+        (
+            changed("Park", Arguments={"QueueUrl": "${Q}"}),
+            r"does not use \${ParkedQueue}, so nobody",
+        ),
     ],
 )
 @pytest.mark.parametrize("express", [False, True])

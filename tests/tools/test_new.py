@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
@@ -18,12 +19,13 @@ from tools import new_pattern
 from tools.copy_pattern import CACHES, below
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 SLUG = "trial_pattern"
 MADE_HERE = (".venv", ".venv-sandbox", ".build", "node_modules")
 # What `make snapshot` writes.
-GENERATED = {"README.md", "docs/refusals.md"}
+GENERATED = {"README.md", "docs/reference/README.md", "docs/refusals.md"}
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -100,13 +102,30 @@ def start(project: Path, *command: str | Path) -> subprocess.Popen[str]:
     )
 
 
-def test_a_new_pattern_is_typed_passes_its_tests_and_edits_no_file_but_generated_ones(
-    project: Path,
-) -> None:
+class Made(NamedTuple):
+    """The project's files before it got a pattern, and the scenario of that: it mostly waits."""
+
+    before: dict[str, bytes]
+    scenario: subprocess.Popen[str]
+
+
+@pytest.fixture(scope="module")
+def made(project: Path) -> Iterator[Made]:
+    """A new pattern in the project."""
     before = files(project)
     new_pattern.new(SLUG, project)
+    with start(project, "serverless_patterns", "try", SLUG) as scenario:
+        yield Made(before, scenario)
+        scenario.terminate()
+
+
+def test_a_new_pattern_is_typed_passes_its_tests_and_edits_no_file_but_generated_ones(
+    project: Path, made: Made
+) -> None:
+    before = made.before
     mine = [f"{folder}/{SLUG}" for folder in new_pattern.FOLDERS]
     packages = [f"serverless_patterns.patterns.{SLUG}", f"tests.{SLUG}"]  # import the rest
+    lists = re.findall(r"(?m)^LISTS := (.+)$", (project / "Makefile").read_text())[0]
     tests = ["templates", "pages", "catalog", "security"]
     commands = [
         start(project, "mypy", *chain(*(("-p", package) for package in packages))),
@@ -115,9 +134,10 @@ def test_a_new_pattern_is_typed_passes_its_tests_and_edits_no_file_but_generated
         start(
             project,
             *("pytest", "-q", "-p", "no:cacheprovider", "--snapshot-update"),
-            *("-k", f"{SLUG} or the_readme_lists or the_page_lists"),
+            *("-k", f"{SLUG} or {lists}"),
             *(f"tests/test_{name}.py" for name in tests),
-            *("tests/tools/test_refusals.py", "tests/contracts", "tests/lambdas", f"tests/{SLUG}"),
+            *("tests/tools/test_refusals.py", "tests/tools/test_reference.py"),
+            *("tests/contracts", "tests/lambdas", f"tests/{SLUG}"),
         ),
     ]
     outputs = [command.communicate()[0] for command in commands]
@@ -130,3 +150,9 @@ def test_a_new_pattern_is_typed_passes_its_tests_and_edits_no_file_but_generated
     assert [name for name in added if SLUG not in name] == []
     assert f"patterns/{SLUG}/diagram.svg" in added
     assert f"(patterns/{SLUG}/README.md)" in (project / "README.md").read_text()
+
+
+def test_a_new_patterns_scenario_loses_no_event(made: Made) -> None:
+    output = made.scenario.communicate()[0]
+    assert made.scenario.returncode == 0, output
+    assert "✓ no event is lost" in output

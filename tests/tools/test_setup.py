@@ -134,8 +134,11 @@ def test_the_lines_that_pin_a_package_are_found_with_their_hashes() -> None:
 def test_another_place_another_python_or_another_lock_redo_the_environment(tmp_path: Path) -> None:
     for name in ("requirements.txt", "package.json", "package-lock.json", "sandbox", "tools"):
         (tmp_path / name).symlink_to(ROOT / name)
-    every = {"checkov": True, "localstack": True}
-    both = zip(setup.steps(ROOT, **every), setup.steps(tmp_path, **every), strict=True)
+    both = zip(
+        setup.steps(ROOT, also=setup.OPTIONAL),
+        setup.steps(tmp_path, also=setup.OPTIONAL),
+        strict=True,
+    )
     same = [one.name for one, other in both if one.digest == other.digest]
     assert same == ["cdk CLI (node_modules)"], "it may be moved"
 
@@ -151,18 +154,19 @@ def test_bytecode_is_left_on_disk_whatever_the_environment_says(
     assert list(patterns.glob("__pycache__/catalog.*.pyc"))
 
 
-@pytest.mark.parametrize("name", ["checkov", "localstack"])
-def test_what_few_need_is_installed_only_when_it_is_asked_for(name: str) -> None:
+@pytest.mark.parametrize("name", setup.OPTIONAL)
+def test_what_few_need_is_installed_only_when_it_is_asked_for(
+    name: str,
+) -> None:
     without, with_it = (
-        {step.stamp.parent.name for step in setup.steps(ROOT, **wanted)}
-        for wanted in ({}, {name: True})
+        {step.stamp.parent.name for step in setup.steps(ROOT, also=also)} for also in ((), (name,))
     )
     assert without == {".venv", ".venv-sandbox", "node_modules"}
     assert with_it - without == {f".venv-{name}"}
 
 
 def test_the_second_embedded_aws_is_made_on_a_python_that_is_here_or_says_which_it_needs() -> None:
-    step = setup.steps(ROOT, localstack=True)[-1]
+    step = setup.steps(ROOT, also=["localstack"])[-1]
     create, builds, sync = step.commands
     assert "--no-python-downloads" in create
     assert "3.13" in create[create.index("--python") + 1]
@@ -175,7 +179,7 @@ def test_clean_removes_what_was_made_and_nothing_else(tmp_path: Path) -> None:
     keep = [".git/.mypy_cache/x", "src/app.py", "elsewhere/kept.py"]
     made = [".venv/bin/python", "node_modules/a", ".build/logs/x", "cdk.out/x"]
     made += ["src/__pycache__/app.pyc", ".pytest_cache/x", "src/deep/.ruff_cache/x"]
-    made += [".venv-checkov/bin/checkov", ".venv-localstack/bin/python"]
+    made += [".venv-checkov/bin/checkov"]
     for name in keep + made:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)

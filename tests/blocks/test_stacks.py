@@ -1,0 +1,42 @@
+"""Roles of several stacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aws_cdk import App, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+
+from serverless_patterns.patterns.blocks.stacks import SAFE_NAMES, role_in
+from tests.inline import rejected
+
+
+def imported(app: App, name: str, role_id: str = "Role") -> tuple[Stack, lambda_.IFunction]:
+    """A stack that imports a function with its role."""
+    stack = Stack(app, name)
+    role = iam.Role.from_role_arn(stack, role_id, "arn:aws:iam::111111111111:role/theirs")
+    arn = "arn:aws:lambda:us-east-1:111111111111:function:theirs"
+    return stack, lambda_.Function.from_function_attributes(
+        stack, "Function", function_arn=arn, role=role
+    )
+
+
+@pytest.mark.parametrize(
+    ("context", "role_id", "problem"),
+    [
+        ({}, "Role", "One and Two both import the role .* as Role"),
+        ({}, "Other", None),
+        ({SAFE_NAMES: True}, "Role", None),
+    ],
+)
+def test_two_stacks_do_not_replace_each_others_policy_of_a_role(
+    context: dict[str, Any], role_id: str, problem: str | None
+) -> None:
+    app = App(context=context)
+    one, first = imported(app, "One")
+    for _ in range(2):  # as often as it likes
+        assert role_in(one, first).role_name == "theirs"
+    with rejected(problem):
+        role_in(*imported(app, "Two", role_id))
