@@ -367,8 +367,10 @@ def test_a_cancelled_transaction_tells_why_and_changes_nothing(second: Target, t
 
 def test_a_bucket_of_cdks_auto_delete_goes_with_its_stack(second: Target) -> None:
     token = "arn:aws:lambda:us-east-1:000000000000:function:of-cdk"
-    empty = {"Type": "Custom::S3AutoDeleteObjects"}
-    empty |= {"Properties": {"ServiceToken": token, "BucketName": ref("Bucket")}}
+    empty = {
+        "Type": "Custom::S3AutoDeleteObjects",
+        "Properties": {"ServiceToken": token, "BucketName": ref("Bucket")},
+    }
     made = {"Bucket": resource("S3::Bucket"), "Empty": empty}
     stack = create_stack(second, "bucket", template(made, Name=ref("Bucket")))
     second.client("s3").put_object(Bucket=stack["Name"], Key="one", Body=b"1")
