@@ -210,8 +210,9 @@ def rename_dead_letters() -> None:
     ) -> Any:
         source = message.get("Attributes", {}).get(DEAD_LETTER)
         if source == self.arn:
-            del message["Attributes"][DEAD_LETTER]
-            message["MessageId"] = str(uuid4())
+            # A copy: the dead-letter queue finds its own by the id.
+            kept = {k: v for k, v in message["Attributes"].items() if k != DEAD_LETTER}
+            message = {**message, "Attributes": kept, "MessageId": str(uuid4())}
         if source:
             message_deduplication_id = message["MessageId"]
         return put(self, message, *args, message_deduplication_id=message_deduplication_id, **more)
