@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -313,6 +314,11 @@ def test_dead_letters_are_redriven_by_sqs_itself(
         return bool(tasks and tasks[0]["Status"] == "COMPLETED")
 
     until(ended, seconds=20, what="until the task ends")
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    left = sqs.get_queue_attributes(QueueUrl=dead_url, AttributeNames=names)["Attributes"]
+    assert set(left.values()) == {"0"}
+    time.sleep(2)  # messages that nobody deletes are looked for every second
+    assert "error re-queueing" not in (second.log_dir / "embedded-aws.log").read_text()
     assert sqs.receive_message(QueueUrl=url)["Messages"][0]["Body"] == "a letter"
 
 
