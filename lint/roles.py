@@ -211,7 +211,7 @@ def uses(scenario: Scenario) -> Iterator[Use]:
 
 
 def _role(scenario: Scenario, user: Resource, place: str) -> Resource | None:
-    """Return the role that a property names; without a property, that of the user's function."""
+    """Return the role that a property names; without a property, that of your function."""
     holder = user if place else scenario.function(user.get("FunctionName"))
     return scenario.find(holder.get(place or "Role"), ROLE) if holder else None
 

@@ -78,12 +78,15 @@ API_REQUESTS = Limit(10_000, "requests/s", _API, "2026-11-26")
 API_BURST = Limit(5_000, "requests", _API, "2026-11-26")
 API_REQUESTS_IN_NEWER_REGIONS = Limit(2_500, "requests/s", _API, "2026-11-26")
 API_BURST_IN_NEWER_REGIONS = Limit(1_250, "requests", _API, "2026-11-26")
+API_PAYLOAD = Limit(10, "MB", _API, "2026-11-26")
+API_TIMEOUT = Limit(29, "s", _API, "2026-11-26")  # by default
 
 # AWS Lambda
 
 LAMBDA_DEFAULT_TIMEOUT = Limit(3, "s", _LAMBDA + "configuration-timeout.html")
 LAMBDA_MAX_TIMEOUT = Limit(900, "s", _LAMBDA + "configuration-timeout.html")
 LAMBDA_PAYLOAD_BYTES = Limit(6 * 1024**2, "bytes", _LAMBDA + "gettingstarted-limits.html")
+LAMBDA_ASYNC_EVENT = Limit(1, "MB", _LAMBDA + "gettingstarted-limits.html", "2026-11-26")
 LAMBDA_ASYNC_RETRIES = Limit(2, "retries", _LAMBDA + "invocation-async-configuring.html")
 LAMBDA_ASYNC_MIN_AGE = Limit(60, "s", _LAMBDA + "invocation-async-configuring.html")
 LAMBDA_ASYNC_MAX_AGE = Limit(21_600, "s", _LAMBDA + "invocation-async-configuring.html")
@@ -110,6 +113,9 @@ SNS_RAW_ATTRIBUTES = Limit(
 _SNS_FILTER = _AWS + "sns/latest/dg/subscription-filter-policy-constraints.html"
 SNS_FILTER_KEYS = Limit(5, "keys", _SNS_FILTER, "2026-11-26")
 SNS_FILTER_COMBINATIONS = Limit(150, "combinations", _SNS_FILTER, "2026-11-26")
+SNS_FILTER_DELAY = Limit(
+    900, "s", _AWS + "sns/latest/dg/sns-subscription-filter-policies.html", "2026-11-26"
+)
 SNS_MAX_ARCHIVE = Limit(
     365, "days", _AWS + "sns/latest/dg/message-archiving-and-replay-topic-owner.html"
 )
@@ -122,6 +128,8 @@ KINESIS_MAX_RETENTION = Limit(365 * 24 * 3600, "s", _RETENTION)
 _SHARD = _AWS + "streams/latest/dev/service-sizes-and-limits.html"
 KINESIS_RECORD_BYTES = Limit(1024**2, "bytes", _SHARD)
 KINESIS_LARGE_RECORD_BYTES = Limit(10 * 1024**2, "bytes", _SHARD)
+KINESIS_SHARD_WRITE_BYTES = Limit(1024**2, "bytes a second", _SHARD)
+KINESIS_ON_DEMAND_BYTES = Limit(4 * 1024**2, "bytes a second", _SHARD)
 KINESIS_SHARD_RECORDS = Limit(1_000, "records/s", _SHARD)
 _FAN_OUT = _AWS + "streams/latest/dev/enhanced-consumers.html"
 KINESIS_FAST_READERS = Limit(20, "consumers", _FAN_OUT, "2026-11-26")
@@ -132,6 +140,7 @@ KINESIS_BATCH_RECORDS = Limit(
     500, "records", _AWS + "kinesis/latest/APIReference/API_PutRecords.html"
 )
 FIREHOSE_DIRECT_PUT_RETENTION = Limit(24 * 3600, "s", _FIREHOSE + "dev/limits.html", "2026-11-26")
+FIREHOSE_PARTITIONS = Limit(500, "folders", _FIREHOSE + "dev/limits.html", "2026-11-26")
 FIREHOSE_RECORD_BYTES = Limit(1000 * 1024, "bytes", _FIREHOSE + "dev/limits.html")
 # Lambda takes and returns 6 MB, with every record in base64.
 FIREHOSE_MIN_TRANSFORM_BATCH = Limit(209_715, "bytes", _FIREHOSE + "dev/data-transformation.html")
@@ -177,4 +186,5 @@ STATES_MAX_DURATION = Limit(
     365 * 24 * 3600, "s", _STATES + "choosing-workflow-type.html", "2026-11-26"
 )
 STATES_DEFAULT_ATTEMPTS = Limit(3, "retries", _STATES + "concepts-error-handling.html")
+STATES_HISTORY = Limit(25_000, "events", _STATES + "service-quotas.html")
 STATES_PAYLOAD_BYTES = Limit(262_144, "bytes", _STATES + "service-quotas.html")

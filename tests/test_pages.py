@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from serverless_patterns.patterns.catalog import Pattern
 
+UNITS = "[KMG]i?B|bytes|s|seconds|minutes|hours|days"
 PAGES = [*sorted(ROOT.glob("patterns/*/README.md")), *sorted(ROOT.glob("docs/*.md"))]
 
 
@@ -46,12 +47,22 @@ def test_a_figure_on_a_page_is_that_of_the_limit_named_behind_it(page: Path) -> 
             assert re.search(rf"(?<![\d,]){_spelled(getattr(limits, name))}$", before), name
 
 
+def test_a_figure_with_a_unit_among_the_limits_names_its_limit(pattern: Pattern) -> None:
+    section = page_of(pattern).partition("\n## Limits\n")[2].partition("\n## ")[0]
+    assert section
+    ours = re.sub(r"older\s+notes\s+say\s+[\d,]+\s+\w+", "", section)
+    named = re.sub(r"[\d,]+( \w+)?<!-- (own|[A-Z_0-9]+) -->", "", ours)  # own: of the demo
+    assert re.findall(rf"\d[\d,]*\s+(?:{UNITS})\b", named) == []
+
+
 def _spelled(limit: limits.Limit) -> str:
     """Return a limit as a page says it: 256 KiB, 4 days, 100,000."""
     if limit.unit == "s":
-        return period(limit) if limit >= 600 or limit % 60 else f"{limit // 60} minutes"
-    if limit.unit == "bytes":
-        return f"{limit // 1024**2} MiB" if limit >= 1024**2 else f"{limit // 1024} KiB"
+        if limit % 60 or limit < 120:
+            return f"{limit} s"
+        return period(limit) if limit >= 600 else f"{limit // 60} minutes"
+    if limit.unit.startswith("bytes"):
+        return f"{limit // 1024**2} MiB" if limit >= 1024**2 else f"{limit // 1024:,} KiB"
     return f"{limit:,}"
 
 

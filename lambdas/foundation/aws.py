@@ -48,14 +48,14 @@ def code(error: ClientError | BotoCoreError) -> str:
 
 
 def batches(
-    items: Iterable[T], *, most: int, largest: int, size: Callable[[T], int]
+    items: Iterable[T], *, most: int, largest: int = 0, size: Callable[[T], int] = lambda _: 0
 ) -> Iterator[list[T]]:
     """Yield the items in batches, in order; an item that is too large by itself is one alone.
 
     Args:
         items: Of any kind.
         most: Items in a batch.
-        largest: Bytes in a batch.
+        largest: Bytes in a batch. Default: any number, without ``size``.
         size: Returns the bytes of an item.
     """
     batch: list[T] = []

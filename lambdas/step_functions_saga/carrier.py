@@ -62,8 +62,7 @@ def carry(received: Sequence[tuple[logic.Instruction, Message]]) -> dict[str, Ou
 def _postpone(messages: Sequence[Message]) -> dict[str, Outcome]:
     """Let SQS deliver messages again soon, instead of after the visibility timeout."""
     failed: dict[str, Outcome] = {}
-    for start in range(0, len(messages), MAX_ENTRIES):
-        part = messages[start : start + MAX_ENTRIES]
+    for part in aws.batches(messages, most=MAX_ENTRIES):
         try:
             aws.client("sqs").change_message_visibility_batch(
                 QueueUrl=os.environ["QUEUE_URL"],

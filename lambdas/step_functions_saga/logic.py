@@ -64,12 +64,13 @@ def parse_instruction(message: Message) -> Instruction:
         RefusedError: it is no instruction of the saga's.
     """
     match _object(message.body):
+        case {"order_id": ""} | {"task_token": ""}:  # AWS takes neither
+            pass
         case {"action": "ship", "order_id": str(order), "ship_to": str(to), "task_token": str(tok)}:
             return Instruction("ship", order, to, tok)
         case {"action": "cancel", "order_id": str(order)}:
             return Instruction("cancel", order)
-        case _:
-            raise RefusedError("instruction", "It is neither ship nor cancel, or lacks a field.")
+    raise RefusedError("instruction", "It is neither ship nor cancel, or lacks a field.")
 
 
 def carriers_choice(

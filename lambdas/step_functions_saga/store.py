@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from ..foundation import tables
+from ..foundation import aws, tables
 from . import logic
 
 if TYPE_CHECKING:
@@ -92,12 +92,11 @@ def ship(order_ids: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
 def cancel(order_ids: Iterable[str]) -> dict[str, str]:
     """Cancel shipments, made or yet to come; return error codes of those that failed."""
     table = os.environ["SHIPMENTS_TABLE"]
-    wanted = list(dict.fromkeys(order_ids))
     failed: dict[str, str] = {}
-    for start in range(0, len(wanted), MAX_PUTS):
+    for part in aws.batches(dict.fromkeys(order_ids), most=MAX_PUTS):
         left: list[Any] = [
             {"PutRequest": {"Item": tables.serialize({"id": order_id, "state": "cancelled"})}}
-            for order_id in wanted[start : start + MAX_PUTS]
+            for order_id in part
         ]
         for _ in range(3):
             answer = tables.client().batch_write_item(RequestItems={table: left})

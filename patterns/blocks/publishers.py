@@ -34,8 +34,9 @@ def grant_publish(topic: sns.ITopic, grantee: iam.IGrantable) -> iam.Grant:
 
     Raises:
         ValueError: somebody who was imported without a role; everybody; a service without a
-            condition on its source; somebody whom the AWS managed key of the topic does not allow; or somebody who
-            is not of the account of an imported topic, whose policy cannot be changed here.
+            condition on its source; somebody whom the AWS managed key of the topic does not allow;
+            or somebody who is not of the account of an imported topic, whose policy cannot be
+            changed here.
     """
     expect("grantee", grantee, "IGrantable")
     principal = grantee.grant_principal

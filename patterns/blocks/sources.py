@@ -13,6 +13,8 @@ from . import keys, places
 from .values import is_token, place_of, stack_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from aws_cdk import IResource
     from aws_cdk import aws_kms as kms
     from aws_cdk import aws_sns as sns
@@ -136,7 +138,7 @@ class Source:
         self, resource: IResource, arn: str, actions: list[str], acts_on: str
     ) -> iam.PolicyStatement:
         return iam.PolicyStatement(
-            principals=[self._principal(resource)],
+            principals=[*self._principals(resource)],
             actions=actions,
             resources=[acts_on],
             conditions={
@@ -145,24 +147,28 @@ class Source:
             },
         )
 
-    def _principal(self, resource: IResource) -> iam.ServicePrincipal:
-        """Return SNS as the policy of a subscribed resource names it.
+    def _principals(self, resource: IResource) -> Iterator[iam.ServicePrincipal]:
+        """Yield SNS as the policy of a subscribed resource names it.
 
-        Of an opt-in Region it is that Region's own: the resource's, or else the topic's.
+        Of an opt-in Region it is that Region's own: the resource's, or else the topic's. Where the
+        resource's is not known, it is either.
 
         Source: https://docs.aws.amazon.com/sns/latest/dg/sns-cross-region-delivery.html
         """
         there, here = self._region, place_of_endpoint(resource)[1]
         if there is None or here is None or there == here:
-            return iam.ServicePrincipal(SNS)
+            yield iam.ServicePrincipal(SNS)
+        if there is None or there == here:
+            return
         from aws_cdk.region_info import RegionInfo  # few topics are in another Region
 
-        opt_in = [one for one in (here, there) if RegionInfo.get(one).is_opt_in_region]
-        if not opt_in:
-            return iam.ServicePrincipal(SNS)
-        return iam.ServicePrincipal.from_static_service_principle_name(
-            f"sns.{opt_in[0]}.amazonaws.com"
-        )
+        opt_in = [one for one in (here, there) if one and RegionInfo.get(one).is_opt_in_region]
+        if opt_in:
+            yield iam.ServicePrincipal.from_static_service_principle_name(
+                f"sns.{opt_in[0]}.amazonaws.com"
+            )
+        elif here:
+            yield iam.ServicePrincipal(SNS)
 
 
 def place_of_endpoint(resource: IResource) -> tuple[str | None, str | None]:

@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from .alarms import Alarms
     from .definitions import Definition, Resource
 
-START_AGAIN = "Start them again with the same input under a new name: they continue."
+START_AGAIN = "again with the same input under a new name: they continue."
 _NONE_HALF_DONE = "No execution has ended half done."
 TIMED_OUT = Runbook(
     means="Executions were ended in the middle and are not undone: by a time limit of the whole "
     "execution, or by that of Express.",
     see="List the executions with the status TIMED_OUT.",
     fix="Remove the time limit from the definition; in Express, lower the timeouts and retries of "
-    f"its steps. {START_AGAIN}",
+    f"its steps. Start the executions {START_AGAIN}",
     verify=_NONE_HALF_DONE,
 )
 ABORTED = Runbook(
     means="Somebody stopped executions in the middle, so they are not undone.",
     see="List the executions with the status ABORTED; CloudTrail says who stopped them.",
-    fix=START_AGAIN,
+    fix=f"Start the executions {START_AGAIN}",
     verify=_NONE_HALF_DONE,
 )
 THROTTLED = Runbook(

@@ -356,6 +356,17 @@ def test_sns_of_an_opt_in_region_has_a_principal_of_its_own(
     assert set(services) == {f"{principal}.amazonaws.com"}
 
 
+def test_sns_has_either_principal_where_the_region_of_the_queue_is_not_known(stack: Stack) -> None:
+    topic = Source(imported(stack, sns.Topic, "Theirs", HONG_KONG), scope=stack)
+    deliver_to_queue(stack, topic, queue_of(stack), Subscription())
+    policies = properties(stack, "SQS::QueuePolicy")
+    statements = [one for policy in policies for one in policy["PolicyDocument"]["Statement"]]
+    services = [one["Principal"].get("Service") for one in statements if one["Effect"] == "Allow"]
+    either = ["sns.amazonaws.com", "sns.ap-east-1.amazonaws.com"]
+    assert services == [either] * len(services)
+    assert services
+
+
 @pytest.mark.parametrize("region", ["cn-north-1", "us-gov-west-1"])
 def test_every_arn_is_of_the_partition_that_the_stack_is_in(region: str) -> None:
     stack = stack_in(region)

@@ -136,6 +136,11 @@ def test_everything_that_keeps_data_is_encrypted_private_and_requires_tls(
             assert requires_tls(resources, kind, logical_id), logical_id
         if kind == "AWS::S3::Bucket":
             assert [*keeps["PublicAccessBlockConfiguration"].values()] == [True] * 4, logical_id
+            policies = of(resources, "AWS::S3::BucketPolicy").values()
+            (policy,) = [one for one in policies if one["Bucket"] == {"Ref": logical_id}]
+            oldest = {"NumericLessThan": {"s3:TlsVersion": 1.2}}
+            statements = policy["PolicyDocument"]["Statement"]
+            assert oldest in [one.get("Condition") for one in statements], logical_id
 
 
 def test_every_dead_letter_queue_serves_its_source_alone_and_keeps_messages_longer(

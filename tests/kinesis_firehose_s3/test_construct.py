@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aws_cdk import App, CfnParameter, Duration, Stack
@@ -28,6 +28,9 @@ from serverless_patterns.patterns.kinesis_firehose_s3.construct import (
 )
 from tests.inline import properties, rejected, warned
 from tests.kinesis_firehose_s3.builds import COLUMNS, make
+
+if TYPE_CHECKING:
+    from tests.stacks import Stacks
 
 TABLE = Table(COLUMNS)
 COUNTRY = ["country"]
@@ -462,3 +465,12 @@ def test_a_folder_that_only_deployment_knows_is_accepted(stack: Stack) -> None:
     folder = CfnParameter(stack, "Folder", default="clicks/").value_as_string
     made = Made(stack, lake=Lake(folder, keep_source=True))
     assert made.destination["Prefix"] == {"Fn::Join": ["", [{"Ref": "Folder"}, DAY]]}
+
+
+def test_results_of_queries_are_encrypted_whatever_a_client_asks_for(stacks: Stacks) -> None:
+    resources = stacks.template("kinesis_firehose_s3")["Resources"].values()
+    (group,) = [one for one in resources if one["Type"] == "AWS::Athena::WorkGroup"]
+    settings = group["Properties"]["WorkGroupConfiguration"]
+    assert settings["EnforceWorkGroupConfiguration"] is True
+    encryption = settings["ResultConfiguration"]["EncryptionConfiguration"]
+    assert encryption == {"EncryptionOption": "SSE_S3"}

@@ -55,8 +55,7 @@ class Cloud(moto_cloud.Cloud):
         moto_cloud.client("dynamodb").put_item(TableName=table, Item=item)
 
     def row(self, table: str, key: str) -> dict[str, Any] | None:
-        rows = [item for item in self.items(table) if item["id"] == key]
-        return rows[0] if rows else None
+        return next((item for item in self.items(table) if item["id"] == key), None)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 from typing import Any
 
 import pytest
@@ -20,9 +19,8 @@ from serverless_patterns.patterns.blocks.definitions import Definition
 from serverless_patterns.patterns.blocks.queues import NewQueue
 from serverless_patterns.patterns.step_functions_saga.construct import StepFunctionsSaga
 from serverless_patterns.patterns.step_functions_saga.stack import FOLDER
-from tests import inline
 from tests.contracts.test_places import deployable, every_layout
-from tests.inline import function, warned
+from tests.inline import function, granted, only, properties, text, warned
 from tests.sagas import SAGA, changed, table
 from tests.step_functions_saga.builds import make
 
@@ -43,34 +41,6 @@ def made(*, express: bool = False) -> tuple[StepFunctionsSaga, Template]:
     saga.grant_execute(client)
     saga.grant_resolve(person)
     return saga, Template.from_stack(stack)
-
-
-def properties(template: Template, kind: str, **of: Any) -> dict[str, Any]:
-    """Return the properties of the one resource of a type."""
-    (resource,) = template.find_resources(kind, {"Properties": of}).values()
-    found: dict[str, Any] = resource["Properties"]
-    return found
-
-
-def text(value: Any) -> str:
-    """Return a template's text, with <the name> of each resource it refers to."""
-    if isinstance(value, str):
-        return value
-    if "Fn::Join" in value:
-        return "".join(text(part) for part in value["Fn::Join"][1])
-    name = re.search(r'"(?:Ref|Fn::GetAtt)": \[?"(.+?)"', json.dumps(value))
-    return f"<{name[1].rstrip('0123456789ABCDEF')}>" if name else ""
-
-
-def granted(template: Template, role: str) -> set[tuple[str, str]]:
-    """Return action and resource of all that the policies of a role allow."""
-    found = set()
-    for name, policy in template.find_resources("AWS::IAM::Policy").items():
-        for statement in policy["Properties"]["PolicyDocument"]["Statement"] * (role in name):
-            actions, each = statement["Action"], statement["Resource"]
-            for action in [actions] if isinstance(actions, str) else actions:
-                found |= {(action, text(r)) for r in (each if isinstance(each, list) else [each])}
-    return found
 
 
 # The sagas of the demo
@@ -163,7 +133,7 @@ def test_the_counter_sale_differs_from_the_order_only_in_the_carrier_and_in_time
 
 
 def test_a_placeholder_becomes_the_table_the_queue_or_the_function() -> None:
-    machine = properties(made()[1], "AWS::StepFunctions::StateMachine")
+    machine = only(made()[1], "AWS::StepFunctions::StateMachine")
     assert machine["StateMachineType"] == "STANDARD"
     given = machine["DefinitionSubstitutions"]
     resources = {name: value for name, value in given.items() if not name.startswith("Call")}
@@ -187,12 +157,12 @@ def test_each_step_may_do_what_it_does_on_the_resource_it_names_and_nothing_else
 
 def test_executions_are_logged_and_traced_without_what_customers_sent() -> None:
     template = made()[1]
-    machine = properties(template, "AWS::StepFunctions::StateMachine")
+    machine = only(template, "AWS::StepFunctions::StateMachine")
     assert machine["LoggingConfiguration"]["Level"] == "ALL"
     assert machine["LoggingConfiguration"]["IncludeExecutionData"] is False
     assert machine["TracingConfiguration"] == {"Enabled": True}
     named = Match.any_value()
-    group = properties(template, "AWS::Logs::LogGroup", RetentionInDays=30, LogGroupName=named)
+    group = only(template, "AWS::Logs::LogGroup", RetentionInDays=30, LogGroupName=named)
     assert text(group["LogGroupName"]).startswith("/aws/vendedlogs/states/")
 
 
@@ -205,7 +175,7 @@ def test_execution_data_is_logged_on_request(stack: Stack) -> None:
 def test_a_customers_key_encrypts_the_parked_queue_and_may_be_used(stack: Stack) -> None:
     make(stack, encryption_key=kms.Key(stack, "Key"))
     template = Template.from_stack(stack)
-    assert text(properties(template, "AWS::SQS::Queue")["KmsMasterKeyId"]) == "<Key>"
+    assert text(only(template, "AWS::SQS::Queue")["KmsMasterKeyId"]) == "<Key>"
     assert ("kms:Decrypt", "<Key>") in granted(template, "StateMachineRole")
 
 
@@ -420,7 +390,7 @@ def test_an_imported_state_machine_is_started_and_told_its_type(
     warned(stack, f"must be {kind}, since express is {express}")
     called = [
         text(method["Integration"]["RequestTemplates"]["application/json"])
-        for method in inline.properties(stack, "ApiGateway::Method")
+        for method in properties(stack, "ApiGateway::Method")
     ]
     assert any(f'"{THEIRS}"' in call for call in called)
     assert any(":execution:theirs:" in call for call in called) is not express

@@ -99,7 +99,15 @@ def test_an_answer_that_could_not_be_sent_is_tried_again(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", ['"ship"', "{}", '{"action": "ship", "order_id": "a"}', '{"action": "burn"}']
+    "body",
+    [
+        '"ship"',
+        "{}",
+        '{"action": "ship", "order_id": "a"}',
+        '{"action": "cancel", "order_id": ""}',
+        '{"action": "ship", "order_id": "a", "ship_to": "DE", "task_token": ""}',
+        '{"action": "burn"}',
+    ],
 )
 def test_what_is_no_instruction_is_kept_with_its_reason(cloud: Cloud, body: str) -> None:
     assert carry(cloud, body, ship()) == []

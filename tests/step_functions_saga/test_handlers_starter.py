@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from serverless_patterns.lambdas.step_functions_saga import executions, logic, starter, store
+from serverless_patterns.patterns.blocks.executions import CLIENT_FAULTS
 from tests.moto_cloud import UNREACHABLE, client_error, ids, record
 
 from .handlers import Cloud, order
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 def start(cloud: Cloud, *bodies: Any) -> list[str]:
     return cloud.run(starter.handler, *map(record, bodies))
+
+
+def test_the_starter_refuses_what_the_api_answers_as_a_clients_fault() -> None:
+    assert starter.PERMANENT == CLIENT_FAULTS
 
 
 def test_each_order_starts_an_execution_named_by_its_id(cloud: Cloud) -> None:
