@@ -5,6 +5,9 @@ PATTERN ?= api_sqs_lambda
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" PYTHONDONTWRITEBYTECODE=
 COMPILE := uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock"
+# The second embedded AWS is the last of its kind, and runs on one Python.
+COMPILE_LOCALSTACK := uv pip compile --quiet --generate-hashes --python-version 3.13 \
+	--no-emit-index-url --exclude-newer 2026-03-26 --custom-compile-command "make lock"
 NPM := npm --no-fund --no-audit --no-update-notifier --silent
 # The tests that hold a generated file; a copied pattern has some of them.
 GENERATED = $(wildcard tests/test_templates.py tests/test_pages.py tests/test_catalog.py \
@@ -87,6 +90,8 @@ lock: setup ## Pin the newest versions that fit
 	@$(RUN); $(COMPILE) sandbox/requirements.in --output-file sandbox/requirements.txt
 	@$(RUN); $(COMPILE) lambdas/requirements.in --output-file lambdas/requirements.txt
 	@$(RUN); $(COMPILE) tools/checkov/requirements.in --output-file tools/checkov/requirements.txt
+	@$(RUN); $(COMPILE_LOCALSTACK) sandbox/localstack/requirements.in \
+		--output-file sandbox/localstack/requirements.txt
 	@$(RUN); $(COMPILE) tools/site/requirements.in --output-file tools/site/requirements.txt
 	@$(RUN); $(NPM) update --package-lock-only --omit-lockfile-registry-resolved
 

@@ -17,9 +17,9 @@ from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 from . import cdk, runtime
 from .console import console, plain, step
 from .emulator import emulator_target, new_log_folder
+from .engines import GAPS
 from .errors import SandboxError
 from .process import Keys
-from .shims import GAPS
 from .target import Target
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The embedded AWS: MiniStack on a free port of 127.0.0.1, for as long as the block runs."""
+"""The embedded AWS: an engine on a free port of 127.0.0.1, for as long as the block runs."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ import socket
 import tempfile
 import time
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import urllib3
 
-from . import cdk, console, process, runtime, shims
+from . import cdk, console, engines, process, runtime
 from .errors import SandboxError, last_lines
 from .target import Target, made_up_session
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
+
+    from .assembly import Stack
 
 HEALTH_SECONDS = 30.0
 ATTEMPTS = 5
 KEPT_LOGS = 20
-CERTIFICATE = "certificate.pem"  # launch.py leaves it in the folder of the run
-LAUNCH = Path(__file__).with_name("launch.py")
 
 
 class _PortTakenError(Exception):
@@ -38,6 +39,7 @@ class _PortTakenError(Exception):
 @contextmanager
 def embedded(
     *,
+    engine: str = "ministack",
     log_dir: str | Path | None = None,
     environment: Mapping[str, str] | None = None,
     account: str = "000000000000",
@@ -47,25 +49,30 @@ def embedded(
     """Start the embedded AWS; it ends with the block, on an exception, on Ctrl-C and with us.
 
     Args:
+        engine: What executes: ``ministack``, or ``localstack``, which executes other things and
+            has an environment of its own (``sandbox.engines``). Default: ministack.
         log_dir: Folder in which this run gets a folder for its logs. Default: .build/logs.
         environment: Settings of it, such as LAMBDA_ASYNC_RETRY_BASE_SECONDS. Default: none.
         account: Its account, 12 digits, for stacks that name one.
         cwd: Folder from which the CDK CLI is looked for. Default: the current one.
         health_seconds: How long it may take to answer; then SandboxError. Default: 30.
     """
+    chosen = engines.find(engine)
     found = runtime.find(Path(cwd or Path.cwd()))
+    python = engines.python_of(chosen, found)
     logs = new_log_folder(log_dir)
     # Resolved: macOS's temporary folder is behind a link.
     folder = Path(tempfile.mkdtemp(prefix="embedded-aws-")).resolve()
-    server, keys = None, process.Keys.of_a_run()
+    server, keys = None, chosen.keys(account)
+    certificate = folder / engines.CERTIFICATE if chosen.tls else None
+    run = engines.Run(folder, account, certificate, keys)
     try:
         with console.step("Starting the embedded AWS"):
-            own = {**keys.variables(), "MINISTACK_ACCOUNT_ID": account}
-            settings = {**own, **(environment or {})}
-            server, url = _start(found, folder, logs, settings, health_seconds)
-        certificate = folder / CERTIFICATE
+            settings = environment or {}
+            start = partial(_start, chosen, python, found.path, run, logs, settings)
+            server, url = start(health_seconds)
         with emulator_target(
-            "embedded", url, found, folder, logs, shims.EMBEDDED, certificate, keys
+            "embedded", url, found, folder, logs, chosen.gaps, certificate, keys, chosen.check
         ) as aws:
             yield aws
     finally:
@@ -83,6 +90,7 @@ def emulator_target(
     missing: Mapping[str, str],
     certificate: Path | None,
     keys: process.Keys,
+    check: Callable[[Iterable[Stack]], list[str]] = lambda _: [],
 ) -> AbstractContextManager[Target]:
     """A target that is an emulator at a URL: made-up credentials, nothing of the caller's."""
     aws = process.made_up_aws(url, keys)
@@ -92,7 +100,15 @@ def emulator_target(
     cli = cdk.Cli(found, folder, logs, environment, {**caller, "PATH": found.path, **aws})
     session = made_up_session(keys)
     return closing(
-        Target(name, session, cli, endpoint_url=url, certificate=certificate, gaps=missing)
+        Target(
+            name,
+            session,
+            cli,
+            endpoint_url=url,
+            certificate=certificate,
+            gaps=missing,
+            check=check,
+        )
     )
 
 
@@ -106,36 +122,37 @@ def new_log_folder(log_dir: str | Path | None) -> Path:
 
 
 def _start(
-    found: runtime.Runtime, folder: Path, logs: Path, settings: Mapping[str, str], seconds: float
+    engine: engines.Engine,
+    python: Path,
+    path: str,
+    run: engines.Run,
+    logs: Path,
+    settings: Mapping[str, str],
+    seconds: float,
 ) -> tuple[subprocess.Popen[str], str]:
     """Start the server; again on another port if one is taken meanwhile."""
-    log, certificate = logs / "embedded-aws.log", folder / CERTIFICATE
+    log = logs / "embedded-aws.log"
     for _ in range(ATTEMPTS):
         port, mark = free_port(), secrets.token_hex(8)
+        url = f"{'https' if engine.tls else 'http'}://127.0.0.1:{port}"
         environment = {
-            **process.isolated(folder, path=found.path),
+            **process.isolated(run.folder, path=path),
             "PYTHONUNBUFFERED": "1",
-            "GATEWAY_PORT": str(port),
-            "BIND_HOST": "127.0.0.1",
-            "IOT_MTLS_ENABLED": "0",
-            "SFTP_ENABLED": "0",
-            "MINISTACK_EDITION": mark,
-            "AUTH": "true",  # policies hold, as they do on AWS
-            "USE_SSL": "1",  # or the policies that refuse plain HTTP would refuse us
-            "MINISTACK_SSL_CERT": str(certificate),
-            "MINISTACK_SSL_KEY": str(folder / "key.pem"),
-            **process.trust(certificate),
+            **run.keys.variables(),
+            **engine.settings(run, url, mark),
             **settings,
         }
         with log.open("w") as output:
-            command = [str(found.python), "-P", str(LAUNCH)]
-            server = process.start(command, environment, folder, output.fileno(), remove=folder)
-        url = f"https://127.0.0.1:{port}"
+            command = [str(python), "-P", str(engine.launch)]
+            server = process.start(
+                command, environment, run.folder, output.fileno(), remove=run.folder
+            )
         try:
-            _wait_until_healthy(server, url, mark, log, certificate, seconds)
+            health = f"{url}{engine.health}"
+            _wait_until_healthy(server, health, mark, log, run.certificate, seconds)
         except _PortTakenError:
             process.stop(server)
-            folder.mkdir(exist_ok=True)
+            run.folder.mkdir(exist_ok=True)
         except BaseException:
             process.stop(server)
             raise
@@ -152,18 +169,24 @@ def free_port() -> int:
 
 
 def _wait_until_healthy(
-    server: subprocess.Popen[str], url: str, mark: str, log: Path, certificate: Path, seconds: float
+    server: subprocess.Popen[str],
+    url: str,
+    mark: str,
+    log: Path,
+    certificate: Path | None,
+    seconds: float,
 ) -> None:
     """Wait until our own server answers: the mark tells it from another one on the same port."""
     deadline = time.monotonic() + seconds
-    with urllib3.PoolManager(retries=False, timeout=1.0, ca_certs=str(certificate)) as http:
+    trusted = str(certificate) if certificate else None
+    with urllib3.PoolManager(retries=False, timeout=1.0, ca_certs=trusted) as http:
         while time.monotonic() < deadline:
             if server.poll() is not None:
                 if "already in use" in log.read_text(errors="replace"):
                     raise _PortTakenError
                 raise SandboxError(f"The embedded AWS ended while starting.\n{last_lines(log)}")
             try:
-                answer = http.request("GET", f"{url}/_ministack/health")
+                answer = http.request("GET", url)
                 if json.loads(answer.data).get("edition") == mark:
                     return
             except (urllib3.exceptions.HTTPError, ValueError, AttributeError):

@@ -13,12 +13,12 @@ import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from . import assembly, cdk, process, unsupported
+from . import assembly, cdk, process
 from .console import console, plain
+from .engines import GAPS
 from .errors import SandboxError
 from .health import Outages
 from .logs import lines_since, newest_lines
-from .shims import GAPS
 from .signed_http import CONNECTIONS, SignedHttp
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class Target:
         certificate: File with the only certificate to trust there. Default: this machine's.
         gaps: What it does not execute, of ``sandbox.shims``. Default: nothing.
         confirm: Called before a deployment with its stacks. Default: nothing is asked.
+        check: Tells what of the stacks does not happen there, a line each. Default: nothing.
     """
 
     def __init__(
@@ -72,12 +73,13 @@ class Target:
         certificate: Path | None = None,
         gaps: Mapping[str, str] | None = None,
         confirm: Callable[[Sequence[assembly.Stack]], None] | None = None,
+        check: Callable[[Iterable[assembly.Stack]], list[str]] = lambda _: [],
     ) -> None:
         self.name, self.endpoint_url, self.certificate = name, endpoint_url, certificate
         self.gaps = dict(gaps or {})
         self.region = str(session.region_name)
         self.log_dir = cli.log_dir  # the emulator's log, and one for each run of the CDK CLI
-        self._session, self._cli, self._confirm = session, cli, confirm
+        self._session, self._cli, self._confirm, self._check = session, cli, confirm, check
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
 
@@ -175,10 +177,9 @@ class Target:
         )
         selected = assembly.select(synthesized, stacks)
         self._check_accounts(selected.values())
-        if self.name == "embedded":
-            for line in unsupported.check(selected.values()):
-                said = f"  [yellow]![/] not executed here: {plain(line)}"
-                console.print(said, soft_wrap=True)
+        for line in self._check(selected.values()):
+            said = f"  [yellow]![/] not executed here: {plain(line)}"
+            console.print(said, soft_wrap=True)
         if self.endpoint_url:
             for region in {stack.region for stack in selected.values()} - {""}:
                 bootstrap(region)

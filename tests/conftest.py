@@ -37,6 +37,7 @@ ACCEPT = "If the change is meant, run `make snapshot`, look at the difference an
 SCENARIOS = "tests/test_scenarios.py"
 LONG = (  # the longest first
     SCENARIOS,
+    "tests/sandbox/test_localstack_scenarios.py",
     "tests/test_checkov.py",
     "tests/test_types.py",
     "tests/test_wheel.py",

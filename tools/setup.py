@@ -2,6 +2,7 @@
 
     python3 tools/setup.py            does what is missing or out of date; silent when nothing is
     python3 tools/setup.py --checkov  makes the environment of checkov, too; --site that of the site
+    python3 tools/setup.py --localstack  makes that of the second embedded AWS, on Python 3.13
     python3 tools/setup.py --clean    removes everything that was made here, caches included
 
 Uses only the standard library, because it runs before anything is installed. A step is done when
@@ -46,12 +47,16 @@ HINTS = {
     "(uv, pip) and NODE_EXTRA_CA_CERTS (npm) to its certificate file.",
     r"resolve|connect|timed? ?out|network|ENOTFOUND|ECONN|EAI_AGAIN|unreachable|dns": "Is the "
     "network available? Behind a proxy, set HTTPS_PROXY.",
+    r"No interpreter found for Python 3\.13": "The second embedded AWS runs on Python 3.13 only: "
+    "install it (uv python install 3.13, or pyenv install 3.13).",
     r"no usable wheels|no matching distribution": "A package has no wheel for this Python or this "
     "machine. Try another one: make PYTHON=python3.13 ...",
     r"permission denied|EACCES": "A file or folder cannot be written. Who owns it?",
 }
 # Nothing that is installed runs code of its own meanwhile: wheels only, and no scripts of npm's.
 WHEELS = ("--require-hashes", "--only-binary", ":all:")
+# But for these of LocalStack's, which have no wheel: they are built with the pinned setuptools.
+BUILT = ("airspeed-ext", "crontab", "jsonpath-rw")
 PIP = ("--quiet", "--no-input", "--disable-pip-version-check", *WHEELS, "--requirement")
 NPM = ("--ignore-scripts", "--no-fund", "--no-audit", "--no-update-notifier", "--loglevel=warn")
 # Importing the stacks leaves the bytecode of all that they import, which takes aws-cdk-lib seconds.
@@ -68,11 +73,12 @@ GENERATED = (
     ".venv-sandbox",
     ".venv-checkov",
     ".venv-site",
+    ".venv-localstack",
     "node_modules",
     ".build",
     "cdk.out",
 )
-OPTIONAL = ("checkov", "site")  # environments that are made when they are asked for
+OPTIONAL = ("checkov", "site", "localstack")  # environments that are made when they are asked for
 CACHES = re.compile(r"__pycache__|\.(pytest|ruff|mypy)_cache|\.hypothesis|.*\.egg-info")
 
 
@@ -189,7 +195,7 @@ def pinned(requirements: str, name: str) -> str:
     return found.group()
 
 
-def steps(root: Path, *, also: Iterable[str] = ()) -> list[Step]:
+def steps(root: Path, *, also: Sequence[str] = ()) -> list[Step]:
     """The steps: Python, its packages, the CDK CLI, bytecode, the environments of their own."""
     lock = root / "requirements.txt"
     text = lock.read_text()
@@ -236,7 +242,9 @@ def steps(root: Path, *, also: Iterable[str] = ()) -> list[Step]:
         ),
     ]
     # What pins older libraries than the project has an environment and a lock of its own.
-    others = {"sandbox": "embedded AWS"} | {f"tools/{name}": name for name in also}
+    others = {"sandbox": "embedded AWS"} | {
+        f"tools/{name}": name for name in also if name != "localstack"
+    }
     for folder, name in others.items():
         own, own_lock = root / f".venv-{Path(folder).name}", root / folder / "requirements.txt"
         create = [program["uv"], "venv", "--quiet", "--python", program["python"], str(own)]
@@ -250,7 +258,36 @@ def steps(root: Path, *, also: Iterable[str] = ()) -> list[Step]:
                 commands=[create, uv_sync(program["uv"], own, own_lock)],
             )
         )
-    return plan
+    return [*plan, _localstack(root, program["uv"])] if "localstack" in also else plan
+
+
+def _localstack(root: Path, uv: str) -> Step:
+    """The environment of the second embedded AWS, on a Python that it can run on."""
+    own, lock = root / ".venv-localstack", root / "sandbox" / "localstack" / "requirements.txt"
+    python, builds = python_3_13(), root / ".build" / "setuptools.txt"
+    built = [word for name in BUILT for word in ("--no-binary", name)]
+    return Step(
+        f"second embedded AWS ({own.name})",
+        digest=digest(str(root), python, lock.read_bytes()),
+        stamp=own / ".setup-packages",
+        proof=own / "bin" / "python",
+        remove=own,
+        commands=[
+            [uv, "venv", "--quiet", "--no-python-downloads", "--python", python, str(own)],
+            uv_sync(uv, own, builds),
+            [*uv_sync(uv, own, lock), "--no-build-isolation", *built],
+        ],
+    )
+
+
+def python_3_13() -> str:
+    """A Python 3.13 of pyenv, which uv does not find; else the version, for uv to look for."""
+    try:
+        found = subprocess.run(["pyenv", "root"], capture_output=True, text=True, stdin=DEVNULL)
+    except OSError:
+        return "3.13"
+    pythons = sorted(Path(found.stdout.strip(), "versions").glob("3.13.*/bin/python"))
+    return str(pythons[-1]) if pythons and not found.returncode else "3.13"
 
 
 def uv_sync(uv: str, venv: Path, lock: Path) -> list[str]:
@@ -281,7 +318,7 @@ def in_parallel(jobs: Iterable[Callable[[], None]]) -> None:
             future.result()
 
 
-def set_up(root: Path, *, also: Iterable[str] = ()) -> None:
+def set_up(root: Path, *, also: Sequence[str] = ()) -> None:
     """Make what is missing or out of date. Raises SetupError."""
     python, packages, cli, bytecode, *others = plan = steps(root, also=also)
     if all(step.is_done() for step in plan):
@@ -303,6 +340,9 @@ def set_up(root: Path, *, also: Iterable[str] = ()) -> None:
             return
         print("Setting up (once; later runs skip this):", flush=True)
         write_atomically(build / "uv.txt", pinned((root / "requirements.txt").read_text(), "uv"))
+        if "localstack" in also:
+            own = (root / "sandbox" / "localstack" / "requirements.txt").read_text()
+            write_atomically(build / "setuptools.txt", pinned(own, "setuptools"))
         environment = environment_for(root)
         python.run(root, environment)
 

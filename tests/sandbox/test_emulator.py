@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ from serverless_patterns.sandbox import (
     embedded,
     emulator,
     endpoint,
+    engines,
 )
 from serverless_patterns.sandbox.queues import until
 from serverless_patterns.sandbox.target import made_up_session
@@ -203,7 +205,8 @@ def test_one_that_hangs_or_ends_while_starting_shows_its_last_lines_and_is_gone(
 ) -> None:
     launch = tmp_path / "launch_nothing.py"
     launch.write_text(code)
-    monkeypatch.setattr(emulator, "LAUNCH", launch)
+    hung = replace(engines.find("ministack"), launch=launch)
+    monkeypatch.setitem(engines.ENGINES, "ministack", hung)
     with (
         pytest.raises(SandboxError, match=why) as failure,
         embedded(log_dir=tmp_path / "logs", health_seconds=seconds),
@@ -214,6 +217,22 @@ def test_one_that_hangs_or_ends_while_starting_shows_its_last_lines_and_is_gone(
     running = run("ps", "-Ao", "command")
     assert "COMMAND" in running.stdout
     assert str(launch) not in running.stdout
+
+
+def test_an_engine_that_is_not_known_or_not_installed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = r"no engine 'moto'. There are: ministack, localstack\."
+    with pytest.raises(SandboxError, match=known), embedded(engine="moto"):
+        pass
+    away = replace(engines.find("localstack"), venv=".venv-away")
+    monkeypatch.setitem(engines.ENGINES, "localstack", away)
+    setup = r"setup.py --localstack`; it needs Python 3\.13"
+    with (
+        pytest.raises(SandboxError, match=setup),
+        embedded(engine="localstack", log_dir=tmp_path),
+    ):
+        pass
 
 
 class EmptyAnswer(http.server.BaseHTTPRequestHandler):

@@ -72,7 +72,7 @@ def test_the_name_is_spelled_as_each_place_needs_it() -> None:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of this project, with what `make setup` made."""
     folder = tmp_path_factory.mktemp("new") / "project"
-    ignored = (".git", "cdk.out", ".hypothesis", ".venv-checkov", *MADE_HERE)
+    ignored = (".git", "cdk.out", ".hypothesis", ".venv-checkov", ".venv-localstack", *MADE_HERE)
     shutil.copytree(
         ROOT,
         folder,

@@ -155,7 +155,7 @@ def test_bytecode_is_left_on_disk_whatever_the_environment_says(
 
 
 @pytest.mark.parametrize("name", setup.OPTIONAL)
-def test_checkov_and_the_sites_generator_are_installed_only_when_they_are_asked_for(
+def test_what_few_need_is_installed_only_when_it_is_asked_for(
     name: str,
 ) -> None:
     without, with_it = (
@@ -163,6 +163,16 @@ def test_checkov_and_the_sites_generator_are_installed_only_when_they_are_asked_
     )
     assert without == {".venv", ".venv-sandbox", "node_modules"}
     assert with_it - without == {f".venv-{name}"}
+
+
+def test_the_second_embedded_aws_is_made_on_a_python_that_is_here_or_says_which_it_needs() -> None:
+    step = setup.steps(ROOT, also=["localstack"])[-1]
+    create, builds, sync = step.commands
+    assert "--no-python-downloads" in create
+    assert "3.13" in create[create.index("--python") + 1]
+    assert builds[-1].endswith("setuptools.txt")
+    assert {"--require-hashes", "--no-build-isolation"} <= {*sync}
+    assert "Python 3.13 only" in setup.hint("error: No interpreter found for Python 3.13 in ...")
 
 
 def test_clean_removes_what_was_made_and_nothing_else(tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+"""What LocalStack's embedded AWS needs to run our stacks, and what it does not execute.
+
+``launch.py`` loads this folder on LocalStack's own Python, which lacks the rest of this package; a
+target on the project's, which lacks LocalStack. So a file imports its neighbours here only, and
+LocalStack by name, inside functions.
+
+``GAPS`` is the table of this engine beside ``sandbox.shims``: name -> sentence. What nobody has
+tried here is a gap, too.
+"""
+
+GAPS = {
+    "api-gateway-mapping-context": "Not tried: $context and $input.params() in all their parts.",
+    "api-gateway-access-logs": "A stage's access log settings are ignored: no line is written.",
+    "custom-resources": "A custom resource fails the deployment, but CDK's that empties buckets.",
+    "dynamodb-streams": "A table's stream stays empty: moto keeps the tables.",
+    "eventbridge-dead-letters": "What a rule's target does not take is not sent to the rule's "
+    "dead-letter queue.",
+    "firehose-buffering": "Firehose writes one object a record at once, whatever its buffers say.",
+    "firehose-compression": "Firehose writes plain text where it should compress.",
+    "firehose-de-aggregation": "Firehose hands an aggregated record to the transform as it is.",
+    "firehose-failed-records": "Records that a transform fails are dropped.",
+    "firehose-metrics-and-alarms": "Kinesis, Firehose and S3 emit no CloudWatch metrics, so alarms "
+    "on them never change.",
+    "firehose-source-backup": "Source records are not backed up.",
+    "http-apis": "API Gateway has REST APIs only: neither HTTP nor WebSocket APIs.",
+    "kinesis-throttling": "A shard takes any number of records, so no call fails in part.",
+    "lambda-dead-letter-queue": "Not tried: a function's dead-letter queue in a template.",
+    "lambda-dead-letters-beside-destination": "A function with a failure destination sends nothing "
+    "to its dead-letter queue.",
+    "lambda-event-age": "Not tried: an event that grows too old.",
+    "lambda-function-urls": "A function's URL has a host name that does not resolve.",
+    "lambda-payload-checks": "Not tried: payloads that are not JSON, or too large.",
+    "lambda-reserved-concurrency": "Not tried: a function's reserved concurrency in a template.",
+    "lambda-retry-settings": "Not tried: retries after the settings have changed.",
+    "policies": "No policy is enforced, neither a role's nor a resource's: a call needs keys of "
+    "the run, and so does an API's method with IAM authorization.",
+    "service-roles": "A role's permissions are not checked when a service acts under it.",
+    "sns-archive-and-replay": "A topic's archive and a subscription's replay are ignored.",
+    "sns-message-group-deduplication": "Not tried: deduplication within a message group.",
+    "sns-metrics-and-alarms": "SNS emits no CloudWatch metrics, so alarms on them never change.",
+    "sqs-eventual-consistency": "A queue's counts are exact, and its messages can be received at "
+    "once.",
+    "step-functions-metrics-and-alarms": "Step Functions emits no CloudWatch metrics, so alarms on "
+    "them never change.",
+    "step-functions-token-permissions": "An answer to a task is not authorized.",
+}

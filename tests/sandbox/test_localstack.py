@@ -1,0 +1,441 @@
+"""The second embedded AWS: LocalStack, with our executor of functions and without the network."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+from botocore.exceptions import ClientError, WaiterError
+
+from serverless_patterns.sandbox import Deployment, Keys, Target, embedded
+from serverless_patterns.sandbox.queues import until
+from serverless_patterns.sandbox.target import made_up_session
+from tests.conftest import ROOT, run
+from tests.sandbox.helpers import (
+    OF_THE_CALLER,
+    allow,
+    arn,
+    create_stack,
+    function,
+    on,
+    ref,
+    resource,
+    role,
+    template,
+)
+from tests.sandbox.test_emulator import descendants, wait_until_gone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PYTHON = ROOT / ".venv-localstack" / "bin" / "python"
+pytestmark = pytest.mark.skipif(
+    not PYTHON.exists(), reason="no second embedded AWS: python3 tools/setup.py --localstack"
+)
+SHOP = """
+import json, logging, os, sys, time
+class OutOfStockError(Exception):
+    pass
+calls = 0
+def handler(event, context):
+    global calls
+    calls += 1
+    print("order", event.get("order"))
+    do = event.get("do")
+    if do == "raise":
+        raise OutOfStockError("none left")
+    if do == "sleep":
+        time.sleep(60)
+    if do == "exit":
+        os._exit(7)
+    if do == "set":
+        return {1}
+    if do == "warn":
+        logging.getLogger().warning("careful")
+    return {
+        "calls": calls, "key": os.environ["AWS_ACCESS_KEY_ID"],
+        "request": context.aws_request_id, "arn": context.invoked_function_arn,
+        "left": context.get_remaining_time_in_millis(), "name": context.function_name,
+        "environment": dict(os.environ),
+    }
+"""
+PROBE = """
+import socket
+from engine.changes import stay_on_this_machine
+stay_on_this_machine()
+for host in ("example.com", "192.0.2.1"):
+    try:
+        socket.create_connection((host, 80), 1)
+    except OSError as error:
+        print(error)
+"""
+STATES = {
+    "StartAt": "Reserve",
+    "States": {
+        "Reserve": {
+            "Type": "Task",
+            "Resource": "arn:aws:states:::lambda:invoke",
+            "Parameters": {"FunctionName": "${Shop}", "Payload": {"do": "raise"}},
+            "Catch": [
+                {"ErrorEquals": ["OtherError"], "Next": "Wrong"},
+                {"ErrorEquals": ["OutOfStockError"], "Next": "Right"},
+                {"ErrorEquals": ["States.ALL"], "Next": "Wrong"},
+            ],
+            "End": True,
+        },
+        "Right": {"Type": "Succeed"},
+        "Wrong": {"Type": "Fail"},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """Started by a caller that has credentials and settings of its own."""
+    with pytest.MonkeyPatch.context() as caller:
+        for name in OF_THE_CALLER:
+            caller.setenv(name, "of-the-caller")
+        running = embedded(engine="localstack", log_dir=tmp_path_factory.mktemp("logs"))
+        target = running.__enter__()
+    try:
+        yield target
+    finally:
+        running.__exit__(None, None, None)
+
+
+def _shop(target: Target) -> Deployment:
+    of_shop = role("lambda.amazonaws.com", allow("logs:*", "*"))
+    of_states = role("states.amazonaws.com", allow("lambda:InvokeFunction", "*"))
+    machine = resource(
+        "StepFunctions::StateMachine",
+        DefinitionString=json.dumps(STATES),
+        DefinitionSubstitutions={"Shop": ref("Shop")},
+        RoleArn=arn("OfStates"),
+    )
+    made = {
+        "OfShop": of_shop,
+        "OfStates": of_states,
+        "Shop": function(SHOP, Role=arn("OfShop"), Timeout=2),
+        "Lost": function("import lost", Role=arn("OfShop")),
+        "Nameless": function(SHOP, Role=arn("OfShop"), Handler="index.lost"),
+        "Machine": machine,
+    }
+    outputs = {name: ref(name) for name in ("Shop", "Lost", "Nameless", "Machine")}
+    return create_stack(target, "shop", template(made, **outputs))
+
+
+shop = on("second", _shop)
+
+
+def call(shop: Deployment, name: str = "Shop", **event: Any) -> tuple[dict[str, Any], str, bool]:
+    """What a function answers, the tail of its log, and whether it failed."""
+    answer = shop.client("lambda").invoke(
+        FunctionName=shop[name], Payload=json.dumps(event), LogType="Tail"
+    )
+    log = base64.b64decode(answer["LogResult"]).decode()
+    return json.loads(answer["Payload"].read()), log, "FunctionError" in answer
+
+
+def test_it_listens_on_this_machine_only(second: Target) -> None:
+    port = urlsplit(second.endpoint_url or "").port
+    listing = run("ss", "-ltnH")
+    if listing.returncode:
+        pytest.skip("no ss")
+    addresses = [line.split()[3] for line in listing.stdout.splitlines()]
+    assert [one for one in addresses if one.endswith(f":{port}")] == [f"127.0.0.1:{port}"]
+
+
+@pytest.mark.parametrize("access_key", ["test", "000000000000", "LKIAQAAAAAAAGMKEM7X5"])
+def test_only_the_keys_of_the_run_are_accepted(second: Target, access_key: str) -> None:
+    for service, list_them in (("sqs", "list_queues"), ("s3", "list_buckets")):
+        with pytest.raises(ClientError, match=r"403|invalid"):
+            getattr(client_of(Keys(access_key, "test"), second, service), list_them)()
+
+
+def client_of(keys: Keys, target: Target, service: str) -> Any:
+    """A client of somebody with these keys; this engine serves plain HTTP."""
+    make: Any = made_up_session(keys).client
+    return make(service, endpoint_url=target.endpoint_url)
+
+
+@pytest.mark.parametrize("page", ["_localstack/health", "_localstack/init", "_aws/sqs/messages"])
+def test_pages_that_show_what_it_holds_are_closed(second: Target, page: str) -> None:
+    assert second.http.post(f"{second.endpoint_url}/{page}", signed=False).status == 403
+
+
+def test_what_is_executed_is_answered_for_each_engine(second: Target) -> None:
+    executes = Deployment(second, "stack", {}).executes
+    assert executes("sqs-redrive-task")
+    assert executes("sns-fifo-topic")
+    assert not executes("service-roles")
+    assert not executes("http-apis")
+
+
+def test_a_type_that_it_does_not_know_fails_the_deployment(second: Target) -> None:
+    pipe = resource("Pipes::Pipe", RoleArn="role", Source="source", Target="target")
+    with pytest.raises(WaiterError, match="CREATE_FAILED"):
+        create_stack(second, "unknown", template({"Pipe": pipe}))
+    found = second.client("cloudformation").describe_stacks(StackName="unknown")["Stacks"][0]
+    assert "AWS::Pipes::Pipe" in found["StackStatusReason"]
+
+
+def test_a_function_is_warm_between_calls_and_knows_its_call(shop: Deployment) -> None:
+    first, _, failed = call(shop, order=1)
+    second, log, _ = call(shop, order=2)
+    assert not failed
+    assert second["calls"] == first["calls"] + 1
+    assert log.startswith(f"START RequestId: {second['request']} Version: $LATEST\norder 2\nEND")
+    assert f"REPORT RequestId: {second['request']}\tDuration: " in log
+    assert second["name"] == shop["Shop"]
+    assert second["arn"].endswith(f":function:{shop['Shop']}")
+    assert 1_000 < second["left"] <= 2_000
+
+
+def test_a_function_has_the_keys_of_its_role_and_nothing_of_the_caller(shop: Deployment) -> None:
+    answer, _, _ = call(shop)
+    assert answer["key"] not in ("of-the-caller", shop.target.keys.access_key)
+    who = client_of(
+        Keys(answer["key"], answer["environment"]["AWS_SECRET_ACCESS_KEY"]), shop.target, "sts"
+    ).get_caller_identity()
+    assert ":assumed-role/" in who["Arn"]
+    assert "of-the-caller" not in answer["environment"].values()
+    assert answer["environment"]["AWS_ENDPOINT_URL"] == shop.target.endpoint_url
+    assert answer["environment"]["HOME"] != os.environ.get("HOME")
+
+
+def test_an_error_is_told_as_lambda_tells_it(shop: Deployment) -> None:
+    answer, log, failed = call(shop, do="raise")
+    assert failed
+    assert (answer["errorType"], answer["errorMessage"]) == ("OutOfStockError", "none left")
+    assert len(answer["stackTrace"]) == 1
+    assert 'raise OutOfStockError("none left")' in answer["stackTrace"][0]
+    assert "[ERROR] OutOfStockError: none left\nTraceback (most recent call last):\n" in log
+
+
+@pytest.mark.parametrize(
+    ("name", "event", "kind", "message"),
+    [
+        ("Shop", {"do": "sleep"}, "Sandbox.Timedout", "Task timed out after 2.00 seconds"),
+        ("Shop", {"do": "exit"}, "Runtime.ExitError", "exited with error: exit status 7"),
+        ("Shop", {"do": "set"}, "Runtime.MarshalError", "Unable to marshal response"),
+        ("Lost", {}, "Runtime.ImportModuleError", "module 'index': No module named 'lost'"),
+        ("Nameless", {}, "Runtime.HandlerNotFound", "Handler 'lost' missing on module 'index'"),
+    ],
+)
+def test_a_call_that_lambda_ends_is_told_as_lambda_tells_it(
+    shop: Deployment, name: str, event: dict[str, str], kind: str, message: str
+) -> None:
+    answer, log, failed = call(shop, name, **event)
+    assert failed
+    assert answer["errorType"] == kind
+    assert message in answer["errorMessage"]
+    assert message in log
+    if name == "Shop":
+        assert not call(shop)[2], "the next call has a process again"
+
+
+def test_what_a_function_logs_can_be_read(shop: Deployment) -> None:
+    request = call(shop, do="warn")[0]["request"]
+
+    def logged() -> bool:
+        return any(
+            line.startswith("[WARNING]\t") and line.endswith(f"Z\t{request}\tcareful")
+            for line in shop.log_lines(shop["Shop"], None)
+        )
+
+    until(logged, seconds=10, what="until the line is in the log")
+
+
+def test_a_queue_hands_a_body_over_byte_for_byte(second: Target) -> None:
+    body = '{\n "price": 1.10,  "name": "Filtre à huile", "name": "twice"\n}'
+    receives = allow("sqs:*", "*")
+    mapping = resource(
+        "Lambda::EventSourceMapping", EventSourceArn=arn("Queue"), FunctionName=ref("F")
+    )
+    code = "def handler(event, _):\n    print(ascii(event['Records'][0]['body']))"
+    made = {"R": role("lambda.amazonaws.com", receives), "Queue": resource("SQS::Queue")}
+    made |= {"F": function(code, Role=arn("R")), "Mapping": mapping}
+    stack = create_stack(second, "bytes", template(made, Name=ref("F"), Url=ref("Queue")))
+    second.client("sqs").send_message(QueueUrl=stack["Url"], MessageBody=body)
+
+    def handed_over() -> bool:
+        return ascii(body) in stack.log_lines(stack["Name"])
+
+    until(handed_over, seconds=20, what="until the function has it")
+
+
+def test_a_named_error_matches_a_catch(shop: Deployment) -> None:
+    states = shop.client("stepfunctions")
+    started = states.start_execution(stateMachineArn=shop["Machine"])["executionArn"]
+
+    def status() -> str:
+        return str(states.describe_execution(executionArn=started)["status"])
+
+    until(lambda: status() != "RUNNING", seconds=20, what="until the execution ends")
+    assert status() == "SUCCEEDED"
+
+
+FIFO = {"MessageGroupId": "group", "MessageDeduplicationId": "once"}
+
+
+@pytest.mark.parametrize(("end", "ids"), [("", {}), (".fifo", FIFO)])
+def test_dead_letters_are_redriven_by_sqs_itself(
+    second: Target, end: str, ids: dict[str, str]
+) -> None:
+    """A FIFO queue does not treat a redriven message as a duplicate of itself."""
+    sqs, fifo = second.client("sqs"), {"FifoQueue": "true"} if end else {}
+
+    def made(name: str, **attributes: str) -> tuple[str, str]:
+        url = sqs.create_queue(QueueName=name + end, Attributes=attributes | fifo)["QueueUrl"]
+        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        return url, found["Attributes"]["QueueArn"]
+
+    dead_url, dead = made("dead")
+    policy = json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": 1})
+    url, _ = made("source", RedrivePolicy=policy, VisibilityTimeout="0")
+    sqs.send_message(QueueUrl=url, MessageBody="a letter", **ids)
+
+    def dead_lettered() -> bool:
+        sqs.receive_message(QueueUrl=url)
+        name = "ApproximateNumberOfMessages"
+        found = sqs.get_queue_attributes(QueueUrl=dead_url, AttributeNames=[name])
+        return bool(found["Attributes"][name] == "1")
+
+    until(dead_lettered, seconds=10, what="until it is dead-lettered")
+    sqs.start_message_move_task(SourceArn=dead)
+
+    def ended() -> bool:
+        tasks = sqs.list_message_move_tasks(SourceArn=dead)["Results"]
+        return bool(tasks and tasks[0]["Status"] == "COMPLETED")
+
+    until(ended, seconds=20, what="until the task ends")
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    left = sqs.get_queue_attributes(QueueUrl=dead_url, AttributeNames=names)["Attributes"]
+    assert set(left.values()) == {"0"}
+    time.sleep(2)  # messages that nobody deletes are looked for every second
+    assert "error re-queueing" not in (second.log_dir / "embedded-aws.log").read_text()
+    assert sqs.receive_message(QueueUrl=url)["Messages"][0]["Body"] == "a letter"
+
+
+@pytest.fixture(scope="module")
+def table(second: Target) -> str:
+    second.client("dynamodb").create_table(
+        TableName="orders",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return "orders"
+
+
+def new(table: str, pk: str) -> dict[str, Any]:
+    condition = {"ConditionExpression": "attribute_not_exists(pk)"}
+    item = {"pk": {"S": pk}, "text": {"S": "&Action=DeleteTable&"}}
+    return {
+        "TableName": table,
+        "Item": item,
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        **condition,
+    }
+
+
+def test_a_text_that_looks_like_an_operation_is_kept_as_it_is(second: Target, table: str) -> None:
+    dynamodb = second.client("dynamodb")
+    dynamodb.put_item(**new(table, "text"))
+    found = dynamodb.get_item(TableName=table, Key={"pk": {"S": "text"}})["Item"]
+    assert found["text"] == {"S": "&Action=DeleteTable&"}
+
+
+def test_a_cancelled_transaction_tells_why_and_changes_nothing(second: Target, table: str) -> None:
+    dynamodb, key = second.client("dynamodb"), {"pk": {"S": "known"}}
+    dynamodb.put_item(**new(table, "known"))
+    change = {
+        "TableName": table,
+        "Key": {"pk": {"S": "text"}},
+        "UpdateExpression": "SET paid = :yes",
+        "ExpressionAttributeValues": {":yes": {"BOOL": True}},
+    }
+    actions = [{"Update": change}, {"Put": new(table, "fresh")}, {"Put": new(table, "known")}]
+    with pytest.raises(dynamodb.exceptions.TransactionCanceledException) as failure:
+        dynamodb.transact_write_items(TransactItems=actions)
+    reasons = failure.value.response["CancellationReasons"]
+    assert [reason["Code"] for reason in reasons] == ["None", "None", "ConditionalCheckFailed"]
+    assert reasons[2]["Item"]["pk"] == key["pk"]
+    assert "Item" not in dynamodb.get_item(TableName=table, Key={"pk": {"S": "fresh"}})
+    found = dynamodb.get_item(TableName=table, Key={"pk": {"S": "text"}})
+    assert "paid" not in found.get("Item", {})
+
+
+def test_a_bucket_of_cdks_auto_delete_goes_with_its_stack(second: Target) -> None:
+    token = "arn:aws:lambda:us-east-1:000000000000:function:of-cdk"
+    empty = {
+        "Type": "Custom::S3AutoDeleteObjects",
+        "Properties": {"ServiceToken": token, "BucketName": ref("Bucket")},
+    }
+    made = {"Bucket": resource("S3::Bucket"), "Empty": empty}
+    stack = create_stack(second, "bucket", template(made, Name=ref("Bucket")))
+    second.client("s3").put_object(Bucket=stack["Name"], Key="one", Body=b"1")
+    cloudformation = second.client("cloudformation")
+    cloudformation.delete_stack(StackName="bucket")
+    often = {"Delay": 0.2, "MaxAttempts": 100}
+    waiter = cloudformation.get_waiter("stack_delete_complete")
+    waiter.wait(StackName="bucket", WaiterConfig=often)
+    names = [bucket["Name"] for bucket in second.client("s3").list_buckets()["Buckets"]]
+    assert stack["Name"] not in names
+
+
+def test_an_alarm_on_a_metric_of_sqs_goes_to_alarm(second: Target) -> None:
+    url = second.client("sqs").create_queue(QueueName="watched")["QueueUrl"]
+    cloudwatch = second.client("cloudwatch")
+    cloudwatch.put_metric_alarm(
+        AlarmName="watched",
+        Namespace="AWS/SQS",
+        MetricName="NumberOfMessagesSent",
+        Dimensions=[{"Name": "QueueName", "Value": "watched"}],
+        Statistic="Sum",
+        Period=10,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="notBreaching",
+    )
+
+    def in_alarm() -> bool:
+        second.client("sqs").send_message(QueueUrl=url, MessageBody="one more")
+        found = cloudwatch.describe_alarms(AlarmNames=["watched"])["MetricAlarms"][0]
+        return bool(found["StateValue"] == "ALARM")
+
+    until(in_alarm, seconds=60, what="until the alarm rings")
+
+
+def test_it_reaches_nobody_outside_this_machine(second: Target) -> None:
+    log = (second.log_dir / "embedded-aws.log").read_text()
+    assert "Ready." in log
+    code = _as_engine() + PROBE
+    done = run(str(PYTHON), "-P", "-c", code)
+    assert done.stdout.count("is not this machine") == 2, done
+
+
+def _as_engine() -> str:
+    """Code that loads the engine's folder as ``launch.py`` does."""
+    launch = (ROOT / "sandbox" / "localstack" / "launch.py").read_text()
+    body = launch.split('"""', 2)[2].split('import_module("engine.changes")')[0]
+    return body.replace("Path(__file__).parent", f"Path({str(ROOT / 'sandbox/localstack')!r})")
+
+
+def test_it_has_the_account_asked_for_and_no_process_is_left_when_it_ends(tmp_path: Any) -> None:
+    before = set(descendants(os.getpid()))
+    with embedded(engine="localstack", log_dir=tmp_path, account="123456789013") as target:
+        assert target.account == "123456789013"
+        made = {"R": role("lambda.amazonaws.com", allow("logs:*", "*"))}
+        made["F"] = function(Role=arn("R"))
+        stack = create_stack(target, "held", template(made, Name=ref("F")))
+        target.client("lambda").invoke(FunctionName=stack["Name"])
+        started = set(descendants(os.getpid())) - before
+        assert len(started) >= 3, "the guard, the server, a function's process"
+    wait_until_gone(started)
