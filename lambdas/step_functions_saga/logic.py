@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # characters.
 MAX_INPUT_BYTES = 262_144
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_TOKEN, _PLACE = re.compile(r"[!-~]{1,2048}"), re.compile(r"[ -~]{0,64}")
 
 SERVED = {"AT", "BE", "CH", "CZ", "DE", "DK", "ES", "FR", "IT", "NL", "PL", "SE"}
 # Where a parcel goes by ship: the carrier gives signs of life until it is there.
@@ -63,13 +64,14 @@ def parse_instruction(message: Message) -> Instruction:
     Raises:
         RefusedError: it is no instruction of the saga's.
     """
+    asked: Instruction | None = None
     match _object(message.body):
-        case {"order_id": ""} | {"task_token": ""}:  # AWS takes neither
-            pass
         case {"action": "ship", "order_id": str(order), "ship_to": str(to), "task_token": str(tok)}:
-            return Instruction("ship", order, to, tok)
+            asked = Instruction("ship", order, to, tok) if _TOKEN.fullmatch(tok) else None
         case {"action": "cancel", "order_id": str(order)}:
-            return Instruction("cancel", order)
+            asked = Instruction("cancel", order)
+    if asked and _NAME.fullmatch(asked.order_id) and _PLACE.fullmatch(asked.ship_to):
+        return asked
     raise RefusedError("instruction", "It is neither ship nor cancel, or lacks a field.")
 
 

@@ -106,6 +106,9 @@ def test_an_answer_that_could_not_be_sent_is_tried_again(cloud: Cloud) -> None:
         '{"action": "ship", "order_id": "a"}',
         '{"action": "cancel", "order_id": ""}',
         '{"action": "ship", "order_id": "a", "ship_to": "DE", "task_token": ""}',
+        '{"action": "cancel", "order_id": "\\ud800"}',
+        json.dumps({"action": "cancel", "order_id": "a" * 2_049}),
+        '{"action": "ship", "order_id": "a", "ship_to": "\\ud800", "task_token": "t"}',
         '{"action": "burn"}',
     ],
 )
