@@ -26,8 +26,13 @@ os.environ.update(environment.for_jsii())
 os.environ["CDK_VALIDATION"] = "false"
 
 # Tests run in parallel: that one is slow says something about the machine.
+# The gate tries the same examples each time; at a developer's, each run tries others.
 settings.register_profile(
-    "parallel", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "parallel",
+    settings(),
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("parallel")
 
