@@ -23,7 +23,7 @@ QUICK = tests/$(NAMED) $(wildcard tests/contracts tests/lambdas tests/test_catal
 	tests/test_pages.py tests/test_security.py tests/test_templates.py) -k "$(NAMED) and not fuzz"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup try up down test lint check synth snapshot deploy destroy scenario copy new docs bench lock clean
+.PHONY: help setup try up down test prove lint check synth snapshot deploy destroy scenario copy new docs bench lock clean
 .PHONY: checkov checkov-venv
 
 help: ## Show this list
@@ -50,6 +50,9 @@ checkov: setup checkov-venv ## Check the stacks with checkov; make test does, to
 	@$(RUN); pytest tests/test_checkov.py
 checkov-venv:
 	@$(PYTHON) tools/setup.py --checkov
+
+prove: setup ## Run what proves the promises, and write it into the pages: PATTERN=<slug>, or all
+	@$(RUN); python -m tools.proofs $(NAMED) | xargs -0 $(PYTEST) --prove
 
 lint: setup ## Lint and types only
 	@$(RUN); ruff check && ruff format --check && mypy

@@ -27,6 +27,7 @@ class Report:
 
     def __init__(self, console: Console | None = None) -> None:
         self.console, self.ledger = console or Console(), Ledger()
+        self.held: list[str] = []  # promises that held
         self.failures: list[str] = []  # promises that did not hold, with what was seen instead
         self.aborted = False  # before its end
         self.not_proven_here: list[str] = []  # promises, and where each is proven instead
@@ -40,6 +41,7 @@ class Report:
     def check(self, promise: str, holds: bool, seen: object = "") -> None:
         """Record whether a promise holds; ``seen`` says what was found when it does not."""
         if holds:
+            self.held.append(promise)
             self._print(f"  [green]✓[/] {plain(promise)}")
         else:
             self.failures.append(f"{promise}: {seen}" if seen != "" else promise)

@@ -13,9 +13,10 @@ from serverless_patterns.patterns import catalog
 from serverless_patterns.sandbox import embedded
 from serverless_patterns.sandbox.report import Report
 from tests.conftest import ROOT
+from tests.proving import record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # More at once are no quicker: the embedded AWS is one process, and calls to it begin to time out.
 AT_ONCE = 2
@@ -46,12 +47,17 @@ def runs(request: pytest.FixtureRequest) -> Iterator[dict[str, Run]]:
         yield started
 
 
-def test_every_promise_of_a_scenario_holds(pattern: catalog.Pattern, runs: dict[str, Run]) -> None:
+def test_every_promise_of_a_scenario_holds(
+    pattern: catalog.Pattern,
+    runs: dict[str, Run],
+    record_property: Callable[[str, object], None],
+) -> None:
     report, output, end = runs[pattern.slug]
     try:
         end.result()
         assert report.close(), report.failures
     finally:
         print(output.getvalue())
+    record(record_property, pattern.slug, "MiniStack", report)
     assert report.ledger.sent.total() > 0
     assert not report.ledger.lost
