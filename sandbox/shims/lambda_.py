@@ -13,6 +13,7 @@ GAPS = {
     "lambda-event-age": "No event grows too old: its age is checked before a retry only.",
     "lambda-failed-process": "A Python function that raises loses its process, and what its module "
     "keeps between calls; the next call waits for a new process.",
+    "lambda-load-errors": "A function's log does not say why its module could not be loaded.",
     "lambda-on-success": "Records of successful asynchronous invocations are not sent.",
     "lambda-payload-checks": "An invocation takes any payload: not JSON, or larger than 1 MB.",
     "lambda-reserved-concurrency": "A function's reserved concurrency in a template is ignored.",
@@ -50,6 +51,22 @@ def failed_process() -> None:
         return {**result, **result.pop("raised", {})}
 
 
+def load_errors() -> None:
+    """Forward to a function's log why its module could not be loaded, which only the caller gets.
+
+    On AWS the log has it: https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html.
+    """
+    functions = ministack(SERVICE)
+
+    @around(functions, "_execute_function_warm")
+    def execute(original: Any, *args: Any, **named: Any) -> Any:
+        result = original(*args, **named)
+        body = result["body"]
+        if result.get("error") and not result["log"] and "errorType" in body:
+            result["log"] = f"[ERROR] {body['errorType']}: {body['errorMessage']}"
+        return result
+
+
 def reserved_concurrency() -> None:
     """Forward reserved concurrency to Lambda's own control plane, which enforces it."""
     functions = ministack(SERVICE)
@@ -83,6 +100,7 @@ def retry_settings() -> None:
 SHIMS = {
     "lambda-dead-letter-queue": dead_letter_queue,
     "lambda-failed-process": failed_process,
+    "lambda-load-errors": load_errors,
     "lambda-reserved-concurrency": reserved_concurrency,
     "lambda-retry-settings": retry_settings,
 }

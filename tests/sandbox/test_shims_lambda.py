@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from serverless_patterns.sandbox import outages, queues
+from serverless_patterns.sandbox.health import Health
 from tests.sandbox.helpers import arn, create_stack, function, on, ref, resource, template
 
 if TYPE_CHECKING:
@@ -37,9 +38,11 @@ STACK = template(
             FAILS, Environment=BAD, DeadLetterConfig={"TargetArn": arn("DeadLetters")}
         ),
         "Reserved": function(ReservedConcurrentExecutions=0),
+        "Unloadable": function("import missing_package"),
     },
     FunctionName=ref("Function"),
     Reserved=ref("Reserved"),
+    Unloadable=ref("Unloadable"),
     DeadLettersUrl=ref("DeadLetters"),
     FailuresArn=arn("Failures"),
     FailuresUrl=ref("Failures"),
@@ -116,6 +119,25 @@ def test_a_function_that_raises_keeps_its_process(plain: Function, shimmed: Func
         runs[name] = its.run("count")
     assert runs["plain"] == 1, "upstream keeps it now: remove the shim"
     assert runs["shimmed"] == 3
+
+
+def test_a_function_that_cannot_be_loaded_says_why_in_its_log(
+    plain: Function, shimmed: Function
+) -> None:
+    logged = {}
+    for name, its in (("plain", plain), ("shimmed", shimmed)):
+        its.lambda_.invoke(FunctionName=its.stack["Unloadable"])
+        logged[name] = "\n".join(its.stack.log_lines(its.stack["Unloadable"]))
+    assert "missing_package" not in logged["plain"], "upstream logs it now: remove the shim"
+    assert "[ERROR] RuntimeError" in logged["shimmed"]
+    assert "No module named 'missing_package'" in logged["shimmed"]
+
+
+def test_a_function_that_cannot_be_loaded_is_broken(shimmed: Function) -> None:
+    health = Health(shimmed.stack)
+    shimmed.lambda_.invoke(FunctionName=shimmed.stack["Unloadable"])
+    (_, error) = health.newest_errors()
+    assert "No module named 'missing_package'" in error
 
 
 def test_reserved_concurrency_of_a_template_throttles(plain: Function, shimmed: Function) -> None:
