@@ -8,13 +8,16 @@ import time
 import zipfile
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from serverless_patterns.terminal import visible
 
-from . import cdk, process
+from . import process
 from .console import console, plain
 from .console import step as console_step
+from .errors import SandboxError
 from .logs import events_since
 
 if TYPE_CHECKING:
@@ -27,6 +30,25 @@ PAUSE_SECONDS = 0.5
 # Would come before the keys.
 THEIRS = "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_WEB_IDENTITY_TOKEN_FILE"
 _FRAMES = ("START ", "END ", "REPORT ")
+# What can be done with an output of this name.
+_EXAMPLES = {
+    "ApiUrl": """\
+  curl --aws-sigv4 "aws:amz:$AWS_REGION:execute-api" \\
+       --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \\
+       --header "Content-Type: application/json" --data '{}' "${ApiUrl}orders\"""",
+    "BucketName": '  aws s3 ls --recursive "s3://$BucketName"',
+    "FunctionName": """\
+  aws lambda invoke --function-name "$FunctionName" --payload '{}' \\
+      --cli-binary-format raw-in-base64-out /dev/stdout""",
+    "QueueUrl": """  aws sqs send-message --queue-url "$QueueUrl" --message-body '{}'""",
+    "StreamName": """\
+  aws kinesis put-record --stream-name "$StreamName" --partition-key 1 --data '{}' \\
+      --cli-binary-format raw-in-base64-out""",
+    "TopicArn": """  aws sns publish --topic-arn "$TopicArn" --message '{}'""",
+}
+
+
+_FIFO = '      --message-group-id one --message-deduplication-id "$(date +%s)"'
 
 
 def shell(target: Target, deployments: Iterable[Deployment]) -> str:
@@ -47,6 +69,14 @@ def shell(target: Target, deployments: Iterable[Deployment]) -> str:
     return "\n".join(lines)
 
 
+def examples(deployments: Iterable[Deployment]) -> list[str]:
+    """Commands that work with what ``shell`` returns for these stacks."""
+    outputs = {name: value for each in deployments for name, value in each.outputs.items()}
+    fifo = {name: " \\\n" + _FIFO for name, value in outputs.items() if value.endswith(".fifo")}
+    found = [_EXAMPLES[name] + fifo.get(name, "") for name in _EXAMPLES if name in outputs]
+    return ["  aws sqs list-queues", *found]
+
+
 def stay(
     deployments: Iterable[Deployment], watched: Iterable[Path], redeploy: Callable[[], object]
 ) -> None:
@@ -55,7 +85,7 @@ def stay(
     Args:
         deployments: The stacks.
         watched: Folders with the functions' code.
-        redeploy: Called after a change; a DeployFailed that it raises is printed.
+        redeploy: Called after a change; a SandboxError that it raises is printed.
     """
     stacks, folders = [*deployments], [*watched]
     started, printed = datetime.now(UTC), Counter[tuple[str, str]]()  # events, by log stream
@@ -64,7 +94,7 @@ def stay(
         for stack in stacks:
             for function, name in stack.functions.items():
                 found = Counter[tuple[str, str]]()
-                for event in events_since(stack, name, started):
+                for event in _events(stack, name, started):
                     stream = name, event["logStreamName"]
                     found[stream] += 1
                     if found[stream] > printed[stream]:
@@ -74,9 +104,21 @@ def stay(
             changed = now
             try:
                 redeploy()
-            except cdk.DeployFailed as error:
+                console.print("  [dim]· The changed code is deployed[/]")
+            except (SandboxError, ClientError) as error:
                 console.print(visible(str(error)), style="red", markup=False, soft_wrap=True)
         time.sleep(PAUSE_SECONDS)
+
+
+def _events(stack: Deployment, name: str, started: datetime) -> list[dict[str, Any]]:
+    """What a function has logged; nothing once somebody has deleted it."""
+    try:
+        return events_since(stack, name, started)
+    except ClientError:
+        return []
+    except BotoCoreError as error:
+        logs = stack.target.log_dir
+        raise SandboxError(f"The embedded AWS does not answer: {error} Logs: {logs}") from error
 
 
 def replace_code(deployment: Deployment, root: Path, folders: Iterable[str], prefix: str) -> None:
@@ -87,11 +129,14 @@ def replace_code(deployment: Deployment, root: Path, folders: Iterable[str], pre
         root: Folder that the paths in the code begin at.
         folders: Folders below it; their Python files are the code.
         prefix: How the handlers of these functions begin; the other functions stay as they are.
+
+    Raises SandboxError for a file that is not Python, and replaces nothing then.
     """
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as files:
         for place in (root / folder for folder in folders):
             for file in place.rglob("*.py") if place.is_dir() else [place]:
+                _check_syntax(file)
                 files.write(file, file.relative_to(root))
     functions = deployment.client("lambda")
     with console_step("Replacing the functions' code"):
@@ -100,6 +145,13 @@ def replace_code(deployment: Deployment, root: Path, folders: Iterable[str], pre
                 prefix
             ):
                 functions.update_function_code(FunctionName=name, ZipFile=archive.getvalue())
+
+
+def _check_syntax(file: Path) -> None:
+    try:
+        compile(file.read_bytes(), file, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        raise SandboxError(f"Not deployed: {error}") from error
 
 
 def _print_event(function: str, message: str) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import errno
+import fcntl
 import html
 import os
 import re
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,8 @@ from .sandbox.errors import SandboxError, disk_is_full
 from .terminal import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import TextIO
 
     from .patterns.catalog import Pattern
     from .sandbox import Deployment, Target
@@ -36,13 +38,10 @@ if TYPE_CHECKING:
 
 # Full, or not ours: nothing that a traceback explains better.
 OF_FOLDERS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
-MARK = Path(".build", "up.pid")  # holds the process id of `up` while it runs
+MARKS = Path(".build", "up")  # has a file for each `up`, named by its process id; locked by it
 UP = """
 Then, for example:
-  aws sqs list-queues
-  curl --aws-sigv4 "aws:amz:$AWS_REGION:execute-api" \\
-       --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \\
-       --header "Content-Type: application/json" --data '{}' "${ApiUrl}orders"
+{}
 What the functions log follows. A changed handler is deployed again. Ctrl-C, or `down`, stops it.
 """
 
@@ -159,27 +158,35 @@ def up(options: argparse.Namespace, console: Console) -> int:
     if options.pattern:
         pattern = catalog.find(options.pattern)
         what = {"stacks": [pattern.stack_name], "context": {"pattern": pattern.slug}}
-    with embedded() as target, _marked():
+    with _marked(), embedded() as target:
         stacks = [*target.deploy(**what).values()]
         console.print("\nPaste this into another shell, or use it as it is:\n", style="bold")
         print(visible(play.shell(target, stacks)))
-        console.print(UP, style="dim", markup=False, highlight=False)
+        text = UP.format("\n".join(play.examples(stacks)))
+        console.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
+        folders = [Path.cwd()]
+        change: Callable[[], object] = partial(target.deploy, **what, hotswap=True)
         if options.pattern:
-            folders = ["lambdas/foundation", f"lambdas/{pattern.slug}"]
-            root, code = catalog.FOLDER.parent, ["lambdas/__init__.py", *folders]
+            root, code = catalog.FOLDER.parent, ["lambdas/foundation", f"lambdas/{pattern.slug}"]
+            folders = [root / folder for folder in code]
+            code = ["lambdas/__init__.py", *code]
             change = partial(play.replace_code, stacks[0], root, code, "lambdas.")
-            play.stay(stacks, [root / folder for folder in folders], change)
-        else:
-            play.stay(stacks, [Path.cwd()], partial(target.deploy, **what, hotswap=True))
+        with suppress(KeyboardInterrupt):
+            play.stay(stacks, folders, change)
+    console.print("Stopped.")
     return 0
 
 
 def down(_: argparse.Namespace, console: Console) -> int:
-    """Stop what ``up`` started from this folder."""
-    try:
-        os.kill(int(MARK.read_text()), signal.SIGINT)
-    except (FileNotFoundError, ProcessLookupError):
-        raise ValueError("Nothing is up in this folder.") from None
+    """Stop what ``up`` started from this folder, and wait until it has ended."""
+    with ExitStack() as files:
+        marks = [files.enter_context(path.open()) for path in MARKS.glob("*")]
+        running = [mark for mark in marks if not _lock(mark)]
+        if not running:
+            raise ValueError("Nothing is up in this folder.")
+        for mark in running:
+            os.kill(int(Path(mark.name).name), signal.SIGINT)
+            fcntl.flock(mark, fcntl.LOCK_EX)
     console.print("Stopped.")
     return 0
 
@@ -188,12 +195,23 @@ def down(_: argparse.Namespace, console: Console) -> int:
 def _marked() -> Iterator[None]:
     """Leave our process id for ``down``, and stop as on Ctrl-C, even in the background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    MARK.parent.mkdir(exist_ok=True)
-    MARK.write_text(str(os.getpid()))
+    MARKS.mkdir(parents=True, exist_ok=True)
+    path = MARKS / str(os.getpid())
+    with path.open("w") as mark:
+        _lock(mark)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _lock(mark: TextIO) -> bool:
+    """Lock a file until it is closed, if no other process has; a killed process has not."""
     try:
-        yield
-    finally:
-        MARK.unlink(missing_ok=True)
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def save_picture(console: Console, path: Path, title: str) -> None:
