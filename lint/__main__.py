@@ -24,7 +24,7 @@ try:
     from cfnlint.runner import Runner
     from cfnlint.runner.template.runner import _run_template
 except ModuleNotFoundError:
-    sys.exit("The rule pack needs cfn-lint: pip install 'serverless-patterns[lint]'.")
+    sys.exit("The rule pack needs cfn-lint: install serverless-patterns with its extra 'lint'.")
 
 from . import baseline as known
 from .files import STDIN, Source, exists, problem, read

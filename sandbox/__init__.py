@@ -15,7 +15,7 @@ try:
     import rich  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        f"The sandbox needs {error.name}: pip install 'serverless-patterns[sandbox]'."
+        f"The sandbox needs {error.name}: install serverless-patterns with its extra 'sandbox'."
     ) from error
 
 from .account import aws, endpoint

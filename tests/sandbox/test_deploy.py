@@ -213,7 +213,7 @@ NOBODY = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}  # answers there
         (CREDENTIALS, "No Region: set AWS_REGION"),
         ({"AWS_REGION": "eu-west-1"}, "Unable to locate credentials. Sign in"),
         ({"AWS_REGION": "eu-west-1", "AWS_PROFILE": "none"}, "profile .none. could not be found"),
-        ({"AWS_REGION": "eu-west-1", **CREDENTIALS, **NOBODY}, "Could not connect to the endpoint"),
+        ({"AWS_REGION": "eu-west-1", **CREDENTIALS, **NOBODY}, "AWS does not answer: Could not"),
     ],
 )
 def test_an_account_that_cannot_be_used_says_why(
