@@ -62,6 +62,7 @@ QUALIFIED = re.compile(
     r"(?:function:[^:]+|\$\{[A-Za-z0-9]+(?:\.Arn)?\}):([^:]+)$|\$\{[A-Za-z0-9]+\.(Alias|Version)\}$"
 )
 OPEN = re.compile(r"\$\{(?!!)[^}]*\}|\{\{resolve:[^}]*\}\}")
+BEFORE = re.compile(r"(?:[\w-]+[:/])+(?=\$\{)")  # what stands before a name, such as stream/
 FIRST = re.compile(r"\$\{([A-Za-z0-9]+)(?:\.[A-Za-z0-9.]+)?\}(?:[:/].*)?", re.DOTALL)
 
 
@@ -126,6 +127,13 @@ def named(scenario: Scenario, value: str, types: tuple[str, ...]) -> Resource | 
     return None
 
 
+def reference(value: str) -> str:
+    """Return what an ARN of this account has as its name, such as a reference; or else nothing."""
+    parts = split(value)
+    own = bool(parts) and parts[ACCOUNT] in (OWN_ACCOUNT, "")
+    return BEFORE.sub("", parts[REST], count=1) if own else ""
+
+
 def _is_own(parts: list[str]) -> bool:
     """Tell whether an ARN is of this account and Region: both as such, or both literally."""
     region, account = parts[REGION] or OWN_REGION, parts[ACCOUNT] or OWN_ACCOUNT
@@ -156,10 +164,24 @@ def may_cover(scenario: Scenario, pattern: Any, resource: Resource, used: Any = 
     if not parts or resource.type not in NAMES:
         return True
     own = rest(resource) or f"{_kind(resource)}*"
-    of = NAMES[resource.type][1]
-    return may_match(parts[SERVICE], of) and any(
+    return may_match(parts[SERVICE], _service(resource)) and any(
         may_match(parts[REST], text) for text in (own, f"{own}:*", f"{own}/*")
     )
+
+
+def covers(pattern: str, resource: Resource) -> bool:
+    """Tell whether a pattern covers a resource of this account and Region for certain."""
+    parts, own = split(pattern), rest(resource)
+    if not parts or resource.type not in NAMES or not may_match(parts[SERVICE], _service(resource)):
+        return False
+    here = parts[REGION] in ("*", "", OWN_REGION) and parts[ACCOUNT] in ("*", "", OWN_ACCOUNT)
+    if own and not OPEN.search(own + parts[REST]):
+        return here and bool(_regex(parts[REST]).fullmatch(own))
+    return here and parts[REST] in ("*", f"{_kind(resource)}*")
+
+
+def _service(resource: Resource) -> str:
+    return NAMES[resource.type][1]
 
 
 def _kind(resource: Resource) -> str:

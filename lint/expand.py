@@ -106,6 +106,8 @@ def _event(
             rule = {**given, "EventPattern": given.get("Pattern"), "Targets": [target]}
             if kind == "Schedule":
                 rule["ScheduleExpression"] = given.get("Schedule") or HOLE
+                off = str(given.get("Enabled")).lower() == "false"
+                rule |= {"State": "DISABLED"} if off else {}
             yield _part(there, made, "AWS::Events::Rule", rule)
         case "ScheduleV2":
             target["RoleArn"] = given.get("RoleArn") or HOLE
@@ -137,6 +139,14 @@ def _queue_of_topic(
         yield _part(there, f"{owner}{name}Queue", QUEUE, {})
     of = {"Protocol": "sqs", "Endpoint": queue, "TopicArn": given.get("Topic")}
     yield _part(there, f"{owner}/{name}/topic", SUBSCRIPTION, {**given, **of})
+    if settings:
+        policy = str(settings.get("QueuePolicyLogicalId") or f"{owner}{name}QueuePolicy")
+        allowed = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": queue}
+        allowed |= {"Principal": {"Service": "sns.amazonaws.com"}}
+        allowed |= {"Condition": {"ArnEquals": {"aws:SourceArn": given.get("Topic")}}}
+        document = {"Statement": [allowed]}
+        of = {"Queues": [settings.get("QueueUrl")], "PolicyDocument": document}
+        yield _part(there, policy, "AWS::SQS::QueuePolicy", of)
     mapping = {"EventSourceArn": queue, "FunctionName": f"${{{owner}}}"}
     yield _part(there, f"{owner}/{name}", MAPPING, {**settings, **mapping})
 

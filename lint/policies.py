@@ -16,14 +16,20 @@ from .template import as_list, is_unknown
 if TYPE_CHECKING:
     from .template import Resource, Scenario
 
-SERVICE = re.compile(r"([a-z0-9-]+)(?:\.[a-z0-9-]+)?\.amazonaws\.com(?:\.cn)?")
+SERVICE = re.compile(
+    r"([a-z0-9-]+)(?:\.(?:[a-z0-9-]+|\$\{AWS::Region\}))?"
+    r"\.(?:amazonaws\.com(?:\.cn)?|\$\{AWS::URLSuffix\})"
+)
 LITERAL = ("stringequals", "stringequalsignorecase")  # no wildcards
 PLAIN = re.compile(r"\$\{[^}]*\}")
 SAME = ("arnequals", "arnlike", "stringequals", "stringlike", "stringequalsignorecase")
 OTHER = ("arnnotequals", "arnnotlike", "stringnotequals", "stringnotlike")
 SOURCE = "aws:sourcearn"
 # Keys that a request of a service principal never has: a test for one of them fails.
-ABSENT = ("aws:principalorgid", "aws:principalorgpaths", "aws:principalarn", "aws:userid")
+ABSENT = (
+    *("aws:principalorgid", "aws:principalorgpaths", "aws:principalarn", "aws:userid"),
+    *("aws:sourcevpc", "aws:sourcevpce", "aws:vpcsourceip"),  # it uses no endpoint of yours
+)
 OWNER = "aws:sourceowner"  # in a topic's default policy; of services, CloudWatch alone has it
 OF_SERVICES = ("aws:sourcearn", "aws:sourceaccount", "aws:sourceorg")  # no role's request has them
 PUT_OBJECT = "s3:PutObject"
@@ -93,8 +99,8 @@ def _denies(scenario: Scenario, statement: Mapping[str, Any], request: Request) 
     return (
         statement.get("Effect") == "Deny"
         and _holds(scenario, statement.get("Condition"), request)
-        and "Action" in statement
-        and not is_unknown(statement["Action"])
+        and ("Action" in statement or "NotAction" in statement)
+        and not is_unknown([statement.get("Action"), statement.get("NotAction")])
         and is_action(statement, request.action)
         and (every or "*" in targets or bool(resource and _names(scenario, targets, resource)))
         and (request.service is None or _is_principal(statement, request.service))
@@ -102,7 +108,9 @@ def _denies(scenario: Scenario, statement: Mapping[str, Any], request: Request) 
 
 
 def _names(scenario: Scenario, targets: list[str], resource: Resource) -> bool:
-    return any(scenario.find(target) == resource for target in targets)
+    return any(
+        scenario.find(target) == resource or arns.covers(target, resource) for target in targets
+    )
 
 
 def services(statement: Mapping[str, Any]) -> list[Any]:
@@ -202,9 +210,10 @@ def _may_hold(scenario: Scenario, condition: Any, request: Request) -> bool:
     if request.service is None:
         return True
     return all(
-        _may_pass(scenario, key, _literal(wanted) if operator in LITERAL else wanted, request)
+        _may_pass(scenario, key, _literal(wanted) if plain in LITERAL else wanted, request)
         for operator, key, wanted in tests(condition)
-        if operator in SAME
+        if (plain := operator.removesuffix("ifexists")) in SAME
+        and (plain == operator or key == SOURCE)  # a service always names its source
     )
 
 

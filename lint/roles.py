@@ -18,6 +18,7 @@ ROLE, MANAGED = "AWS::IAM::Role", "AWS::IAM::ManagedPolicy"
 # What AWS's own policies allow that send nothing and invoke nothing; others may allow anything.
 READS_QUEUE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 READS_STREAM = ("kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards")
+SUBSCRIBES = ("kinesis:SubscribeToShard",)  # enhanced fan-out
 READS_TABLE = ("dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:DescribeStream")
 AWS_POLICIES: dict[str, tuple[str, ...]] = {
     "AWSLambdaBasicExecutionRole": (),
@@ -26,7 +27,7 @@ AWS_POLICIES: dict[str, tuple[str, ...]] = {
     "AmazonSSMReadOnlyAccess": (),
     "CloudWatchLogsFullAccess": (),
     "AWSLambdaDynamoDBExecutionRole": READS_TABLE,
-    "AWSLambdaKinesisExecutionRole": (*READS_STREAM, "kinesis:DescribeStream*"),
+    "AWSLambdaKinesisExecutionRole": (*READS_STREAM, *SUBSCRIBES, "kinesis:DescribeStream*"),
     "AWSLambdaSQSQueueExecutionRole": READS_QUEUE,
     "AWSLambdaVPCAccessExecutionRole": (),
     "AWSXRayDaemonWriteAccess": (),
@@ -254,6 +255,8 @@ def _polls(scenario: Scenario) -> Iterator[Use]:
             arn, at = user.get(source), tuple(source.split("."))
             found = scenario.find(arn, *READS)
             needed = READS[found.type] if found else READS_OF.get(arns.service(arn) or "", ())
+            if scenario.find(arn, "AWS::Kinesis::StreamConsumer") or "/consumer/" in str(arn):
+                needed = SUBSCRIBES
             if role and needed:
                 needs = tuple((action,) for action in needed)
                 yield Use(user, role, f"{service}.amazonaws.com", arn, at, "reads", needs)
@@ -394,6 +397,8 @@ def lacks(scenario: Scenario, use: Use) -> tuple[str, bool] | None:
     documents = list(_documents(scenario, use.role))
     if None in documents or (used is None and not use.needs):
         return None
+    if scenario.hides_permissions(use.role, used):
+        return None
     for group in use.needs or (USES[used.type],) if used else use.needs:
         if used and _opened_by_its_own_policy(scenario, use, used, group[0]):
             continue
@@ -435,8 +440,6 @@ def _leaves_it_to_roles(key: Resource) -> bool:
 
 def _documents(scenario: Scenario, role: Resource) -> Iterator[Any]:
     """Yield the documents of a role's policies; None for one that cannot be seen."""
-    if scenario.has_hidden_permissions:
-        yield None
     for policy in as_list(role.get("Policies")):
         yield policy.get("PolicyDocument") if isinstance(policy, Mapping) else None
     for arn in as_list(role.get("ManagedPolicyArns")):
@@ -461,7 +464,7 @@ def _opened_by_its_own_policy(scenario: Scenario, use: Use, used: Resource, acti
         if used.id not in str(policy.properties) and not is_unknown(policy.properties):
             continue
         if policy.type == "AWS::Lambda::Permission":
-            if not str(policy.get("Principal")).endswith(".amazonaws.com"):
+            if not policies.SERVICE.fullmatch(str(policy.get("Principal"))):
                 return True
         elif policies.allows(scenario, [policy.get("PolicyDocument")], request):
             return True

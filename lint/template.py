@@ -8,6 +8,7 @@ they need a known one report nothing: a correct template never gets a finding.
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -27,11 +28,15 @@ if TYPE_CHECKING:
     from cfnlint.template import Template
 
 UNKNOWN = "${?}"
+CONNECTOR = "AWS::Serverless::Connector"
+NESTED = ("AWS::CloudFormation::Stack", "AWS::Serverless::Application")
 OMIT = object()
 HOLE = re.compile(r"\$\{(?!!)[^}]*\}|\{\{resolve:")
 REFERENCE = re.compile(r"\$\{([A-Za-z0-9]+)(?:\.([A-Za-z0-9.]+))?\}")
 SUB = re.compile(r"\$\{([^}]*)\}")
-OWN_ACCOUNT = "${AWS::AccountId}"
+# What may be written as JSON.
+DOCUMENTS = {"PolicyDocument", "AssumeRolePolicyDocument", "KeyPolicy", "EventPattern"}
+DOCUMENTS |= {"RedrivePolicy", "RedriveAllowPolicy", "FilterPolicy"}
 DEAD_LETTER_KEYS = {"deadLetterTargetArn", "DeadLetterConfig", "OnFailure", "ErrorAction"}
 _CACHE: WeakKeyDictionary[Template, tuple[list[Scenario], list[list[str]]]] = WeakKeyDictionary()
 LIMIT = re.compile(r"\{([A-Z][A-Z0-9_]+)(\.source)?\}")
@@ -229,17 +234,35 @@ class Scenario:
                 continue
             properties = self.resolve(raw.get("Properties") or {})
             if isinstance(properties, dict):
+                properties |= {
+                    key: _parsed(properties[key]) for key in DOCUMENTS & properties.keys()
+                }
                 path = ("Resources", name, "Properties")
                 whole = Resource(name, raw["Type"], properties, path)
                 found |= {part.id: part for part in expand.parts(whole)}
         return found
 
     @cached_property
-    def has_hidden_permissions(self) -> bool:
-        """Tell whether SAM connectors or nested stacks may permit what the template does not."""
-        hiding = "AWS::Serverless::Connector", "AWS::CloudFormation::Stack"
-        raw = [item for item in self.template["Resources"].values() if isinstance(item, dict)]
-        return any("Connectors" in item or item.get("Type") in hiding for item in raw)
+    def has_connectors(self) -> bool:
+        """Tell whether SAM connectors may permit what the template does not."""
+        raw = map(as_object, self.template["Resources"].values())
+        return any("Connectors" in item or item.get("Type") == CONNECTOR for item in raw)
+
+    @cached_property
+    def given_to_nested_stacks(self) -> set[str]:
+        """The words in what nested stacks are given: the resources that they may know of."""
+        raw = map(as_object, self.template["Resources"].values())
+        nested = [item.get("Properties") for item in raw if item.get("Type") in NESTED]
+        return {"", *re.findall(r"\w+", str(nested))} if nested else set()
+
+    def hides_permissions(self, *resources: Resource | None) -> bool:
+        """Tell whether connectors or nested stacks may permit the use of one of these."""
+        known = self.given_to_nested_stacks
+        return self.has_connectors or any(
+            resource.id in known or arns.rest(resource) is not None
+            for resource in resources
+            if resource and known
+        )
 
     def of(self, *types: str) -> list[Resource]:
         """Return the resources of these types."""
@@ -255,8 +278,8 @@ class Scenario:
         if not isinstance(value, str):
             return None
         whole = REFERENCE.fullmatch(value)
-        if not whole and value.startswith("arn:") and f":{OWN_ACCOUNT}:" in value:
-            whole = REFERENCE.fullmatch(value.rsplit(":", 1)[-1])
+        if not whole:
+            whole = REFERENCE.fullmatch(arns.reference(value))
         resource = self.resources.get(whole.group(1)) if whole else arns.named(self, value, types)
         return resource if resource and (not types or resource.type in types) else None
 
@@ -348,6 +371,8 @@ class Scenario:
             case "Fn::If", [str(condition), then, otherwise]:
                 holds = self.conditions.get(condition)
                 return UNKNOWN if holds is None else self.resolve(then if holds else otherwise)
+            case "Fn::ToJsonString", dict() | list():
+                return json.dumps(self.resolve(argument), default=str)
             case "Fn::GetAtt", str() | [str(), str()]:
                 return f"${{{argument if isinstance(argument, str) else '.'.join(argument)}}}"
             case "Fn::Sub", str():
@@ -375,6 +400,14 @@ class Scenario:
             return f"${{{name}}}" if "." in name else str(self._ref(name))
 
         return SUB.sub(value, text)
+
+
+def _parsed(value: Any) -> Any:
+    """Return what is written as JSON, if it can be read."""
+    try:
+        return json.loads(value) if isinstance(value, str) and value.lstrip()[:1] == "{" else value
+    except ValueError:
+        return value
 
 
 def is_unknown(value: Any) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from . import policies
+
 if TYPE_CHECKING:
     from .template import At, Resource, Scenario
 
@@ -126,12 +128,15 @@ def functions_of_events(
     ):
         function = scenario.function(target)
         here.add(function)
-        if function and (planned or not repeats(source)):
+        on = source.get("State") != "DISABLED"
+        if function and on and (planned or not repeats(source)):
             yield function, source.id
     for permission in scenario.of("AWS::Lambda::Permission"):
         function = scenario.function(permission.get("FunctionName"))
-        if function and function not in here and permission.get("Principal") in ASYNCHRONOUS:
-            yield function, str(permission.get("Principal"))
+        who = str(permission.get("Principal"))
+        sends = any(policies.is_service(who, service) for service in ASYNCHRONOUS)
+        if function and function not in here and sends:
+            yield function, who
 
 
 def failures(scenario: Scenario) -> Iterator[Delivery]:

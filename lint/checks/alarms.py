@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -40,6 +42,12 @@ IDLE = {
     "ApproximateNumberOfMessagesNotVisible",
     "NumberOfMessagesDeleted",
     "NumberOfMessagesReceived",
+}
+FIRES = {
+    "GreaterThanThreshold": operator.gt,
+    "GreaterThanOrEqualToThreshold": operator.ge,
+    "LessThanThreshold": operator.lt,
+    "LessThanOrEqualToThreshold": operator.le,
 }
 AGE = "ApproximateAgeOfOldestMessage"
 VISIBLE = ("ApproximateNumberOfMessagesVisible",)
@@ -121,6 +129,8 @@ def dimension_is_not_the_name(scenario: Scenario) -> Findings:
 def _watched(scenario: Scenario) -> dict[str, dict[str, Resource]] | None:
     """Return queues with the alarms on each, by metric; None when one may watch any queue."""
     watched: dict[str, dict[str, Resource]] = {}
+    if any(_asks_for_all(alarm) for alarm in scenario.of("AWS::CloudWatch::Alarm")):
+        return None
     for alarm, metric, _ in _metrics(scenario):
         if metric.get("Namespace") == "AWS/SQS":
             name = (_dimensions(metric) or {}).get("QueueName")
@@ -130,6 +140,12 @@ def _watched(scenario: Scenario) -> dict[str, dict[str, Resource]] | None:
             if queue:
                 watched.setdefault(queue.id, {})[str(metric.get("MetricName"))] = alarm
     return watched
+
+
+def _asks_for_all(alarm: Resource) -> bool:
+    """Tell whether an alarm searches, or queries, the metrics of all queues."""
+    asked = [str(query.get("Expression")) for query in alarm.parts("Metrics")]
+    return any(re.search(r"\b(SELECT|SEARCH)\b", text) for text in asked)
 
 
 @rule("W9185", "cloudwatch", "sqs")
@@ -191,16 +207,16 @@ def alarm_ignores_the_first(scenario: Scenario, *, ignored: int = 0) -> Findings
     for alarm, metric, where in _metrics(scenario):
         queue = scenario.queue((_dimensions(metric) or {}).get("QueueName"))
         if queue and metric.get("Namespace") == "AWS/SQS":
-            counts = metric.get("MetricName") in VISIBLE and where == ("MetricName",)
+            alone = where == ("MetricName",) or len(alarm.list("Metrics")) == 1
+            counts = metric.get("MetricName") in VISIBLE and alone
             alarms.setdefault(queue.id, []).append(alarm if counts else OTHER)
     for name, watching in alarms.items():
         late = all(_ignores(alarm, ignored + 1) for alarm in watching)
         if late and name in scenario.dead_letter_queues:
             yield Finding(
                 watching[0],
-                f"{watching[0]} fires only above {watching[0].get('Threshold')} messages in the "
-                f"dead-letter queue {name}: the first one expires unnoticed. Alarm on "
-                "ApproximateNumberOfMessagesVisible > 0.",
+                f"{watching[0]} does not fire for {_messages(ignored)} in the dead-letter queue "
+                f"{name}. Alarm on ApproximateNumberOfMessagesVisible > {ignored}.",
                 ("Threshold",),
             )
 
@@ -211,10 +227,12 @@ def _ignores(alarm: Resource, count: int) -> bool:
         threshold = float(str(alarm.get("Threshold")))
     except ValueError:
         return False
-    operator = alarm.get("ComparisonOperator")
-    if operator == "GreaterThanOrEqualToThreshold":
-        return threshold > count
-    return operator == "GreaterThanThreshold" and threshold >= count
+    fires = FIRES.get(str(alarm.get("ComparisonOperator")))
+    return fires is not None and not fires(count, threshold)
+
+
+def _messages(ignored: int) -> str:
+    return f"{ignored + 1} messages" if ignored else "the first message"
 
 
 @rule("W9187", "iot")

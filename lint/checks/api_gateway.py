@@ -31,7 +31,11 @@ REPORTS = {
 }
 INPUT = re.compile(r"\$!?(?:\{!?)?input\.(body|path|json|params)\b")
 QUEUE = re.compile(r":sqs:path/[^/]*/(.*)")
-SAFE = re.compile(r"\$!?(?:\{!?)?util\.urlEncode\s*\(|#[a-z]+\s*\(", re.IGNORECASE)
+ENCODED = re.compile(r"\$!?(?:\{!?)?util\.urlEncode\s*\(", re.IGNORECASE)
+SAFE = re.compile(rf"{ENCODED.pattern}|#[a-z]+\s*\(", re.IGNORECASE)
+ASSIGNED = re.compile(r"#(?:set|foreach)\s*\(\s*\$!?\{?!?(\w+)\}?\s*(?:=|\bin\b)", re.IGNORECASE)
+VARIABLE = re.compile(r"\$!?(?:\{!?)?(\w+)")
+NUMBER = re.compile(r"\.(size|length|hashCode)\(\)\s*$")
 
 
 def _integrations(scenario: Scenario) -> Iterator[tuple[Resource, str]]:
@@ -143,26 +147,47 @@ def input_not_encoded(scenario: Scenario) -> Findings:
     """
     for method, _ in _integrations(scenario):
         for text in _templates(method):
-            raw = INPUT.search(_without_calls(text)) if FORM.search(text) else None
+            raw = _as_it_is(text) if FORM.search(text) else None
             if raw:
                 yield Finding(
                     method,
-                    f"{method} puts $input.{raw.group(1)} into a form-encoded request as it is: a "
+                    f"{method} puts ${raw} into a form-encoded request as it is: a "
                     "body with & in it is cut off, or adds parameters. Wrap it in "
                     "$util.urlEncode(…).",
                     ("Integration", "RequestTemplates"),
                 )
 
 
-def _without_calls(text: str) -> str:
+def _as_it_is(text: str) -> str | None:
+    """Return what a template takes from the client and does not encode: an input, or a variable."""
+    variables: set[str] = set()
+    for found in ASSIGNED.finditer(text):
+        value = text[found.end() : _end(text, found.end())]
+        if not NUMBER.search(value) and _found(_without_calls(value, ENCODED), variables):
+            variables.add(found.group(1))
+    return _found(_without_calls(text, SAFE), variables)
+
+
+def _found(text: str, variables: set[str]) -> str | None:
+    used = INPUT.search(text)
+    named = (match.group(1) for match in VARIABLE.finditer(text))
+    return f"input.{used.group(1)}" if used else next(filter(variables.__contains__, named), None)
+
+
+def _without_calls(text: str, calls: re.Pattern[str]) -> str:
     """Remove what urlEncode encodes, and the arguments of directives such as #set and #if."""
-    while call := SAFE.search(text):
-        depth, end = 1, call.end()
-        while depth and end < len(text):
-            depth += {"(": 1, ")": -1}.get(text[end], 0)
-            end += 1
-        text = text[: call.start()] + text[end:]
+    while call := calls.search(text):
+        text = text[: call.start()] + text[_end(text, call.end()) + 1 :]
     return text
+
+
+def _end(text: str, start: int) -> int:
+    """Return the place of the parenthesis that closes the one before a place."""
+    depth, end = 1, start
+    while depth and end < len(text):
+        depth += {"(": 1, ")": -1}.get(text[end], 0)
+        end += 1
+    return end - 1 if not depth else end
 
 
 @rule("W9173", "apigateway", "sqs", "sns")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -62,17 +61,8 @@ def _patterns(scenario: Scenario) -> Iterator[tuple[Resource, Mapping[str, Any],
     for kind in ("AWS::Events::Rule", "AWS::Events::Archive"):
         for resource in scenario.of(kind):
             pattern = resource.get("EventPattern")
-            if isinstance(pattern, str):
-                pattern = _parsed(pattern)
             if isinstance(pattern, Mapping):
                 yield resource, pattern, ("EventPattern",)
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
 
 
 @rule("E9190", "events", "sns", shared=patterns.matches_nothing)

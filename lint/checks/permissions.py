@@ -43,7 +43,7 @@ def confused_deputy(scenario: Scenario) -> Findings:
                 if statement.get("Effect") != "Allow" or not sends:
                     continue
                 named = _anybody(statement)
-                useless = [name for name in named if name in SEND_AS_ROLES]
+                useless = [name for name in named if _is_one_of(name, SEND_AS_ROLES)]
                 others = [name for name in named if name not in useless]
                 if others:
                     yield Finding(
@@ -63,10 +63,14 @@ def confused_deputy(scenario: Scenario) -> Findings:
     for permission in scenario.of(PERMISSION):
         service = permission.get("Principal")
         limits = map(permission.get, ("SourceArn", "SourceAccount", "PrincipalOrgID"))
-        anybody = service in EVENT_SOURCES or (service == "*" and _invokes(permission))
+        anybody = _is_one_of(service, EVENT_SOURCES) or (service == "*" and _invokes(permission))
         if anybody and not any(limits):
             who = "everyone" if service == "*" else service
             yield Finding(permission, lambda_.invoked_for_anybody(permission, who))
+
+
+def _is_one_of(principal: Any, services: Iterable[str]) -> bool:
+    return any(policies.is_service(principal, service) for service in services)
 
 
 def _invokes(permission: Resource) -> bool:
@@ -92,10 +96,10 @@ def _denied(
     found = [(delivery, scenario.find(delivery.target, kind)) for delivery in deliveries]
     attached = scenario.of(*POLICIES[kind])
     named = [(item, scenario.find(name, kind)) for item in attached for name in _targets(item)]
-    if scenario.has_hidden_permissions or _is_hidden(scenario, kind):
+    if _is_hidden(scenario, kind):
         return
     for delivery, target in found:
-        if not target:
+        if not target or scenario.hides_permissions(target):
             continue
         own = {item.id: item.get("PolicyDocument") for item, other in named if other is target}
         request = policies.Request(
@@ -132,6 +136,30 @@ def _targets(policy: Resource) -> list[Any]:
     return [name for item in listed for name in as_list(item)]
 
 
+@rule("E9100", "sqs", "sns", "iam")
+def two_policies(scenario: Scenario) -> Findings:
+    """A queue or a topic must have one policy.
+
+    A queue or a topic has one policy: of two resources that set it, the one that CloudFormation
+    makes last replaces the other, and who is allowed there only sends nothing. Put the statements
+    into one. SAM makes such a policy for a queue that is given to SqsSubscription.
+
+    Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+    """
+    for kind, types in POLICIES.items():
+        first: dict[str, Resource] = {}
+        for policy in scenario.of(*types):
+            for target in filter(None, (scenario.find(name, kind) for name in _targets(policy))):
+                one = first.setdefault(target.id, policy)
+                if one is not policy:
+                    yield Finding(
+                        policy,
+                        f"{policy} and {one} are both the policy of {target}: the one that is made "
+                        "last replaces the other. Put their statements into one.",
+                    )
+
+
 @rule("E9162", "sqs", "events", "sns", "s3")
 def queue_not_open(scenario: Scenario) -> Findings:
     """A queue needs a policy that allows the service that sends to it.
@@ -158,8 +186,6 @@ def not_allowed_to_invoke(scenario: Scenario) -> Findings:
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html
     """
-    if scenario.has_hidden_permissions:
-        return
     permissions = [
         (scenario.function(item.get("FunctionName")), item) for item in scenario.of(PERMISSION)
     ]
@@ -168,7 +194,7 @@ def not_allowed_to_invoke(scenario: Scenario) -> Findings:
     for delivery in wiring.deliveries(scenario):
         function = scenario.function(delivery.target)
         own = [item for other, item in permissions if other is function]
-        if wiring.is_permitted_by_sam(delivery):
+        if wiring.is_permitted_by_sam(delivery) or scenario.hides_permissions(function):
             continue
         if function and not any(_permits(scenario, item, delivery) for item in own):
             version = arns.qualifier(scenario, delivery.target)
@@ -240,7 +266,7 @@ def log_group_not_open(scenario: Scenario) -> Findings:
     listed = [item.get("PolicyDocument") for item in scenario.of("AWS::Logs::ResourcePolicy")]
     documents = [_parsed(document) for document in listed]
     hidden = [*filter(None, map(_custom, scenario.resources.values()))]
-    if hidden or scenario.has_hidden_permissions:
+    if hidden or scenario.has_connectors or scenario.given_to_nested_stacks:
         return
     for delivery in wiring.rule_targets(scenario):
         group = scenario.find(delivery.target, "AWS::Logs::LogGroup")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .. import policies, roles, wiring
+from typing import Any
+
+from .. import arns, policies, roles, wiring
 from ..template import Finding, Findings, Scenario, rule
 
 NEED_A_ROLE = (
@@ -16,6 +18,8 @@ NEED_A_ROLE = (
     "AWS::CodeBuild::Project",
     "AWS::CodePipeline::Pipeline",
 )
+# The same by the service of a target outside of the template.
+OF_SERVICES = ("kinesis", "firehose", "states", "ecs", "batch", "codebuild", "codepipeline")
 
 NONE = ("no policy allows", "Allow it")
 
@@ -100,8 +104,8 @@ def target_without_role(scenario: Scenario) -> Findings:
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-targets.html
     """
     for source in wiring.rule_targets(scenario):
-        target = scenario.find(source.target, *NEED_A_ROLE)
-        if target and source.role is None:
+        if source.role is None and _needs_a_role(scenario, source.target):
+            target = scenario.name(source.target, "its target")
             yield Finding(
                 source.source,
                 f"{source.source} sends to {target} without a role: EventBridge is not allowed to. "
@@ -117,10 +121,15 @@ def target_without_role(scenario: Scenario) -> Findings:
                 "a SubscriptionRoleArn.",
             )
     for item in scenario.of(wiring.LOGS):
-        stream = scenario.find(item.get("DestinationArn"), *NEED_A_ROLE)
-        if stream and item.get("RoleArn") is None:
+        target = item.get("DestinationArn")
+        if item.get("RoleArn") is None and _needs_a_role(scenario, target):
+            stream = scenario.name(target, "its destination")
             yield Finding(
                 item,
                 f"{item} sends to {stream} without a role: CloudWatch Logs is not allowed to. Give "
                 "it a RoleArn.",
             )
+
+
+def _needs_a_role(scenario: Scenario, target: Any) -> bool:
+    return bool(scenario.find(target, *NEED_A_ROLE)) or arns.service(target) in OF_SERVICES

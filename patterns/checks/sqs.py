@@ -38,7 +38,7 @@ def dead_letter_queue_place(
     """A dead-letter queue is in its source's account and Region.
 
     Lint E9109. Source:
-    https://docs.aws.amazon.com/sdk-for-java/v1/developer-guide/examples-sqs-dead-letter-queues.html,
+    https://docs.aws.amazon.com/sdk-for-java/v1/developer-guide/examples-sqs-dead-letter-queues.html
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
 
     Args:

@@ -56,7 +56,9 @@ def test_a_rule_has_a_bad_template_and_a_good_twin(rule: str) -> None:
 def test_a_rule_says_what_to_do_and_where_aws_says_so(rule: object) -> None:
     attributes = {name: getattr(rule, name) for name in ("shortdesc", "description", "tags")}
     assert all(attributes.values())
-    assert re.match(r"https://docs\.aws\.amazon\.com/\S+\.html", getattr(rule, "source_url", ""))
+    assert re.fullmatch(
+        r"https://docs\.aws\.amazon\.com/\S+\.html(#\S+)?", getattr(rule, "source_url", "")
+    )
 
 
 def test_a_finding_is_at_the_property_that_causes_it(findings: dict[str, list[Match]]) -> None:
