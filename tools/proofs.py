@@ -18,7 +18,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 HEAD = "| Promise | Evidence | Result |\n|---|---|---|\n"
 TABLE = re.compile(r"(?:[^\n]+ by running[^\n]*\n\n)?" + re.escape(HEAD) + r"((?:\|.*\n)+)")
-EVIDENCE = re.compile(r"scenario(?: “([^”]+)”)?|`(tests/[\w/.]+|test_\w+)`")
+# A check of the scenario, a test or a folder of tests, or the scenario as a whole.
+EVIDENCE = re.compile(r"“([^”]+)”|`(tests/[\w/.]+|test_\w+)`|\bscenario\b(?! “)")
 ENGINES = ("MiniStack", "LocalStack")
 SCENARIOS = ("tests/test_scenarios.py", "tests/sandbox/test_localstack_scenarios.py")
 # What runs when a test of this file does, where it is not only the synthesis of a template.
