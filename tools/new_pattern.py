@@ -79,6 +79,7 @@ def next_steps(slug: str) -> list[str]:
     return [
         f"  make test PATTERN={slug}  # its own tests, and the promises that every pattern keeps",
         f"  make try PATTERN={slug}  # deploy it into the embedded AWS and drive its scenario",
+        f"  make prove PATTERN={slug}  # write what was proven into its page",
         "CONTRIBUTING.md says how to make it yours.",
     ]
 
