@@ -19,10 +19,11 @@ _ACCEPTED = (
     '{"executionArn": "$input.path(\'$.executionArn\')", '
     f'"startDate": "$input.path(\'$.startDate\')", {REQUEST_ID}}}'
 )
+_ERROR = escaped("$!input.path('$.error')", quiet=True)
 # The output of an execution is JSON already; until it ends there is none.
 _OUTCOME = (
     '"status": "$input.path(\'$.status\')", '
-    '"error": "$!util.escapeJavaScript($!input.path(\'$.error\'))", '
+    f'"error": "{_ERROR}", '
     f'"output": #if($output && $output != "")$output#{{else}}null#end, {REQUEST_ID}}}'
 )
 _SET_OUTPUT = "#set($output = $input.path('$.output'))"

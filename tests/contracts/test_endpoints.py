@@ -22,6 +22,7 @@ from serverless_patterns.patterns.blocks.endpoints import (
     RequestField,
     check_fields,
 )
+from tests.api_sqs_lambda.builds import make
 from tests.contracts.builds import Build, every_build
 from tests.inline import function, properties, rejected, warned
 
@@ -48,18 +49,6 @@ def test_only_a_200_of_the_service_becomes_a_2xx_and_every_status_is_declared(bu
         declared = {response["StatusCode"] for response in method["MethodResponses"]}
         set_in_templates = re.findall(r"responseOverride\.status = (\d+)", json.dumps(responses))
         assert {r["StatusCode"] for r in responses} | {*set_in_templates} <= declared
-
-
-@every_build("endpoint")
-def test_a_fault_that_is_not_the_clients_is_a_503(build: Build) -> None:
-    for method in default_methods(build):
-        responses = method["Integration"]["IntegrationResponses"]
-        (refused,) = [r for r in responses if r["StatusCode"] == "422"]
-        template = refused["ResponseTemplates"]["application/json"]
-        other = '#if(!$clientFaults.contains(" $code "))'
-        assert f"{other}#set($context.responseOverride.status = 503)#end" in template
-        assert '"reason": "$!code' in template
-        assert '"requestId": "$context.requestId"' in template
 
 
 @every_build("endpoint")
@@ -425,13 +414,31 @@ def test_a_permission_that_nobody_gets_is_rejected(build: Build, stack: Stack) -
         (RequestField.context("identity.accountId"), {}, True, "nobody signs requests: it would"),
         (RequestField.context("identity.cognitoIdentityId"), {}, False, None),
         (RequestField.query("identity"), {}, True, None),
+        (RequestField.context("identity.apiKeyId"), {}, False, "no request needs an API key"),
+        (RequestField.context("identity.apiKey"), {}, True, "no request needs an API key"),
+        (RequestField.context("identity.apiKeyId"), {"keyed": True}, True, None),
     ],
 )
 def test_a_value_that_no_request_has_is_rejected(
     field: RequestField, settings: dict[str, Any], authorized: bool, problem: str | None
 ) -> None:
+    keyed = settings.pop("keyed", False)
     with rejected(problem):
-        check_fields([field], Endpoint(**settings), authorized=authorized)
+        check_fields([field], Endpoint(**settings), authorized=authorized, keyed=keyed)
+
+
+@pytest.mark.parametrize("name", ["identity.userarn", "identity.sourceip", "claims.sub", "request"])
+def test_a_variable_that_api_gateway_does_not_have_is_rejected(name: str) -> None:
+    with rejected(f"'{name}' is none that API Gateway has, so it would be empty"):
+        RequestField.context(name)
+
+
+def test_the_key_that_your_own_api_requires_of_every_request_is_known(stack: Stack) -> None:
+    keyed = apigateway.MethodOptions(api_key_required=True)
+    api = apigateway.RestApi(stack, "Api", default_method_options=keyed)
+    attributes = {"Key": RequestField.context("identity.apiKeyId")}
+    make(stack, endpoint=Endpoint(api=api), attributes=attributes)
+    assert all(method["ApiKeyRequired"] for method in methods(stack))
 
 
 @pytest.mark.parametrize(
