@@ -47,6 +47,15 @@ class Pattern:
         """Import one of its modules: ``stack``, ``scenario``, ``construct``."""
         return import_module(f"{__package__}.{self.slug}.{name}")
 
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Engines of the embedded AWS that its scenario runs on; the first is that of ``try``.
+
+        ``ENGINES`` of its scenario. Default: ministack.
+        """
+        engines: tuple[str, ...] = getattr(self.module("scenario"), "ENGINES", ("ministack",))
+        return engines
+
     def drive(self, deployment: Deployment, report: Report) -> None:
         """Run its scenario, which may bring ``GAPS``: what an emulator does not execute of it.
 

@@ -15,6 +15,7 @@ import signal
 import sys
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,13 +127,21 @@ def try_patterns(options: argparse.Namespace, console: Console) -> int:
     from .sandbox import embedded, endpoint
 
     chosen = catalog.patterns() if options.pattern == "all" else [catalog.find(options.pattern)]
-    with endpoint(options.endpoint) if options.endpoint else embedded() as target:
-        status = _deploy_and_drive(target, chosen, console)
+    status = 0
+    for engine, some in groupby(sorted(chosen, key=_engine), key=_engine):
+        where = endpoint(options.endpoint) if options.endpoint else embedded(engine=engine)
+        with where as target:
+            status |= _deploy_and_drive(target, [*some], console)
     if status == 0 and len(chosen) == 1:
         _say_what_is_next(chosen[0], console)
     if options.svg:
         save_picture(console, Path(options.svg), f"make try PATTERN={options.pattern}")
     return status
+
+
+def _engine(pattern: Pattern) -> str:
+    """Return the engine of the embedded AWS that a pattern is tried on."""
+    return pattern.engines[0]
 
 
 def _say_what_is_next(pattern: Pattern, console: Console) -> None:
@@ -155,10 +164,12 @@ def up(options: argparse.Namespace, console: Console) -> int:
     if bool(options.pattern) == bool(options.app):
         raise ValueError("Name a pattern, or give --app with the command that runs your CDK app.")
     what: dict[str, Any] = {"app": options.app, "stacks": options.stack}
+    engine = "ministack"
     if options.pattern:
         pattern = catalog.find(options.pattern)
+        engine = pattern.engines[0]
         what = {"stacks": [pattern.stack_name], "context": {"pattern": pattern.slug}}
-    with _marked(), embedded() as target:
+    with _marked(), embedded(engine=engine) as target:
         stacks = [*target.deploy(**what).values()]
         console.print("\nPaste this into another shell, or use it as it is:\n", style="bold")
         print(visible(play.shell(target, stacks)))
