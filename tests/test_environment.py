@@ -65,4 +65,6 @@ def test_set_up_runs_node_without_the_callers_options(monkeypatch: pytest.Monkey
 
 def test_text_from_outside_cannot_move_the_cursor_or_colour_the_terminal() -> None:
     assert visible("a\x1b[2J\x07\x9bb\r\x7f") == "a\ufffd[2J\ufffd\ufffdb\ufffd\ufffd"
+    assert visible("\u202egnp.exe\u2069") == "\ufffdgnp.exe\ufffd", "not in another order, either"
+    assert visible("\ud800").encode() == "\ufffd".encode(), "half a character cannot be written"
     assert visible("ä\t1\r\n2 名\n") == "ä\t1\n2 名\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import time
@@ -81,7 +82,7 @@ class Redrive:
     def __post_init__(self) -> None:
         self.report = RedriveReport()
         self._started, self._turn = time.time(), time.monotonic()
-        self._accepted: set[str] = set()
+        self._accepted: set[tuple[str, str]] = set()
 
     def run(self, sources: Iterable[Queue | Bucket]) -> RedriveReport:
         """Empty one source after the other."""
@@ -97,13 +98,13 @@ class Redrive:
 
     def _batch(self, source: Queue | Bucket, letters: Sequence[Letter]) -> None:
         chosen = [
-            (letter.id, event.request_id or letter.id, event)
+            (letter.id, _key(letter, event), event)
             for letter in letters
             if (event := self._choose(letter))
         ]
         if self.dry_run:
             return
-        # An event's record and its dead letter have one key: it is sent once.
+        # An event's record and its dead letter have one key: the event is sent once.
         errors = self._send({key: event for _, key, event in chosen if key not in self._accepted})
         self._accepted |= {key for key, error in errors.items() if not error}
         self.report.sent_again = len(self._accepted)
@@ -122,6 +123,9 @@ class Redrive:
         report.found += 1
         if letter.sent_at > self._started:
             report.newer_than_this_run += 1
+            return None
+        if letter.problem:
+            report.unreadable[letter.problem] += 1
             return None
         try:
             event = read(letter.body, letter.attributes)
@@ -143,7 +147,7 @@ class Redrive:
         same_place = place is None or place_of(arn) in (None, place)
         return same_place and function_name(arn) == function_name(self.function)
 
-    def _send(self, events: Mapping[str, FailedEvent]) -> dict[str, str]:
+    def _send(self, events: Mapping[tuple[str, str], FailedEvent]) -> dict[tuple[str, str], str]:
         """Hand events over, each when it is its turn; return why it was not accepted, or ""."""
         with ThreadPoolExecutor(BATCH) as pool:
             sent = {}
@@ -159,6 +163,19 @@ class Redrive:
         except (ClientError, BotoCoreError) as error:
             return aws.code(error)
         return ""
+
+
+def _key(letter: Letter, event: FailedEvent) -> tuple[str, str]:
+    """Return what an event's record and its dead letter have in common.
+
+    A request's id alone could be that of another event, which would be deleted unsent: anybody who
+    can write to the queue chooses it.
+    """
+    try:
+        payload = json.dumps(json.loads(event.payload), sort_keys=True)
+    except (ValueError, RecursionError):
+        payload = event.payload.hex()
+    return event.request_id or letter.id, payload
 
 
 def function_name(function: str) -> str:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
+from serverless_patterns.lambdas.foundation import aws
+
 from ..limits import SQS_BATCH_ENTRIES
 
 if TYPE_CHECKING:
@@ -17,12 +21,16 @@ SHORTEST_HIDING = 300  # seconds
 
 @dataclass
 class Letter:
-    """A message of a queue, or an object of a bucket, by its message id or its key."""
+    """A message of a queue, or an object of a bucket, by its message id or its key.
+
+    ``problem`` is why its body could not be read, or "".
+    """
 
     id: str
     body: str
     sent_at: float
     attributes: dict[str, str] = field(default_factory=dict)
+    problem: str = ""
 
 
 class Queue:
@@ -86,10 +94,13 @@ class Bucket:
             yield [self._letter(found["Key"], found) for found in page.get("Contents", [])]
 
     def _letter(self, key: str, found: Any) -> Letter:
-        body = self._s3.get_object(Bucket=self._name, Key=key)["Body"].read()
+        written = found["LastModified"].timestamp()
+        try:
+            body = self._s3.get_object(Bucket=self._name, Key=key)["Body"].read()
+        except ClientError as error:  # archived, encrypted with another key, removed meanwhile
+            return Letter(key, "", written, problem=aws.code(error))
         # What is not UTF-8 is unreadable, and nothing that anybody would send.
-        text = body.decode(errors="surrogateescape")
-        return Letter(key, text, found["LastModified"].timestamp())
+        return Letter(key, body.decode(errors="surrogateescape"), written)
 
     def delete(self, ids: Sequence[str]) -> int:
         """Delete up to ten; return how many are still there."""

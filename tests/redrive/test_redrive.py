@@ -232,6 +232,15 @@ def test_a_record_and_its_dead_letter_are_sent_once(failures: Failures) -> None:
     assert (failures.left(), failures.left(failures.letters)) == (0, 0)
 
 
+def test_an_event_with_the_request_id_of_another_one_does_not_take_its_place(
+    failures: Failures,
+) -> None:
+    failures.send(record(1), record(1, requestPayload="theirs"), record(1))
+    report = failures.run()
+    assert sorted(failures.accepted) == [b'"theirs"', b'{"order": 1}']
+    assert (report.matched, report.sent_again, failures.left()) == (3, 2, 0)
+
+
 OTHER = record(context={"functionArn": f"{ARN}-2:$LATEST"})
 THEIRS = record(context={"functionArn": ARN.replace("123456789012", "210987654321")})
 ELSEWHERE = record(context={"functionArn": ARN.replace("eu-central-1", "eu-north-1")})
@@ -328,11 +337,14 @@ def test_records_of_a_bucket_are_sent_again_and_deleted(failures: Failures) -> N
     for number, key in enumerate(keys):
         s3.put_object(Bucket="failures", Key=key, Body=record(number) if number else b"\xff{")
     s3.put_object(Bucket="failures", Key="aws/lambda/async/other/1", Body=b"other")
+    archived = f"{prefix}archived"
+    s3.put_object(Bucket="failures", Key=archived, Body=b"{}", StorageClass="GLACIER")
     time.sleep(1.1)  # S3 tells the time in whole seconds
     report = failures.run(Bucket(s3, "failures", prefix))
-    assert (report.found, report.sent_again, report.unreadable.total()) == (12, 11, 1)
+    assert (report.found, report.sent_again) == (13, 11)
+    assert report.unreadable == {"not JSON": 1, "InvalidObjectState": 1}
     left = [found["Key"] for found in s3.list_objects_v2(Bucket="failures")["Contents"]]
-    assert left == [keys[0], "aws/lambda/async/other/1"]
+    assert left == [keys[0], archived, "aws/lambda/async/other/1"]
 
 
 @pytest.mark.parametrize(("rate", "seconds"), [(10, 300), (0.05, 600), (0.0001, 43_200)])
