@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import nullcontext
 from subprocess import DEVNULL, PIPE
 from typing import TYPE_CHECKING
@@ -87,7 +88,7 @@ def test_a_stay_says_when_changed_code_is_deployed_or_why_not_and_goes_on(
     file.write_text("")
     answers = [None, SandboxError("no such thing"), ChangedError()]
     passed = iter(range(1, 9))
-    monkeypatch.setattr(play.time, "sleep", lambda _: os.utime(file, (0, next(passed))))
+    monkeypatch.setattr(time, "sleep", lambda _: os.utime(file, (0, next(passed))))
 
     def redeploy() -> None:
         if answer := answers.pop(0):
@@ -111,7 +112,7 @@ def test_a_function_that_was_deleted_says_nothing_and_a_place_that_ended_is_name
     class Gone(Deployment):
         functions = {"Gone": "gone"}  # noqa: RUF012
 
-    monkeypatch.setattr(play.time, "sleep", Mock(side_effect=ChangedError))
+    monkeypatch.setattr(time, "sleep", Mock(side_effect=ChangedError))
     with pytest.raises(ChangedError):
         play.stay([Gone(shared, "play", {})], [], lambda: None)
     unreachable = EndpointConnectionError(endpoint_url="https://127.0.0.1:9")
