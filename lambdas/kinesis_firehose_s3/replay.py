@@ -83,7 +83,7 @@ def replay(
     for key in [item["Key"] for page in pages for item in page.get("Contents", [])]:
         try:
             failures = list(_read(s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             done.unreadable.append(key)
             continue
         events = [(failure, event) for failure in failures for event in failure.events]
@@ -110,7 +110,7 @@ def replay(
 def _read(text: str) -> Iterator[Failure]:
     """Yield the failed records in an error object; its documents may be on lines of their own.
 
-    Raises ValueError, KeyError or TypeError if they are not Firehose's.
+    Raises ValueError, KeyError, TypeError or RecursionError if they are not Firehose's.
     """
     text, position, decoder = text.strip(), 0, json.JSONDecoder()
     while position < len(text):

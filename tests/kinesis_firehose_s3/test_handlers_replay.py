@@ -119,7 +119,9 @@ def test_events_of_one_record_that_stay_behind_stay_one_record(cloud: Cloud) -> 
     assert len(left) < len(aggregate)
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"{", b'{"rawData": 1}', b"{}", b"[1]", b"7"])
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe", b"{", b'{"rawData": 1}', b"{}", b"[1]", b"7", b"[" * 10**5]
+)
 def test_an_object_that_is_not_firehoses_stops_no_other(cloud: Cloud, content: bytes) -> None:
     cloud.s3.put_object(Bucket=BUCKET, Key=f"{PREFIX}a", Body=content)
     cloud.keep(f"{PREFIX}b", good(1))

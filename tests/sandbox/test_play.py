@@ -158,7 +158,7 @@ def test_a_stay_that_is_interrupted_is_no_failure(
     shared: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sandbox, "embedded", lambda: nullcontext(shared))
+    monkeypatch.setattr(sandbox, "embedded", lambda **_: nullcontext(shared))
     monkeypatch.setattr(shared, "deploy", lambda **_: {})
     monkeypatch.setattr(play, "stay", Mock(side_effect=KeyboardInterrupt))
     before = signal.getsignal(signal.SIGINT)
