@@ -41,6 +41,7 @@ OTHER_WORK = ("listrules", "listtemplates", "update_specs", "patch_specs", "upda
 # does not is a template.
 ONE = {"-f", "--format", "--config-file", "-z", "--custom-rules", "-o", "--override-spec"}
 ONE |= {"--output-file", "--non-zero-exit-code"}
+OWN = re.compile(r"[EWI]9\d{3}")
 CHECKS, PAIRS, REGIONS, FOLDERS = (
     r"[EWI]\d*(,[EWI]\d*)*", r"\w+[:=].*", r"[a-z]+-.*|ALL.*", r"(?!.*\.(ya?ml|json|template)$).*"
 )  # fmt: skip
@@ -142,7 +143,26 @@ def runner(
     made.names, made.sources = names, sources
     notice: Any = made.rules[NOTICE]
     notice.always = True
+    _check_settings(made)
     return made
+
+
+def _check_settings(checker: Checker) -> None:
+    """Reject a setting that no rule has; cfn-lint leaves it out without a word.
+
+    Raises:
+        ValueError: The rule or the setting is not known, or the value is not a whole number.
+    """
+    for rule_id, given in checker.config.configure_rules.items():
+        known = getattr(checker.rules.get(rule_id), "settings", None)
+        if known is None and (rule_id in checker.rules or not OWN.fullmatch(rule_id)):
+            continue  # a rule of cfn-lint's, or of somebody else's
+        for name, value in given.items():
+            if name not in (known or ()):
+                has = f"it has {', '.join(known)}" if known else "it has none"
+                raise ValueError(f"{rule_id} has no setting {name}; {has}.")
+            if not re.fullmatch(r"-?\d+", str(value)):
+                raise ValueError(f"{rule_id}:{name} must be a whole number (given {value}).")
 
 
 def _separated(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -218,8 +238,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _words(argument: str) -> list[str]:
     """Return what an argument says: several files, if there is none of that name (see Makefile)."""
-    whole = " " not in argument or exists(argument)
-    return [argument] * bool(argument) if whole else shlex.split(argument)
+    if " " not in argument or exists(argument):
+        return [argument] * bool(argument)
+    try:
+        return shlex.split(argument)
+    except ValueError:  # an apostrophe
+        return [argument]
 
 
 def _is_piped() -> bool:

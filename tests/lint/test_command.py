@@ -188,6 +188,7 @@ def test_a_path_may_have_blanks_and_one_argument_several_files(check: Any, file:
     file("b [1].yaml")
     for named in ("my templates/a.yaml", "my templates", "b [1].yaml"):
         assert "W9104 Orders" in check(named)[1]
+    assert "it's one.yaml cannot be read" in check("it's one.yaml")[1]
     _, printed, _ = check(shlex.join([str(BAD), "my templates/a.yaml"]))
     assert printed.count("W9104 Orders") == 2
     many = " ".join(file(f"{name}.yaml").name for name in ascii_lowercase * 3)
@@ -210,6 +211,19 @@ def test_a_threshold_can_be_set(rule: str, setting: str, said: str, check: Any) 
     _, printed, _ = check("--configure-rule", f"{rule}:{setting}", file, "--include-checks", "I")
     assert said in printed
     assert bool(said) == (rule in printed.replace(str(file), ""))
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("W9104:nope=3", "W9104 has no setting nope; it has least."),
+        ("W9105:least=3", "W9105 has no setting least; it has none."),
+        ("W9104:least=few", "W9104:least must be a whole number (given few)."),
+    ],
+)
+def test_a_setting_that_no_rule_has_is_a_wrong_call(setting: str, said: str, check: Any) -> None:
+    status, printed, explained = check("--configure-rule", setting, BAD)
+    assert (status, printed, explained.splitlines()[-1]) == (1, "", said)
 
 
 def parent(location: str, **metadata: str) -> dict[str, Any]:
