@@ -76,7 +76,7 @@ scenario: setup ## Drive the stack you deployed into your AWS account: PATTERN=<
 	@$(RUN); python -m serverless_patterns scenario "$(PATTERN)"
 
 copy: setup ## Copy a pattern into your project: PATTERN=<slug> TO=<folder>
-	@$(RUN); python -m serverless_patterns copy "$(PATTERN)" "$(TO)"
+	@$(RUN); python -m serverless_patterns copy "$(PATTERN)" "$$TO"
 
 new: setup ## Write a new pattern, for you to change: PATTERN=<slug>
 	@$(RUN); python -m tools.new_pattern "$(NAMED)" && \

@@ -17,6 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +32,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - an older one must say so, not fa
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))
-from serverless_patterns.environment import caches  # noqa: E402 - the check of Python is first
+from serverless_patterns.environment import caches, writable  # noqa: E402 - the check of Python is first
 from serverless_patterns.terminal import visible  # noqa: E402
 
 TYPE_CHECKING = False
@@ -78,6 +79,7 @@ GENERATED = (
     ".build",
     "cdk.out",
 )
+LEAST_ROOM = 32 * 2**20  # bytes for what is temporary: the CDK's programs alone take 15 MB
 OPTIONAL = ("checkov", "site", "localstack")  # environments that are made when they are asked for
 CACHES = re.compile(r"__pycache__|\.(pytest|ruff|mypy)_cache|\.hypothesis|.*\.egg-info")
 
@@ -355,6 +357,15 @@ def set_up(root: Path, *, also: Sequence[str] = ()) -> None:
         print(f"Set up in {time.monotonic() - started:.1f} s.")
 
 
+def check_temporary_folder() -> None:
+    """Raise SetupError if TMPDIR is no folder, which Node needs, or has no room left."""
+    folder = Path(os.environ.get("TMPDIR") or tempfile.gettempdir())
+    if not writable(folder) or not folder.is_dir():
+        raise SetupError(f"TMPDIR names {folder}, which is no folder that can be written.")
+    if shutil.disk_usage(folder).free < LEAST_ROOM:
+        raise SetupError(f"{folder} is full: make room in it, or set TMPDIR.")
+
+
 def clean(root: Path) -> None:
     """Remove everything that is made here: environments, builds, caches."""
     for name in GENERATED:
@@ -372,7 +383,11 @@ def main() -> int:
     options = sys.argv[1:]
     try:
         also = [name for name in OPTIONAL if f"--{name}" in options]
-        clean(ROOT) if "--clean" in options else set_up(ROOT, also=also)
+        if "--clean" in options:
+            clean(ROOT)
+        else:
+            check_temporary_folder()
+            set_up(ROOT, also=also)
     except (SetupError, OSError) as error:
         why = f"{error}\n  {hint(str(error))}" if isinstance(error, OSError) else str(error)
         print(f"\nSet-up failed. {why}", file=sys.stderr)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -99,6 +101,21 @@ def test_a_folder_that_cannot_be_written_is_named_without_a_traceback(
     said = capsys.readouterr().err
     assert "Permission denied: '/theirs/.build'" in said
     assert "Who owns it?" in said
+
+
+def test_a_temporary_folder_that_is_full_or_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["setup.py"])
+    monkeypatch.setattr(setup, "set_up", Mock())
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    assert setup.main() == 0
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Mock(free=1000))
+    assert setup.main() == 1
+    assert f"{tmp_path} is full: make room in it, or set TMPDIR." in capsys.readouterr().err
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
+    assert setup.main() == 1
+    assert "which is no folder that can be written" in capsys.readouterr().err
 
 
 def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
