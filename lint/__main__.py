@@ -78,7 +78,7 @@ class Checker(Runner):
         """Print what is found, and exit with cfn-lint's status.
 
         Raises:
-            ValueError: The baseline is none.
+            ValueError: The baseline is none, or cannot be written.
         """
         found = list(self.run())
         told = any(NOTICE.startswith(asked) for asked in self.config.include_checks)
@@ -87,10 +87,10 @@ class Checker(Runner):
         said = [f"{match.filename}: {match.message}" for match in notices]
         if write:
             known.write(write, found)
-            said, found = [*said, f"{write} holds {len(found)} findings."], []
+            said, found = [*said, f"{write} holds {_findings(len(found))}."], []
         if baseline:
             found, gone = known.new(baseline, found)
-            said += [f"{gone} findings of {baseline} are gone: write it again."] * bool(gone)
+            said += [f"Gone since {baseline}: {_findings(gone)}. Write it again."] * bool(gone)
         for line in said:
             print(line, file=sys.stderr)
         self._cli_output(found)
@@ -234,6 +234,10 @@ def _parser() -> argparse.ArgumentParser:
         "--only-templates", action="store_true", help="skip named files that are no templates"
     )
     return parser
+
+
+def _findings(count: int) -> str:
+    return f"{count} finding{'s' * (count != 1)}"
 
 
 def _words(argument: str) -> list[str]:

@@ -20,10 +20,17 @@ Known = tuple[str, str, str]
 
 
 def write(file: Path, matches: Iterable[Match]) -> None:
-    """Write a baseline; its templates are relative to its folder."""
+    """Write a baseline; its templates are relative to its folder.
+
+    Raises:
+        ValueError: The file cannot be written.
+    """
     keys = ("rule", "template", "at")
     listed = [dict(zip(keys, known, strict=True)) for known in sorted(_known(file, matches))]
-    file.write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
+    try:
+        file.write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{file} cannot be written: {error.strerror}.") from error
 
 
 def new(file: Path, matches: list[Match]) -> tuple[list[Match], int]:

@@ -9,7 +9,6 @@ the same one, and the template is told.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import dataclass, field
@@ -159,7 +158,7 @@ def _holds(
         case {"Fn::Equals": [left, right]} if _text(left) is not None:
             if _text(right) is not None:
                 return _text(left) == _text(right)
-    return ask(json.dumps(value, sort_keys=True, default=str), None)
+    return ask(repr(value), None)
 
 
 def _text(value: Any) -> str | None:

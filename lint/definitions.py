@@ -18,7 +18,7 @@ def definition(machine: Resource) -> Any:
     text = machine.get("DefinitionString")
     if not isinstance(text, str):
         given = machine.get("Definition")
-        text = json.dumps(given) if isinstance(given, Mapping) else None
+        text = json.dumps(given, default=str) if isinstance(given, Mapping) else None
     substitutions = machine.get("DefinitionSubstitutions")
     if text and isinstance(substitutions, Mapping):
         text = PLACEHOLDER.sub(lambda match: _value(substitutions, match), text)

@@ -120,5 +120,5 @@ def _unreasoned(raw: Any) -> Iterator[str]:
     ignored = as_object(stated.get("config")).get("ignore_checks")
     reasons = as_object(stated.get("reasons"))
     for check in map(str, ignored if isinstance(ignored, list) else ()):
-        if OWN.fullmatch(check) and not reasons.get(check):
+        if OWN.fullmatch(check) and not str(reasons.get(check) or "").strip():
             yield check

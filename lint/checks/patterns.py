@@ -88,7 +88,7 @@ def pattern_matches_nothing(scenario: Scenario) -> Findings:
 
 def _envelope(pattern: Mapping[str, Any]) -> str | None:
     """Return why no event's envelope fits a pattern."""
-    for name, wanted in pattern.items():
+    for name, wanted in {str(key): value for key, value in pattern.items()}.items():
         if name != "$or" and name not in ENVELOPE and not is_unknown(name):
             if wanted == [{"exists": False}]:
                 continue

@@ -272,7 +272,8 @@ def test_a_baseline_leaves_out_known_findings_wherever_they_move(check: Any, fil
     file("b.yaml")
     assert "b.yaml" in check("a.yaml", "b.yaml", "--baseline", "known.json")[1]
     file("a.yaml", {"Resources": {}})
-    assert "1 findings of known.json are gone" in check("a.yaml", "--baseline", "known.json")[2]
+    _, _, said = check("a.yaml", "--baseline", "known.json")
+    assert said == "Gone since known.json: 1 finding. Write it again.\n"
 
 
 def test_a_baseline_that_is_none_says_how_to_make_one(check: Any) -> None:
@@ -280,3 +281,6 @@ def test_a_baseline_that_is_none_says_how_to_make_one(check: Any) -> None:
     assert status == 1
     assert "missing.json is not a baseline" in said
     assert "--write-baseline" in said
+    status, _, said = check(BAD, "--write-baseline", "missing/known.json")
+    assert status == 1
+    assert said.endswith("missing/known.json cannot be written: No such file or directory.\n")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from cfnlint.decode import decode
 from cfnlint.template import Template
 from hypothesis import given, settings
@@ -28,6 +30,9 @@ ODD: list[Any] = [
     [],
     [None],
     {},
+    {None: 1, 1: "text"},
+    date(2026, 1, 1),
+    '{"a": ',
     {"Ref": "Nothing"},
     {"Ref": ["a"]},
     {"Ref": "AWS::NoValue"},
@@ -49,6 +54,23 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield (*path, key)
         if isinstance(item, dict | list):
             yield from places(item, (*path, key))
+
+
+@pytest.mark.parametrize(
+    ("kind", "properties"),
+    [
+        ("AWS::Events::Rule", {"EventPattern": {1: ["a"]}}),
+        ("AWS::Events::Rule", {"EventPattern": {None: ["a"]}}),
+        ("AWS::Serverless::StateMachine", {"Definition": {"Timestamp": date(2026, 1, 1)}}),
+        ("AWS::Serverless::StateMachine", {"DefinitionString": {"Fn::ToJsonString": [{1: ODD}]}}),
+    ],
+)
+def test_no_rule_breaks_on_what_yaml_reads_as_a_number_a_date_or_nothing(
+    kind: str, properties: dict[str, Any]
+) -> None:
+    cfn = Template("odd.yaml", {"Resources": {"Odd": {"Type": kind, "Properties": properties}}})
+    for rule in RULES:
+        rule.match(cfn)
 
 
 @settings(max_examples=200, deadline=None)
