@@ -91,25 +91,67 @@ def test_no_policy_allows_all_resources_where_one_can_be_named(template: dict[st
 
 # What Lambda does with the function's role (AWS Lambda developer guide, "Using Lambda with SQS").
 READ_A_QUEUE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+# How a function uses what its variables name. One that reads its queue may use it already.
+USED_BY = {
+    "AWS::DynamoDB::Table": "dynamodb:",
+    "AWS::S3::Bucket": "s3:PutObject",
+    "AWS::SNS::Topic": "sns:Publish",
+    "AWS::SQS::Queue": "sqs:",
+    "AWS::StepFunctions::StateMachine": "states:StartExecution",
+}
+
+
+def permitted(template: dict[str, Any], role: str) -> Iterator[tuple[str, Any]]:
+    """Every action that a role may take, each with a resource."""
+    for _, policy in resources(template, "AWS::IAM::Policy"):
+        if {"Ref": role} in policy["Roles"]:
+            for statement in policy["PolicyDocument"]["Statement"]:
+                for action in listed(statement["Action"]) * (statement["Effect"] == "Allow"):
+                    yield from ((action, resource) for resource in listed(statement["Resource"]))
+
+
+def roles(template: dict[str, Any]) -> dict[str, str]:
+    """The role of each function."""
+    functions = resources(template, "AWS::Lambda::Function")
+    return {name: properties["Role"]["Fn::GetAtt"][0] for name, properties in functions}
 
 
 def test_a_function_may_read_the_queue_that_feeds_it(template: dict[str, Any]) -> None:
-    roles = {
-        name: properties["Role"]["Fn::GetAtt"][0]
-        for name, properties in resources(template, "AWS::Lambda::Function")
-    }
     for name, mapping in resources(template, "AWS::Lambda::EventSourceMapping"):
-        role = roles[mapping["FunctionName"]["Ref"]]
-        actions = {
-            action
-            for _, policy in resources(template, "AWS::IAM::Policy")
-            if {"Ref": role} in policy["Roles"]
-            for statement in policy["PolicyDocument"]["Statement"]
-            if statement["Effect"] == "Allow"
-            if mapping["EventSourceArn"] in listed(statement["Resource"])
-            for action in listed(statement["Action"])
-        }
-        assert actions >= READ_A_QUEUE, name
+        role = roles(template)[mapping["FunctionName"]["Ref"]]
+        queue = mapping["EventSourceArn"]
+        assert {a for a, r in permitted(template, role) if r == queue} >= READ_A_QUEUE, name
+
+
+def test_a_function_may_use_what_its_variables_name(template: dict[str, Any]) -> None:
+    for name, function in resources(template, "AWS::Lambda::Function"):
+        may = list(permitted(template, roles(template)[name]))
+        for variable, value in function.get("Environment", {}).get("Variables", {}).items():
+            if isinstance(value, dict):
+                needed = USED_BY[template["Resources"][value["Ref"]]["Type"]]
+                used = [r for action, r in may if action.startswith(needed)]
+                assert f'"{value["Ref"]}"' in json.dumps(used), (name, variable)
+
+
+def test_a_function_that_writes_files_may_do_so_in_a_folder_only(template: dict[str, Any]) -> None:
+    for name, role in roles(template).items():
+        for action, files in permitted(template, role):
+            if action.startswith("s3:Put"):
+                assert re.search(r"/[\w-]+/\*\"", json.dumps(files)), (name, files)
+
+
+def test_an_api_checks_each_body_by_the_schema_of_what_is_posted_there(
+    template: dict[str, Any],
+) -> None:
+    made = template["Resources"]
+    for name, method in resources(template, "AWS::ApiGateway::Method"):
+        if method["HttpMethod"] == "POST":
+            path = made[method["ResourceId"]["Ref"]]["Properties"]["PathPart"]
+            model = made[method["RequestModels"]["application/json"]["Ref"]]["Properties"]
+            assert model["Schema"]["title"] == "".join(map(str.title, path[:-1].split("-"))), name
+            assert model["Schema"]["required"], name
+            validator = made[method["RequestValidatorId"]["Ref"]]["Properties"]
+            assert validator["ValidateRequestBody"] is True, name
 
 
 def test_a_service_that_may_send_is_limited_by_source(template: dict[str, Any]) -> None:
