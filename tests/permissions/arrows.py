@@ -1,0 +1,410 @@
+"""The arrows of a stack, from its template: which request each is, and which must be refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tests.velocity import everything, methods, render
+
+from .cloud import ACCOUNT, OTHER_ACCOUNT, REGION, Cloud
+from .code import calls
+from .judge import ADMIN, NOBODY, STRANGER, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+# What Lambda does with a function's role to read a queue. Source:
+# https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSLambdaSQSQueueExecutionRole.html
+READ_QUEUE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+READ_STREAM = (
+    "kinesis:DescribeStream",
+    "kinesis:GetShardIterator",
+    "kinesis:GetRecords",
+    "kinesis:ListShards",
+)
+READ_TABLE = ("glue:GetTable", "glue:GetTableVersion", "glue:GetTableVersions")
+# https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html#using-iam-s3
+ON_BUCKET = ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads")
+ON_OBJECT = ("s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject")
+# https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+DELIVER_LOGS = (
+    *(f"logs:{verb}LogDelivery" for verb in ("Create", "Get", "Update", "Delete")),
+    *(f"logs:{what}" for what in ("ListLogDeliveries", "PutResourcePolicy")),
+    *(f"logs:Describe{what}" for what in ("ResourcePolicies", "LogGroups")),
+)
+TRACE = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
+# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-xray-tracing.html
+SAMPLE = (*TRACE, "xray:GetSamplingRules", "xray:GetSamplingTargets")
+# What the CDK's function empties a bucket with.
+EMPTY = ("s3:GetBucketTagging", "s3:ListBucketVersions", "s3:PutBucketPolicy", "s3:DeleteObject")
+WRITES = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem"} | {
+    "ConditionCheck": "ConditionCheckItem",
+    "Get": "GetItem",
+}
+# What a call of boto3 needs, by the resource's service.
+CALLS: dict[str, dict[str, tuple[str, ...]]] = {
+    "dynamodb": {
+        "put_item": ("PutItem",),
+        "get_item": ("GetItem",),
+        "update_item": ("UpdateItem",),
+        "batch_write_item": ("BatchWriteItem",),
+        "transact_write_items": ("Put", "Update", "Delete", "ConditionCheck"),
+        "transact_get_items": ("Get",),
+    },
+    "sqs": {
+        "send_message": ("SendMessage",),
+        "send_message_batch": ("SendMessage",),
+        "change_message_visibility": ("ChangeMessageVisibility",),
+        "change_message_visibility_batch": ("ChangeMessageVisibility",),
+    },
+    "sns": {"publish": ("Publish",), "publish_batch": ("Publish",)},
+    "s3": {"put_object": ("PutObject",), "get_object": ("GetObject",)},
+    "kinesis": {"put_record": ("PutRecord",), "put_records": ("PutRecords",)},
+    "states": {
+        name: ("".join(word.capitalize() for word in name.split("_")),)
+        for name in (
+            "start_execution",
+            "describe_execution",
+            "send_task_success",
+            "send_task_failure",
+            "send_task_heartbeat",
+        )
+    },
+}
+
+
+def arrows(cloud: Cloud) -> list[Request]:
+    """Return every request that a stack makes of AWS, its own people's among them."""
+    found: list[Request] = []
+    for way in (_trusts, _functions, _mappings, _destinations, _entries, _subscriptions):
+        found += way(cloud)
+    for way in (_deliveries, _machines, _cleaners, _people):
+        found += way(cloud)
+    keyed = [request for one in found for request in _keys(cloud, one)]
+    return list({str(one): one for one in found + keyed}.values())
+
+
+def _role(cloud: Cloud, function: Any) -> str:
+    name = cloud.named(function) or ""
+    if cloud.types[name] != "AWS::Lambda::Function":
+        return _role(cloud, cloud.properties[name]["FunctionName"])
+    return str(cloud.properties[name]["Role"])
+
+
+def _all(who: str, actions: Any, on: str, of: str = "") -> list[Request]:
+    return [Request(who, action, on, of=of) for action in actions]
+
+
+def of_source(arn: str) -> dict[str, str]:
+    """Return how a service says for what it sends a request."""
+    return {"aws:SourceArn": arn, "aws:SourceAccount": ACCOUNT}
+
+
+def _trusts(cloud: Cloud) -> Iterator[Request]:
+    """A service assumes the role that a resource names, for that resource."""
+    users: dict[str, tuple[str, dict[str, str]]] = {}
+    for name, kind in cloud.types.items():
+        text = json.dumps(cloud.properties[name])
+        roles = {role for role in cloud.identity if f'"{role}"' in text}
+        service, source = {
+            "AWS::Lambda::Function": ("lambda", False),
+            "AWS::ApiGateway::Method": ("apigateway", False),
+            "AWS::ApiGateway::Account": ("apigateway", False),
+            "AWS::KinesisFirehose::DeliveryStream": ("firehose", True),
+            "AWS::StepFunctions::StateMachine": ("states", True),
+            "AWS::CodeDeploy::DeploymentGroup": ("codedeploy", False),
+        }.get(kind, ("", False))
+        if service:
+            users |= {
+                role: (service, of_source(cloud.arn(name)) if source else {}) for role in roles
+            }
+    for role, (service, context) in users.items():
+        yield Request(f"{service}.amazonaws.com", "sts:AssumeRole", role, context)
+
+
+def _functions(cloud: Cloud) -> Iterator[Request]:
+    for properties in cloud.of("AWS::Lambda::Function").values():
+        role = str(properties["Role"])
+        if group := properties.get("LoggingConfig", {}).get("LogGroup"):
+            stream = f"{cloud.arn(cloud.named(group) or '')}:log-stream:2026/11/26/[1]"
+            yield from _all(role, ("logs:CreateLogStream", "logs:PutLogEvents"), stream)
+        if properties.get("TracingConfig"):
+            yield from _all(role, TRACE, "*")
+        yield from _calls(cloud, properties)
+
+
+def _calls(cloud: Cloud, properties: Mapping[str, Any]) -> Iterator[Request]:
+    """What a function's code calls, on the resources that its environment names."""
+    made, texts = calls(properties["Handler"])
+    named = {
+        variable: name
+        for variable, value in properties.get("Environment", {}).get("Variables", {}).items()
+        if (name := cloud.named(value))
+    }
+    for variable, name in named.items():
+        arn = cloud.arn(name)
+        service = arn.split(":")[2]
+        for call in made:
+            if call.variables and variable not in call.variables:
+                continue
+            for action in CALLS.get(service, {}).get(call.method, ()):
+                if action in WRITES and action not in texts:
+                    continue
+                on = f"{arn}/{call.key}x" if service == "s3" else arn
+                on = _execution(arn) if action == "DescribeExecution" else on
+                does = f"{service}:{WRITES.get(action, action)}"
+                yield Request(properties["Role"], does, on, of=arn)
+
+
+def _execution(machine: str) -> str:
+    return machine.replace(":stateMachine:", ":execution:") + ":its-name"
+
+
+def _mappings(cloud: Cloud) -> Iterator[Request]:
+    for properties in cloud.of("AWS::Lambda::EventSourceMapping").values():
+        role, queue = _role(cloud, properties["FunctionName"]), properties["EventSourceArn"]
+        assert ":sqs:" in queue, f"say what a mapping of {queue} needs"
+        yield from _all(role, READ_QUEUE, queue)
+
+
+def _destinations(cloud: Cloud) -> Iterator[Request]:
+    for properties in cloud.of("AWS::Lambda::EventInvokeConfig").values():
+        for one in properties["DestinationConfig"].values():
+            yield from _sends(_role(cloud, properties["FunctionName"]), one["Destination"])
+    for properties in cloud.of("AWS::Lambda::Function").values():
+        if target := properties.get("DeadLetterConfig", {}).get("TargetArn"):
+            yield from _sends(str(properties["Role"]), target)
+
+
+def _sends(role: str, target: str) -> list[Request]:
+    action = {"sqs": "sqs:SendMessage", "sns": "sns:Publish"}[target.split(":")[2]]
+    return [Request(role, action, target)]
+
+
+def _entries(cloud: Cloud) -> Iterator[Request]:
+    resolved = {
+        "Resources": {
+            name: {"Type": kind, "Properties": cloud.properties[name]}
+            for name, kind in cloud.types.items()
+        }
+    }
+    for method in methods(resolved):
+        role = cloud.properties[method.name]["Integration"]["Credentials"]
+        called = re.search(r":(\w+):(?:action/(\w+)|path/\d+/(.+))$", method.calls)
+        assert called, method.calls
+        for template in method.requests.values():
+            text = render(template, everything("its-name", template)).text
+            if called[1] == "sqs":
+                action, queue = re.findall(r"Action=(\w+)", text)[0], cloud.named(called[3])
+                yield Request(role, f"sqs:{action}", cloud.arn(queue or ""))
+                continue
+            given = json.loads(text)
+            on = given.get("stateMachineArn") or given.get("executionArn")
+            yield Request(role, f"{called[1]}:{called[2]}", on)
+
+
+def _subscriptions(cloud: Cloud) -> Iterator[Request]:
+    for properties in cloud.of("AWS::SNS::Subscription").values():
+        assert properties["Protocol"] == "sqs", f"say what {properties['Protocol']} needs"
+        context = of_source(properties["TopicArn"])
+        targets = [properties["Endpoint"], properties["RedrivePolicy"]["deadLetterTargetArn"]]
+        for queue in targets:
+            yield Request("sns.amazonaws.com", "sqs:SendMessage", queue, context)
+
+
+def _deliveries(cloud: Cloud) -> Iterator[Request]:
+    for properties in cloud.of("AWS::KinesisFirehose::DeliveryStream").values():
+        if reads := properties.get("KinesisStreamSourceConfiguration"):
+            yield from _all(reads["RoleARN"], READ_STREAM, reads["KinesisStreamARN"])
+        s3 = properties["ExtendedS3DestinationConfiguration"]
+        for one in filter(None, (s3, s3.get("S3BackupConfiguration"))):
+            role, bucket = one["RoleARN"], one["BucketARN"]
+            yield from _all(role, ON_BUCKET, bucket)
+            for prefix in (one["Prefix"], one["ErrorOutputPrefix"]):
+                yield from _all(role, ON_OBJECT, f"{bucket}/{prefix.split('!')[0]}x", bucket)
+            logs = one["CloudWatchLoggingOptions"]
+            group = cloud.arn(cloud.named(logs["LogGroupName"]) or "")
+            stream = f"{group}:log-stream:{logs['LogStreamName']}"
+            yield Request(role, "logs:PutLogEvents", stream)
+        for processor in s3.get("ProcessingConfiguration", {}).get("Processors", []):
+            given = {one["ParameterName"]: one["ParameterValue"] for one in processor["Parameters"]}
+            yield Request(given["RoleArn"], "lambda:InvokeFunction", given["LambdaArn"])
+        if schema := s3.get("DataFormatConversionConfiguration", {}).get("SchemaConfiguration"):
+            base = f"arn:aws:glue:{REGION}:{ACCOUNT}"
+            table = f"{schema['DatabaseName']}/{schema['TableName']}"
+            for on in ("catalog", f"database/{schema['DatabaseName']}", f"table/{table}"):
+                yield from _all(schema["RoleARN"], READ_TABLE, f"{base}:{on}")
+
+
+def _machines(cloud: Cloud) -> Iterator[Request]:
+    for name, properties in cloud.of("AWS::StepFunctions::StateMachine").items():
+        role = properties["RoleArn"]
+        if properties.get("LoggingConfiguration"):
+            yield from _all(role, DELIVER_LOGS, "*")
+        if properties.get("TracingConfiguration", {}).get("Enabled"):
+            yield from _all(role, SAMPLE, "*")
+        for task in _tasks(cloud.definition(name)):
+            given = task["Arguments"]
+            call = task["Resource"].split(":::")[-1].removeprefix("aws-sdk:").split(".")[0]
+            for action, target in _of_task(call, given):
+                yield Request(role, action, cloud.arn(cloud.named(target) or ""))
+            if task["Resource"].endswith(".waitForTaskToken"):
+                yield from _answers(cloud, cloud.arn(name), given)
+
+
+def _answers(cloud: Cloud, machine: str, given: Mapping[str, Any]) -> Iterator[Request]:
+    """Who reads the queue of a task that waits answers with its token, as its code does."""
+    queue = cloud.arn(cloud.named(given["QueueUrl"]) or "")
+    for properties in cloud.of("AWS::Lambda::EventSourceMapping").values():
+        if properties["EventSourceArn"] == queue:
+            function = cloud.properties[cloud.named(properties["FunctionName"]) or ""]
+            for call in calls(function["Handler"])[0]:
+                if call.method.startswith("send_task_"):
+                    (action,) = CALLS["states"][call.method]
+                    yield Request(function["Role"], f"states:{action}", machine)
+
+
+def _tasks(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        if value.get("Type") == "Task":
+            yield value
+        for item in value.values():
+            yield from _tasks(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _tasks(item)
+
+
+def _of_task(call: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    match call:
+        case "lambda:invoke":
+            yield "lambda:InvokeFunction", given["FunctionName"]
+        case "sqs:sendMessage":
+            yield "sqs:SendMessage", given["QueueUrl"]
+        case "dynamodb:transactWriteItems":
+            for item in given["TransactItems"]:
+                for kind, write in item.items():
+                    yield f"dynamodb:{WRITES[kind]}", write["TableName"]
+        case "dynamodb:putItem" | "dynamodb:getItem" | "dynamodb:updateItem":
+            yield f"dynamodb:{call[9].upper()}{call[10:]}", given["TableName"]
+        case _:
+            raise NotImplementedError(f"say what a task that calls {call} needs")
+
+
+def _cleaners(cloud: Cloud) -> Iterator[Request]:
+    """The CDK's function empties a bucket before it is deleted."""
+    for properties in cloud.of("Custom::S3AutoDeleteObjects").values():
+        bucket = cloud.arn(cloud.named(properties["BucketName"]) or "")
+        role = _role(cloud, properties["ServiceToken"])
+        for action in EMPTY:
+            on = f"{bucket}/any" if action.endswith("Object") else bucket
+            yield Request(role, action, on, of=bucket)
+
+
+def _people(cloud: Cloud) -> Iterator[Request]:
+    """Who administers the account still may: send dead letters again, read and publish."""
+    actions = {
+        "sqs": ("sqs:ReceiveMessage",),
+        "sns": ("sns:Publish",),
+        "s3": ("s3:ListBucket", "s3:GetObject"),
+        "kms": ("kms:DescribeKey",),
+    }
+    for arn in cloud.resource:
+        for action in actions.get(arn.split(":")[2], ()):
+            on = f"{arn}/any" if action == "s3:GetObject" else arn
+            tls = {"s3:TlsVersion": "1.2"} if ":s3:" in arn else {}
+            yield Request(ADMIN, action, on, tls, of=arn)
+
+
+# Where a resource names the key that encrypts it.
+KEYS = {
+    "AWS::SQS::Queue": "KmsMasterKeyId",
+    "AWS::SNS::Topic": "KmsMasterKeyId",
+    "AWS::Kinesis::Stream": "StreamEncryption.KeyId",
+    "AWS::DynamoDB::Table": "SSESpecification.KMSMasterKeyId",
+    "AWS::S3::Bucket": "BucketEncryption.ServerSideEncryptionConfiguration"
+    ".ServerSideEncryptionByDefault.KMSMasterKeyID",
+}
+READS = ("sqs:ReceiveMessage", "kinesis:GetRecords", "s3:GetObject", "dynamodb:GetItem")
+SENDS = ("sqs:SendMessage", "sns:Publish", "s3:PutObject", "kinesis:PutRecord")
+
+
+def _keys(cloud: Cloud, arrow: Request) -> Iterator[Request]:
+    """What an arrow needs of the key of what it leads to."""
+    name = cloud.named(arrow.owner) or ""
+    value: Any = cloud.properties.get(name, {})
+    for part in KEYS.get(cloud.types.get(name, ""), "-").split("."):
+        value = value[0] if isinstance(value, list) else value
+        value = value.get(part) if isinstance(value, dict) else None
+    key = cloud.named(value)
+    if key is None or arrow.who == ADMIN or cloud.types[key] != "AWS::KMS::Key":
+        return
+    via = {"kms:ViaService": f"{arrow.action.split(':')[0]}.{REGION}.amazonaws.com"}
+    context = {**arrow.context, **(via if arrow.who.startswith("arn:") else {})}
+    actions = ["kms:Decrypt"] * (arrow.action in READS + SENDS)
+    actions += ["kms:GenerateDataKey"] * (arrow.action in SENDS)
+    for action in actions:
+        yield Request(arrow.who, action, cloud.arn(key), context)
+
+
+# A resource's name in its ARN.
+NAME = (
+    r"^(arn:aws:[^:]+:[^:]*:[^:]*:(?:(?:log-group|execution|function|stateMachine):|"
+    r"(?:table|database|stream|role|key)/)?)([^:/]+)(.*)$"
+)
+SECURE = ("sqs:", "sns:", "s3:")  # the rest of AWS accepts HTTPS only, and no policy says it
+
+
+def _beside(cloud: Cloud, arrow: Request) -> str | None:
+    """Return the nearest source that a policy must refuse; None if it cannot.
+
+    A policy cannot name a source that needs what has the policy. A delivery stream needs its role:
+    any of the account may use it. A topic without a name needs its key: any of the Region may.
+    """
+    own = arrow.context["aws:SourceArn"]
+    source = cloud.properties[cloud.named(own) or ""]
+    if arrow.who == "firehose.amazonaws.com":
+        return None
+    needs = cloud.named(source.get("KmsMasterKeyId")) == cloud.named(arrow.on)
+    if needs and "TopicName" not in source:
+        return own.replace(f":{REGION}:", ":eu-west-1:")
+    beside = own.replace(":stateMachine:", ":activity:")
+    return beside if beside != own else f"{own}-beside"
+
+
+def strangers(cloud: Cloud, arrow: Request) -> Iterator[Request]:
+    """Yield the requests like an arrow that must be refused.
+
+    By another account, by a role of this account without policies, by plain HTTP, for another
+    source or another account's, by another service, and to a resource beside the right one.
+    """
+    if arrow.action.startswith(SECURE):
+        yield replace(arrow, https=False)
+    if "s3:TlsVersion" in arrow.context:
+        yield replace(arrow, context={"s3:TlsVersion": "1.1"})
+    if arrow.on != "*" and arrow.owner in cloud.resource:
+        for who in (STRANGER, NOBODY):
+            yield replace(arrow, who=who)
+    if arrow.who == ADMIN:
+        return
+    if not arrow.who.startswith("arn:"):
+        yield replace(arrow, who="ec2.amazonaws.com")
+        if arrow.context:
+            own = arrow.context["aws:SourceArn"]
+            elsewhere = own.replace(f":{ACCOUNT}:", f":{OTHER_ACCOUNT}:")
+            yield replace(arrow, context={})
+            yield replace(arrow, context={**of_source(own), "aws:SourceAccount": OTHER_ACCOUNT})
+            yield replace(
+                arrow, context={**of_source(elsewhere), "aws:SourceAccount": OTHER_ACCOUNT}
+            )
+            if beside := _beside(cloud, arrow):
+                yield replace(arrow, context=of_source(beside))
+        return
+    if arrow.on != "*":
+        yield replace(arrow, on=re.sub(NAME, r"\1\2-beside\3", arrow.on), of="")
+        account = arrow.on.replace(f":{ACCOUNT}:", f":{OTHER_ACCOUNT}:")
+        if account != arrow.on:
+            yield replace(arrow, on=account, of="")
