@@ -127,6 +127,6 @@ def nested_stacks(
         if place:
             metadata, properties = (as_object(raw.get(part)) for part in ("Metadata", "Properties"))
             location = metadata.get("aws:asset:path") or properties.get(place)
-            local = isinstance(location, str) and "://" not in location
+            local = isinstance(location, str) and not re.search(r"://|\{\{resolve:", location)
             file = os.path.normpath(Path(name).parent / str(location)) if local else None
             yield str(key), file, set(as_object(properties.get("Parameters")))

@@ -17,7 +17,14 @@ PERMISSION = "AWS::Lambda::Permission"
 EVENT_SOURCES = tuple(f"{name}.amazonaws.com" for name in ("events", "s3", "sns", "iot", "logs"))
 # They send as a role, such as that of the function whose destination it is, never as themselves.
 ROLE_USERS = ("apigateway", "appsync", "ec2", "ecs-tasks", "firehose", "iot", "lambda", "pipes")
-SEND_AS_ROLES = [f"{name}.amazonaws.com" for name in (*ROLE_USERS, "scheduler", "states")]
+SEND_AS_ROLES = tuple(f"{name}.amazonaws.com" for name in (*ROLE_USERS, "scheduler", "states"))
+# Services that no statement has to allow, and why.
+NEEDLESS = {
+    SEND_AS_ROLES: "such a service always sends as a role: nothing of yours needs the statement. "
+    "Remove the statement, and allow the role.",
+    ("sqs.amazonaws.com",): "SQS fills a dead-letter queue without a permission: nothing needs the "
+    "statement. Remove it.",
+}
 QUEUE, TOPIC = "AWS::SQS::Queue", "AWS::SNS::Topic"
 POLICIES = {
     QUEUE: ("AWS::SQS::QueuePolicy", "AWS::SQS::QueueInlinePolicy"),
@@ -43,8 +50,11 @@ def confused_deputy(scenario: Scenario) -> Findings:
                 if statement.get("Effect") != "Allow" or not sends:
                     continue
                 named = _anybody(statement)
-                useless = [name for name in named if _is_one_of(name, SEND_AS_ROLES)]
-                others = [name for name in named if name not in useless]
+                useless = {
+                    why: [name for name in named if _is_one_of(name, services)]
+                    for services, why in NEEDLESS.items()
+                }
+                others = [name for name in named if not any(name in u for u in useless.values())]
                 if others:
                     yield Finding(
                         policy,
@@ -52,14 +62,9 @@ def confused_deputy(scenario: Scenario) -> Findings:
                         "resources. Add a Condition on aws:SourceArn or aws:SourceAccount.",
                         ("PolicyDocument",),
                     )
-                if useless:
-                    yield Finding(
-                        policy,
-                        f"{policy} lets {', '.join(useless)} {VERBS[kind]}, but such a "
-                        "service always sends as a role: nothing of yours needs the statement. "
-                        "Remove the statement, and allow the role.",
-                        ("PolicyDocument",),
-                    )
+                for why, names in useless.items():
+                    said = f"{policy} lets {', '.join(names)} {VERBS[kind]}, but {why}"
+                    yield Finding(policy, said if names else None, ("PolicyDocument",))
     for permission in scenario.of(PERMISSION):
         service = permission.get("Principal")
         limits = map(permission.get, ("SourceArn", "SourceAccount", "PrincipalOrgID"))

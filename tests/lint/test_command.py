@@ -264,6 +264,14 @@ def test_what_was_not_checked_is_said_beside_the_findings(check: Any, file: Any)
     assert "I9001 The template of Nested" in printed
 
 
+@pytest.mark.parametrize("location", ["https://b.example/a.yaml", "{{resolve:ssm:/a/template}}"])
+def test_a_nested_template_that_is_no_file_is_not_called_a_missing_one(
+    location: str, check: Any, file: Any
+) -> None:
+    file("parent.json", parent(location))
+    assert "The template of Nested was not checked: it is in no local file." in check(".")[2]
+
+
 def test_a_baseline_leaves_out_known_findings_wherever_they_move(check: Any, file: Any) -> None:
     file("a.yaml")
     assert check("a.yaml", "--write-baseline", "known.json")[0] == 0

@@ -159,6 +159,16 @@ def test_a_statement_for_a_service_that_sends_as_a_role_is_to_be_removed(service
     assert "Add a Condition" in message
 
 
+@pytest.mark.parametrize("suffix", ["amazonaws.com", "amazonaws.com.cn"])
+def test_a_statement_that_nothing_needs_is_not_to_be_limited(suffix: str) -> None:
+    """Lambda sends as a role, and SQS moves to a dead-letter queue, whatever the policy says."""
+    for service, why in (("lambda", "always sends as a role"), ("sqs", "without a permission")):
+        (message,) = said("W9161", Queue=QUEUE, Policy=policy(allow(f"{service}.{suffix}")))
+        assert why in message
+        assert "Remove " in message
+        assert "Condition" not in message
+
+
 ONCE = {"RetryPolicy": {"MaximumRetryAttempts": 0}}
 LOST = {"DeadLetterConfig": {"Arn": arn("Fifo")}}
 TWO = [{"Arn": arn("Queue")}, {"Arn": arn("Other")}]
