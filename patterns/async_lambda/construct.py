@@ -8,10 +8,8 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from ..blocks.alarms import Alarms
-from ..blocks.destinations import deliver, deliver_to_new_queue
-from ..blocks.grants import grantee_here
+from ..blocks.destinations import deliver, deliver_to_new_queue, permissions
 from ..blocks.invocations import check_only_configuration, grant_invoke
-from ..blocks.stacks import role_in
 from ..limits import LAMBDA_ASYNC_MAX_AGE
 from .alarms import alarms_on_function, alarms_on_queues
 from .settings import Invoked, Retries
@@ -137,7 +135,7 @@ class AsyncLambda(Construct):
             ValueError: everybody, a service for anybody's resources, several principals at once,
                 or one that Lambda does not know.
         """
-        return grant_invoke(self.target, grantee_here(self, grantee, self._given))
+        return grant_invoke(self, self.target, grantee, self._given)
 
     def grant_redrive(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` take failed events from queues and bucket, and invoke the function again.
@@ -185,9 +183,7 @@ class AsyncLambda(Construct):
                 on_failure=part.OnFailureProperty(destination=self._failed.arn),
             ),
         )
-        role = role_in(self, self.function)
-        waits = role.node.default_child is None  # the function itself depends on a role of its own
-        config.node.add_dependency(self.target, *([role] if waits else ()))
+        config.node.add_dependency(self.target, *permissions(self, self.function))
         return config
 
     def _rollout(

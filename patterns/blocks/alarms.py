@@ -12,8 +12,10 @@ from aws_cdk import aws_iam as iam
 
 from ..checks import kms as kms_checks
 from ..checks import reject
+from ..checks import sns as sns_checks
 from ..checks import sqs as sqs_checks
 from . import keys
+from .partitions import check_partition
 from .places import check_environment
 from .values import (
     Path,
@@ -259,16 +261,19 @@ def _check_action(action: cloudwatch.IAlarmAction, alarm: cloudwatch.Alarm) -> N
     Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
 
     Raises:
-        ValueError: it is in another Region, in a stack that the CDK cannot refer to, encrypted with
-            the AWS managed key, or with a key that encrypts nothing; or a function, without the
-            feature flag that lets several alarms call it.
+        ValueError: it is FIFO, in another Region, in a stack that the CDK cannot refer to,
+            encrypted with the AWS managed key, or with a key that encrypts nothing; or a function,
+            without the feature flag that lets several alarms call it.
     """
     if type(action).__name__ == "LambdaAction":
         _check_flag(alarm)
     if type(action).__name__ != "SnsAction":
         return
     arn = action.bind(alarm, alarm).alarm_action_arn
+    check_partition(alarm, "The topic of alarms", arn)
     topic = resource_behind(arn)
+    fifo = bool(topic.fifo_topic) if topic else arn.endswith(".fifo")
+    reject(sns_checks.topic_of_alarm(Path(topic.node.scope) if topic else arn, fifo=fifo))
     account, here = place_of(stack_of(alarm))
     owner, there = place_of(stack_of(topic)) if topic else _place_in(arn)
     if there and here and there != here:

@@ -17,7 +17,7 @@ from .consumers import check_may_run, function_of
 from .grants import warn_of_fixed
 from .places import check_here, check_key_here
 from .queues import grant_send, queue_for_failures
-from .stacks import beside, grantee_in, role_in, same_stack
+from .stacks import beside, grantee_in, made_apart, role_apart, role_in, same_stack
 from .values import Path, expect
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from aws_cdk import aws_s3 as s3
     from aws_cdk import aws_sns as sns
     from aws_cdk import aws_sqs as sqs
-    from constructs import Construct
+    from constructs import Construct, IDependable
 
     Destination: TypeAlias = (
         sqs.IQueue | sns.ITopic | lambda_.IFunction | events.IEventBus | s3.IBucket
@@ -98,7 +98,7 @@ class Target:
             ValueError: it is FIFO, of another account or Region than ``scope``, its key encrypts
                 nothing, or it is ``source``, the function itself, or one that never runs.
         """
-        check_here(scope, self.name, self.resource, NOT_HERE)
+        check_here(scope, Path(self.resource, f"{self.name} "), self.resource, NOT_HERE)
         if getattr(self.resource, "fifo", None):
             raise ValueError(checks.standard_destination(self.name, self.kind))
         keys.check_key_of(self.resource)
@@ -145,13 +145,15 @@ class Target:
 
     def grant_take(self, scope: Construct, grantee: iam.IGrantable) -> list[iam.Grant]:
         """Let ``grantee`` read the records and delete them, if they are kept here."""
-        grantee = grantee_in(scope, grantee, self.resource)
+        grantee, kept = grantee_in(scope, grantee, self.resource), self.resource
+        grants: list[iam.Grant] = []
         if self.kind == "queue":
-            return [self.resource.grant_consume_messages(grantee)]
+            grants = [kept.grant_consume_messages(grantee)]
         if self.kind == "bucket":
-            kept = self.resource
-            return [kept.grant_read(grantee, RECORDS), kept.grant_delete(grantee, RECORDS)]
-        return []
+            grants = [kept.grant_read(grantee, RECORDS), kept.grant_delete(grantee, RECORDS)]
+        if grants:
+            warn_of_fixed(grantee, f"taking what the {self.kind} {Path(kept)} holds")
+        return grants
 
 
 def check_apart(*targets: Target | None) -> None:
@@ -180,7 +182,6 @@ def check_key_of_new_queues(
     """
     expect("encryption_key", key, "IKey", None)
     keys.check_key("encryption_key", key)
-    check_key_here(function, key)
     if key and not needed:
         raise ValueError(
             "encryption_key was given, but no queue is new, so it would encrypt nothing. Encrypt "
@@ -192,6 +193,7 @@ def check_key_of_new_queues(
             "one, which this stack needs: they would need each other. Make the key in the "
             "function's stack, or in one of its own."
         )
+    check_key_here(function, key)
 
 
 def deliver(
@@ -200,9 +202,17 @@ def deliver(
     """Let a function send to ``resource``, by a policy in the stack of ``scope``; None to None."""
     if resource is None:
         return None
-    target = Target.of(name, resource)
-    target.permit(role_in(scope, function))
+    target, role = Target.of(name, resource), role_in(scope, function)
+    own = role.node.default_child is not None
+    target.permit(role_apart(scope, role) if own and target.kind == "function" else role)
     return target
+
+
+def permissions(scope: Construct, function: lambda_.IFunction) -> list[IDependable]:
+    """Return the policies that let a function deliver and that it does not itself wait for."""
+    role = role_in(scope, function)
+    found = role if role.node.default_child is None else made_apart(scope, role)
+    return [found] if found else []
 
 
 def deliver_to_new_queue(

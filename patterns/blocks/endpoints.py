@@ -17,6 +17,15 @@ JSON = "application/json"
 _PART = r"([A-Za-z0-9:._$-]+|\{[A-Za-z0-9:._$-]+\+?\})"
 # What API Gateway knows of a request that is signed.
 _SIGNER = r"identity\.(user|userArn|caller|accountId|accessKey|principalOrgId|cognito\w+)"
+# What a client need not send an API key for is empty.
+_KEY = r"identity\.apiKey(Id)?"
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html
+_CONTEXT = (
+    r"(accountId|apiId|authorizer\..+|awsEndpointRequestId|deploymentId|domainName|domainPrefix"
+    r"|extendedRequestId|httpMethod|isCanaryRequest|path|protocol|requestId|requestTime"
+    r"|requestTimeEpoch|resourceId|resourcePath|stage|wafResponseCode|webaclArn|xrayTraceId"
+    rf"|{_SIGNER}|{_KEY}|identity\.(sourceIp|userAgent|vpcId|vpceId|clientCert\..+))"
+)
 _PATH = rf"/?|/?{_PART}(/{_PART})*"
 
 
@@ -58,17 +67,7 @@ class NewApi:
             cloud_watch_role=(bool,),
             cors=(apigateway.CorsOptions, None),
         )
-        origins = list(self.cors.allow_origins) if self.cors else ["*"]
-        if not origins or ("*" in origins and len(origins) > 1):
-            raise ValueError(
-                f"cors has the origins {origins}; it must have one or more, or * alone. Name the "
-                "origins of your pages."
-            )
-        if self.cors and self.cors.allow_credentials and origins == ["*"]:
-            raise ValueError(
-                "cors allows credentials for *, which browsers reject. Name the origins of your "
-                "pages, or leave allow_credentials out."
-            )
+        _check_cors(self.cors)
         rate, burst = number(self.rate_limit), number(self.burst_limit)
         for name, limit, too_low in (
             ("rate_limit", rate, rate is not None and rate <= 0),
@@ -79,6 +78,29 @@ class NewApi:
                     f"{name} is {limit:g}, so every request would be answered with 429. Allow at "
                     "least 1, or leave it out."
                 )
+
+
+def _check_cors(cors: apigateway.CorsOptions | None) -> None:
+    """Reject origins that browsers reject.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-cors.html
+
+    Raises:
+        ValueError: no origin, * beside others, or credentials for *.
+    """
+    if cors is None:
+        return
+    origins = list(cors.allow_origins)
+    if not origins or ("*" in origins and len(origins) > 1):
+        raise ValueError(
+            f"cors has the origins {origins}; it must have one or more, or * alone. Name the "
+            "origins of your pages."
+        )
+    if cors.allow_credentials and origins == ["*"]:
+        raise ValueError(
+            "cors allows credentials for *, which browsers reject. Name the origins of your "
+            "pages, or leave allow_credentials out."
+        )
 
 
 @dataclass(frozen=True)
@@ -227,11 +249,17 @@ class RequestField:
         https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-variables-for-access-logging.html
 
         Raises:
-            ValueError: the name is not made of letters, digits, ``_``, ``:``, ``-`` and dots.
+            ValueError: the name is not made of letters, digits, ``_``, ``:``, ``-`` and dots, or
+                API Gateway has no such variable.
         """
         if not re.fullmatch(r"[A-Za-z]\w*(\.\w[\w:-]*)*", name, re.ASCII):
             raise ValueError(
                 f"context variable {name!r}: use letters, digits, _, : and -, nested with dots."
+            )
+        if not re.fullmatch(_CONTEXT, name):
+            raise ValueError(
+                f"context variable {name!r} is none that API Gateway has, so it would be empty in "
+                "every request. Use one of its guide, such as identity.userArn."
             )
         words = name.split(".")
         value = "".join(f".{word}" if word.isidentifier() else f"['{word}']" for word in words)
@@ -244,7 +272,9 @@ def _word(what: str, name: str) -> str:
     return name
 
 
-def check_fields(fields: Sequence[RequestField], endpoint: Endpoint, *, authorized: bool) -> None:
+def check_fields(
+    fields: Sequence[RequestField], endpoint: Endpoint, *, authorized: bool, keyed: bool
+) -> None:
     """Reject a value that no request of this endpoint has.
 
     Source:
@@ -254,10 +284,11 @@ def check_fields(fields: Sequence[RequestField], endpoint: Endpoint, *, authoriz
         fields: The values.
         endpoint: Where requests come in.
         authorized: Whether an authorizer lets them in.
+        keyed: Whether each has an API key.
 
     Raises:
         ValueError: a parameter that the path does not have, a field of a body that is not JSON, or
-            the identity of a caller who need not have one.
+            the identity or the key of a caller who need not have one.
     """
     for one in fields:
         if one.part == "path" and not re.search(rf"{{{one.name}\+?}}", endpoint.path):
@@ -280,4 +311,9 @@ def check_fields(fields: Sequence[RequestField], endpoint: Endpoint, *, authoriz
                 f"{'requests are signed' if signed else 'nobody signs requests'}: it would be "
                 "empty, and every request rejected. Use identity.userArn for signed requests, and "
                 "authorizer.… with an authorizer."
+            )
+        if one.part == "context" and re.fullmatch(_KEY, one.name) and not keyed:
+            raise ValueError(
+                f"RequestField.context({one.name!r}) was given, but no request needs an API key: "
+                "it would be empty, and the request rejected. Give a usage_plan."
             )

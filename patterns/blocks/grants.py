@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import Annotations
 from aws_cdk import aws_iam as iam
 
+from .partitions import check_partition
 from .places import elsewhere
-from .stacks import same_stack
+from .stacks import check_order, needs, role_apart, same_stack
 from .values import Path, expect, is_token, stack_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def grantee_here(
-    scope: Construct, grantee: iam.IGrantable, given: Iterable[Any] = ()
+    scope: Construct, grantee: iam.IGrantable, given: Iterable[Any] = (), *, apart: bool = False
 ) -> iam.IGrantable:
     """Return a grantee so that its permissions are made by ``scope``, if need be.
 
@@ -30,33 +31,36 @@ def grantee_here(
         scope: The construct that grants.
         grantee: Who gets the permissions.
         given: What the construct was given: resources, or settings with a function or a key.
+        apart: Whether what is granted is a function, which waits for the policies of its own role:
+            two that are granted each other would wait for each other. Default: False.
 
     Raises:
-        ValueError: it is nobody who can be granted anything.
+        ValueError: it is nobody who can be granted anything, or is of another partition.
     """
     expect("grantee", grantee, "IGrantable")
     role: Any = grantee.grant_principal
     try:
-        _ = role.policy_fragment
+        fragment = role.policy_fragment
     except RuntimeError as error:
         raise ValueError(
             "The grantee was imported without its role, so it cannot be granted permissions. "
             "Import it with from_function_attributes() and role."
         ) from error
+    for arn in fragment.principal_json.get("AWS", ()):
+        check_partition(scope, "The grantee", arn)
     if not isinstance(role, iam.Role):
         return grantee
     found = [getattr(it, name, None) for it in given for name in ("function", "encryption_key")]
     known_here = [it for it in (*given, *found) if hasattr(it, "node")]
     if same_stack(role, scope):  # a function waits for the policy of its role
         path = role.node.path
-        waits = any(path == own.node.path for it in known_here if (own := _role_of(it)))
+        waits = apart or any(path == own.node.path for it in known_here if (own := _role_of(it)))
     else:
-        waits = any(same_stack(it, role) for it in known_here)
-    if not waits:
-        return grantee
-    construct_id = f"Role{role.node.addr}"
-    known: Any = scope.node.try_find_child(construct_id)
-    return known or iam.Role.from_role_arn(scope, construct_id, role.role_arn)
+        waits = needs(scope, role) or any(same_stack(it, role) for it in known_here)
+    if waits:
+        return role_apart(scope, role)
+    check_order(role, Path(scope), scope)
+    return grantee
 
 
 def _role_of(it: Any) -> Any:

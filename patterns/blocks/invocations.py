@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import jsii
@@ -15,13 +15,14 @@ from constructs import IConstruct, IValidation
 
 from ..checks import lambda_ as checks
 from .consumers import resource_of
-from .grants import warn_of_fixed
+from .grants import grantee_here, warn_of_fixed
 from .values import Path, resource_behind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from aws_cdk import aws_iam as iam
+    from constructs import Construct
 
 SOURCES = {"aws:sourcearn", "aws:sourceaccount", "aws:principalorgid"}
 _VALIDATED: WeakSet[IConstruct] = WeakSet()
@@ -124,14 +125,26 @@ def _subject(config: lambda_.CfnEventInvokeConfig, aliases: Mapping[str, str]) -
 # Who may invoke
 
 
-def grant_invoke(target: lambda_.IFunction, grantee: iam.IGrantable) -> iam.Grant:
+def grant_invoke(
+    scope: Construct,
+    target: lambda_.IFunction,
+    grantee: iam.IGrantable,
+    given: Iterable[Any] = (),
+) -> iam.Grant:
     """Let ``grantee`` invoke a function, an alias or a version.
 
     Source: https://docs.aws.amazon.com/lambda/latest/dg/permissions-function-services.html
 
+    Args:
+        scope: The construct that grants.
+        target: What may be invoked.
+        grantee: By whom.
+        given: What the construct was given: see ``grantee_here``.
+
     Raises:
         ValueError: see ``check_grantee``; or nobody of its kind can be allowed to.
     """
+    grantee = grantee_here(scope, grantee, given, apart=True)
     check_grantee(grantee)
     try:
         grant = target.grant_invoke(grantee)
@@ -152,17 +165,11 @@ def check_grantee(grantee: iam.IGrantable) -> None:
     """Reject a grant to everybody, to everybody's resources of a service, or to several at once.
 
     Raises:
-        ValueError: a principal "*" or a service without a source; several principals, of which the
-            CDK would allow the last; or a function that was imported without its role.
+        ValueError: a principal "*" or a service without a source; or several principals, of which
+            the CDK would allow the last.
     """
     principal = grantee.grant_principal
-    try:
-        fragment = principal.policy_fragment
-    except RuntimeError as error:
-        raise ValueError(
-            "The grantee was imported without its role, so it cannot be granted permissions. "
-            "Import it with from_function_attributes() and role."
-        ) from error
+    fragment = principal.policy_fragment
     named = [(kind, one) for kind, all_ in fragment.principal_json.items() for one in all_]
     conditions = {key.lower() for test in fragment.conditions.values() for key in test}
     if len(named) > 1:

@@ -11,6 +11,7 @@ from aws_cdk import Annotations, FeatureFlags
 
 from ..checks import kms as checks
 from ..checks import reject
+from .partitions import check_partition
 from .values import Path, place_of, resource_behind, stack_of
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def _check_usable(name: object, key: kms.IKey | None) -> None:
         _warn_of_imported_key(behind or key)
         return
     check_resource(name, resource)
+    _warn_of_policy(behind or key, resource)
 
 
 def is_of_this_app(key: kms.IKey) -> bool:
@@ -70,9 +72,11 @@ def check_region(name: object, key: kms.IKey, scope: IConstruct) -> None:
     Source: https://docs.aws.amazon.com/kms/latest/developerguide/multi-region-keys-overview.html
 
     Raises:
-        ValueError: both Regions are known, and differ.
+        ValueError: both Regions are known, and differ; or it is of another partition.
     """
     _, here = place_of(stack_of(scope))
+    if here:
+        check_partition(scope, name, key.key_arn)
     there = place_of(_behind(key) or key)[1] if here else None
     if there and there != here:
         raise ValueError(
@@ -151,6 +155,20 @@ def _check_alias(name: object, alias: kms.IKey) -> None:
             "its use, so nothing could be sent or read. Import the key with "
             "kms.Key.from_key_arn() or kms.Alias.from_alias_attributes(), or set the feature flag "
             f"{GRANTS_BY_ALIAS} in cdk.json."
+        )
+
+
+def _warn_of_policy(key: kms.IKey, resource: Any) -> None:
+    """Say what the policy of a key of this app lacks for the permissions that are granted here.
+
+    Source: https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
+    """
+    if not checks.iam_allows(stack_of(key).resolve(resource.key_policy)):
+        Annotations.of(key).add_warning_v2(
+            "serverless-patterns:key-policy-without-account",
+            "The policy of this key does not name the account's root, so that no IAM policy allows "
+            "anybody its use, and what is granted here has no effect: let it allow kms:* to "
+            "AccountRootPrincipal(), or kms:Decrypt and kms:GenerateDataKey to each role.",
         )
 
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import Stage
 
 from . import keys
-from .values import Path, is_token, place_of, stack_of
+from .partitions import check_partition
+from .stacks import check_order
+from .values import INTERFACES, Path, is_token, place_of, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import IResource
@@ -23,10 +25,17 @@ def elsewhere(scope: IConstruct, resource: IResource) -> str | None:
     """Return the account or Region of a resource, if it is known to be another one; else None.
 
     The owner of a bucket that is imported by its name is not known, for example.
+
+    Raises:
+        ValueError: it is of another partition.
     """
     here = place_of(stack_of(scope))
     if not any(here):  # nothing can be known to be elsewhere
         return None
+    if here[1] and resource.node.default_child is None:
+        found = (getattr(resource, attribute, None) for attribute, _ in INTERFACES.values())
+        for arn in found:
+            check_partition(scope, Path(resource), arn)
     there = _place_in_arn(resource) or place_of(resource)
     for word, own, other in zip(("account", "Region"), here, there, strict=True):
         if own and other and own != other:
@@ -86,7 +95,10 @@ def check_environment(scope: IConstruct, name: object, resource: IResource) -> N
             f"{here.node.path}: the CDK connects stacks of one stage only. Make both in one stage, "
             "or import the resource by its ARN."
         )
-    if here is there or here.environment == there.environment or not resource.node.default_child:
+    if here is there or not resource.node.default_child:
+        return
+    if here.environment == there.environment:
+        check_order(scope, name, resource)
         return
     known = (getattr(resource, arn) for arn in NAMED if hasattr(type(resource), arn))
     if any(is_known(scope, arn) for arn in known):

@@ -200,13 +200,14 @@ class RestEntry(Construct):
         self._methods: list[apigateway.Method] = []
         with _in_own_words(lambda: f"The API {Path(self.api)} has no resource {endpoint.path!r}"):
             self._resource = self.api.root.resource_for_path(endpoint.path)
-        self._authorizer = endpoint.authorizer
+        self._authorizer, self._keyed = endpoint.authorizer, endpoint.usage_plan is not None
         if isinstance(endpoint.api, NewApi):
             self._cors = Cors(endpoint.api.cors)
         else:
             self._cors = Cors(self._resource.default_cors_preflight_options)
             defaults = self._resource.default_method_options or apigateway.MethodOptions()
             self._authorizer = endpoint.authorizer or defaults.authorizer
+            self._keyed = self._keyed or bool(defaults.api_key_required)
             warn_of_cors(self.api, self._resource, self._cors)
         if endpoint.authorizer:
             check_authorizer(endpoint.authorizer, self.api)
@@ -290,7 +291,8 @@ class RestEntry(Construct):
         call: ServiceCall,
         options: Mapping[str, Any],
     ) -> apigateway.Method:
-        check_fields(call.fields, self._endpoint, authorized=self._authorizer is not None)
+        authorized = self._authorizer is not None
+        check_fields(call.fields, self._endpoint, authorized=authorized, keyed=self._keyed)
         integration = apigateway.AwsIntegration(
             service=call.service,
             path=call.path,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Without it, the CDK names the policy of an imported role by the role's path in its stack alone.
 SAFE_NAMES = "@aws-cdk/aws-iam:importedRoleStackSafeDefaultPolicyName"
 _IMPORTS: WeakKeyDictionary[IConstruct, dict[tuple[str, str], Stack]] = WeakKeyDictionary()
+# The stacks that a stack needs by what a construct in it was given, each with a name of that.
+_NEEDS: WeakKeyDictionary[Stack, WeakKeyDictionary[Stack, str]] = WeakKeyDictionary()
 
 
 def same_stack(one: IConstruct, other: IConstruct) -> bool:
@@ -34,6 +36,44 @@ def same_deployment(one: IConstruct, other: IConstruct) -> bool:
 def _top(stack: Stack) -> Stack:
     parent = stack.nested_stack_parent
     return _top(parent) if parent else stack
+
+
+def needs(one: IConstruct, other: IConstruct) -> bool:
+    """Whether the stack of one construct is known to need that of the other."""
+    here, there = _top(stack_of(one)), _top(stack_of(other))
+    return here is not there and bool(_way(here, there))
+
+
+def check_order(scope: IConstruct, name: object, resource: IConstruct) -> None:
+    """Remember that the stack of ``scope`` needs that of a resource; reject a circle of stacks.
+
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-exports.html
+
+    Raises:
+        ValueError: the resource's stack needs this one already.
+    """
+    if same_stack(scope, resource):
+        return
+    here, there = _top(stack_of(scope)), _top(stack_of(resource))
+    if here is there:
+        return
+    if way := _way(there, here):
+        raise ValueError(
+            f"{name} is in stack {there.node.path}, which needs {here.node.path} already, for "
+            f"{', '.join(way)}: stacks that need each other cannot be deployed. Make the "
+            "two constructs in one stack, or leave one of the two connections out."
+        )
+    _NEEDS.setdefault(here, WeakKeyDictionary()).setdefault(there, str(name))
+
+
+def _way(start: Stack, end: Stack, met: frozenset[Stack] = frozenset()) -> list[str]:
+    """Return for what one stack needs another one, over others or not; nothing if it does not."""
+    for there, name in _NEEDS.get(start, {}).items():
+        if there is end:
+            return [name]
+        if there not in met and (way := _way(there, end, met | {start})):
+            return [name, *way]
+    return []
 
 
 def beside(scope: Construct, resource: IConstruct) -> Construct:
@@ -75,21 +115,34 @@ def grantee_in(scope: Construct, grantee: iam.IGrantable, resource: IConstruct) 
     return _role_in(scope, principal)
 
 
+def role_apart(scope: Construct, role: iam.IRole) -> iam.IRole:
+    """Return a role of this app so that its policy is one of ``scope``.
+
+    A function waits for the policies of its role, but not for that one: so that may name what waits
+    for the function.
+    """
+    return made_apart(scope, role) or iam.Role.from_role_name(
+        scope,
+        Names.node_unique_id(role.node),
+        role.role_name,
+        # A role has one policy of a name, whichever of the stacks that share it made it.
+        default_policy_name=Names.unique_resource_name(scope, max_length=100),
+    )
+
+
+def made_apart(scope: Construct, role: iam.IRole) -> iam.IRole | None:
+    """Return what ``role_apart`` has returned; None if it was not asked."""
+    known = scope.node.try_find_child(Names.node_unique_id(role.node))
+    return cast("iam.IRole | None", known)
+
+
 def _role_in(scope: Construct, role: iam.IRole) -> iam.IRole:
     if role.node.default_child is None:
         _check_policy_of_import(role)
         return role
     if same_stack(scope, role):
         return role
-    construct_id = Names.node_unique_id(role.node)
-    known = scope.node.try_find_child(construct_id)
-    return cast("iam.IRole", known) or iam.Role.from_role_name(
-        scope,
-        construct_id,
-        role.role_name,
-        # A role has one policy of a name, whichever of the stacks that share it made it.
-        default_policy_name=Names.unique_resource_name(scope, max_length=100),
-    )
+    return role_apart(scope, role)
 
 
 def _check_policy_of_import(role: iam.IRole) -> None:

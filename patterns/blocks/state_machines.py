@@ -14,13 +14,15 @@ from constructs import Construct
 from .alarms import MINUTE, Runbook
 from .definitions import check_places
 from .findings import acknowledge, acknowledge_wildcards
+from .grants import warn_of_fixed
 from .names import name_known_before_creation
-from .values import seconds
+from .values import Path, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aws_cdk import aws_cloudwatch as cloudwatch
+    from aws_cdk import aws_sqs as sqs
 
     from .alarms import Alarms
     from .definitions import Definition, Resource
@@ -186,8 +188,31 @@ def grant_start(
     if express:
         machine.grant_start_sync_execution(grantee)
     else:
-        machine.grant_start_execution(grantee)
+        grant_start_execution(machine, grantee)
         grant_describe(machine, grantee)
+
+
+def grant_start_execution(
+    machine: stepfunctions.IStateMachine, grantee: iam.IGrantable
+) -> iam.Grant:
+    """Let ``grantee`` start executions."""
+    grant = machine.grant_start_execution(grantee)
+    warn_of_fixed(grantee, f"states:StartExecution on {Path(machine)} and the use of its key")
+    return grant
+
+
+def grant_resolve(
+    machine: stepfunctions.IStateMachine, parked_queue: sqs.IQueue, grantee: iam.IGrantable
+) -> iam.Grant:
+    """Let ``grantee`` read a parked queue, and answer the steps that wait there."""
+    grant = parked_queue.grant_consume_messages(grantee)
+    grant = grant.combine(machine.grant_task_response(grantee))
+    warn_of_fixed(
+        grantee,
+        f"receiving and deleting messages of {Path(parked_queue)}, answering steps of "
+        f"{Path(machine)}, and the use of their keys",
+    )
+    return grant
 
 
 def grant_describe(machine: stepfunctions.IStateMachine, grantee: iam.IGrantable) -> iam.Grant:
@@ -203,4 +228,5 @@ def grant_describe(machine: stepfunctions.IStateMachine, grantee: iam.IGrantable
             f"AwsSolutions::AwsSolutions-IAM5[Resource::{arn}]",
             "It may describe every execution of this state machine, whose names are the clients'.",
         )
+    warn_of_fixed(grantee, f"states:DescribeExecution on {Path(machine)} and the use of its key")
     return grant

@@ -254,10 +254,11 @@ class TopicFanout(Construct):
                 change.
         """
         expect("construct_id", construct_id, str)
-        if construct_id in self._ids:
+        in_path = construct_id.replace("/", "--")  # as the CDK has it
+        if not in_path or in_path in self._ids:
+            taken = f"which {Path(self)} has already" if in_path else "which is empty"
             raise ValueError(
-                f"construct_id is {construct_id!r}, which {Path(self)} has already. Give the "
-                "subscriber another one."
+                f"construct_id is {construct_id!r}, {taken}. Give the subscriber another one."
             )
         expect("consumer", consumer, Consumer, "IFunction")
         expect("queue", queue, NewQueue, "IQueue")
@@ -273,7 +274,7 @@ class TopicFanout(Construct):
         one.subscribe_to(self._source, subscription, alarms)
         self.subscribers.append(one)
         self._given += [consumer, queue]
-        self._ids.add(construct_id)
+        self._ids.add(in_path)
         return one
 
     def _publish_from(self, source: Source, alarms: Alarms, module: str) -> None:

@@ -75,6 +75,9 @@ def expect(argument: str, value: Any, *allowed: Kind) -> None:
     examples = [_example(kind) for kind in allowed if kind not in BUILTIN]
     plain = isinstance(value, str | int | float | dict | list | tuple | None)
     given = shorten(repr(value), 80, placeholder=" …") if plain else f"a {_name_of(value)}"
+    if type(value).__name__ in names:  # the settings of another pattern
+        names = [kind if isinstance(kind, str) else _full_name(kind) for kind in allowed if kind]
+        given, examples = f"a {_full_name(type(value))}", []
     such_as = f", such as {' or '.join(examples)}" if examples else ""
     raise ValueError(f"{argument} is {given}; it must be of type {' or '.join(names)}{such_as}.")
 
@@ -129,6 +132,10 @@ def _example(kind: Any) -> str:
     if kind is Duration:
         return "Duration.seconds(30)"
     return INTERFACES[kind][1] if isinstance(kind, str) else f"{kind.__name__}(…)"
+
+
+def _full_name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__name__}"
 
 
 def _name_of(value: Any) -> str:

@@ -130,3 +130,16 @@ def archive(days: float) -> str | None:
         f"message_retention_period_in_days is {days:g}; it must be 1 to {SNS_MAX_ARCHIVE}. Leave "
         "it out for no archive."
     )
+
+
+def topic_of_alarm(topic: object, *, fifo: bool) -> str | None:
+    """An alarm publishes to a standard topic: it names no message group.
+
+    Source: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
+    """
+    if not fifo:
+        return None
+    return (
+        f"{topic} is a FIFO topic, which rejects a message without a message group, and CloudWatch "
+        "names none: nobody would hear of the alarm. Give a standard topic."
+    )

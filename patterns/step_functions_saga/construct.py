@@ -19,7 +19,9 @@ from ..blocks.state_machines import (
     execution_arn_prefix,
     grant_describe,
     grant_key,
+    grant_resolve,
     grant_start,
+    grant_start_execution,
     on_executions,
 )
 from ..blocks.values import expect
@@ -136,7 +138,7 @@ class StepFunctionsSaga(Construct):
 
     def grant_start_execution(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` start executions without the API."""
-        return self.state_machine.grant_start_execution(self._here(grantee))
+        return grant_start_execution(self.state_machine, self._here(grantee))
 
     def grant_describe_execution(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` read every execution's status, input and output."""
@@ -161,9 +163,7 @@ class StepFunctionsSaga(Construct):
                 "The state machine is your own, so its parked queue is not known here. Grant on "
                 "it directly: grant_consume_messages and grant_task_response."
             )
-        grantee = self._here(grantee)
-        self.parked_queue.grant_consume_messages(grantee)
-        return self.state_machine.grant_task_response(grantee)
+        return grant_resolve(self.state_machine, self.parked_queue, self._here(grantee))
 
     def metric_failed(self, **options: Any) -> cloudwatch.Metric:
         """Executions that ended in failure. ``options``: of the metric."""

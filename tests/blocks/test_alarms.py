@@ -27,6 +27,16 @@ def test_a_topic_with_a_disabled_key_is_rejected(stack: Stack) -> None:
         alarm(topic)
 
 
+def test_a_fifo_topic_is_rejected(stack: Stack) -> None:
+    arn = "arn:aws:sns:us-east-1:111111111111:theirs.fifo"
+    for topic in (
+        sns.Topic(stack, "Topic", fifo=True),
+        sns.Topic.from_topic_arn(stack, "Theirs", arn),
+    ):
+        with rejected("(Stack/Topic|theirs.fifo) is a FIFO topic.*nobody would hear"):
+            alarm(topic)
+
+
 def test_any_other_topic_is_accepted(stack: Stack) -> None:
     arn = "arn:aws:sns:us-east-1:111111111111:theirs"
     for topic in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -13,7 +14,7 @@ from aws_cdk.assertions import Template
 from serverless_patterns.patterns.async_lambda.construct import AsyncLambda
 from serverless_patterns.patterns.blocks.invocations import grant_invoke
 from tests.async_lambda.builds import CANARY
-from tests.inline import function
+from tests.inline import function, properties, rejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 FUNCTION_ARN = "arn:aws:lambda:us-east-1:111111111111:function:theirs"
 ACCOUNT = "111111111111"
+LAMBDA = iam.ServicePrincipal("lambda.amazonaws.com")
 
 
 def imported(scope: Construct, construct_id: str = "Theirs", **settings: Any) -> lambda_.IFunction:
@@ -125,6 +127,70 @@ def test_a_chain_of_successes_ends(stack: Stack) -> None:
     AsyncLambda(stack, "A", function=one, on_success=two)
 
 
+@pytest.mark.parametrize("alias", [False, True])
+def test_functions_may_be_each_others_destinations(stack: Stack, alias: bool) -> None:
+    one, two, three = (function(stack, name) for name in ("One", "Two", "Three"))
+    aliased = three.add_alias("live") if alias else three
+    AsyncLambda(stack, "A", function=one, on_success=two, on_failure=aliased)
+    AsyncLambda(stack, "B", function=two, on_failure=one)
+    AsyncLambda(stack, "C", function=aliased, on_failure=two)
+    template = Template.from_stack(stack)  # it rejects a circle
+    configs = template.find_resources("AWS::Lambda::EventInvokeConfig")
+    for name, policy in template.find_resources("AWS::IAM::Policy").items():
+        if "lambda:InvokeFunction" in str(policy):  # Lambda asks for it
+            assert sum(name in config["DependsOn"] for config in configs.values()) == 1
+
+
+def test_functions_may_invoke_each_other(stack: Stack) -> None:
+    functions = [function(stack, name) for name in ("One", "Two", "Three")]
+    made = [AsyncLambda(stack, f"A{f.node.id}", function=f) for f in functions]
+    for one in made:
+        for other in functions:
+            one.grant_invoke(other)
+    functions[0].add_environment("NEXT", functions[1].function_name)
+    Template.from_stack(stack)  # it rejects a circle
+
+
+def test_functions_of_two_stacks_may_invoke_each_other() -> None:
+    app = App()
+    stacks = [Stack(app, name) for name in ("One", "Two")]
+    functions = [function(stack) for stack in stacks]
+    one, two = (AsyncLambda(f.stack, "Async", function=f) for f in functions)
+    one.grant_invoke(functions[1])
+    two.grant_invoke(functions[0])
+    app.synth()  # it rejects a circle
+    policies = [json.dumps(properties(stack, "IAM::Policy")) for stack in stacks]
+    assert [text.count("lambda:InvokeFunction") for text in policies] == [0, 2]
+
+
+def test_two_stacks_that_grant_a_role_keep_each_its_own_policy_of_it() -> None:
+    app = App()
+    base = Stack(app, "Base")
+    role = iam.Role(base, "Role", path="/team/", assumed_by=LAMBDA)
+    shared = function(base, role=role)
+    stacks = [Stack(app, name) for name in ("One", "Two")]
+    for stack in stacks:  # which needs the stack of the role
+        made = AsyncLambda(stack, "Async", function=function(stack), on_failure=shared)
+        made.grant_invoke(shared)
+    app.synth()
+    names, roles = set(), []
+    for stack in stacks:
+        for policy in properties(stack, "IAM::Policy"):
+            if "ImportValue" in json.dumps(policy["Roles"]):
+                names.add(policy["PolicyName"])
+                roles += policy["Roles"]
+    assert len(names) == 2
+    assert "Split" not in json.dumps(roles), "an ARN's last part but one may be its path"
+
+
+def test_destinations_by_which_two_stacks_need_each_other_are_rejected() -> None:
+    app = App()
+    one, two = (function(Stack(app, name), "Run") for name in ("One", "Two"))
+    AsyncLambda(one.stack, "Async", function=one, on_success=two)
+    with rejected("on_failure One/Run is in stack One, .* needs Two already, for on_success Two/R"):
+        AsyncLambda(two.stack, "Async", function=two, on_failure=one)
+
+
 # Who may invoke
 
 
@@ -154,7 +220,7 @@ REJECTED: dict[str, tuple[Callable[[Stack], iam.IGrantable], str]] = {
 def test_a_grant_that_allows_too_many_or_nobody_is_rejected(stack: Stack, grantee: str) -> None:
     make, problem = REJECTED[grantee]
     with pytest.raises(ValueError, match=problem):
-        grant_invoke(function(stack), make(stack))
+        grant_invoke(stack, function(stack), make(stack))
 
 
 @pytest.mark.parametrize(
@@ -171,7 +237,7 @@ def test_a_grant_that_allows_too_many_or_nobody_is_rejected(stack: Stack, grante
 def test_a_grant_for_a_source_an_organization_or_an_account_is_made(
     stack: Stack, grantee: iam.IGrantable
 ) -> None:
-    grant_invoke(function(stack), grantee)
+    grant_invoke(stack, function(stack), grantee)
     (permission,) = Template.from_stack(stack).find_resources("AWS::Lambda::Permission").values()
     made = permission["Properties"]
     limits = {"SourceAccount", "PrincipalOrgID"} & made.keys()
@@ -181,4 +247,4 @@ def test_a_grant_for_a_source_an_organization_or_an_account_is_made(
 def test_an_imported_function_says_how_it_can_be_granted(stack: Stack) -> None:
     role = iam.Role(stack, "Caller", assumed_by=iam.AccountRootPrincipal())
     with pytest.raises(ValueError, match="same_environment=True"):
-        grant_invoke(imported(stack), role)
+        grant_invoke(stack, imported(stack), role)

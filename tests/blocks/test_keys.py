@@ -8,6 +8,7 @@ import pytest
 from aws_cdk import App, Environment, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
@@ -35,6 +36,25 @@ def test_an_enabled_key_is_accepted_without_a_word(stack: Stack) -> None:
     ):
         check_key("encryption_key", key)
     Annotations.from_stack(stack).has_no_warning("*", Match.any_value())
+
+
+@pytest.mark.parametrize(
+    ("principal", "actions", "enough"),
+    [
+        (iam.ArnPrincipal("arn:aws:iam::111111111111:role/admin"), ["kms:*"], False),
+        (iam.AccountRootPrincipal(), ["kms:*"], True),
+        (iam.AccountPrincipal("111111111111"), ["kms:Decrypt", "kms:GenerateDataKey*"], True),
+        (iam.AccountRootPrincipal(), ["kms:Decrypt"], False),
+        (iam.AnyPrincipal(), ["*"], True),
+    ],
+)
+def test_a_key_whose_policy_lets_no_iam_policy_decide_is_warned_of(
+    stack: Stack, principal: iam.IPrincipal, actions: list[str], enough: bool
+) -> None:
+    allow = iam.PolicyStatement(principals=[principal], actions=actions, resources=["*"])
+    check_key("key", kms.Key(stack, "Theirs", policy=iam.PolicyDocument(statements=[allow])))
+    said = Match.string_like_regexp("does not name the account's root.*has no effect")
+    assert bool(Annotations.from_stack(stack).find_warning("/Stack/Theirs", said)) is not enough
 
 
 def test_a_disabled_key_is_rejected(stack: Stack) -> None:
@@ -85,13 +105,15 @@ def test_an_alias_whose_key_can_be_granted_is_used(stack: Stack) -> None:
     warned(granted, "cannot be checked.*enabled and symmetric")
 
 
-def test_a_key_of_another_region_is_rejected() -> None:
+def test_a_key_of_another_region_or_partition_is_rejected() -> None:
     stack = Stack(App(), "Stack", env=Environment(region="eu-west-1"))
     check_key(
         "encryption_key", kms.Key.from_key_arn(stack, "Here", ARN.replace("us-east", "eu-west"))
     )
     with rejected("is a key of the Region us-east-1, .* is in eu-west-1: .*a replica"):
         check_key("encryption_key", kms.Key.from_key_arn(stack, "There", ARN))
+    with rejected("encryption_key is .*, of the partition aws-cn, but this stack"):
+        check_key("encryption_key", kms.Key.from_key_arn(stack, "Cn", ARN.replace("aws", "aws-cn")))
 
 
 def test_a_resource_of_another_region_has_its_key_there() -> None:

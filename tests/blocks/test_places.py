@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 from aws_cdk import App, Environment, Stack
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_events as events
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as stepfunctions
 
 from serverless_patterns.patterns.blocks.places import check_here, check_key_here, elsewhere
 from tests.inline import function, rejected
@@ -38,6 +42,27 @@ def test_a_table_or_a_version_is_where_its_arn_says(place: str, found: str | Non
     assert [elsewhere(stack, one) for one in imported] == [found] * 3
     assert elsewhere(stack, table.from_table_name(stack, "ByName", "orders")) is None
     assert elsewhere(stack, function(stack)) is None
+
+
+@pytest.mark.parametrize("region", ["eu-west-1", "cn-north-1"])
+def test_what_is_of_another_partition_is_rejected(region: str) -> None:
+    stack = Stack(App(), "Stack", env=Environment(account="111111111111", region=region))
+    place = f"{region}:111111111111"
+    own, other = ("aws", "aws-cn") if region == "eu-west-1" else ("aws-cn", "aws")
+    kinds: dict[str, Any] = {
+        f"sns:{place}:theirs": sns.Topic.from_topic_arn,
+        f"sqs:{place}:theirs": sqs.Queue.from_queue_arn,
+        f"lambda:{place}:function:theirs": lambda_.Function.from_function_arn,
+        f"kinesis:{place}:stream/theirs": kinesis.Stream.from_stream_arn,
+        f"dynamodb:{place}:table/theirs": dynamodb.Table.from_table_arn,
+        f"events:{place}:event-bus/theirs": events.EventBus.from_event_bus_arn,
+        f"states:{place}:stateMachine:theirs": stepfunctions.StateMachine.from_state_machine_arn,
+        "s3:::theirs": s3.Bucket.from_bucket_arn,
+    }
+    for number, (arn, imported) in enumerate(kinds.items()):
+        assert elsewhere(stack, imported(stack, f"Own{number}", f"arn:{own}:{arn}")) is None
+        with rejected(rf"Theirs{number} is arn:{other}:{arn}, .* begins with arn:{own}:, or with"):
+            elsewhere(stack, imported(stack, f"Theirs{number}", f"arn:{other}:{arn}"))
 
 
 def test_what_the_cdk_cannot_refer_to_from_a_stack_is_rejected() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from aws_cdk import App, Stack
+from aws_cdk import App, NestedStack, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 
-from serverless_patterns.patterns.blocks.stacks import SAFE_NAMES, role_in
-from tests.inline import rejected
+from serverless_patterns.patterns.blocks.stacks import SAFE_NAMES, check_order, needs, role_in
+from tests.inline import function, rejected
 
 
 def imported(app: App, name: str, role_id: str = "Role") -> tuple[Stack, lambda_.IFunction]:
@@ -40,3 +40,18 @@ def test_two_stacks_do_not_replace_each_others_policy_of_a_role(
         assert role_in(one, first).role_name == "theirs"
     with rejected(problem):
         role_in(*imported(app, "Two", role_id))
+
+
+def test_stacks_that_would_need_each_other_are_rejected_over_others_too() -> None:
+    app = App()
+    one, two, three = (function(Stack(app, name)) for name in ("One", "Two", "Three"))
+    check_order(one, "first", two)
+    check_order(two, "second", three)
+    check_order(one, "again", three)
+    assert needs(one, three)
+    assert not needs(three, one)
+    with rejected("third is in stack One, which needs Three already, for first, second: stacks"):
+        check_order(three, "third", one)
+    nested = function(NestedStack(one.stack, "Nested"))
+    check_order(nested, "its parent's", one)
+    check_order(one, "its own", nested)

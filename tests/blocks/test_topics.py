@@ -45,9 +45,14 @@ def test_a_fifo_queue_of_a_standard_topic_is_rejected(stack: Stack, new: bool) -
         Fanout(stack).add_queue("One", consumer=function(stack), queue=queue)
 
 
-def test_an_id_that_is_in_use_is_rejected(stack: Stack) -> None:
-    with rejected("construct_id is 'Topic', which Stack/Fanout has already"):
-        Fanout(stack).add_queue("Topic", consumer=function(stack))
+def test_an_id_that_is_in_use_or_empty_is_rejected(stack: Stack) -> None:
+    fanout, consumer = Fanout(stack), function(stack)
+    fanout.add_queue("a/b", consumer=consumer)
+    for taken in ("Topic", "a--b"):
+        with rejected(f"construct_id is '{taken}', which Stack/Fanout has already"):
+            fanout.add_queue(taken, consumer=consumer)
+    with rejected("construct_id is '', which is empty"):
+        fanout.add_queue("", consumer=consumer)
 
 
 def test_a_subscribers_alarm_may_ring_earlier_than_the_fanouts(stack: Stack) -> None:

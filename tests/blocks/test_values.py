@@ -13,6 +13,8 @@ from aws_cdk import aws_sqs as sqs
 from serverless_patterns.patterns.blocks.queues import NewQueue
 from serverless_patterns.patterns.blocks.values import expect
 from serverless_patterns.patterns.checks import period
+from serverless_patterns.patterns.sns_fanout.construct import SnsFanout
+from serverless_patterns.patterns.sns_fifo_fanout.construct import NewTopic as FifoTopic
 from tests.inline import function, rejected
 
 ARN = "arn:aws:lambda:us-east-1:111111111111:function:theirs:1"
@@ -66,6 +68,11 @@ def test_a_resource_of_another_kind_is_named(stack: Stack) -> None:
     ):
         with rejected("is a Queue; it must be of type ITopic"):
             expect("argument", made, "ITopic")
+
+
+def test_settings_of_the_same_name_say_of_which_pattern_they_are(stack: Stack) -> None:
+    with rejected(r"is a .*sns_fifo_fanout.topic.NewTopic; .* type .*sns_fanout.*NewTopic or ITop"):
+        SnsFanout(stack, "Fanout", topic=FifoTopic())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

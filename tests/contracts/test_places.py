@@ -48,7 +48,7 @@ def parent_of_nested(app: App) -> Stacks:
 every_layout = pytest.mark.parametrize("layout", [siblings, nested_below, parent_of_nested])
 
 
-def publish_to(topic: sns.Topic) -> Alarms:
+def publish_to(topic: sns.ITopic) -> Alarms:
     return Alarms([cloudwatch_actions.SnsAction(topic)])
 
 
@@ -286,6 +286,24 @@ def test_a_queue_of_another_region_is_rejected(build: Build) -> None:
 
 
 @every_build("queue")
+def test_a_queue_of_another_partition_is_rejected(build: Build) -> None:
+    stack = Stack(App(), "Stack", env=HERE)
+    arn = "arn:aws-cn:sqs:eu-west-1:111111111111:theirs"
+    with rejected("Stack/Theirs is arn:aws-cn:.*, of the partition aws-cn, but this stack is in"):
+        build.make(stack, "Pattern", queue=sqs.Queue.from_queue_arn(stack, "Theirs", arn))
+
+
+@every_build("topic")
+def test_a_topic_of_another_partition_is_rejected(build: Build) -> None:
+    stack = Stack(App(), "Stack", env=HERE)
+    arn = "arn:aws-cn:sns:eu-west-1:111111111111:theirs.fifo"
+    if build.slug == "sns_fanout":
+        arn = arn.removesuffix(".fifo")
+    with rejected("Stack/Theirs is arn:aws-cn:.*, of the partition aws-cn, but this stack is in"):
+        build.make(stack, "Pattern", topic=sns.Topic.from_topic_arn(stack, "Theirs", arn))
+
+
+@every_build("queue")
 def test_a_queue_of_another_account_is_used_without_alarms_or_rejected(
     build: Build,
 ) -> None:
@@ -328,6 +346,14 @@ def test_a_topic_of_another_region_for_alarms_is_rejected(build: Build) -> None:
         alarms = Alarms([cloudwatch_actions.SnsAction(topic)])
         with rejected("a topic of Region us-east-1, but .* eu-west-1, only: nobody would hear"):
             build.make(stack, f"Pattern{topic.node.id}", alarms=alarms)
+
+
+@every_build("alarms")
+def test_a_topic_of_another_partition_for_alarms_is_rejected(build: Build) -> None:
+    stack = Stack(App(), "Stack", env=HERE)
+    topic = sns.Topic.from_topic_arn(stack, "T", "arn:aws-cn:sns:eu-west-1:111111111111:theirs")
+    with rejected("topic of alarms is arn:aws-cn:.*, of the partition aws-cn, but this stack"):
+        build.make(stack, "Pattern", alarms=publish_to(topic))
 
 
 @every_build("alarms")
