@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from .errors import SandboxError
-from .logs import events_since
+from .logs import FRAME, events_since
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +28,6 @@ WINDOW = timedelta(seconds=30)
 FAILURES, AFTER = 5, timedelta(seconds=6)
 
 _START = re.compile(r"START RequestId: (\S+)")
-_FRAME = re.compile(r"(END|REPORT|INIT_START) ")
 _FAILED = re.compile(
     r'^Traceback |^\[ERROR\]|"level": ?"ERROR"|Task timed out|^\w*(Error|Exception):'
 )
@@ -131,7 +130,7 @@ def _of_stream(function: str, events: Sequence[dict[str, Any]]) -> list[tuple[in
         for line in event["message"].splitlines():
             if start := _START.match(line):
                 calls.append((event["timestamp"], Invocation(function, start[1])))
-            elif calls and not _FRAME.match(line):
+            elif calls and not FRAME.match(line):
                 calls[-1][1].lines.append(line)
     return calls
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
     from .target import Deployment
 
+# What Lambda itself writes around an invocation's lines.
+FRAME = re.compile(r"(START|END|REPORT|INIT_START) ")
 # CloudWatch Logs API reference, FilterLogEvents: at most so many events in one answer.
 EVENTS_OF_A_PAGE = 10_000
 

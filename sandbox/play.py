@@ -7,7 +7,8 @@ import shlex
 import time
 import zipfile
 from collections import Counter
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,7 +19,7 @@ from . import process
 from .console import console, plain
 from .console import step as console_step
 from .errors import SandboxError
-from .logs import events_since
+from .logs import FRAME, events_since
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 PAUSE_SECONDS = 0.5
 # Would come before the keys.
 THEIRS = "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_WEB_IDENTITY_TOKEN_FILE"
-_FRAMES = ("START ", "END ", "REPORT ")
+# An event may come later than a newer one, from another environment of its function.
+LATE = timedelta(seconds=10)
 # What can be done with an output of this name.
 _EXAMPLES = {
     "ApiUrl": """\
@@ -88,18 +90,14 @@ def stay(
         redeploy: Called after a change; a SandboxError that it raises is printed.
     """
     stacks, folders = [*deployments], [*watched]
-    started, printed = datetime.now(UTC), Counter[tuple[str, str]]()  # events, by log stream
+    started, tails = datetime.now(UTC), dict[str, _Tail]()
     changed = _newest_change(folders)
     while True:
         for stack in stacks:
             for function, name in stack.functions.items():
-                found = Counter[tuple[str, str]]()
-                for event in _events(stack, name, started):
-                    stream = name, event["logStreamName"]
-                    found[stream] += 1
-                    if found[stream] > printed[stream]:
-                        _print_event(function, event["message"])
-                printed |= found
+                tail = tails.setdefault(name, _Tail(stack, name, started))
+                for message in tail.new_messages():
+                    _print_event(function, message)
         if (now := _newest_change(folders)) != changed:
             changed = now
             try:
@@ -110,15 +108,33 @@ def stay(
         time.sleep(PAUSE_SECONDS)
 
 
-def _events(stack: Deployment, name: str, started: datetime) -> list[dict[str, Any]]:
-    """What a function has logged; nothing once somebody has deleted it."""
-    try:
-        return events_since(stack, name, started)
-    except ClientError:
-        return []
-    except BotoCoreError as error:
-        logs = stack.target.log_dir
-        raise SandboxError(f"The embedded AWS does not answer: {error} Logs: {logs}") from error
+@dataclass
+class _Tail:
+    """The end of a function's log: each event once, and nothing read again that is long over."""
+
+    stack: Deployment
+    name: str
+    since: datetime
+    seen: Counter[tuple[str, int, str]] = field(default_factory=Counter)
+
+    def new_messages(self) -> list[str]:
+        """What the function has logged meanwhile; nothing once somebody has deleted it."""
+        events = [(e["logStreamName"], e["timestamp"], e["message"]) for e in self._events()]
+        new = list((Counter(events) - self.seen).elements())
+        if events:
+            self.seen = Counter(events)
+            newest = datetime.fromtimestamp(max(time for _, time, _ in events) / 1000, UTC)
+            self.since = max(self.since, newest - LATE)
+        return [message for *_, message in new]
+
+    def _events(self) -> list[dict[str, Any]]:
+        try:
+            return events_since(self.stack, self.name, self.since)
+        except ClientError:
+            return []
+        except BotoCoreError as error:
+            logs = self.stack.target.log_dir
+            raise SandboxError(f"The embedded AWS does not answer: {error} Logs: {logs}") from error
 
 
 def replace_code(deployment: Deployment, root: Path, folders: Iterable[str], prefix: str) -> None:
@@ -156,7 +172,7 @@ def _check_syntax(file: Path) -> None:
 
 def _print_event(function: str, message: str) -> None:
     for line in message.splitlines():
-        if not line.startswith(_FRAMES):
+        if not FRAME.match(line):
             console.print(f"[cyan]{plain(function)}[/] {plain(line)}", soft_wrap=True)
 
 

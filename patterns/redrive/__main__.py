@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     place = (lambda_.meta.region_name, account)
     print(visible(f"Account {account}, Region {place[0]}, function {given.function}"))
     try:
-        others = {n for url in given.queue_url for n in sharing(lambda_, sqs, url, given.function)}
+        others = sharing(lambda_, sqs, given.queue_url, given.function)
     except (ClientError, BotoCoreError) as error:
         print(visible(f"Not checked whether another function shares the queue: {error}"))
     else:
@@ -81,17 +81,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if run.report.good and not problem else 1
 
 
-def sharing(lambda_: Any, sqs: Any, queue_url: str, function: str) -> list[str]:
-    """Return the other functions whose dead-letter queue this is."""
-    wanted = {"QueueUrl": queue_url, "AttributeNames": ["QueueArn"]}
-    arn = sqs.get_queue_attributes(**wanted)["Attributes"]["QueueArn"]
-    return [
+def sharing(lambda_: Any, sqs: Any, queue_urls: Sequence[str], function: str) -> set[str]:
+    """Return the other functions whose dead-letter queue is one of these."""
+    wanted = [{"QueueUrl": url, "AttributeNames": ["QueueArn"]} for url in queue_urls]
+    arns = {sqs.get_queue_attributes(**one)["Attributes"]["QueueArn"] for one in wanted}
+    return {
         found["FunctionName"]
-        for page in lambda_.get_paginator("list_functions").paginate()
+        for page in (lambda_.get_paginator("list_functions").paginate() if arns else ())
         for found in page["Functions"]
-        if found.get("DeadLetterConfig", {}).get("TargetArn") == arn
+        if found.get("DeadLetterConfig", {}).get("TargetArn") in arns
         and found["FunctionName"] != function_name(function)
-    ]
+    }
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -74,8 +74,7 @@ class Queue:
             {"Id": id_, "ReceiptHandle": handle, "VisibilityTimeout": 0}
             for id_, handle in self._handles.items()
         ]
-        for first in range(0, len(entries), BATCH):
-            ten = entries[first : first + BATCH]
+        for ten in aws.batches(entries, most=BATCH):
             self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=ten)
 
 

@@ -11,8 +11,9 @@ import sys
 import threading
 import time
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from subprocess import DEVNULL, PIPE
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
 import pytest
@@ -79,6 +80,34 @@ def test_functions_say_what_they_log_until_a_handler_changes(
         play.stay([stack], [tmp_path], changed)
     said = [line for line in capsys.readouterr().err.splitlines() if "said" in line]
     assert said == ["F said 0", "F said 1", "F said 2"]
+
+
+def test_what_a_function_logs_is_said_once_though_late_and_not_read_again_much_later(
+    shared: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[tuple[float, str]] = []
+    asked: list[float] = []
+
+    def events_since(_: Deployment, __: str, since: datetime) -> list[dict[str, Any]]:
+        asked.append(since.timestamp())
+        found = [event for event in sorted(logged) if event[0] >= since.timestamp()]
+        return [{"logStreamName": "s", "timestamp": 1000 * t, "message": m} for t, m in found]
+
+    monkeypatch.setattr(play, "events_since", events_since)
+    tail = play._Tail(Deployment(shared, "play", {}), "f", datetime.fromtimestamp(1000, UTC))
+    said = []
+    for new in (
+        [(1001.0, "one")],
+        [(1005.0, "same")] * 2,
+        [(1004.0, "late")],
+        [(1100.0, "new")],
+        [],
+    ):
+        logged += new
+        said.append(tail.new_messages())
+    assert said == [["one"], ["same", "same"], ["late"], ["new"], []]
+    assert asked == sorted(asked)
+    assert asked[-1] == 1100 - play.LATE.total_seconds()
 
 
 def test_a_stay_says_when_changed_code_is_deployed_or_why_not_and_goes_on(
