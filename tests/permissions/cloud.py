@@ -7,8 +7,6 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from serverless_patterns.lint.arns import NAMES
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -20,6 +18,20 @@ PSEUDO = {
     "AWS::StackId": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/s/0a1b2c3d-0000-4000-8000-0a",
     "AWS::StackName": "s",
     "AWS::URLSuffix": "amazonaws.com",
+}
+# Where a resource is named, and what its ARN has: the service, and what is before the name.
+NAMES = {
+    "AWS::DynamoDB::Table": ("TableName", "dynamodb", "table/"),
+    "AWS::IAM::Role": ("RoleName", "iam", "role/"),
+    "AWS::KMS::Key": ("-", "kms", "key/"),
+    "AWS::Kinesis::Stream": ("Name", "kinesis", "stream/"),
+    "AWS::KinesisFirehose::DeliveryStream": ("DeliveryStreamName", "firehose", "deliverystream/"),
+    "AWS::Lambda::Function": ("FunctionName", "lambda", "function:"),
+    "AWS::Logs::LogGroup": ("LogGroupName", "logs", "log-group:"),
+    "AWS::S3::Bucket": ("BucketName", "s3", ""),
+    "AWS::SNS::Topic": ("TopicName", "sns", ""),
+    "AWS::SQS::Queue": ("QueueName", "sqs", ""),
+    "AWS::StepFunctions::StateMachine": ("StateMachineName", "states", "stateMachine:"),
 }
 ARN_IS_REF = ("AWS::SNS::Topic", "AWS::StepFunctions::StateMachine", "AWS::IAM::ManagedPolicy")
 GLOBAL = ("iam", "s3")
@@ -76,8 +88,6 @@ class Cloud:
         if kind == "AWS::Lambda::Alias":
             function = self._resolve(self._raw[name]["Properties"]["FunctionName"])
             return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}:{self._physical(name)}"
-        if kind == "AWS::KMS::Key":
-            return f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{name}"
         _, service, before = NAMES.get(kind, ("", kind.split("::")[1].lower(), f"{kind}/"))
         place = ":" if service in GLOBAL[1:] else f"{REGION}:{ACCOUNT}"
         place = f":{ACCOUNT}" if service == "iam" else place

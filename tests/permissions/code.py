@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from .judge import ROOT
+from serverless_patterns.patterns import catalog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,7 +93,7 @@ def _key(call: ast.Call) -> str:
 
 @cache
 def _module(name: str) -> _Module | None:
-    file = ROOT.joinpath(*name.split(".")).with_suffix(".py")
+    file = catalog.FOLDER.parent.joinpath(*name.split(".")).with_suffix(".py")
     if not name or not file.is_file():
         return None
     definitions: dict[str, ast.AST] = {}

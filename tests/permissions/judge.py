@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from serverless_patterns.sandbox import runtime
+
 from .cloud import ACCOUNT, OTHER_ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
     from .cloud import Cloud, Document
 
-ROOT = Path(__file__).resolve().parents[2]
 ALL = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 # Principals that are in no template, and what their own policies allow.
 ADMIN, STRANGER, NOBODY = (
@@ -31,7 +32,8 @@ OUTSIDE = {ADMIN: [ALL], STRANGER: [ALL], NOBODY: []}
 
 def _engine() -> Any:
     """Load the engine alone: it needs nothing but the standard library."""
-    (file,) = ROOT.glob(".venv-sandbox/lib/python*/site-packages/ministack/core/iam_evaluator.py")
+    venv = runtime.find(Path(__file__).parent).python.parents[1]
+    (file,) = venv.glob("lib/python*/site-packages/ministack/core/iam_evaluator.py")
     spec = importlib.util.spec_from_file_location("iam_evaluator", file)
     assert spec
     assert spec.loader
