@@ -48,6 +48,18 @@ def lock() -> None:
             return None
         return original(service, action, headers, *args, **more)
 
+    @around(app, "_enforce_execute_api")
+    def enforce_api(
+        original: Any, api_id: str, stage: str, method: str, path: str, *args: Any, **more: Any
+    ) -> Any:
+        """What no route of an HTTP API matches needs no signature: CORS's preflight, and a 404."""
+        manages = more.get("iam_action") == "execute-api:ManageConnections"
+        http = ministack("services.apigateway").find_api_scope(api_id)
+        route = app._execute_api_authorization_type(api_id, stage, method, path)
+        if http and not route and not manages:
+            return None
+        return original(api_id, stage, method, path, *args, **more)
+
 
 def _is_ours(access_key: str) -> bool:
     return access_key == os.environ["AWS_ACCESS_KEY_ID"]

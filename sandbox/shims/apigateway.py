@@ -13,6 +13,7 @@ from ._forward import afterwards, around, is_true, ministack, resources, succeed
 
 GAPS = {
     "api-gateway-access-logs": "A stage's access log settings are ignored: no line is written.",
+    "api-gateway-http-cors": "The CORS settings of an HTTP API in a template are ignored.",
     "api-gateway-mapping-context": "In a mapping template, $context has nothing but authorizer, "
     "and $input.params() does not tell headers from the query string.",
     "api-gateway-request-validation": "A request validator in a template is ignored: a body that "
@@ -128,7 +129,20 @@ def request_validation() -> None:
     )
 
 
+def http_cors() -> None:
+    """Forward an HTTP API's CORS settings to its control plane, under the names of its API."""
+    gateway = ministack("services.apigateway")
+
+    @afterwards("AWS::ApiGatewayV2::Api")
+    def configure(api: str, properties: dict[str, Any], _old: dict[str, Any]) -> None:
+        if settings := properties.get("CorsConfiguration"):
+            own = {name[0].lower() + name[1:]: value for name, value in settings.items()}
+            answer = gateway._update_api(api, {"corsConfiguration": own})
+            succeeded("AWS::ApiGatewayV2::Api CorsConfiguration", answer)
+
+
 SHIMS = {
+    "api-gateway-http-cors": http_cors,
     "api-gateway-mapping-context": mapping_context,
     "api-gateway-request-validation": request_validation,
     "api-gateway-sqs-errors": sqs_errors,

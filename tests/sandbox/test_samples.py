@@ -122,6 +122,19 @@ def test_an_event_goes_through(name: str, deployed: dict[str, Deployment]) -> No
     until(logged, seconds=30, what=f"until the function of {name} has logged its event")
 
 
+def test_an_http_api_answers_without_a_signature_what_no_route_of_it_matches(
+    deployed: dict[str, Deployment],
+) -> None:
+    """API Gateway developer guide, "Configure CORS for HTTP APIs"."""
+    stack = deployed["http-api"]
+    asks = {"Origin": "https://shop.example", "Access-Control-Request-Method": "POST"}
+    with urllib3.PoolManager(ca_certs=str(stack.target.certificate)) as http:
+        preflight = http.request("OPTIONS", f"{stack['Url']}/orders", headers=asks)
+        assert preflight.headers["access-control-allow-origin"] == "https://shop.example"
+        assert preflight.status in (200, 204)
+        assert http.request("GET", f"{stack['Url']}/nothing").status == 404
+
+
 def test_a_custom_resource_behind_the_provider_framework_is_made(
     deployed: dict[str, Deployment],
 ) -> None:

@@ -28,6 +28,31 @@ URL = "https://${Api}.execute-api.us-east-1.amazonaws.com/prod/"
 API = {"RestApiId": ref("Api")}
 
 
+CORS = template(
+    {
+        "Http": resource(
+            "ApiGatewayV2::Api",
+            Name="cors",
+            ProtocolType="HTTP",
+            CorsConfiguration={"AllowOrigins": ["https://shop.example"], "MaxAge": 60},
+        )
+    },
+    Id=ref("Http"),
+)
+
+
+def test_cors_settings_of_a_template_are_the_http_apis(
+    shared: Target, without_shims: Target
+) -> None:
+    found = []
+    for target in (without_shims, shared):
+        api = create_stack(target, "http-cors", CORS)["Id"]
+        found.append(target.client("apigatewayv2").get_api(ApiId=api).get("CorsConfiguration"))
+    plain, shimmed = found
+    assert not plain, "upstream keeps them now: remove the shim"
+    assert shimmed == {"AllowOrigins": ["https://shop.example"], "MaxAge": 60}
+
+
 def answers(status: str, made: str, **selection: str) -> dict[str, Any]:
     return {"StatusCode": status, "ResponseTemplates": {"application/json": made}, **selection}
 

@@ -84,8 +84,11 @@ def rest_api_function_table(stack: Sample) -> None:
 
 
 def http_api(stack: Sample) -> None:
-    """An HTTP API that calls a function."""
-    api = apigatewayv2.HttpApi(stack, "Api")
+    """An HTTP API that calls a function, from a web page too."""
+    cors = apigatewayv2.CorsPreflightOptions(
+        allow_origins=["https://shop.example"], allow_methods=[apigatewayv2.CorsHttpMethod.POST]
+    )
+    api = apigatewayv2.HttpApi(stack, "Api", cors_preflight=cors)
     integration = integrations.HttpLambdaIntegration("I", stack.function(ANSWERS))
     post = [apigatewayv2.HttpMethod.POST]
     api.add_routes(path="/orders", methods=post, integration=integration)
