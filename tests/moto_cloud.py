@@ -23,6 +23,7 @@ from moto.core import models
 from moto.core.botocore_stubber import MockRawResponse
 from moto.core.models import botocore_stubber
 from moto.dynamodb.models import dynamodb_backends
+from moto.sqs.models import sqs_backends
 
 from serverless_patterns.lambdas.foundation import tables as tables_
 from serverless_patterns.lambdas.foundation.logs import logger
@@ -73,6 +74,7 @@ class Cloud:
     requests: list[tuple[str, str]] = field(default_factory=list, repr=False)
     patience: int = 0  # seconds that the calls so far take if none is answered
     busy: int = 0  # how many requests AWS answers next with 503
+    lost: int = 0  # how many it does, and answers with 503 all the same
     # Called with the operation, ``before`` or ``after`` it, and its body.
     faults: list[Callable[[str, str, str], None]] = field(default_factory=list)
     # Answers in place of moto, by service: operation and arguments to status and answer.
@@ -113,6 +115,21 @@ class Cloud:
                 for message in messages:
                     sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return found
+
+    def letters_there(self) -> list[tuple[str, dict[str, str]]]:
+        """Return body and attributes of every dead letter, and leave it where it is.
+
+        Read where moto stores them, as ``items`` are.
+        """
+        queues = sqs_backends["123456789012"][REGION].queues.values()
+        return [
+            (
+                letter.body,
+                {n: a.get("StringValue", "") for n, a in letter.message_attributes.items()},
+            )
+            for queue in queues
+            for letter in queue._messages
+        ]
 
     def reasons(self) -> Counter[str]:
         """Take every message out of the dead-letter queues; return their reasons."""
@@ -299,31 +316,36 @@ _current: list[Cloud] = []
 def _handlers_session() -> boto3.Session:
     """The session of the handlers' clients: the current cloud sees each of their calls."""
     session = boto3.Session("made-up", "made-up", region_name=REGION)
-    bodies: list[str] = []
 
     def before(model: Any, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
         body: Any = params["body"]
         body = body.getvalue() if isinstance(body, io.BytesIO) else body
         text = body.decode(errors="replace") if isinstance(body, bytes) else str(body)
-        bodies[:] = [text]
+        context["sent"] = text
         seen, config = _current[-1], context["client_config"]
         seen.calls[model.name] += 1
-        seen.requests.append((model.name, bodies[0]))
+        seen.requests.append((model.name, text))
         attempts = (config.retries or {}).get("total_max_attempts", 5)
         seen.patience += attempts * int(config.connect_timeout + config.read_timeout)
         for fault in list(seen.faults):
-            fault(model.name, "before", bodies[0])
+            fault(model.name, "before", text)
 
-    def after(model: Any, **_: Any) -> None:
+    def after(model: Any, context: dict[str, Any], **_: Any) -> None:
         for fault in list(_current[-1].faults):
-            fault(model.name, "after", bodies[0])
+            fault(model.name, "after", context["sent"])
 
     def answer(request: Any, event_name: str, **_: Any) -> Any:
-        service, operation = event_name.split(".")[1:]
         now = _current[-1]
         if now.busy:
             now.busy -= 1
             return _response(request, 503, "")
+        lost, now.lost = now.lost, max(0, now.lost - 1)
+        found = do(request, event_name)
+        return _response(request, 503, "") if lost else found
+
+    def do(request: Any, event_name: str) -> Any:
+        service, operation = event_name.split(".")[1:]
+        now = _current[-1]
         if service in now.fakes:
             is_json = isinstance(request.body, bytes | str)
             arguments = json.loads(request.body) if is_json else {}

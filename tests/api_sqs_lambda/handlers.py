@@ -45,6 +45,7 @@ CONSUMERS = {
         good=lambda number, place: change(place, f"ord-{number}"),
         name=lambda number: f"ord-{number}",
         bad=change(kind="Geheimnis"),
+        other=lambda number, place: change(place, f"ord-{number}", sku="DISC"),
         reason="kind",
         work="TransactWriteItems",
         secrets=("Geheimnis", "PAD"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     import pytest
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from tests.moto_cloud import Cloud
 
 TESTS = Path(__file__).resolve().parents[1]
+
+
+def stored(cloud: Cloud) -> list[str]:
+    """Return the fingerprints of all that the table holds."""
+    return [item["fingerprint"] for item in cloud.items() if "fingerprint" in item]
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,10 @@ class Consumer:
         secrets: Words of these events that nobody may log.
         applied: For a FIFO queue, returns the places of a group's events as they took effect.
             Default: none, so its queue keeps no order.
+        other: Returns another event that claims the id of a good one: the first of the two wins.
+            Default: no id that two events can claim.
+        effects: Returns what took effect: events, or their fingerprints; one that did twice is
+            there twice. Default: the fingerprints in the table.
     """
 
     handler: Any
@@ -48,6 +57,8 @@ class Consumer:
     work: str
     secrets: Sequence[str]
     applied: Callable[[Cloud, int], list[int]] | None = None
+    other: Callable[[int, int], Any] | None = None
+    effects: Callable[[Cloud], Iterable[Any]] = stored
 
     @property
     def fifo(self) -> bool:
@@ -55,7 +66,8 @@ class Consumer:
         return self.applied is not None
 
 
-def _declared(name: str) -> Iterator[tuple[str, str, Any]]:
+def declared(name: str) -> Iterator[tuple[str, str, Any]]:
+    """Yield what the patterns' ``handlers.py`` have under a name: slug, key and value."""
     for path in sorted(TESTS.glob("*/handlers.py")):
         slug = path.parent.name
         module = import_module(f"{__name__.split('.')[0]}.{slug}.handlers")
@@ -65,11 +77,11 @@ def _declared(name: str) -> Iterator[tuple[str, str, Any]]:
 
 def found() -> Iterator[tuple[str, Consumer]]:
     """Yield every consumer with its name."""
-    for slug, name, consumer in _declared("CONSUMERS"):
+    for slug, name, consumer in declared("CONSUMERS"):
         yield f"{slug}.{name}", consumer
 
 
 def limits() -> Iterator[tuple[str, int]]:
     """Yield every constant of a handler, by its name below ``lambdas/``, with its limit."""
-    for slug, name, limit in _declared("LIMITS"):
+    for slug, name, limit in declared("LIMITS"):
         yield f"{slug}.{name}", limit

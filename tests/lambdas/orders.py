@@ -29,4 +29,5 @@ stores_orders = partial(
     reason="field",
     work="TransactWriteItems",
     secrets=("Geheimnis", "customer-7", "49.90", "Bremsbelag"),
+    other=lambda number, _: order(number, customer_id="customer-8"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -56,9 +57,19 @@ def _of_a_day(day: int, version: int) -> dict[str, Any]:
 
 
 def _versions(cloud: Cloud, number: int) -> list[int]:
-    """Return the versions of a part that took effect."""
+    """Return the versions of a part that took effect; the last one is its price."""
     rows = [item for item in cloud.items() if item["part_id"] == f"part-{number}"]
-    return sorted(int(row["version"]) for row in rows if row.get("superseded") is False)
+    versions = sorted(int(row["version"]) for row in rows if row.get("superseded") is False)
+    assert [int(row["version"]) for row in rows if row["sk"] == "PRICE"] == versions[-1:]
+    return versions
+
+
+def _lines(cloud: Cloud) -> list[Any]:
+    """Return the lines of the lake; readers use each event once."""
+    s3 = moto_cloud.client("s3")
+    files = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+    bodies = [s3.get_object(Bucket=BUCKET, Key=file["Key"])["Body"].read() for file in files]
+    return [json.loads(line) for line in {line for body in bodies for line in body.splitlines()}]
 
 
 consumer = partial(
@@ -69,6 +80,7 @@ consumer = partial(
     bad=change(2, price="-98765.43"),
     reason="price",
     secrets=("31313", "98765"),
+    other=lambda day, version: _of_a_day(day, version) | {"price": "31313.68"},
 )
 LIMITS = {
     "publisher.MAX_ENTRIES": limits.SNS_BATCH_ENTRIES,
@@ -76,5 +88,5 @@ LIMITS = {
 }
 CONSUMERS = {
     "prices": consumer(prices.handler, work="TransactWriteItems", applied=_versions),
-    "analytics": consumer(analytics.handler, work="PutObject"),
+    "analytics": consumer(analytics.handler, work="PutObject", other=None, effects=_lines),
 }

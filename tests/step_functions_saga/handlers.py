@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -100,6 +101,8 @@ CONSUMERS = {
         reason="order_id",
         work="StartExecution",
         secrets=("anna", "31313"),
+        other=lambda number, _: order(number, total=31314),
+        effects=lambda cloud: map(json.loads, cloud.inputs.values()),  # type: ignore[attr-defined]
     ),
     "carrier": Consumer(
         carrier.handler,
@@ -110,5 +113,6 @@ CONSUMERS = {
         reason="instruction",
         work="TransactWriteItems",
         secrets=("Geheimnis", "token"),
+        effects=lambda cloud: [ship(row["id"]) for row in cloud.items(SHIPMENTS)],
     ),
 }
