@@ -207,6 +207,8 @@ def main(arguments: Sequence[str]) -> None:
         checker.report(options.baseline, options.write_baseline)
     except (CfnLintExitException, ValueError) as error:
         parser.error(str(error))
+    except KeyboardInterrupt:
+        parser.exit(130, "Stopped.\n")
     except BrokenPipeError:  # whoever reads has enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

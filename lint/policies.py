@@ -24,6 +24,7 @@ LITERAL = ("stringequals", "stringequalsignorecase")  # no wildcards
 PLAIN = re.compile(r"\$\{[^}]*\}")
 SAME = ("arnequals", "arnlike", "stringequals", "stringlike", "stringequalsignorecase")
 OTHER = ("arnnotequals", "arnnotlike", "stringnotequals", "stringnotlike")
+IF_EXISTS = "ifexists"  # what is not in the request holds; with OTHER, it does so without, too
 SOURCE = "aws:sourcearn"
 # Keys that a request of a service principal never has: a test for one of them fails.
 ABSENT = (
@@ -192,7 +193,7 @@ def _holds(scenario: Scenario, condition: Any, request: Request) -> bool:
         return True
     asked = tests(condition)
     return bool(request.service and asked) and all(
-        operator in OTHER and _is_other(scenario, key, wanted, request)
+        operator.removesuffix(IF_EXISTS) in OTHER and _is_other(scenario, key, wanted, request)
         for operator, key, wanted in asked
     )
 
@@ -212,7 +213,7 @@ def _may_hold(scenario: Scenario, condition: Any, request: Request) -> bool:
     return all(
         _may_pass(scenario, key, _literal(wanted) if plain in LITERAL else wanted, request)
         for operator, key, wanted in tests(condition)
-        if (plain := operator.removesuffix("ifexists")) in SAME
+        if (plain := operator.removesuffix(IF_EXISTS)) in SAME
         and (plain == operator or key == SOURCE)  # a service always names its source
     )
 
