@@ -13,7 +13,7 @@ from aws_cdk import App, Stack
 from aws_cdk.assertions import Template
 
 from tests.contracts.builds import Build, every_build
-from tests.permissions.checked import EXPLAINED, OF_YOUR_CODE, Checked
+from tests.permissions.checked import EXPLAINED, HINT, OF_YOUR_CODE, Checked
 from tests.permissions.cloud import ACCOUNT, OTHER_ACCOUNT, Cloud
 from tests.permissions.judge import ADMIN, NOBODY, STRANGER, Request, allowed
 
@@ -40,14 +40,14 @@ def test_every_arrow_of_a_construct_is_allowed_and_no_stranger_is(build: Build) 
 def test_a_pattern_without_any_one_of_its_permissions_and_conditions_is_broken_or_open(
     template: dict[str, Any],
 ) -> None:
-    assert not Checked(template).survivors(EXPLAINED)
+    assert not Checked(template).survivors(EXPLAINED), HINT
 
 
 @every_build()
 def test_a_construct_without_any_one_of_its_permissions_and_conditions_is_broken_or_open(
     build: Build,
 ) -> None:
-    assert not checked(build).survivors(EXPLAINED | OF_YOUR_CODE)
+    assert not checked(build).survivors(EXPLAINED | OF_YOUR_CODE), HINT
 
 
 # The judge

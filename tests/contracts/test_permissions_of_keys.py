@@ -13,7 +13,7 @@ from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns.blocks.queues import NewQueue
 from tests.contracts.builds import Build, builds
-from tests.permissions.checked import EXPLAINED, OF_YOUR_CODE, Checked
+from tests.permissions.checked import EXPLAINED, HINT, OF_YOUR_CODE, Checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,4 +53,4 @@ def test_an_arrow_may_use_the_key_on_its_way_and_nobody_else(
     of = Checked(Template.from_stack(stack).to_json())
     assert [arrow for arrow in of.arrows if arrow.action == "kms:Decrypt"]
     assert not of.wrong(of.cloud.policies)
-    assert not of.survivors(EXPLAINED | OF_YOUR_CODE)
+    assert not of.survivors(EXPLAINED | OF_YOUR_CODE), HINT

@@ -11,6 +11,7 @@ from .judge import allowed, meets, mutants
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+HINT = "Nothing needs these: remove them, or say in tests/permissions/arrows.py what does."
 # Permissions without an arrow. The rest of a survivor's name says which policy it is in.
 EXPLAINED = {
     "sqs:ChangeMessageVisibility of Allow": "the CDK's grant_consume_messages() has it, for "
