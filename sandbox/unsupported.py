@@ -124,9 +124,31 @@ ROWS = (
         fix="Leave it out of what you deploy here",
     ),
     Row(
-        "Custom::AWS",
+        # Whatever its type is called: by the CDK's one function for all of them.
+        "Custom::.*",
         "functions have no AWS SDK for JavaScript, which AwsCustomResource needs",
+        _says("AWS679f53fac002430cb0da5b7982bd2287"),
         fix="Make the call in a Python function of your own, behind custom_resources.Provider",
+    ),
+    Row(
+        "Custom::CDKBucketDeployment",
+        "functions have no AWS CLI, which BucketDeployment needs",
+        fix="Leave it out of what you deploy here, and upload the files by the S3 API",
+    ),
+    Row(
+        "Custom::VpcRestrictDefaultSG",
+        "functions have no AWS SDK for JavaScript, which restricts the default security group",
+        fix="Give the Vpc restrict_default_security_group=False here",
+    ),
+    Row(
+        "Custom::AWSCDKOpenIdConnectProvider",
+        "functions have no AWS SDK for JavaScript, which OpenIdConnectProvider needs",
+        fix="Use OidcProviderNative, which needs no function",
+    ),
+    Row(
+        "Custom::CrossRegionExport(Writer|Reader)",
+        "parameters are not written to another Region, which cross_region_references needs",
+        fix="Pass the name of the other Region's resource as a string",
     ),
     Row(
         "Custom::LogRetention",

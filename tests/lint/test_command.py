@@ -163,6 +163,18 @@ def test_templates_that_the_options_ignore_are_not_checked(check: Any, file: Any
     assert "b.yaml" not in printed
 
 
+def test_a_run_that_is_interrupted_ends_in_a_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("serverless_patterns.lint.__main__.runner", interrupted)
+    with pytest.raises(SystemExit, match="130"):
+        main(["template.yaml"])
+    assert capsys.readouterr().err == "Stopped.\n"
+
+
 @pytest.mark.parametrize("wrong", [("--baseline",), ("--nonsense", BAD), ("--regions", "x-1", BAD)])
 def test_a_wrong_option_is_a_wrong_call(wrong: tuple[str | Path, ...], check: Any) -> None:
     status, printed, said = check(*wrong)

@@ -40,11 +40,16 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any] | None]] = [
     ("Lambda::Function", {"Layers": [HERE, THERE]}, {"Layers": [HERE]}),
     ("ECS::Service", {}, None),
 ]
+# Of the CDK's own function for calls of AWS.
+CALLS = {"ServiceToken": arn("AWS679f53fac002430cb0da5b7982bd22872D164C4C")}
 STOPS = [
     ("AWS::Events::Archive", "Make it by its API"),
     ("AWS::AppSync::Api", "Make it by its API"),
     ("AWS::AmazonMQ::Broker", "Leave it out"),
-    ("Custom::AWS", "a Python function of your own"),
+    ("Custom::CDKBucketDeployment", "upload the files"),
+    ("Custom::VpcRestrictDefaultSG", "restrict_default_security_group=False"),
+    ("Custom::AWSCDKOpenIdConnectProvider", "OidcProviderNative"),
+    ("Custom::CrossRegionExportWriter", "as a string"),
     ("Custom::LogRetention", "log_group with its retention"),
 ]
 
@@ -77,7 +82,15 @@ def test_what_cannot_be_deployed_is_refused_with_what_to_use(kind: str, fix: str
         unsupported.check([stack({"Type": kind, "Properties": {}})])
 
 
+@pytest.mark.parametrize("kind", ["Custom::AWS", "Custom::CallsAnApi"])
+def test_an_api_call_of_the_cdks_is_refused_under_any_name(kind: str) -> None:
+    with pytest.raises(SandboxError, match="a Python function of your own"):
+        unsupported.check([stack({"Type": kind, "Properties": CALLS})])
+    assert not unsupported.check([stack({"Type": kind, "Properties": {"ServiceToken": arn("F")}})])
+
+
 def test_every_row_of_the_table_has_an_example() -> None:
     resources = [resource(kind, **ignored) for kind, ignored, _ in CASES]
     resources += [{"Type": kind, "Properties": {}} for kind, _ in STOPS]
+    resources.append({"Type": "Custom::AWS", "Properties": CALLS})
     assert set(unsupported.found_in([stack(*resources)])) == set(unsupported.ROWS)
