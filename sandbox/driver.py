@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections import Counter
 from contextlib import suppress
+from copy import copy
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from . import outages, queues, tables
 from .health import Health
+from .judging import Judgement
+from .report import some
 from .sender import WORKERS, Sender
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence, Set
     from contextlib import AbstractContextManager
 
     from .report import Report
@@ -35,12 +40,21 @@ class Driver:
     def __init__(
         self, stack: Deployment, report: Report, workers: int = WORKERS, patience: float = 120
     ) -> None:
-        self.stack, self.report, self.ledger = stack, report, report.ledger
-        self.client = stack.client
+        self.stack, self.client = stack, stack.client
         self._patience, self._health = patience, Health(stack)
         self.sender = Sender(report, workers)
         self.send = self.sender.send
+        self._report_to(report)
+
+    def _report_to(self, report: Report) -> None:
+        self.report, self.ledger = report, report.ledger
         self.title, self.check, self.latency = report.title, report.check, report.latency
+
+    def reporting_to(self, report: Report) -> Driver:
+        """Return this driver as it is, with another report."""
+        other = copy(self)
+        other._report_to(report)
+        return other
 
     def __getitem__(self, output: str) -> str:
         """The value of an output of the stack."""
@@ -78,6 +92,58 @@ class Driver:
             self.check(promise, holds=True)
         except TimeoutError:
             self.check(promise, holds=False)
+
+    def wait_for(
+        self,
+        title: str,
+        wanted: Set[str],
+        found: Callable[[], Iterable[str]],
+        *,
+        seconds: float | None = None,
+    ) -> None:
+        """Wait until every event wanted is found. Raises TimeoutError that names those missing."""
+        missing = set(wanted)
+
+        def all_found() -> bool:
+            missing.difference_update(found())
+            return not missing
+
+        try:
+            self.wait(title, all_found, seconds=seconds)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error} Missing are {some(missing)}.") from None
+
+    def judge(
+        self,
+        verdict: Callable[..., object],
+        found: Mapping[str, Sequence[Any]],
+        order: tuple[str, str] | None = None,
+        *,
+        at_least_once: bool = False,
+    ) -> None:
+        """Check and book what stores hold, as ``verdict`` does. See ``Judgement``."""
+        self.report.judgements.append(Judgement(self, verdict, found, order, at_least_once))
+        verdict(self, **found)
+
+    def as_sent(self, promise: str, stored: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """Check that what is stored for events has every field of theirs, as it was sent.
+
+        ``stored`` are events' ids, each with a document. One that was not sent is none of it.
+        """
+        events = self.sender.events
+        wrong = [
+            id_
+            for id_, row in stored
+            if id_ in events and not _content(events[id_].body).items() <= row.items()
+        ]
+        self.check(promise, not wrong, some(wrong))
+
+    def compare(self, promise: str, found: Iterable[Any], wanted: Iterable[Any]) -> None:
+        """Check that these are found, as many times as they are wanted, and no others."""
+        differ = Counter(found)
+        differ.subtract(Counter(wanted))
+        wrong = sorted(str(one) for one, times in differ.items() if times)
+        self.check(promise, not wrong, wrong[:6])
 
     def drain(self, *queue_outputs: str) -> None:
         """Wait until the queues hold nothing, neither waiting nor in flight."""
@@ -201,14 +267,16 @@ class Driver:
             name: Returns an event's id, given the queue's output and the message.
             queue_outputs: Outputs with the dead-letter queues.
         """
-        found: dict[str, str] = {}
-        for output in queue_outputs:
-            for message in queues.take(self.stack, self.stack[output]):
-                event = name(output, message)
-                found[event] = queues.reason(message)
-                self.ledger.dead_lettered[event] += 1
-        wrong = sorted(set(found.items()) ^ set(expected.items()))
-        self.check(promise, not wrong, wrong[:6])
+
+        def verdict(drive: Driver, **letters: Sequence[dict[str, Any]]) -> None:
+            each = [(name(output, it), it) for output in letters for it in letters[output]]
+            drive.ledger.dead_lettered.update(event for event, _ in each)
+            found = {(event, queues.reason(message)) for event, message in each}
+            wrong = sorted(found ^ set(expected.items()))
+            drive.check(promise, not wrong, wrong[:6])
+
+        taken = {it: [*queues.take(self.stack, self.stack[it])] for it in queue_outputs}
+        self.judge(verdict, taken, at_least_once=True)
 
     def sent_body(self, _: str, message: dict[str, Any]) -> str:
         """Return the id of the event that was sent with this very body, else the body's start."""
@@ -248,6 +316,7 @@ class Driver:
                 self.report.not_proven(promise, instead)
 
 
+@cache
 def _content(body: bytes) -> Any:
     try:
         return json.loads(body)

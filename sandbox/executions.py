@@ -81,6 +81,10 @@ class Executions:
         found: dict[str, Any] = self._sfn.describe_execution(executionArn=arn)
         return found
 
+    def outputs(self, machine: str, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return what the executions with these names returned: nothing, if one has not ended."""
+        return {name: json.loads(self.find(machine, name).get("output") or "{}") for name in names}
+
     def seconds(self, machine: str, names: Collection[str]) -> list[float]:
         """Return how long the executions with these names took."""
         return [

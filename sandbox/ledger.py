@@ -21,7 +21,8 @@ class Ledger:
     refused: Counter[str] = field(default_factory=Counter)  # copies that it rejected
     processed: Counter[str] = field(default_factory=Counter)  # effects: more than one is a fault
     dead_lettered: Counter[str] = field(default_factory=Counter)  # messages in a dead-letter queue
-    out_of_order: int = 0  # events that took effect before an earlier one of their group
+    # Events that took effect before an earlier one of their group.
+    out_of_order: Counter[str] = field(default_factory=Counter)
     _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     def book(self, event: str, refusal: str = "") -> None:
@@ -36,12 +37,12 @@ class Ledger:
     @property
     def lost(self) -> set[str]:
         """Events that were accepted and are nowhere now."""
-        return set(self.accepted) - set(self.processed) - set(self.dead_lettered)
+        return {*+self.accepted} - {*+self.processed} - {*+self.dead_lettered}
 
     @property
     def unexplained(self) -> set[str]:
         """Events that took effect or were dead-lettered although nothing accepted them."""
-        return (set(self.processed) | set(self.dead_lettered)) - set(self.accepted)
+        return ({*+self.processed} | {*+self.dead_lettered}) - {*+self.accepted}
 
     @property
     def unanswered(self) -> int:
@@ -68,6 +69,6 @@ class Ledger:
             ("processed", self.processed.total()),
             ("duplicates suppressed", self.suppressed),
             ("dead-lettered", self.dead_lettered.total()),
-            ("out of order", self.out_of_order),
+            ("out of order", self.out_of_order.total()),
             ("lost", len(self.lost)),
         ]

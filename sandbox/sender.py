@@ -67,6 +67,7 @@ class Sender:
         self.seconds: list[float] = []  # how long each call took
         self.first_sent: dict[str, float] = {}  # by an event's id, in Unix seconds
         self.sent: dict[bytes, str] = {}  # the event's id by its body, to know it again
+        self.events: dict[str, Event] = {}  # by their ids
 
     def send(
         self, title: str, entry: Entry, events: Sequence[Event], *, batch: int = 1
@@ -76,6 +77,7 @@ class Sender:
         Those of one group are sent in the order given.
         """
         self.sent |= {event.body: event.id for event in events}
+        self.events |= {event.id: event for event in events}
         replies = [Reply()] * len(events)
         with (
             self._report.step(title, len(events)) as advance,

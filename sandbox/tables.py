@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from boto3.dynamodb.types import TypeDeserializer
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -11,17 +13,15 @@ if TYPE_CHECKING:
 
 
 def rows(stack: Deployment, table: str, where: str, text: str) -> list[dict[str, Any]]:
-    """Return the items of a table that meet a condition, without DynamoDB's types at the top.
+    """Return the items of a table that meet a condition, in Python's types.
 
     ``where`` is a filter expression with ``:text`` in it, such as ``begins_with(pk, :text)``.
     """
     condition = {"FilterExpression": where, "ExpressionAttributeValues": {":text": {"S": text}}}
     scan = stack.client("dynamodb").get_paginator("scan")
-    return [
-        {name: next(iter(value.values())) for name, value in item.items()}
-        for page in scan.paginate(TableName=table, ConsistentRead=True, **condition)
-        for item in page["Items"]
-    ]
+    pages = scan.paginate(TableName=table, ConsistentRead=True, **condition)
+    plain = TypeDeserializer().deserialize
+    return [plain({"M": item}) for page in pages for item in page["Items"]]
 
 
 def put_numbers(stack: Deployment, table: str, attribute: str, numbers: Mapping[str, int]) -> None:

@@ -10,9 +10,10 @@ import pytest
 from rich.console import Console
 
 from serverless_patterns.patterns import catalog
-from serverless_patterns.sandbox import embedded
+from serverless_patterns.sandbox import embedded, judging
 from serverless_patterns.sandbox.report import Report
 from tests.conftest import ROOT
+from tests.faults import faults
 from tests.proving import record
 
 if TYPE_CHECKING:
@@ -61,3 +62,21 @@ def test_every_promise_of_a_scenario_holds(
     record(record_property, pattern.slug, "MiniStack", report)
     assert report.ledger.sent.total() > 0
     assert not report.ledger.lost
+
+
+def test_a_scenario_is_red_and_names_the_event_whatever_is_wrong_in_a_store(
+    pattern: catalog.Pattern, runs: dict[str, Run]
+) -> None:
+    report, _, end = runs[pattern.slug]
+    end.result()
+    if report.failures:
+        pytest.skip("the scenario itself is red")
+    assert judging.again(report.judgements).failures == []
+    seen, missed = set(), []
+    for fault in faults(report.judgements):
+        seen.add(fault.what.split()[0])
+        failures = "\n".join(judging.again(fault.judgements).failures)
+        if not any(name in failures for name in fault.names):
+            missed.append((fault.what, failures))
+    assert missed == []
+    assert seen >= {"dropped", "doubled", "changed"}

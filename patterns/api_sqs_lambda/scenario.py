@@ -6,6 +6,7 @@ a real account.
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,8 @@ def run(stack: Deployment, report: Report) -> None:
 
     drive.title("Where is every event now?")
     items = drive.rows("TableName", "begins_with(pk, :text)", f"ORDER#{shop.run}")
-    book_what_is_stored(drive, items, changes)
+    verdict = partial(judge_what_is_stored, changes=changes)
+    drive.judge(verdict, {"items": items}, order=("order_id", "revision"))
     left = drive.backlog(*DEAD_LETTERS)
     drive.check("after the redrive no dead letter is left", left == 0, left)
     drive.not_proven(
@@ -163,21 +165,24 @@ def rejected_by_the_api(drive: Driver, api: Entry, shop: Shop) -> None:
         drive.check(f"requests {what}: {status}", seen == {status}, seen)
 
 
-def book_what_is_stored(
+def judge_what_is_stored(
     drive: Driver, items: Sequence[Document], changes: Sequence[Sequence[Document]]
 ) -> None:
     """Book every order and change, and compare the order of effect with the order of sending."""
-    revisions: dict[str, int] = {}
-    for item in items:
-        if item["sk"] == "ORDER":
-            drive.ledger.processed[item["pk"].removeprefix("ORDER#")] += 1
-        elif item["sk"].startswith("CHANGE#"):
-            change = item["sk"].removeprefix("CHANGE#")
-            revisions[change] = int(item["revision"])
-            drive.ledger.processed[change] += 1
+    heads = [(it["pk"], it["revision"]) for it in items if "order_id" not in it]
+    stored = [
+        (item.get("change_id") or item["order_id"], item) for item in items if "order_id" in item
+    ]
+    drive.ledger.processed.update(event for event, _ in stored)
+    drive.as_sent("what is stored is what was sent", stored)
+    revisions = {event: item["revision"] for event, item in stored if "revision" in item}
+    counted = Counter(item["pk"] for _, item in stored if "revision" in item)
+    drive.compare("each history has as many changes as its head says", heads, counted.items())
     for each in changes:
-        took_effect = [revisions.get(change["change_id"], 0) for change in each]
-        drive.ledger.out_of_order += sum(late >= early for late, early in pairwise(took_effect))
+        ids = [change["change_id"] for change in each if change["change_id"] in revisions]
+        drive.ledger.out_of_order.update(
+            late for early, late in pairwise(ids) if revisions[late] <= revisions[early]
+        )
 
 
 def end_to_end(items: Sequence[Document], orders: Sequence[Document]) -> list[float]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.sandbox import outages, queues, tables
 from serverless_patterns.sandbox.driver import Driver
+from serverless_patterns.sandbox.report import some
 from serverless_patterns.sandbox.sender import Event, batch, in_waves, invoke
 
 from ..redrive.run import Redrive, RedriveReport
@@ -43,7 +44,7 @@ def run(stack: Deployment, report: Report) -> None:
     drive.title("Good events")
     calmly = in_waves(invoke(stack, "FunctionName"), lambda wave: until_issued(drive, wave))
     drive.send("Orders to invoice", calmly, [*map(event, requests)], batch=WAVE)
-    first_invoices = invoices(drive, shop)
+    first = invoices(drive, shop)
     drive.send("Some of them again", at_once, [*map(event, requests[:60])], batch=WAVE)
 
     with outages.settings_of(stack, stack["FunctionName"]) as (variables, use):
@@ -61,15 +62,13 @@ def run(stack: Deployment, report: Report) -> None:
 
     drive.title("Where is every event now?")
     items = invoices(drive, shop)
-    drive.ledger.processed.update(items.keys())
-    changed = {key for key in first_invoices if items.get(key) != first_invoices[key]}
-    drive.check("a duplicate changes nothing", not changed, sorted(changed)[:5])
+    drive.judge(partial(judge_invoices, first=first), {"items": items})
     promise = "what the shop rejects is kept with its reason"
     drive.dead_letters(promise, reasons, drive.sent_content, LETTERS)
     successes_are_recorded(drive, items)
     drive.latency("invoke to answer", drive.sender.seconds)
-    started, good = drive.sender.first_sent, first_invoices.keys() & items.keys()
-    issued = [int(items[id_]["issued_at"]) / 1000 - started[id_] for id_ in good]
+    started = drive.sender.first_sent
+    issued = [int(item["issued_at"]) / 1000 - started[order_of(item)] for item in first]
     drive.latency("invoke to issued", issued)
 
 
@@ -147,13 +146,13 @@ def switched_off(drive: Driver, entry: Entry, shop: Shop) -> None:
 def too_old(drive: Driver, shop: Shop) -> None:
     """Write the records that Lambda writes for events past their maximum age."""
 
-    def record(event: Event) -> dict[str, str]:
-        request = json.loads(event.body)
-        request["requested_at"] -= 6 * 3600 * 1000
+    def record(request: Document) -> dict[str, str]:
         return {"MessageBody": drive.failure_record("FunctionName", request, "EventAgeExceeded")}
 
-    sqs, url, events = drive.client("sqs"), drive[FAILURES], [*map(event, shop.invoice_requests(3))]
-    records = {event.id: record(event) for event in events}
+    old = int(time.time() - 6 * 3600) * 1000
+    requests = [it | {"requested_at": old} for it in shop.invoice_requests(3)]
+    sqs, url, events = drive.client("sqs"), drive[FAILURES], [*map(event, requests)]
+    records = {it["order_id"]: record(it) for it in requests}
     put = batch(sqs.send_message_batch, "Entries", lambda e: records[e.id], QueueUrl=url)
     drive.send("Records of events that are six hours old", put, events, batch=10)
     sqs.send_message(QueueUrl=url, **records[events[0].id])  # SQS delivers at least once
@@ -179,7 +178,9 @@ def redrive_all(drive: Driver, shop: Shop, reasons: dict[str, str]) -> None:
     send_again(drive, "Dead letters that are fixed now", LETTERS, error=f"^(?!{of_the_shop})")
     wanted = drive.ledger.accepted.keys() - reasons
     with suppress(TimeoutError):  # the ledger shows them as lost
-        drive.wait("every invoice is issued", lambda: wanted <= invoices(drive, shop).keys())
+        drive.wait_for(
+            "every invoice is issued", wanted, lambda: map(order_of, invoices(drive, shop))
+        )
     left = drive.backlog(FAILURES)
     drive.check("after the redrive no record is left", left == 0, left)
 
@@ -199,22 +200,38 @@ def until_issued(drive: Driver, events: Sequence[Event]) -> None:
     """Wait until the requests have their invoices."""
     keys = [f"INVOICE#{event.id}" for event in events]
     issued = partial(tables.count, drive.stack, drive["TableName"], keys)
-    what = "until the invoices are issued"
+    what = f"until the invoices are issued of {', '.join(event.id for event in events)}"
     drive.until(lambda: issued() == len(keys), seconds=240, what=what, pause=0.05)
 
 
-def invoices(drive: Driver, shop: Shop) -> dict[str, Document]:
-    """Return this run's invoices by order id."""
-    found = drive.rows("TableName", "begins_with(pk, :text)", f"INVOICE#{shop.run}")
-    return {item["pk"].removeprefix("INVOICE#"): item for item in found}
+def invoices(drive: Driver, shop: Shop) -> list[Document]:
+    """Return this run's invoices."""
+    return drive.rows("TableName", "begins_with(pk, :text)", f"INVOICE#{shop.run}")
 
 
-def successes_are_recorded(drive: Driver, items: dict[str, Document]) -> None:
+def order_of(invoice: Document) -> str:
+    """Return the id of the order that an invoice is for."""
+    return str(invoice["request"]["order_id"])
+
+
+def judge_invoices(drive: Driver, items: Sequence[Document], first: Sequence[Document]) -> None:
+    """Book every invoice, and compare those of the beginning with what they were."""
+    drive.ledger.processed.update(map(order_of, items))
+    drive.as_sent(
+        "an invoice is for what was sent", ((order_of(it), it["request"]) for it in items)
+    )
+    wrong = [order_of(it) for it in items if it["net"] != it["request"]["total"]]
+    drive.check("an invoice has the total of its order", not wrong, some(wrong))
+    changed = [order_of(invoice) for invoice in first if invoice not in items]
+    drive.check("a duplicate changes nothing", not changed, some(changed))
+
+
+def successes_are_recorded(drive: Driver, items: Sequence[Document]) -> None:
     """Compare the records of success with the invoices."""
     promise = "every invoice has a record of success"
     drive.not_proven(("lambda-on-success", promise, "the template in test_construct.py"))
     if drive.stack.executes("lambda-on-success"):
-        wanted = {item["number"] for item in items.values()}
+        wanted = {item["number"] for item in items}
         taken = queues.take(drive.stack, drive["ResultQueueUrl"])
         records = [json.loads(message["Body"])["responsePayload"] for message in taken]
         missing = wanted - {record.get("number", "") for record in records}

@@ -14,8 +14,9 @@ import random
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from secrets import token_bytes
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from serverless_patterns.lambdas.foundation import kpl
@@ -23,6 +24,7 @@ from serverless_patterns.lambdas.foundation.streams import Producer, Sent
 from serverless_patterns.lambdas.kinesis_firehose_s3.replay import replay
 from serverless_patterns.sandbox import buckets, logs, outages
 from serverless_patterns.sandbox.driver import Driver
+from serverless_patterns.sandbox.report import some
 from serverless_patterns.sandbox.sender import Event, Reply, single
 
 from ..shop import CLICK_COUNTRIES, Document, Shop, as_csv, as_json
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 CLICKS, BOTS, SINGLE_CLICKS, TERMINAL_CLICKS, SCANS = 3_000, 300, 40, 40, 20
 DUPLICATES, UNLUCKY = 50, 30
+KEPT = ("click_id", "user_id", "session_id", "country")  # of a click, in its row as they were
 CHUNK = 1_000  # clicks that a web server puts at a time
 COUNT_ONCE = """
 SELECT count(*) AS clicks FROM (
@@ -81,7 +84,7 @@ def run(stack: Deployment, report: Report) -> None:
     records = [Event(name, record) for name, record in malformed.items()]
     put(drive, "Malformed records", records, aggregate=False)
     promise = "a record that is not a valid click is stored under the error prefix, byte for byte"
-    drive.eventually(promise, lambda: malformed.keys() <= kept(drive).keys())
+    drive.eventually(promise, lambda: malformed.keys() <= kept_ids(drive))
     counted_once(drive, shop, clicks[:DUPLICATES])
 
     drive.title("The transform is unavailable, then returns")
@@ -94,9 +97,9 @@ def run(stack: Deployment, report: Report) -> None:
     scans(drive, shop)
 
     drive.title("Where is every event now?")
-    for name, copies in lake(drive, shop.run).items():
-        drive.ledger.processed[name] += 1 + max(0, copies - drive.ledger.sent[name])
-    drive.ledger.dead_lettered.update(kept(drive) + kept(drive, "TerminalErrorPrefix"))
+    drive.judge(judge_lake, {"rows": lake(drive, shop.run)})
+    folders = {folder: kept(drive, folder) for folder in ("ErrorPrefix", "TerminalErrorPrefix")}
+    drive.judge(judge_kept, folders, at_least_once=True)
     dropped = dropped_bots(drive, started)
     drive.check("the log counts every bot that was dropped", dropped == len(bots), dropped)
     drive.ledger.sent.update(bot["click_id"] for bot in bots)
@@ -130,8 +133,8 @@ def events_of(
     clicks: Iterable[Document], write: Callable[[Document], bytes] = as_json, *, bots: bool = False
 ) -> list[Event]:
     """Return the events of clicks; bots are booked later, by what the log says of them."""
-    deliveries = () if bots else None
-    return [Event(click["click_id"], write(click), deliveries=deliveries) for click in clicks]
+    more: dict[str, Any] = {"deliveries": () if bots else None}
+    return [Event(it["click_id"], write(it), extra={"click": it}, **more) for it in clicks]
 
 
 def good_clicks(drive: Driver, shop: Shop, bots: Sequence[Document]) -> list[Document]:
@@ -148,30 +151,35 @@ def good_clicks(drive: Driver, shop: Shop, bots: Sequence[Document]) -> list[Doc
     title = "Clicks and bots of older trackers, CSV, one to a record"
     answers += put(drive, title, lines, aggregate=False)
     wanted = {click["click_id"] for click in clicks + singles}
-    drive.eventually("every click is in the lake", lambda: wanted <= lake(drive, shop.run).keys())
+    drive.eventually("every click is in the lake", lambda: wanted <= copies(drive, shop.run).keys())
     drive.latency("Put to found in Athena", [time.monotonic() - began])
     shards = sum((sent.shards for sent in answers), Counter[str]())
     even = len(shards) > 1 and max(shards.values()) <= shards.total() / 2
     drive.check("a user with half of all clicks makes no hot shard", even, dict(shards))
-    rows_are_clean(drive, [*clicks[:30], *singles[-30:]])
     return clicks
 
 
-def rows_are_clean(drive: Driver, clicks: Sequence[Document]) -> None:
-    """Compare rows of the lake with the clicks that they were made of."""
-    wanted = {
-        (click["click_id"], click["user_id"], click["country"], urlsplit(click["page"]).path,
-         milliseconds(click["clicked_at"]))
-        for click in clicks
-    }  # fmt: skip
-    names = quoted(click["click_id"] for click in clicks)
-    rows = drive.query(
-        f"SELECT click_id, user_id, country, page, clicked_at FROM {drive['TableName']} "  # noqa: S608
-        f"WHERE click_id IN ({names}) AND device IN ('desktop', 'phone', 'tablet')"
-    )
-    found = {(*list(row.values())[:4], milliseconds(row["clicked_at"][:23])) for row in rows}
+def judge_lake(drive: Driver, rows: Sequence[Document]) -> None:
+    """Book the rows of a lake, and compare each with the click that it was made of."""
+    wrong = []
+    for name, times in Counter(row["click_id"] for row in rows).items():
+        drive.ledger.processed[name] += 1 + max(0, times - drive.ledger.sent[name])
+    for row in rows:
+        event = drive.sender.events.get(row["click_id"])
+        if event and not is_made_of(row, event.extra.get("click", {})):
+            wrong.append(row["click_id"])
     promise = "a row of the lake is its click, without the query string, which may name a person"
-    drive.check(promise, found == wanted, found ^ wanted)
+    drive.check(promise, not wrong, some(wrong))
+
+
+def is_made_of(row: Document, click: Document) -> bool:
+    """Return whether a row tells of this click, and of where on the page it came from no more."""
+    return (
+        [row[name] for name in KEPT] == [click.get(name) for name in KEPT]
+        and milliseconds(row["clicked_at"][:23]) == milliseconds(click["clicked_at"])
+        and row["page"] == urlsplit(click["page"]).path
+        and row["device"] in ("desktop", "phone", "tablet")
+    )
 
 
 def milliseconds(time: str) -> str:
@@ -199,7 +207,7 @@ def counted_once(drive: Driver, shop: Shop, clicks: Sequence[Document]) -> None:
     put(drive, "Duplicates", events_of(clicks))
     names = [click["click_id"] for click in clicks]
     promise = "a click sent twice is in the lake twice"
-    drive.eventually(promise, lambda: lake(drive, shop.run).items() >= {(n, 2) for n in names})
+    drive.eventually(promise, lambda: copies(drive, shop.run).items() >= {(n, 2) for n in names})
     counted = drive.query(COUNT_ONCE.format(table=drive["TableName"], names=quoted(names)))
     promise = "a click sent twice is counted once by the page's query"
     drive.check(promise, counted == [{"clicks": str(len(names))}], counted)
@@ -215,11 +223,11 @@ def outage(drive: Driver, shop: Shop, malformed: Mapping[str, bytes]) -> None:
     with outages.function_changed(drive.stack, function, Handler="unavailable.handler"):
         put(drive, "Clicks during the outage", unlucky)
         promise = "a batch that a failing transform did not process is stored unmodified"
-        drive.eventually(promise, lambda: ids <= kept(drive).keys())
+        drive.eventually(promise, lambda: ids <= kept_ids(drive))
     put(drive, "Good clicks and a bad one in one record", [*lucky, spoilt])
     drive.eventually(
         "each of them is in the lake or under the error prefix",
-        lambda: {*good, spoilt.id} <= {*lake(drive, shop.run), *kept(drive)},
+        lambda: {*good, spoilt.id} <= {*copies(drive, shop.run), *kept_ids(drive)},
     )
     prefix = f"{drive['ErrorPrefix']}processing-failed/"
     where = {"bucket": drive["BucketName"], "prefix": prefix, "stream": drive["StreamName"]}
@@ -230,8 +238,8 @@ def outage(drive: Driver, shop: Shop, malformed: Mapping[str, bytes]) -> None:
     with drive.report.step("Replaying the error prefix"):
         done = replay(s3, kinesis, **where, send=True)
     promise = "a replay returns to the lake what passes now"
-    drive.eventually(promise, lambda: good <= lake(drive, shop.run).keys())
-    difference = kept(drive).keys() ^ {*malformed, spoilt.id}
+    drive.eventually(promise, lambda: good <= copies(drive, shop.run).keys())
+    difference = kept_ids(drive) ^ {*malformed, spoilt.id}
     promise = "a replay leaves what does not pass, and nothing else"
     drive.check(promise, done.sent >= UNLUCKY and not difference, difference)
 
@@ -247,15 +255,18 @@ def terminals(drive: Driver, shop: Shop) -> None:
         title = f"Clicks of terminals in {country}"
         put(drive, title, events, "TerminalStreamName", aggregate=aggregate)
     bucket, folders = drive["BucketName"], {(it["click_id"], it["country"]) for it in clicks}
-    stored: set[tuple[str, str]] = set()
 
-    def all_in_place() -> bool:
+    def stored() -> list[Document]:
         lines = buckets.json_lines(stack, bucket, prefix)
-        stored.update((it["click_id"], key.split("country=")[1][:2]) for key, it in lines)
-        return folders <= stored
+        found = [it | {"folder": key.split("country=")[1][:2]} for key, it in lines]
+        return [it for it in found if it["click_id"].startswith(shop.run)]
 
-    drive.eventually("every click is stored in its country's folder", all_in_place)
-    drive.ledger.processed.update(name for name, _ in folders & stored)
+    def in_place(lines: Sequence[Document]) -> bool:
+        return {(it["click_id"], it["folder"]) for it in lines} >= folders
+
+    promise = "every click is stored in its country's folder"
+    drive.eventually(promise, lambda: in_place(stored()))
+    drive.judge(judge_terminals, {"rows": stored()})
     if stack.executes("firehose-compression"):
         found = buckets.objects(stack, bucket, prefix)
         plain = [key for key, body in found if body[:2] != buckets.GZIP]
@@ -278,30 +289,62 @@ def scans(drive: Driver, shop: Shop) -> None:
         codes = [it.get("ErrorCode", "") for it in answer["RequestResponses"]]
         return [Reply(code, again=code != "") for code in codes]
 
-    def stored() -> list[str]:
+    def stored() -> list[bytes]:
         found = buckets.objects(drive.stack, drive["BucketName"], drive["ScanPrefix"])
-        everything = b"".join(body for _, body in found)
-        return [event.id for event in events if event.body in everything]
+        return [body for _, body in found]
+
+    def book(drive: Driver, objects: Sequence[bytes]) -> None:
+        everything = b"".join(objects)
+        drive.ledger.processed.update(
+            it.id for it in events for _ in range(everything.count(it.body))
+        )
 
     drive.send("Diagnostic scans", entry, events, batch=SCANS)
     promise = "every binary record is stored, byte for byte"
-    drive.eventually(promise, lambda: len(stored()) == SCANS)
-    drive.ledger.processed.update(stored())
+    drive.eventually(promise, lambda: all(it.body in b"".join(stored()) for it in events))
+    drive.judge(book, {"objects": stored()})
 
 
-def kept(drive: Driver, folder: str = "ErrorPrefix") -> Counter[str]:
-    """Count this run's events under an error prefix, by their bytes as they were sent."""
+def judge_terminals(drive: Driver, rows: Sequence[Document]) -> None:
+    """Judge the clicks of terminals as those of the lake, and the folder that each is in."""
+    judge_lake(drive, rows)
+    astray = [row["click_id"] for row in rows if row["country"] != row["folder"]]
+    drive.check("no click is in another country's folder", not astray, some(astray))
+
+
+def kept(drive: Driver, folder: str = "ErrorPrefix") -> list[bytes]:
+    """Return the events under an error prefix, as they were sent."""
     lines = buckets.json_lines(drive.stack, drive["BucketName"], drive[folder])
     records = (base64.b64decode(line["rawData"]) for _, line in lines)
-    events = (event for record in records for event in kpl.split(record))
-    return Counter(name for event in events if (name := drive.sender.sent.get(event)))
+    return [event for record in records for event in kpl.split(record)]
 
 
-def lake(drive: Driver, run: str) -> Counter[str]:
-    """Count the copies of this run's clicks in the lake, as Athena sees them."""
+def kept_ids(drive: Driver) -> set[str]:
+    """Return the ids of this run's events under the error prefix, by their bytes."""
+    return {name for event in kept(drive) if (name := drive.sender.sent.get(event))}
+
+
+def judge_kept(drive: Driver, **events: Sequence[bytes]) -> None:
+    """Book the events that are kept; those of other runs are none of ours."""
+    names = (drive.sender.sent.get(event) for event in chain(*events.values()))
+    drive.ledger.dead_lettered.update(name for name in names if name)
+
+
+def lake(
+    drive: Driver,
+    run: str,
+    columns: str = f"{', '.join(KEPT)}, page, clicked_at, device",
+    group: str = "",
+) -> list[dict[str, str]]:
+    """Return this run's clicks in the lake, as Athena sees them."""
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
-    sql = "SELECT click_id, count(*) AS copies FROM {} WHERE day >= '{}' AND click_id LIKE '{}%' "
-    rows = drive.query(sql.format(drive["TableName"], yesterday, run) + "GROUP BY click_id")
+    where = f"FROM {drive['TableName']} WHERE day >= '{yesterday}' AND click_id LIKE '{run}%'"
+    return drive.query(f"SELECT {columns} {where} {group}")
+
+
+def copies(drive: Driver, run: str) -> Counter[str]:
+    """Count the copies of each of this run's clicks in the lake."""
+    rows = lake(drive, run, "click_id, count(*) AS copies", "GROUP BY click_id")
     return Counter({row["click_id"]: int(row["copies"]) for row in rows})
 
 

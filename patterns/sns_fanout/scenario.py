@@ -7,7 +7,7 @@ meant for.
 
 from __future__ import annotations
 
-import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.sandbox import outages
@@ -55,7 +55,7 @@ def run(stack: Deployment, report: Report) -> None:
         drive.drain(*QUEUES)
         reasons = {delivery: "total" for order in wrong for delivery in deliveries(order)}
         promise = "what no retry can fix is kept by each subscriber with its reason"
-        drive.dead_letters(promise, reasons, delivery_of, *DEAD_LETTERS)
+        drive.dead_letters(promise, reasons, partial(delivery_of, drive), *DEAD_LETTERS)
 
         drive.title("The table of fulfilment is unavailable, then returns")
         unlucky = shop.orders(20)
@@ -65,7 +65,11 @@ def run(stack: Deployment, report: Report) -> None:
         ):
             publish("Orders during the outage", unlucky)
             in_euros = {order["order_id"] for order in unlucky if order["currency"] == "EUR"}
-            drive.wait("finance has its orders", lambda: in_euros <= stored(drive, "Finance", shop))
+            drive.wait_for(
+                "finance has its orders",
+                in_euros,
+                lambda: [order["order_id"] for order in stored(drive, "Finance", shop)],
+            )
             letters = drive.wait_for_messages(
                 "the attempts of fulfilment are used up", DEAD_LETTERS[0], len(unlucky)
             )
@@ -76,9 +80,7 @@ def run(stack: Deployment, report: Report) -> None:
         drive.drain(*QUEUES)
 
     drive.title("Where is every order now? The ledger counts it once for each subscriber")
-    for name in SUBSCRIBERS:
-        for item in drive.rows(f"{name}TableName", "begins_with(pk, :text)", shop.run):
-            drive.ledger.processed[f"{name}: {item['pk']}"] += 1
+    drive.judge(judge_what_is_stored, {name: stored(drive, name, shop) for name in SUBSCRIBERS})
     left = drive.backlog(*DEAD_LETTERS)
     drive.check("after the redrive no dead letter is left", left == 0, left)
     undelivered = drive.backlog(*(f"{name}DeliveryDeadLetterQueueUrl" for name in SUBSCRIBERS))
@@ -106,13 +108,18 @@ def deliveries(order: Document) -> list[str]:
     return [f"{name}: {order['order_id']}" for name in SUBSCRIBERS if meant[name]]
 
 
-def delivery_of(queue: str, message: Document) -> str:
+def delivery_of(drive: Driver, queue: str, message: Document) -> str:
     """Return the ledger's id of a dead letter in the queue with this output."""
-    name = queue.removesuffix("DeadLetterQueueUrl")
-    return f"{name}: {json.loads(message['Body'])['order_id']}"
+    return f"{queue.removesuffix('DeadLetterQueueUrl')}: {drive.sent_body(queue, message)}"
 
 
-def stored(drive: Driver, name: str, shop: Shop) -> set[str]:
-    """Return the ids of this run's orders that a subscriber has stored."""
-    rows = drive.rows(f"{name}TableName", "begins_with(pk, :text)", shop.run)
-    return {item["pk"] for item in rows}
+def stored(drive: Driver, name: str, shop: Shop) -> list[Document]:
+    """Return this run's orders that a subscriber has stored."""
+    return drive.rows(f"{name}TableName", "begins_with(pk, :text)", shop.run)
+
+
+def judge_what_is_stored(drive: Driver, **orders: Sequence[Document]) -> None:
+    """Book every order that each subscriber has."""
+    for name, rows in orders.items():
+        drive.ledger.processed.update(f"{name}: {row['order_id']}" for row in rows)
+        drive.as_sent(f"{name} has what was sent", ((row["order_id"], row) for row in rows))

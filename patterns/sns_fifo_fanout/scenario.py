@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.lambdas.sns_fifo_fanout.publisher import publish
 from serverless_patterns.sandbox import buckets, outages
 from serverless_patterns.sandbox.driver import Driver
+from serverless_patterns.sandbox.report import some
 from serverless_patterns.sandbox.sender import Event, Reply
 
 from ..limits import SNS_MESSAGE_BYTES
@@ -77,14 +79,16 @@ def run(stack: Deployment, report: Report) -> None:
     drive.title("Where is every change now? The ledger counts it once for each subscriber")
     good = {change["event_id"] for change in changes}
     for name in LISTS:
-        stored = book_price_list(drive, name, shop.run, superseded)
-        timed = good & stored.keys() & sns.first_sent.keys()
-        seconds = [stored[event_id] - sns.first_sent[event_id] for event_id in timed]
+        items, sent = price_list(drive, name, shop.run), sns.first_sent
+        verdict = partial(judge_price_list, name=name, superseded=superseded)
+        drive.judge(verdict, {"items": items}, order=("part_id", "stored_at"))
+        stored = {item["event_id"]: int(item["stored_at"]) / 1000 for item in items}
+        seconds = [stored[it] - sent[it] for it in good & stored.keys() & sent.keys()]
         drive.latency(f"published to {name} list", seconds)
-    book_lake(drive, shop.run)
+    drive.judge(judge_lake, {"lines": lake(drive, shop.run)}, at_least_once=True)
     promise = "what no retry can fix is kept with its reason, and nothing else is"
     queues = [f"{name}DeadLetterQueueUrl" for name in SUBSCRIBERS]
-    drive.dead_letters(promise, reasons, delivery_of, *queues)
+    drive.dead_letters(promise, reasons, partial(delivery_of, drive), *queues)
     undelivered = drive.backlog(*(f"{name}DeliveryDeadLetterQueueUrl" for name in SUBSCRIBERS))
     drive.check("SNS delivered everything", undelivered == 0, undelivered)
     drive.not_proven(
@@ -138,10 +142,10 @@ def deliveries(change: Document) -> list[str]:
     return [f"{name}: {change['event_id']}" for name in (*change["channels"], "analytics")]
 
 
-def delivery_of(queue: str, message: Document) -> str:
+def delivery_of(drive: Driver, queue: str, message: Document) -> str:
     """Return the ledger's id of a dead letter in the queue with this output."""
     name = queue.removesuffix("DeadLetterQueueUrl").lower()
-    return f"{name}: {json.loads(message['Body'])['event_id']}"
+    return f"{name}: {drive.sent_content(queue, message)}"
 
 
 def outage(drive: Driver, topic: Entry, shop: Shop) -> set[str]:
@@ -154,14 +158,14 @@ def outage(drive: Driver, topic: Entry, shop: Shop) -> set[str]:
     function, queue, letters = WHOLESALE
 
     def has(name: str) -> set[str]:
-        return {item["event_id"] for item in price_list(drive, name, shop.run)[1]}
+        return {item["event_id"] for item in price_list(drive, name, shop.run)}
 
     with drive.quick_retries(queue):
         with drive.table_unavailable(function):
             meanwhile = shop.price_changes(parts, 5, **BOTH)
             publish_all(drive, topic, "Changes during the outage", meanwhile)
             wanted = {change["event_id"] for change in meanwhile}
-            drive.wait("retail has them all", lambda: wanted <= has("retail"))
+            drive.wait_for("retail has them all", wanted, lambda: has("retail"))
             had = wanted & has("wholesale")
         drive.check("retail has every change while wholesale has none yet", not had, had)
         drive.drain(*QUEUES)
@@ -175,7 +179,8 @@ def outage(drive: Driver, topic: Entry, shop: Shop) -> set[str]:
         drive.drain(*QUEUES)
         drive.redrive(letters, queue)
         drive.drain(*QUEUES)
-    current = {price["event_id"] for price in price_list(drive, "wholesale", shop.run)[0]}
+    prices = [it for it in price_list(drive, "wholesale", shop.run) if it["sk"] == "PRICE"]
+    current = {price["event_id"] for price in prices}
     promise = "a redriven older price is recorded and does not overwrite the newer one"
     drive.check(promise, {change["event_id"] for change in newer} <= current)
     return {change["event_id"] for change in older}
@@ -198,40 +203,50 @@ def poison(drive: Driver, topic: Entry, shop: Shop) -> dict[str, str]:
     return reasons | {delivery: "conflict" for c in others for delivery in deliveries(c)[:2]}
 
 
-def price_list(drive: Driver, name: str, run: str) -> tuple[list[Document], list[Document]]:
-    """Return the current prices of a list, and every change that it has recorded, of this run."""
-    items = drive.rows(f"{name.title()}TableName", "begins_with(pk, :text)", f"PART#{run}")
-    prices = [item for item in items if item["sk"] == "PRICE"]
-    return prices, [item for item in items if item["sk"] != "PRICE"]
+def price_list(drive: Driver, name: str, run: str) -> list[Document]:
+    """Return what a list has of this run: each part's current price, and every change recorded."""
+    return drive.rows(f"{name.title()}TableName", "begins_with(pk, :text)", f"PART#{run}")
 
 
-def book_price_list(drive: Driver, name: str, run: str, superseded: set[str]) -> dict[str, float]:
-    """Book what a price list has; return when each change was stored, in Unix seconds.
+def judge_price_list(
+    drive: Driver, items: Sequence[Document], *, name: str, superseded: set[str]
+) -> None:
+    """Book what a price list has, and compare the order of effect with that of the versions.
 
     A price takes effect only if it is newer than the current one, in the same write that records
     it; else it is recorded as superseded. So each superseded change came out of order.
     """
-    prices, recorded = price_list(drive, name, run)
-    newest: dict[str, int] = {}
-    for item in recorded:
-        drive.ledger.processed[f"{name}: {item['event_id']}"] += 1
-        newest[item["part_id"]] = max(newest.get(item["part_id"], 0), int(item["version"]))
-        drive.ledger.out_of_order += item["superseded"] and item["event_id"] not in superseded
-    current = {price["part_id"]: int(price["version"]) for price in prices}
+    prices = [item for item in items if item["sk"] == "PRICE"]
+    recorded = sorted(
+        (item for item in items if item["sk"] != "PRICE"),
+        key=lambda item: (item["part_id"], item["version"]),
+    )
+    drive.ledger.processed.update(f"{name}: {item['event_id']}" for item in recorded)
+    drive.as_sent(f"{name}: a price is what was sent", ((it["event_id"], it) for it in items))
+    in_turn = [item for item in recorded if item["event_id"] not in superseded]
+    drive.ledger.out_of_order.update(it["event_id"] for it in in_turn if it.get("superseded"))
+    drive.ledger.out_of_order.update(
+        late["event_id"]
+        for early, late in pairwise(in_turn)
+        if early["part_id"] == late["part_id"] and early["stored_at"] > late["stored_at"]
+    )
+    newest = {item["part_id"]: item["event_id"] for item in recorded}
     promise = f"{name}: the newest price of each of {len(prices)} parts counts"
-    drive.check(promise, current == newest)
-    return {item["event_id"]: int(item["stored_at"]) / 1000 for item in recorded}
+    drive.compare(promise, (price["event_id"] for price in prices), newest.values())
 
 
-def book_lake(drive: Driver, run: str) -> None:
-    """Book what the lake has: each event id once, as its readers do."""
+def lake(drive: Driver, run: str) -> list[Document]:
+    """Return the lines of this run in the lake, each with the key of its object."""
     with drive.report.step("Reading the lake"):
-        objects = buckets.objects(drive.stack, drive["BucketName"], "price-changes/")
-    lines = [(key, json.loads(line)) for key, body in objects for line in body.splitlines()]
-    lines = [(key, change) for key, change in lines if change["event_id"].startswith(run)]
-    changes = {change["event_id"]: change for _, change in lines}
+        found = buckets.json_lines(drive.stack, drive["BucketName"], "price-changes/")
+        return [{"key": key} | line for key, line in found if line["event_id"].startswith(run)]
+
+
+def judge_lake(drive: Driver, lines: Sequence[Document]) -> None:
+    """Book what the lake has: each event id once, as its readers do."""
+    changes = {change["event_id"] for change in lines}
     drive.ledger.processed.update(f"analytics: {event_id}" for event_id in changes)
     promise = f"analytics: {len(lines)} lines of {len(changes)} changes; a second line is the same"
-    drive.check(promise, all(change == changes[change["event_id"]] for _, change in lines))
-    in_place = all(f"/date={change['changed_at'][:10]}/" in key for key, change in lines)
-    drive.check("analytics: every line is in the folder of its day", in_place)
+    drive.as_sent(promise, ((change["event_id"], change) for change in lines))
+    astray = {it["event_id"] for it in lines if f"/date={it['changed_at'][:10]}/" not in it["key"]}
+    drive.check("analytics: every line is in the folder of its day", not astray, some(astray))

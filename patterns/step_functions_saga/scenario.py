@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,17 @@ ORDERS, QUEUED_ORDERS, COUNTER_SALES, FAILED_EACH = 80, 40, 10, 2
 STOCK, RARE, RICH, POOR = 100_000, 2, 10**9, 5
 FORWARD = ("OpenOrder", "ReserveLine", "Charge", "Ship", "Confirm")
 BACKWARD = ("BeginCancelling", "CancelShipment", "Refund", "ReleaseLine", "MarkCancelled")
+# These find out that they took effect; or the order is still open, and goes on when started again.
+ENDS_WELL = (
+    ("ReserveLine", ANSWER_LOST),
+    ("Confirm", ANSWER_LOST),
+    ("BeginCancelling", UNAVAILABLE),
+)
+FIRST_COME = "confirmed, or out_of_stock"  # as long as there are parts
+# What has to be undone of an order that ended so, and of which nothing was held.
+HANDED_OVER = ("ship_failed", "carrier_silent", "confirm_failed")
+PAID = (*HANDED_OVER, "charge_failed", "undeliverable")
+NOT_HELD = ("open", "open_failed", "lines", "total")
 # A line whose release took effect is found released by the next attempt.
 HEALS = ("ReleaseLine", ANSWER_LOST)
 
@@ -46,12 +58,12 @@ def run(stack: Deployment, report: Report) -> None:
 
     with drive.calm_retries("QueueUrl"):
         drive.title("Orders, and what the business rejects")
-        good, refused = sagas.orders(ORDERS), rejected_by_business(sagas)
+        good, rejected = sagas.orders(ORDERS), rejected_by_business(sagas)
         through_the_api(drive, sagas)
         sagas.start("Orders", good)
-        sagas.start("Orders that end badly", refused)
+        sagas.start("Orders that end badly", rejected)
         reasons = from_the_queue(drive, sagas)
-        sold = over_the_counter(drive, sagas)
+        over_the_counter(drive, sagas)
         codes = Counter(reply.refusal for reply in sagas.start("Orders started again", good[:30]))
         nothing = codes.keys() <= {"", "ExecutionAlreadyExists"}
         drive.check("an order started again starts nothing", nothing, codes)
@@ -68,17 +80,13 @@ def run(stack: Deployment, report: Report) -> None:
 
     drive.title("Where is every order now?")
     drive.drain("CarrierQueueUrl")
-    outcomes = book_outcomes(drive, sagas, refused)
-    found = Counter(outcomes.get(order["order_id"], "open") for order in [*good, *sold])
-    drive.check("good orders are confirmed", found.keys() == {"confirmed"}, found)
     promise = "what cannot be started is kept, byte for byte, with its reason"
     drive.dead_letters(promise, reasons, drive.sent_body, "DeadLetterQueueUrl")
-    money_balances(drive, sagas, outcomes)
-    stock_balances(drive, sagas, outcomes)
-    shipped = {row["id"] for row in sagas.rows("Shipments") if row["state"] == "shipped"}
-    confirmed = {order_id for order_id, outcome in outcomes.items() if outcome == "confirmed"}
-    wanted = confirmed - {order["order_id"] for order in sold}
-    drive.check("confirmed orders are shipped, and no others", shipped == wanted, shipped ^ wanted)
+    found = {table: sagas.rows(table.title()) for table in ("orders", "shipments")}
+    found |= {table: sagas.rows(table.title(), "#") for table in ("accounts", "stock")}
+    ends = sagas.runs.outputs(machine, [order["order_id"] for order in rejected])
+    refused = [{"id": it} | end for it, end in ends.items() if end.get("outcome") == "refused"]
+    drive.judge(partial(judge, sagas), found | {"refused": refused})
     ids = {order["order_id"] for order in good}
     drive.latency("start to end, Standard", sagas.runs.seconds(machine, ids))
 
@@ -88,12 +96,16 @@ class Sagas:
 
     Attributes:
         made: Every order, by its id.
+        ends: How each must end: confirmed, or the reason why not.
+        sold: Those that are sold over the counter, without a carrier.
         runs: The executions.
     """
 
     def __init__(self, drive: Driver, shop: Shop) -> None:
         self.drive, self.shop = drive, shop
         self.made: dict[str, Document] = {}
+        self.ends: dict[str, str] = {}
+        self.sold: set[str] = set()
         self.runs = Executions(drive, parked=lambda: drive.backlog("ParkedQueueUrl"))
         self.rare, self.poor = f"{shop.run}-rare", f"{shop.run}-poor"
         self.stock = dict.fromkeys(shop.parts, STOCK) | {self.rare: RARE}
@@ -103,10 +115,15 @@ class Sagas:
         tables.put_numbers(drive.stack, drive["StockTableName"], "available", parts)
         tables.put_numbers(drive.stack, drive["AccountsTableName"], "balance", accounts)
 
-    def orders(self, count: int, **fields: Any) -> list[Document]:
-        """Return orders; ``fields`` replace what they say."""
+    def orders(
+        self, count: int, end: str = "confirmed", *, counter: bool = False, **fields: Any
+    ) -> list[Document]:
+        """Return orders that must end so; ``fields`` replace what they say."""
         orders = self.shop.purchases(count, **fields)
-        self.made |= {order["order_id"]: order for order in orders}
+        made = {order["order_id"]: order for order in orders}
+        self.made |= made
+        self.ends |= dict.fromkeys(made, end)
+        self.sold |= made.keys() if counter else set()
         return orders
 
     def start(
@@ -133,11 +150,11 @@ def rejected_by_business(sagas: Sagas) -> list[Document]:
     line = {"sku": sagas.rare, "quantity": 1, "unit_price": 100}
     other = {"sku": sagas.shop.parts[0], "quantity": 1, "unit_price": 5}
     return [
-        *sagas.orders(6, customer_id=sagas.poor),
-        *sagas.orders(6, ship_to="AQ"),
-        *sagas.orders(5, lines=[line, other]),
-        *sagas.orders(4, total=1),
-        *sagas.orders(2, lines=[]),
+        *sagas.orders(6, "declined", customer_id=sagas.poor),
+        *sagas.orders(6, "undeliverable", ship_to="AQ"),
+        *sagas.orders(5, FIRST_COME, lines=[line, other]),
+        *sagas.orders(4, "total", total=1),
+        *sagas.orders(2, "lines", lines=[]),
         *sagas.orders(2, ship_to="IS"),
     ]
 
@@ -182,15 +199,14 @@ def from_the_queue(drive: Driver, sagas: Sagas) -> dict[str, str]:
     return dict.fromkeys(others, "conflict") | dict.fromkeys(rubbish, "not_json")
 
 
-def over_the_counter(drive: Driver, sagas: Sagas) -> list[Document]:
-    """Sell over the counter, each sale twice at the same moment; return the sales."""
-    orders = sagas.orders(COUNTER_SALES)
+def over_the_counter(drive: Driver, sagas: Sagas) -> None:
+    """Sell over the counter, each sale twice at the same moment."""
+    orders = sagas.orders(COUNTER_SALES, counter=True)
     twice = [event(order) for order in orders for _ in range(2)]
     answers = sagas.runs.run("Counter sales, each twice", drive["ExpressStateMachineArn"], twice)
     found = Counter(json.loads(answer.get("output") or "{}").get("outcome") for answer in answers)
     promise = "Express answers with the outcome, to the repetition too"
     drive.check(promise, found == {"confirmed": 2 * COUNTER_SALES}, found)
-    return orders
 
 
 def steps_fail(drive: Driver, sagas: Sagas, twin: Callable[..., str]) -> list[Document]:
@@ -199,7 +215,9 @@ def steps_fail(drive: Driver, sagas: Sagas, twin: Callable[..., str]) -> list[Do
     for step, fault in product((*FORWARD, *BACKWARD), FAULTS):
         # Undoing can fail only where there is something to undo: shipping fails first.
         first = [("Ship", UNAVAILABLE)] if step in BACKWARD else []
-        faulty, orders = twin(machine, (step, fault), *first), sagas.orders(FAILED_EACH)
+        reason = "ship" if first else step.lower().removesuffix("order").removesuffix("line")
+        end = "confirmed" if (step, fault) in ENDS_WELL else f"{reason}_failed"
+        faulty, orders = twin(machine, (step, fault), *first), sagas.orders(FAILED_EACH, end)
         starts += [(faulty, event(order)) for order in orders]
         parked += orders if first and (step, fault) != HEALS else []
     sagas.runs.start("Each step and each step of the undoing fails, in two ways", starts)
@@ -211,7 +229,7 @@ def steps_fail(drive: Driver, sagas: Sagas, twin: Callable[..., str]) -> list[Do
 
 def carrier_is_silent(drive: Driver, sagas: Sagas, twin: Callable[..., str]) -> None:
     """Let the carrier be unavailable for longer than a shipment may take, and return."""
-    machine, orders = twin(drive["StateMachineArn"]), sagas.orders(4)
+    machine, orders = twin(drive["StateMachineArn"]), sagas.orders(4, "carrier_silent")
     reads = drive["CarrierMappingId"], drive["CarrierQueueUrl"]
     with outages.mapping_disabled(drive.stack, *reads):
         sagas.start("Orders while the carrier is unavailable", orders, machine)
@@ -235,7 +253,9 @@ def express_fails(drive: Driver, sagas: Sagas, twin: Callable[..., str]) -> None
     deployed = drive["ExpressStateMachineArn"]
     charge = twin(deployed, ("Charge", ANSWER_LOST))
     refund = twin(deployed, ("Confirm", UNAVAILABLE), ("Refund", UNAVAILABLE))
-    undone, parked = sagas.orders(3), sagas.orders(3)
+    undone, parked = (
+        sagas.orders(3, it, counter=True) for it in ("charge_failed", "confirm_failed")
+    )
     sell = sagas.runs.run
     answers = sell("Counter sales that cannot be charged", charge, map(event, undone))
     answers += sell("Counter sales that cannot be undone", refund, map(event, parked))
@@ -249,7 +269,7 @@ def express_fails(drive: Driver, sagas: Sagas, twin: Callable[..., str]) -> None
 
 def person_answers(drive: Driver, sagas: Sagas, machine: str) -> None:
     """Make the refunds' table unavailable, park, let it return, and answer what is parked."""
-    orders = sagas.orders(4, ship_to="AQ")
+    orders = sagas.orders(4, "undeliverable", ship_to="AQ")
     with drive.table_unavailable("RefundFunctionName", "ACCOUNTS_TABLE"):
         sagas.start("Orders while nothing can be refunded", orders, machine)
         with drive.report.step("Waiting until they are parked"):
@@ -280,48 +300,51 @@ def collect(drive: Driver, output: str, orders: Iterable[Document]) -> list[Docu
     return queues.collect(drive.stack, drive[output], "order_id", ids)
 
 
-def book_outcomes(drive: Driver, sagas: Sagas, refused: Iterable[Document]) -> dict[str, str]:
-    """Book every order that came to an end; return its outcome."""
-    ended = ("confirmed", "cancelled")
-    rows = sagas.rows("Orders")
-    outcomes = {row["id"]: row["status"] for row in rows if row["status"] in ended}
-    for order in refused:
-        if order["order_id"] not in outcomes:
-            execution = sagas.runs.find(drive["StateMachineArn"], order["order_id"])
-            outcome = json.loads(execution.get("output") or "{}").get("outcome")
-            if outcome == "refused":
-                outcomes[order["order_id"]] = outcome
-    drive.ledger.processed.update(outcomes.keys())
-    return outcomes
+def judge(sagas: Sagas, drive: Driver, **found: Sequence[Document]) -> None:
+    """Book every order that came to an end, and compare each row with what that end requires."""
+    ends = {row["id"]: row["reason"] for row in found["refused"]}
+    ended = [row for row in found["orders"] if row["status"] in ("confirmed", "cancelled")]
+    for row in ended:
+        ends[row["id"]] = row["reason"] if row["status"] == "cancelled" else "confirmed"
+    drive.ledger.processed.update(row["id"] for row in [*found["refused"], *ended])
+    wrong = [it for it in ends.items() if it[1] not in sagas.ends.get(it[0], "")]
+    drive.check("every order ends as it must, for its reason", not wrong, wrong[:5])
+    for table, promise, wanted in required(sagas, ends):
+        drive.compare(promise, ((row["id"], says(row)) for row in found[table]), wanted.items())
+    left = {row["id"]: row["available"] for row in found["stock"] if "available" in row}
+    below = [part for part, number in left.items() if number < 0]
+    drive.check("stock never goes below zero", not below, below)
+    rare = left.get(f"PART#{sagas.rare}")
+    drive.check("no order goes without a part that is there", rare == 0, (sagas.rare, rare))
 
 
-def money_balances(drive: Driver, sagas: Sagas, outcomes: Mapping[str, str]) -> None:
-    """Compare what customers lost with what confirmed orders cost, order by order."""
-    rows = {row["id"]: row for row in sagas.rows("Accounts", "#")}
-    wrong, paid = [], Counter[str]()
-    for order_id, order in sagas.made.items():
-        payment = rows.get(f"PAYMENT#{order_id}", {})
-        charged = int(payment["amount"]) if payment.get("state") == "charged" else 0
-        due = order["total"] if outcomes.get(order_id) == "confirmed" else 0
-        wrong += [(order_id, charged, due)] if charged != due else []
-        paid[order["customer_id"]] += charged
-    drive.check("each order is paid if confirmed, and only then", not wrong, wrong[:5])
-    left = {name: int(rows[f"CUSTOMER#{name}"]["balance"]) for name in sagas.balances}
-    off = [name for name, before in sagas.balances.items() if before - paid[name] != left[name]]
-    drive.check("money balances to zero", not off, off[:5])
+def says(row: Document) -> str:
+    """Return what a row says, but for what is of no account once it is given back."""
+    names = ("state", "amount", "quantity", "available", "balance", "customer_id")
+    said = [str(row[name]) for name in names if name in row]
+    return said[0] if said[0] in ("refunded", "released") else " ".join(said)
 
 
-def stock_balances(drive: Driver, sagas: Sagas, outcomes: Mapping[str, str]) -> None:
-    """Compare the parts that are gone with those of confirmed orders, line by line."""
-    rows = {row["id"]: row for row in sagas.rows("Stock", "#")}
-    wrong, gone = [], Counter[str]()
-    for order_id, line in ((id_, line) for id_, o in sagas.made.items() for line in o["lines"]):
-        held = rows.get(f"HELD#{order_id}#{line['sku']}", {})
-        taken = int(held["quantity"]) if held.get("state") == "held" else 0
-        due = line["quantity"] if outcomes.get(order_id) == "confirmed" else 0
-        wrong += [(order_id, line["sku"], taken, due)] if taken != due else []
-        gone[line["sku"]] += taken
-    drive.check("each line is reserved if confirmed, and only then", not wrong, wrong[:5])
-    left = {sku: int(rows[f"PART#{sku}"]["available"]) for sku in sagas.stock}
-    off = [sku for sku, before in sagas.stock.items() if before - gone[sku] != left[sku]]
-    drive.check("stock balances to zero", not off, off[:5])
+def required(sagas: Sagas, ends: Mapping[str, str]) -> list[tuple[str, str, dict[str, str]]]:
+    """Return what the rows of each table must say, by their ids, with the promise."""
+    money, stock = Counter(sagas.balances), Counter(sagas.stock)
+    payments, lines, parcels = {}, {}, {}
+    for id_, order in sagas.made.items():
+        end, done = ends.get(id_, "open"), ends.get(id_) == "confirmed"
+        if done or end in PAID:
+            paid = f"charged {order['total']} {order['customer_id']}"
+            payments[f"PAYMENT#{id_}"] = paid if done else "refunded"
+            money[order["customer_id"]] -= order["total"] * done
+        if id_ not in sagas.sold and (done or end in HANDED_OVER):
+            parcels[id_] = "shipped" if done else "cancelled"
+        for line in order["lines"] if end not in NOT_HELD else ():
+            held = f"held {line['quantity']}" if done else "released"
+            lines[f"HELD#{id_}#{line['sku']}"] = held
+            stock[line["sku"]] -= line["quantity"] * done
+    payments |= {f"CUSTOMER#{name}": str(cents) for name, cents in money.items()}
+    lines |= {f"PART#{sku}": str(number) for sku, number in stock.items()}
+    return [
+        ("accounts", "money balances to zero, order by order", payments),
+        ("stock", "stock balances to zero, line by line", lines),
+        ("shipments", "confirmed orders are shipped, and no others", parcels),
+    ]

@@ -52,6 +52,13 @@ def test_neither_a_lost_copy_nor_a_second_effect_is_a_suppressed_duplicate(ledge
     assert (ledger.lost, ledger.suppressed) == ({"a"}, 1)
 
 
+def test_an_event_that_was_looked_for_and_not_found_is_lost(ledger: Ledger) -> None:
+    ledger.processed["a"] = ledger.dead_lettered["a"] = 0
+    assert ledger.lost == {"a"}
+    ledger.processed["d"] = ledger.dead_lettered["d"] = ledger.accepted["d"] = 0
+    assert ledger.unexplained == set()
+
+
 def test_no_copy_is_missed_when_many_threads_book() -> None:
     ledger = Ledger()
     with ThreadPoolExecutor(8) as threads:
@@ -104,7 +111,7 @@ def test_a_complete_ledger_is_green(report: Report, output: io.StringIO) -> None
 
 
 def overtake(ledger: Ledger) -> None:
-    ledger.out_of_order += 1
+    ledger.out_of_order["a"] += 1
 
 
 @pytest.mark.parametrize(
@@ -124,7 +131,7 @@ def overtake(ledger: Ledger) -> None:
             "nothing appeared that was not accepted: 2: c, d",
         ),
         (lambda ledger: ledger.sent.update("a"), "every event was answered: 1"),
-        (overtake, "no event is out of order: 1"),
+        (overtake, "no event is out of order: 1: a"),
     ],
 )
 def test_each_fault_of_the_ledger_makes_its_verdict_red(

@@ -1,0 +1,131 @@
+"""Faults in what a scenario found in the stores: each must make its report red and be named there.
+
+A record is dropped, doubled, changed in one byte, or has changed places with another one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from copy import deepcopy
+from dataclasses import replace
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from serverless_patterns.sandbox.judging import Judgement
+
+KEYS = ("pk", "sk")  # of tables whose documents say it all without them
+
+
+class Fault(NamedTuple):
+    """A fault: what it is, the events that it is about, and what is to be judged with it."""
+
+    what: str
+    names: set[str]
+    judgements: list[Judgement]
+
+
+def faults(judgements: Sequence[Judgement]) -> Iterator[Fault]:
+    """Yield faults in every store, each with one record of a shape, or with two."""
+    for number, judgement in enumerate(judgements):
+        for store, records in judgement.found.items():
+            for what, chosen, changed in _faults(judgement, records):
+                found = {**judgement.found, store: changed}
+                again = [*judgements]
+                again[number] = replace(judgement, found=found)
+                names = set[str]().union(*(_names(judgement, record) for record in chosen))
+                yield Fault(f"{what} in {store}: {chosen[0]}", names, again)
+
+
+def _faults(
+    judgement: Judgement, records: Sequence[Any]
+) -> Iterator[tuple[str, list[Any], list[Any]]]:
+    shapes: dict[Any, list[int]] = {}
+    several = Counter(frozenset(_names(judgement, it)) for it in records)
+    for number, record in enumerate(records):
+        if not judgement.at_least_once or several[frozenset(_names(judgement, record))] == 1:
+            shape = frozenset(record) if isinstance(record, dict) else ""
+            shapes.setdefault(shape, []).append(number)
+    for number, *_ in shapes.values():
+        record, before, after = records[number], records[:number], records[number + 1 :]
+        yield "dropped", [record], [*before, *after]
+        if not judgement.at_least_once:
+            for copy in _copies(record):
+                yield "doubled", [record], [*records, copy]
+        for changed in _changed(judgement, record):
+            yield "changed", [record], [*before, changed, *after]
+    if judgement.order:
+        one, other = _in_turn(*judgement.order, records)
+        turn = judgement.order[1]
+        swapped = {id(one): one | {turn: other[turn]}, id(other): other | {turn: one[turn]}}
+        yield "swapped", [one, other], [swapped.get(id(it), it) for it in records]
+
+
+def _copies(record: Any) -> Iterator[Any]:
+    """Yield the record a second time: under each other key, if it has one."""
+    keys = [key for key in (*KEYS, "id") if isinstance(record, dict) and key in record]
+    yield from ({**record, key: f"{record[key]}~"} for key in keys)
+    if not keys:
+        yield record
+
+
+def _changed(judgement: Judgement, record: Any) -> Iterator[Any]:
+    """Yield the record with one byte changed, in each place that the event itself says."""
+    if isinstance(record, bytes):
+        yield record[:-1] + bytes([record[-1] ^ 1])
+        return
+    events = judgement.drive.sender.events
+    said = {text for name in _names(judgement, record) if name in events
+            for text, _ in _texts(_parsed(events[name].body))}  # fmt: skip
+    for number, (text, _) in enumerate(_texts(record)):
+        if text == record.get("Body") or ("Body" not in record and text in said):
+            changed = deepcopy(record)
+            place = [*_texts(changed)][number][1]
+            place(text[:-1] + chr(ord(text[-1]) ^ 1))
+            if all(changed.get(key) == record.get(key) for key in KEYS):
+                yield changed
+
+
+def _in_turn(group: str, turn: str, records: Sequence[Any]) -> tuple[Any, Any]:
+    """Return two records of one group, in turn."""
+    groups: dict[Any, list[Any]] = {}
+    for record in records:
+        groups.setdefault((record.get(group), frozenset(record)), []).append(record)
+    return next(
+        (one, other)
+        for every in groups.values()
+        for one, other in combinations(sorted(every, key=lambda it: str(it.get("sk"))), 2)
+        if turn in one and one[turn] < other[turn]
+    )
+
+
+def _names(judgement: Judgement, record: Any) -> set[str]:
+    """Return the ids of a record's events; of a record that is about none, what its key says."""
+    sender = judgement.drive.sender
+    if isinstance(record, bytes):
+        return {name for body, name in sender.sent.items() if body in record}
+    texts = {text for text, _ in _texts(record)}
+    texts |= {part for text in texts for part in text.split("#")}
+    texts |= {inner for text in texts for inner, _ in _texts(_parsed(text.encode()))}
+    keys = [part for key in ("pk", "id") for part in str(record.get(key, "")).split("#")[1:]]
+    return (texts & sender.events.keys()) or set(keys)
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return [json.loads(body)]
+    except ValueError:
+        return []
+
+
+def _texts(value: Any) -> Iterator[tuple[str, Callable[[str], None]]]:
+    """Yield every text in a document that is not empty, with what replaces it."""
+    places = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, inner in places:
+        if isinstance(inner, str) and inner:
+            yield inner, lambda text, key=key: value.__setitem__(key, text)  # type: ignore[misc]
+        elif isinstance(inner, dict | list):
+            yield from _texts(inner)
