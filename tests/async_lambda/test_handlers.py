@@ -39,6 +39,9 @@ def make(document: Any) -> logic.Invoice:
              "lines": [LINE | {"name": "点火プラグ", "unit_price": "1234"}]},
             ("1234", "123", "1357"),
         ),
+        # Half a cent is rounded up: to the even one it would be 0.28.
+        ({"total": "1.50", "lines": [LINE | {"quantity": 1, "unit_price": "1.50"}]},
+         ("1.50", "0.29", "1.79")),
     ],
 )  # fmt: skip
 def test_an_invoice_has_the_tax_of_the_customers_country_in_its_currency(
@@ -179,7 +182,8 @@ def test_no_log_line_has_a_customer_or_a_part(cloud: Cloud) -> None:
     cloud.fail("PutItem", UNREACHABLE)
     with pytest.raises(store.StoreError):
         cloud.invoke(request())
-    assert [line["message"] for line in cloud.log_lines()] == ["Invoice", "Refused", "Not issued"]
+    found = [(line["message"], line["level"]) for line in cloud.log_lines()]
+    assert found == [("Invoice", "INFO"), ("Refused", "WARNING"), ("Not issued", "ERROR")]
     for secret in ("customer-1", "Bremsbelag", "PAD-F", "24.95"):
         assert secret not in cloud.log.getvalue()
 

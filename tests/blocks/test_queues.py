@@ -291,14 +291,16 @@ def test_provisioned_pollers_replace_the_concurrency_limit(stack: Stack) -> None
     assert "ScalingConfig" not in mapping
 
 
+@pytest.mark.parametrize("aliases", [1, 2])
 @pytest.mark.parametrize(
     ("second", "problem"), [(5, None), (6, r"the 5 of its other mappings.*reserves only 10")]
 )
-def test_mappings_of_a_function_or_its_alias_that_call_more_than_it_may_run_are_rejected(
-    stack: Stack, second: int, problem: str | None
+def test_mappings_of_a_function_or_its_aliases_that_call_more_than_it_may_run_are_rejected(
+    stack: Stack, aliases: int, second: int, problem: str | None
 ) -> None:
     consumer = function(stack, reserved_concurrent_executions=10)
-    SqsToLambda(stack, "First", consumer=Consumer(consumer, max_concurrency=5))
+    first = consumer if aliases == 1 else consumer.add_alias("test")
+    SqsToLambda(stack, "First", consumer=Consumer(first, max_concurrency=5))
     again = Consumer(consumer.add_alias("live"), max_concurrency=second)
     with rejected(problem):
         SqsToLambda(stack, "Second", consumer=again)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from serverless_patterns.patterns.checks import sns
 from tests.checks.rules import agree, boundaries, within
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NO_QUEUE = "One has the protocol lambda, but a FIFO topic delivers to SQS queues only. Subscribe"
 
 
 @boundaries(
-    {
+    lambda: {
         "a FIFO topic delivers to queues only": [
             (sns.fifo_topic_protocol("One", "SQS"), None),
             (sns.fifo_topic_protocol("One", "sqs"), None),
@@ -33,5 +38,5 @@ NO_QUEUE = "One has the protocol lambda, but a FIFO topic delivers to SQS queues
         ),
     }
 )
-def test_a_rule_says_what_is_wrong(said: str | None, expected: str | None) -> None:
+def test_a_rule_says_what_is_wrong(said: Callable[[], str | None], expected: str | None) -> None:
     agree(said, expected)

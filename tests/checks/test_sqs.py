@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
 from serverless_patterns.patterns import checks
 from serverless_patterns.patterns.checks import lambda_, sqs
 from tests.checks.rules import agree, boundaries, within
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DAY = 86_400
 FIRST = "batch_size is 0; it must be 1 to 10. A standard queue allows more with"
@@ -21,7 +25,7 @@ def test_the_first_problem_is_raised() -> None:
 
 
 @boundaries(
-    {
+    lambda: {
         "a dead-letter queue is of its source's type": [
             (sqs.dead_letter_queue_type("Orders", fifo=own, dead_letter_fifo=other), expected)
             for own, other, expected in (
@@ -143,5 +147,5 @@ def test_the_first_problem_is_raised() -> None:
         ],
     }
 )
-def test_a_rule_says_what_is_wrong(said: str | None, expected: str | None) -> None:
+def test_a_rule_says_what_is_wrong(said: Callable[[], str | None], expected: str | None) -> None:
     agree(said, expected)

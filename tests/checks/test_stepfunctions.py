@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from serverless_patterns.patterns.checks import stepfunctions
 from tests.checks.rules import agree, boundaries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DAY = 86_400
 ALL = {"ErrorEquals": ["States.ALL"], "MaxAttempts": 2, "JitterStrategy": "FULL"}
@@ -18,7 +21,7 @@ WAIT: dict[str, Any] = {"Type": "Wait"}
 
 
 @boundaries(
-    {
+    lambda: {
         "a step has a timeout and retries with jitter": [
             (stepfunctions.step("Charge", STEP | changes), expected)
             for changes, expected in (
@@ -171,7 +174,7 @@ WAIT: dict[str, Any] = {"Type": "Wait"}
         ],
     }
 )
-def test_a_rule_says_what_is_wrong(said: str | None, expected: str | None) -> None:
+def test_a_rule_says_what_is_wrong(said: Callable[[], str | None], expected: str | None) -> None:
     agree(said, expected)
 
 

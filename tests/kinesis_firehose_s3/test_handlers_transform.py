@@ -261,5 +261,7 @@ def test_the_log_counts_what_was_dropped_and_failed_and_names_nobody(
     assert (failed["message"], summary["message"]) == ("Failed", "Batch")
     assert counts.items() <= summary.items()
     assert (failed["record_id"], failed["reason"]) == ("record-2", "field")
+    encoded = (base64.b64encode(to_bytes(click(user_id=1)))[at : at + 40] for at in (0, 40, 80))
+    assert not any(part.decode() in printed for part in encoded)
     for value in ("click-1", "user-7", "session-3", "someone", "BRK-PAD-F", "iPhone", "example"):
         assert value not in printed

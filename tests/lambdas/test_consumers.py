@@ -220,7 +220,8 @@ def test_an_outage_fails_every_record_and_loses_none(
     batch = [good(consumer, number) for number in range(1, 6)]
     cloud.fail("*", error, times=99)
     assert cloud.run(consumer.handler, *batch) == ids(*batch)
-    assert cloud.log_lines("Batch")[0]["failures"] == {aws.code(error): 5}  # type: ignore[arg-type]
+    logged = cloud.log_lines("Batch")[0]
+    assert (logged["failures"], logged["level"]) == ({aws.code(error): 5}, "ERROR")  # type: ignore[arg-type]
     cloud.faults.clear()
     assert cloud.letters() == []
     assert cloud.run(consumer.handler, *batch) == []
