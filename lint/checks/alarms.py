@@ -207,8 +207,7 @@ def alarm_ignores_the_first(scenario: Scenario, *, ignored: int = 0) -> Findings
     for alarm, metric, where in _metrics(scenario):
         queue = scenario.queue((_dimensions(metric) or {}).get("QueueName"))
         if queue and metric.get("Namespace") == "AWS/SQS":
-            alone = where == ("MetricName",) or len(alarm.list("Metrics")) == 1
-            counts = metric.get("MetricName") in VISIBLE and alone
+            counts = _counts(alarm, metric, where)
             alarms.setdefault(queue.id, []).append(alarm if counts else OTHER)
     for name, watching in alarms.items():
         late = all(_ignores(alarm, ignored + 1) for alarm in watching)
@@ -219,6 +218,22 @@ def alarm_ignores_the_first(scenario: Scenario, *, ignored: int = 0) -> Findings
                 f"{name}. Alarm on ApproximateNumberOfMessagesVisible > {ignored}.",
                 ("Threshold",),
             )
+
+
+def parked(scenario: Scenario) -> set[str]:
+    """Return the queues whose first message raises an alarm."""
+    return {
+        queue.id
+        for alarm, metric, where in _metrics(scenario)
+        if _counts(alarm, metric, where) and not _ignores(alarm, 1)
+        if (queue := scenario.queue((_dimensions(metric) or {}).get("QueueName")))
+    }
+
+
+def _counts(alarm: Resource, metric: Mapping[str, Any], where: At) -> bool:
+    """Tell whether an alarm compares the messages in a queue themselves: no expression of them."""
+    alone = where == ("MetricName",) or len(alarm.list("Metrics")) == 1
+    return metric.get("MetricName") in VISIBLE and alone
 
 
 def _ignores(alarm: Resource, count: int) -> bool:

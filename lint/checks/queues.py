@@ -14,6 +14,7 @@ from serverless_patterns.patterns.limits import (
 
 from .. import wiring
 from ..template import Finding, Findings, Resource, Scenario, rule
+from . import alarms
 
 
 def _with_dead_letter_queue(scenario: Scenario) -> Iterator[tuple[Resource, Resource]]:
@@ -63,7 +64,7 @@ def consumed_elsewhere(scenario: Scenario) -> Findings:
     Source:
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
     """
-    consumed = {queue.id for _, queue in wiring.consumed_queues(scenario)} | _parked(scenario)
+    consumed = {queue.id for _, queue in wiring.consumed_queues(scenario)} | alarms.parked(scenario)
     for queue in scenario.of("AWS::SQS::Queue"):
         known = queue.id in consumed or queue.id in scenario.dead_letter_queues
         if not known and queue.get("RedrivePolicy") is None:
@@ -72,19 +73,6 @@ def consumed_elsewhere(scenario: Scenario) -> Findings:
                 f"{queue} has no dead-letter queue: a message that its consumer never processes "
                 "is deleted when its retention period ends. Give the queue a RedrivePolicy.",
             )
-
-
-def _parked(scenario: Scenario) -> set[str]:
-    """Return the queues whose first message raises an alarm."""
-    return {
-        queue.id
-        for alarm in scenario.of("AWS::CloudWatch::Alarm")
-        if alarm.get("MetricName") == "ApproximateNumberOfMessagesVisible"
-        and (str(alarm.get("Threshold")), alarm.get("ComparisonOperator"))
-        in (("0", "GreaterThanThreshold"), ("1", "GreaterThanOrEqualToThreshold"))
-        for dimension in alarm.parts("Dimensions")
-        if (queue := scenario.queue(dimension.get("Value")))
-    }
 
 
 @rule("W9103", "sqs", shared=sqs.dead_letter_retention)
