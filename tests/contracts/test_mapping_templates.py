@@ -205,6 +205,30 @@ def test_an_answer_names_the_callers_own_origin_and_no_other(build: Build) -> No
                     assert named == (origin if origin in ORIGINS else None)
 
 
+def test_a_pattern_has_no_answer_but_those_that_are_tested_here(template: dict[str, Any]) -> None:
+    tested = {
+        answer
+        for build in builds("endpoint")
+        for cors in (False, True)
+        for method in of_build(build, cors)
+        for answer in method.answers
+    }
+    for method in methods(template):
+        assert {*method.answers} <= tested, method.name
+
+
+@every_build("endpoint")
+def test_a_value_that_is_no_text_arrives_as_json_writes_it(build: Build) -> None:
+    for method in of_build(build):
+        for request in method.requests.values():
+            for value in (17, 1.5, True, "null"):
+                sent = everything("PLAIN", request)
+                body = re.sub('"body [^"]*"', json.dumps(value), sent.body)
+                call = read(render(request, replace(sent, body=body)).text)
+                fields = re.findall(FIELD, request)
+                assert not fields or json.dumps(value).strip('"') in call.values(), method.name
+
+
 def test_only_what_the_service_alone_writes_is_in_an_answer_unescaped(
     template: dict[str, Any],
 ) -> None:
