@@ -7,6 +7,7 @@ stacks whose template is a local file are checked too.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import re
 import shlex
@@ -203,6 +204,8 @@ def main(arguments: Sequence[str]) -> None:
         elif checker.sources == [] and not options.only_templates:
             raise ValueError(f"No template was found in {', '.join(checker.names)}.")
         configure_logging(config.debug, config.info)  # type: ignore[no-untyped-call]
+        if not config.debug:  # nested templates that are not here are told as what is not checked
+            logging.getLogger("cfnlint.decode.decode").setLevel(logging.CRITICAL)
         config.validate(allow_stdin=True)
         checker.report(options.baseline, options.write_baseline)
     except (CfnLintExitException, ValueError) as error:
