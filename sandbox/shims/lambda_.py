@@ -56,14 +56,21 @@ def load_errors() -> None:
 
     On AWS the log has it: https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html.
     """
-    functions = ministack(SERVICE)
+    causes: dict[str, str] = {}  # by the function's name
 
-    @around(functions, "_execute_function_warm")
-    def execute(original: Any, *args: Any, **named: Any) -> Any:
-        result = original(*args, **named)
+    @around(ministack(SERVICE), "_execute_function_warm")
+    def execute(original: Any, function: dict[str, Any], *args: Any) -> Any:
+        name = (function.get("config") or function)["FunctionName"]
+        result = original(function, *args)
         body = result["body"]
-        if result.get("error") and not result["log"] and "errorType" in body:
-            result["log"] = f"[ERROR] {body['errorType']}: {body['errorMessage']}"
+        if not result.get("error"):
+            causes.pop(name, None)
+        elif not result["log"] and "errorType" in body:
+            said = f"[ERROR] {body['errorType']}: {body['errorMessage']}"
+            # One that cannot be loaded ends all that start meanwhile, which say that they ended.
+            if "init failed" in said:
+                causes[name] = said
+            result["log"] = causes.get(name, said)
         return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -133,11 +134,17 @@ def test_a_function_that_cannot_be_loaded_says_why_in_its_log(
     assert "No module named 'missing_package'" in logged["shimmed"]
 
 
-def test_a_function_that_cannot_be_loaded_is_broken(shimmed: Function) -> None:
-    health = Health(shimmed.stack)
-    shimmed.lambda_.invoke(FunctionName=shimmed.stack["Unloadable"])
+def test_a_function_that_cannot_be_loaded_is_broken_and_each_call_says_why(
+    shimmed: Function,
+) -> None:
+    health, name = Health(shimmed.stack), shimmed.stack["Unloadable"]
+    shimmed.lambda_.invoke(FunctionName=name)
+    with ThreadPoolExecutor(8) as pool:  # each ends the processes that the others start
+        list(pool.map(lambda _: shimmed.lambda_.invoke(FunctionName=name), range(16)))
     (_, error) = health.newest_errors()
     assert "No module named 'missing_package'" in error
+    errors = [line for line in shimmed.stack.log_lines(name, limit=None) if "[ERROR]" in line]
+    assert [line for line in errors if "missing_package" not in line] == []
 
 
 def test_reserved_concurrency_of_a_template_throttles(plain: Function, shimmed: Function) -> None:
