@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 import shlex
 import time
 import zipfile
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -22,8 +24,7 @@ from .errors import SandboxError
 from .logs import FRAME, events_since
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator
 
     from .target import Deployment, Target
 
@@ -32,6 +33,7 @@ PAUSE_SECONDS = 0.5
 THEIRS = "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_WEB_IDENTITY_TOKEN_FILE"
 # An event may come later than a newer one, from another environment of its function.
 LATE = timedelta(seconds=10)
+NOT_EDITED = ("__pycache__", "cdk.out", "node_modules")
 # What can be done with an output of this name.
 _EXAMPLES = {
     "ApiUrl": """\
@@ -178,5 +180,13 @@ def _print_event(function: str, message: str) -> None:
 
 def _newest_change(folders: Iterable[Path]) -> float:
     """When a Python file in the folders was last changed, in Unix seconds."""
-    files = (file for folder in folders for file in folder.rglob("*.py"))
+    files = (file for folder in folders for file in _own_files(folder))
     return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+
+
+def _own_files(folder: Path) -> Iterator[Path]:
+    """The Python files in a folder that somebody edits: neither installed nor generated."""
+    for place, folders, names in os.walk(folder):
+        found = [name for name in folders if not name.startswith(".") and name not in NOT_EDITED]
+        folders[:] = [name for name in found if not Path(place, name, "pyvenv.cfg").exists()]
+        yield from (Path(place, name) for name in names if name.endswith(".py"))

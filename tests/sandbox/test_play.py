@@ -129,6 +129,21 @@ def test_a_stay_says_when_changed_code_is_deployed_or_why_not_and_goes_on(
     assert said == ["· The changed code is deployed", "no such thing"]
 
 
+@pytest.mark.parametrize("place", [".venv/lib", "cdk.out/asset.1", "node_modules/a", "env/lib"])
+def test_what_is_installed_or_generated_is_no_change(tmp_path: Path, place: str) -> None:
+    for folder in ("fn", "env", place):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    (tmp_path / "env" / "pyvenv.cfg").touch()
+    (tmp_path / "app.py").touch()
+    changed = play._newest_change([tmp_path])
+    (tmp_path / place / "made.py").touch()
+    os.utime(tmp_path / place / "made.py", (9e9, 9e9))
+    assert play._newest_change([tmp_path]) == changed
+    (tmp_path / "fn" / "handler.py").touch()
+    os.utime(tmp_path / "fn" / "handler.py", (9e9, 9e9))
+    assert play._newest_change([tmp_path]) > changed
+
+
 def test_code_that_is_not_python_is_not_deployed(stack: Deployment, tmp_path: Path) -> None:
     (tmp_path / "index.py").write_text("def broken(:\n")
     with pytest.raises(SandboxError, match=r"Not deployed: invalid syntax \(index.py, line 1\)"):
