@@ -88,8 +88,9 @@ def test_a_failed_order_does_not_fail_the_other_orders(cloud: Cloud, code: str) 
 
 
 @pytest.mark.parametrize("already", [0, 1])
+@pytest.mark.parametrize("theirs", [["chg-11"], ["chg-11", "chg-12"]])
 def test_a_writer_in_between_makes_the_change_fail_not_overwrite(
-    cloud: Cloud, already: int
+    cloud: Cloud, already: int, theirs: list[str]
 ) -> None:
     run(cloud, *(record(change(number)) for number in range(already)))
     late = record(change(10))
@@ -97,10 +98,10 @@ def test_a_writer_in_between_makes_the_change_fail_not_overwrite(
     def somebody_else_appends(operation: str, moment: str, _: str) -> None:
         if (operation, moment) == ("TransactGetItems", "after"):
             cloud.faults.clear()
-            run(cloud, record(change(11)))
+            run(cloud, *(record(change(11 + number)) for number in range(len(theirs))))
 
     cloud.faults.append(somebody_else_appends)
     assert run(cloud, late) == ids(late)
-    assert revisions(cloud)[already:] == ["chg-11"]
+    assert revisions(cloud)[already:] == theirs
     assert run(cloud, late) == []
-    assert revisions(cloud)[already:] == ["chg-11", "chg-10"]
+    assert revisions(cloud)[already:] == [*theirs, "chg-10"]
