@@ -9,10 +9,23 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from aws_cdk import App, Stack
+from aws_cdk import App, Duration, Stack
+from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_kinesis as kinesis
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_scheduler as scheduler
+from aws_cdk import aws_scheduler_targets as scheduler_targets
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk.assertions import Template
 
 from tests.contracts.builds import Build, every_build
+from tests.inline import function
 from tests.permissions.checked import EXPLAINED, HINT, OF_YOUR_CODE, Checked
 from tests.permissions.cloud import ACCOUNT, OTHER_ACCOUNT, Cloud
 from tests.permissions.judge import ADMIN, NOBODY, STRANGER, Request, allowed
@@ -50,7 +63,57 @@ def test_a_construct_without_any_one_of_its_permissions_and_conditions_is_broken
     assert not checked(build).survivors(EXPLAINED | OF_YOUR_CODE), HINT
 
 
-# The judge
+# The judge, on what no pattern has yet, as the CDK makes it
+
+
+def of_the_cdk(stack: Stack, *, tls_only: bool) -> Checked:
+    """A rule, a schedule, streams and an alarm, each with what it leads to."""
+    handler, queue, dead = (
+        function(stack),
+        *(sqs.Queue(stack, name, enforce_ssl=True) for name in ("Queue", "Dead")),
+    )
+    pass_on = sfn.DefinitionBody.from_chainable(sfn.Pass(stack, "Pass"))
+    to: list[Any] = [
+        targets.LambdaFunction(handler, dead_letter_queue=dead),
+        targets.SqsQueue(queue, dead_letter_queue=dead),
+        targets.SfnStateMachine(sfn.StateMachine(stack, "Machine", definition_body=pass_on)),
+    ]
+    pattern = events.EventPattern(source=["shop"])
+    bus = events.EventBus(stack, "Bus")
+    events.Rule(stack, "Rule", event_bus=bus, event_pattern=pattern, targets=to)
+    stream, latest = kinesis.Stream(stack, "Stream"), lambda_.StartingPosition.LATEST
+    failed = sources.SqsDlq(dead)
+    handler.add_event_source(
+        sources.KinesisEventSource(stream, starting_position=latest, on_failure=failed)
+    )
+    topic = sns.Topic(stack, "Topic", enforce_ssl=tls_only)
+    topic.add_subscription(subscriptions.LambdaSubscription(handler))
+    every_minute = scheduler.ScheduleExpression.rate(Duration.minutes(1))
+    invoke = scheduler_targets.LambdaInvoke(handler, dead_letter_queue=dead)
+    scheduler.Schedule(stack, "Schedule", schedule=every_minute, target=invoke)
+    errors = handler.metric_errors().create_alarm(stack, "Alarm", threshold=1, evaluation_periods=1)
+    errors.add_alarm_action(actions.SnsAction(topic))
+    return Checked(Template.from_stack(stack).to_json())
+
+
+def test_the_judge_knows_rules_schedules_streams_and_alarms(stack: Stack) -> None:
+    of = of_the_cdk(stack, tls_only=False)
+    made = {(arrow.who.split(":")[-1], arrow.action) for arrow in of.arrows}
+    assert made >= {
+        ("events.amazonaws.com", "lambda:InvokeFunction"),
+        ("events.amazonaws.com", "sqs:SendMessage"),
+        ("sns.amazonaws.com", "lambda:InvokeFunction"),
+        ("scheduler.amazonaws.com", "sts:AssumeRole"),
+    }
+    assert {"kinesis:GetRecords", "states:StartExecution"} <= {action for _, action in made}
+    assert not of.wrong(of.cloud.policies)
+    assert all(": sqs:" in one or ": kinesis:" in one for one in of.survivors({}))
+
+
+def test_the_judge_finds_an_alarm_that_a_topics_policy_keeps_silent(stack: Stack) -> None:
+    of = of_the_cdk(stack, tls_only=True)
+    (silent,) = of.wrong(of.cloud.policies)
+    assert silent.startswith("refused: cloudwatch.amazonaws.com sns:Publish")
 
 
 QUEUE = f"arn:aws:sqs:eu-central-1:{ACCOUNT}:Queue"

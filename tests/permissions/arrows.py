@@ -19,6 +19,22 @@ if TYPE_CHECKING:
 # What Lambda does with a function's role to read a queue. Source:
 # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSLambdaSQSQueueExecutionRole.html
 READ_QUEUE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+# https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSLambdaKinesisExecutionRole.html,
+# AWSLambdaDynamoDBExecutionRole.html
+READ_SHARDS = {
+    "kinesis": ("DescribeStream", "GetRecords", "GetShardIterator", "ListShards"),
+    "dynamodb": ("DescribeStream", "GetRecords", "GetShardIterator"),
+}
+# What it takes to use a target, by the service in its ARN.
+USES = {
+    "sqs": "sqs:SendMessage",
+    "sns": "sns:Publish",
+    "lambda": "lambda:InvokeFunction",
+    "states": "states:StartExecution",
+    "events": "events:PutEvents",
+    "kinesis": "kinesis:PutRecord",
+    "firehose": "firehose:PutRecord",
+}
 READ_STREAM = (
     "kinesis:DescribeStream",
     "kinesis:GetShardIterator",
@@ -81,7 +97,7 @@ def arrows(cloud: Cloud) -> list[Request]:
     found: list[Request] = []
     for way in (_trusts, _functions, _mappings, _destinations, _entries, _subscriptions):
         found += way(cloud)
-    for way in (_deliveries, _machines, _cleaners, _people):
+    for way in (_rules, _schedules, _alarms, _deliveries, _machines, _cleaners, _people):
         found += way(cloud)
     keyed = [request for one in found for request in _keys(cloud, one)]
     return list({str(one): one for one in found + keyed}.values())
@@ -116,11 +132,15 @@ def _trusts(cloud: Cloud) -> Iterator[Request]:
             "AWS::KinesisFirehose::DeliveryStream": ("firehose", True),
             "AWS::StepFunctions::StateMachine": ("states", True),
             "AWS::CodeDeploy::DeploymentGroup": ("codedeploy", False),
+            "AWS::Events::Rule": ("events", False),
+            "AWS::Scheduler::Schedule": ("scheduler", True),
+            "AWS::SNS::Subscription": ("sns", False),
         }.get(kind, ("", False))
+        arn = cloud.arn(name)
+        if kind == "AWS::Scheduler::Schedule":  # it says for which group of schedules
+            arn = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/default"
         if service:
-            users |= {
-                role: (service, of_source(cloud.arn(name)) if source else {}) for role in roles
-            }
+            users |= {role: (service, of_source(arn) if source else {}) for role in roles}
     for role, (service, context) in users.items():
         yield Request(f"{service}.amazonaws.com", "sts:AssumeRole", role, context)
 
@@ -166,8 +186,11 @@ def _execution(machine: str) -> str:
 def _mappings(cloud: Cloud) -> Iterator[Request]:
     for properties in cloud.of("AWS::Lambda::EventSourceMapping").values():
         role, queue = _role(cloud, properties["FunctionName"]), properties["EventSourceArn"]
-        assert ":sqs:" in queue, f"say what a mapping of {queue} needs"
-        yield from _all(role, READ_QUEUE, queue)
+        service = queue.split(":")[2]
+        reads = [f"{service}:{one}" for one in READ_SHARDS.get(service, ())]
+        yield from _all(role, reads or READ_QUEUE, queue)
+        failed = properties.get("DestinationConfig", {}).get("OnFailure", {})
+        yield from _sends(role, failed["Destination"]) if failed else ()
 
 
 def _destinations(cloud: Cloud) -> Iterator[Request]:
@@ -180,8 +203,7 @@ def _destinations(cloud: Cloud) -> Iterator[Request]:
 
 
 def _sends(role: str, target: str) -> list[Request]:
-    action = {"sqs": "sqs:SendMessage", "sns": "sns:Publish"}[target.split(":")[2]]
-    return [Request(role, action, target)]
+    return [Request(role, USES[target.split(":")[2]], target)]
 
 
 def _entries(cloud: Cloud) -> Iterator[Request]:
@@ -208,11 +230,46 @@ def _entries(cloud: Cloud) -> Iterator[Request]:
 
 def _subscriptions(cloud: Cloud) -> Iterator[Request]:
     for properties in cloud.of("AWS::SNS::Subscription").values():
-        assert properties["Protocol"] == "sqs", f"say what {properties['Protocol']} needs"
-        context = of_source(properties["TopicArn"])
-        targets = [properties["Endpoint"], properties["RedrivePolicy"]["deadLetterTargetArn"]]
-        for queue in targets:
-            yield Request("sns.amazonaws.com", "sqs:SendMessage", queue, context)
+        context, role = of_source(properties["TopicArn"]), properties.get("SubscriptionRoleArn")
+        targets = [properties.get("RedrivePolicy", {}).get("deadLetterTargetArn")]
+        if properties["Protocol"] in ("sqs", "lambda", "firehose"):
+            targets.append(properties["Endpoint"])
+        for target in filter(None, targets):
+            yield from _uses("sns", target, context, role if ":firehose:" in target else None)
+
+
+def _uses(service: str, target: str, source: Mapping[str, str], role: Any) -> Iterator[Request]:
+    """A service uses a target: with its role, or as itself for its source."""
+    action = USES[target.split(":")[2]]
+    if role:
+        yield Request(role, action, target)
+    else:
+        yield Request(f"{service}.amazonaws.com", action, target, source)
+
+
+def _rules(cloud: Cloud) -> Iterator[Request]:
+    for name, properties in cloud.of("AWS::Events::Rule").items():
+        source = of_source(cloud.arn(name))
+        for target in properties.get("Targets", []):
+            yield from _uses("events", target["Arn"], source, target.get("RoleArn"))
+            if failed := target.get("DeadLetterConfig"):
+                yield from _uses("events", failed["Arn"], source, None)
+
+
+def _schedules(cloud: Cloud) -> Iterator[Request]:
+    for properties in cloud.of("AWS::Scheduler::Schedule").values():
+        target = properties["Target"]
+        for one in filter(None, (target, target.get("DeadLetterConfig"))):
+            yield from _uses("scheduler", one["Arn"], {}, target["RoleArn"])
+
+
+def _alarms(cloud: Cloud) -> Iterator[Request]:
+    """An alarm publishes; a topic without a policy of its own has one of AWS's that allows it."""
+    for name, properties in cloud.of("AWS::CloudWatch::Alarm").items():
+        for action in ("AlarmActions", "OKActions", "InsufficientDataActions"):
+            for target in properties.get(action, []):
+                if target in cloud.resource:
+                    yield from _uses("cloudwatch", target, of_source(cloud.arn(name)), None)
 
 
 def _deliveries(cloud: Cloud) -> Iterator[Request]:
@@ -365,7 +422,7 @@ def _beside(cloud: Cloud, arrow: Request) -> str | None:
     any of the account may use it. A topic without a name needs its key: any of the Region may.
     """
     own = arrow.context["aws:SourceArn"]
-    source = cloud.properties[cloud.named(own) or ""]
+    source = cloud.properties.get(cloud.named(own) or "", {})
     if arrow.who == "firehose.amazonaws.com":
         return None
     needs = cloud.named(source.get("KmsMasterKeyId")) == cloud.named(arrow.on)
@@ -396,7 +453,10 @@ def strangers(cloud: Cloud, arrow: Request) -> Iterator[Request]:
             own = arrow.context["aws:SourceArn"]
             elsewhere = own.replace(f":{ACCOUNT}:", f":{OTHER_ACCOUNT}:")
             yield replace(arrow, context={})
-            yield replace(arrow, context={**of_source(own), "aws:SourceAccount": OTHER_ACCOUNT})
+            if "aws:SourceAccount" in json.dumps(
+                cloud.policies.get(cloud.resource.get(arrow.owner, ""))
+            ):
+                yield replace(arrow, context={**of_source(own), "aws:SourceAccount": OTHER_ACCOUNT})
             yield replace(
                 arrow, context={**of_source(elsewhere), "aws:SourceAccount": OTHER_ACCOUNT}
             )

@@ -21,7 +21,10 @@ PSEUDO = {
 }
 # Where a resource is named, and what its ARN has: the service, and what is before the name.
 NAMES = {
+    "AWS::CloudWatch::Alarm": ("AlarmName", "cloudwatch", "alarm:"),
     "AWS::DynamoDB::Table": ("TableName", "dynamodb", "table/"),
+    "AWS::Events::EventBus": ("Name", "events", "event-bus/"),
+    "AWS::Events::Rule": ("Name", "events", "rule/"),
     "AWS::IAM::Role": ("RoleName", "iam", "role/"),
     "AWS::KMS::Key": ("-", "kms", "key/"),
     "AWS::Kinesis::Stream": ("Name", "kinesis", "stream/"),
@@ -88,6 +91,9 @@ class Cloud:
         if kind == "AWS::Lambda::Alias":
             function = self._resolve(self._raw[name]["Properties"]["FunctionName"])
             return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}:{self._physical(name)}"
+        if kind == "AWS::Events::Rule" and "EventBusName" in self._raw[name]["Properties"]:
+            bus = self._resolve(self._raw[name]["Properties"]["EventBusName"])
+            return f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{bus}/{self._physical(name)}"
         _, service, before = NAMES.get(kind, ("", kind.split("::")[1].lower(), f"{kind}/"))
         place = ":" if service in GLOBAL[1:] else f"{REGION}:{ACCOUNT}"
         place = f":{ACCOUNT}" if service == "iam" else place
@@ -125,6 +131,8 @@ class Cloud:
     def _attribute(self, name: str, attribute: str) -> str:
         if attribute == "Arn":
             return self.arn(name) + (":*" if self.types[name] == "AWS::Logs::LogGroup" else "")
+        if attribute == "StreamArn":
+            return f"{self.arn(name)}/stream/2026-11-26T00:00:00.000"
         names = ("QueueName", "TopicName", "Name")
         return self._physical(name) if attribute in names else f"{name}.{attribute}"
 
@@ -142,6 +150,8 @@ class Cloud:
                 return self._resolve(listed)[int(number)]
             case {"Fn::Sub": str(text)}:
                 return re.sub(r"\$\{([\w:]+)\}", lambda one: str(self._ref(one[1])), text)
+            case {"Fn::If": [_, _, otherwise]}:
+                return self._resolve(otherwise)
             case {"Fn::ImportValue": name}:
                 return self._resolve(name)
             case dict():
@@ -177,6 +187,11 @@ class Cloud:
             of = properties[POLICIES[kind]]
             for one in of if isinstance(of, list) else [of]:
                 self.resource[self.arn(self.named(one) or "")] = name
+        elif kind == "AWS::Lambda::Permission":
+            arn = self.arn(self.named(properties["FunctionName"]) or "")
+            self.resource[arn] = f"{arn} permissions"
+            document = self.policies.setdefault(self.resource[arn], {"Statement": []})
+            document["Statement"].append(_permission(properties, arn))
         elif kind.endswith(("Policy", "Permission")):
             raise NotImplementedError(f"{kind}: say in POLICIES what it is of")
 
@@ -186,3 +201,19 @@ class Cloud:
         for key, value in self.properties[name].get("DefinitionSubstitutions", {}).items():
             text = text.replace(f"${{{key}}}", str(value))
         return json.loads(text)
+
+
+def _permission(properties: Mapping[str, Any], function: str) -> Document:
+    """Return the statement that a permission of a function is."""
+    source = {
+        "ArnLike": {"aws:SourceArn": properties.get("SourceArn")},
+        "StringEquals": {"aws:SourceAccount": properties.get("SourceAccount")},
+    }
+    conditions = {key: each for key, each in source.items() if None not in each.values()}
+    return {
+        "Effect": "Allow",
+        "Principal": {"Service": properties["Principal"]},
+        "Action": properties["Action"],
+        "Resource": function,
+        **({"Condition": conditions} if conditions else {}),
+    }
