@@ -132,4 +132,5 @@ def target_without_role(scenario: Scenario) -> Findings:
 
 
 def _needs_a_role(scenario: Scenario, target: Any) -> bool:
-    return bool(scenario.find(target, *NEED_A_ROLE)) or arns.service(target) in OF_SERVICES
+    elsewhere = arns.service(target) in OF_SERVICES or ":api-destination/" in str(target)
+    return elsewhere or bool(scenario.find(target, *NEED_A_ROLE))
