@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -127,6 +128,22 @@ def nested_stacks(
         if place:
             metadata, properties = (as_object(raw.get(part)) for part in ("Metadata", "Properties"))
             location = metadata.get("aws:asset:path") or properties.get(place)
+            if isinstance(location, dict):
+                location = _asset(Path(name).parent, str(location))
             local = isinstance(location, str) and not re.search(r"://|\{\{resolve:", location)
             file = os.path.normpath(Path(name).parent / str(location)) if local else None
             yield str(key), file, set(as_object(properties.get("Parameters")))
+
+
+def _asset(folder: Path, url: str) -> str | None:
+    """Return the file of a nested stack among the CDK's assets: its hash is in the URL."""
+    for listed in sorted(folder.glob("*.assets.json")):
+        try:
+            files = as_object(as_object(json.loads(listed.read_bytes())).get("files"))
+        except (OSError, ValueError):
+            continue
+        for name, asset in files.items():
+            path = as_object(as_object(asset).get("source")).get("path")
+            if name in url and isinstance(path, str):
+                return path
+    return None

@@ -256,6 +256,21 @@ def test_a_nested_stack_in_a_local_file_is_checked(
     assert "stacks/child.yaml" in printed
 
 
+def test_a_nested_stack_of_the_cdk_is_found_among_its_assets(check: Any, file: Any) -> None:
+    """As `cdk synth --no-asset-metadata` and an app that is run by itself write it."""
+    asset = {"1f2e": {"source": {"path": "shopNested.nested.template.json"}}}
+    file("shop.assets.json", {"files": asset})
+    file("broken.assets.json", "{")
+    file("shopNested.nested.template.json")
+    template = parent("")
+    place = template["Resources"]["Nested"]["Properties"]
+    place["TemplateURL"] = {"Fn::Sub": "https://s3.${AWS::Region}.${AWS::URLSuffix}/a/1f2e.json"}
+    file("shop.template.json", template)
+    status, printed, said = check("shop.template.json")
+    assert (status, said) == (4, "")
+    assert "shopNested.nested.template.json" in printed
+
+
 def test_a_default_that_the_parent_replaces_is_no_finding(check: Any, file: Any) -> None:
     own = "Parameters: {Receives: {Type: Number, Default: 1}}\n"
     file("child.yaml", own + TEXT.replace("maxReceiveCount: 3", "maxReceiveCount: !Ref Receives"))
