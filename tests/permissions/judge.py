@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ ADMIN, STRANGER, NOBODY = (
 OUTSIDE = {ADMIN: [ALL], STRANGER: [ALL], NOBODY: []}
 
 
+@cache
 def _engine() -> Any:
     """Load the engine alone: it needs nothing but the standard library."""
     venv = runtime.find(Path(__file__).parent).python.parents[1]
@@ -40,9 +42,6 @@ def _engine() -> Any:
     module = sys.modules["iam_evaluator"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-_ENGINE = _engine()
 
 
 @dataclass(frozen=True)
@@ -84,8 +83,9 @@ def meets(cloud: Cloud, request: Request) -> list[str]:
 
 def allowed(cloud: Cloud, policies: Mapping[str, Document], request: Request) -> bool:
     """Tell whether policies allow a request."""
+    engine = _engine()
     account = request.who.split(":")[4] if request.who.startswith("arn:") else ""
-    context = _ENGINE.EvalContext(
+    context = engine.EvalContext(
         principal_arn=request.who if account else "",
         principal_type="AssumedRole",
         principal_account=account,
@@ -97,12 +97,12 @@ def allowed(cloud: Cloud, policies: Mapping[str, Document], request: Request) ->
     )
     of_resource = policies.get(cloud.resource.get(request.owner, ""))
     if not account:
-        decision = _ENGINE.evaluate_resource_policy(of_resource, context, service=request.who)
+        decision = engine.evaluate_resource_policy(of_resource, context, service=request.who)
         return bool(decision.decision == "Allow")
     own = [policies[name] for name in cloud.identity.get(request.who, [])]
-    documents = [_ENGINE.parse_policy_document(one) for one in OUTSIDE.get(request.who, own)]
-    combined = _ENGINE.combine_resource_policy(
-        _ENGINE.evaluate(context, documents),
+    documents = [engine.parse_policy_document(one) for one in OUTSIDE.get(request.who, own)]
+    combined = engine.combine_resource_policy(
+        engine.evaluate(context, documents),
         context,
         of_resource,
         ACCOUNT,
