@@ -114,7 +114,7 @@ def test_after_a_try_it_says_what_is_next(
     pattern: Pattern, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(command_line, "_deploy_and_drive", lambda *_: 0)
-    monkeypatch.setattr("serverless_patterns.sandbox.embedded", nullcontext)
+    monkeypatch.setattr("serverless_patterns.sandbox.embedded", lambda **_: nullcontext())
     assert command_line.main(["try", pattern.slug]) == 0
     printed = capsys.readouterr().out
     for command in ("up", "deploy", "copy"):
