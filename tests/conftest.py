@@ -38,7 +38,8 @@ settings.register_profile(
     settings(),
     deadline=None,
     derandomize="CI" in os.environ,
-    suppress_health_check=[HealthCheck.too_slow],
+    # A test whose examples share what it is given says so.
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("parallel")
 

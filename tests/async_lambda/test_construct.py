@@ -19,16 +19,15 @@ from aws_cdk.assertions import Annotations, Match, Template
 
 from serverless_patterns.patterns.async_lambda.construct import Alarms, Retries
 from serverless_patterns.patterns.blocks.queues import SqsToLambda
-from tests.async_lambda.builds import CANARY, make
+from tests.async_lambda.builds import CANARY, imported, make
 from tests.inline import function
+from tests.test_security import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Make = Callable[[Stack], Any]
 
-ARN = "arn:aws:{}:us-east-1:111111111111:theirs"
-FUNCTION_ARN = "arn:aws:lambda:us-east-1:111111111111:function:theirs"
 CONFIG, FUNCTION = "AWS::Lambda::EventInvokeConfig", "AWS::Lambda::Function"
 
 
@@ -63,10 +62,6 @@ class Made:
         return actions
 
 
-def listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 @functools.cache
 def default() -> Made:
     return Made(Stack(App(), "Stack"))
@@ -83,13 +78,6 @@ def a_queue(stack: Stack, construct_id: str = "OwnQueue", **settings: Any) -> sq
 
 def a_topic(stack: Stack, **settings: Any) -> sns.Topic:
     return sns.Topic(stack, "OwnTopic", **settings)
-
-
-def imported(stack: Stack) -> lambda_.IFunction:
-    role = iam.Role.from_role_arn(stack, "Role", "arn:aws:iam::111111111111:role/imported")
-    return lambda_.Function.from_function_attributes(
-        stack, "Theirs", function_arn=FUNCTION_ARN, role=role, same_environment=True
-    )
 
 
 # Retries, age and destinations
@@ -260,11 +248,7 @@ def test_grant_redrive_takes_records_from_a_bucket_too(stack: Stack) -> None:
 
 
 def test_a_function_imported_by_the_arn_of_its_alias_gets_the_settings_there(stack: Stack) -> None:
-    role = iam.Role.from_role_arn(stack, "Role", "arn:aws:iam::111111111111:role/imported")
-    theirs = lambda_.Function.from_function_attributes(
-        stack, "Theirs", function_arn=f"{FUNCTION_ARN}:live", role=role, same_environment=True
-    )
-    config = Made(stack, function=theirs).only(CONFIG)[1]
+    config = Made(stack, function=imported(stack, ":live")).only(CONFIG)[1]
     assert (config["FunctionName"], config["Qualifier"]) == ("theirs", "live")
 
 
@@ -420,14 +404,9 @@ NEVER_RUNS = "function reserves 0 concurrent .*: Lambda would send every event s
 ITSELF, AGE, TAKEN = "without end", "dropped before its last retry", "takes one configuration"
 LOST: list[tuple[Make, str]] = [
     (lambda s: {"function": with_letters(s, fifo=True)}, "is a FIFO queue"),
-    (
-        lambda s: {"function": function(s, dead_letter_topic=a_topic(s, fifo=True))},
-        "is a FIFO topic",
-    ),
-    (
-        lambda s: {"function": with_letters(s, encryption_master_key=disabled(s))},
-        "The key of Stack/OwnQueue is Stack/Key, which is disabled",
-    ),
+    (lambda s: {"function": function(s, dead_letter_topic=a_topic(s, fifo=True))}, "a FIFO topic"),
+    (lambda s: {"function": with_letters(s, encryption_master_key=disabled(s))},
+     "The key of Stack/OwnQueue is Stack/Key, which is disabled"),
     (lambda s: {"encryption_key": disabled(s)}, "encryption_key is Stack/Key, which is disabled"),
     (lambda s: both_queues(s) | {"encryption_key": kms.Key(s, "Key")}, "no queue is new"),
     (lambda s: to_itself(s, "on_success"), ITSELF),
@@ -435,10 +414,7 @@ LOST: list[tuple[Make, str]] = [
     (lambda s: {"on_success": reserves(s, 0, "Other")}, "on_success reserves 0 concurrent"),
     (lambda s: {"on_failure": reserves(s, 0, "Other").add_alias("live")}, "on_failure reserves 0"),
     (lambda s: one_queue(s, "on_success", "on_failure"), "on_success and on_failure are the same"),
-    (
-        lambda s: one_queue(s, "on_failure", "dead_letter_queue"),
-        "on_failure and dead_letter_queue are the same",
-    ),
+    (lambda s: one_queue(s, "on_failure", "dead_letter_queue"), "dead_letter_queue are the same"),
     (lambda s: {"function": function(s, retry_attempts=1)}, TAKEN),
     (lambda s: {"function": function(s, max_event_age=Duration.hours(1))}, TAKEN),
     (lambda _: aged(-1, 600), "attempts is -1; it must be 0 to 2"),
@@ -448,10 +424,8 @@ LOST: list[tuple[Make, str]] = [
     (lambda _: aged(1, 70), AGE),
     (lambda _: aged(2, 200), AGE),
     (lambda _: alarmed(600), r"max_age is 10 minutes.*max_event_age, 10 minutes"),
-    (
-        lambda s: {"function": with_letters(s), "dead_letter_queue": a_queue(s, "Second")},
-        "has a dead-letter queue or topic already",
-    ),
+    (lambda s: {"function": with_letters(s), "dead_letter_queue": a_queue(s, "Second")},
+     "has a dead-letter queue or topic already"),
     (lambda s: {"function": function(s).add_alias("a"), "rollout": CANARY}, "alias of its own"),
     (lambda s: {"function": reserves(s, 0)}, f"The {NEVER_RUNS}"),
     (lambda _: {"reserved_concurrency": 0}, f"With reserved_concurrency, the {NEVER_RUNS}"),

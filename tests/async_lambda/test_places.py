@@ -17,7 +17,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Annotations, Match, Template
 
 from serverless_patterns.patterns.async_lambda.construct import AsyncLambda
-from tests.async_lambda.builds import CANARY
+from tests.async_lambda.builds import CANARY, imported
 from tests.inline import function, rejected
 
 if TYPE_CHECKING:
@@ -113,12 +113,7 @@ def test_a_role_of_a_third_stack_is_granted_in_this_one() -> None:
 
 
 def test_settings_of_an_imported_function_wait_for_its_permissions(stack: Stack) -> None:
-    role = iam.Role.from_role_arn(stack, "Role", f"arn:aws:iam::{ACCOUNT}:role/theirs")
-    arn = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:theirs"
-    theirs = lambda_.Function.from_function_attributes(
-        stack, "Theirs", function_arn=arn, role=role, same_environment=True
-    )
-    AsyncLambda(stack, "Pattern", function=theirs)
+    AsyncLambda(stack, "Pattern", function=imported(stack))
     template = Template.from_stack(stack)
     ((policy, _),) = template.find_resources("AWS::IAM::Policy").items()
     ((_, config),) = template.find_resources("AWS::Lambda::EventInvokeConfig").items()

@@ -9,7 +9,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serverless_patterns.lambdas.sns_fifo_fanout import prices
@@ -137,9 +137,7 @@ def test_a_write_that_is_canceled_once_is_repeated(cloud: Cloud) -> None:
     assert price(cloud) == "1.90"
 
 
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32))
 def test_whatever_arrives_in_whatever_order_the_newest_price_counts(
     cloud: Cloud, seed: int

@@ -61,11 +61,8 @@ class Cloud(moto_cloud.Cloud):
 
 @contextmanager
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    environment = {
-        "ACCOUNTS_TABLE": ACCOUNTS,
-        "SHIPMENTS_TABLE": SHIPMENTS,
-        "STATE_MACHINE_ARN": MACHINE,
-    }
+    environment = {"ACCOUNTS_TABLE": ACCOUNTS, "SHIPMENTS_TABLE": SHIPMENTS}
+    environment["STATE_MACHINE_ARN"] = MACHINE
     tables = {ACCOUNTS: ("id",), SHIPMENTS: ("id",)}
     with moto_cloud.cloud(monkeypatch, tables=tables, environment=environment, kind=Cloud) as cloud:
         cloud.fakes["sfn"] = cloud.step_functions

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serverless_patterns.lambdas.step_functions_saga import carrier
@@ -137,9 +137,7 @@ def test_an_order_whose_cancellation_failed_is_not_shipped(cloud: Cloud) -> None
     assert cloud.items(SHIPMENTS) == []
 
 
-@settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=20)
 @given(actions=st.lists(st.sampled_from([ship, cancel]), min_size=1, max_size=5))
 def test_in_any_order_a_cancelled_order_is_never_shipped(cloud: Cloud, actions: list[Any]) -> None:
     order = f"order-{next(NUMBERS)}"

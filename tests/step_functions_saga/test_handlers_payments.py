@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serverless_patterns.lambdas.foundation import tables
@@ -83,9 +83,7 @@ def test_a_refund_of_another_amount_fails_and_changes_nothing(cloud: Cloud) -> N
     assert balance(cloud, "anna") == 700
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25)
 @given(steps=st.lists(st.sampled_from([charged, refunded]), max_size=6))
 def test_in_any_order_the_customer_pays_once_or_not_at_all(cloud: Cloud, steps: list[Any]) -> None:
     before = balance(cloud, "anna")
