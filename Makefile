@@ -25,8 +25,8 @@ QUICK = tests/$(NAMED) $(wildcard tests/contracts tests/lambdas tests/test_catal
 	tests/test_pages.py tests/test_security.py tests/test_templates.py) -k "$(NAMED) and not fuzz"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup try up down test prove lint check synth snapshot deploy destroy scenario copy new docs bench lock clean
-.PHONY: checkov checkov-venv torture
+.PHONY: help setup try up down test prove mutants lint check synth snapshot deploy destroy scenario copy new docs bench lock clean
+.PHONY: checkov checkov-venv test-venvs torture
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,7 +47,9 @@ test: setup ## Lint, types, and every test, on the embedded AWS too; PATTERN=<sl
 	@$(RUN); $(if $(NAMED),python -m serverless_patterns list "$(NAMED)" &&) ruff check && \
 		ruff format --check && $(PYTEST) $(if $(NAMED),$(QUICK))
 
-test: $(if $(NAMED),,checkov-venv)
+test: $(if $(NAMED),,test-venvs)
+test-venvs:
+	@$(PYTHON) tools/setup.py --tests
 checkov: setup checkov-venv ## Check the stacks with checkov; make test does, too
 	@$(RUN); pytest tests/test_checkov.py
 checkov-venv:
@@ -60,6 +62,9 @@ torture: setup ## A million events through every handler, with faults: EVENTS=, 
 	@$(RUN); python -m tests.delivery.torture $(if $(EVENTS),--events $(EVENTS)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(SCHEDULE),--schedule $(SCHEDULE)) \
 		$(if $(NAMED),--pattern $(NAMED))
+
+mutants: setup ## Change the code in small ways, and count which changes a test notices (an hour)
+	@$(RUN); nice python -m tools.mutants
 
 lint: setup ## Lint and types only
 	@$(RUN); ruff check && ruff format --check && mypy
@@ -103,6 +108,8 @@ lock: setup ## Pin the newest versions that fit
 	@$(RUN); $(COMPILE_LOCALSTACK) sandbox/localstack/requirements.in \
 		--output-file sandbox/localstack/requirements.txt
 	@$(RUN); $(COMPILE) tools/site/requirements.in --output-file tools/site/requirements.txt
+	@$(RUN); $(COMPILE) tools/mutants/requirements.in --constraint requirements.txt \
+		--output-file tools/mutants/requirements.txt
 	@$(RUN); $(NPM) update --package-lock-only --omit-lockfile-registry-resolved
 
 clean: ## Remove everything that was made here

@@ -3,6 +3,8 @@
     python3 tools/setup.py            does what is missing or out of date; silent when nothing is
     python3 tools/setup.py --checkov  makes the environment of checkov, too; --site that of the site
     python3 tools/setup.py --localstack  makes that of the second embedded AWS, on Python 3.13
+    python3 tools/setup.py --tests    makes those of checkov and, if there is a Python for it, the
+                                      second embedded AWS: what make test needs
     python3 tools/setup.py --clean    removes everything that was made here, caches included
 
 Uses only the standard library, because it runs before anything is installed. A step is done when
@@ -19,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -266,7 +269,7 @@ def steps(root: Path, *, also: Sequence[str] = ()) -> list[Step]:
 def _localstack(root: Path, uv: str) -> Step:
     """The environment of the second embedded AWS, on a Python that it can run on."""
     own, lock = root / ".venv-localstack", root / "sandbox" / "localstack" / "requirements.txt"
-    python, builds = python_3_13(), root / ".build" / "setuptools.txt"
+    python, builds = python_3_13() or "3.13", root / ".build" / "setuptools.txt"  # uv looks for it
     built = [word for name in BUILT for word in ("--no-binary", name)]
     return Step(
         f"second embedded AWS ({own.name})",
@@ -283,13 +286,21 @@ def _localstack(root: Path, uv: str) -> Step:
 
 
 def python_3_13() -> str:
-    """A Python 3.13 of pyenv, which uv does not find; else the version, for uv to look for."""
-    try:
+    """A Python 3.13 of pyenv, which uv does not find, of the PATH, or this one; else nothing."""
+    pythons: list[Path] = []
+    with suppress(OSError):
         found = subprocess.run(["pyenv", "root"], capture_output=True, text=True, stdin=DEVNULL)
-    except OSError:
-        return "3.13"
-    pythons = sorted(Path(found.stdout.strip(), "versions").glob("3.13.*/bin/python"))
-    return str(pythons[-1]) if pythons and not found.returncode else "3.13"
+        pythons = sorted(Path(found.stdout.strip(), "versions").glob("3.13.*/bin/python"))
+    own = sys.executable if sys.version_info[:2] == (3, 13) else ""
+    return str(pythons[-1]) if pythons else shutil.which("python3.13") or own
+
+
+def for_tests() -> list[str]:
+    """What ``make test`` needs of the optional environments; says what it does without."""
+    if python_3_13():
+        return ["checkov", "localstack"]
+    print("No Python 3.13 here: the tests on the second embedded AWS are skipped.", flush=True)
+    return ["checkov"]
 
 
 def uv_sync(uv: str, venv: Path, lock: Path) -> list[str]:
@@ -383,6 +394,7 @@ def main() -> int:
     options = sys.argv[1:]
     try:
         also = [name for name in OPTIONAL if f"--{name}" in options]
+        also += for_tests() if "--tests" in options else []
         if "--clean" in options:
             clean(ROOT)
         else:

@@ -13,6 +13,7 @@ import secrets
 import socket
 import threading
 from collections import defaultdict
+from datetime import UTC, datetime
 from functools import wraps
 from importlib import import_module
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ from .executor import MEGABYTE, Processes
 
 OPEN = "/_aws/execute-api/"  # an API's methods have an authorization of their own
 HEALTH = "/_sandbox/health"
+ALARMS = "/_sandbox/alarms"  # with the parameter ``at``, a time: evaluate each alarm as of then
 INTERNAL = "x-sandbox-internal"
 DEAD_LETTER = "DeadLetterQueueSourceArn"  # an attribute of a message that SQS dead-lettered
 AUTO_DELETE = "Custom::S3AutoDeleteObjects"
@@ -39,15 +41,21 @@ def apply_all() -> None:
     """Make each change. Called once, before LocalStack starts."""
     stay_on_this_machine()
     run_functions_as_processes()
-    keep_tables_in_moto()
+    keep_tables_and_streams_in_moto()
     name_operations_of_tables()
     copy_tables_quickly()
+    log_where_functions_say()
+    keep_events_through_updates()
+    evaluate_jsonata_in_python()
+    let_errors_leave_branches()
     fail_on_unknown_types()
     empty_buckets()
     take_large_forms()
     keep_bodies()
     rename_dead_letters()
     unwrap_sqs_errors()
+    tell_metrics_apart()
+    look_at_alarms_when_asked()
     require_signatures()
     lock()
 
@@ -97,14 +105,16 @@ def run_functions_as_processes() -> None:
     )
 
 
-def keep_tables_in_moto() -> None:
-    """Forward DynamoDB to the moto that LocalStack carries, where it would download a Java program.
+def keep_tables_and_streams_in_moto() -> None:
+    """Forward DynamoDB and Kinesis to the moto that LocalStack carries, where it would download.
 
-    One call after the other: moto checks the conditions of a transaction before it writes. Its
-    answer is passed on as it is, because LocalStack's own way leaves out CancellationReasons.
+    DynamoDB is a Java program, Kinesis one for Node. One call after the other: moto checks the
+    conditions of a transaction before it writes. Its answer is passed on as it is, because
+    LocalStack's own way leaves out CancellationReasons.
     """
     plugins, moto = localstack("services.plugins"), localstack("services.moto")
     load, one_call = plugins.ServicePluginManager._load_service_plugin, threading.Lock()
+    apis = {"dynamodb": "DynamodbApi", "kinesis": "KinesisApi"}
 
     def forward(context: Any, _: Any = None) -> Any:
         with one_call:
@@ -114,16 +124,16 @@ def keep_tables_in_moto() -> None:
                 cause: Any = error.__cause__
                 return moto.Response(cause.get_body(), cause.code, dict(cause.get_headers()))
 
-    def create() -> Any:
-        provider = localstack("aws.api.dynamodb").DynamodbApi()  # has no operation of its own
+    def create(name: str) -> Any:
+        provider = getattr(localstack(f"aws.api.{name}"), apis[name])()  # does nothing of its own
         table = localstack("aws.forwarder").ForwardingFallbackDispatcher(provider, forward)
         return plugins.Service.for_provider(provider, dispatch_table_factory=lambda _: table)
 
     def load_ours(self: Any, name: str) -> Any:
-        if name != "dynamodb":
+        if name not in apis:
             return load(self, name)
-        plugin = plugins.ServicePluginAdapter(api=name, create_service=create)
-        plugin.name = "dynamodb:moto"
+        plugin = plugins.ServicePluginAdapter(api=name, create_service=lambda: create(name))
+        plugin.name = f"{name}:moto"
         plugin.load()
         return plugin
 
@@ -164,6 +174,85 @@ def copy_tables_quickly() -> None:
 
     models.Table.__deepcopy__ = snapshot
     models.DynamoDBBackend.update_item = update_a_copy
+
+
+def log_where_functions_say() -> None:
+    """Write a function's log into the log group of its settings, where LocalStack takes no notice.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-loggroups.html
+    """
+    module = "services.lambda_.invocation.execution_environment"
+    environment = localstack(module).ExecutionEnvironment
+    by_name = environment.get_log_group_name
+
+    def of_its_settings(self: Any) -> Any:
+        settings = self.function_version.config.logging_config or {}
+        return settings.get("LogGroup") or by_name(self)
+
+    environment.get_log_group_name = of_its_settings
+
+
+def keep_events_through_updates() -> None:
+    """Have a function's waiting events go on at once when the function is updated.
+
+    LocalStack ends the poller of the old version with what it has just received, and hands that out
+    again after the function's time limit and a minute. And of an event that nothing has answered,
+    as the function is switched off, it cannot make a dead letter: an attribute would be empty.
+    """
+    events = localstack("services.lambda_.invocation.event_manager")
+    poller, bury = events.Poller, events.Poller.process_dead_letter_queue
+
+    def run(self: Any, *_: Any, **__: Any) -> None:
+        client = events.get_sqs_client(self.version_manager.function_version)
+        seconds = self.version_manager.function_version.config.timeout + 60
+        while not self._shutdown_event.is_set():
+            found: dict[str, Any] = {}
+            with contextlib.suppress(ValueError):  # the function is deleted, its queue with it
+                found = client.receive_message(
+                    QueueUrl=self.event_queue_url,
+                    WaitTimeSeconds=2,
+                    MaxNumberOfMessages=10,
+                    VisibilityTimeout=seconds,
+                )
+            for message in found.get("Messages") or []:
+                try:
+                    self.invoker_pool.submit(self.handle_message, message)
+                except RuntimeError:  # stopped meanwhile
+                    self.handle_message(message)
+
+    def stop(self: Any) -> None:
+        self._shutdown_event.set()
+        self.invoker_pool.shutdown(wait=False)
+
+    poller.run, poller.stop = run, stop
+    poller.process_dead_letter_queue = lambda self, event, answer: bury(
+        self, event, answer or {"errorMessage": "The function did not run."}
+    )
+
+
+def evaluate_jsonata_in_python() -> None:
+    """Evaluate JSONata with a Python package, where LocalStack would download Java."""
+    module = localstack("services.stepfunctions.asl.jsonata.jsonata")
+    jsonata = import_module("jsonata").Jsonata
+
+    def evaluate(expression: str) -> Any:
+        try:
+            return json.loads(json.dumps(jsonata.jsonata(expression).evaluate(None)))
+        except Exception as error:
+            raise module.JSONataException("UNKNOWN", str(error)) from error
+
+    module._eval_jsonata = evaluate
+
+
+def let_errors_leave_branches() -> None:
+    """Let an error such as States.Timeout of a step inside Map or Parallel reach its Catch.
+
+    LocalStack rejects the name there, as that of an error of one's own.
+    """
+    states = "services.stepfunctions.asl.component"
+    error_name = localstack(f"{states}.common.error_name.error_name").ErrorName
+    for module in ("state_map.iteration.iteration_worker", "state_parallel.branches_decl"):
+        localstack(f"{states}.state.state_execution.{module}").CustomErrorName = error_name
 
 
 def take_large_forms() -> None:
@@ -232,6 +321,63 @@ def unwrap_sqs_errors() -> None:
         return response
 
     serializer.serialize_error_to_response = unwrapped
+
+
+def tell_metrics_apart() -> None:
+    """Find a metric by exactly its dimensions: LocalStack takes one whose value only begins so.
+
+    And a dimension of another case: SQLite's LIKE ignores case.
+    """
+    module = localstack("services.cloudwatch.cloudwatch_database_helper")
+    database = module.CloudwatchDatabase
+    stored, connect = database._get_ordered_dimensions_with_separator, module.sqlite3.connect
+
+    def case_sensitive(*args: Any, **more: Any) -> Any:
+        connection = connect(*args, **more)
+        connection.execute("PRAGMA case_sensitive_like = ON")
+        return connection
+
+    module.sqlite3 = SimpleNamespace(connect=case_sensitive)
+    database._get_ordered_dimensions_with_separator = lambda self, dimensions, **_: stored(
+        self, dimensions
+    )
+
+
+class Clock(datetime):
+    """The time by which alarms are looked at: as it is, until somebody asks for another one."""
+
+    at: datetime | None = None
+
+    @classmethod
+    def now(cls, tz: Any = None) -> Any:
+        """The time asked for."""
+        return cls.at or datetime.now(tz)
+
+
+def look_at_alarms_when_asked() -> None:
+    """Evaluate each alarm as of a time that somebody asks for; time stops until asked without one.
+
+    LocalStack evaluates one once in all of its periods, which are fifteen minutes for some, where
+    CloudWatch does each minute.
+    """
+    alarms = localstack("services.cloudwatch.alarm_scheduler")
+    alarms.datetime, alarms.when_asked = Clock, alarms.calculate_alarm_state
+    alarms.calculate_alarm_state = lambda arn: None if Clock.at else alarms.when_asked(arn)
+
+
+def _look_at_alarms(at: str) -> None:
+    """Report what queues hold, as LocalStack does each minute, and evaluate all alarms."""
+    if not at:
+        Clock.at = None
+        return
+    alarms = localstack("services.cloudwatch.alarm_scheduler")
+    queues = localstack("services.sqs.provider").CloudwatchPublishWorker
+    queues.publish_approximate_cloudwatch_metrics(None)
+    Clock.at = datetime.fromtimestamp(float(at), tz=UTC)
+    for _, _, store in localstack("services.cloudwatch.models").cloudwatch_stores.iter_stores():
+        for arn, alarm in [*store.alarms.items()]:
+            if alarms.AlarmScheduler._is_alarm_supported(None, alarm.alarm):
+                alarms.when_asked(arn)
 
 
 def require_signatures() -> None:
@@ -331,6 +477,9 @@ def lock() -> None:
             request.headers.remove(INTERNAL)
         elif not request.path.startswith(OPEN) and not _is_ours(_access_key(request)):
             chain.respond(403, json.dumps({"__type": "InvalidClientTokenId", "message": CLOSED}))
+        elif request.path == ALARMS:
+            _look_at_alarms(request.args.get("at", ""))
+            chain.respond(200, "{}")
 
     app.LocalstackAwsGateway.__init__ = init_locked
 

@@ -34,3 +34,15 @@ def without_shims(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     settings = {**RETRY_SOON, shims.OPEN_VARIABLE: CLOSED}
     with embedded(log_dir=tmp_path_factory.mktemp("logs"), environment=settings) as target:
         yield target
+
+
+@pytest.fixture(scope="session")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """The second engine, started by a caller that has credentials and settings of its own."""
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as caller:
+            for name in OF_THE_CALLER:
+                caller.setenv(name, "of-the-caller")
+            running = embedded(engine="localstack", log_dir=tmp_path_factory.mktemp("logs"))
+            target = stack.enter_context(running)
+        yield target

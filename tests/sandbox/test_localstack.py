@@ -6,7 +6,7 @@ import base64
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,7 +17,6 @@ from serverless_patterns.sandbox.queues import until
 from serverless_patterns.sandbox.target import made_up_session
 from tests.conftest import ROOT, run
 from tests.sandbox.helpers import (
-    OF_THE_CALLER,
     allow,
     arn,
     create_stack,
@@ -30,12 +29,10 @@ from tests.sandbox.helpers import (
 )
 from tests.sandbox.test_emulator import descendants, wait_until_gone
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 PYTHON = ROOT / ".venv-localstack" / "bin" / "python"
 pytestmark = pytest.mark.skipif(
-    not PYTHON.exists(), reason="no second embedded AWS: python3 tools/setup.py --localstack"
+    not PYTHON.exists(),
+    reason="no second embedded AWS, which needs Python 3.13: python3 tools/setup.py --localstack",
 )
 SHOP = """
 import json, logging, os, sys, time
@@ -92,20 +89,6 @@ STATES = {
         "Wrong": {"Type": "Fail"},
     },
 }
-
-
-@pytest.fixture(scope="module")
-def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    """Started by a caller that has credentials and settings of its own."""
-    with pytest.MonkeyPatch.context() as caller:
-        for name in OF_THE_CALLER:
-            caller.setenv(name, "of-the-caller")
-        running = embedded(engine="localstack", log_dir=tmp_path_factory.mktemp("logs"))
-        target = running.__enter__()
-    try:
-        yield target
-    finally:
-        running.__exit__(None, None, None)
 
 
 def _shop(target: Target) -> Deployment:

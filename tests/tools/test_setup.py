@@ -192,6 +192,21 @@ def test_the_second_embedded_aws_is_made_on_a_python_that_is_here_or_says_which_
     assert "Python 3.13 only" in setup.hint("error: No interpreter found for Python 3.13 in ...")
 
 
+def test_make_test_has_the_second_embedded_aws_where_there_is_a_python_for_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(setup, "python_3_13", lambda: "/python")
+    assert setup.for_tests() == ["checkov", "localstack"]
+    monkeypatch.setattr(setup, "python_3_13", lambda: "")
+    assert setup.for_tests() == ["checkov"]
+    assert "No Python 3.13 here: the tests on the second embedded AWS" in capsys.readouterr().out
+    makefile = (ROOT / "Makefile").read_text()
+    assert (
+        "test: $(if $(NAMED),,test-venvs)\ntest-venvs:\n\t@$(PYTHON) tools/setup.py --tests"
+        in makefile
+    )
+
+
 def test_clean_removes_what_was_made_and_nothing_else(tmp_path: Path) -> None:
     keep = [".git/.mypy_cache/x", "src/app.py", "elsewhere/kept.py"]
     made = [".venv/bin/python", "node_modules/a", ".build/logs/x", "cdk.out/x"]
