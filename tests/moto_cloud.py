@@ -104,6 +104,12 @@ class Cloud:
         found = [item.to_json()["Attributes"] for item in _tables()[table].all_items()]
         return [{name: next(iter(value.values())) for name, value in i.items()} for i in found]
 
+    def files(self, bucket: str) -> list[bytes]:
+        """Return every file of a bucket."""
+        s3 = client("s3")
+        keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
+        return [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys]
+
     def letters(self) -> list[dict[str, Any]]:
         """Take every message out of both dead-letter queues."""
         found, sqs = [], client("sqs")

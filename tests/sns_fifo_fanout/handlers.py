@@ -66,10 +66,7 @@ def _versions(cloud: Cloud, number: int) -> list[int]:
 
 def _lines(cloud: Cloud) -> list[Any]:
     """Return the lines of the lake; readers use each event once."""
-    s3 = moto_cloud.client("s3")
-    files = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
-    bodies = [s3.get_object(Bucket=BUCKET, Key=file["Key"])["Body"].read() for file in files]
-    return [json.loads(line) for line in {line for body in bodies for line in body.splitlines()}]
+    return [json.loads(it) for it in {it for f in cloud.files(BUCKET) for it in f.splitlines()}]
 
 
 consumer = partial(
