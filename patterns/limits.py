@@ -157,6 +157,12 @@ FIREHOSE_MIN_PARTITIONING_INTERVAL = Limit(
     60, "s", _FIREHOSE + "dev/dynamic-partitioning-enable.html"
 )
 # An id of a bucket's request metrics.
+CLOUDWATCH_ALARM_ACTIONS = Limit(
+    5,
+    "actions",
+    _AWS + "AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html",
+    "2026-11-26",
+)
 S3_METRICS_ID = Limit(
     64, "characters", _AWS + "AmazonS3/latest/API/API_MetricsConfiguration.html", "2026-11-26"
 )
