@@ -59,12 +59,15 @@ class Pattern:
     def drive(self, deployment: Deployment, report: Report) -> None:
         """Run its scenario, which may bring ``GAPS``: what an emulator does not execute of it.
 
-        A scenario that fails is reported with the newest error of each function.
+        A scenario that fails is reported with the newest error of each function. What one that was
+        killed left changed is reverted first.
         """
+        from serverless_patterns.sandbox import outages
         from serverless_patterns.sandbox.health import Health
 
         scenario, health = self.module("scenario"), Health(deployment)
         deployment.also_lacks(getattr(scenario, "GAPS", {}))
+        outages.restore(deployment)
         try:
             scenario.run(deployment, report)
         except Exception as error:  # one broken scenario must not hide the others
