@@ -177,6 +177,15 @@ class Shop:
         }
         return {f"{self.run}-{name}": record for name, record in wrong.items()}
 
+    def price_list(self, lines: int = 5) -> bytes:
+        """Return a supplier's price list: CSV of SKU, price and currency, unlike any other one."""
+        name = self._id()
+        rows = [
+            (f"{name}-{number}", f"{self._random.randint(1, 90_000)}.50", "EUR")
+            for number in range(lines)
+        ]
+        return b"".join(as_csv(dict(enumerate(row))) for row in rows)
+
     def _id(self) -> str:
         self._count += 1
         return f"{self.run}-{self._count:05}"
