@@ -166,6 +166,9 @@ CLOUDWATCH_ALARM_ACTIONS = Limit(
 S3_METRICS_ID = Limit(
     64, "characters", _AWS + "AmazonS3/latest/API/API_MetricsConfiguration.html", "2026-11-26"
 )
+DYNAMODB_BATCH_KEYS = Limit(
+    100, "keys", _AWS + "amazondynamodb/latest/APIReference/API_BatchGetItem.html", "2026-11-26"
+)
 S3_KEY_BYTES = Limit(
     1024, "bytes", _AWS + "AmazonS3/latest/userguide/object-keys.html", "2026-11-26"
 )

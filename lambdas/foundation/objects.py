@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .messages import Message
 
 WIDEST_SEQUENCER = 64
+MAX_KEY_BYTES = 1024
+_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,512}")  # a version's id, or an entity tag
 _SEQUENCER = re.compile(rf"[0-9A-Fa-f]{{1,{WIDEST_SEQUENCER}}}")
 _DETAIL_TYPES = {"Object Created": "ObjectCreated", "Object Deleted": "ObjectRemoved"}
 
@@ -71,11 +73,24 @@ def parse(message: Message, bucket: str) -> list[ObjectEvent]:
             return []
         of_rule = body.get("source") == "aws.s3"
         found = [_of_rule(body)] if of_rule else [_of_record(one) for one in body["Records"]]
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         raise RefusedError("event", "The body is not an event of S3.") from None
+    if not all(map(_is_possible, found)):
+        raise RefusedError("event", "The body names an object that S3 cannot have.")
     if any(one.bucket != bucket for one in found):
         raise RefusedError("bucket", "The event is of another bucket.")
     return found
+
+
+def _is_possible(event: ObjectEvent) -> bool:
+    """Whether S3 could have such an object: a request for another one would fail, each time."""
+    named = all(isinstance(text, str) for text in (event.key, event.version, event.etag))
+    return (
+        named
+        and 1 <= len(event.key.encode()) <= MAX_KEY_BYTES
+        and all(not text or _TOKEN.fullmatch(text) for text in (event.version, event.etag))
+        and bool(event.kind == "ObjectRemoved" or event.version or event.etag)
+    )
 
 
 def sequence(text: str | None) -> str | None:

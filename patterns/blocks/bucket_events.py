@@ -226,7 +226,8 @@ def _arn_known_before_creation(scope: Construct, bucket: s3.IBucket) -> str:
     """
     resource = bucket.node.default_child
     name = resource.bucket_name if isinstance(resource, s3.CfnBucket) else None
-    if name is not None and same_stack(scope, bucket):
+    # The CDK's own is a token that becomes nothing where CloudFormation makes up the name.
+    if same_stack(scope, bucket) and name is not None and stack_of(scope).resolve(name):
         return stack_of(scope).format_arn(service="s3", region="", account="", resource=name)
     why = "its name is generated" if same_stack(scope, bucket) else "another stack makes it"
     why = why if resource else "it is imported"

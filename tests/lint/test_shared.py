@@ -44,6 +44,7 @@ from serverless_patterns.patterns.blocks.queues import NewQueue, SqsToLambda, ch
 from serverless_patterns.patterns.blocks.transforms import Transform
 from serverless_patterns.patterns.blocks.undo import check_undo
 from serverless_patterns.patterns.limits import SQS_DEFAULT_RETENTION
+from serverless_patterns.patterns.s3_events_lambda.construct import S3EventsToSqsToLambda, Watch
 from serverless_patterns.patterns.sns_fifo_fanout import rules as fanout_rules
 from tests.conftest import ROOT
 from tests.inline import function
@@ -115,6 +116,10 @@ def twice(stack: Stack) -> None:
         check_only_configuration(stack, own, "$LATEST")
 
 
+def watch_bucket(stack: Stack, **given: Any) -> None:
+    S3EventsToSqsToLambda(stack, "Events", consumer=function(stack), **given)
+
+
 MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9101": lambda stack: own_queue(stack, {"fifo": True}),
     "W9102": lambda stack: check_own_queue(sqs.Queue(stack, "Queue")),
@@ -131,6 +136,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9131": lambda stack: Target.of("on_failure", sqs.Queue(stack, "Queue", fifo=True)).check(
         stack, function(stack)
     ),
+    "E9132": lambda stack: watch_bucket(stack, queue=NewQueue(fifo=True)),
     "E9133": lambda stack: fanout_rules.check_protocol("HTTPS"),
     "E9134": lambda stack: fanout_rules.check_topic(sns.Topic(stack, "Topic")),
     "E9135": lambda stack: subscriptions.check_dead_letter_queue(
@@ -158,6 +164,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     ),
     "E9196": lambda stack: saga(express=True, Resource=CALLBACK, TimeoutSeconds=1),
     "E9189": twice,
+    "E9206": lambda stack: watch_bucket(stack, watch=[Watch("lists/"), Watch("lists/new/")]),
     "I9198": lambda stack: saga(Resource=CALLBACK),
 }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aws_cdk import aws_kms as kms
+
 from serverless_patterns.patterns.s3_events_lambda.construct import (
     NewBucket,
     NewQueue,
@@ -34,8 +36,6 @@ def make(
 
 
 def make_topic(stack: Stack, construct_id: str = "Events", **given: Any) -> S3EventsToSqsToLambda:
-    from aws_cdk import aws_kms as kms
-
     key = kms.Key(stack, f"{construct_id}Key")
     return make(stack, construct_id, through=ThroughTopic(encryption_key=key), **given)
 
