@@ -180,11 +180,12 @@ class Shop:
     def price_list(self, lines: int = 5) -> bytes:
         """Return a supplier's price list: CSV of SKU, price and currency, unlike any other one."""
         name = self._id()
-        rows = [
-            (f"{name}-{number}", f"{self._random.randint(1, 90_000)}.50", "EUR")
-            for number in range(lines)
-        ]
-        return b"".join(as_csv(dict(enumerate(row))) for row in rows)
+        return b"".join(
+            as_csv(
+                {"sku": f"{name}-{n}", "price": f"{self._random.randint(1, 900)}.50", "in": "EUR"}
+            )
+            for n in range(lines)
+        )
 
     def _id(self) -> str:
         self._count += 1

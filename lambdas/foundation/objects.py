@@ -123,10 +123,9 @@ def _of_record(record: Any) -> ObjectEvent:
 def _of_rule(event: Any) -> ObjectEvent:
     detail = event["detail"]
     one = detail["object"]
-    deletion = detail.get("deletion-type", "")
     return ObjectEvent(
         kind=_DETAIL_TYPES.get(event["detail-type"], event["detail-type"]),
-        detail="DeleteMarkerCreated" if deletion == "Delete Marker Created" else "Delete",
+        detail=detail.get("deletion-type", "").replace(" ", ""),
         bucket=detail["bucket"]["name"],
         key=one["key"],  # unlike a notification's, as it is
         version=one.get("version-id", ""),

@@ -20,7 +20,7 @@ from ..checks import s3 as checks
 from ..limits import S3_KEY_BYTES
 from . import keys
 from .buckets import NewBucket, make_bucket
-from .names import bucket_name_known_before_creation
+from .names import bucket_name_known_before_creation, pattern_of_bucket_name
 from .queues import resource_of
 from .stacks import same_stack
 from .subscriptions import Subscription, deliver_to_queue
@@ -48,6 +48,8 @@ EVENTS: dict[str, tuple[str, ...]] = {
 }
 # What the buckets of this app notify, by what was given here.
 _NOTIFIED: WeakKeyDictionary[s3.IBucket, list[tuple[str, str, checks.Filter]]] = WeakKeyDictionary()
+# What matches the names of new buckets, for policies in other stacks.
+_PATTERNS: WeakKeyDictionary[s3.IBucket, str] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,9 @@ def watched_bucket(
     ]
     # S3 asks the queue's policy before it makes the bucket, and the policy names the bucket.
     name = bucket_name_known_before_creation(scope)
-    return make_bucket(scope, construct_id, bucket, lifecycle=rules, name=name, versioned=True)
+    made = make_bucket(scope, construct_id, bucket, lifecycle=rules, name=name, versioned=True)
+    _PATTERNS[made] = pattern_of_bucket_name(scope)
+    return made
 
 
 def check_watches(watches: Sequence[Watch]) -> None:
@@ -202,21 +206,21 @@ def connect(
     """
     if queue.fifo:
         raise ValueError(checks.fifo_target(Path(bucket, "bucket "), Path(queue, "queue ")))
-    arn = _arn_known_before_creation(scope, bucket)
+    name = _name_known_before_creation(scope, bucket)
     if isinstance(way, Notification):
         _check_encryption(queue)
-        allowed = _allow(scope, queue, arn, "sqs:SendMessage", queue.queue_arn)
+        allowed = _allow(bucket, queue, name, "sqs:SendMessage", queue.queue_arn)
         _notify(bucket, "queue", queue.queue_arn, watches, [allowed])
         return None, []
     topic = sns.Topic(scope, "Topic", master_key=way.encryption_key, enforce_ssl=True)
     delivery = deliver_to_queue(scope, new_source(topic, way), queue, Subscription(), alarms=alarms)
-    allowed = _allow(scope, topic, arn, "sns:Publish", topic.topic_arn)
+    allowed = _allow(bucket, topic, name, "sns:Publish", topic.topic_arn)
     _notify(bucket, "topic", topic.topic_arn, watches, [allowed, delivery.subscription])
     return topic, [delivery.alarm] if delivery.alarm else []
 
 
-def _arn_known_before_creation(scope: Construct, bucket: s3.IBucket) -> str:
-    """Return a bucket's ARN for the policy that S3 asks before it makes the bucket.
+def _name_known_before_creation(scope: Construct, bucket: s3.IBucket) -> str:
+    """Return a bucket's name for the policy that S3 asks before it makes the bucket.
 
     Source:
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-s3-bucket-notificationconfiguration.html
@@ -228,7 +232,7 @@ def _arn_known_before_creation(scope: Construct, bucket: s3.IBucket) -> str:
     name = resource.bucket_name if isinstance(resource, s3.CfnBucket) else None
     # The CDK's own is a token that becomes nothing where CloudFormation makes up the name.
     if same_stack(scope, bucket) and name is not None and stack_of(scope).resolve(name):
-        return stack_of(scope).format_arn(service="s3", region="", account="", resource=name)
+        return str(name)
     why = "its name is generated" if same_stack(scope, bucket) else "another stack makes it"
     why = why if resource else "it is imported"
     raise ValueError(
@@ -247,24 +251,28 @@ def _check_encryption(queue: sqs.IQueue) -> None:
 
 
 def _allow(
-    scope: Construct, target: sqs.IQueue | sns.ITopic, bucket_arn: str, action: str, on: str
+    bucket: s3.IBucket, target: sqs.IQueue | sns.ITopic, name: str, action: str, on: str
 ) -> IDependable:
     """Let S3 use a queue or topic, and its key, for one bucket; return what the bucket waits for.
 
     Source:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/grant-destinations-permissions-to-s3.html
     """
-    conditions = {
-        "ArnLike": {"aws:SourceArn": bucket_arn},
-        "StringEquals": {"aws:SourceAccount": stack_of(scope).account},
-    }
+    stack = stack_of(bucket)
+    # A stack that ours needs cannot need ours for the bucket's name.
+    pattern = _PATTERNS.get(bucket, "*") if is_token(name) else name
 
     def allow(resource: Any, actions: list[str], acts_on: str) -> Any:
+        named = name if same_stack(bucket, resource) else pattern
+        arn = stack.format_arn(service="s3", region="", account="", resource=named)
         statement = iam.PolicyStatement(
             principals=[iam.ServicePrincipal(S3)],
             actions=actions,
             resources=[acts_on],
-            conditions=conditions,
+            conditions={
+                "ArnLike": {"aws:SourceArn": arn},
+                "StringEquals": {"aws:SourceAccount": stack.account},
+            },
         )
         extra = (True,) if acts_on == "*" else ()
         added = resource.add_to_resource_policy(statement, *extra)

@@ -32,8 +32,16 @@ def bucket_name_known_before_creation(scope: Construct) -> str:
 
     Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
     """
-    path = Names.unique_resource_name(scope, max_length=26).lower()
-    return Fn.join("-", [path, _id_of_stack(scope)])
+    return Fn.join("-", [_path_in_bucket_name(scope), _id_of_stack(scope)])
+
+
+def pattern_of_bucket_name(scope: Construct) -> str:
+    """Return what matches ``bucket_name_known_before_creation``, for a policy in another stack."""
+    return f"{_path_in_bucket_name(scope)}-*"
+
+
+def _path_in_bucket_name(scope: Construct) -> str:
+    return Names.unique_resource_name(scope, max_length=26).lower()
 
 
 def _id_of_stack(scope: Construct) -> str:

@@ -180,11 +180,8 @@ class S3EventsToSqsToLambda(SqsToLambda):
         )
         resource: Any = rule.node.default_child
         resource.targets = [{"id": "Sweep", "arn": sweep.function.function_arn}]
-        acknowledge(
-            rule,
-            "Serverless::Serverless-EventBusDLQ",
-            "A run that could not start is made up for by the next one.",
-        )
+        for finding in ("Serverless::Serverless-EventBusDLQ", "EventLoss::I9183"):
+            acknowledge(rule, finding, "A run that could not start is made up for by the next.")
         period = seconds(MINUTE)
         found = self._found(sweep, period=period, statistic="Sum")
         failed = sweep.function.metric_errors(period=period, statistic="Sum")

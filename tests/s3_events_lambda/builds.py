@@ -43,5 +43,5 @@ def make_topic(stack: Stack, construct_id: str = "Events", **given: Any) -> S3Ev
 TAKES = frozenset({"queue", "consumer", "alarms"})
 BUILDS = [
     Build("s3_events_lambda", make, TAKES),
-    Build("s3_events_lambda topic", make_topic, TAKES),
+    Build("s3_events_lambda topic", make_topic, frozenset({"alarms"})),
 ]

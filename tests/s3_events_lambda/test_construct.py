@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from aws_cdk import App, Duration, Stack
@@ -120,7 +120,7 @@ def test_two_constructs_share_a_bucket(stack: Stack) -> None:
 
 
 def elsewhere(stack: Stack) -> s3.Bucket:
-    return s3.Bucket(Stack(stack.node.scope, "There"), "Own", bucket_name="theirs")
+    return s3.Bucket(Stack(cast("App", stack.node.scope), "There"), "Own", bucket_name="theirs")
 
 
 def with_configuration(stack: Stack) -> s3.Bucket:

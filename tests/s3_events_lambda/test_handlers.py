@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serverless_patterns.lambdas.foundation import objects
+from serverless_patterns.lambdas.foundation import aws, objects
 from serverless_patterns.lambdas.foundation.messages import Message
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from serverless_patterns.lambdas.s3_events_lambda import logic, price_lists, sweep
@@ -345,9 +345,9 @@ def test_the_sweep_sends_what_the_queue_did_not_take_again(
 
     for number in range(3):
         put(f"price-lists/{number}.csv")
-    real = sweep.aws.client
+    real = aws.client
     monkeypatch.setattr(
-        sweep.aws, "client", lambda name, **k: Flaky() if name == "sqs" else real(name, **k)
+        aws, "client", lambda name, **k: Flaky() if name == "sqs" else real(name, **k)
     )
     assert swept() == 3
     assert sent == [["0", "1", "2"], ["1", "2"]]
