@@ -25,6 +25,7 @@ SCENARIOS = ("tests/test_scenarios.py", "tests/sandbox/test_localstack_scenarios
 # What runs when a test of this file does, where it is not only the synthesis of a template.
 RUNS = (
     ("tests/sandbox/test_localstack", "LocalStack"),
+    ("tests/sandbox/test_alarms", "LocalStack"),
     ("tests/sandbox/", "MiniStack"),
     ("tests/contracts/test_mapping_templates", "Velocity"),
     ("tests/contracts/test_permissions", "policy simulator"),

@@ -19,15 +19,16 @@ from rich.console import Console
 from serverless_patterns.patterns import catalog
 from serverless_patterns.patterns.shop import Shop
 from serverless_patterns.patterns.step_functions_saga import scenario as saga
-from serverless_patterns.sandbox import embedded, outages
+from serverless_patterns.sandbox import embedded, outages, queues
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.queues import until
 from serverless_patterns.sandbox.report import Report
 from tests.conftest import ROOT
+from tests.proving import record
 from tests.sandbox.test_localstack import pytestmark as pytestmark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from serverless_patterns.sandbox import Deployment
 
@@ -49,9 +50,10 @@ class Run(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """The scenarios by slug, and the deployed saga."""
+    """The scenarios and their stacks by slug, and the deployed saga."""
 
     scenarios: dict[str, Run]
+    stacks: dict[str, Deployment]
     saga: Deployment
 
 
@@ -74,7 +76,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
             report = Report(Console(file=output, width=100))
             end = pool.submit(pattern.drive, stacks[pattern.stack_name], report)
             started[pattern.slug] = Run(report, output, end)
-        yield Runs(started, stacks[SAGA])
+        own = {pattern.slug: stacks[pattern.stack_name] for pattern in patterns}
+        yield Runs(started, own, stacks[SAGA])
         pool.shutdown(cancel_futures=True)
 
 
@@ -121,12 +124,42 @@ def test_a_carrier_without_a_sign_of_life_is_given_up_before_its_day_is_over(run
 
 
 @pytest.mark.parametrize("slug", SCENARIOS)
-def test_no_event_of_a_scenario_is_lost(slug: str, runs: Runs) -> None:
+def test_no_event_of_a_scenario_is_lost(
+    slug: str, runs: Runs, record_property: Callable[[str, object], None]
+) -> None:
     report, output, end = runs.scenarios[slug]
     try:
         end.result()
         assert report.close(), report.failures
     finally:
         print(output.getvalue())
+    record(record_property, slug, "LocalStack", report)
     assert report.ledger.sent.total() > 0
     assert not report.ledger.lost
+
+
+def test_what_sns_cannot_deliver_is_kept_for_each_subscriber_alone(runs: Runs) -> None:
+    """The queue of one subscriber is gone, once its scenario has ended."""
+    runs.scenarios["sns_fifo_fanout"].end.result()
+    stack = runs.stacks["sns_fifo_fanout"]
+    sqs, lost = stack.client("sqs"), "price without a queue"
+    sqs.delete_queue(QueueUrl=stack["WholesaleQueueUrl"])
+    stack.client("sns").publish(
+        TopicArn=stack["TopicArn"], Message=lost, MessageGroupId="p", MessageDeduplicationId="p"
+    )
+    kept = [
+        url
+        for page in sqs.get_paginator("list_queues").paginate()
+        for url in page["QueueUrls"]
+        if "PriceChanges" in url and "DeliveryDeadLetter" in url
+    ]
+    assert len(kept) == 3
+
+    def counts() -> dict[str, int]:
+        return {url: queues.backlog(stack, url) for url in kept}
+
+    until(lambda: sum(counts().values()) > 0, seconds=30, what="until it is kept")
+    [url] = [url for url, count in counts().items() if count]
+    assert "Wholesale" in url
+    [message] = sqs.receive_message(QueueUrl=url)["Messages"]
+    assert lost in message["Body"]
