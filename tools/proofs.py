@@ -22,9 +22,10 @@ TABLE = re.compile(r"(?:[^\n]+ by running[^\n]*\n\n)?" + re.escape(HEAD) + r"((?
 EVIDENCE = re.compile(r"“([^”]+)”|`(tests/[\w/.]+|test_\w+)`|\bscenario\b(?! “)")
 ENGINES = ("MiniStack", "LocalStack")
 SCENARIOS = ("tests/test_scenarios.py", "tests/sandbox/test_localstack_scenarios.py")
-# What runs when a test of this file does, where it is not only the synthesis of a template.
+# What runs when a test of this path or name does, where it does not only read a template.
 RUNS = (
     ("tests/sandbox/test_localstack", "LocalStack"),
+    ("tests/sandbox/test_alarms", "LocalStack"),
     ("tests/sandbox/", "MiniStack"),
     ("tests/contracts/test_mapping_templates", "Velocity"),
     ("tests/contracts/test_permissions", "policy simulator"),
@@ -33,6 +34,8 @@ RUNS = (
     ("tests/redrive/", "handlers"),
     ("/test_handlers", "handlers"),
     ("/test_publisher", "handlers"),
+    ("_rejected", "synthesis"),  # the promise is what the construct itself does
+    ("tests/checks/", "synthesis"),
 )
 ONLY_TEMPLATE = "template"
 
