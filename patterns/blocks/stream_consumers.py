@@ -339,7 +339,10 @@ def _read(
             iam.Grant.add_to_principal(grantee=role, actions=SUBSCRIBE, resource_arns=arns)
         )
     warn_of_fixed(role, f"reading {Path(source.resource)}, and the use of its key, if any")
-    from_time = isinstance(start, datetime)
+    if isinstance(start, datetime):
+        start, time = lambda_.StartingPosition.AT_TIMESTAMP, start.timestamp()
+    else:
+        time = None
     mapping = lambda_.EventSourceMapping(
         scope,
         "Mapping",
@@ -351,8 +354,8 @@ def _read(
         bisect_batch_on_error=consumer.bisect_batch_on_error,
         retry_attempts=consumer.retry_attempts,
         max_record_age=consumer.age(source.kept),
-        starting_position=lambda_.StartingPosition.AT_TIMESTAMP if from_time else start,
-        starting_position_timestamp=start.timestamp() if from_time else None,
+        starting_position=start,
+        starting_position_timestamp=time,
         filters=list(consumer.filters) or None,
         tumbling_window=consumer.tumbling_window,
         report_batch_item_failures=True,
