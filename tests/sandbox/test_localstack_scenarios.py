@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 from rich.console import Console
 
+from serverless_patterns.lambdas.sns_fifo_fanout.publisher import publish
 from serverless_patterns.patterns import catalog
 from serverless_patterns.patterns.shop import Shop
+from serverless_patterns.patterns.sns_fifo_fanout.scenario import SUBSCRIBERS
 from serverless_patterns.patterns.step_functions_saga import scenario as saga
 from serverless_patterns.sandbox import embedded, outages, queues
 from serverless_patterns.sandbox.driver import Driver
@@ -142,24 +144,18 @@ def test_what_sns_cannot_deliver_is_kept_for_each_subscriber_alone(runs: Runs) -
     """The queue of one subscriber is gone, once its scenario has ended."""
     runs.scenarios["sns_fifo_fanout"].end.result()
     stack = runs.stacks["sns_fifo_fanout"]
-    sqs, lost = stack.client("sqs"), "price without a queue"
-    sqs.delete_queue(QueueUrl=stack["WholesaleQueueUrl"])
-    stack.client("sns").publish(
-        TopicArn=stack["TopicArn"], Message=lost, MessageGroupId="p", MessageDeduplicationId="p"
+    sqs, [change] = (
+        stack.client("sqs"),
+        Shop("lost").price_changes(["part"], channels=["wholesale"]),
     )
-    kept = [
-        url
-        for page in sqs.get_paginator("list_queues").paginate()
-        for url in page["QueueUrls"]
-        if "PriceChanges" in url and "DeliveryDeadLetter" in url
-    ]
-    assert len(kept) == 3
+    sqs.delete_queue(QueueUrl=stack["WholesaleQueueUrl"])
+    assert not publish(stack.client("sns"), stack["TopicArn"], [change]).unpublished
+    kept = {name: stack[f"{name}DeliveryDeadLetterQueueUrl"] for name in SUBSCRIBERS}
 
-    def counts() -> dict[str, int]:
-        return {url: queues.backlog(stack, url) for url in kept}
+    def keeping() -> list[str]:
+        return [name for name, url in kept.items() if queues.backlog(stack, url)]
 
-    until(lambda: sum(counts().values()) > 0, seconds=30, what="until it is kept")
-    [url] = [url for url, count in counts().items() if count]
-    assert "Wholesale" in url
-    [message] = sqs.receive_message(QueueUrl=url)["Messages"]
-    assert lost in message["Body"]
+    until(lambda: bool(keeping()), seconds=30, what="until it is kept")
+    assert keeping() == ["Wholesale"]
+    [message] = sqs.receive_message(QueueUrl=kept["Wholesale"])["Messages"]
+    assert change["event_id"] in message["Body"]
