@@ -24,7 +24,7 @@ from . import reliability
 from .schedules import Schedule, found
 
 # A run of fewer events is not worth a line of the page.
-LEAST = 10_000
+LEAST = 3_000
 HEAD = "| Handlers | What went wrong | Counted | Machine |\n|---|---|---|---|"
 # Schedules that a process plays before it says how they went.
 PART = 50
