@@ -29,7 +29,7 @@ def consumers() -> Iterator[dict[str, Running]]:
     [
         ("order_changes", breaking.killed),
         ("order_changes", breaking.broken_version),
-        ("orders", breaking.store_throttles),
+        ("order_changes", breaking.store_throttles),
         ("orders", breaking.throttled),
     ],
     ids=lambda value: getattr(value, "__name__", value),
