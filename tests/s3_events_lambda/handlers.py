@@ -90,7 +90,4 @@ CONSUMERS = {
         secrets=("Geheimnis", "49.9"),
     )
 }
-LIMITS = {
-    "sweep.MAX_KEYS": limits.DYNAMODB_BATCH_KEYS,
-    "sweep.MAX_ENTRIES": limits.SQS_BATCH_ENTRIES,
-}
+LIMITS = {"sweep.MAX_KEYS": limits.DYNAMODB_BATCH_KEYS}

@@ -1,0 +1,78 @@
+"""What a bucket has; and events, as S3 would send them, for what no event announced."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote_plus
+
+from . import aws
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+MAX_ENTRIES = 10  # Amazon SQS API reference, "SendMessageBatch"
+ATTEMPTS = 3
+
+
+class UnfinishedError(Exception):
+    """A sweep ended before all was looked at, or sent."""
+
+
+def latest() -> Iterator[list[Any]]:
+    """Yield what counts for each key of a bucket, a page at a time: its version or delete marker.
+
+    The bucket is ``BUCKET_NAME``, its keys begin with ``PREFIX`` and end with ``SUFFIX``.
+    """
+    ends = os.environ["SUFFIX"]
+    pages = aws.client("s3", read_timeout=10).get_paginator("list_object_versions")
+    for page in pages.paginate(Bucket=os.environ["BUCKET_NAME"], Prefix=os.environ["PREFIX"]):
+        each = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+        yield [one for one in each if one["IsLatest"] and one["Key"].endswith(ends)]
+
+
+def id_of(found: Mapping[str, Any]) -> str:
+    """Return what ``ObjectEvent.id`` is for what was listed."""
+    version: str = found["VersionId"]
+    return version if version != "null" else f"etag-{found['ETag'].strip(chr(34))}"
+
+
+def announce(missing: Iterable[Any], listed: float) -> None:
+    """Send an event for each to the queue ``QUEUE_URL``: without sequencer, at the listing's time.
+
+    Args:
+        missing: As ``latest`` yields them.
+        listed: When the bucket was listed, in Unix seconds.
+
+    Raises:
+        UnfinishedError: the queue did not take all of them.
+    """
+    for some in aws.batches(missing, most=MAX_ENTRIES):
+        entries = [
+            {"Id": str(number), "MessageBody": json.dumps({"Records": [_record(one, listed)]})}
+            for number, one in enumerate(some)
+        ]
+        for _ in range(ATTEMPTS):
+            answer = aws.client("sqs").send_message_batch(
+                QueueUrl=os.environ["QUEUE_URL"], Entries=entries
+            )
+            failed = {failure["Id"] for failure in answer.get("Failed", ())}
+            entries = [entry for entry in entries if entry["Id"] in failed]
+            if not entries:
+                break
+        else:
+            raise UnfinishedError("The queue did not take every event.")
+
+
+def _record(one: Mapping[str, Any], listed: float) -> dict[str, Any]:
+    created, version = "ETag" in one, one["VersionId"]
+    said = {"key": quote_plus(one["Key"], safe="/")}
+    said |= {"versionId": version} if version != "null" else {}
+    said |= {"eTag": one["ETag"].strip('"')} if created else {}
+    return {
+        "eventName": "ObjectCreated:Sweep" if created else "ObjectRemoved:DeleteMarkerCreated",
+        "eventTime": datetime.fromtimestamp(listed, UTC).isoformat(),
+        "s3": {"bucket": {"name": os.environ["BUCKET_NAME"]}, "object": said},
+    }
