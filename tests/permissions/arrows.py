@@ -79,6 +79,7 @@ CALLS: dict[str, dict[str, tuple[str, ...]]] = {
     "sns": {"publish": ("Publish",), "publish_batch": ("Publish",)},
     "s3": {"put_object": ("PutObject",), "get_object": ("GetObject",)},
     "kinesis": {"put_record": ("PutRecord",), "put_records": ("PutRecords",)},
+    "events": {"put_events": ("PutEvents",)},
     "states": {
         name: ("".join(word.capitalize() for word in name.split("_")),)
         for name in (
@@ -176,7 +177,23 @@ def _calls(cloud: Cloud, properties: Mapping[str, Any]) -> Iterator[Request]:
                 on = f"{arn}/{call.key}x" if service == "s3" else arn
                 on = _execution(arn) if action == "DescribeExecution" else on
                 does = f"{service}:{WRITES.get(action, action)}"
-                yield Request(properties["Role"], does, on, of=arn)
+                says = _published(cloud, texts) if service == "events" else [{}]
+                yield from (
+                    Request(properties["Role"], does, on, of=arn, context=one) for one in says
+                )
+
+
+def _published(cloud: Cloud, texts: frozenset[str]) -> list[dict[str, str]]:
+    """What code says of the events that it publishes: a source and a type that a rule waits for."""
+    patterns = [rule.get("EventPattern", {}) for rule in cloud.of("AWS::Events::Rule").values()]
+    said = {
+        (source, kind)
+        for pattern in patterns
+        for source in pattern.get("source", [])
+        for kind in pattern.get("detail-type", [])
+        if {str(source), str(kind)} <= texts
+    }
+    return [{"events:source": source, "events:detail-type": kind} for source, kind in sorted(said)]
 
 
 def _execution(machine: str) -> str:
@@ -447,6 +464,8 @@ def strangers(cloud: Cloud, arrow: Request) -> Iterator[Request]:
             yield replace(arrow, who=who)
     if arrow.who == ADMIN:
         return
+    for key in arrow.context.keys() & {"events:source", "events:detail-type"}:
+        yield replace(arrow, context={**arrow.context, key: "another"})
     if not arrow.who.startswith("arn:"):
         yield replace(arrow, who="ec2.amazonaws.com")
         if arrow.context:
