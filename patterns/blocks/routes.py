@@ -73,12 +73,12 @@ TARGETS = {
     "api_destination_arn": "events:InvokeApiDestination",
 }
 UNDELIVERED = Runbook(
-    means="EventBridge could not deliver events to this rule's target; each is stored in the rule's "
-    "delivery dead-letter queue.",
+    means="EventBridge could not deliver events to this rule's target; each is stored in the "
+    "rule's delivery dead-letter queue.",
     see="Read the ERROR_CODE and ERROR_MESSAGE attributes of a message in that queue.",
     fix="Fix what they name: most often the policy of the target or of its key. Then replay the "
-    "archive to this rule alone, and delete the messages; or send each to the target. The redrive of "
-    "SQS does not work for this queue.",
+    "archive to this rule alone, and delete the messages; or send each to the target. The redrive "
+    "of SQS does not work for this queue.",
     verify="The delivery dead-letter queue is empty, and the target has the events.",
 )
 # Metric, periods in a row, what to do:
@@ -109,8 +109,8 @@ RULE_ALARMS = (
         "InvocationsFailedToBeSentToDlq",
         1,
         Runbook(
-            means="Events are LOST to this target: EventBridge could deliver them neither to it nor "
-            "to the delivery dead-letter queue.",
+            means="Events are LOST to this target: EventBridge could deliver them neither to it "
+            "nor to the delivery dead-letter queue.",
             see="Look at the policy of that queue and of its key; AWS CloudTrail shows who changed "
             "them.",
             fix="Fix the policy, then replay the archive to this rule alone.",
@@ -135,8 +135,8 @@ class Delivery:
     """How EventBridge delivers a rule's events to its target.
 
     Attributes:
-        input: The form in which they arrive, such as ``RuleTargetInput.from_event_path("$.detail")``.
-            Default: the whole event.
+        input: The form in which they arrive, such as
+            ``RuleTargetInput.from_event_path("$.detail")``. Default: the whole event.
         retry_attempts: Retries after an error that may pass, 0 to 185. Default: 185.
         max_event_age: How old an event may grow meanwhile, 60 s to 24 h. Default: 24 hours.
         dead_letter_queue: Your own standard queue for what cannot be delivered. Default: a new one
@@ -353,7 +353,10 @@ def route(
     allowed = Rule(scope, bus, bus_name)
     kept = _dead_letter_queue(scope, target, delivery, encryption_key)
     waits_for, role, arn = allowed.allow_queue(kept), None, str(getattr(target, kind))
-    if kind == "queue_arn":
+    if kind == "queue_arn" and places.elsewhere(scope, target):
+        role = allowed.role_for("sqs:SendMessage", arn)
+        waits_for.append(role)
+    elif kind == "queue_arn":
         waits_for += allowed.allow_queue(target)
     elif kind == "function_arn":
         waits_for += allowed.allow_function(target)
@@ -427,10 +430,18 @@ def _check_target(scope: Construct, kind: str, target: Any) -> None:
     Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-targets.html
 
     Raises:
-        ValueError: it is in another account or Region and no bus, never runs, is a FIFO queue, or
-            its key does not allow EventBridge.
+        ValueError: it is elsewhere and cannot be reached there, never runs, is a FIFO queue, or its
+            key does not allow EventBridge.
     """
     name = Path(target, "target ")
+    here, there = place_of(stack_of(scope))[1], place_of(target)[1]
+    if kind == "queue_arn" and here == there and places.elsewhere(scope, target):
+        Annotations.of(target).add_warning_v2(
+            "serverless-patterns:queue-of-another-account",
+            "This queue is of another account: its policy, and that of its key, must allow "
+            "sending to the role of the rule, and its alarms belong there.",
+        )
+        return
     if kind == "event_bus_arn":
         places.check_name(scope, name, target.event_bus_arn, "event_bus_name")
         if place := places.elsewhere(scope, target):
@@ -444,7 +455,7 @@ def _check_target(scope: Construct, kind: str, target: Any) -> None:
         scope,
         name,
         target,
-        "a rule reaches only buses there. Send the events to an event bus of that account and "
+        "a rule does not reach it there. Send the events to an event bus of that account and "
         "Region, with a rule of its own.",
     )
     if kind == "function_arn":

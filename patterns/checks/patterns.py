@@ -109,8 +109,8 @@ def comparable(pattern: Mapping[str, Any]) -> dict[Path, Values]:
     """Return the fields of a pattern whose opposite a pattern can say, each with its values.
 
     A value is a kind, ``text`` (a wildcard), ``number`` or ``absent``, and the value itself.
-    ``anything-but``, ranges, addresses, spelling without case, true, false, null and ``$or`` have no
-    opposite that could be combined with others: an event that differs in these alone counts as
+    ``anything-but``, ranges, addresses, spelling without case, true, false, null and ``$or`` have
+    no opposite that could be combined with others: an event that differs in these alone counts as
     matched.
     """
     found: dict[Path, Values] = {}

@@ -391,7 +391,7 @@ class EventBridgeBus(Construct):
         self.unmatched = Route(self, "Unmatched")
         self.unmatched_queue = queue_for_failures(
             self.unmatched,
-            "Queue",
+            "UnmatchedQueue",
             reason="Events that no rule matches wait here for a person.",
             encryption_key=self._key,
         )

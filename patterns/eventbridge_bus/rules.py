@@ -92,7 +92,7 @@ def check_bus(scope: Construct, bus: events.IEventBus) -> None:
         scope,
         Path(bus, "bus "),
         bus,
-        "a rule belongs to the account and Region of its bus. Make this construct in a stack there.",
+        "a rule is made in the place of its bus. Make this construct in a stack there.",
     )
     keys.check_key_of(bus)
 

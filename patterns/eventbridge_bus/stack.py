@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_events as events
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 
 from ..blocks.demo import MAX_CONCURRENCY, ShopStack, called_by
+from ..blocks.findings import acknowledge
 from ..blocks.values import seconds
 from .construct import Consumer, Delivery, EventBridgeBus, NewBus
 
@@ -27,7 +29,7 @@ DECLARE = {
     "States": {
         "Declare": {
             "Type": "Task",
-            "Resource": "arn:${Partition}:states:::dynamodb:putItem",
+            "Resource": "arn:aws:states:::dynamodb:putItem",
             "Arguments": {
                 "TableName": "${Table}",
                 "Item": {
@@ -69,7 +71,9 @@ class DemoStack(ShopStack):
     def __init__(self, scope: Construct, construct_id: str, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, **kwargs)
         orders = EventBridgeBus(self, "Orders")
-        finance = EventBridgeBus(self, "Finance", bus=NewBus(catch_all=False))
+        key = kms.Key(self, "Key", enable_key_rotation=True, removal_policy=RemovalPolicy.DESTROY)
+        bus = NewBus(catch_all=False, encryption_key=key)
+        finance = EventBridgeBus(self, "Finance", bus=bus)
         self._queue(orders, "Fulfilment")
         self._express(orders)
         self._customs(orders)
@@ -139,8 +143,10 @@ class DemoStack(ShopStack):
         machine = sfn.StateMachine(
             self,
             "Customs",
-            definition_body=sfn.DefinitionBody.from_string(json.dumps(DECLARE)),
-            definition_substitutions={"Partition": self.partition, "Table": table.table_name},
+            definition_body=sfn.DefinitionBody.from_string(
+                json.dumps(DECLARE).replace("arn:aws:", f"arn:{self.partition}:")
+            ),
+            definition_substitutions={"Table": table.table_name},
             timeout=seconds(300),
             tracing_enabled=True,
             logs=sfn.LogOptions(
@@ -155,6 +161,11 @@ class DemoStack(ShopStack):
             ),
         )
         table.grant(machine, "dynamodb:PutItem")
+        acknowledge(
+            machine,
+            "AwsSolutions::AwsSolutions-IAM5[Resource::*]",
+            "Log delivery and X-Ray have no resource to name.",
+        )
         bus.add_target(
             "Declare",
             pattern=_placed(order={"currency": ["JPY", "KWD"]}),

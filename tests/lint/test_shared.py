@@ -19,6 +19,7 @@ import pytest
 from aws_cdk import App, Duration, Size, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
+from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
@@ -41,6 +42,7 @@ from serverless_patterns.patterns.blocks.invocations import (
 )
 from serverless_patterns.patterns.blocks.lakes import Lake, Table
 from serverless_patterns.patterns.blocks.queues import NewQueue, SqsToLambda, check_own_queue
+from serverless_patterns.patterns.blocks.routes import Delivery, route
 from serverless_patterns.patterns.blocks.transforms import Transform
 from serverless_patterns.patterns.blocks.undo import check_undo
 from serverless_patterns.patterns.limits import SQS_DEFAULT_RETENTION
@@ -115,6 +117,13 @@ def twice(stack: Stack) -> None:
         check_only_configuration(stack, own, "$LATEST")
 
 
+def routed(stack: Stack, bus: Any = None, dead_letters: Any = None) -> None:
+    kept = sqs.Queue(stack, "Dead", **dead_letters) if dead_letters else None
+    of = bus or events.EventBus(stack, "Shop")
+    pattern = events.EventPattern(source=["shop.orders"])
+    route(stack, of, pattern, bus or function(stack), delivery=Delivery(dead_letter_queue=kept))
+
+
 MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9101": lambda stack: own_queue(stack, {"fifo": True}),
     "W9102": lambda stack: check_own_queue(sqs.Queue(stack, "Queue")),
@@ -136,6 +145,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9135": lambda stack: subscriptions.check_dead_letter_queue(
         sqs.Queue(stack, "Queue"), topic_fifo=True
     ),
+    "E9136": lambda stack: routed(stack, dead_letters={"fifo": True}),
     "E9138": send,
     "E9141": lambda stack: Transform(function(stack), batch_size=Size.mebibytes(3.1)),
     "E9142": lambda stack: Transform(function(stack, timeout=seconds(301))),
@@ -158,6 +168,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     ),
     "E9196": lambda stack: saga(express=True, Resource=CALLBACK, TimeoutSeconds=1),
     "E9189": twice,
+    "E9204": lambda stack: routed(stack, bus=events.EventBus(stack, "Shop")),
     "I9198": lambda stack: saga(Resource=CALLBACK),
 }
 

@@ -25,6 +25,7 @@ READ_SHARDS = {
     "kinesis": ("DescribeStream", "GetRecords", "GetShardIterator", "ListShards"),
     "dynamodb": ("DescribeStream", "GetRecords", "GetShardIterator"),
 }
+EVENTS = "events.amazonaws.com"
 # What it takes to use a target, by the service in its ARN.
 USES = {
     "sqs": "sqs:SendMessage",
@@ -98,7 +99,7 @@ def arrows(cloud: Cloud) -> list[Request]:
     found: list[Request] = []
     for way in (_trusts, _functions, _mappings, _destinations, _entries, _subscriptions):
         found += way(cloud)
-    for way in (_rules, _schedules, _alarms, _deliveries, _machines, _cleaners, _people):
+    for way in (_buses, _rules, _schedules, _alarms, _deliveries, _machines, _cleaners, _people):
         found += way(cloud)
     keyed = [request for one in found for request in _keys(cloud, one)]
     return list({str(one): one for one in found + keyed}.values())
@@ -262,6 +263,17 @@ def _uses(service: str, target: str, source: Mapping[str, str], role: Any) -> It
         yield Request(role, action, target)
     else:
         yield Request(f"{service}.amazonaws.com", action, target, source)
+
+
+def _buses(cloud: Cloud) -> Iterator[Request]:
+    """EventBridge encrypts a bus and its archive with its key, and keeps what it cannot encrypt."""
+    for name, properties in cloud.of("AWS::Events::EventBus").items():
+        bus, key = cloud.arn(name), cloud.named(properties.get("KmsKeyIdentifier"))
+        said = {**of_source(bus), "kms:EncryptionContext:aws:events:event-bus:arn": bus}
+        for action in ("Decrypt", "GenerateDataKey", "ReEncryptFrom") if key else ():
+            yield Request(EVENTS, f"kms:{action}", cloud.arn(str(key)), said)
+        if failed := properties.get("DeadLetterConfig"):
+            yield from _uses("events", failed["Arn"], of_source(bus), None)
 
 
 def _rules(cloud: Cloud) -> Iterator[Request]:
