@@ -37,7 +37,8 @@ def handler(event: Any, context: LambdaContext) -> dict[str, list[dict[str, str]
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
     )
     results = [_result(one, published) for one in read]
-    logger.info("Published", **Counter(result["status"] for result in results))
+    counts: dict[str, Any] = Counter(result["status"] for result in results)
+    logger.info("Published", **counts)
     return {"results": results}
 
 

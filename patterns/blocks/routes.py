@@ -320,7 +320,7 @@ def route(
     scope: Construct,
     bus: events.IEventBus,
     pattern: events.EventPattern,
-    target: Target,
+    target: Any,
     *,
     delivery: Delivery = Delivery(),
     encryption_key: kms.IKey | None = None,
@@ -395,7 +395,7 @@ def metric_of(routed: Routed, name: str, **options: Any) -> cloudwatch.Metric:
 def _metric(name: str, dimensions: Mapping[str, str], **options: Any) -> cloudwatch.Metric:
     from aws_cdk import aws_cloudwatch as cloudwatch
 
-    settings = {"period": seconds(MINUTE), "statistic": "Sum"} | options
+    settings: dict[str, Any] = {"period": seconds(MINUTE), "statistic": "Sum"} | options
     return cloudwatch.Metric(
         namespace="AWS/Events", metric_name=name, dimensions_map=dict(dimensions), **settings
     )

@@ -254,14 +254,15 @@ class EventBridgeBus(Construct):
                 change.
         """
         kind, alarms = kind_of(target), self._alarms_of(alarms)
+        its: Any = target
         one = Route(self, construct_id)
         one.routed = self._route(one, pattern, target, delivery, alarms)
         one.alarms = one.routed.alarms
-        function: Any = target if kind == "function_arn" else None
+        function = its if kind == "function_arn" else None
         if function is not None:
             one.failure_queue = rules.keep_failures(one, function, self._key, alarms)
         if kind == "event_bus_arn":
-            rules.check_ends(one.routed, self.bus, target)
+            rules.check_ends(one.routed, self.bus, its)
         self._added(one, function)
         self._given.append(target)
         return one

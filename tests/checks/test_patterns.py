@@ -77,7 +77,7 @@ def is_as(wanted: Any, value: Any) -> bool:
             return value is not None and not any(is_like(one, text) for one in texts)
         case {"anything-but": values}:
             return value is not None and value not in values
-    return wanted == value
+    return bool(wanted == value)
 
 
 def is_like(wildcard: str, text: str) -> bool:

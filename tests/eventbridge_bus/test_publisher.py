@@ -99,11 +99,11 @@ def test_an_event_that_still_fails_is_returned_with_its_code() -> None:
 
 def test_a_call_that_fails_as_a_whole_is_repeated() -> None:
     class Unreachable(Bus):
-        def put_events(self, **given: Any) -> Any:
+        def put_events(self, Entries: Any) -> Any:  # noqa: N803
             self.calls += 1
             if self.calls == 1:
                 raise UNREACHABLE
-            return super().put_events(**given)
+            return super().put_events(Entries)
 
     bus = Unreachable()
     assert len(put(bus, events(10)).accepted) == 10
@@ -111,10 +111,10 @@ def test_a_call_that_fails_as_a_whole_is_repeated() -> None:
 
 def test_one_event_at_fault_fails_no_other_of_its_call() -> None:
     class Strict(Bus):
-        def put_events(self, **given: Any) -> Any:
-            if any('"name":"3"' in entry["Detail"] for entry in given["Entries"]):
+        def put_events(self, Entries: Any) -> Any:  # noqa: N803
+            if any('"name":"3"' in entry["Detail"] for entry in Entries):
                 raise client_error("ValidationException")
-            return super().put_events(**given)
+            return super().put_events(Entries)
 
     done = put(Strict(), events(10))
     assert done.refused == {"3": "ValidationException"}
