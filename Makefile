@@ -22,7 +22,7 @@ PYTEST := pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 # A PATTERN that you name; the default above is for the commands that need one.
 NAMED := $(if $(filter-out file,$(origin PATTERN)),$(subst -,_,$(filter-out all,$(PATTERN))))
 QUICK = tests/$(NAMED) $(wildcard tests/contracts tests/lambdas tests/test_catalog.py \
-	tests/test_pages.py tests/test_security.py tests/test_templates.py) -k "$(NAMED) and not fuzz"
+	tests/test_pages.py tests/test_security.py tests/test_templates.py) -k "$(NAMED) and not fuzz and not nested"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup try up down test prove mutants lint check synth snapshot deploy destroy scenario copy new docs bench lock clean
@@ -65,6 +65,9 @@ torture: setup ## A million events through every handler, with faults: EVENTS=, 
 
 mutants: setup ## Change the code in small ways, and count which changes a test notices (an hour)
 	@$(RUN); nice python -m tools.mutants
+
+break: setup ## Break a pattern's running stack on purpose, while events flow: PATTERN=<slug>, or all
+	@$(RUN); python -m tests.delivery.breaking "$(PATTERN)"
 
 lint: setup ## Lint and types only
 	@$(RUN); ruff check && ruff format --check && mypy

@@ -48,23 +48,26 @@ class Pattern:
         return import_module(f"{__package__}.{self.slug}.{name}")
 
     @property
-    def engines(self) -> tuple[str, ...]:
-        """Engines of the embedded AWS that its scenario runs on; the first is that of ``try``.
+    def engine(self) -> str:
+        """The engine of the embedded AWS that executes it: ``ENGINE`` of its scenario.
 
-        ``ENGINES`` of its scenario. Default: ministack.
+        Default: ministack.
         """
-        engines: tuple[str, ...] = getattr(self.module("scenario"), "ENGINES", ("ministack",))
-        return engines
+        engine: str = getattr(self.module("scenario"), "ENGINE", "ministack")
+        return engine
 
     def drive(self, deployment: Deployment, report: Report) -> None:
         """Run its scenario, which may bring ``GAPS``: what an emulator does not execute of it.
 
-        A scenario that fails is reported with the newest error of each function.
+        A scenario that fails is reported with the newest error of each function. What one that was
+        killed left changed is reverted first.
         """
+        from serverless_patterns.sandbox import outages
         from serverless_patterns.sandbox.health import Health
 
         scenario, health = self.module("scenario"), Health(deployment)
         deployment.also_lacks(getattr(scenario, "GAPS", {}))
+        outages.restore(deployment)
         try:
             scenario.run(deployment, report)
         except Exception as error:  # one broken scenario must not hide the others

@@ -83,6 +83,17 @@ API_TIMEOUT = Limit(29, "s", _API, "2026-11-26")  # by default
 
 # AWS Lambda
 
+_KINESIS_LAMBDA = _LAMBDA + "services-kinesis-parameters.html"
+STREAM_LAMBDA_DEFAULT_BATCH = Limit(100, "records", _KINESIS_LAMBDA, "2026-11-26")
+STREAM_LAMBDA_BATCH = Limit(10_000, "records", _KINESIS_LAMBDA, "2026-11-26")
+STREAM_LAMBDA_PARALLEL = Limit(10, "batches a shard", _KINESIS_LAMBDA, "2026-11-26")
+STREAM_LAMBDA_MAX_RETRIES = Limit(10_000, "retries", _KINESIS_LAMBDA, "2026-11-26")
+STREAM_LAMBDA_MIN_AGE = Limit(
+    60, "s", _AWS + "lambda/latest/api/API_CreateEventSourceMapping.html", "2026-11-26"
+)
+STREAM_LAMBDA_MAX_AGE = Limit(604_800, "s", _KINESIS_LAMBDA, "2026-11-26")
+STREAM_LAMBDA_MAX_WINDOW = Limit(900, "s", _KINESIS_LAMBDA, "2026-11-26")
+STREAM_LAMBDA_STATE = Limit(1, "MB", _LAMBDA + "services-kinesis-windows.html", "2026-11-26")
 LAMBDA_DEFAULT_TIMEOUT = Limit(3, "s", _LAMBDA + "configuration-timeout.html")
 LAMBDA_MAX_TIMEOUT = Limit(900, "s", _LAMBDA + "configuration-timeout.html")
 LAMBDA_PAYLOAD_BYTES = Limit(6 * 1024**2, "bytes", _LAMBDA + "gettingstarted-limits.html")
@@ -157,6 +168,12 @@ FIREHOSE_MIN_PARTITIONING_INTERVAL = Limit(
     60, "s", _FIREHOSE + "dev/dynamic-partitioning-enable.html"
 )
 # An id of a bucket's request metrics.
+CLOUDWATCH_ALARM_ACTIONS = Limit(
+    5,
+    "actions",
+    _AWS + "AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html",
+    "2026-11-26",
+)
 S3_METRICS_ID = Limit(
     64, "characters", _AWS + "AmazonS3/latest/API/API_MetricsConfiguration.html", "2026-11-26"
 )

@@ -1,7 +1,8 @@
 """Makes a part of a deployed stack unavailable for a while, and restores it: for scenarios.
 
 Changes are reverted when the block ends, on an exception and on Ctrl-C too, even while the
-change is being made. Functions and queues are given by name and by URL.
+change is being made. What a killed run left changed, the next one reverts: see ``restore``.
+Functions and queues are given by name and by URL.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import secrets
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,39 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from .target import Deployment
+
+
+def restore(stack: Deployment) -> int:
+    """Revert what a run that was killed left changed, newest first; return how many changes.
+
+    Each change is noted below ``.build/outages`` of the current folder before it is made.
+    """
+    notes = sorted(_notes(stack).glob("*.json"), reverse=True)
+    for note in notes:
+        service, operation, arguments = json.loads(note.read_text(encoding="utf-8"))
+        getattr(stack.client(service), operation)(**arguments)
+        note.unlink()
+    return len(notes)
+
+
+def _notes(stack: Deployment) -> Path:
+    # A run of an emulator has keys of its own: nobody reverts there what is gone with another run.
+    key = stack.target.keys.access_key if stack.target.endpoint_url else stack.account
+    return Path(".build", "outages", f"{key}-{stack.region}-{stack.stack_name}").resolve()
+
+
+@contextmanager
+def _reverted(stack: Deployment, service: str, operation: str, **arguments: Any) -> Iterator[None]:
+    """Revert a change by a call when the block ends; it is noted first, in case we are killed."""
+    folder = _notes(stack)
+    folder.mkdir(parents=True, exist_ok=True)
+    note = folder / f"{time.time_ns()}-{secrets.token_hex(4)}.json"
+    note.write_text(json.dumps([service, operation, arguments]), encoding="utf-8")
+    try:
+        yield
+    finally:
+        getattr(stack.client(service), operation)(**arguments)
+        note.unlink()
 
 
 @contextmanager
@@ -50,24 +85,31 @@ def settings_of(
         changed = {"Variables": environment | variables}
         configure(stack, function, Timeout=timeout, Environment=changed)
 
-    with broken_on_purpose(stack) as on_purpose:
-        try:
-            yield environment, use
-        finally:
-            use()
+    undo = {"Timeout": before["Timeout"], "Environment": {"Variables": environment}}
+    with broken_on_purpose(stack) as on_purpose, _configured_back(stack, function, undo):
+        yield environment, use
 
 
 @contextmanager
 def function_changed(stack: Deployment, function: str, **settings: Any) -> Iterator[None]:
     """Give a function other settings, under the names of ``UpdateFunctionConfiguration``."""
     configuration = stack.client("lambda").get_function_configuration(FunctionName=function)
-    with broken_on_purpose(stack) as on_purpose:
+    undo = {name: configuration[name] for name in settings}
+    with broken_on_purpose(stack) as on_purpose, _configured_back(stack, function, undo):
         on_purpose()
-        try:
-            configure(stack, function, **settings)
+        configure(stack, function, **settings)
+        yield
+
+
+@contextmanager
+def _configured_back(stack: Deployment, function: str, undo: dict[str, Any]) -> Iterator[None]:
+    """Give a function its settings back when the block ends, and wait until it runs with them."""
+    arguments = {"FunctionName": function, **undo}
+    try:
+        with _reverted(stack, "lambda", "update_function_configuration", **arguments):
             yield
-        finally:
-            configure(stack, function, **{name: configuration[name] for name in settings})
+    finally:
+        _wait_until_updated(stack, function)
 
 
 @contextmanager
@@ -88,22 +130,25 @@ def configure(stack: Deployment, function: str, **settings: Any) -> None:
 
     Raises botocore's WaiterError if Lambda does not apply them.
     """
-    lambda_ = stack.client("lambda")
-    lambda_.update_function_configuration(FunctionName=function, **settings)
+    stack.client("lambda").update_function_configuration(FunctionName=function, **settings)
+    _wait_until_updated(stack, function)
+
+
+def _wait_until_updated(stack: Deployment, function: str) -> None:
     often = {"Delay": 0.1, "MaxAttempts": 3_000}
-    lambda_.get_waiter("function_updated_v2").wait(FunctionName=function, WaiterConfig=often)
+    waiter = stack.client("lambda").get_waiter("function_updated_v2")
+    waiter.wait(FunctionName=function, WaiterConfig=often)
 
 
 @contextmanager
 def queue_changed(stack: Deployment, queue_url: str, **attributes: str) -> Iterator[None]:
     """Give a queue other attributes, under the names of ``SetQueueAttributes``."""
     sqs = stack.client("sqs")
-    before = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=list(attributes))
-    try:
+    found = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=list(attributes))
+    before = {"QueueUrl": queue_url, "Attributes": found["Attributes"]}
+    with _reverted(stack, "sqs", "set_queue_attributes", **before):
         sqs.set_queue_attributes(QueueUrl=queue_url, Attributes=attributes)
         yield
-    finally:
-        sqs.set_queue_attributes(QueueUrl=queue_url, Attributes=before["Attributes"])
 
 
 @contextmanager
@@ -129,12 +174,10 @@ def quick_retries(
 @contextmanager
 def no_concurrency(stack: Deployment, function: str) -> Iterator[None]:
     """Let a function without reserved concurrency run nothing."""
-    lambda_ = stack.client("lambda")
-    try:
-        lambda_.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
+    name, put = {"FunctionName": function}, stack.client("lambda").put_function_concurrency
+    with _reverted(stack, "lambda", "delete_function_concurrency", **name):
+        put(**name, ReservedConcurrentExecutions=0)
         yield
-    finally:
-        lambda_.delete_function_concurrency(FunctionName=function)
 
 
 @contextmanager
@@ -145,20 +188,18 @@ def no_failure_destination(stack: Deployment, function: str) -> Iterator[None]:
     kept = ("MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig")
     settings = name | {key: before[key] for key in kept}
     others = {key: to for key, to in settings["DestinationConfig"].items() if key != "OnFailure"}
-    try:
+    with _reverted(stack, "lambda", "put_function_event_invoke_config", **settings):
         lambda_.put_function_event_invoke_config(**settings | {"DestinationConfig": others})
         yield
-    finally:
-        lambda_.put_function_event_invoke_config(**settings)
 
 
 @contextmanager
 def mapping_disabled(stack: Deployment, mapping: str, queue_url: str) -> Iterator[None]:
     """Disable an event source mapping, by its id; at the end, wait until all is read again."""
     lambda_ = stack.client("lambda")
+    enabled: dict[str, Any] = {"UUID": mapping, "Enabled": True}
 
-    def switch(state: str) -> None:
-        lambda_.update_event_source_mapping(UUID=mapping, Enabled=state == "Enabled")
+    def until(state: str) -> None:
         what, get = f"until the event source mapping is {state}", lambda_.get_event_source_mapping
         queues.until(lambda: get(UUID=mapping)["State"] == state, seconds=180, what=what)
 
@@ -166,10 +207,12 @@ def mapping_disabled(stack: Deployment, mapping: str, queue_url: str) -> Iterato
     # What a poller receives at the moment it is switched off comes back after this time.
     with queue_changed(stack, queue_url, VisibilityTimeout="5"):
         try:
-            switch("Disabled")
-            yield
+            with _reverted(stack, "lambda", "update_event_source_mapping", **enabled):
+                lambda_.update_event_source_mapping(**enabled | {"Enabled": False})
+                until("Disabled")
+                yield
         finally:
-            switch("Enabled")
+            until("Enabled")
             queues.wait_until_empty(stack, queue_url)
 
 

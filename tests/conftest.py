@@ -13,12 +13,6 @@ from hypothesis import HealthCheck, settings
 
 from serverless_patterns import environment
 from serverless_patterns.patterns import catalog
-from tests.proving import (  # noqa: F401, they are pytest's hooks
-    pytest_addoption,
-    pytest_runtest_logreport,
-    pytest_sessionfinish,
-    pytest_terminal_summary,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +44,8 @@ SCENARIOS = "tests/test_scenarios.py"
 LONG = (  # the longest first
     SCENARIOS,
     "tests/sandbox/test_localstack_scenarios.py",
+    "tests/sandbox/test_localstack.py",
+    "tests/sandbox/test_alarms.py",
     "tests/test_checkov.py",
     "tests/test_types.py",
     "tests/test_wheel.py",

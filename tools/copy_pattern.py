@@ -30,7 +30,7 @@ PACKAGE = "serverless_patterns"  # here and in a new project, its sub-packages a
 # What makes a folder a project: a new one gets these, one that exists keeps its own.
 FRAME = (
     *("requirements.txt", "pyproject.toml", "package.json", "package-lock.json", "Makefile"),
-    *("tools/setup.py", "tools/copy_*.py", "tests/conftest.py"),
+    *("tools/setup.py", "tools/copy_*.py", "conftest.py", "tests/conftest.py"),
     *(f"tests/test_{name}.py" for name in ("pages", "scenarios", "templates", "types")),
     *("lint/checks/*.py", "lint/rules/*.py"),  # which cfn-lint loads, and nothing imports
     *("README.md", "LICENSE", ".gitignore", ".cfnlintrc", "cdk.json", "app.py"),

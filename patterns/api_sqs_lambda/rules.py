@@ -47,7 +47,7 @@ def check(
     check_attributes(attributes)
     key = queue.encryption_key if isinstance(queue, NewQueue) else None
     needed = {"consumer": consumer.function, "encryption_key": key, "alarms": alarms}
-    check_circle(scope, endpoint, needed)
+    check_circle(scope, endpoint, needed, None if isinstance(queue, NewQueue) else queue)
 
 
 def check_message(

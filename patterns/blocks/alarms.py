@@ -14,6 +14,7 @@ from ..checks import kms as kms_checks
 from ..checks import reject
 from ..checks import sns as sns_checks
 from ..checks import sqs as sqs_checks
+from ..limits import CLOUDWATCH_ALARM_ACTIONS
 from . import keys
 from .partitions import check_partition
 from .places import check_environment
@@ -68,10 +69,19 @@ class Alarms:
     runbook_url: str | None = None
 
     def __post_init__(self) -> None:
-        """Reject what is no action, no duration or no page."""
+        """Reject what is no action, no duration or no page, and more actions than an alarm takes.
+
+        Source:
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+        """
         expect("actions", self.actions, list, tuple)
         for action in self.actions:
             expect("actions", action, "IAlarmAction")
+        if len(self.actions) > CLOUDWATCH_ALARM_ACTIONS:
+            raise ValueError(
+                f"actions has {len(self.actions)}; an alarm takes {CLOUDWATCH_ALARM_ACTIONS} at "
+                "most. Publish to a topic, and subscribe the others to it."
+            )
         expect_fields(self, max_age=(Duration, None), runbook_url=(str, None))
 
     @property
@@ -265,11 +275,15 @@ def _check_action(action: cloudwatch.IAlarmAction, alarm: cloudwatch.Alarm) -> N
             encrypted with the AWS managed key, or with a key that encrypts nothing; or a function,
             without the feature flag that lets several alarms call it.
     """
-    if type(action).__name__ == "LambdaAction":
+    kind = type(action).__name__
+    if kind == "LambdaAction":
         _check_flag(alarm)
-    if type(action).__name__ != "SnsAction":
+    if kind not in ("SnsAction", "LambdaAction"):
         return
     arn = action.bind(alarm, alarm).alarm_action_arn
+    if kind == "LambdaAction":
+        _check_function(alarm, arn)
+        return
     check_partition(alarm, "The topic of alarms", arn)
     topic = resource_behind(arn)
     fifo = bool(topic.fifo_topic) if topic else arn.endswith(".fifo")
@@ -297,6 +311,32 @@ def _check_action(action: cloudwatch.IAlarmAction, alarm: cloudwatch.Alarm) -> N
     )
     keys.check_resource(f"The key of {path}", resource_behind(key))
     _allow_cloudwatch(getattr(topic.node.scope, "master_key", None))
+
+
+def _check_function(alarm: cloudwatch.Alarm, arn: str) -> None:
+    """Reject a function of another Region; warn of one in another account.
+
+    Source: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-actions-Lambda.html
+
+    Raises:
+        ValueError: it is there, or in another partition.
+    """
+    check_partition(alarm, "The function of alarms", arn)
+    function, (account, here) = resource_behind(arn), place_of(stack_of(alarm))
+    owner, there = place_of(stack_of(function)) if function else _place_in(arn)
+    if account and owner and account != owner:
+        Annotations.of(alarm).add_warning_v2(
+            "serverless-patterns:function-of-another-account",
+            f"This alarm calls a function of account {owner}: its policy must allow "
+            "lambda:InvokeFunction to lambda.alarms.cloudwatch.amazonaws.com with "
+            "aws:SourceAccount of this account, or nobody hears of it.",
+        )
+    if here and there and here != there:
+        raise ValueError(
+            f"An alarm's action calls {Path(function.node.scope) if function else arn}, a function "
+            f"of Region {there}, but AWS documents no call of one outside the alarm's Region, "
+            f"{here}. Give a function of {here}, or a topic that the other one is subscribed to."
+        )
 
 
 def _check_flag(alarm: cloudwatch.Alarm) -> None:

@@ -15,13 +15,13 @@ from ..checks import api_gateway as checks
 from ..checks import reject
 from .endpoints import JSON, Endpoint, NewApi
 from .findings import acknowledge
-from .stacks import same_deployment
+from .stacks import apart, check_order
 from .values import Path, expect, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from constructs import Construct
+    from constructs import Construct, IConstruct
 
 # One line a request, with what finds a failure and nothing that names a person: the validator's
 # message quotes the body, so only the client gets it.
@@ -160,7 +160,12 @@ def check_own_api(api: apigateway.IRestApi) -> None:
     )
 
 
-def check_circle(scope: Construct, endpoint: Endpoint, given: Mapping[str, Any]) -> None:
+def check_circle(
+    scope: Construct,
+    endpoint: Endpoint,
+    given: Mapping[str, Any],
+    called: IConstruct | None = None,
+) -> None:
     """Reject what makes the stack of your own API and that of the construct need each other.
 
     The API's stack needs this one, for what the method calls. Source:
@@ -170,28 +175,30 @@ def check_circle(scope: Construct, endpoint: Endpoint, given: Mapping[str, Any])
         scope: Where the construct is made.
         endpoint: With the API.
         given: What else the construct needs, by its name: resources, settings with them, or None.
+        called: Your own resource that the API calls. Default: one that the construct makes.
 
     Raises:
-        ValueError: one of them is in the API's stack, and the construct in another one; or a usage
-            plan is beside that.
+        ValueError: one of them is in the API's stack, and the construct in another one; a usage
+            plan is beside that; or the stack of what is called needs the API's for something else.
     """
     expect("endpoint", endpoint, Endpoint)
     api = endpoint.api
-    if isinstance(api, NewApi) or api.node.default_child is None or same_deployment(scope, api):
+    if isinstance(api, NewApi) or api.node.default_child is None or not apart(scope, api):
         return
     plan = endpoint.usage_plan
-    if plan and same_deployment(scope, plan):
+    if plan and not apart(scope, plan):
         raise ValueError(
             f"usage_plan {Path(plan)} needs the stage of {Path(api)}, whose stack needs this one, "
             "for what the API calls. Make the usage plan in the stack of the API."
         )
     for name, one in _named(given):
-        if one.node.default_child and same_deployment(one, api):
+        if one.node.default_child and not apart(one, api):
             raise ValueError(
                 f"{name} {Path(one)} is in the stack of {Path(api)}. That stack needs "
                 "this one, for what the API calls, so this one cannot need it. Make this construct "
                 "in the stack of the API, or the other in this stack."
             )
+    check_order(api, Path(called or scope, "What the API calls, "), called or scope)
 
 
 def _named(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

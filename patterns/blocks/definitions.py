@@ -208,6 +208,7 @@ def _walk(machine: Any, around: State) -> Iterator[State]:
             state = replace(state, caught=state.caught | {checks.DATA_LIMIT})
         for part in checks.parts(fields):
             yield from _walk(part, state)
+    reject(checks.leads_nowhere(around.title if within else "The definition", machine))
 
 
 def _state(path: str, fields: Any, caught: frozenset[str], language: str) -> State:

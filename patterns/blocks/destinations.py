@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 from aws_cdk import Annotations
 from aws_cdk import aws_iam as iam
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from aws_cdk import aws_s3 as s3
     from aws_cdk import aws_sns as sns
     from aws_cdk import aws_sqs as sqs
-    from constructs import Construct, IDependable
+    from constructs import Construct, IConstruct, IDependable
 
     Destination: TypeAlias = (
         sqs.IQueue | sns.ITopic | lambda_.IFunction | events.IEventBus | s3.IBucket
@@ -54,6 +55,8 @@ KINDS = {
     "bucket": ("bucket_arn", "its policy must let the function write", "encryption_key"),
 }
 RECORDS = "aws/lambda/async/*"
+# By the path of an imported role, those of the roles of the functions that it may invoke.
+_WAITS: WeakKeyDictionary[IConstruct, dict[str, set[str]]] = WeakKeyDictionary()
 NOT_HERE = (
     "AWS documents no destination or dead-letter queue in another account or Region than the "
     "function's, and nothing there could be permitted or watched from here. Use one beside the "
@@ -63,15 +66,19 @@ NOT_HERE = (
 
 @dataclass(frozen=True)
 class Target:
-    """A destination: the argument's name, the resource, its kind (of ``KINDS``) and its ARN."""
+    """A destination: the argument's name, the resource, its kind (of ``KINDS``) and its ARN.
+
+    ``records``: the keys below which Lambda writes, if it is a bucket.
+    """
 
     name: str
     resource: Any
     kind: str
     arn: str
+    records: str = RECORDS
 
     @classmethod
-    def of(cls, name: str, resource: Any) -> Target:
+    def of(cls, name: str, resource: Any, records: str = RECORDS) -> Target:
         """Return a resource as a destination.
 
         Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
@@ -87,7 +94,7 @@ class Target:
                 "queues, topics, functions and event buses, and those of failures to buckets too. "
                 "Name one of these."
             )
-        return cls(name, resource, kind, str(arn))
+        return cls(name, resource, kind, str(arn), records)
 
     def check(self, scope: Construct, source: lambda_.IFunction) -> None:
         """Reject a destination that loses records or never ends; warn of an imported one.
@@ -138,7 +145,7 @@ class Target:
             case "event bus":
                 self.resource.grant_put_events_to(role)
             case "bucket":
-                self.resource.grant_put(role, RECORDS)
+                self.resource.grant_put(role, self.records)
                 look = iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self.arn])
                 role.add_to_principal_policy(look)
         warn_of_fixed(role, f"delivering to the {self.kind} {Path(self.resource)}")
@@ -150,7 +157,8 @@ class Target:
         if self.kind == "queue":
             grants = [kept.grant_consume_messages(grantee)]
         if self.kind == "bucket":
-            grants = [kept.grant_read(grantee, RECORDS), kept.grant_delete(grantee, RECORDS)]
+            records = self.records
+            grants = [kept.grant_read(grantee, records), kept.grant_delete(grantee, records)]
         if grants:
             warn_of_fixed(grantee, f"taking what the {self.kind} {Path(kept)} holds")
         return grants
@@ -197,15 +205,52 @@ def check_key_of_new_queues(
 
 
 def deliver(
-    scope: Construct, name: str, resource: Any, function: lambda_.IFunction
+    scope: Construct,
+    name: str,
+    resource: Any,
+    function: lambda_.IFunction,
+    records: str = RECORDS,
 ) -> Target | None:
-    """Let a function send to ``resource``, by a policy in the stack of ``scope``; None to None."""
+    """Let a function send to ``resource``, by a policy in the stack of ``scope``; None to None.
+
+    Raises:
+        ValueError: see ``_check_waits``.
+    """
     if resource is None:
         return None
-    target, role = Target.of(name, resource), role_in(scope, function)
+    target, role = Target.of(name, resource, records), role_in(scope, function)
     own = role.node.default_child is not None
+    if target.kind == "function" and not own:
+        _check_waits(Path(resource, f"{name} "), role, function, function_of(resource))
     target.permit(role_apart(scope, role) if own and target.kind == "function" else role)
     return target
+
+
+def _check_waits(
+    name: object, role: iam.IRole, function: lambda_.IFunction, target: lambda_.IFunction
+) -> None:
+    """Reject functions that wait for each other by the policies of the roles that they import.
+
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html
+
+    Raises:
+        ValueError: what invokes ``target`` is, over others or not, what that one waits for.
+    """
+    if target.role is None or target.node.default_child is None:
+        return
+    waits = _WAITS.setdefault(function.node.root, {})
+    waits.setdefault(role.node.path, set()).add(target.role.node.path)
+    met: set[str] = set()
+    new = {target.role.node.path}
+    while new:
+        met |= new
+        new = {next_ for one in new for next_ in waits.get(one, ())} - met
+    if role.node.path in met:
+        raise ValueError(
+            f"{name} and {Path(function)} would wait for each other: the function waits for the "
+            f"policies of its role, which is imported, and {Path(role)} would name it there. Give "
+            "one of the two functions a role that this app makes."
+        )
 
 
 def permissions(scope: Construct, function: lambda_.IFunction) -> list[IDependable]:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 JSON = "application/json"
-_PART = r"([A-Za-z0-9:._$-]+|\{[A-Za-z0-9:._$-]+\+?\})"
+_NAME = r"[A-Za-z0-9:._$-]+"
+_PART = rf"({_NAME}|\{{{_NAME}\}})"
 # What API Gateway knows of a request that is signed.
 _SIGNER = r"identity\.(user|userArn|caller|accountId|accessKey|principalOrgId|cognito\w+)"
 # What a client need not send an API key for is empty.
@@ -26,7 +27,7 @@ _CONTEXT = (
     r"|requestTimeEpoch|resourceId|resourcePath|stage|wafResponseCode|webaclArn|xrayTraceId"
     rf"|{_SIGNER}|{_KEY}|identity\.(sourceIp|userAgent|vpcId|vpceId|clientCert\..+))"
 )
-_PATH = rf"/?|/?{_PART}(/{_PART})*"
+_PATH = rf"/?|/?({_PART}/)*({_PART}|\{{{_NAME}\+\}})"
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,13 @@ class Endpoint:
         if not is_token(self.path) and not re.fullmatch(_PATH, self.path):
             raise ValueError(
                 f"path is {self.path!r}; it must be parts of letters, digits and : . _ - $, or "
-                "{name} for a parameter, with / between them, such as customers/{id}/orders."
+                "{name} for a parameter, with / between them, such as customers/{id}/orders. "
+                "{name+}, for all that follows, must be the last."
+            )
+        parameters = re.findall(r"\{([^+}]+)", self.path)
+        if len(parameters) > len(set(parameters)):
+            raise ValueError(
+                f"path is {self.path!r}, with two parameters of one name. Give each its own."
             )
         other = [kind for kind in self.content_types if kind != JSON]
         for kind in other if self.content_types else [""]:

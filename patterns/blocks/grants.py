@@ -108,7 +108,8 @@ def check_grantee(scope: Construct, grantee: iam.IGrantable) -> None:
             f"The grantee, of type {type(principal).__name__}, has no role or user to attach a "
             "policy to. Grant a role, a user, or a function that is imported with its role."
         )
-    if place := elsewhere(scope, principal):
+    # A policy, as a grantee, is beside whatever it is attached to.
+    if hasattr(principal, "node") and (place := elsewhere(scope, principal)):
         raise ValueError(
             f"The grantee is in {place}, where nothing can be granted from here. Let it assume a "
             "role of this account and Region, and grant that role."

@@ -73,7 +73,9 @@ def check_here(scope: IConstruct, name: object, resource: IResource, reason: str
     check_environment(scope, name, resource)
 
 
-def check_environment(scope: IConstruct, name: object, resource: IResource) -> None:
+def check_environment(
+    scope: IConstruct, name: object, resource: IResource, *, needed: bool = True
+) -> None:
     """Reject a resource of another stack that the CDK cannot refer to from this one.
 
     Source: https://docs.aws.amazon.com/cdk/v2/guide/environments.html
@@ -82,6 +84,7 @@ def check_environment(scope: IConstruct, name: object, resource: IResource) -> N
         scope: The construct that is given it.
         name: The resource, with its path.
         resource: The resource itself.
+        needed: Whether the stack of ``scope`` needs that of the resource. Default: True.
 
     Raises:
         ValueError: this app makes it in another stage, or in a stack of another environment, or of
@@ -98,7 +101,8 @@ def check_environment(scope: IConstruct, name: object, resource: IResource) -> N
     if here is there or not resource.node.default_child:
         return
     if here.environment == there.environment:
-        check_order(scope, name, resource)
+        if needed:
+            check_order(scope, name, resource)
         return
     known = (getattr(resource, arn) for arn in NAMED if hasattr(type(resource), arn))
     if any(is_known(scope, arn) for arn in known):

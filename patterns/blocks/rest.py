@@ -18,7 +18,7 @@ from .endpoints import JSON, Endpoint, NewApi, RequestField, check_fields
 from .grants import check_grantee, warn_of_fixed
 from .places import check_environment
 from .stacks import beside, grantee_in, same_stack
-from .values import Path, expect, seconds
+from .values import Path, expect, seconds, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -190,7 +190,7 @@ class RestEntry(Construct):
             self._scope: Construct = self
         else:
             check_own_api(endpoint.api)
-            check_environment(self, Path(endpoint.api, "The API "), endpoint.api)
+            check_environment(self, Path(endpoint.api, "The API "), endpoint.api, needed=False)
             self.api = endpoint.api
             self._scope = beside(self, self.api)
         keep_text(self.api, endpoint.content_types)
@@ -212,7 +212,7 @@ class RestEntry(Construct):
         if endpoint.authorizer:
             check_authorizer(endpoint.authorizer, self.api)
         if endpoint.usage_plan:
-            endpoint.usage_plan.add_api_stage(stage=self._stage("usage_plan"))
+            _join(endpoint.usage_plan, self._stage("usage_plan"))
             if not self._authorizer:
                 _warn_of_key_alone(self)
 
@@ -324,6 +324,15 @@ class RestEntry(Construct):
             )
         self._methods.append(method)
         return method
+
+
+def _join(plan: apigateway.UsagePlan, stage: apigateway.Stage) -> None:
+    """Add a stage to a usage plan that does not have it: API Gateway takes each once."""
+    resource: Any = plan.node.default_child
+    resolve = stack_of(plan).resolve
+    joined = resolve(resource.api_stages) or ()
+    if all(one["stage"] != resolve(stage.stage_name) for one in joined):
+        plan.add_api_stage(stage=stage)
 
 
 @contextmanager

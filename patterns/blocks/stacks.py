@@ -30,18 +30,29 @@ def same_stack(one: IConstruct, other: IConstruct) -> bool:
 
 def same_deployment(one: IConstruct, other: IConstruct) -> bool:
     """Whether two constructs are deployed together: nested stacks are, with their parent."""
-    return _top(stack_of(one)) is _top(stack_of(other))
+    return _nesting(stack_of(one))[0] is _nesting(stack_of(other))[0]
 
 
-def _top(stack: Stack) -> Stack:
+def apart(one: IConstruct, other: IConstruct) -> tuple[Stack, Stack] | None:
+    """Return the stacks of two constructs that CloudFormation deploys one after the other.
+
+    Of a nested stack that is the one below the parent that both have. None when one of the two
+    stacks has the other nested: then single resources wait for it.
+    """
+    ours, theirs = _nesting(stack_of(one)), _nesting(stack_of(other))
+    return next(((a, b) for a, b in zip(ours, theirs, strict=False) if a is not b), None)
+
+
+def _nesting(stack: Stack) -> list[Stack]:
+    """Return a stack with those in which it is nested, the outermost first."""
     parent = stack.nested_stack_parent
-    return _top(parent) if parent else stack
+    return [*(_nesting(parent) if parent else ()), stack]
 
 
 def needs(one: IConstruct, other: IConstruct) -> bool:
     """Whether the stack of one construct is known to need that of the other."""
-    here, there = _top(stack_of(one)), _top(stack_of(other))
-    return here is not there and bool(_way(here, there))
+    stacks = apart(one, other)
+    return stacks is not None and bool(_way(*stacks))
 
 
 def check_order(scope: IConstruct, name: object, resource: IConstruct) -> None:
@@ -52,10 +63,10 @@ def check_order(scope: IConstruct, name: object, resource: IConstruct) -> None:
     Raises:
         ValueError: the resource's stack needs this one already.
     """
-    if same_stack(scope, resource):
+    if same_stack(scope, resource) or (stacks := apart(scope, resource)) is None:
         return
-    here, there = _top(stack_of(scope)), _top(stack_of(resource))
-    if here is there:
+    here, there = stacks
+    if here.environment != there.environment:  # the CDK refers to names then
         return
     if way := _way(there, here):
         raise ValueError(

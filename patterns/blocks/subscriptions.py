@@ -24,6 +24,7 @@ from . import keys, places
 from .alarms import Alarms, Runbook
 from .queues import ask_for_key, queue_for_failures, resource_of
 from .sources import SNS, place_of_endpoint
+from .stacks import check_order
 from .values import Path, expect, expect_fields, is_token, place_of, stack_of
 
 if TYPE_CHECKING:
@@ -333,7 +334,7 @@ def _check_place(scope: Construct, source: Source, kept: sqs.IQueue | None) -> N
     """Reject a dead-letter queue of another Region than the topic's, or of another account.
 
     Raises:
-        ValueError: it is known to be there.
+        ValueError: it is known to be there, or its stack needs that of ``scope``.
     """
     account, region = place_of(stack_of(scope))
     if kept is None:
@@ -346,6 +347,8 @@ def _check_place(scope: Construct, source: Source, kept: sqs.IQueue | None) -> N
             )
         return
     places.check_name(scope, Path(kept, "dead_letter_queue "), kept.queue_arn, "queue_name")
+    if resource_of(kept):
+        check_order(scope, Path(kept, "dead_letter_queue "), kept)
     here = account, source.region or region
     name = Path(scope, "The subscription of ")
     reject(sqs_checks.dead_letter_queue_place(name, here, Path(kept), place_of_endpoint(kept)))

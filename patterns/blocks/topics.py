@@ -19,6 +19,7 @@ from .consumers import Consumer
 from .grants import grantee_here, warn_of_fixed
 from .queues import NewQueue, SqsToLambda
 from .sources import SNS, Source
+from .stacks import check_order
 from .subscriptions import Subscription, deliver_to_queue
 from .values import Path, expect, is_token, seconds
 
@@ -149,10 +150,12 @@ def own_source(scope: Construct, topic: sns.ITopic, *, fifo: bool) -> Source:
     """Return your own topic as a source of deliveries; warn of what cannot be checked of it.
 
     Raises:
-        ValueError: its key encrypts nothing.
+        ValueError: its key encrypts nothing, or its stack needs that of ``scope``.
     """
     source = Source(topic, scope=scope, fifo=fifo)
     places.check_name(scope, Path(topic, "topic "), topic.topic_arn, "topic_name")
+    if topic.node.default_child:
+        check_order(scope, Path(topic, "topic "), topic)
     if source.elsewhere:
         allowed = source.elsewhere.startswith("Region") or _allow_subscribing(scope, topic)
         asked = "" if allowed else " Its policy must allow sns:Subscribe to this account."

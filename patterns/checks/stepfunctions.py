@@ -307,6 +307,23 @@ def parts(state: Mapping[str, Any]) -> Sequence[Any]:
     return state.get("Branches", ()) if mapped is None else [mapped]
 
 
+def leads_nowhere(name: object, machine: Mapping[str, Any]) -> str | None:
+    """A state leads to another one of the same definition, or of the same part of it.
+
+    Source: https://docs.aws.amazon.com/step-functions/latest/dg/statemachine-structure.html
+    """
+    states = machine["States"]
+    found = [(f"{name}, in StartAt,", machine.get("StartAt"))]
+    for one, fields in states.items():
+        ways = [fields, *fields.get("Catch", ()), *fields.get("Choices", ())]
+        nexts = [fields.get("Default"), *(way.get("Next") for way in ways)]
+        found += [(f"State {one}", next_) for next_ in nexts]
+    for who, next_ in found:
+        if isinstance(next_, str) and next_ not in states:
+            return f"{who} leads to {next_}, which is no state beside it. Name one of those."
+    return None
+
+
 def longest_seconds(state: Mapping[str, Any]) -> float:
     """Return how long a state takes at most, with every retry and every wait before one.
 

@@ -101,11 +101,12 @@ class StepFunctionsSaga(Construct):
         alarms = alarms.of_pattern(__name__)
 
         given: dict[str, Any] = {**saga.resources} if isinstance(saga, Saga) else {}
-        self._given = [*given.values()]
+        self._given = [*given.values(), getattr(saga, "parked_queue", None)]
         if starter:
             given["starter"] = Consumer.of(starter).function
             self._given.append(Stack.of(given["starter"]))  # no step: only its stack is waited for
-        check_circle(self, endpoint, given | {"saga": saga, "queue": queue, "alarms": alarms})
+        own = None if isinstance(saga, Saga) else saga
+        check_circle(self, endpoint, given | {"saga": saga, "queue": queue, "alarms": alarms}, own)
         self.state_machine, self.parked_queue = state_machine_of(self, saga, express=express)
         self.entry = RestEntry(self, "Entry", endpoint, alarms=alarms)
         grant_start(self.state_machine, self.entry.role, express=express)

@@ -11,10 +11,13 @@ tried here is a gap, too.
 GAPS = {
     "api-gateway-mapping-context": "Not tried: $context and $input.params() in all their parts.",
     "api-gateway-access-logs": "A stage's access log settings are ignored: no line is written.",
+    "alarms-on-percentiles": "An alarm on a percentile is never evaluated.",
     "custom-resources": "A custom resource fails the deployment, but CDK's that empties buckets.",
     "dynamodb-streams": "A table's stream stays empty: moto keeps the tables.",
     "eventbridge-dead-letters": "What a rule's target does not take is not sent to the rule's "
     "dead-letter queue.",
+    "firehose-from-a-stream": "Firehose does not read a stream, for which it would download Java; "
+    "Glue and Athena are unknown types.",
     "firehose-buffering": "Firehose writes one object a record at once, whatever its buffers say.",
     "firehose-compression": "Firehose writes plain text where it should compress.",
     "firehose-de-aggregation": "Firehose hands an aggregated record to the transform as it is.",
@@ -24,14 +27,10 @@ GAPS = {
     "firehose-source-backup": "Source records are not backed up.",
     "http-apis": "API Gateway has REST APIs only: neither HTTP nor WebSocket APIs.",
     "kinesis-throttling": "A shard takes any number of records, so no call fails in part.",
-    "lambda-dead-letter-queue": "Not tried: a function's dead-letter queue in a template.",
-    "lambda-dead-letters-beside-destination": "A function with a failure destination sends nothing "
-    "to its dead-letter queue.",
-    "lambda-event-age": "Not tried: an event that grows too old.",
+    "lambda-event-age": "No event grows too old: its age is checked before a retry only.",
     "lambda-function-urls": "A function's URL has a host name that does not resolve.",
-    "lambda-payload-checks": "Not tried: payloads that are not JSON, or too large.",
-    "lambda-reserved-concurrency": "Not tried: a function's reserved concurrency in a template.",
-    "lambda-retry-settings": "Not tried: retries after the settings have changed.",
+    "lambda-payload-checks": "An invocation takes any payload: not JSON, or larger than 1 MB.",
+    "lambda-reserved-concurrency": "A function's reserved concurrency in a template is ignored.",
     "policies": "No policy is enforced, neither a role's nor a resource's: a call needs keys of "
     "the run, and so does an API's method with IAM authorization.",
     "service-roles": "A role's permissions are not checked when a service acts under it.",

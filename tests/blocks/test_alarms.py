@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import App, Stack
+import pytest
+from aws_cdk import App, Environment, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 
 from serverless_patterns.patterns.blocks.alarms import DEAD_LETTERS, SEVERAL_ALARMS, Alarms
@@ -73,6 +75,32 @@ def test_a_function_is_called_by_several_alarms_or_rejected(stack: Stack) -> Non
         with rejected(problem):
             make(where, alarms=alarms)
     assert len(properties(flagged, "Lambda::Permission")) > 1
+
+
+@pytest.mark.parametrize(
+    ("place", "problem"),
+    [
+        ("eu-west-1:111111111111", None),
+        ("us-east-1:111111111111", "a function of Region us-east-1, but AWS documents no call"),
+        ("eu-west-1:222222222222", None),
+    ],
+)
+def test_a_function_of_alarms_is_in_their_region(place: str, problem: str | None) -> None:
+    app = App(context={SEVERAL_ALARMS: True})
+    stack = Stack(app, "Stack", env=Environment(account="111111111111", region="eu-west-1"))
+    arn = f"arn:aws:lambda:{place}:function:theirs"
+    theirs = lambda_.Function.from_function_arn(stack, "Theirs", arn)
+    with rejected(problem):
+        make(stack, alarms=Alarms([cloudwatch_actions.LambdaAction(theirs)]))
+        if "222222222222" in place:
+            warned(stack, "function of account 222222222222: its policy must allow", "*")
+
+
+def test_more_actions_than_an_alarm_takes_are_rejected(stack: Stack) -> None:
+    actions = [cloudwatch_actions.SnsAction(sns.Topic(stack, f"Topic{n}")) for n in range(6)]
+    with rejected("actions has 6; an alarm takes 5 at most. Publish to a topic"):
+        Alarms(actions)
+    Alarms(actions[1:])
 
 
 def test_an_old_message_raises_an_alarm_after_15_minutes_or_half_of_its_time() -> None:

@@ -54,13 +54,13 @@ def definition(*steps: dict[str, Any], **fields: Any) -> Definition:
 
 
 def test_states_inside_of_maps_and_parallels_are_found_and_caught_by_those_around_them() -> None:
-    catch = [{"ErrorEquals": ["States.ALL"], "Next": "x"}]
+    catch = [{"ErrorEquals": ["States.ALL"], "Next": "Step3"}]
     inner = {"States": {"In": step(INVOKE, CHARGED)}}
     found = definition(
         {"Type": "Map", "ItemProcessor": inner, "Catch": catch},
         {"Type": "Map", "Iterator": inner},  # its old name
         {"Type": "Parallel", "Branches": [inner, {"States": {"Map": {"Type": "Map", **inner}}}]},
-        step(SEND, SENT, Catch=[{"ErrorEquals": ["States.Timeout"], "Next": "x"}]),
+        step(SEND, SENT, Catch=[{"ErrorEquals": ["States.Timeout"], "Next": "Step4"}]),
         {"Type": "Parallel", "Branches": [{"States": {"Map": SPREAD}}], "Catch": catch},
     )
     assert {one.name: [*one.caught] for one in found.steps} == {

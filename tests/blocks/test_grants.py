@@ -14,7 +14,7 @@ from serverless_patterns.patterns.kinesis_firehose_s3.construct import (
     NewStream,
 )
 from serverless_patterns.patterns.sns_fanout.construct import NewTopic, SnsFanout
-from tests.inline import function, warned
+from tests.inline import function, properties, warned
 from tests.step_functions_saga.builds import make
 
 OTHER = "arn:aws:iam::222222222222:role/theirs"
@@ -32,6 +32,17 @@ def test_a_step_may_start_answer_and_call_the_saga_that_it_is_a_step_of(stack: S
     ):
         grant(step)
     Template.from_stack(stack)  # it rejects a circle
+
+
+def test_a_policy_is_granted_what_a_role_is(stack: Stack) -> None:
+    policy = iam.ManagedPolicy(stack, "Policy")
+    saga = make(stack)
+    for grant in (saga.grant_start_execution, saga.grant_resolve, saga.grant_execute):
+        grant(policy)
+    (made,) = properties(stack, "IAM::ManagedPolicy")
+    allowed = str(made["PolicyDocument"])
+    for action in ("states:StartExecution", "sqs:ReceiveMessage", "execute-api:Invoke"):
+        assert action in allowed
 
 
 def test_a_function_of_an_asynchronous_invocation_may_start_it_again(stack: Stack) -> None:

@@ -141,6 +141,19 @@ def test_functions_may_be_each_others_destinations(stack: Stack, alias: bool) ->
             assert sum(name in config["DependsOn"] for config in configs.values()) == 1
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_functions_that_wait_for_each_others_imported_roles_are_rejected(
+    stack: Stack, shared: bool
+) -> None:
+    arn = "arn:aws:iam::111111111111:role/x"
+    roles = [iam.Role.from_role_arn(stack, name, arn + name) for name in ("RoleA", "RoleB")]
+    one = function(stack, "One", role=roles[0])
+    two = function(stack, "Two", role=roles[0 if shared else 1])
+    with rejected("Stack/One and Stack/Two would wait|Stack/Two and Stack/One would wait"):
+        AsyncLambda(stack, "A", function=one, on_failure=two)
+        AsyncLambda(stack, "B", function=two, on_failure=one)
+
+
 def test_functions_may_invoke_each_other(stack: Stack) -> None:
     functions = [function(stack, name) for name in ("One", "Two", "Three")]
     made = [AsyncLambda(stack, f"A{f.node.id}", function=f) for f in functions]

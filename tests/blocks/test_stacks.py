@@ -52,6 +52,11 @@ def test_stacks_that_would_need_each_other_are_rejected_over_others_too() -> Non
     assert not needs(three, one)
     with rejected("third is in stack One, which needs Three already, for first, second: stacks"):
         check_order(three, "third", one)
-    nested = function(NestedStack(one.stack, "Nested"))
+    nested, other = (function(NestedStack(one.stack, name)) for name in ("Nested", "Other"))
     check_order(nested, "its parent's", one)
     check_order(one, "its own", nested)
+    check_order(nested, "its neighbour's", other)
+    with rejected(
+        "a last one is in stack One/Nested, which needs One/Other already, for its neigh"
+    ):
+        check_order(other, "a last one", nested)

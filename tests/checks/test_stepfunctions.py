@@ -201,3 +201,23 @@ def test_a_state_takes_as_long_as_those_inside_of_it_in_each_of_its_attempts(wit
     part = {"States": {"Pass": {"Type": "Pass"}, "Wait": WAIT | {"Seconds": 10}}}
     around = {"Type": "Map", within: [part] if within == "Branches" else part}
     assert stepfunctions.longest_seconds(around | {"Retry": [{"MaxAttempts": 1}]}) == 2 * 10 + 1
+
+
+@pytest.mark.parametrize(
+    ("start", "fields", "nowhere"),
+    [
+        ("A", {"Next": "B", "Catch": [{"Next": "B"}]}, None),
+        ("A", {"Choices": [{"Next": "A"}], "Default": "B"}, None),
+        ("C", {"End": True}, "The definition, in StartAt, leads to C"),
+        ("A", {"Next": "C"}, "State A leads to C"),
+        ("A", {"Next": "B", "Catch": [{"Next": "C"}]}, "State A leads to C"),
+        ("A", {"Choices": [{"Next": "C"}]}, "State A leads to C"),
+        ("A", {"Default": "C"}, "State A leads to C"),
+    ],
+)
+def test_a_state_leads_to_one_that_is_there(
+    start: str, fields: dict[str, Any], nowhere: str | None
+) -> None:
+    machine = {"StartAt": start, "States": {"A": fields, "B": {"Type": "Succeed"}}}
+    found = stepfunctions.leads_nowhere("The definition", machine)
+    assert found is None if nowhere is None else (found or "").startswith(nowhere)

@@ -104,6 +104,17 @@ def test_an_authorizer_replaces_iam(build: Build, stack: Stack, kind: str) -> No
 
 
 @every_build("endpoint")
+def test_two_methods_of_an_api_join_its_stage_to_a_usage_plan_once(
+    build: Build, stack: Stack
+) -> None:
+    api, plan = apigateway.RestApi(stack, "Api"), apigateway.UsagePlan(stack, "Plan")
+    for path in ("one", "two"):
+        build.make(stack, path, endpoint=Endpoint(path, api=api, usage_plan=plan))
+    (made,) = properties(stack, "ApiGateway::UsagePlan")
+    assert len(made["ApiStages"]) == 1
+
+
+@every_build("endpoint")
 def test_a_usage_plan_requires_an_api_key_and_covers_the_stage(build: Build, stack: Stack) -> None:
     plan = apigateway.UsagePlan(stack, "Plan")
     build.make(stack, "Pattern", endpoint=Endpoint(usage_plan=plan))
@@ -255,8 +266,9 @@ def test_an_api_that_the_methods_cannot_be_added_to_is_rejected(build: Build, st
         *(({"path": path}, None) for path in ("", "/", "/v1/orders", "c/{id}/o", "{proxy+}")),
         *(
             ({"path": path}, "it must be parts of letters")
-            for path in ("a//b", "a/", "a b", "a?b", "{a", "{a b}", "é")
+            for path in ("a//b", "a/", "a b", "a?b", "{a", "{a b}", "é", "{a+}/b")
         ),
+        ({"path": "{a}/b/{a}"}, "two parameters of one name"),
         ({"content_types": ["text/plain", "application/vnd.order+xml"]}, None),
         ({"content_types": []}, "content_types has ''"),
         ({"content_types": ["text"]}, "content_types has 'text'"),

@@ -21,6 +21,8 @@ from serverless_patterns.patterns.blocks.queues import NewQueue
 from tests.api_sqs_lambda.builds import make
 from tests.contracts.builds import Build, every_build
 from tests.inline import function, properties, rejected, warned
+from tests.sns_fifo_fanout.builds import subscribe
+from tests.step_functions_saga.builds import make as make_saga
 from tests.step_functions_saga.builds import make_intake
 
 if TYPE_CHECKING:
@@ -45,11 +47,25 @@ def parent_of_nested(app: App) -> Stacks:
     return NestedStack(parent, "Base"), parent
 
 
-every_layout = pytest.mark.parametrize("layout", [siblings, nested_below, parent_of_nested])
+def both_nested(app: App) -> Stacks:
+    parent = Stack(app, "Parent", env=HERE)
+    return NestedStack(parent, "Base"), NestedStack(parent, "Stack")
+
+
+LAYOUTS = [siblings, nested_below, parent_of_nested, both_nested]
+every_layout = pytest.mark.parametrize("layout", LAYOUTS)
 
 
 def publish_to(topic: sns.ITopic) -> Alarms:
     return Alarms([cloudwatch_actions.SnsAction(topic)])
+
+
+def own_queue(stack: Stack) -> sqs.Queue:
+    kept = sqs.Queue(stack, "Dlq", retention_period=Duration.days(14))
+    dead_letters = sqs.DeadLetterQueue(queue=kept, max_receive_count=5)
+    return sqs.Queue(
+        stack, "Own", visibility_timeout=Duration.minutes(1), dead_letter_queue=dead_letters
+    )
 
 
 def deployable(app: App, *stacks: Stack) -> None:
@@ -139,6 +155,39 @@ def test_what_is_in_the_stack_of_the_api_cannot_be_needed_here() -> None:
             make(stack, name[:5], **{"consumer": near, "endpoint": endpoint} | given)
 
 
+@every_layout
+def test_one_of_the_stack_of_an_api_or_a_parked_queue_may_be_granted(
+    layout: Callable[[App], Stacks],
+) -> None:
+    app = App()
+    base, stack = layout(app)
+    endpoint = Endpoint(api=apigateway.RestApi(base, "Api"))
+    make_saga(stack, endpoint=endpoint).grant_execute(function(base, "Caller"))
+    app2 = App()
+    there, here = layout(app2)
+    made = make_saga(here, parked_queue=sqs.Queue(there, "Parked"))
+    made.grant_resolve(function(there, "Person"))
+    deployable(app, base, stack)
+    deployable(app2, there, here)
+
+
+@pytest.mark.parametrize("layout", [siblings, both_nested])
+def test_constructs_by_which_stacks_need_each_other_are_rejected(
+    layout: Callable[[App], Stacks],
+) -> None:
+    base, stack = layout(App())
+    make(base, consumer=function(stack, "Near"))
+    with rejected("Base, which needs .*Stack already, for The consumer .*Near: stacks that need"):
+        make(stack, consumer=function(base, "Far"))
+    base, stack = layout(App())
+    make(stack, endpoint=Endpoint(api=apigateway.RestApi(base, "Api")))
+    with rejected("topic .*Base/Topic is in .* needs .* already, for What the API calls, .*Stack"):
+        subscribe(stack, topic=sns.Topic(base, "Topic", fifo=True))
+    base, stack = layout(App())
+    queue = own_queue(base)
+    make(stack, endpoint=Endpoint(api=apigateway.RestApi(base, "Api")), queue=queue)
+
+
 @every_build("endpoint")
 def test_a_usage_plan_is_beside_its_api(build: Build) -> None:
     app = App()
@@ -219,11 +268,7 @@ def test_the_consumer_of_another_stack_may_also_call_the_api() -> None:
 
 @every_build("queue", "consumer")
 def test_a_queue_that_has_a_consumer_already_is_rejected(build: Build, stack: Stack) -> None:
-    kept = sqs.Queue(stack, "Dlq", retention_period=Duration.days(14))
-    dead_letters = sqs.DeadLetterQueue(queue=kept, max_receive_count=5)
-    queue = sqs.Queue(
-        stack, "Own", visibility_timeout=Duration.minutes(1), dead_letter_queue=dead_letters
-    )
+    queue = own_queue(stack)
     build.make(stack, "One", queue=queue, consumer=function(stack, "First"))
     with rejected("Stack/Own has a consumer already, Stack/First: .*never to both"):
         build.make(stack, "Two", queue=queue, consumer=function(stack, "Second"))
@@ -252,14 +297,7 @@ def test_a_key_and_a_topic_for_alarms_of_another_stack_are_used(
 def test_a_queue_of_another_stack_is_used(build: Build, layout: Callable[[App], Stacks]) -> None:
     app = App()
     base, stack = layout(app)
-    kept = sqs.Queue(base, "Dlq", retention_period=Duration.days(14))
-    queue = sqs.Queue(
-        base,
-        "Queue",
-        visibility_timeout=Duration.minutes(1),
-        dead_letter_queue=sqs.DeadLetterQueue(queue=kept, max_receive_count=5),
-    )
-    build.make(stack, "Pattern", queue=queue)
+    build.make(stack, "Pattern", queue=own_queue(base))
     deployable(app, base, stack)
 
 

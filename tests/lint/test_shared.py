@@ -21,7 +21,9 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from cfnlint.decode import decode
@@ -43,6 +45,11 @@ from serverless_patterns.patterns.blocks.invocations import (
 from serverless_patterns.patterns.blocks.lakes import Lake, Table
 from serverless_patterns.patterns.blocks.queues import NewQueue, SqsToLambda, check_own_queue
 from serverless_patterns.patterns.blocks.routes import Delivery, route
+from serverless_patterns.patterns.blocks.stream_consumers import (
+    StreamConsumer,
+    StreamReader,
+    source_of,
+)
 from serverless_patterns.patterns.blocks.transforms import Transform
 from serverless_patterns.patterns.blocks.undo import check_undo
 from serverless_patterns.patterns.limits import SQS_DEFAULT_RETENTION
@@ -88,6 +95,12 @@ def consume(stack: Stack, hidden: int = 60, reserved: int | None = None, **setti
     consumer = function(stack, reserved_concurrent_executions=reserved)
     queue = NewQueue(visibility_timeout=seconds(hidden))
     SqsToLambda(stack, "Block", consumer=Consumer(consumer, **settings), queue=queue)
+
+
+def read_stream(stack: Stack, **settings: Any) -> None:
+    consumer = StreamConsumer(function=function(stack), **settings)
+    stream = kinesis.Stream(stack, "Stream")
+    StreamReader(stack, "Block", source=source_of(stream), consumer=consumer, alarms=Alarms())
 
 
 def notify(stack: Stack) -> None:
@@ -140,6 +153,10 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9131": lambda stack: Target.of("on_failure", sqs.Queue(stack, "Queue", fifo=True)).check(
         stack, function(stack)
     ),
+    "W9123": lambda stack: StreamConsumer(
+        function=function(stack), starting_position=lambda_.StartingPosition.LATEST
+    ),
+    "W9124": lambda stack: read_stream(stack, max_record_age=Duration.days(1)),
     "E9133": lambda stack: fanout_rules.check_protocol("HTTPS"),
     "E9134": lambda stack: fanout_rules.check_topic(sns.Topic(stack, "Topic")),
     "E9135": lambda stack: subscriptions.check_dead_letter_queue(

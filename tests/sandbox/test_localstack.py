@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import time
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -261,6 +262,99 @@ def test_a_named_error_matches_a_catch(shop: Deployment) -> None:
 
     until(lambda: status() != "RUNNING", seconds=20, what="until the execution ends")
     assert status() == "SUCCEEDED"
+
+
+def test_a_failed_event_has_a_record_and_a_dead_letter_and_a_good_one_a_record(
+    second: Target,
+) -> None:
+    code = "def handler(event, context):\n    return 1 / event['by']\n"
+    settings = {"MaximumRetryAttempts": 0, "Qualifier": "$LATEST"}
+    ends = {
+        f"On{end}": {"Destination": arn(queue)}
+        for end, queue in (("Success", "Good"), ("Failure", "Bad"))
+    }
+    made = {name: resource("SQS::Queue") for name in ("Good", "Bad", "Letters")}
+    made["Role"] = role("lambda.amazonaws.com", allow("*", "*"))
+    letters = {"TargetArn": arn("Letters")}
+    made["Function"] = function(code, Role=arn("Role"), DeadLetterConfig=letters)
+    made["Settings"] = resource(
+        "Lambda::EventInvokeConfig",
+        FunctionName=ref("Function"),
+        DestinationConfig=ends,
+        **settings,
+    )
+    outputs = {name: ref(name) for name in ("Good", "Bad", "Letters", "Function")}
+    stack = create_stack(second, "ends", template(made, **outputs))
+    for divisor in (0, 1):
+        stack.client("lambda").invoke(
+            FunctionName=stack["Function"],
+            InvocationType="Event",
+            Payload=json.dumps({"by": divisor}),
+        )
+    sqs, found = second.client("sqs"), {}
+    for name in ("Good", "Bad", "Letters"):
+        taken = sqs.receive_message(QueueUrl=stack[name], WaitTimeSeconds=20)["Messages"]
+        found[name] = [json.loads(message["Body"]) for message in taken]
+    assert found["Letters"] == [{"by": 0}]
+    [good], [bad] = found["Good"], found["Bad"]
+    assert good["requestPayload"] == {"by": 1}
+    assert (bad["requestPayload"], bad["requestContext"]["condition"]) == (
+        {"by": 0},
+        "RetriesExhausted",
+    )
+    assert bad["responsePayload"]["errorType"] == "ZeroDivisionError"
+
+
+RETRIED = {
+    "StartAt": "Task",
+    "States": {
+        "Task": {
+            "Type": "Task",
+            "QueryLanguage": "JSONata",
+            "Resource": "arn:aws:states:::lambda:invoke",
+            "Arguments": {
+                "FunctionName": "${Shop}",
+                "Payload": {"do": "{% $states.input.do %}"},
+            },
+            "TimeoutSeconds": 30,
+            "Retry": [
+                {"ErrorEquals": ["OtherError"], "MaxAttempts": 0},
+                {
+                    "ErrorEquals": ["OutOfStockError"],
+                    "IntervalSeconds": 1,
+                    "BackoffRate": 2,
+                    "MaxAttempts": 2,
+                },
+            ],
+            "End": True,
+        }
+    },
+}
+
+
+def test_a_named_error_is_retried_with_backoff_and_ends_the_execution(
+    second: Target, shop: Deployment
+) -> None:
+    states = second.client("stepfunctions")
+    definition = json.dumps(RETRIED).replace("${Shop}", shop["Shop"])
+    found = states.describe_state_machine(stateMachineArn=shop["Machine"])
+    machine = states.create_state_machine(
+        name="retried", definition=definition, roleArn=found["roleArn"]
+    )["stateMachineArn"]
+    started = states.start_execution(stateMachineArn=machine, input='{"do": "raise"}')
+    execution = {"executionArn": started["executionArn"]}
+
+    def ended() -> bool:
+        return bool(states.describe_execution(**execution)["status"] != "RUNNING")
+
+    until(ended, seconds=60, what="until the execution ends")
+    answer = states.describe_execution(**execution)
+    assert (answer["status"], answer["error"]) == ("FAILED", "OutOfStockError")
+    events = states.get_execution_history(**execution)["events"]
+    tried = [event["timestamp"] for event in events if event["type"] == "TaskScheduled"]
+    first, second_ = (later - earlier for earlier, later in pairwise(tried))
+    assert 1 <= first.total_seconds() < second_.total_seconds()
+    assert second_.total_seconds() >= 2
 
 
 FIFO = {"MessageGroupId": "group", "MessageDeduplicationId": "once"}

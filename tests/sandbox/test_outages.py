@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -148,8 +150,26 @@ def test_a_change_that_is_interrupted_is_undone_too(
     unavailable = outages.table_unavailable(stack, stack["FunctionName"])
     with pytest.raises(KeyboardInterrupt), unavailable:
         pytest.fail("the change was interrupted")
-    assert len(calls) == 2
+    assert len(calls) == 1
     assert settings(stack) == before
+
+
+def test_what_a_killed_run_left_changed_is_reverted_by_the_next_one(stack: Deployment) -> None:
+    before, child = settings(stack), os.fork()
+    if not child:  # killed in the middle of three outages, with connections of its own
+        stack.target._clients.clear()
+        with (
+            outages.quick_retries(stack, stack["QueueUrl"], attempts=2),
+            outages.table_unavailable(stack, stack["FunctionName"]),
+            outages.no_concurrency(stack, stack["FunctionName"]),
+        ):
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    changed = settings(stack)
+    assert (changed["hidden"], changed["attempts"], changed["concurrency"]) == (1, 2, 0)
+    assert outages.restore(stack) == 3
+    assert settings(stack) == before
+    assert outages.restore(stack) == 0
 
 
 def test_messages_are_taken_from_every_queue_once_and_are_gone_then(stack: Deployment) -> None:

@@ -43,12 +43,15 @@ def drive() -> Driver:
     return made
 
 
-def test_what_is_judged_again_is_booked_in_a_report_of_its_own(drive: Driver) -> None:
+def test_what_is_judged_again_is_booked_in_a_silent_report_of_its_own(
+    drive: Driver, capsys: pytest.CaptureFixture[str]
+) -> None:
     drive.judge(strict, {"rows": [row(1), row(2), row(3)]})
     again = judging.again(drive.report.judgements)
     assert again.failures == drive.report.failures == []
     assert drive.ledger.processed == again.ledger.processed
     assert again.ledger.rows() == drive.ledger.rows()
+    assert capsys.readouterr().out == ""
 
 
 def test_what_is_lost_is_counted_and_named_alone(drive: Driver) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from serverless_patterns.sandbox import SandboxError, console, play
 from serverless_patterns.sandbox.ledger import Ledger
 from serverless_patterns.sandbox.queues import until
-from serverless_patterns.sandbox.report import Report, percentiles
+from serverless_patterns.sandbox.report import Report, percentiles, some
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,6 +165,111 @@ def test_the_ledger_the_reasons_and_the_latency_are_printed(
     report.close()
     lines = [" ".join(line.split()) for line in output.getvalue().splitlines()]
     assert {"│ sent │ 4 │", "│ refused: 400 │ 1 │", "│ POST │ 15 │ 20 │ 20 │"} <= {*lines}
+
+
+WHOLE = """\
+
+Orders
+  ✓ it holds
+  ✗ it does not  [1, 2]
+  ✓ every event was answered
+  ✓ no event took effect twice
+  ✓ nothing appeared that was not accepted
+  ✓ no event is out of order
+  ✓ no event is lost
+Ledger
+┌───────────────────────┬───┐
+│ sent                  │ 4 │
+│ accepted              │ 3 │
+│ refused               │ 1 │
+│ processed             │ 1 │
+│ duplicates suppressed │ 1 │
+│ dead-lettered         │ 1 │
+│ out of order          │ 0 │
+│ lost                  │ 0 │
+│   refused: 400        │ 1 │
+└───────────────────────┴───┘
+Latency, ms
+┏━━━━━━┳━━━━━┳━━━━━┳━━━━━┓
+┃      ┃ p50 ┃ p95 ┃ p99 ┃
+┡━━━━━━╇━━━━━╇━━━━━╇━━━━━┩
+│ POST │  15 │  20 │  20 │
+└──────┴─────┴─────┴─────┘
+"""
+
+
+def test_a_report_looks_like_this(report: Report, output: io.StringIO) -> None:
+    report.title("Orders")
+    report.check("it holds", holds=True)
+    report.check("it does not", holds=False, seen=[1, 2])
+    report.latency("POST", [0.010, 0.020])
+    report.close()
+    printed = [line.rstrip() for line in output.getvalue().splitlines()]
+    assert printed == [line.rstrip() for line in WHOLE.splitlines()]
+
+
+def test_lost_events_stand_out_and_reasons_do_not(ledger: Ledger) -> None:
+    console = Console(file=io.StringIO(), record=True, force_terminal=True, color_system="standard")
+    report = Report(console)
+    report.ledger = ledger
+    report.close()
+    lines = console.export_text(styles=True).splitlines()
+    bold = [line for line in lines if "\x1b[1m" in line]
+    dim = [line for line in lines if "\x1b[2m" in line]
+    assert [len(bold), "lost" in bold[-1]] == [1, True]
+    assert [len(dim), "refused: 400" in dim[-1]] == [1, True]
+
+
+def test_what_held_and_what_did_not_is_kept_with_what_was_seen(
+    report: Report, output: io.StringIO
+) -> None:
+    report.check("one", holds=True)
+    report.check("two", holds=False)
+    report.check("three", holds=False, seen="x " * 200)
+    assert (report.held, report.failures) == (["one"], ["two", f"three: {'x ' * 200}"])
+    shown = " ".join(output.getvalue().split())
+    assert shown.endswith(f"✗ three {'x ' * 149}…")
+
+
+def test_numbers_are_aligned_and_reasons_counted(report: Report, output: io.StringIO) -> None:
+    for number in range(1_000):
+        report.ledger.book(f"e{number}", "400")
+    report.close()
+    printed = output.getvalue()
+    assert "│ sent                  │ 1,004 │\n│ accepted              │     3 │" in printed
+    assert "│   refused: 400        │ 1,001 │" in printed
+
+
+def test_only_more_than_five_events_are_cut() -> None:
+    assert some("abcde") == "5: a, b, c, d, e"
+    assert some("fedcba") == "6: a, b, c, d, e, …"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (SandboxError("No stack."), "No stack."),
+        (TimeoutError("Waited 9 s."), "Waited 9 s."),
+        (KeyError("x"), "KeyError('x')"),
+    ],
+)
+def test_a_scenario_that_was_aborted_says_why(
+    report: Report, output: io.StringIO, error: Exception, said: str
+) -> None:
+    cause = f"Store: {'boom ' * 40}12:30"
+    report.abort(error, ["first", cause])
+    assert report.failures == [f"the scenario runs to its end: {said}\nfirst\n{cause}"]
+    printed = output.getvalue()
+    assert printed == f"  ✗ the scenario runs to its end  {said}\n      first\n      {cause}\n"
+    report.close()
+    assert "│ not accounted for" in output.getvalue()
+
+
+def test_causes_are_printed_as_they_are_in_a_terminal_too() -> None:
+    output = io.StringIO()
+    report = Report(Console(file=output, force_terminal=True, color_system="standard", width=40))
+    report.abort(TimeoutError("late"), [f"{'x' * 50} 12:30"])
+    assert f"      {'x' * 50} 12:30\n" in output.getvalue()
 
 
 def test_without_a_terminal_a_step_is_one_line(report: Report, output: io.StringIO) -> None:
