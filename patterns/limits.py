@@ -218,3 +218,22 @@ STATES_MAX_DURATION = Limit(
 STATES_DEFAULT_ATTEMPTS = Limit(3, "retries", _STATES + "concepts-error-handling.html")
 STATES_HISTORY = Limit(25_000, "events", _STATES + "service-quotas.html")
 STATES_PAYLOAD_BYTES = Limit(262_144, "bytes", _STATES + "service-quotas.html")
+
+# Amazon EventBridge
+
+_EVENTS = _AWS + "eventbridge/latest/"
+EVENTS_BATCH_ENTRIES = Limit(
+    10, "events", _EVENTS + "APIReference/API_PutEvents.html", "2026-11-26"
+)
+EVENTS_BATCH_BYTES = Limit(1024**2, "bytes", _EVENTS + "userguide/eb-putevents.html", "2026-11-26")
+EVENTS_TARGETS = Limit(5, "targets", _EVENTS + "userguide/eb-quota.html", "2026-11-26")
+EVENTS_RULES = Limit(300, "rules", _EVENTS + "userguide/eb-quota.html", "2026-11-26")
+EVENTS_PATTERN_CHARACTERS = Limit(
+    2_048, "characters", _EVENTS + "userguide/eb-quota.html", "2026-11-26"
+)
+_RETRY = _EVENTS + "APIReference/API_RetryPolicy.html"
+EVENTS_MAX_RETRIES = Limit(185, "retries", _RETRY, "2026-11-26")
+EVENTS_MIN_AGE = Limit(60, "s", _RETRY, "2026-11-26")
+EVENTS_MAX_AGE = Limit(86_400, "s", _RETRY, "2026-11-26")
+EVENTS_API_TIMEOUT = Limit(5, "s", _EVENTS + "userguide/eb-api-destinations.html", "2026-11-26")
+EVENTS_ARCHIVE_DELAY = Limit(600, "s", _EVENTS + "userguide/eb-archive.html", "2026-11-26")

@@ -233,7 +233,7 @@ def mapping_disabled(stack: Deployment, mapping: str, queue_url: str) -> Iterato
 
 @dataclass
 class FailsInPart:
-    """A client of SNS whose batches fail in part, with HTTP 200.
+    """A client of SNS or EventBridge whose batches fail in part, with HTTP 200.
 
     Half of the failed entries were not accepted; the others were, but the caller is told that they
     failed, as when an answer is lost: sending those again sends them a second time.
@@ -263,6 +263,17 @@ class FailsInPart:
         error = {"Code": "InternalError", "SenderFault": False}
         made_up = [{"Id": id_, **error} for id_ in failed]
         return {"Successful": told, "Failed": made_up + answer.get("Failed", [])}
+
+    def put_events(self, Entries: Any) -> Any:  # noqa: N803
+        """Put most of a batch; each result is in the place of its entry."""
+        with self._lock:
+            fate = [self._random.random() / self.share for _ in Entries]
+            self.failed += sum(draw < 1 for draw in fate)
+        sent = [entry for entry, draw in zip(Entries, fate, strict=True) if draw >= 0.5]
+        answers = iter(self.client.put_events(Entries=sent)["Entries"] if sent else ())
+        error = {"ErrorCode": "InternalFailure", "ErrorMessage": "made up"}
+        results = [next(answers) if draw >= 0.5 else error for draw in fate]
+        return {"Entries": [error if d < 1 else r for d, r in zip(fate, results, strict=True)]}
 
 
 @dataclass

@@ -31,8 +31,17 @@ def parse(message: Message) -> Order:
     Raises:
         RefusedError: it is not a valid order.
     """
+    return check(strict_json.parse(message.body))
+
+
+def check(document: Any) -> Order:
+    """Return a document as an order.
+
+    Raises:
+        RefusedError: it is not a valid order.
+    """
     names = ("order_id", "customer_id", "currency", "lines", "total")
-    order = checks.fields(strict_json.parse(message.body), "order", *names)
+    order = checks.fields(document, "order", *names)
     checks.identifier(order["order_id"], "order_id")
     checks.identifier(order["customer_id"], "customer_id")
     shop.total(order, MAX_LINES)
@@ -61,3 +70,12 @@ def store(
         return STORED if message is stored else compare(order.fingerprint, winner.fingerprint)
 
     return {message.id: outcome(order, message) for order, message in received}
+
+
+def put_in(table: str, received: Mapping[str, tuple[Order, str]]) -> tables.Puts:
+    """Put orders, each with the id of the message that it came in, where none has their id."""
+    items = {
+        id_: {"pk": id_, **order.document, "message_id": message, "fingerprint": order.fingerprint}
+        for id_, (order, message) in received.items()
+    }
+    return tables.put_new({id_: tables.new(table, item) for id_, item in items.items()})

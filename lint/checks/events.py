@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from serverless_patterns.patterns.checks import lambda_
+from serverless_patterns.patterns.checks import events, lambda_
 from serverless_patterns.patterns.limits import LAMBDA_ASYNC_RETRIES, SQS_LAMBDA_MIN_CONCURRENCY
 
 from .. import wiring
@@ -247,3 +247,21 @@ def schedule_on_another_bus(scenario: Scenario) -> Findings:
                 "schedules on the default bus only. Leave EventBusName out.",
                 ("EventBusName",),
             )
+
+
+@rule("E9204", "events", shared=events.sends_to_its_own_bus)
+def rule_sends_to_its_own_bus(scenario: Scenario) -> Findings:
+    """A rule must not send to its own bus.
+
+    The event that it sends matches the rule again, without end. EventBridge stops such a loop of
+    one rule, and counts it in DeadLetterInvocations: the event is lost. Send to another bus, or
+    to a function that publishes another type of event.
+
+    Source:
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-patterns-best-practices.html
+    """
+    for target in wiring.rule_targets(scenario):
+        own = scenario.find(target.source.get("EventBusName"), "AWS::Events::EventBus")
+        if own and scenario.find(target.target, "AWS::Events::EventBus") is own:
+            problem = events.sends_to_its_own_bus(target.source, own)
+            yield Finding(target.source, problem, target.at)

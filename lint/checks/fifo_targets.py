@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from serverless_patterns.patterns.checks import lambda_, s3, sns, sqs
+from serverless_patterns.patterns.checks import events, lambda_, s3, sns, sqs
 
 from .. import wiring
 from ..template import At, Finding, Findings, Resource, Scenario, is_unknown, rule
@@ -99,7 +99,7 @@ def subscription_dead_letter_queue_type(scenario: Scenario) -> Findings:
         yield Finding(resource, problem, ("RedrivePolicy",))
 
 
-@rule("E9136", "events", "sqs")
+@rule("E9136", "events", "sqs", shared=events.dead_letter_queue_standard)
 def rule_dead_letter_queue_fifo(scenario: Scenario) -> Findings:
     """A rule's dead-letter queue must be standard.
 
@@ -109,13 +109,9 @@ def rule_dead_letter_queue_fifo(scenario: Scenario) -> Findings:
     """
     for target in wiring.rule_targets(scenario):
         if scenario.fifo(target.dead_letter_queue):
-            yield Finding(
-                target.source,
-                f"{scenario.name(target.target, 'A target')}, to which {target.source} sends, has "
-                "a FIFO dead-letter queue, which EventBridge does not support: undeliverable "
-                "events are lost. Use a standard queue.",
-                target.at,
-            )
+            name = scenario.name(target.target, "A target")
+            problem = events.dead_letter_queue_standard(name, target.source)
+            yield Finding(target.source, problem, target.at)
 
 
 @rule("E9137", "scheduler", "sqs")

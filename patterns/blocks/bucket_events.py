@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import TYPE_CHECKING, Any, Literal, get_args
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import jsii
 from aws_cdk import Annotations
+from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
@@ -18,10 +20,11 @@ from ..checks import kms as kms_checks
 from ..checks import reject
 from ..checks import s3 as checks
 from ..limits import S3_KEY_BYTES
-from . import keys
+from . import keys, places
 from .buckets import NewBucket, make_bucket
 from .names import bucket_name_known_before_creation, pattern_of_bucket_name
 from .queues import resource_of
+from .routes import route
 from .stacks import same_stack
 from .subscriptions import Subscription, deliver_to_queue
 from .topics import TopicSettings, new_source
@@ -46,8 +49,16 @@ EVENTS: dict[str, tuple[str, ...]] = {
     "ObjectRemoved": ("s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"),
     "ObjectRestored": ("s3:ObjectRestore:Completed",),
 }
+# The detail types of EventBridge; of removals it has one for all.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html
+DETAIL_TYPES = {
+    "ObjectCreated": "Object Created",
+    "ObjectRemoved": "Object Deleted",
+    "ObjectRestored": "Object Restore Completed",
+}
 # What the buckets of this app notify, by what was given here.
 _NOTIFIED: WeakKeyDictionary[s3.IBucket, list[tuple[str, str, checks.Filter]]] = WeakKeyDictionary()
+_BRIDGED: WeakSet[s3.IBucket] = WeakSet()  # those that send their events to EventBridge
 # What matches the names of new buckets, for policies in other stacks.
 _PATTERNS: WeakKeyDictionary[s3.IBucket, str] = WeakKeyDictionary()
 
@@ -94,6 +105,15 @@ class Watch:
         return checks.Filter(names, self.prefix, self.suffix)
 
     @property
+    def matcher(self) -> dict[str, str]:
+        """The keys as a pattern of EventBridge matches them; empty for all."""
+        if self.prefix and self.suffix:
+            escaped = [re.sub(r"([*\\])", r"\\\1", end) for end in (self.prefix, self.suffix)]
+            return {"wildcard": "*".join(escaped)}
+        ends = {"prefix": self.prefix, "suffix": self.suffix}
+        return {name: end for name, end in ends.items() if end}
+
+    @property
     def objects(self) -> str:
         """What matches the keys in a policy."""
         return f"{self.prefix}*{self.suffix}"
@@ -128,8 +148,16 @@ class ThroughTopic(TopicSettings):
         super().__post_init__()
 
 
-Way = Notification | ThroughTopic
-WAYS = (Notification, ThroughTopic)
+@dataclass(frozen=True)
+class ThroughEventBridge:
+    """A rule of the default event bus sends the bucket's events to the queue, as others may.
+
+    The bucket may be in another stack, or have a generated name: nothing has to know the other
+    before it is made. Keys come as they are, and not URL-encoded as in notifications.
+    """
+
+
+Way = Notification | ThroughTopic | ThroughEventBridge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,6 +234,8 @@ def connect(
     """
     if queue.fifo:
         raise ValueError(checks.fifo_target(Path(bucket, "bucket "), Path(queue, "queue ")))
+    if isinstance(way, ThroughEventBridge):
+        return None, _through_event_bridge(scope, bucket, watches, queue, alarms)
     name = _name_known_before_creation(scope, bucket)
     if isinstance(way, Notification):
         _check_encryption(queue)
@@ -217,6 +247,58 @@ def connect(
     allowed = _allow(bucket, topic, name, "sns:Publish", topic.topic_arn)
     _notify(bucket, "topic", topic.topic_arn, watches, [allowed, delivery.subscription])
     return topic, [delivery.alarm] if delivery.alarm else []
+
+
+def _through_event_bridge(
+    scope: Construct,
+    bucket: s3.IBucket,
+    watches: Sequence[Watch],
+    queue: sqs.IQueue,
+    alarms: Alarms,
+) -> list[cloudwatch.Alarm]:
+    """Let the bucket send its events to EventBridge, and a rule send those watched to the queue.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html
+
+    Raises:
+        ValueError: the bucket is in another account or Region, or the filters ask for different
+            events.
+    """
+    name = Path(bucket, "bucket ")
+    reason = "its events stay there. Use this construct in a stack of that place."
+    places.check_here(scope, name, bucket, reason)
+    kinds = {frozenset(watch.events) for watch in watches}
+    if len(kinds) > 1:
+        raise ValueError(
+            "watch asks for different events of different objects, but one rule of EventBridge "
+            "asks for the same of all. Use a construct for each, on the same bucket."
+        )
+    keys_, every = [watch.matcher for watch in watches], {"bucket": {"name": [bucket.bucket_name]}}
+    detail: dict[str, Any] = every | ({"object": {"key": keys_}} if all(keys_) else {})
+    pattern = events.EventPattern(
+        source=["aws.s3"],
+        detail_type=[DETAIL_TYPES[kind] for kind in watches[0].events],
+        detail=detail,
+    )
+    bus = events.EventBus.from_event_bus_name(scope, "Bus", "default")
+    _send_to_event_bridge(bucket)
+    return route(scope, bus, pattern, queue, alarms=alarms, bus_name="default").alarms
+
+
+def _send_to_event_bridge(bucket: s3.IBucket) -> None:
+    resource: Any = bucket.node.default_child
+    if resource is None:
+        Annotations.of(bucket).add_warning_v2(
+            "serverless-patterns:imported-bucket-of-rule",
+            "This bucket is imported, so it cannot be checked: its notifications to EventBridge "
+            "must be on, or nothing arrives.",
+        )
+    elif _of_cdk(bucket):
+        bucket.enable_event_bridge_notification()
+    else:
+        _configure(bucket, [])
+        _BRIDGED.add(bucket)
+        resource.notification_configuration = _configuration_of(bucket)
 
 
 def _name_known_before_creation(scope: Construct, bucket: s3.IBucket) -> str:
@@ -238,7 +320,7 @@ def _name_known_before_creation(scope: Construct, bucket: s3.IBucket) -> str:
     raise ValueError(
         f"{Path(bucket, 'bucket ')} cannot notify from here, because {why}: S3 wants the policy of "
         "the target first, and that names the bucket. Give the bucket a bucket_name in this stack, "
-        "or let the construct make it."
+        "let the construct make it, or use ThroughEventBridge()."
     )
 
 
@@ -306,15 +388,26 @@ def _notify(
     Raises:
         ValueError: S3 would reject them beside those that there are.
     """
-    resource: Any = bucket.node.default_child
-    if bucket not in _NOTIFIED:
-        _check_free(bucket, resource)
-        bucket.node.add_validation(_OneConfiguration(bucket))
-    known = _NOTIFIED.setdefault(bucket, [])
+    known = _NOTIFIED.get(bucket, [])
     for (_, _, one), other in product(known, watches):
         reject(checks.overlapping(Path(bucket, "bucket "), one, other.filter))
-    known += [(kind, arn, watch.filter) for watch in watches]
-    resource.notification_configuration = {
+    resource: Any = bucket.node.default_child
+    _configure(bucket, [(kind, arn, watch.filter) for watch in watches])
+    resource.notification_configuration = _configuration_of(bucket)
+    resource.node.add_dependency(*waits_for)
+
+
+def _configure(bucket: s3.IBucket, more: list[tuple[str, str, checks.Filter]]) -> None:
+    if bucket not in _NOTIFIED:
+        _check_free(bucket, bucket.node.default_child)
+        bucket.node.add_validation(_OneConfiguration(bucket))
+    _NOTIFIED.setdefault(bucket, []).extend(more)
+
+
+def _configuration_of(bucket: s3.IBucket) -> dict[str, Any]:
+    known = _NOTIFIED[bucket]
+    bridged = {"eventBridgeConfiguration": {"eventBridgeEnabled": True}}
+    return (bridged if bucket in _BRIDGED else {}) | {
         f"{word}Configurations": [
             _configuration(word, target, event, found)
             for kind_of, target, found in known
@@ -323,7 +416,6 @@ def _notify(
         ]
         for word in dict.fromkeys(kind for kind, *_ in known)
     }
-    resource.node.add_dependency(*waits_for)
 
 
 def _configuration(kind: str, target: str, event: str, found: checks.Filter) -> dict[str, Any]:
@@ -340,6 +432,12 @@ def _check_free(bucket: s3.IBucket, resource: Any) -> None:
         )
 
 
+def _of_cdk(bucket: s3.IBucket) -> bool:
+    """Whether the CDK's own function sets the bucket's notifications."""
+    own = bucket.node.try_find_child("Notifications")
+    return own is not None and bool(own.node.children)
+
+
 @jsii.implements(IValidation)
 class _OneConfiguration:
     """Finds, at synthesis, a bucket whose notifications the CDK's function would replace."""
@@ -348,8 +446,7 @@ class _OneConfiguration:
         self._bucket = bucket
 
     def validate(self) -> list[str]:
-        others = self._bucket.node.try_find_child("Notifications")
-        if others is None or not others.node.children:
+        if not _of_cdk(self._bucket):
             return []
         return [
             f"bucket {self._bucket.node.path} has notifications of this library and of "

@@ -1,6 +1,8 @@
 """The failed event in an invocation record or a dead letter, byte for byte.
 
 Forms: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+and, of what a rule could not deliver, the whole event:
+https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-event-delivery.html
 A topic or an event bus in front of a queue wraps a record.
 """
 
@@ -52,6 +54,9 @@ def _read(body: str, attributes: Mapping[str, str]) -> FailedEvent:
         kind = attributes.get("Reason") or attributes.get("ErrorCode", "")
         message = attributes.get("ReasonDetail") or attributes.get("ErrorMessage", "")
         return FailedEvent(body.encode(), f"{kind}: {message}", attributes["RequestID"])
+    if "RULE_ARN" in attributes:  # of an EventBridge rule whose target is the function
+        kind, message = attributes.get("ERROR_CODE", ""), attributes.get("ERROR_MESSAGE", "")
+        return FailedEvent(body.encode(), f"{kind}: {message}", attributes["RULE_ARN"])
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):

@@ -16,6 +16,7 @@ from ..blocks.bucket_events import (
 )
 from ..blocks.bucket_events import (
     Notification,
+    ThroughEventBridge,
     ThroughTopic,
     Watch,
     check_watches,
@@ -49,6 +50,7 @@ __all__ = [
     "Notification",
     "S3EventsToSqsToLambda",
     "Sweep",
+    "ThroughEventBridge",
     "ThroughTopic",
     "Watch",
 ]
@@ -110,11 +112,11 @@ class S3EventsToSqsToLambda(SqsToLambda):
     Args:
         consumer: Function or alias that processes the events, or a ``Consumer`` with its settings.
             You own its code.
-        bucket: The settings of a new bucket, or a bucket of yours that has a ``bucket_name`` and is
-            in this stack.
+        bucket: The settings of a new bucket, or your own one.
         watch: Which objects, and what of them. Default: all objects that are created.
-        through: How the events reach the queue: ``Notification()``, or ``ThroughTopic(...)`` for
-            several consumers of the same objects. Default: a notification.
+        through: How the events reach the queue: ``Notification()`` or ``ThroughTopic(...)`` of a
+            bucket that is new, or has a ``bucket_name`` and is in this stack; or
+            ``ThroughEventBridge()``. Default: a notification of a new bucket, else EventBridge.
         queue: Your own standard queue, or the settings of a new one.
         results_prefix: Where in the same bucket the consumer writes; outside what is watched.
             Default: it writes nothing there.
@@ -142,7 +144,7 @@ class S3EventsToSqsToLambda(SqsToLambda):
         consumer: lambda_.IFunction | Consumer,
         bucket: s3.IBucket | NewBucket = NewBucket(),
         watch: Sequence[Watch] = (Watch(),),
-        through: Way = Notification(),
+        through: Way | None = None,
         queue: sqs.IQueue | NewQueue = NewQueue(),
         results_prefix: str | None = None,
         sweep: Sweep | None = None,
@@ -150,7 +152,7 @@ class S3EventsToSqsToLambda(SqsToLambda):
     ) -> None:
         consumer = Consumer.of(consumer)
         expect("bucket", bucket, "IBucket", NewBucket)
-        expect("through", through, Notification, ThroughTopic)
+        expect("through", through, Notification, ThroughTopic, ThroughEventBridge, None)
         expect("sweep", sweep, Sweep, None)
         expect("alarms", alarms, Alarms)
         check_watches(watch)
@@ -161,7 +163,8 @@ class S3EventsToSqsToLambda(SqsToLambda):
         self._watch, self._results = watch, results_prefix
 
         self.bucket = watched_bucket(self, "Bucket", bucket)
-        self.topic, on_topic = connect(self, self.bucket, watch, through, self.queue, alarms)
+        own = ThroughEventBridge() if bucket is self.bucket else Notification()
+        self.topic, on_topic = connect(self, self.bucket, watch, through or own, self.queue, alarms)
         errors = consumer.function.metric_errors(period=seconds(MINUTE), statistic="Sum")
         row = ("ConsumerErrorsAlarm", errors, CONSUMER_FAILS, 0, 3)
         self.alarms += [*on_topic, *alarms.each(self, [row])]

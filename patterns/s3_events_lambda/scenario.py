@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from serverless_patterns.sandbox.report import Report
 
 LISTS, VERSIONS, DROPPED, UNLUCKY, POISON = 500, 8, 10, 20, 20
-FOLDER = "price-lists"
 # What breaks a key that is not decoded, or decoded twice; each is a folder of a supplier.
 STRANGE = (
     "with blank", "a+b", "a%2Bb", "100%", "Müller & Söhne", "部品", "🚗", "q?x=1", 'a"b', "c#d=e",
@@ -40,6 +39,8 @@ def run(stack: Deployment, report: Report) -> None:
     with drive.calm_retries("QueueUrl"):
         drive.title("Uploads: blanks, plus signs, other scripts, long, empty, in parts")
         good_uploads(drive, uploads)
+        drive.title("Offers, whose events come through EventBridge")
+        offers(drive, uploads)
         drive.title("Many uploads to one key, and events that come again and in another order")
         several_versions(drive, uploads)
         drive.title("Objects that are gone or overwritten before their events are read")
@@ -52,7 +53,7 @@ def run(stack: Deployment, report: Report) -> None:
         swept(drive, uploads)
 
     drive.title("Where is every upload now?")
-    drive.drain("QueueUrl")
+    drive.drain("QueueUrl", "OffersQueueUrl")
     results = uploads.results()
     drive.judge(judge_results, {"results": results})
     read = sum(row["state"] == "read" for row in results)
@@ -80,7 +81,7 @@ class Uploads:
     """Uploads price lists, and knows each by the version that S3 gave it."""
 
     def __init__(self, drive: Driver, shop: Shop) -> None:
-        self.drive, self.shop, self.folder = drive, shop, f"{FOLDER}/{shop.run}"
+        self.drive, self.shop = drive, shop
         self.events: dict[tuple[str, str], str] = {}  # an upload's id by its key and version
         s3, bucket = drive.client("s3"), {"Bucket": drive["BucketName"]}
         self.put = single(
@@ -101,17 +102,19 @@ class Uploads:
         ]
         replies = self.drive.send(title, put or self.put, events)
         versions = [reply.value["VersionId"] for reply in replies]
-        for event, key, version in zip(events, keys, versions, strict=True):
-            self.events[key, version] = event.id
+        for event, key, reply in zip(events, keys, replies, strict=True):
+            # A rule of the embedded AWS does not say the version.
+            self.events[key, reply.value["VersionId"]] = event.id
+            self.events[key, f"etag-{reply.value['ETag'].strip(chr(34))}"] = event.id
         return versions
 
-    def key(self, *parts: object) -> str:
+    def key(self, *parts: object, folder: str = "price-lists") -> str:
         """Return a key of this run."""
-        return "/".join([self.folder, *map(str, parts)]) + ".csv"
+        return "/".join([folder, self.shop.run, *map(str, parts)]) + ".csv"
 
-    def rows(self, key: str = "") -> list[dict[str, Any]]:
-        """Return this run's items, or those of one key."""
-        return self.drive.rows("TableName", "begins_with(pk, :text)", key or self.folder)
+    def rows(self) -> list[dict[str, Any]]:
+        """Return this run's items."""
+        return self.drive.rows("TableName", "contains(pk, :text)", self.shop.run)
 
     def results(self) -> list[dict[str, Any]]:
         """Return the results of versions, each with its upload's id."""
@@ -157,8 +160,8 @@ def good_uploads(drive: Driver, uploads: Uploads) -> None:
     """Upload to keys of all kinds; each is read under its own name."""
     plain = [uploads.key(f"supplier-{number % 40}", number) for number in range(LISTS)]
     strange = [uploads.key(name, "list") for name in STRANGE]
-    longest = uploads.folder + "/" + "ü" * 400
-    strange.append(longest + "x" * (1024 - len(longest.encode()) - 4) + ".csv")
+    longest = uploads.key("ü" * 400)
+    strange.append(longest.replace("ü", "x" * (1026 - len(longest.encode())), 1))
     versions = uploads.send("Lists", plain)
     versions += uploads.send("Lists with strange keys", strange)
     keys = plain + strange
@@ -175,6 +178,16 @@ def good_uploads(drive: Driver, uploads: Uploads) -> None:
     promise = "an empty object is a list without lines, and a multipart upload one upload"
     ends = found[keys[-2]]["lines"], found[keys[-1]]["lines"]
     drive.check(promise, ends == (0, 5), ends)
+
+
+def offers(drive: Driver, uploads: Uploads) -> None:
+    """Upload to the same strange keys in another folder, which a rule watches."""
+    keys = [uploads.key(name, "offer", folder="offers") for name in STRANGE]
+    uploads.send("Offers with strange keys", keys)
+    drive.wait_for("all of them are read", set(keys), uploads.current)
+    states = {row["pk"]: row["state"] for row in uploads.rows() if row["sk"] == "current"}
+    promise = "through EventBridge the same keys are read as uploaded"
+    drive.check(promise, all(states[key] == "read" for key in keys))
 
 
 def in_parts(drive: Driver) -> Any:

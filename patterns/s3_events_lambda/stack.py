@@ -8,58 +8,70 @@ from aws_cdk import RemovalPolicy
 
 from ..blocks.demo import MAX_CONCURRENCY, ShopStack, called_by
 from ..blocks.values import seconds
-from .construct import Consumer, NewBucket, S3EventsToSqsToLambda, Sweep, Watch
+from .construct import Consumer, NewBucket, S3EventsToSqsToLambda, Sweep, ThroughEventBridge, Watch
 
 if TYPE_CHECKING:
+    from aws_cdk import aws_lambda as lambda_
     from constructs import Construct
 
 LISTS = Watch("price-lists/", ".csv", ("ObjectCreated", "ObjectRemoved"))
 
 
 class DemoStack(ShopStack):
-    """``price-lists/*.csv`` is read into a table, with a report of each below ``reports/``."""
+    """``price-lists/*.csv`` by notifications, ``offers/*.csv`` of the same bucket by a rule.
+
+    Both are read into one table, with a report of each below ``reports/``.
+    """
 
     def __init__(self, scope: Construct, construct_id: str, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, **kwargs)
-        table = self.table("Results", "pk", "sk")
-        read = self.function("ReadPriceLists", "price_lists", TABLE_NAME=table.table_name)
+        self.results = self.table("Results", "pk", "sk")
+        name = self.results.table_name
         sweep = self.function(
             "Sweep",
             "sweep",
             timeout=900,
-            TABLE_NAME=table.table_name,
+            TABLE_NAME=name,
             PREFIX=LISTS.prefix,
             SUFFIX=LISTS.suffix,
         )
-        lists = S3EventsToSqsToLambda(
-            self,
-            "PriceLists",
-            consumer=Consumer(
-                read,
-                batch_size=50,
-                max_batching_window=seconds(1),
-                max_concurrency=MAX_CONCURRENCY,
-            ),
-            bucket=NewBucket(removal_policy=RemovalPolicy.DESTROY),
-            watch=[LISTS],
-            results_prefix="reports/",
-            sweep=Sweep(sweep),
+        new = NewBucket(removal_policy=RemovalPolicy.DESTROY)
+        lists, read = self._read("PriceLists", bucket=new, watch=[LISTS], sweep=Sweep(sweep))
+        offers, _ = self._read(
+            "Offers",
+            bucket=lists.bucket,
+            watch=[Watch("offers/", ".csv")],
+            through=ThroughEventBridge(),
         )
-        table.grant(read, "dynamodb:PutItem")
-        table.grant(sweep, "dynamodb:BatchGetItem")
-        lists.grant_read(read)
-        lists.grant_write_results(read)
+        self.results.grant(sweep, "dynamodb:BatchGetItem")
         lists.grant_sweep(sweep)
-        self.keep_refused(read, lists.dead_letter_queue)
         called_by(sweep, "Nothing is lost with a run that fails: the next one finds the same.")
-        for function in (read, sweep):
-            function.add_environment("BUCKET_NAME", lists.bucket.bucket_name)
+        sweep.add_environment("BUCKET_NAME", lists.bucket.bucket_name)
         sweep.add_environment("QUEUE_URL", lists.queue.queue_url)
         self.outputs(
             BucketName=lists.bucket.bucket_name,
             QueueUrl=lists.queue.queue_url,
             DeadLetterQueueUrl=lists.dead_letter_queue.queue_url,
+            OffersQueueUrl=offers.queue.queue_url,
             FunctionName=read.function_name,
             SweepFunctionName=sweep.function_name,
-            TableName=table.table_name,
+            TableName=name,
         )
+
+    def _read(self, name: str, **given: Any) -> tuple[S3EventsToSqsToLambda, lambda_.Function]:
+        function = self.function(f"Read{name}", "price_lists", TABLE_NAME=self.results.table_name)
+        consumer = Consumer(
+            function,
+            batch_size=50,
+            max_batching_window=seconds(1),
+            max_concurrency=MAX_CONCURRENCY,
+        )
+        made = S3EventsToSqsToLambda(
+            self, name, consumer=consumer, results_prefix="reports/", **given
+        )
+        self.results.grant(function, "dynamodb:PutItem")
+        made.grant_read(function)
+        made.grant_write_results(function)
+        self.keep_refused(function, made.dead_letter_queue)
+        function.add_environment("BUCKET_NAME", made.bucket.bucket_name)
+        return made, function

@@ -49,7 +49,10 @@ STATISTICS = {
     "ExecutionsAborted": "Sum",
     "ExecutionsFailed": "Sum",
     "ExecutionsTimedOut": "Sum",
+    "FailedInvocations": "Sum",
     "GetRecords.IteratorAgeMilliseconds": "Maximum",
+    "InvocationsFailedToBeSentToDlq": "Sum",
+    "InvocationsSentToDlq": "Sum",
     "NumberOfNotificationsFailed": "Sum",
     "NumberOfNotificationsFailedToRedriveToDlq": "Sum",
     "NumberOfNotificationsFilteredOut-InvalidAttributes": "Sum",
@@ -60,6 +63,7 @@ STATISTICS = {
     "PutRequests": "Sum",
     "ReadProvisionedThroughputExceeded": "Sum",
     "ThrottledRecords": "Sum",
+    "ThrottledRules": "Sum",
     "Throttles": "Sum",
     "WriteProvisionedThroughputExceeded": "Sum",
 }

@@ -19,6 +19,7 @@ import pytest
 from aws_cdk import App, Duration, Size, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
+from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_kms as kms
@@ -43,6 +44,7 @@ from serverless_patterns.patterns.blocks.invocations import (
 )
 from serverless_patterns.patterns.blocks.lakes import Lake, Table
 from serverless_patterns.patterns.blocks.queues import NewQueue, SqsToLambda, check_own_queue
+from serverless_patterns.patterns.blocks.routes import Delivery, route
 from serverless_patterns.patterns.blocks.stream_consumers import (
     StreamConsumer,
     StreamReader,
@@ -133,6 +135,13 @@ def watch_bucket(stack: Stack, **given: Any) -> None:
     S3EventsToSqsToLambda(stack, "Events", consumer=function(stack), **given)
 
 
+def routed(stack: Stack, bus: Any = None, dead_letters: Any = None) -> None:
+    kept = sqs.Queue(stack, "Dead", **dead_letters) if dead_letters else None
+    of = bus or events.EventBus(stack, "Shop")
+    pattern = events.EventPattern(source=["shop.orders"])
+    route(stack, of, pattern, bus or function(stack), delivery=Delivery(dead_letter_queue=kept))
+
+
 MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9101": lambda stack: own_queue(stack, {"fifo": True}),
     "W9102": lambda stack: check_own_queue(sqs.Queue(stack, "Queue")),
@@ -159,6 +168,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9135": lambda stack: subscriptions.check_dead_letter_queue(
         sqs.Queue(stack, "Queue"), topic_fifo=True
     ),
+    "E9136": lambda stack: routed(stack, dead_letters={"fifo": True}),
     "E9138": send,
     "E9141": lambda stack: Transform(function(stack), batch_size=Size.mebibytes(3.1)),
     "E9142": lambda stack: Transform(function(stack, timeout=seconds(301))),
@@ -182,6 +192,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9196": lambda stack: saga(express=True, Resource=CALLBACK, TimeoutSeconds=1),
     "E9189": twice,
     "E9206": lambda stack: watch_bucket(stack, watch=[Watch("lists/"), Watch("lists/new/")]),
+    "E9204": lambda stack: routed(stack, bus=events.EventBus(stack, "Shop")),
     "I9198": lambda stack: saga(Resource=CALLBACK),
 }
 

@@ -25,6 +25,7 @@ READ_SHARDS = {
     "kinesis": ("DescribeStream", "GetRecords", "GetShardIterator", "ListShards"),
     "dynamodb": ("DescribeStream", "GetRecords", "GetShardIterator"),
 }
+EVENTS = "events.amazonaws.com"
 # What it takes to use a target, by the service in its ARN.
 USES = {
     "sqs": "sqs:SendMessage",
@@ -91,6 +92,7 @@ CALLS: dict[str, dict[str, tuple[str, ...]]] = {
         "paginate": ("ListBucketVersions",),
     },
     "kinesis": {"put_record": ("PutRecord",), "put_records": ("PutRecords",)},
+    "events": {"put_events": ("PutEvents",)},
     "states": {
         name: ("".join(word.capitalize() for word in name.split("_")),)
         for name in (
@@ -110,6 +112,7 @@ def arrows(cloud: Cloud) -> list[Request]:
     for way in (_trusts, _functions, _mappings, _destinations, _entries, _subscriptions):
         found += way(cloud)
     for way in (
+        _buses,
         _notifications,
         _rules,
         _schedules,
@@ -200,7 +203,23 @@ def _calls(cloud: Cloud, properties: Mapping[str, Any]) -> Iterator[Request]:
                     on = f"{arn}/{_object(cloud, name, call.key)}"
                 on = _execution(arn) if action == "DescribeExecution" else on
                 does = f"{service}:{WRITES.get(action, action)}"
-                yield Request(properties["Role"], does, on, of=arn)
+                says = _published(cloud, texts) if service == "events" else [{}]
+                yield from (
+                    Request(properties["Role"], does, on, of=arn, context=one) for one in says
+                )
+
+
+def _published(cloud: Cloud, texts: frozenset[str]) -> list[dict[str, str]]:
+    """What code says of the events that it publishes: a source and a type that a rule waits for."""
+    patterns = [rule.get("EventPattern", {}) for rule in cloud.of("AWS::Events::Rule").values()]
+    said = {
+        (source, kind)
+        for pattern in patterns
+        for source in pattern.get("source", [])
+        for kind in pattern.get("detail-type", [])
+        if {str(source), str(kind)} <= texts
+    }
+    return [{"events:source": source, "events:detail-type": kind} for source, kind in sorted(said)]
 
 
 def _object(cloud: Cloud, bucket: str, key: str) -> str:
@@ -290,6 +309,17 @@ def _uses(service: str, target: str, source: Mapping[str, str], role: Any) -> It
         yield Request(role, action, target)
     else:
         yield Request(f"{service}.amazonaws.com", action, target, source)
+
+
+def _buses(cloud: Cloud) -> Iterator[Request]:
+    """EventBridge encrypts a bus and its archive with its key, and keeps what it cannot encrypt."""
+    for name, properties in cloud.of("AWS::Events::EventBus").items():
+        bus, key = cloud.arn(name), cloud.named(properties.get("KmsKeyIdentifier"))
+        said = {**of_source(bus), "kms:EncryptionContext:aws:events:event-bus:arn": bus}
+        for action in ("Decrypt", "GenerateDataKey", "ReEncryptFrom") if key else ():
+            yield Request(EVENTS, f"kms:{action}", cloud.arn(str(key)), said)
+        if failed := properties.get("DeadLetterConfig"):
+            yield from _uses("events", failed["Arn"], of_source(bus), None)
 
 
 def _rules(cloud: Cloud) -> Iterator[Request]:
@@ -492,6 +522,8 @@ def strangers(cloud: Cloud, arrow: Request) -> Iterator[Request]:
             yield replace(arrow, who=who)
     if arrow.who == ADMIN:
         return
+    for key in arrow.context.keys() & {"events:source", "events:detail-type"}:
+        yield replace(arrow, context={**arrow.context, key: "another"})
     if not arrow.who.startswith("arn:"):
         yield replace(arrow, who="ec2.amazonaws.com")
         if arrow.context:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 HINT = "Nothing needs these: remove them, or say in tests/permissions/arrows.py what does."
 # Permissions without an arrow. The rest of a survivor's name says which policy it is in.
 EXPLAINED = {
+    "Allow kms:DescribeKey on *": "EventBridge looks at the key of an archive, and names no source",
     "sqs:ChangeMessageVisibility of Allow": "the CDK's grant_consume_messages() has it, for "
     "functions that let a message wait; some of ours do",
     "sqs:GetQueueUrl of Allow": "the CDK's grant_consume_messages() has it",

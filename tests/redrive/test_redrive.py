@@ -52,6 +52,14 @@ def record(number: int = 1, context: dict[str, str] | None = None, **changes: An
     return json.dumps(document | changes)
 
 
+def test_what_a_rule_could_not_deliver_is_the_whole_event() -> None:
+    event = '{"id": "1", "detail-type": "OrderPlaced", "detail": {"total": 1.10}}'
+    attributes = {"RULE_ARN": "arn:rule", "ERROR_CODE": "NO_PERMISSIONS", "ERROR_MESSAGE": "denied"}
+    found = records.read(event, attributes)
+    assert found.payload == event.encode()
+    assert found.error == "NO_PERMISSIONS: denied"
+
+
 class Failures:
     """A failure queue and a dead-letter queue on moto, and the function that failed."""
 

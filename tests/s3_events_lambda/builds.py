@@ -11,6 +11,7 @@ from serverless_patterns.patterns.s3_events_lambda.construct import (
     NewQueue,
     S3EventsToSqsToLambda,
     Sweep,
+    ThroughEventBridge,
     ThroughTopic,
 )
 from tests.contracts.builds import Build
@@ -40,8 +41,13 @@ def make_topic(stack: Stack, construct_id: str = "Events", **given: Any) -> S3Ev
     return make(stack, construct_id, through=ThroughTopic(encryption_key=key), **given)
 
 
+def make_rule(stack: Stack, construct_id: str = "Events", **given: Any) -> S3EventsToSqsToLambda:
+    return make(stack, construct_id, through=ThroughEventBridge(), **given)
+
+
 TAKES = frozenset({"queue", "consumer", "alarms"})
 BUILDS = [
     Build("s3_events_lambda", make, TAKES),
+    Build("s3_events_lambda rule", make_rule, TAKES),
     Build("s3_events_lambda topic", make_topic, frozenset({"alarms"})),
 ]

@@ -15,12 +15,13 @@ from aws_cdk.assertions import Match, Template
 from serverless_patterns.patterns.s3_events_lambda.construct import (
     NewBucket,
     NewQueue,
+    Notification,
     S3EventsToSqsToLambda,
     Sweep,
     ThroughTopic,
     Watch,
 )
-from tests.inline import function, properties, rejected
+from tests.inline import function, properties, rejected, warned
 from tests.s3_events_lambda.builds import make, make_topic
 
 if TYPE_CHECKING:
@@ -114,9 +115,66 @@ def own(stack: Stack, **settings: Any) -> s3.Bucket:
 
 def test_two_constructs_share_a_bucket(stack: Stack) -> None:
     first = make(stack, "First", watch=[Watch("lists/")])
-    make(stack, "Second", bucket=first.bucket, watch=[Watch("scans/")])
+    make(stack, "Second", bucket=first.bucket, watch=[Watch("scans/")], through=Notification())
     of_queue = bucket(stack)["NotificationConfiguration"]["QueueConfigurations"]
     assert [ends for _, ends in filters(of_queue)] == [{"prefix": "lists/"}, {"prefix": "scans/"}]
+
+
+@pytest.mark.parametrize(
+    ("watch", "key"),
+    [
+        (Watch(), None),
+        (Watch("a*/"), {"prefix": "a*/"}),
+        (Watch(suffix=".csv"), {"suffix": ".csv"}),
+        (Watch("a*/", ".csv"), {"wildcard": r"a\*/*.csv"}),
+    ],
+    ids=["all", "prefix", "suffix", "both"],
+)
+def test_your_own_bucket_sends_to_eventbridge_and_a_rule_to_the_queue(
+    stack: Stack, watch: Watch, key: Any
+) -> None:
+    make(stack, bucket=own(stack), watch=[watch], sweep=None)
+    assert bucket(stack)["NotificationConfiguration"] == {
+        "EventBridgeConfiguration": {"EventBridgeEnabled": True}
+    }
+    [rule] = properties(stack, "Events::Rule")
+    assert rule["EventPattern"]["detail-type"] == ["Object Created"]
+    assert rule["EventPattern"]["detail"].get("object") == (key and {"key": [key]})
+    assert rule["Targets"][0]["DeadLetterConfig"]
+
+
+def test_eventbridge_joins_what_the_cdk_notifies_and_what_is_notified_here(stack: Stack) -> None:
+    theirs = own(stack)
+    destination = notifications.SqsDestination(sqs.Queue(stack, "Other"))
+    theirs.add_event_notification(s3.EventType.OBJECT_REMOVED, destination)
+    make(stack, "First", bucket=theirs, sweep=None)
+    [configured] = (
+        Template.from_stack(stack).find_resources("Custom::S3BucketNotifications").values()
+    )
+    assert {*configured["Properties"]["NotificationConfiguration"]} == {
+        "QueueConfigurations",
+        "EventBridgeConfiguration",
+    }
+
+
+def test_a_new_bucket_notifies_a_queue_and_eventbridge(stack: Stack) -> None:
+    first = make(stack, "First", sweep=None)
+    make(stack, "Second", bucket=first.bucket, sweep=None)
+    assert {*bucket(stack)["NotificationConfiguration"]} == {
+        "QueueConfigurations",
+        "EventBridgeConfiguration",
+    }
+
+
+def test_an_imported_bucket_is_watched_with_a_warning(stack: Stack) -> None:
+    make(stack, bucket=s3.Bucket.from_bucket_name(stack, "Theirs", "theirs"))
+    warned(stack, "notifications to EventBridge must be on, or nothing arrives")
+
+
+def test_one_rule_asks_for_the_same_events_of_all_objects(stack: Stack) -> None:
+    watch = [Watch("a/"), Watch("b/", events=["ObjectRemoved"])]
+    with rejected("watch asks for different events of different objects"):
+        make(stack, bucket=own(stack), watch=watch)
 
 
 def elsewhere(stack: Stack) -> s3.Bucket:
@@ -146,7 +204,7 @@ def test_a_bucket_that_cannot_notify_from_here_is_rejected(
     stack: Stack, given: Callable[[Stack], s3.IBucket], problem: str
 ) -> None:
     with rejected(problem):
-        make(stack, bucket=given(stack))
+        make(stack, bucket=given(stack), through=Notification())
 
 
 def test_notifications_that_the_cdk_would_replace_are_rejected_at_synthesis() -> None:

@@ -66,7 +66,7 @@ OF_LOCALSTACK: list[tuple[str, dict[str, Any], dict[str, Any] | None]] = [
 # Of the CDK's own function for calls of AWS.
 CALLS = {"ServiceToken": arn("AWS679f53fac002430cb0da5b7982bd22872D164C4C")}
 STOPS = [
-    ("AWS::Events::Archive", "Make it by its API"),
+    ("AWS::Events::Connection", "Make it by its API"),
     ("AWS::AppSync::Api", "Make it by its API"),
     ("AWS::AmazonMQ::Broker", "Leave it out"),
     ("Custom::CDKBucketDeployment", "upload the files"),

@@ -60,6 +60,23 @@ def test_a_batch_fails_in_part_and_half_of_what_failed_was_accepted(sns: Any) ->
     assert client.first_sent.keys() == {f"d{n}" for n in range(1_000)}
 
 
+def test_each_result_of_published_events_is_in_the_place_of_its_entry(sns: Any) -> None:
+    def put(Entries: Any) -> Any:  # noqa: N803
+        return {"Entries": [{"EventId": one["Detail"]} for one in Entries]}
+
+    sns.put_events = Mock(side_effect=put)
+    client, failed = FailsInPart(sns, share=0.2), 0
+    for first in range(0, 1_000, 10):
+        sent = [{"Detail": f"{number}"} for number in range(first, first + 10)]
+        answers = client.put_events(Entries=sent)["Entries"]
+        for entry, answer in zip(sent, answers, strict=True):
+            failed += "ErrorCode" in answer
+            assert answer.get("EventId", entry["Detail"]) == entry["Detail"]
+    assert 120 < client.failed == failed < 280
+    accepted = sum(len(batch) for batch in asked(sns.put_events, "Entries"))
+    assert 1_000 - failed < accepted < 1_000
+
+
 def test_a_replay_has_new_deduplication_ids(sns: Any) -> None:
     for _ in range(2):
         publish(Replay(sns), 0)

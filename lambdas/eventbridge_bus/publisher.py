@@ -1,0 +1,140 @@
+"""Publishes events to a bus in full batches, and again those that fail inside a 200.
+
+The publishing function uses it; other programs that publish can, too.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ..foundation import aws
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+# Amazon EventBridge API reference, "PutEvents": below 1 MB, which may be a decimal one.
+MAX_ENTRIES = 10
+MAX_BYTES = 999_999
+# Amazon EventBridge API reference, "PutEventsResultEntry": no retry can help.
+REFUSALS = {
+    "AccessDeniedException", "InvalidAccountIdException", "InvalidArgument", "MalformedDetail",
+    "NotAuthorizedForDetailTypeException", "NotAuthorizedForSourceException", "RedactionFailure",
+    "ValidationException",
+}  # fmt: skip
+# Seconds: three attempts of a client that waits one to connect and two to read, and pauses.
+LONGEST_CALL = 15
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event to publish; ``id`` is the sender's name for it, and is not sent."""
+
+    id: str
+    source: str
+    detail_type: str
+    detail: Mapping[str, Any]
+
+    def entry(self, bus: str) -> dict[str, str]:
+        """Return the event as PutEvents takes it."""
+        return {
+            "EventBusName": bus,
+            "Source": self.source,
+            "DetailType": self.detail_type,
+            "Detail": json.dumps(self.detail, ensure_ascii=False, separators=(",", ":")),
+        }
+
+
+@dataclass
+class Published:
+    """What became of events, by the sender's ids.
+
+    Args:
+        accepted: EventBridge's id of the event.
+        refused: Error code; sending it again unmodified would not help.
+        unpublished: Error code of the last attempt.
+    """
+
+    accepted: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    unpublished: dict[str, str] = field(default_factory=dict)
+
+
+def publish(
+    client: Any,
+    bus: str,
+    events: Iterable[Event],
+    *,
+    attempts: int = 8,
+    seconds_left: Callable[[], float] = lambda: math.inf,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Published:
+    """Publish events, in no order.
+
+    EventBridge may take some entries of a batch and fail others, with HTTP 200: only those are sent
+    again. An event whose answer is lost is published twice, so consumers must be idempotent.
+
+    Args:
+        client: boto3 client of EventBridge.
+        bus: Its name or ARN.
+        events: Each with an id of its own.
+        attempts: For each event. Default: 8.
+        seconds_left: Until the caller has to answer; what is waiting when they are too few for a
+            call is unpublished. Default: forever.
+        sleep: Waits before the next attempt. Default: ``time.sleep``.
+    """
+    result, waiting = Published(), {event.id: event.entry(bus) for event in events}
+    for attempt in range(attempts):
+        codes: dict[str, str] = {}
+        for batch in aws.batches(waiting.items(), most=MAX_ENTRIES, largest=MAX_BYTES, size=size):
+            late = seconds_left() < LONGEST_CALL
+            ids = [id_ for id_, _ in batch]
+            codes |= dict.fromkeys(ids, "OutOfTime") if late else _put(client, batch, result)
+        waiting, result.unpublished = {id_: waiting[id_] for id_ in codes}, codes
+        if not waiting or seconds_left() < LONGEST_CALL:
+            break
+        sleep(min(5.0, 0.1 * 2**attempt) * random.random())  # noqa: S311 - jitter
+    return result
+
+
+def size(named: tuple[str, Mapping[str, str]]) -> int:
+    """Return how many bytes of a batch an entry takes.
+
+    Amazon EventBridge user guide, "Calculating PutEvents event entry size".
+    """
+    return sum(len(named[1][name].encode()) for name in ("Source", "DetailType", "Detail"))
+
+
+def _put(
+    client: Any, batch: Sequence[tuple[str, Mapping[str, str]]], result: Published
+) -> dict[str, str]:
+    """Send one batch; return the codes of events that may be sent again, by id."""
+    try:
+        answer = client.put_events(Entries=[entry for _, entry in batch])
+    except (ClientError, BotoCoreError) as error:
+        code = aws.code(error)
+        if code not in REFUSALS:
+            return dict.fromkeys((id_ for id_, _ in batch), code)
+        if len(batch) == 1:
+            result.refused[batch[0][0]] = code
+            return {}
+        again: dict[str, str] = {}
+        for one in batch:  # one of them is at fault: the others must not suffer
+            again |= _put(client, [one], result)
+        return again
+    codes: dict[str, str] = {}
+    for (id_, _), made in zip(batch, answer["Entries"], strict=True):
+        failure = made.get("ErrorCode")
+        if failure is None:
+            result.accepted[id_] = made["EventId"]
+        elif failure in REFUSALS:
+            result.refused[id_] = failure
+        else:
+            codes[id_] = failure
+    return codes

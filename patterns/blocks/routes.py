@@ -1,0 +1,516 @@
+"""EventBridge rule → target;  rule ⇢ DLQ ⇢ alarm: which events, in what form, and who may."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from aws_cdk import Annotations, Duration
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+
+from ..checks import events as checks
+from ..checks import kms as kms_checks
+from ..checks import patterns as pattern_checks
+from ..checks import reject
+from ..checks import sqs as sqs_checks
+from ..limits import EVENTS_MAX_AGE, EVENTS_MAX_RETRIES
+from . import keys, places
+from .alarms import MINUTE, Alarms, Runbook
+from .consumers import check_may_run
+from .names import name_known_before_creation
+from .queues import ask_for_key, queue_for_failures, resource_of
+from .stacks import same_stack
+from .values import (
+    Path,
+    expect,
+    expect_fields,
+    in_seconds,
+    number,
+    place_of,
+    seconds,
+    stack_of,
+)
+
+if TYPE_CHECKING:
+    from aws_cdk import aws_cloudwatch as cloudwatch
+    from aws_cdk import aws_kms as kms
+    from aws_cdk import aws_sqs as sqs
+    from aws_cdk import aws_stepfunctions as sfn
+    from constructs import Construct, IDependable
+
+    Target: TypeAlias = (
+        sqs.IQueue
+        | lambda_.IFunction
+        | sfn.IStateMachine
+        | events.IEventBus
+        | events.IApiDestination
+    )
+
+EVENTBRIDGE = "events.amazonaws.com"
+LONGEST_NAME = 27  # of the path; a rule's name has 64 characters
+FIELDS = (
+    "account",
+    "detail",
+    "detail_type",
+    "id",
+    "region",
+    "resources",
+    "source",
+    "time",
+    "version",
+)
+# By the attribute with the ARN: what EventBridge does to a target with a role, if it needs one.
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-identity-based.html
+TARGETS = {
+    "queue_arn": None,
+    "function_arn": None,
+    "state_machine_arn": "states:StartExecution",
+    "event_bus_arn": "events:PutEvents",
+    "api_destination_arn": "events:InvokeApiDestination",
+}
+UNDELIVERED = Runbook(
+    means="EventBridge could not deliver events to this rule's target; each is stored in the "
+    "rule's delivery dead-letter queue.",
+    see="Read the ERROR_CODE and ERROR_MESSAGE attributes of a message in that queue.",
+    fix="Fix what they name: most often the policy of the target or of its key. Then replay the "
+    "archive to this rule alone, and delete the messages; or send each to the target. The redrive "
+    "of SQS does not work for this queue.",
+    verify="The delivery dead-letter queue is empty, and the target has the events.",
+)
+# Metric, periods in a row, what to do:
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html
+RULE_ALARMS = (
+    (
+        "FailedInvocations",
+        1,
+        Runbook(
+            means="EventBridge has given up deliveries to this rule's target: their retries ended, "
+            "or a permission was missing.",
+            see="The UndeliveredAlarm of the same rule has the events and the error.",
+            fix="Follow the runbook of that alarm.",
+            verify="FailedInvocations stays without data while events arrive.",
+        ),
+    ),
+    (
+        "InvocationsSentToDlq",
+        1,
+        Runbook(
+            means="Undeliverable events moved to the rule's delivery dead-letter queue.",
+            see="Read the attributes of the messages there.",
+            fix="Follow the runbook of UndeliveredAlarm.",
+            verify="InvocationsSentToDlq stays without data while events arrive.",
+        ),
+    ),
+    (
+        "InvocationsFailedToBeSentToDlq",
+        1,
+        Runbook(
+            means="Events are LOST to this target: EventBridge could deliver them neither to it "
+            "nor to the delivery dead-letter queue.",
+            see="Look at the policy of that queue and of its key; AWS CloudTrail shows who changed "
+            "them.",
+            fix="Fix the policy, then replay the archive to this rule alone.",
+            verify="The metric stays without data, and the target has the events.",
+        ),
+    ),
+    (
+        "ThrottledRules",
+        5,
+        Runbook(
+            means="The account's quota of target invocations delays this rule's events.",
+            see="Compare Invocations of all rules with the quota of the Region.",
+            fix="Ask AWS for a higher quota, or match fewer events.",
+            verify="ThrottledRules stays without data.",
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """How EventBridge delivers a rule's events to its target.
+
+    Attributes:
+        input: The form in which they arrive, such as
+            ``RuleTargetInput.from_event_path("$.detail")``. Default: the whole event.
+        retry_attempts: Retries after an error that may pass, 0 to 185. Default: 185.
+        max_event_age: How old an event may grow meanwhile, 60 s to 24 h. Default: 24 hours.
+        dead_letter_queue: Your own standard queue for what cannot be delivered. Default: a new one
+            that keeps it for 14 days.
+
+    Raises:
+        ValueError: a setting that EventBridge rejects, or a value of the wrong type.
+    """
+
+    input: events.RuleTargetInput | None = None
+    retry_attempts: int = EVENTS_MAX_RETRIES
+    max_event_age: Duration | None = None
+    dead_letter_queue: sqs.IQueue | None = None
+
+    def __post_init__(self) -> None:
+        """Reject retries that EventBridge does not make."""
+        expect_fields(
+            self,
+            input=(events.RuleTargetInput, None),
+            retry_attempts=(int,),
+            max_event_age=(Duration, None),
+            dead_letter_queue=("IQueue", None),
+        )
+        reject(checks.retries(number(self.retry_attempts), in_seconds(self.max_event_age)))
+
+    @property
+    def retry_policy(self) -> dict[str, Any]:
+        """The retries as CloudFormation spells them."""
+        age = self.max_event_age
+        return {
+            "maximumRetryAttempts": self.retry_attempts,
+            "maximumEventAgeInSeconds": age.to_seconds() if age else EVENTS_MAX_AGE,
+        }
+
+
+def as_json(scope: Construct, pattern: events.EventPattern) -> dict[str, Any]:
+    """Return an event pattern in the spelling of EventBridge, with what matchers stand for.
+
+    Raises:
+        ValueError: no event can match it, it asks for nothing, or it is too long.
+    """
+    expect("pattern", pattern, events.EventPattern)
+    given = {name.replace("_", "-"): getattr(pattern, name) for name in FIELDS}
+    found: dict[str, Any] = stack_of(scope).resolve(
+        {k: v for k, v in given.items() if v is not None}
+    )
+    name = Path(scope, "The event pattern of ")
+    if not found:
+        raise ValueError(
+            f'{name} is empty. Give it a source or a detail_type; source=events.Match.prefix("") '
+            "matches every event."
+        )
+    reject(pattern_checks.matches_nothing(name, _with_tokens(found)))
+    reject(checks.pattern_length(name, len(json.dumps(found, separators=(",", ":")))))
+    return found
+
+
+def _with_tokens(value: Any) -> Any:
+    """Return a pattern with ``${…}`` in place of what only deployment knows."""
+    if isinstance(value, list):
+        return [_with_tokens(one) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    if len(value) == 1 and next(iter(value)).startswith(("Fn::", "Ref")):
+        return "${deployment}"
+    return {name: _with_tokens(one) for name, one in value.items()}
+
+
+class Rule:
+    """A rule's name, which is known before it is made, and what lets EventBridge use its target.
+
+    Each permission holds for EventBridge on behalf of this rule of this account alone, and is there
+    before the rule is: a delivery that is not permitted is not retried
+    (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html).
+
+    Args:
+        scope: Where the rule is made.
+        bus: Of which bus.
+        bus_name: The bus's name, if it is known before the bus is made. Default: not known.
+    """
+
+    def __init__(
+        self, scope: Construct, bus: events.IEventBus, bus_name: str | None = None
+    ) -> None:
+        self._scope, self._known = scope, bus_name is not None
+        self.name = name_known_before_creation(scope, longest_path=LONGEST_NAME)
+        of_default = bus.event_bus_name == "default"
+        in_arn = self.name if of_default else f"{bus_name or bus.event_bus_name}/{self.name}"
+        self.arn = stack_of(scope).format_arn(
+            service="events", resource="rule", resource_name=in_arn
+        )
+        self.dimensions = {"RuleName": self.name}
+        if not of_default:
+            self.dimensions["EventBusName"] = bus.event_bus_name
+
+    def allow_queue(self, queue: sqs.IQueue) -> list[IDependable]:
+        """Let EventBridge send to a queue; return what the rule waits for."""
+        added = queue.add_to_resource_policy(
+            self._statement(queue, ["sqs:SendMessage"], queue.queue_arn)
+        )
+        if not added.statement_added:
+            Annotations.of(queue).add_warning_v2(
+                "serverless-patterns:imported-queue-of-rule",
+                "This queue is imported, so its policy cannot be changed here: it must allow "
+                f"sqs:SendMessage to {EVENTBRIDGE} with aws:SourceArn and aws:SourceAccount of the "
+                f"rule, or nothing is delivered.{ask_for_key(queue)}",
+            )
+        if queue.encryption_master_key is not None:
+            self._allow_key(queue.encryption_master_key)
+        return [added.policy_dependable] if added.policy_dependable is not None else []
+
+    def allow_function(self, function: lambda_.IFunction) -> list[IDependable]:
+        """Let EventBridge invoke a function; return what the rule waits for."""
+        permission = lambda_.CfnPermission(
+            self._scope,
+            "Permission",
+            action="lambda:InvokeFunction",
+            function_name=function.function_arn,
+            principal=EVENTBRIDGE,
+            source_arn=self.arn,
+            source_account=stack_of(self._scope).account,
+        )
+        return [permission]
+
+    def role_for(self, action: str, arn: str) -> iam.Role:
+        """Make the role with which EventBridge uses a target that takes no policy of its own."""
+        role = iam.Role(self._scope, "Role", assumed_by=iam.ServicePrincipal(EVENTBRIDGE))
+        role.add_to_principal_policy(iam.PolicyStatement(actions=[action], resources=[arn]))
+        return role
+
+    def _allow_key(self, key: kms.IKey) -> None:
+        statement = self._statement(key, ["kms:Decrypt", "kms:GenerateDataKey"], "*", of_key=True)
+        if not key.add_to_resource_policy(statement, True).statement_added:
+            Annotations.of(key).add_warning_v2(
+                "serverless-patterns:imported-key-of-rule",
+                "This key is imported, so its policy cannot be changed here: it must allow "
+                f"kms:Decrypt and kms:GenerateDataKey to {EVENTBRIDGE}, or nothing is delivered.",
+            )
+
+    def _statement(
+        self, resource: Any, actions: list[str], acts_on: str, *, of_key: bool = False
+    ) -> iam.PolicyStatement:
+        """Return what allows EventBridge for this rule, as far as the resource may know its name.
+
+        Another stack would need this one; a key would need the bus that it may encrypt.
+        """
+        stack, arn = stack_of(resource), self.arn
+        if not same_stack(self._scope, resource) or (of_key and not self._known):
+            arn = stack.format_arn(service="events", resource="rule", resource_name="*")
+        return iam.PolicyStatement(
+            principals=[iam.ServicePrincipal(EVENTBRIDGE)],
+            actions=actions,
+            resources=[acts_on],
+            conditions={
+                "ArnLike": {"aws:SourceArn": arn},
+                "StringEquals": {"aws:SourceAccount": stack_of(self._scope).account},
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Routed:
+    """A rule with its target.
+
+    Attributes:
+        rule: Of the bus.
+        pattern: Which events it matches, as EventBridge spells it.
+        dead_letter_queue: What could not be delivered.
+        alarms: On deliveries, and on that queue.
+        dimensions: Of the rule's metrics.
+    """
+
+    rule: events.Rule
+    pattern: Mapping[str, Any]
+    dead_letter_queue: sqs.IQueue
+    alarms: list[cloudwatch.Alarm]
+    dimensions: Mapping[str, str]
+
+
+def route(
+    scope: Construct,
+    bus: events.IEventBus,
+    pattern: events.EventPattern,
+    target: Any,
+    *,
+    delivery: Delivery = Delivery(),
+    encryption_key: kms.IKey | None = None,
+    alarms: Alarms = Alarms(),
+    bus_name: str | None = None,
+) -> Routed:
+    """Make a rule that sends what it matches to one target, with a dead-letter queue and alarms.
+
+    Source:
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rules-best-practices.html
+
+    Args:
+        scope: Where all of it is made.
+        bus: Whose events.
+        pattern: Which of them.
+        target: Queue, function, state machine, bus or API destination.
+        delivery: In what form, and how often attempted.
+        encryption_key: Customer managed key of a new dead-letter queue. Default: SQS-managed.
+        alarms: What the alarms do.
+        bus_name: The bus's name, if it is known before the bus is made. Default: not known.
+
+    Raises:
+        ValueError: no event can match, or events would be lost.
+    """
+    expect("delivery", delivery, Delivery)
+    matched, kind = as_json(scope, pattern), kind_of(target)
+    _check_target(scope, kind, target)
+    if kind == "event_bus_arn" and target.node.path == bus.node.path:
+        raise ValueError(checks.sends_to_its_own_bus(Path(scope), Path(bus)))
+    allowed = Rule(scope, bus, bus_name)
+    kept = _dead_letter_queue(scope, target, delivery, encryption_key)
+    waits_for, role, arn = allowed.allow_queue(kept), None, str(getattr(target, kind))
+    if kind == "queue_arn" and places.elsewhere(scope, target):
+        role = allowed.role_for("sqs:SendMessage", arn)
+        waits_for.append(role)
+    elif kind == "queue_arn":
+        waits_for += allowed.allow_queue(target)
+    elif kind == "function_arn":
+        waits_for += allowed.allow_function(target)
+    else:
+        role = allowed.role_for(str(TARGETS[kind]), arn)
+        waits_for.append(role)
+    rule = events.Rule(scope, "Rule", rule_name=allowed.name, event_bus=bus, event_pattern=pattern)
+    resource: Any = rule.node.default_child
+    form = delivery.input.bind(rule) if delivery.input else None
+    resource.targets = [
+        events.CfnRule.TargetProperty(
+            id="Target",
+            arn=arn,
+            role_arn=role.role_arn if role else None,
+            retry_policy=delivery.retry_policy,
+            dead_letter_config={"arn": kept.queue_arn},
+            **(_form(form) if form else {}),
+        )
+    ]
+    rule.node.add_dependency(*waits_for)
+    made = [
+        (f"{metric}Alarm", _metric(metric, allowed.dimensions), runbook, 0, periods)
+        for metric, periods, runbook in RULE_ALARMS
+    ]
+    on_rule = alarms.each(scope, made)
+    if delivery.dead_letter_queue is None or places.elsewhere(scope, kept) is None:
+        on_rule.append(alarms.on_messages(scope, "UndeliveredAlarm", kept, UNDELIVERED))
+    return Routed(rule, matched, kept, on_rule, allowed.dimensions)
+
+
+def metric_of(routed: Routed, name: str, **options: Any) -> cloudwatch.Metric:
+    """Return a metric of a rule. ``options``: of the metric."""
+    return _metric(name, routed.dimensions, **options)
+
+
+def _metric(name: str, dimensions: Mapping[str, str], **options: Any) -> cloudwatch.Metric:
+    from aws_cdk import aws_cloudwatch as cloudwatch
+
+    settings: dict[str, Any] = {"period": seconds(MINUTE), "statistic": "Sum"} | options
+    return cloudwatch.Metric(
+        namespace="AWS/Events", metric_name=name, dimensions_map=dict(dimensions), **settings
+    )
+
+
+def _form(form: events.RuleTargetInputProperties) -> dict[str, Any]:
+    """Return how a target's input is transformed, as CloudFormation spells it."""
+    if form.input_template is None:
+        return {"input": form.input, "input_path": form.input_path}
+    paths = {"inputPathsMap": form.input_paths_map, "inputTemplate": form.input_template}
+    return {"input_transformer": paths}
+
+
+def kind_of(target: Any) -> str:
+    """Return the attribute with the ARN of a target.
+
+    Raises:
+        ValueError: EventBridge is not sent to such a thing here.
+    """
+    for attribute in TARGETS:
+        if getattr(target, attribute, None) is not None:
+            return attribute
+    raise ValueError(
+        f"target is a {type(target).__name__}; it must be a queue, function, state machine, event "
+        "bus or API destination."
+    )
+
+
+def _check_target(scope: Construct, kind: str, target: Any) -> None:
+    """Reject a target to which nothing could be delivered from here.
+
+    Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-targets.html
+
+    Raises:
+        ValueError: it is elsewhere and cannot be reached there, never runs, is a FIFO queue, or its
+            key does not allow EventBridge.
+    """
+    name = Path(target, "target ")
+    here, there = place_of(stack_of(scope))[1], place_of(target)[1]
+    if kind == "queue_arn" and here == there and places.elsewhere(scope, target):
+        Annotations.of(target).add_warning_v2(
+            "serverless-patterns:queue-of-another-account",
+            "This queue is of another account: its policy, and that of its key, must allow "
+            "sending to the role of the rule, and its alarms belong there.",
+        )
+        return
+    if kind == "event_bus_arn":
+        places.check_name(scope, name, target.event_bus_arn, "event_bus_name")
+        if place := places.elsewhere(scope, target):
+            Annotations.of(target).add_warning_v2(
+                "serverless-patterns:bus-elsewhere",
+                f"This event bus is in another {place}: its policy must allow events:PutEvents to "
+                "this account, and a rule there must match, or the events are lost there.",
+            )
+        return
+    places.check_here(
+        scope,
+        name,
+        target,
+        "a rule does not reach it there. Send the events to an event bus of that account and "
+        "Region, with a rule of its own.",
+    )
+    if kind == "function_arn":
+        check_may_run("target", target, "no event would be processed")
+    if kind == "queue_arn":
+        if target.fifo:
+            raise ValueError(
+                f"{name} is a FIFO queue, but EventBridge delivers in no order. Use a standard "
+                "queue and an idempotent consumer."
+            )
+        check_encryption(name, target)
+
+
+def check_encryption(name: object, queue: sqs.IQueue) -> None:
+    """Reject a queue into which EventBridge cannot deliver.
+
+    Raises:
+        ValueError: it is encrypted with a key that AWS manages, or that encrypts nothing.
+    """
+    keys.check_key_of(queue)
+    key = queue.encryption_master_key
+    key_id = key.key_id if key else getattr(resource_of(queue), "kms_master_key_id", None)
+    if key_id is not None:
+        reject(kms_checks.service_may_use(name, key_id, EVENTBRIDGE, "every event would be lost"))
+
+
+def _dead_letter_queue(
+    scope: Construct, target: Any, delivery: Delivery, key: kms.IKey | None
+) -> sqs.IQueue:
+    """Return the given queue, or a new one.
+
+    Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
+
+    Raises:
+        ValueError: it would lose what cannot be delivered: it is FIFO, elsewhere, the target
+            itself, or encrypted with a key that does not allow EventBridge.
+    """
+    kept = delivery.dead_letter_queue
+    if kept is None:
+        return queue_for_failures(
+            scope,
+            "DeliveryDeadLetterQueue",
+            reason="It is the rule's dead-letter queue: its messages wait for a person.",
+            encryption_key=key,
+        )
+    name = Path(kept, "dead_letter_queue ")
+    if kept.fifo:
+        raise ValueError(checks.dead_letter_queue_standard(Path(target), Path(scope)))
+    if kept.node.path == target.node.path:
+        raise ValueError(
+            f"{name} is the target itself: an event that cannot be delivered to it would be lost. "
+            "Give another queue, or leave it out."
+        )
+    places.check_environment(scope, name, kept)
+    here = place_of(stack_of(scope))
+    reject(sqs_checks.dead_letter_queue_place(Path(scope), here, Path(kept), place_of(kept)))
+    check_encryption(name, kept)
+    return kept

@@ -1,0 +1,269 @@
+"""What loses events on a bus, beyond a rule alone: loops, failed functions, what nobody matches."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from aws_cdk import Annotations
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+
+from ..blocks import keys, places
+from ..blocks.alarms import Alarms, Runbook
+from ..blocks.consumers import check_has_role, function_of
+from ..blocks.destinations import deliver_to_new_queue, permissions
+from ..blocks.invocations import check_only_configuration, is_configured, qualifier_of
+from ..blocks.names import pattern_of_name
+from ..blocks.queues import queue_for_failures
+from ..blocks.routes import EVENTBRIDGE
+from ..blocks.stacks import same_stack
+from ..blocks.values import Path, stack_of
+from ..checks import events as checks
+from ..checks import patterns as pattern_checks
+from ..checks import reject
+from ..limits import LAMBDA_ASYNC_MAX_AGE, LAMBDA_ASYNC_RETRIES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from aws_cdk import aws_kms as kms
+    from aws_cdk import aws_sqs as sqs
+    from constructs import Construct, IConstruct
+
+    from ..blocks.routes import Routed
+
+UNMATCHED = Runbook(
+    means="Events arrived that no rule of the bus matches; each is stored in the unmatched queue.",
+    see="Read the source and detail-type of a message in that queue: a misspelt type, a new one "
+    "that nobody consumes yet, or a field that no pattern expects.",
+    fix="Fix the publisher or add a rule. Then replay the archive to that rule alone, and delete "
+    "the messages.",
+    verify="The unmatched queue is empty, and stays empty while events are published.",
+)
+BUS_FAILED = Runbook(
+    means="The bus could not encrypt or decrypt events; each is stored in the bus's dead-letter "
+    "queue.",
+    see="Read the ERROR_CODE and ERROR_MESSAGE attributes of a message there, and the state and "
+    "policy of the bus's customer managed key.",
+    fix="Enable the key or fix its policy. Then publish the bodies of the messages again, and "
+    "delete the messages.",
+    verify="The queue is empty, and stays empty while events are published.",
+)
+FUNCTION_FAILED = Runbook(
+    means="The function failed events after all retries; each is stored in the failure queue.",
+    see="Read responsePayload and requestContext of a message there, and the function's log.",
+    fix="Fix the function, then run `python -m serverless_patterns.patterns.redrive` with the "
+    "function and this queue.",
+    verify="The failure queue is empty, and the function's Errors stay at 0.",
+)
+# Who is called by which rules; and where each bus forwards events, with the pattern.
+_CALLED: WeakKeyDictionary[Construct, lambda_.IFunction] = WeakKeyDictionary()
+_FORWARDS: WeakKeyDictionary[events.IEventBus, list[tuple[events.IEventBus, Mapping[str, Any]]]] = (
+    WeakKeyDictionary()
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """Who may publish, and what of an event's source and type is known."""
+
+    grantee: iam.IGrantable
+    said: Mapping[str, Any]
+
+    @property
+    def pattern(self) -> Mapping[str, Any]:
+        """What matches all that it may publish."""
+        return {name: [one] if isinstance(one, str) else one for name, one in self.said.items()}
+
+
+def check_bus(scope: Construct, bus: events.IEventBus) -> None:
+    """Reject a bus of yours on which no rule can be made from here.
+
+    Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-cross-account.html
+
+    Raises:
+        ValueError: it is of another account or Region, or its key encrypts nothing.
+    """
+    places.check_here(
+        scope,
+        Path(bus, "bus "),
+        bus,
+        "a rule is made in the place of its bus. Make this construct in a stack there.",
+    )
+    keys.check_key_of(bus)
+
+
+def queue_of_bus(scope: Construct, name: str) -> sqs.Queue:
+    """Make the queue for events that a bus cannot encrypt, with a key of its own: not with that.
+
+    Source:
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-event-bus-dlq.html
+    """
+    queue = queue_for_failures(
+        scope, "BusDeadLetterQueue", reason="Events of a bus whose key fails wait for a person."
+    )
+    allow = iam.PolicyStatement(
+        principals=[iam.ServicePrincipal(EVENTBRIDGE)],
+        actions=["sqs:SendMessage"],
+        resources=[queue.queue_arn],
+        conditions={
+            "ArnLike": {"aws:SourceArn": _arn_of_bus(scope, name)},
+            "StringEquals": {"aws:SourceAccount": stack_of(scope).account},
+        },
+    )
+    queue.add_to_resource_policy(allow)
+    return queue
+
+
+def _arn_of_bus(scope: IConstruct, name: str) -> str:
+    return stack_of(scope).format_arn(service="events", resource="event-bus", resource_name=name)
+
+
+def allow_bus(scope: Construct, key: kms.IKey, name: str) -> None:
+    """Let EventBridge encrypt a bus and its archive; warn of a key whose policy is elsewhere.
+
+    Both say for which bus they use the key in the encryption context.
+
+    Sources:
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-encryption-event-bus-cmkey.html,
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/encryption-archives.html
+    """
+    arn = _arn_of_bus(key, name if same_stack(scope, key) else pattern_of_name(scope, ""))
+    context = {"StringLike": {"kms:EncryptionContext:aws:events:event-bus:arn": arn}}
+    uses = (["kms:Decrypt", "kms:GenerateDataKey", "kms:ReEncrypt*"], context)
+    added = False
+    for actions, conditions in (uses, (["kms:DescribeKey"], {})):
+        statement = iam.PolicyStatement(
+            principals=[iam.ServicePrincipal(EVENTBRIDGE)],
+            actions=actions,
+            resources=["*"],
+            conditions=conditions,
+        )
+        added = key.add_to_resource_policy(statement, True).statement_added
+    if not added:
+        Annotations.of(key).add_warning_v2(
+            "serverless-patterns:imported-key-of-bus",
+            "This key is imported, so its policy cannot be changed here: it must allow "
+            "kms:Decrypt, kms:GenerateDataKey, kms:ReEncrypt* and kms:DescribeKey to "
+            f"{EVENTBRIDGE}, or every event ends in the bus's dead-letter queue.",
+        )
+
+
+def keep_failures(
+    scope: Construct, function: lambda_.IFunction, key: kms.IKey | None, alarms: Alarms
+) -> sqs.IQueue | None:
+    """Keep what a function fails: the dead-letter queue of its rule holds what never reached it.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+
+    Returns the queue; None when the app configures the function's invocation already.
+
+    Raises:
+        ValueError: the function was imported without its role.
+    """
+    own, qualifier = function_of(function), qualifier_of(function)
+    if is_configured(own, qualifier):
+        return None
+    check_has_role("target", function)
+    check_only_configuration(scope, own, qualifier)
+    failed = deliver_to_new_queue(scope, "FailureQueue", "on_failure", own, key)
+    part = lambda_.CfnEventInvokeConfig
+    config = part(
+        scope,
+        "EventInvokeConfig",
+        function_name=own.function_name,
+        qualifier=qualifier,
+        maximum_retry_attempts=LAMBDA_ASYNC_RETRIES,
+        maximum_event_age_in_seconds=LAMBDA_ASYNC_MAX_AGE,
+        destination_config=part.DestinationConfigProperty(
+            on_failure=part.OnFailureProperty(destination=failed.arn)
+        ),
+    )
+    config.node.add_dependency(function, *permissions(scope, own))
+    route: Any = scope
+    route.alarms.append(alarms.on_messages(scope, "FailureAlarm", failed.resource, FUNCTION_FAILED))
+    queue: sqs.IQueue = failed.resource
+    return queue
+
+
+def remember(route: Construct, function: lambda_.IFunction | None) -> None:
+    """Remember whom a rule calls, at once or behind a queue."""
+    if function is not None:
+        _CALLED[route] = function_of(function)
+
+
+def check_loop(route: Construct, routed: Routed, published: Published) -> None:
+    """Reject a function that would be called for what it publishes itself; warn if it may be.
+
+    Source:
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-patterns-best-practices.html
+
+    Raises:
+        ValueError: the rule that calls it matches what it is allowed to publish.
+    """
+    called = _CALLED.get(route)
+    role: Any = published.grantee.grant_principal
+    if called is None or called.role is None or role.node.path != called.role.node.path:
+        return
+    if not pattern_checks.can_match_both(routed.pattern, published.pattern):
+        return
+    if published.said:
+        raise ValueError(
+            f"{Path(called)} may publish events of {json.dumps(published.said)}, and "
+            f"{Path(route)} calls it for such events: it would call itself without end. Narrow the "
+            "pattern, or give grant_put_events_to() the source and detail_types that it publishes."
+        )
+    Annotations.of(route).add_warning_v2(
+        "serverless-patterns:may-call-itself",
+        f"{called.node.path} is called by this rule and may publish anything to the same bus: if "
+        "the rule matches that, it runs without end. Give grant_put_events_to() its source and "
+        "detail_types.",
+    )
+
+
+def check_ends(routed: Routed, bus: events.IEventBus, target: events.IEventBus) -> None:
+    """Reject buses that forward an event in a circle.
+
+    Raises:
+        ValueError: an event that the rules match would come back.
+    """
+    _FORWARDS.setdefault(bus, []).append((target, routed.pattern))
+    for patterns in _ways(target, bus, [routed.pattern], frozenset()):
+        if all(pattern_checks.can_match_both(patterns[0], other) for other in patterns[1:]):
+            raise ValueError(checks.sends_to_its_own_bus(Path(routed.rule), Path(bus)))
+
+
+def _ways(
+    start: events.IEventBus,
+    end: events.IEventBus,
+    met: list[Mapping[str, Any]],
+    passed: frozenset[str],
+) -> Any:
+    """Yield the patterns of the rules on each way from one bus to another."""
+    for there, pattern in _FORWARDS.get(start, []):
+        if there.node.path == end.node.path:
+            yield [*met, pattern]
+        elif there.node.path not in passed:
+            yield from _ways(there, end, [*met, pattern], passed | {there.node.path})
+
+
+def unmatched(routes: Sequence[Routed]) -> Mapping[str, Any]:
+    """Return the pattern of what none of these rules matches.
+
+    Raises:
+        ValueError: it would match nothing, or is too long for EventBridge.
+    """
+    without = "Add a source or a detail_type to its pattern, or use NewBus(catch_all=False)."
+    pattern = pattern_checks.others([one.pattern for one in routes])
+    if pattern is None:
+        raise ValueError(
+            f"{Path(routes[-1].rule)} matches every event, or compares only what has no opposite, "
+            f"so that the catch-all rule would show nothing. {without}"
+        )
+    length = len(json.dumps(pattern, separators=(",", ":")))
+    reject(checks.pattern_length("With this rule the catch-all pattern", length))
+    return pattern
