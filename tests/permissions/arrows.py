@@ -200,7 +200,7 @@ def _calls(cloud: Cloud, properties: Mapping[str, Any]) -> Iterator[Request]:
                     continue
                 on = arn
                 if service == "s3" and not action.startswith("List"):
-                    on = f"{arn}/{_object(cloud, name, call.key)}"
+                    on = f"{arn}/{_object(cloud, properties, call.key)}"
                 on = _execution(arn) if action == "DescribeExecution" else on
                 does = f"{service}:{WRITES.get(action, action)}"
                 says = _published(cloud, texts) if service == "events" else [{}]
@@ -222,15 +222,25 @@ def _published(cloud: Cloud, texts: frozenset[str]) -> list[dict[str, str]]:
     return [{"events:source": source, "events:detail-type": kind} for source, kind in sorted(said)]
 
 
-def _object(cloud: Cloud, bucket: str, key: str) -> str:
-    """Return a key that a call is about: one of the bucket's notifications, unless it says more."""
-    found = cloud.properties[bucket].get("NotificationConfiguration", {})
-    if key or not found:
-        return f"{key}x"
-    one = next(iter(found.values()))[0]
-    rules = one.get("Filter", {}).get("S3Key", {}).get("Rules", ())
-    ends = {rule["Name"]: rule["Value"] for rule in rules}
-    return f"{ends.get('prefix', '')}x{ends.get('suffix', '')}"
+def _object(cloud: Cloud, function: Mapping[str, Any], key: str) -> str:
+    """Return a key that a call is about: unless it is known, one that the function is told of."""
+    queues = [
+        one["EventSourceArn"]
+        for one in cloud.of("AWS::Lambda::EventSourceMapping").values()
+        if not key and cloud.properties[cloud.named(one["FunctionName"]) or ""] is function
+    ]
+    for bucket in cloud.of("AWS::S3::Bucket").values():
+        found = bucket.get("NotificationConfiguration", {}).get("QueueConfigurations", ())
+        for one in found:
+            if one["Queue"] in queues:
+                rules = one.get("Filter", {}).get("S3Key", {}).get("Rules", ())
+                ends = {rule["Name"]: rule["Value"] for rule in rules}
+                return f"{ends.get('prefix', '')}x{ends.get('suffix', '')}"
+    for rule in cloud.of("AWS::Events::Rule").values():
+        if any(target["Arn"] in queues for target in rule.get("Targets", ())):
+            [one] = rule["EventPattern"]["detail"]["object"]["key"]
+            return str(one["wildcard"]).replace("*", "x")
+    return f"{key}x"
 
 
 def _execution(machine: str) -> str:

@@ -91,8 +91,8 @@ class Cloud:
         if kind == "AWS::Lambda::Alias":
             function = self._resolve(self._raw[name]["Properties"]["FunctionName"])
             return f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}:{self._physical(name)}"
-        if kind == "AWS::Events::Rule" and "EventBusName" in self._raw[name]["Properties"]:
-            bus = self._resolve(self._raw[name]["Properties"]["EventBusName"])
+        bus = self._resolve(self._raw[name].get("Properties", {}).get("EventBusName", "default"))
+        if kind == "AWS::Events::Rule" and bus != "default":
             return f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{bus}/{self._physical(name)}"
         _, service, before = NAMES.get(kind, ("", kind.split("::")[1].lower(), f"{kind}/"))
         place = ":" if service in GLOBAL[1:] else f"{REGION}:{ACCOUNT}"

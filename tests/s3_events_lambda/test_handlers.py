@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serverless_patterns.lambdas.foundation import aws, objects
+from serverless_patterns.lambdas.foundation import aws, objects, sweeps
 from serverless_patterns.lambdas.foundation.messages import Message
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from serverless_patterns.lambdas.s3_events_lambda import logic, price_lists, sweep
@@ -316,7 +316,7 @@ def test_the_sweep_leaves_young_objects_to_their_events(cloud: Cloud, queue: str
 
 def test_a_sweep_that_cannot_end_says_so(cloud: Cloud, queue: str) -> None:
     put(KEY)
-    with pytest.raises(sweep.UnfinishedError, match="1 objects were looked at"):
+    with pytest.raises(sweeps.UnfinishedError, match="1 objects were looked at"):
         swept(left=1_000)
     assert process(cloud, queue) == 1, "what it found was sent"
 
