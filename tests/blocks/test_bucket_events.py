@@ -1,0 +1,246 @@
+"""From a bucket to a queue: what is notified, who may, and what is rejected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from aws_cdk import App, Duration, Stack
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_s3_notifications as notifications
+from aws_cdk import aws_sqs as sqs
+from aws_cdk.assertions import Template
+
+from serverless_patterns.patterns.s3_events_lambda.construct import (
+    Notification,
+    ThroughTopic,
+    Watch,
+)
+from tests.inline import properties, rejected, warned
+from tests.s3_events_lambda.builds import make, make_topic
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def bucket(stack: Stack) -> dict[str, Any]:
+    [found] = properties(stack, "S3::Bucket")
+    return found
+
+
+def filters(configurations: list[dict[str, Any]]) -> list[tuple[str, dict[str, str]]]:
+    return [
+        (
+            one["Event"],
+            {rule["Name"]: rule["Value"] for rule in one["Filter"]["S3Key"]["Rules"]},
+        )
+        for one in configurations
+    ]
+
+
+def test_a_new_bucket_keeps_versions_and_notifies_without_a_function_of_the_cdk(
+    stack: Stack,
+) -> None:
+    make(stack)
+    found = bucket(stack)
+    assert found["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert [one["Event"] for one in found["NotificationConfiguration"]["QueueConfigurations"]] == [
+        "s3:ObjectCreated:*"
+    ]
+    Template.from_stack(stack).resource_count_is("Custom::S3BucketNotifications", 0)
+
+
+def test_the_bucket_waits_for_the_policy_that_s3_asks_first(stack: Stack) -> None:
+    make(stack)
+    template = Template.from_stack(stack)
+    [waits_for] = [one["DependsOn"] for one in template.find_resources("AWS::S3::Bucket").values()]
+    [policy] = [
+        name
+        for name, one in template.find_resources("AWS::SQS::QueuePolicy").items()
+        if "s3.amazonaws.com" in str(one)
+    ]
+    assert policy in waits_for
+
+
+def test_removals_include_what_a_lifecycle_rule_expires(stack: Stack) -> None:
+    watch = Watch("lists/", ".csv", ["ObjectRemoved"])
+    make(stack, watch=[watch])
+    ends = {"prefix": "lists/", "suffix": ".csv"}
+    of_queue = bucket(stack)["NotificationConfiguration"]["QueueConfigurations"]
+    assert filters(of_queue) == [("s3:ObjectRemoved:*", ends), ("s3:LifecycleExpiration:*", ends)]
+
+
+def test_a_topic_lets_several_consumers_have_the_same_objects(stack: Stack) -> None:
+    made = make_topic(stack)
+    of_topic = bucket(stack)["NotificationConfiguration"]["TopicConfigurations"]
+    assert [one["Topic"] for one in of_topic] == [stack.resolve(made.topic.topic_arn)]  # type: ignore[union-attr]
+    [subscription] = properties(stack, "SNS::Subscription")
+    assert subscription["RawMessageDelivery"] is True
+    assert "RedrivePolicy" in subscription
+
+
+def test_only_s3_for_this_bucket_of_this_account_may_use_the_queue_and_its_key(
+    stack: Stack,
+) -> None:
+    key = kms.Key(stack, "Key")
+    make(stack, key=key)
+    policies = [
+        one["PolicyDocument"]["Statement"] for one in properties(stack, "SQS::QueuePolicy")
+    ] + [one["KeyPolicy"]["Statement"] for one in properties(stack, "KMS::Key")]
+    ours = [
+        one
+        for statements in policies
+        for one in statements
+        if one["Principal"] == {"Service": "s3.amazonaws.com"}
+    ]
+    assert [one["Action"] for one in ours] == [
+        "sqs:SendMessage",
+        ["kms:Decrypt", "kms:GenerateDataKey"],
+    ]
+    name = bucket(stack)["BucketName"]
+    for one in ours:
+        assert one["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+        arn = one["Condition"]["ArnLike"]["aws:SourceArn"]
+        assert name in arn["Fn::Join"][1], "it names the bucket, and does not wait for it"
+
+
+def own(stack: Stack, **settings: Any) -> s3.Bucket:
+    return s3.Bucket(stack, "Own", **settings)
+
+
+def test_two_constructs_share_a_bucket(stack: Stack) -> None:
+    first = make(stack, "First", watch=[Watch("lists/")])
+    make(stack, "Second", bucket=first.bucket, watch=[Watch("scans/")], through=Notification())
+    of_queue = bucket(stack)["NotificationConfiguration"]["QueueConfigurations"]
+    assert [ends for _, ends in filters(of_queue)] == [{"prefix": "lists/"}, {"prefix": "scans/"}]
+
+
+@pytest.mark.parametrize(
+    ("watch", "key"),
+    [
+        (Watch(), None),
+        (Watch("a*/"), {"prefix": "a*/"}),
+        (Watch(suffix=".csv"), {"suffix": ".csv"}),
+        (Watch("a*/", ".csv"), {"wildcard": r"a\*/*.csv"}),
+    ],
+    ids=["all", "prefix", "suffix", "both"],
+)
+def test_your_own_bucket_sends_to_eventbridge_and_a_rule_to_the_queue(
+    stack: Stack, watch: Watch, key: Any
+) -> None:
+    make(stack, bucket=own(stack), watch=[watch], sweep=None)
+    assert bucket(stack)["NotificationConfiguration"] == {
+        "EventBridgeConfiguration": {"EventBridgeEnabled": True}
+    }
+    [rule] = properties(stack, "Events::Rule")
+    assert rule["EventPattern"]["detail-type"] == ["Object Created"]
+    assert rule["EventPattern"]["detail"].get("object") == (key and {"key": [key]})
+    assert rule["Targets"][0]["DeadLetterConfig"]
+
+
+def test_eventbridge_joins_what_the_cdk_notifies_and_what_is_notified_here(stack: Stack) -> None:
+    theirs = own(stack)
+    destination = notifications.SqsDestination(sqs.Queue(stack, "Other"))
+    theirs.add_event_notification(s3.EventType.OBJECT_REMOVED, destination)
+    make(stack, "First", bucket=theirs, sweep=None)
+    [configured] = (
+        Template.from_stack(stack).find_resources("Custom::S3BucketNotifications").values()
+    )
+    assert {*configured["Properties"]["NotificationConfiguration"]} == {
+        "QueueConfigurations",
+        "EventBridgeConfiguration",
+    }
+
+
+def test_a_new_bucket_notifies_a_queue_and_eventbridge(stack: Stack) -> None:
+    first = make(stack, "First", sweep=None)
+    make(stack, "Second", bucket=first.bucket, sweep=None)
+    assert {*bucket(stack)["NotificationConfiguration"]} == {
+        "QueueConfigurations",
+        "EventBridgeConfiguration",
+    }
+
+
+def test_an_imported_bucket_is_watched_with_a_warning(stack: Stack) -> None:
+    make(stack, bucket=s3.Bucket.from_bucket_name(stack, "Theirs", "theirs"))
+    warned(stack, "notifications to EventBridge must be on, or nothing arrives")
+
+
+def test_one_rule_asks_for_the_same_events_of_all_objects(stack: Stack) -> None:
+    watch = [Watch("a/"), Watch("b/", events=["ObjectRemoved"])]
+    with rejected("watch asks for different events of different objects"):
+        make(stack, bucket=own(stack), watch=watch)
+
+
+def elsewhere(stack: Stack) -> s3.Bucket:
+    return s3.Bucket(Stack(cast("App", stack.node.scope), "There"), "Own", bucket_name="theirs")
+
+
+def with_configuration(stack: Stack) -> s3.Bucket:
+    made = own(stack, bucket_name="ours")
+    made.node.default_child.notification_configuration = {"lambdaConfigurations": []}  # type: ignore[union-attr]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (own, "Stack/Own cannot notify from here, because its name is generated.*bucket_name"),
+        (elsewhere, "There/Own cannot notify from here, because another stack makes it"),
+        (
+            lambda stack: s3.Bucket.from_bucket_name(stack, "Own", "theirs"),
+            "Stack/Own cannot notify from here, because it is imported",
+        ),
+        (with_configuration, "Stack/Own has a notification_configuration of yours"),
+    ],
+    ids=["generated", "elsewhere", "imported", "configured"],
+)
+def test_a_bucket_that_cannot_notify_from_here_is_rejected(
+    stack: Stack, given: Callable[[Stack], s3.IBucket], problem: str
+) -> None:
+    with rejected(problem):
+        make(stack, bucket=given(stack), through=Notification())
+
+
+def test_notifications_that_the_cdk_would_replace_are_rejected_at_synthesis() -> None:
+    app = App()
+    stack = Stack(app, "Stack")
+    made = make(stack)
+    other = notifications.SqsDestination(sqs.Queue(stack, "Other"))
+    made.bucket.add_event_notification(s3.EventType.OBJECT_REMOVED, other)
+    with pytest.raises(RuntimeError, match=r"notifications of this library and of .*Use one"):
+        app.synth()
+
+
+@pytest.mark.parametrize(
+    ("made", "problem"),
+    [
+        (lambda: Watch(events=[]), r"events is \[\]; it must have some of ObjectCreated"),
+        (lambda: Watch(events=["s3:ObjectCreated:*"]), "it must have some of"),  # type: ignore[list-item]
+        (lambda: Watch("ü" * 512, "x"), "1025 bytes, but a key has 1,024 at most"),
+        (lambda: Watch("ü" * 512), None),
+        (ThroughTopic, "encryption_key is None, but S3 cannot publish"),
+    ],
+    ids=["none", "unknown", "too-long", "longest", "topic-without-key"],
+)
+def test_settings_that_nothing_would_match_are_rejected(
+    made: Callable[[], object], problem: str | None
+) -> None:
+    with rejected(problem):
+        made()
+
+
+def test_a_queue_with_the_key_of_aws_is_rejected(stack: Stack) -> None:
+    kept = sqs.DeadLetterQueue(
+        queue=sqs.Queue(stack, "Kept", retention_period=Duration.days(14)), max_receive_count=5
+    )
+    queue = sqs.Queue(
+        stack,
+        "Own",
+        encryption=sqs.QueueEncryption.KMS_MANAGED,
+        dead_letter_queue=kept,
+        visibility_timeout=Duration.seconds(60),
+    )
+    with rejected("Stack/Own is encrypted with alias/aws/sqs, .*S3 would reject the notification"):
+        make(stack, queue=queue)
