@@ -92,7 +92,6 @@ def write(
 
 def put_totals(window: str, shard: str, totals: Totals) -> None:
     """Store the totals of a window of a shard; the same ones again change nothing."""
-    table = aws.client("dynamodb").put_item
     some = [*aws.batches(sorted(totals.sold.items()), most=MAX_PARTS)] or [[]]
     for number, sold in enumerate(some):
         item = {
@@ -102,7 +101,7 @@ def put_totals(window: str, shard: str, totals: Totals) -> None:
             "events": 0 if number else totals.events,
             "unreadable": 0 if number else totals.unreadable,
         }
-        table(TableName=os.environ["TABLE_NAME"], Item=tables.serialize(item))
+        tables.client().put_item(TableName=os.environ["TABLE_NAME"], Item=tables.serialize(item))
 
 
 def _write(actions: Mapping[str, Sequence[Any]]) -> dict[str, str]:

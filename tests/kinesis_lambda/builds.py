@@ -33,9 +33,7 @@ def make_reader(
     **settings: Any,
 ) -> StreamReader:
     stream = KinesisToLambda(stack, construct_id, stream=NewStream(shard_count=1), alarms=alarms)
-    consumer = StreamConsumer(
-        function=function(stack, f"{construct_id}Consumer"), enhanced_fan_out=True, **settings
-    )
+    consumer = StreamConsumer(function=function(stack, f"{construct_id}Consumer"), **settings)
     return stream.add_consumer("Reader", consumer)
 
 
