@@ -36,10 +36,7 @@ GROUPS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
         ["sandbox/ledger.py", "sandbox/report.py", "sandbox/judging.py"],
         ["tests/sandbox_driver/test_report.py", "tests/sandbox_driver/test_judging.py"],
     ),
-    "checks": (
-        [f"patterns/checks/{name}.py" for name in ("sns", "sqs", "stepfunctions")],
-        ["tests/checks"],
-    ),
+    "checks": (["patterns/checks/*.py"], ["tests/checks"]),
     "rules": (
         ["lambdas/*/logic.py", "lambdas/async_lambda/rendering.py"],
         ["tests/*/test_handlers*.py", "tests/*/test_publisher.py", "tests/lambdas/test_parsers.py"],
@@ -49,7 +46,7 @@ GROUPS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
 # They take seconds, and say what many events cost or how long a call may take.
 SLOW = "not thousand and not hundred and not took_too_long and not largest_size"
 KILLED, TIMED_OUT = (1, 3), (24, 36, 152, 255)  # mutmut's codes
-STRING = re.compile(r'f?"(?:[^"\\\\]|\\\\.)*"')
+STRING = re.compile(r'f?"((?:[^"\\]|\\.)*)"')
 
 
 # Prints, by the name of each mutant, the lines that it takes out and puts in.
@@ -82,9 +79,14 @@ class Mutant:
 
     @property
     def is_wording(self) -> bool:
-        """Whether nothing but the text of a message for a reader is another one."""
-        plain = {STRING.sub("", line[1:]) for line in self.change}
-        return len(plain) == 1
+        """Whether nothing but the words of a sentence are others: no name, no figure, no value."""
+        return len({STRING.sub(without_words, line[1:]) for line in self.change}) == 1
+
+
+def without_words(text: re.Match[str]) -> str:
+    """Return what is in a string beside words: its values, or all if it is no part of a sentence."""
+    is_sentence = len(re.sub(r"\{[^}]*\}", "", text[1]).split()) > 2
+    return " ".join(re.findall(r"\{[^}]*\}", text[1])) if is_sentence else text[0]
 
 
 def prepare(group: str) -> Path:
