@@ -106,6 +106,7 @@ WAIT: dict[str, Any] = {"Type": "Wait"}
                     None,
                 ),
                 (".waitForTaskToken", {"MessageBody": "x"}, "Ask waits for a task token that it"),
+                (".waitForTaskToken", {}, "Put {% $states.context.Task.Token %} into its"),
             )
         ],
         "States.ALL is alone in the last catch": [
