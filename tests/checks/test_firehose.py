@@ -52,7 +52,7 @@ if TYPE_CHECKING:
                 (64, 60, False, True, None),
                 (63, 60, True, True, "It converts the format"),
                 (None, None, True, True, None),  # only deployment knows
-                (None, 59, False, True, "a buffer of 59 s; it must be 60 to 900 s"),
+                (None, 59, False, True, "it must be 60 to 900 s. Raise its interval."),
             )
         ],
         "objects of different kinds are in folders side by side": [
