@@ -85,7 +85,7 @@ def test_an_invoice_is_a_line_for_each_part_and_one_for_each_sum(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     waited: list[float] = []
-    monkeypatch.setattr(rendering.time, "sleep", waited.append)
+    monkeypatch.setattr("time.sleep", waited.append)
     invoice = invoices.make_invoice(request(), VAT_RATES)
     lines = [
         f"{line['quantity']:>4} x {line['unit_price']:>14}  {line['name']}"
