@@ -25,6 +25,20 @@ def test_the_first_problem_is_raised() -> None:
         checks.reject(None, "second", "third")
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (90, "90 s"),
+        (599, "599 s"),
+        (600, "10 minutes"),
+        (5_400, "1 hour 30 minutes"),
+        (2 * DAY + 61, "2 days 1 minute 1 s"),
+    ],
+)
+def test_a_period_is_told_as_people_say_it(seconds: float, said: str) -> None:
+    assert checks.period(seconds) == said
+
+
 def test_a_consumer_without_a_batching_window_needs_6_timeouts() -> None:
     assert sqs.needed_visibility(10) == 60
 

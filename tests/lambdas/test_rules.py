@@ -11,13 +11,17 @@ from serverless_patterns.lambdas.async_lambda import logic as invoices
 from serverless_patterns.lambdas.async_lambda import rendering
 from serverless_patterns.lambdas.foundation.messages import Message
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
+from serverless_patterns.lambdas.kinesis_firehose_s3 import logic as clicks
 from serverless_patterns.lambdas.sns_fifo_fanout import logic as prices
 from serverless_patterns.lambdas.step_functions_saga import logic as saga
 from tests.async_lambda.conftest import VAT_RATES, request
+from tests.kinesis_firehose_s3.conftest import NOW, click, to_bytes
 from tests.moto_cloud import record
 from tests.sns_fifo_fanout.handlers import change
 
 PLACES = "price must be a string above 0 with at most 2 decimal places, like '49.90'."
+TEXT = "a string of 1 to 128 characters without control characters."
+LATEST = "requested_at must be a whole number from 1 to 1000000000000000."
 DOCUMENT = """\
 Invoice INV-order-1
 
@@ -50,8 +54,64 @@ def test_a_refused_price_change_names_the_field(document: Any, said: str) -> Non
     assert refused.value.detail == said
 
 
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ([], "The event must be an object."),
+        (request(order_id=""), "order_id must be 1 to 64 letters, digits, _ or -."),
+        (request(customer_id=""), "customer_id must be 1 to 64 letters, digits, _ or -."),
+        (request(requested_at=0), LATEST),
+        (request(requested_at=10**15 + 1), LATEST),
+        (request(country=""), f"country must be {TEXT}"),
+        (request(country="NO"), "There is no tax rate for this country."),
+    ],
+)
+def test_a_refused_invoice_names_the_field(document: Any, said: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        invoices.make_invoice(document, VAT_RATES)
+    assert refused.value.detail == said
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (b"[1", "The record is not one JSON document."),
+        (b"[1]", "The JSON document is not an object."),
+        (b"\xff", "The record is not UTF-8."),
+        (b" ", "The record is empty."),
+        (b"x" * (clicks.MAX_EVENT_BYTES + 1), "A click has at most 65536 bytes."),
+        (to_bytes(click(click_id="")), "click_id must be 1 to 64 letters, digits, _ or -."),
+        (to_bytes(click(page="\n")), "page must be a string of 1 to 2048 characters without con"),
+        (to_bytes(click(page="part")), "page must be a path."),
+        (to_bytes(click(country="de")), "country must be two capital letters."),
+        (to_bytes(click(clicked_at="2026-11-21T12:00:00")), "clicked_at has no time zone."),
+        (to_bytes(click(clicked_at="now")), "clicked_at is not a time in ISO 8601."),
+        (to_bytes(click(clicked_at="2025-11-21T12:00:00Z")), "clicked_at is in the future, or mor"),
+    ],
+)
+def test_a_click_that_fails_names_the_field(event: bytes, said: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        clicks.read(event, NOW)
+    assert refused.value.detail.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("referrer", "host"),
+    [
+        ("", None),
+        ("https://" + "h" * 253, "h" * 253),
+        ("https://" + "h" * 254, None),
+        ("http://[", None),
+    ],
+)
+def test_a_host_has_the_253_characters_of_a_name_at_most(referrer: str, host: str | None) -> None:
+    row = clicks.enrich(clicks.read(to_bytes(click(referrer=referrer)), NOW))
+    assert row["referrer_host"] == host
+
+
 def test_a_moment_is_kept_in_utc_wherever_the_function_runs() -> None:
     assert prices.read(change()).changed_at.tzinfo is UTC
+    assert clicks.read(to_bytes(click()), NOW)["clicked_at"].tzinfo is UTC
 
 
 def test_a_version_that_is_the_current_one_replaces_nothing() -> None:
