@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from serverless_patterns.lambdas.foundation import batch, tables
 from serverless_patterns.lambdas.foundation.messages import Message
 from serverless_patterns.lambdas.foundation.outcomes import STORED, Outcome, RefusedError
-from tests.moto_cloud import record
-
-if TYPE_CHECKING:
-    import pytest
+from tests.moto_cloud import Context, record
 
 GONE = EndpointConnectionError(endpoint_url="https://table")
 
@@ -134,3 +132,17 @@ def test_each_message_is_refused_or_fails_alone_until_aws_cannot_be_reached() ->
         unreachable,
         unreachable,
     ]
+
+
+@pytest.mark.parametrize("fifo", [{}, {"fifo": True}])
+def test_a_message_behind_a_failure_waits_only_where_the_queue_keeps_an_order(fifo: Any) -> None:
+    records = [record({"number": number}) for number in range(3)]
+
+    def write(parsed: Any) -> dict[str, Outcome]:
+        return {it.id: Outcome.failed("Denied") if body else STORED for body, it in parsed}
+
+    handle = batch.handler(lambda it: '"number": 1' in it.body, write, **fifo)
+    context: Any = Context()
+    answer = handle({"Records": records}, context)
+    reported = [it["itemIdentifier"] for it in answer["batchItemFailures"]]
+    assert reported == [it["messageId"] for it in (records[1:] if fifo else records[1:2])]
