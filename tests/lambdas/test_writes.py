@@ -115,7 +115,12 @@ def test_a_transaction_that_fails_otherwise_fails_its_items_and_no_others(
 
 def test_each_message_is_refused_or_fails_alone_until_aws_cannot_be_reached() -> None:
     messages = [Message.of(record({"number": number})) for number in range(5)]
-    answers = [RefusedError("size", "It is large."), error("Denied"), STORED, GONE]
+    answers: list[Outcome | Exception] = [
+        RefusedError("size", "It is large."),
+        error("Denied"),
+        STORED,
+        GONE,
+    ]
 
     def work(said: str, message: Message) -> Outcome:
         answer = answers.pop(0)
