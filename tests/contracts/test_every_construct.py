@@ -50,6 +50,7 @@ STATISTICS = {
     "ExecutionsFailed": "Sum",
     "ExecutionsTimedOut": "Sum",
     "GetRecords.IteratorAgeMilliseconds": "Maximum",
+    "IteratorAge": "Maximum",
     "NumberOfNotificationsFailed": "Sum",
     "NumberOfNotificationsFailedToRedriveToDlq": "Sum",
     "NumberOfNotificationsFilteredOut-InvalidAttributes": "Sum",
