@@ -28,6 +28,8 @@ TWO = "Lake has two notifications for the same event of the same object, for "
                 (((PUT,),), ((MADE,),), TWO),
                 (((PUT,),), ((PUT,),), TWO),
                 (((PUT,),), (("s3:ObjectCreated:Copy",),), None),
+                (((PUT,),), (("s3:ObjectCreated:Pu_",),), None),
+                (((MADE,),), (("s3:ObjectCreated_:Put",),), None),
                 (((GONE, MADE),), (("s3:ObjectRestore:*", PUT),), f"{TWO}{GONE}, {MADE} of"),
                 (((MADE,), "a/"), ((MADE,), "b/"), None),
                 (((MADE,), "a/"), ((MADE,), "a/b/"), TWO),
@@ -43,7 +45,7 @@ TWO = "Lake has two notifications for the same event of the same object, for "
             for results, expected in (
                 ("out/", None),
                 ("in/out/", "results is 'in/out/', but s3:ObjectCreated:* of 'in/*' is watched"),
-                ("", "results is ''"),
+                ("", "Write the results below another prefix, or to another bucket."),
             )
         ],
     }
