@@ -192,6 +192,14 @@ DYNAMODB_TRANSACTION_ACTIONS = Limit(100, "actions", _DYNAMODB + "API_TransactWr
 DYNAMODB_TRANSACTION_BYTES = Limit(4 * 1024**2, "bytes", _DYNAMODB + "API_TransactWriteItems.html")
 DYNAMODB_BATCH_PUTS = Limit(25, "items", _DYNAMODB + "API_BatchWriteItem.html")
 
+# DynamoDB Streams
+
+_STREAMS = _AWS + "amazondynamodb/latest/developerguide/"
+DYNAMODB_STREAM_KEPT = Limit(86_400, "s", _STREAMS + "Streams.html", "2026-11-26")
+_READERS = _STREAMS + "ServiceQuotas.html"  # of a shard at the same time; more are throttled
+DYNAMODB_STREAM_READERS = Limit(2, "readers", _READERS, "2026-11-26")
+DYNAMODB_GLOBAL_STREAM_READERS = Limit(1, "reader", _READERS, "2026-11-26")
+
 # AWS Step Functions
 
 EXPRESS_MAX_DURATION = Limit(300, "s", _STATES + "choosing-workflow-type.html")
