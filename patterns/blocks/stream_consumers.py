@@ -340,7 +340,8 @@ def _read(
         )
     warn_of_fixed(role, f"reading {Path(source.resource)}, and the use of its key, if any")
     if isinstance(start, datetime):
-        start, time = lambda_.StartingPosition.AT_TIMESTAMP, start.timestamp()
+        time: float | None = start.timestamp()
+        start = lambda_.StartingPosition.AT_TIMESTAMP
     else:
         time = None
     mapping = lambda_.EventSourceMapping(

@@ -48,7 +48,9 @@ def _images(pattern: str) -> set[str]:
         compared: Any = json.loads(pattern).get("dynamodb", {})
     except (AttributeError, ValueError):
         return set()
-    return {name for name in EVERY_IMAGE if name in compared} if isinstance(compared, dict) else set()
+    return (
+        {name for name in EVERY_IMAGE if name in compared} if isinstance(compared, dict) else set()
+    )
 
 
 def too_many_readers(table: object, readers: int, *, is_global: bool = False) -> str | None:

@@ -115,7 +115,11 @@ def keep_tables_and_streams_in_moto() -> None:
     """
     plugins, moto = localstack("services.plugins"), localstack("services.moto")
     load, one_call = plugins.ServicePluginManager._load_service_plugin, threading.Lock()
-    apis = {"dynamodb": "DynamodbApi", "kinesis": "KinesisApi"}
+    apis = {
+        "dynamodb": "DynamodbApi",
+        "dynamodbstreams": "DynamodbstreamsApi",
+        "kinesis": "KinesisApi",
+    }
 
     def forward(context: Any, _: Any = None) -> Any:
         with one_call:
