@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from serverless_patterns.patterns.checks import lambda_
+from serverless_patterns.patterns.checks import dynamodb, lambda_
 from serverless_patterns.patterns.limits import KINESIS_MIN_RETENTION
 
 from .. import arns
@@ -165,3 +165,50 @@ def gives_up_what_is_gone(scenario: Scenario) -> Findings:
             continue
         if problem := lambda_.record_age(mapping, age, stream, hours * HOUR):
             yield Finding(mapping, problem, (place,))
+
+
+TABLES = ("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable")
+
+
+@rule("E9126", "dynamodb", "lambda", "pipes", shared=dynamodb.missing_image)
+def filters_by_a_missing_image(scenario: Scenario) -> Findings:
+    """A filter compares an image that the stream of the table does not have.
+
+    What no filter matches is dropped without a trace, and counts as processed. A stream of
+    KEYS_ONLY has no image, one of NEW_IMAGE no OldImage: a filter by it matches no change.
+    """
+    for reader, place, filters in _filters(scenario):
+        table = scenario.find(reader.get(place), *TABLES)
+        view = table.get("StreamSpecification.StreamViewType") if table else None
+        if not isinstance(view, str) or not isinstance(filters, list):
+            continue
+        patterns = [one.get("Pattern") for one in filters if isinstance(one, dict)]
+        known = [one for one in patterns if isinstance(one, str)]
+        if problem := dynamodb.missing_image(reader, known, table, view):
+            yield Finding(reader, problem)
+
+
+def _filters(scenario: Scenario) -> Iterator[tuple[Resource, str, object]]:
+    for mapping in scenario.of("AWS::Lambda::EventSourceMapping"):
+        yield mapping, "EventSourceArn", mapping.get("FilterCriteria.Filters")
+    for pipe in scenario.of("AWS::Pipes::Pipe"):
+        yield pipe, "Source", pipe.get("SourceParameters.FilterCriteria.Filters")
+
+
+@rule("W9127", "dynamodb", "lambda", "pipes", shared=dynamodb.too_many_readers)
+def too_many_readers(scenario: Scenario) -> Findings:
+    """The stream of a table has at most two readers, that of a global table one.
+
+    DynamoDB throttles more: they fall behind, and changes expire after 24 hours unread.
+    """
+    readers: dict[str, list[Resource]] = {}
+    tables: dict[str, Resource] = {}
+    for reader, place, _ in _filters(scenario):
+        if table := scenario.find(reader.get(place), *TABLES):
+            tables[table.name] = table
+            readers.setdefault(table.name, []).append(reader)
+    for name, found in readers.items():
+        replicas = tables[name].get("Replicas")
+        is_global = isinstance(replicas, list) and len(replicas) > 1
+        if problem := dynamodb.too_many_readers(tables[name], len(found), is_global=is_global):
+            yield Finding(found[-1], problem)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aws_cdk import Annotations, RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
@@ -169,16 +169,15 @@ def grant_read(table: dynamodb.ITable, grantee: iam.IGrantable) -> iam.Grant:
 def check_reader(table: dynamodb.ITable, reader: object, consumer: StreamConsumer) -> None:
     """Reject a reader whose filters compare images that the stream does not have.
 
+    The CDK does not tell it of a ``TableV2``: there, and of an imported table, nothing is known.
+
     Raises:
         ValueError: no change would match.
     """
-    stack = stack_of(table)
-    patterns = [str(stack.resolve(one).get("pattern")) for one in consumer.filters]
-    specification: Any = stack.resolve(
-        getattr(table.node.default_child, "stream_specification", None)
-    )
-    view = (specification or {}).get("streamViewType")
-    if isinstance(view, str):
+    resource, stack = table.node.default_child, stack_of(table)
+    if isinstance(resource, dynamodb.CfnTable):
+        patterns = [str(stack.resolve(one).get("pattern")) for one in consumer.filters]
+        view = (stack.resolve(resource.stream_specification) or {}).get("streamViewType")
         reject(checks.missing_image(reader, patterns, Path(table), view))
 
 
@@ -188,7 +187,4 @@ def check_readers(table: dynamodb.ITable, readers: int) -> None:
     Raises:
         ValueError: they would throttle each other.
     """
-    replicas = getattr(table.node.default_child, "replicas", None)
-    regions = stack_of(table).resolve(replicas) if replicas else ()
-    is_global = isinstance(table, dynamodb.TableV2) and len(regions or ()) > 1
-    reject(checks.too_many_readers(Path(table), readers, is_global=is_global))
+    reject(checks.too_many_readers(Path(table), readers))

@@ -19,7 +19,7 @@ IMAGES = {
 EVERY_IMAGE = IMAGES["NEW_AND_OLD_IMAGES"]
 
 
-def missing_image(name: object, patterns: Iterable[str], table: object, view: str) -> str | None:
+def missing_image(name: object, patterns: Iterable[str], table: object, view: object) -> str | None:
     """A filter of a reader compares what the stream of a table carries.
 
     Lint E9126. Source:
@@ -31,7 +31,7 @@ def missing_image(name: object, patterns: Iterable[str], table: object, view: st
         table: The table.
         view: Its ``StreamViewType``.
     """
-    has = IMAGES.get(view, EVERY_IMAGE)
+    has = IMAGES.get(str(view), EVERY_IMAGE)
     for pattern in patterns:
         if missing := sorted(_images(pattern) - has):
             return (

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from serverless_patterns.sandbox.report import Report
     from serverless_patterns.sandbox.sender import Entry
 
-ENGINES = ("ministack", "localstack")
 ORDERS, CHANGES_EACH = 100, 20
 HOT_ORDERS, HOT_CHANGES = 5, 20
 FAILURES = ("FailureQueueUrl", "PublisherFailureQueueUrl")
