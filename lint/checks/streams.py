@@ -160,7 +160,9 @@ def gives_up_what_is_gone(scenario: Scenario) -> Findings:
             source = consumer.get("StreamARN")
         stream = scenario.find(source, "AWS::Kinesis::Stream")
         age = mapping.number(place, ENDLESS)
-        hours = stream.number("RetentionPeriodHours", KINESIS_MIN_RETENTION // HOUR) if stream else 0
+        hours = (
+            stream.number("RetentionPeriodHours", KINESIS_MIN_RETENTION // HOUR) if stream else 0
+        )
         if age in (None, ENDLESS) or not hours:
             continue
         if problem := lambda_.record_age(mapping, age, stream, hours * HOUR):
@@ -199,14 +201,14 @@ def _filters(scenario: Scenario) -> Iterator[tuple[Resource, str, object]]:
 def too_many_readers(scenario: Scenario) -> Findings:
     """The stream of a table has at most two readers, that of a global table one.
 
-    DynamoDB throttles more: they fall behind, and changes expire after 24 hours unread.
+    DynamoDB throttles more: they fall behind, and changes expire unread.
     """
     readers: dict[str, list[Resource]] = {}
     tables: dict[str, Resource] = {}
     for reader, place, _ in _filters(scenario):
         if table := scenario.find(reader.get(place), *TABLES):
-            tables[table.name] = table
-            readers.setdefault(table.name, []).append(reader)
+            tables[table.id] = table
+            readers.setdefault(table.id, []).append(reader)
     for name, found in readers.items():
         replicas = tables[name].get("Replicas")
         is_global = isinstance(replicas, list) and len(replicas) > 1

@@ -23,7 +23,7 @@ READ_QUEUE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes
 # AWSLambdaDynamoDBExecutionRole.html
 READ_SHARDS = {
     "kinesis": ("DescribeStream", "GetRecords", "GetShardIterator", "ListShards"),
-    "dynamodb": ("DescribeStream", "GetRecords", "GetShardIterator"),
+    "dynamodb": ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"),
 }
 # What it takes to use a target, by the service in its ARN.
 USES = {
