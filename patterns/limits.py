@@ -191,6 +191,12 @@ _DYNAMODB = _AWS + "amazondynamodb/latest/APIReference/"
 DYNAMODB_TRANSACTION_ACTIONS = Limit(100, "actions", _DYNAMODB + "API_TransactWriteItems.html")
 DYNAMODB_TRANSACTION_BYTES = Limit(4 * 1024**2, "bytes", _DYNAMODB + "API_TransactWriteItems.html")
 DYNAMODB_BATCH_PUTS = Limit(25, "items", _DYNAMODB + "API_BatchWriteItem.html")
+DYNAMODB_ITEM_BYTES = Limit(
+    400 * 1024,
+    "bytes",
+    _AWS + "amazondynamodb/latest/developerguide/Constraints.html",
+    "2026-11-26",
+)
 
 # DynamoDB Streams
 

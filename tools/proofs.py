@@ -18,7 +18,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 HEAD = "| Promise | Evidence | Result |\n|---|---|---|\n"
 TABLE = re.compile(r"(?:[^\n]+ by running[^\n]*\n\n)?" + re.escape(HEAD) + r"((?:\|.*\n)+)")
-# A check of the scenario, on any engine or on one; a test or a folder of tests; or a whole scenario.
+# A check of the scenario, on any engine or on one; a test, or a folder of them; or a scenario.
 EVIDENCE = re.compile(
     r"(?:(MiniStack|LocalStack) )?“([^”]+)”|`(tests/[\w/.]+|test_\w+)`|\bscenario\b(?! “)"
 )

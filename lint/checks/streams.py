@@ -160,9 +160,14 @@ def gives_up_what_is_gone(scenario: Scenario) -> Findings:
             source = consumer.get("StreamARN")
         stream = scenario.find(source, "AWS::Kinesis::Stream")
         age = mapping.number(place, ENDLESS)
+<<<<<<< HEAD
         hours = (
             stream.number("RetentionPeriodHours", KINESIS_MIN_RETENTION // HOUR) if stream else 0
         )
+=======
+        shortest = KINESIS_MIN_RETENTION // HOUR
+        hours = stream.number("RetentionPeriodHours", shortest) if stream else 0
+>>>>>>> ecdee81351fffabf326f225788a486b6bfef7c47
         if age in (None, ENDLESS) or not hours:
             continue
         if problem := lambda_.record_age(mapping, age, stream, hours * HOUR):

@@ -5,20 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import RemovalPolicy
-from aws_cdk import aws_sqs as sqs
 
 from ..blocks.demo import ShopStack, called_by
-from ..blocks.findings import acknowledge
-from ..blocks.queues import grant_send
-from ..blocks.values import seconds
-from .construct import DynamoDbStreamsToLambda, NewTable, StreamConsumer, operations
+from ..blocks.queues import QueueWithDeadLetterQueue, grant_send
+from .construct import Alarms, DynamoDbStreamsToLambda, NewTable, StreamConsumer, operations
 
 if TYPE_CHECKING:
     from constructs import Construct
 
 WHY_NO_QUEUE = "A stream's reader calls it; what fails is named in the reader's failure queue."
-PUBLISHED = "Events wait here for the consumers of other teams, whose dead-letter queue it will be."
-FOURTEEN_DAYS = seconds(14 * 86_400)
 
 
 def of_sort_key(condition: Any) -> dict[str, Any]:
@@ -47,14 +42,9 @@ class DemoStack(ShopStack):
             StreamConsumer(function=project, parallelization_factor=4, filters=[every]),
         )
 
-        events = sqs.Queue(
-            self,
-            "Events",
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-            retention_period=FOURTEEN_DAYS,
-        )
-        acknowledge(events, "AwsSolutions::AwsSolutions-SQS3", PUBLISHED)
+        # Consumers of other teams take the events from here.
+        alarms = Alarms().of_pattern(__name__)
+        events = QueueWithDeadLetterQueue(self, "Events", alarms=alarms).queue
         publish = self.function("Publish", "publisher", QUEUE_URL=events.queue_url)
         grant_send(events, publish)
         new = operations("INSERT", dynamodb=of_sort_key({"prefix": "EVENT#"}))
