@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from serverless_patterns.patterns.checks import dynamodb, lambda_
-from serverless_patterns.patterns.limits import KINESIS_MIN_RETENTION
+from serverless_patterns.patterns.limits import DYNAMODB_STREAM_KEPT, KINESIS_MIN_RETENTION
 
 from .. import arns
 from ..template import Finding, Findings, Resource, Scenario, is_unknown, rule
@@ -13,12 +13,8 @@ from ..template import Finding, Findings, Resource, Scenario, is_unknown, rule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-STREAMS = (
-    "AWS::Kinesis::Stream",
-    "AWS::Kinesis::StreamConsumer",
-    "AWS::DynamoDB::Table",
-    "AWS::DynamoDB::GlobalTable",
-)
+TABLES = ("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable")
+STREAMS = ("AWS::Kinesis::Stream", "AWS::Kinesis::StreamConsumer", *TABLES)
 LIMITS = "MaximumRetryAttempts or MaximumRecordAgeInSeconds"
 HOUR = 3_600
 ENDLESS = -1  # as Lambda and Pipes write it, and their default
@@ -147,7 +143,7 @@ def starts_at_the_latest(scenario: Scenario) -> Findings:
                     )
 
 
-@rule("W9124", "kinesis", "lambda", shared=lambda_.record_age)
+@rule("W9124", "kinesis", "dynamodb", "lambda", shared=lambda_.record_age)
 def gives_up_what_is_gone(scenario: Scenario) -> Findings:
     """A stream consumer gives up a record while the stream still has it.
 
@@ -158,23 +154,21 @@ def gives_up_what_is_gone(scenario: Scenario) -> Findings:
         source, place = mapping.get("EventSourceArn"), "MaximumRecordAgeInSeconds"
         if consumer := scenario.find(source, "AWS::Kinesis::StreamConsumer"):
             source = consumer.get("StreamARN")
-        stream = scenario.find(source, "AWS::Kinesis::Stream")
+        stream = scenario.find(source, "AWS::Kinesis::Stream", *TABLES)
+        kept = _kept(stream) if stream else None
         age = mapping.number(place, ENDLESS)
-<<<<<<< HEAD
-        hours = (
-            stream.number("RetentionPeriodHours", KINESIS_MIN_RETENTION // HOUR) if stream else 0
-        )
-=======
-        shortest = KINESIS_MIN_RETENTION // HOUR
-        hours = stream.number("RetentionPeriodHours", shortest) if stream else 0
->>>>>>> ecdee81351fffabf326f225788a486b6bfef7c47
-        if age in (None, ENDLESS) or not hours:
+        if age in (None, ENDLESS) or not kept:
             continue
-        if problem := lambda_.record_age(mapping, age, stream, hours * HOUR):
+        if problem := lambda_.record_age(mapping, age, stream, kept):
             yield Finding(mapping, problem, (place,))
 
 
-TABLES = ("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable")
+def _kept(stream: Resource) -> int | None:
+    """Return how long a stream, or that of a table, keeps a record, in seconds."""
+    if stream.type in TABLES:
+        return DYNAMODB_STREAM_KEPT
+    hours = stream.number("RetentionPeriodHours", KINESIS_MIN_RETENTION // HOUR)
+    return None if hours is None else hours * HOUR
 
 
 @rule("E9126", "dynamodb", "lambda", "pipes", shared=dynamodb.missing_image)
