@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.moto_cloud import Cloud
 
 ORDERS, CHANGES = 8, 150
+CONTEXT: Any = Context()
 
 
 class Readers(moto_cloud.Cloud):
@@ -32,7 +33,7 @@ class Readers(moto_cloud.Cloud):
     def read(self, handler: Any, *records: Any) -> list[str]:
         """Call a reader as Lambda does; return the numbers of the records that failed."""
         try:
-            answer = handler({"Records": list(records)}, Context())
+            answer = handler({"Records": list(records)}, CONTEXT)
         except NotDoneError:
             return numbers(records[0])
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
@@ -91,7 +92,7 @@ def test_the_projection_equals_the_table_whatever_comes_twice_late_or_is_given_u
     trouble = Trouble(dice, left=40)
     stream = Stream(
         trouble,
-        lambda event, _: projection.handler(event, Context()),
+        lambda event, _: projection.handler(event, CONTEXT),
         make=lambda sent, number: table.records[int(sent.event)],
         numbered=lambda record: record["dynamodb"]["SequenceNumber"],
         retries=1,
@@ -182,7 +183,7 @@ def test_a_call_whose_first_record_fails_fails_as_a_whole_so_that_lambda_halves_
     records = [table.write(name, {"version": 1}) for name in ("broken", "one")]
     cloud.fail_all_about("broken")
     with pytest.raises(NotDoneError):
-        projection.handler({"Records": records}, Context())  # type: ignore[arg-type]
+        projection.handler({"Records": records}, CONTEXT)
 
 
 # The publisher
@@ -273,7 +274,7 @@ def test_an_outage_fails_the_call_and_is_seen_in_its_errors(cloud: Readers) -> N
     table = Table()
     cloud.fail("SendMessageBatch", UNREACHABLE, times=9)
     with pytest.raises(NotDoneError, match="EndpointConnectionError"):
-        publisher.handler({"Records": [table.event()]}, Context())  # type: ignore[arg-type]
+        publisher.handler({"Records": [table.event()]}, CONTEXT)
 
 
 # The outbox
