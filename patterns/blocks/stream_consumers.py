@@ -380,6 +380,8 @@ FAILURES = Runbook(
     "again.",
     verify="The failure destination is empty, and stays empty.",
 )
+# An id of an alarm is a heading of the runbook, and the stream has an IteratorAgeAlarm of its own.
+NAMES = {"IteratorAge": "Behind"}
 # By metric: its statistic, minutes in a row, and what to do. Source:
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html
 OF_FUNCTION = {
@@ -433,7 +435,7 @@ def _alarms(
     return [
         alarms.above(
             scope,
-            f"{name}Alarm",
+            f"{NAMES.get(name, name)}Alarm",
             function.metric(name, statistic=statistic, period=seconds(MINUTE)),
             runbook,
             threshold=thresholds.get(name, 0),

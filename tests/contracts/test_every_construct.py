@@ -51,6 +51,7 @@ STATISTICS = {
     "ExecutionsTimedOut": "Sum",
     "IteratorAge": "Maximum",
     "GetRecords.IteratorAgeMilliseconds": "Maximum",
+    "IteratorAge": "Maximum",
     "NumberOfNotificationsFailed": "Sum",
     "NumberOfNotificationsFailedToRedriveToDlq": "Sum",
     "NumberOfNotificationsFilteredOut-InvalidAttributes": "Sum",

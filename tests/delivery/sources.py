@@ -292,7 +292,7 @@ class Stream(Source):
     def redrive(self) -> None:
         """Put what was given up into the shard again."""
         for sent in self.dead:
-            self.send(Sent(sent.event, sent.group))
+            self.send(Sent(sent.event, sent.group, sent.id))
         self.dead.clear()
 
     def step(self) -> None:

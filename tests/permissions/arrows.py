@@ -22,9 +22,11 @@ READ_QUEUE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes
 # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSLambdaKinesisExecutionRole.html,
 # AWSLambdaDynamoDBExecutionRole.html
 READ_SHARDS = {
-    "kinesis": ("DescribeStream", "GetRecords", "GetShardIterator", "ListShards"),
+    "kinesis": (
+        "DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards",
+    ),
     "dynamodb": ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"),
-}
+}  # fmt: skip
 # What it takes to use a target, by the service in its ARN.
 USES = {
     "sqs": "sqs:SendMessage",
@@ -66,6 +68,7 @@ CALLS: dict[str, dict[str, tuple[str, ...]]] = {
         "put_item": ("PutItem",),
         "get_item": ("GetItem",),
         "update_item": ("UpdateItem",),
+        "batch_get_item": ("BatchGetItem",),
         "batch_write_item": ("BatchWriteItem",),
         "transact_write_items": ("Put", "Update", "Delete", "ConditionCheck"),
         "transact_get_items": ("Get",),
