@@ -51,7 +51,6 @@ STATISTICS = {
     "ExecutionsTimedOut": "Sum",
     "IteratorAge": "Maximum",
     "GetRecords.IteratorAgeMilliseconds": "Maximum",
-    "IteratorAge": "Maximum",
     "NumberOfNotificationsFailed": "Sum",
     "NumberOfNotificationsFailedToRedriveToDlq": "Sum",
     "NumberOfNotificationsFilteredOut-InvalidAttributes": "Sum",
