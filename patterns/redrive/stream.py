@@ -228,8 +228,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("give --queue-url or --bucket, or both")
     region = os.environ.get("AWS_REGION")  # which boto3 does not read
     try:
-        names = ("sqs", "s3", "lambda", "kinesis")
-        sqs, s3, lambda_, kinesis = (boto3.client(name, region_name=region) for name in names)
+        sqs, s3 = boto3.client("sqs", region_name=region), boto3.client("s3", region_name=region)
+        lambda_ = boto3.client("lambda", region_name=region)
+        kinesis = boto3.client("kinesis", region_name=region)
         sources: list[Queue | Bucket] = [Queue(sqs, url) for url in given.queue_url]
         sources += [Bucket(s3, given.bucket, given.prefix)] if given.bucket else []
         run = Replay(lambda_, kinesis, given.function, given.dry_run)

@@ -146,7 +146,7 @@ class Schedule:
         assert len(set(reported)) == len(reported), "an answer names a message twice"
         assert set(reported) <= given.keys(), "an answer names a message that was not given"
         if self.consumer.fifo:
-            behind: set[str] = set()
+            behind: set[str | None] = set()
             for id_, group in given.items():
                 assert group not in behind or id_ in reported, f"{id_} is done before one ahead"
                 behind |= {group} if id_ in reported else set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import random
 from collections import Counter
 from itertools import groupby
@@ -13,12 +15,13 @@ from serverless_patterns.lambdas.foundation import kpl, shards
 from serverless_patterns.lambdas.kinesis_lambda import logic, stock, store, totals
 from tests.delivery.shards import Crash, Sent, Shard, Shards, Windows, delivered, play
 from tests.delivery.trouble import Trouble
-from tests.moto_cloud import TABLE, Cloud, Context, fixture
+from tests.moto_cloud import TABLE, Cloud, Context, client_error, fixture
 
 from . import handlers
 from .handlers import movement, places
 
 cloud = fixture(handlers.cloud)
+CONTEXT: Any = Context()
 PARTS = [f"part-{number}" for number in range(8)]
 
 
@@ -32,7 +35,7 @@ def trouble(seed: int = 1, left: int = 0) -> Trouble:
 
 
 def invoke(event: Any, _: str = "") -> Any:
-    return stock.handler(event, Context())
+    return stock.handler(event, CONTEXT)
 
 
 def sent(count: int, parts: list[str] = PARTS, **changes: Any) -> list[Sent]:
@@ -156,8 +159,6 @@ def test_a_part_that_failed_in_one_call_to_aws_is_not_passed_in_the_next(cloud: 
 
 
 def _error() -> Exception:
-    from tests.moto_cloud import client_error
-
     return client_error("InternalServerError")
 
 
@@ -191,8 +192,6 @@ def test_aggregated_events_are_taken_apart_and_a_bad_one_of_them_is_named_alone(
     cloud: Cloud,
 ) -> None:
     texts = [delivered(event, "0")["kinesis"]["data"] for event in sent(3, ["part-0"])]
-    import base64
-
     events = [*map(base64.b64decode, texts)]
     data = kpl.aggregate("part-0", [events[0], b"\xff", *events[1:]])
     assert invoke(records(Sent(data, "part-0"))) == {"batchItemFailures": []}
@@ -202,8 +201,6 @@ def test_aggregated_events_are_taken_apart_and_a_bad_one_of_them_is_named_alone(
 
 
 def test_a_broken_aggregate_is_refused_and_blocks_nobody(cloud: Cloud) -> None:
-    import hashlib
-
     body = b"\x1a\xff"  # a field beyond the end
     data = kpl.MAGIC + body + hashlib.md5(body).digest()  # noqa: S324
     assert invoke(records(Sent(data, "part-0"), *sent(1))) == {"batchItemFailures": []}
@@ -224,7 +221,7 @@ def test_a_record_that_ends_the_function_is_isolated_named_and_replayed(
         return made
 
     handler = shards.handler(parse, stock.apply)
-    source = Shard(trouble(), lambda event, _: handler(event, Context()), batch=100, retries=2)
+    source = Shard(trouble(), lambda event, _: handler(event, CONTEXT), batch=100, retries=2)
     play(source, sent(150), lambda: None)
     given_up = [(one.group, int(one.event["movement_id"][4:])) for one in source.dead]
     assert sorted(given_up) == sorted(deadly), "each once, and nothing good with it"
@@ -269,7 +266,7 @@ def test_totals_of_windows_equal_a_plain_count_whatever_comes_twice(
     seed: int, largest: int, cloud: Cloud
 ) -> None:
     source = Windows(
-        trouble(seed, left=40), lambda event, _: totals.handler(event, Context()), largest=largest
+        trouble(seed, left=40), lambda event, _: totals.handler(event, CONTEXT), largest=largest
     )
     events = sent(12)
     for window in range(3):
@@ -299,13 +296,13 @@ def test_totals_of_many_parts_fit_into_items(cloud: Cloud) -> None:
     sold = {f"part-{number}": 1 for number in range(store.MAX_PARTS + 1)}
     state = logic.Totals(sold, events=len(sold), first="1", last="2").state()
     event = {"Records": [], "state": state, "window": {"start": "10:00"}, "shardId": "shard-0"}
-    totals.handler(event | {"isFinalInvokeForWindow": True}, Context())
+    totals.handler(event | {"isFinalInvokeForWindow": True}, CONTEXT)
     assert sorted(len(item["sold"]) for item in cloud.items()) == [1, store.MAX_PARTS]
     assert sum(int(item["events"]) for item in cloud.items()) == len(sold)
 
 
 def test_a_window_without_events_stores_nothing(cloud: Cloud) -> None:
     event = {"Records": [], "state": {}, "window": {"start": "10:00"}, "shardId": "shard-0"}
-    answer = totals.handler(event | {"isFinalInvokeForWindow": True}, Context())
+    answer = totals.handler(event | {"isFinalInvokeForWindow": True}, CONTEXT)
     assert "state" in answer, "without it Lambda counts the call as failed"
     assert cloud.items() == []

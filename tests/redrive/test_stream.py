@@ -177,7 +177,7 @@ def test_the_command_says_what_it_did_and_whether_anything_is_left(
 ) -> None:
     function, client = Function(), boto3.client
     made = lambda name, **_: function if name == "lambda" else client(name)  # noqa: E731
-    monkeypatch.setattr(command.boto3, "client", made)
+    monkeypatch.setattr(boto3, "client", made)
     there.fail(there.failure(3, 5))
     arguments = ["--function", "stock", "--queue-url", there.url]
     assert command.main([*arguments, "--dry-run"]) == 0
@@ -196,6 +196,6 @@ def test_without_a_region_the_command_says_so(
     def client(*_: Any, **__: Any) -> None:
         raise NoRegionError
 
-    monkeypatch.setattr(command.boto3, "client", client)
+    monkeypatch.setattr(boto3, "client", client)
     assert command.main(["--function", "stock", "--queue-url", "https://queue"]) == 1
     assert "What was not run is still there." in capsys.readouterr().out
