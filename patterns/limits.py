@@ -177,6 +177,19 @@ CLOUDWATCH_ALARM_ACTIONS = Limit(
 S3_METRICS_ID = Limit(
     64, "characters", _AWS + "AmazonS3/latest/API/API_MetricsConfiguration.html", "2026-11-26"
 )
+DYNAMODB_BATCH_KEYS = Limit(
+    100, "keys", _AWS + "amazondynamodb/latest/APIReference/API_BatchGetItem.html", "2026-11-26"
+)
+S3_KEY_BYTES = Limit(
+    1024, "bytes", _AWS + "AmazonS3/latest/userguide/object-keys.html", "2026-11-26"
+)
+S3_NOTIFICATIONS = Limit(100, "configurations", _AWS + "general/latest/gr/s3.html", "2026-11-26")
+S3_EVENT_BYTES = Limit(
+    65_536,
+    "bytes",
+    _AWS + "AmazonS3/latest/userguide/notification-content-structure.html",
+    "2026-11-26",
+)
 GLUE_NAME_LENGTH = Limit(
     255, "characters", _AWS + "athena/latest/ug/tables-databases-columns-names.html"
 )

@@ -159,8 +159,8 @@ def _record_refused(
     failed = dead_letters.send((replace(m, group_id=None), outcome) for m, outcome in letters)
     for message, outcome in letters:
         if message.id not in failed:
-            ids: dict[str, Any] = {"record": message.id, "group_id": message.group_id}
-            logger.warning("Refused", **ids, reason=outcome.reason, detail=outcome.detail)
+            why = {"reason": outcome.reason, "detail": outcome.detail}
+            logger.warning("Refused", extra={"record": message.id, **why})
     return {message_id: Outcome.failed(code) for message_id, code in failed.items()}
 
 

@@ -57,6 +57,7 @@ from serverless_patterns.patterns.dynamodb_streams_lambda.construct import (
     operations,
 )
 from serverless_patterns.patterns.limits import SQS_DEFAULT_RETENTION
+from serverless_patterns.patterns.s3_events_lambda.construct import S3EventsToSqsToLambda, Watch
 from serverless_patterns.patterns.sns_fifo_fanout import rules as fanout_rules
 from tests.conftest import ROOT
 from tests.inline import function
@@ -143,6 +144,10 @@ def twice(stack: Stack) -> None:
         check_only_configuration(stack, own, "$LATEST")
 
 
+def watch_bucket(stack: Stack, **given: Any) -> None:
+    S3EventsToSqsToLambda(stack, "Events", consumer=function(stack), **given)
+
+
 MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9101": lambda stack: own_queue(stack, {"fifo": True}),
     "W9102": lambda stack: check_own_queue(sqs.Queue(stack, "Queue")),
@@ -159,6 +164,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9131": lambda stack: Target.of("on_failure", sqs.Queue(stack, "Queue", fifo=True)).check(
         stack, function(stack)
     ),
+    "E9132": lambda stack: watch_bucket(stack, queue=NewQueue(fifo=True)),
     "W9123": lambda stack: StreamConsumer(
         function=function(stack), starting_position=lambda_.StartingPosition.LATEST
     ),
@@ -192,6 +198,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     ),
     "E9196": lambda stack: saga(express=True, Resource=CALLBACK, TimeoutSeconds=1),
     "E9189": twice,
+    "E9206": lambda stack: watch_bucket(stack, watch=[Watch("lists/"), Watch("lists/new/")]),
     "I9198": lambda stack: saga(Resource=CALLBACK),
 }
 
