@@ -90,7 +90,7 @@ def test_no_policy_allows_all_resources_where_one_can_be_named(template: dict[st
 
 
 # What Lambda does with the function's role (AWS Lambda developer guide, "Using Lambda with SQS").
-READ_A_STREAM = {f"kinesis:{what}" for what in ("GetRecords", "GetShardIterator", "ListShards")}
+READ_A_STREAM = {"kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards"}
 READ_A_QUEUE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 # How a function uses what its variables name, where not any use will do.
 USED_BY = {

@@ -50,7 +50,7 @@ class Given:
         self.s3: Any = boto3.client("s3")
         self.url = url
         self.kinesis.create_stream(StreamName="stream", ShardCount=1)
-        put = [{"Data": b"event %d" % n, "PartitionKey": "key"} for n in range(10)]
+        put: Any = [{"Data": b"event %d" % n, "PartitionKey": "key"} for n in range(10)]
         answer = self.kinesis.put_records(StreamName="stream", Records=put)["Records"]
         self.numbers = [one["SequenceNumber"] for one in answer]
         about = self.kinesis.describe_stream(StreamName="stream")["StreamDescription"]
