@@ -113,7 +113,7 @@ class Record:
             "streamArn": self.stream,
         }
         context = {"functionArn": arn, "condition": REFUSED, "reason": outcome.reason}
-        if not self.shard:  # a table's stream does not say which; so the change itself is kept
+        if ":dynamodb:" in self.stream:  # no shard is named; so the change itself is kept
             change = {"Records": [json.loads(self.events[0].body)]}
             kept = {"requestContext": context, "DDBStreamBatchInfo": batch_info, "payload": change}
             text = json.dumps(kept, ensure_ascii=False)
