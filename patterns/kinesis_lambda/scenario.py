@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from serverless_patterns.sandbox import Deployment
     from serverless_patterns.sandbox.report import Report
 
-ENGINES = ("localstack",)
+ENGINE = "localstack"
 PARTS = [f"part-{number:02}" for number in range(24)]
 LANES, CHUNK = 4, 400  # senders at the same time, and what each puts at once
 EACH, SINGLY, UNLUCKY = 80, 6, 3  # movements of a part: aggregated, alone, during the outage
