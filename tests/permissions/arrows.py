@@ -25,7 +25,7 @@ READ_SHARDS = {
     "kinesis": (
         "DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards",
     ),
-    "dynamodb": ("DescribeStream", "GetRecords", "GetShardIterator"),
+    "dynamodb": ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"),
 }  # fmt: skip
 # What it takes to use a target, by the service in its ARN.
 USES = {
