@@ -54,9 +54,9 @@ class SchedulerToLambda(Construct):
     ``add_schedule()`` makes a schedule in the template; ``grant_schedule()`` lets code make
     one-time schedules while it runs, such as a reminder for each order. All of them are in a group
     of their own. Scheduler hands a tick to Lambda asynchronously. What it cannot hand over, after
-    its retries, moves to ``dead_letter_queue``; a tick that fails in the function, after Lambda's two
-    retries, becomes a record in ``failure_queue``. Delivery is at least once, so ``function`` must
-    be idempotent: schedule and scheduled time name a tick.
+    its retries, moves to ``dead_letter_queue``; a tick that fails in the function, after the two
+    retries of Lambda, becomes a record in ``failure_queue``. Delivery is at least once, so
+    ``function`` must be idempotent: schedule and scheduled time name a tick.
 
     Args:
         function: Function, alias or version to run. You own its code.
@@ -163,10 +163,12 @@ class SchedulerToLambda(Construct):
             schedule_expression_timezone=zone,
             flexible_time_window=part.FlexibleTimeWindowProperty(
                 mode=window.mode,
-                maximum_window_in_minutes=window.max_window and window.max_window.to_minutes(),
+                maximum_window_in_minutes=(
+                    window.max_window.to_minutes() if window.max_window else None
+                ),
             ),
-            start_date=start and start.isoformat(),
-            end_date=end and end.isoformat(),
+            start_date=start.isoformat() if start else None,
+            end_date=end.isoformat() if end else None,
             state="ENABLED" if enabled else "DISABLED",
             description=description,
             kms_key_arn=self._key and self._key.key_arn,

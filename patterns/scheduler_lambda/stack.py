@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import RemovalPolicy, TimeZone
 from aws_cdk.aws_scheduler import ScheduleExpression, TimeWindow
 
+from ..blocks.consumers import Consumer
 from ..blocks.demo import MAX_CONCURRENCY, ShopStack, called_by
-from ..blocks.queues import Consumer, NewQueue, SqsToLambda
+from ..blocks.queues import NewQueue, SqsToLambda
 from ..blocks.values import seconds
 from .construct import SchedulerToLambda
 
