@@ -13,21 +13,24 @@ if TYPE_CHECKING:
     from aws_cdk import Stack
     from constructs import Construct
 
+LONGEST_PATH = 38
 _UNIQUE: WeakKeyDictionary[Stack, str] = WeakKeyDictionary()
 
 
-def name_known_before_creation(scope: Construct, suffix: str = "") -> str:
+def name_known_before_creation(
+    scope: Construct, suffix: str = "", *, longest_path: int = LONGEST_PATH
+) -> str:
     """Return a physical name made of the construct's path and the stack's own id.
 
     For resources that name each other, such as a queue and its dead-letter queue (redrive policy,
     redrive allow policy): with two generated names CloudFormation finds a circle. The stack's id
     keeps this one as unique as a generated name: it differs in every stack, account, Region and
-    re-creation. At most 80 characters with ``suffix``.
+    re-creation. At most 80 characters with ``suffix``, or 37 more than ``longest_path``.
     """
     stack = stack_of(scope)
     if stack not in _UNIQUE:
         _UNIQUE[stack] = Fn.select(2, Fn.split("/", ScopedAws(stack).stack_id))
-    return f"{Fn.join('-', [_path_in_name(scope), _UNIQUE[stack]])}{suffix}"
+    return f"{Fn.join('-', [_path_in_name(scope, longest_path), _UNIQUE[stack]])}{suffix}"
 
 
 def pattern_of_name(scope: Construct, suffix: str) -> str:
@@ -38,5 +41,5 @@ def pattern_of_name(scope: Construct, suffix: str) -> str:
     return f"{_path_in_name(scope)}-*{suffix}"
 
 
-def _path_in_name(scope: Construct) -> str:
-    return Names.unique_resource_name(scope, max_length=38)
+def _path_in_name(scope: Construct, longest: int = LONGEST_PATH) -> str:
+    return Names.unique_resource_name(scope, max_length=longest)

@@ -42,7 +42,7 @@ def time_zone(zone: str) -> str | None:
 def one_time(name: object, expression: str, zone: str) -> str | None:
     """A one-time schedule is at a local time that there is, once.
 
-    Lint E9204. Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+    Lint E9207. Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 
     Args:
         name: The schedule.
@@ -111,13 +111,14 @@ def skipped(name: object, expression: str, zone: str, year: int) -> str | None:
     return None
 
 
-def dead_letter_queue(name: object) -> str:
+def dead_letter_queue(name: object, *, fifo: bool) -> str | None:
     """A schedule's dead-letter queue is standard.
 
-    Lint E9137.
-
-    Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html
+    Lint E9137. Source:
+    https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html
     """
+    if not fifo:
+        return None
     return (
         f"{name} has a FIFO dead-letter queue, which EventBridge Scheduler does not support: "
         "undeliverable events are lost. Use a standard queue."

@@ -14,6 +14,7 @@ from ..blocks.alarms import Alarms
 from ..blocks.failures import keep_failures
 from ..blocks.findings import acknowledge_wildcards
 from ..blocks.grants import check_grantee, grantee_here, warn_of_fixed
+from ..blocks.names import name_known_before_creation
 from ..blocks.queues import grant_send, queue_for_failures
 from ..blocks.values import check_removal, stack_of
 from .rules import (
@@ -22,7 +23,7 @@ from .rules import (
     check_period,
     check_time,
     expression_of,
-    on_dead_letters,
+    on_undelivered,
     on_group,
 )
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Alarms", "Retries", "SchedulerToLambda"]
 
 SCHEDULER = "scheduler.amazonaws.com"
+LONGEST_PATH = 27  # so that the name of the group has at most 64 characters
 # https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
 TICK = {
     "schedule": "<aws.scheduler.schedule-arn>",
@@ -97,7 +99,12 @@ class SchedulerToLambda(Construct):
         alarms = alarms.of_pattern(__name__)
         self.function, self._retries, self._key = function, retries, encryption_key
 
-        self.schedule_group = scheduler.ScheduleGroup(self, "Group", removal_policy=removal_policy)
+        self.schedule_group = scheduler.ScheduleGroup(
+            self,
+            "Group",
+            schedule_group_name=name_known_before_creation(self, longest_path=LONGEST_PATH),
+            removal_policy=removal_policy,
+        )
         self.dead_letter_queue = dead_letter_queue or queue_for_failures(
             self,
             "DeadLetterQueue",
@@ -108,7 +115,7 @@ class SchedulerToLambda(Construct):
         self._failures, of_function = keep_failures(self, function, encryption_key, alarms)
         self.alarms: list[cloudwatch.Alarm] = [
             *on_group(self, alarms, self.schedule_group),
-            on_dead_letters(self, alarms, self.dead_letter_queue),
+            on_undelivered(self, alarms, self.dead_letter_queue),
             *of_function,
         ]
 
@@ -147,8 +154,8 @@ class SchedulerToLambda(Construct):
             description: For people. Default: none.
 
         Raises:
-            ValueError: a time that there is not, or not once; an unknown time zone; a window or a
-                period that Scheduler rejects.
+            ValueError: a time that there is not, or not once; an unknown time zone; a period that
+                holds no time.
         """
         text, zone = expression_of(construct_id, schedule)
         check_time(self, construct_id, text, zone)

@@ -18,7 +18,6 @@ from ..checks import period, reject
 from ..checks import scheduler as checks
 from ..limits import (
     SCHEDULER_MAX_AGE,
-    SCHEDULER_MAX_WINDOW,
     SCHEDULER_MIN_AGE,
     SCHEDULER_RETRIES,
 )
@@ -98,8 +97,7 @@ def check_given(
     check_key_here(scope, key)
     if queue is None:
         return
-    if queue.fifo:
-        raise ValueError(checks.dead_letter_queue("The group"))
+    reject(checks.dead_letter_queue(Path(scope), fifo=bool(queue.fifo)))
     check_here(scope, Path(queue, "dead_letter_queue "), queue, reason)
     keys.check_key_of(queue)
     if queue.node.default_child is None:
@@ -151,21 +149,14 @@ def check_period(
     start: datetime | None,
     end: datetime | None,
 ) -> None:
-    """Reject a flexible time window or a period that Scheduler rejects, or that holds no time.
+    """Reject a period that Scheduler rejects, or that holds no time.
 
     Source: https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html
 
     Raises:
-        ValueError: a window that is too long or too short, a period without a time zone, or one
-            that ends before it starts.
+        ValueError: it has no time zone, or ends before it starts.
     """
     expect("time_window", window, scheduler.TimeWindow, None)
-    minutes = window.max_window.to_minutes() if window and window.max_window else None
-    if minutes is not None and not 1 <= minutes <= SCHEDULER_MAX_WINDOW:
-        raise ValueError(
-            f"time_window of {construct_id} is {minutes:g} minutes; it must be 1 to "
-            f"{SCHEDULER_MAX_WINDOW}."
-        )
     for argument, moment in (("start", start), ("end", end)):
         expect(argument, moment, datetime, None)
         if moment is not None:
@@ -187,7 +178,7 @@ def _check_zone(argument: str, construct_id: str, moment: datetime) -> None:
 
 # Alarms
 
-DEAD_LETTERS = Runbook(
+UNDELIVERED = Runbook(
     "Scheduler could not hand ticks to Lambda; each is stored in the dead-letter queue.",
     "Read the attributes of a message: ERROR_CODE and ERROR_MESSAGE say why, SCHEDULE_ARN and "
     "SCHEDULED_TIME which tick it is.",
@@ -201,7 +192,7 @@ ON_GROUP = {
     "InvocationDroppedCount": (1, Runbook(
         "Scheduler gave ticks up after its retries. They are in the dead-letter queue, or LOST.",
         "Compare InvocationsSentToDeadLetterCount: the dead-letter queue has so many of them.",
-        "Follow the runbook of DeadLetterAlarm.",
+        "Follow the runbook of UndeliveredAlarm.",
         "InvocationDroppedCount stays at 0.",
     )),
     "InvocationsFailedToBeSentToDeadLetterCount": (1, Runbook(
@@ -242,6 +233,6 @@ def on_group(
     return alarms.each(scope, rows)
 
 
-def on_dead_letters(scope: Construct, alarms: Alarms, queue: sqs.IQueue) -> cloudwatch.Alarm:
+def on_undelivered(scope: Construct, alarms: Alarms, queue: sqs.IQueue) -> cloudwatch.Alarm:
     """Make the alarm on the ticks that Scheduler could not hand over."""
-    return alarms.on_messages(scope, "DeadLetterAlarm", queue, DEAD_LETTERS)
+    return alarms.on_messages(scope, "UndeliveredAlarm", queue, UNDELIVERED)

@@ -11,7 +11,7 @@ from ..blocks.consumers import Consumer
 from ..blocks.demo import MAX_CONCURRENCY, ShopStack, called_by
 from ..blocks.queues import NewQueue, SqsToLambda
 from ..blocks.values import seconds
-from .construct import SchedulerToLambda
+from .construct import Alarms, SchedulerToLambda
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -46,6 +46,7 @@ class DemoStack(ShopStack):
             "Changes",
             consumer=Consumer(plan, batch_size=10, max_concurrency=MAX_CONCURRENCY),
             queue=NewQueue(fifo=True),
+            alarms=Alarms().of_pattern(__name__),
         )
         self.keep_refused(plan, changes.dead_letter_queue)
         self.outputs(
