@@ -55,6 +55,8 @@ def _in_findings(part: Any) -> str:
             return f"<{name}>"
         case {"Fn::GetAtt": [name, attribute]}:
             return f"<{name}.{attribute}>"
+        case {"Fn::Join": _}:
+            return _spelled(part)
         case str():
             return part
         case _:

@@ -23,8 +23,8 @@ from .rules import (
     check_period,
     check_time,
     expression_of,
-    on_undelivered,
     on_group,
+    on_undelivered,
 )
 
 if TYPE_CHECKING:
