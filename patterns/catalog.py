@@ -48,13 +48,13 @@ class Pattern:
         return import_module(f"{__package__}.{self.slug}.{name}")
 
     @property
-    def engines(self) -> tuple[str, ...]:
-        """Engines of the embedded AWS that its scenario runs on; the first is that of ``try``.
+    def engine(self) -> str:
+        """The engine of the embedded AWS that executes it: ``ENGINE`` of its scenario.
 
-        ``ENGINES`` of its scenario. Default: ministack.
+        Default: ministack.
         """
-        engines: tuple[str, ...] = getattr(self.module("scenario"), "ENGINES", ("ministack",))
-        return engines
+        engine: str = getattr(self.module("scenario"), "ENGINE", "ministack")
+        return engine
 
     def drive(self, deployment: Deployment, report: Report) -> None:
         """Run its scenario, which may bring ``GAPS``: what an emulator does not execute of it.

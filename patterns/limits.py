@@ -83,6 +83,17 @@ API_TIMEOUT = Limit(29, "s", _API, "2026-11-26")  # by default
 
 # AWS Lambda
 
+_KINESIS_LAMBDA = _LAMBDA + "services-kinesis-parameters.html"
+STREAM_LAMBDA_DEFAULT_BATCH = Limit(100, "records", _KINESIS_LAMBDA, "2026-11-26")
+STREAM_LAMBDA_BATCH = Limit(10_000, "records", _KINESIS_LAMBDA, "2026-11-26")
+STREAM_LAMBDA_PARALLEL = Limit(10, "batches a shard", _KINESIS_LAMBDA, "2026-11-26")
+STREAM_LAMBDA_MAX_RETRIES = Limit(10_000, "retries", _KINESIS_LAMBDA, "2026-11-26")
+STREAM_LAMBDA_MIN_AGE = Limit(
+    60, "s", _AWS + "lambda/latest/api/API_CreateEventSourceMapping.html", "2026-11-26"
+)
+STREAM_LAMBDA_MAX_AGE = Limit(604_800, "s", _KINESIS_LAMBDA, "2026-11-26")
+STREAM_LAMBDA_MAX_WINDOW = Limit(900, "s", _KINESIS_LAMBDA, "2026-11-26")
+STREAM_LAMBDA_STATE = Limit(1, "MB", _LAMBDA + "services-kinesis-windows.html", "2026-11-26")
 LAMBDA_DEFAULT_TIMEOUT = Limit(3, "s", _LAMBDA + "configuration-timeout.html")
 LAMBDA_MAX_TIMEOUT = Limit(900, "s", _LAMBDA + "configuration-timeout.html")
 LAMBDA_PAYLOAD_BYTES = Limit(6 * 1024**2, "bytes", _LAMBDA + "gettingstarted-limits.html")
@@ -165,6 +176,19 @@ CLOUDWATCH_ALARM_ACTIONS = Limit(
 )
 S3_METRICS_ID = Limit(
     64, "characters", _AWS + "AmazonS3/latest/API/API_MetricsConfiguration.html", "2026-11-26"
+)
+DYNAMODB_BATCH_KEYS = Limit(
+    100, "keys", _AWS + "amazondynamodb/latest/APIReference/API_BatchGetItem.html", "2026-11-26"
+)
+S3_KEY_BYTES = Limit(
+    1024, "bytes", _AWS + "AmazonS3/latest/userguide/object-keys.html", "2026-11-26"
+)
+S3_NOTIFICATIONS = Limit(100, "configurations", _AWS + "general/latest/gr/s3.html", "2026-11-26")
+S3_EVENT_BYTES = Limit(
+    65_536,
+    "bytes",
+    _AWS + "AmazonS3/latest/userguide/notification-content-structure.html",
+    "2026-11-26",
 )
 GLUE_NAME_LENGTH = Limit(
     255, "characters", _AWS + "athena/latest/ug/tables-databases-columns-names.html"

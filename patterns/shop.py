@@ -177,6 +177,16 @@ class Shop:
         }
         return {f"{self.run}-{name}": record for name, record in wrong.items()}
 
+    def price_list(self, lines: int = 5) -> bytes:
+        """Return a supplier's price list: CSV of SKU, price and currency, unlike any other one."""
+        name = self._id()
+        return b"".join(
+            as_csv(
+                {"sku": f"{name}-{n}", "price": f"{self._random.randint(1, 900)}.50", "in": "EUR"}
+            )
+            for n in range(lines)
+        )
+
     def _id(self) -> str:
         self._count += 1
         return f"{self.run}-{self._count:05}"

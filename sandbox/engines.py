@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import secrets
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -159,7 +160,7 @@ ENGINES = {
             venv=".venv-localstack",
             launch=HERE / "localstack" / "launch.py",
             gaps=localstack.GAPS,
-            check=lambda _: [],  # an unknown type fails the deployment
+            check=partial(unsupported.check, rows=unsupported.OF_LOCALSTACK),
             settings=_localstack,
             keys=_keys_of,
             health="/_sandbox/health",

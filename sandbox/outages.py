@@ -194,6 +194,21 @@ def no_failure_destination(stack: Deployment, function: str) -> Iterator[None]:
 
 
 @contextmanager
+def bucket_notifies_nobody(stack: Deployment, bucket: str) -> Iterator[None]:
+    """Remove the notifications of a bucket: nothing announces what is uploaded meanwhile."""
+    s3, name = stack.client("s3"), {"Bucket": bucket}
+    found = s3.get_bucket_notification_configuration(**name)
+    found.pop("ResponseMetadata")
+    put, before = (
+        "put_bucket_notification_configuration",
+        name | {"NotificationConfiguration": found},
+    )
+    with _reverted(stack, "s3", put, **before):
+        s3.put_bucket_notification_configuration(**name, NotificationConfiguration={})
+        yield
+
+
+@contextmanager
 def mapping_disabled(stack: Deployment, mapping: str, queue_url: str) -> Iterator[None]:
     """Disable an event source mapping, by its id; at the end, wait until all is read again."""
     lambda_ = stack.client("lambda")

@@ -16,6 +16,7 @@ import sys
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,7 +129,8 @@ def try_patterns(options: argparse.Namespace, console: Console) -> int:
 
     chosen = catalog.patterns() if options.pattern == "all" else [catalog.find(options.pattern)]
     status = 0
-    for engine, some in groupby(sorted(chosen, key=_engine), key=_engine):
+    by_engine = attrgetter("engine")
+    for engine, some in groupby(sorted(chosen, key=by_engine), key=by_engine):
         where = endpoint(options.endpoint) if options.endpoint else embedded(engine=engine)
         with where as target:
             status |= _deploy_and_drive(target, [*some], console)
@@ -137,11 +139,6 @@ def try_patterns(options: argparse.Namespace, console: Console) -> int:
     if options.svg:
         save_picture(console, Path(options.svg), f"make try PATTERN={options.pattern}")
     return status
-
-
-def _engine(pattern: Pattern) -> str:
-    """Return the engine of the embedded AWS that a pattern is tried on."""
-    return pattern.engines[0]
 
 
 def _say_what_is_next(pattern: Pattern, console: Console) -> None:
@@ -167,7 +164,7 @@ def up(options: argparse.Namespace, console: Console) -> int:
     engine = "ministack"
     if options.pattern:
         pattern = catalog.find(options.pattern)
-        engine = pattern.engines[0]
+        engine = pattern.engine
         what = {"stacks": [pattern.stack_name], "context": {"pattern": pattern.slug}}
     with _marked(), embedded(engine=engine) as target:
         stacks = [*target.deploy(**what).values()]

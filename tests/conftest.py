@@ -44,6 +44,8 @@ SCENARIOS = "tests/test_scenarios.py"
 LONG = (  # the longest first
     SCENARIOS,
     "tests/sandbox/test_localstack_scenarios.py",
+    "tests/sandbox/test_localstack.py",
+    "tests/sandbox/test_alarms.py",
     "tests/test_checkov.py",
     "tests/test_types.py",
     "tests/test_wheel.py",

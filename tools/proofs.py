@@ -18,13 +18,16 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 HEAD = "| Promise | Evidence | Result |\n|---|---|---|\n"
 TABLE = re.compile(r"(?:[^\n]+ by running[^\n]*\n\n)?" + re.escape(HEAD) + r"((?:\|.*\n)+)")
-# A check of the scenario, a test or a folder of tests, or the scenario as a whole.
-EVIDENCE = re.compile(r"“([^”]+)”|`(tests/[\w/.]+|test_\w+)`|\bscenario\b(?! “)")
+# A check of the scenario, on any engine or on one; a test, or a folder of them; or a scenario.
+EVIDENCE = re.compile(
+    r"(?:(MiniStack|LocalStack) )?“([^”]+)”|`(tests/[\w/.]+|test_\w+)`|\bscenario\b(?! “)"
+)
 ENGINES = ("MiniStack", "LocalStack")
 SCENARIOS = ("tests/test_scenarios.py", "tests/sandbox/test_localstack_scenarios.py")
-# What runs when a test of this file does, where it is not only the synthesis of a template.
+# What runs when a test of this path or name does, where it does not only read a template.
 RUNS = (
     ("tests/sandbox/test_localstack", "LocalStack"),
+    ("tests/sandbox/test_alarms", "LocalStack"),
     ("tests/sandbox/", "MiniStack"),
     ("tests/contracts/test_mapping_templates", "Velocity"),
     ("tests/contracts/test_permissions", "policy simulator"),
@@ -33,6 +36,8 @@ RUNS = (
     ("tests/redrive/", "handlers"),
     ("/test_handlers", "handlers"),
     ("/test_publisher", "handlers"),
+    ("_rejected", "synthesis"),  # the promise is what the construct itself does
+    ("tests/checks/", "synthesis"),
 )
 ONLY_TEMPLATE = "template"
 
@@ -59,9 +64,9 @@ class Results:
         Raises:
             LookupError: it ran, and nothing in it proves the promise.
         """
-        check, test = evidence.groups()
+        engine, check, test = evidence.groups()
         if not test:
-            return self._scenario(slug, check)
+            return self._scenario(slug, check, engine)
         nodes = self._nodes(test, slug)
         if not nodes or "skipped" in nodes.values():
             return None
@@ -81,11 +86,12 @@ class Results:
         own = {node: outcome for node, outcome in nodes.items() if slug in node}
         return own or nodes
 
-    def _scenario(self, slug: str, check: str | None) -> dict[str, str] | None:
-        if not self.scenarios[slug]:
+    def _scenario(self, slug: str, check: str | None, engine: str | None) -> dict[str, str] | None:
+        ran = [run for run in self.scenarios[slug] if engine in (None, run["engine"])]
+        if not ran:
             return None
         proved = {}
-        for scenario in self.scenarios[slug]:
+        for scenario in ran:
             held = [text for text in scenario["held"] if check and check in text]
             if not check:
                 proved[scenario["engine"]] = f"{scenario['sent']:,} sent, {scenario['lost']} lost"
@@ -111,7 +117,7 @@ def rows(page: str) -> list[list[str]]:
 
 def names(page: str) -> set[str]:
     """Return the tests, files and folders that a page names as evidence."""
-    return {e.group(2) for row in rows(page) for e in EVIDENCE.finditer(row[1]) if e.group(2)}
+    return {e.group(3) for row in rows(page) for e in EVIDENCE.finditer(row[1]) if e.group(3)}
 
 
 def result(evidence: str, slug: str, results: Results) -> dict[str, list[str]] | None:

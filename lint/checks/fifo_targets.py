@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from serverless_patterns.patterns.checks import lambda_, scheduler, sns, sqs
+from serverless_patterns.patterns.checks import lambda_, s3, scheduler, sns, sqs
 
 from .. import wiring
 from ..template import At, Finding, Findings, Resource, Scenario, is_unknown, rule
@@ -37,25 +37,17 @@ def failure_destination_fifo(scenario: Scenario) -> Findings:
                 yield Finding(resource, problem, tuple(place.split(".")))
 
 
-@rule("E9132", "s3", "sqs")
+@rule("E9132", "s3", "sqs", shared=s3.fifo_target)
 def bucket_to_fifo(scenario: Scenario) -> Findings:
     """A bucket cannot notify a FIFO queue or topic.
 
     S3 rejects a FIFO queue or topic as the destination of event notifications. Use a standard one,
     or send the bucket's events to EventBridge, and from there to the FIFO queue.
-
-    Source:
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
     """
     for delivery in wiring.bucket_notifications(scenario):
         if scenario.fifo(delivery.target):
-            yield Finding(
-                delivery.source,
-                f"{delivery.source} notifies {scenario.name(delivery.target, 'its target')}, which "
-                "is FIFO: S3 does not support that. Use a standard queue or topic, or go through "
-                "EventBridge.",
-                delivery.at,
-            )
+            target = scenario.name(delivery.target, "its target")
+            yield Finding(delivery.source, s3.fifo_target(delivery.source, target), delivery.at)
 
 
 @rule("E9133", "sns", shared=sns.fifo_topic_protocol)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from serverless_patterns.patterns.checks import lambda_
+from serverless_patterns.patterns.limits import KINESIS_MIN_RETENTION
+
 from .. import arns
 from ..template import Finding, Findings, Resource, Scenario, is_unknown, rule
 
@@ -17,6 +20,7 @@ STREAMS = (
     "AWS::DynamoDB::GlobalTable",
 )
 LIMITS = "MaximumRetryAttempts or MaximumRecordAgeInSeconds"
+HOUR = 3_600
 ENDLESS = -1  # as Lambda and Pipes write it, and their default
 ON_FAILURE = "DestinationConfig.OnFailure.Destination"
 OTHERS = (
@@ -119,15 +123,15 @@ def discarded_records(scenario: Scenario) -> Findings:
         )
 
 
-@rule("W9123", "kinesis", "dynamodb", "kafka", "lambda", "pipes")
+@rule(
+    "W9123", "kinesis", "dynamodb", "kafka", "lambda", "pipes", shared=lambda_.starts_at_the_latest
+)
 def starts_at_the_latest(scenario: Scenario) -> Findings:
     """A stream mapping or a pipe should not start at LATEST.
 
     Polling starts some minutes after the mapping or the pipe is created, and stops for a while when
     it is updated: with LATEST, the records of that time are never read, of Kafka neither. Set
     StartingPosition to TRIM_HORIZON or AT_TIMESTAMP.
-
-    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-create.html
     """
     for kind, places in (
         ("AWS::Lambda::EventSourceMapping", ("",)),
@@ -138,8 +142,27 @@ def starts_at_the_latest(scenario: Scenario) -> Findings:
                 if reader.get(f"{settings}StartingPosition") == "LATEST":
                     yield Finding(
                         reader,
-                        f"{reader} starts at LATEST: records that arrive while it is made or "
-                        "updated are never read. Set StartingPosition to TRIM_HORIZON or "
-                        "AT_TIMESTAMP.",
+                        lambda_.starts_at_the_latest(reader),
                         tuple(f"{settings}StartingPosition".split(".")),
                     )
+
+
+@rule("W9124", "kinesis", "lambda", shared=lambda_.record_age)
+def gives_up_what_is_gone(scenario: Scenario) -> Findings:
+    """A stream consumer gives up a record while the stream still has it.
+
+    The failure destination gets the range of the stream, and not the events (a bucket gets them,
+    too). With a maximum record age as long as the retention period, that range is gone.
+    """
+    for mapping in scenario.of("AWS::Lambda::EventSourceMapping"):
+        source, place = mapping.get("EventSourceArn"), "MaximumRecordAgeInSeconds"
+        if consumer := scenario.find(source, "AWS::Kinesis::StreamConsumer"):
+            source = consumer.get("StreamARN")
+        stream = scenario.find(source, "AWS::Kinesis::Stream")
+        age = mapping.number(place, ENDLESS)
+        shortest = KINESIS_MIN_RETENTION // HOUR
+        hours = stream.number("RetentionPeriodHours", shortest) if stream else 0
+        if age in (None, ENDLESS) or not hours:
+            continue
+        if problem := lambda_.record_age(mapping, age, stream, hours * HOUR):
+            yield Finding(mapping, problem, (place,))

@@ -66,15 +66,19 @@ NOT_HERE = (
 
 @dataclass(frozen=True)
 class Target:
-    """A destination: the argument's name, the resource, its kind (of ``KINDS``) and its ARN."""
+    """A destination: the argument's name, the resource, its kind (of ``KINDS``) and its ARN.
+
+    ``records``: the keys below which Lambda writes, if it is a bucket.
+    """
 
     name: str
     resource: Any
     kind: str
     arn: str
+    records: str = RECORDS
 
     @classmethod
-    def of(cls, name: str, resource: Any) -> Target:
+    def of(cls, name: str, resource: Any, records: str = RECORDS) -> Target:
         """Return a resource as a destination.
 
         Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
@@ -90,7 +94,7 @@ class Target:
                 "queues, topics, functions and event buses, and those of failures to buckets too. "
                 "Name one of these."
             )
-        return cls(name, resource, kind, str(arn))
+        return cls(name, resource, kind, str(arn), records)
 
     def check(self, scope: Construct, source: lambda_.IFunction) -> None:
         """Reject a destination that loses records or never ends; warn of an imported one.
@@ -141,7 +145,7 @@ class Target:
             case "event bus":
                 self.resource.grant_put_events_to(role)
             case "bucket":
-                self.resource.grant_put(role, RECORDS)
+                self.resource.grant_put(role, self.records)
                 look = iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self.arn])
                 role.add_to_principal_policy(look)
         warn_of_fixed(role, f"delivering to the {self.kind} {Path(self.resource)}")
@@ -153,7 +157,8 @@ class Target:
         if self.kind == "queue":
             grants = [kept.grant_consume_messages(grantee)]
         if self.kind == "bucket":
-            grants = [kept.grant_read(grantee, RECORDS), kept.grant_delete(grantee, RECORDS)]
+            records = self.records
+            grants = [kept.grant_read(grantee, records), kept.grant_delete(grantee, records)]
         if grants:
             warn_of_fixed(grantee, f"taking what the {self.kind} {Path(kept)} holds")
         return grants
@@ -200,7 +205,11 @@ def check_key_of_new_queues(
 
 
 def deliver(
-    scope: Construct, name: str, resource: Any, function: lambda_.IFunction
+    scope: Construct,
+    name: str,
+    resource: Any,
+    function: lambda_.IFunction,
+    records: str = RECORDS,
 ) -> Target | None:
     """Let a function send to ``resource``, by a policy in the stack of ``scope``; None to None.
 
@@ -209,7 +218,7 @@ def deliver(
     """
     if resource is None:
         return None
-    target, role = Target.of(name, resource), role_in(scope, function)
+    target, role = Target.of(name, resource, records), role_in(scope, function)
     own = role.node.default_child is not None
     if target.kind == "function" and not own:
         _check_waits(Path(resource, f"{name} "), role, function, function_of(resource))

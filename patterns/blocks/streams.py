@@ -40,6 +40,12 @@ HOUR = 3_600
 MIN_HOURS, MAX_DAYS = KINESIS_MIN_RETENTION // HOUR, KINESIS_MAX_RETENTION // (24 * HOUR)
 # A failed delivery is retried until the retention period ends: a long weekend and more.
 RETENTION = seconds(7 * 24 * HOUR)
+AGE_NOT_KNOWN = (
+    "max_age is known at deployment only, but the alarm on a stream counts milliseconds, which "
+    "have to be known before. Give a number of seconds."
+)
+FIREHOSE_IS_HERE = "Firehose reads streams of its own. Make this construct beside the stream."
+LAMBDA_IS_HERE = "a reader is made beside its stream. Make this construct there."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +116,12 @@ def _known_retention(period: Duration) -> float | None:
 
 
 def stream_of(
-    scope: Construct, construct_id: str, stream: kinesis.IStream | NewStream, max_age: Duration
+    scope: Construct,
+    construct_id: str,
+    stream: kinesis.IStream | NewStream,
+    max_age: Duration,
+    *,
+    here: str = FIREHOSE_IS_HERE,
 ) -> kinesis.IStream:
     """Make a new stream, or return yours; an imported one gets a warning of what it needs.
 
@@ -119,13 +130,13 @@ def stream_of(
         construct_id: Its id there.
         stream: Your own stream, or the settings of a new one.
         max_age: Age of a record from which an alarm goes off.
+        here: Why it has to be of this account and Region, and what to do. Default: for Firehose.
 
     Raises:
         ValueError: records would be gone before it goes off, or its key encrypts nothing.
     """
     if not isinstance(stream, NewStream):
-        reason = "Firehose reads streams of its own. Make this construct beside the stream."
-        check_here(scope, Path(stream), stream, reason)
+        check_here(scope, Path(stream), stream, here)
         _check_own_stream(stream, in_seconds(max_age))
         return stream
     check_retention("the stream", in_seconds(max_age), in_seconds(stream.retention_period))
@@ -149,11 +160,8 @@ def _check_own_stream(stream: kinesis.IStream, age: float | None) -> None:
     Source: https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html
     """
     keys.check_key_of(stream)
-    resource = stream.node.default_child
-    if isinstance(resource, kinesis.CfnStream):
-        hours = resource.retention_period_hours
-        known = KINESIS_MIN_RETENTION / HOUR if hours is None else number(hours)
-        check_retention("the stream", age, None if known is None else known * HOUR)
+    if isinstance(stream.node.default_child, kinesis.CfnStream):
+        check_retention("the stream", age, kept_by(stream))
         return
     longer = "" if age is None else f", {period(age)}"
     Annotations.of(stream).add_warning_v2(
@@ -163,6 +171,16 @@ def _check_own_stream(stream: kinesis.IStream, age: float | None) -> None:
         f"raised, so it must be longer than max_age{longer}."
         f"{keys.ask_for_key(stream.encryption_key, 'from_stream_attributes')}",
     )
+
+
+def kept_by(stream: kinesis.IStream) -> float | None:
+    """Return how long a stream keeps its records, in seconds; None when it is not known."""
+    resource = stream.node.default_child
+    if not isinstance(resource, kinesis.CfnStream):
+        return None
+    hours = resource.retention_period_hours
+    known = KINESIS_MIN_RETENTION / HOUR if hours is None else number(hours)
+    return None if known is None else known * HOUR
 
 
 def check_retention(keeper: str, age: float | None, kept: float | None) -> None:
@@ -185,6 +203,17 @@ def check_retention(keeper: str, age: float | None, kept: float | None) -> None:
             "be gone before the alarm goes off. Lower max_age, or raise the retention period of a "
             f"stream ({MAX_DAYS} days at most)."
         )
+
+
+# https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-create.html
+READ = ("DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards")
+
+
+def grant_read(stream: kinesis.IStream, grantee: iam.IGrantable) -> iam.Grant:
+    """Let ``grantee`` read a stream shard by shard, and use its customer key; no more."""
+    if stream.encryption_key:
+        stream.encryption_key.grant_decrypt(grantee)
+    return stream.grant(grantee, *(f"kinesis:{action}" for action in READ))
 
 
 def grant_write(stream: kinesis.IStream, grantee: iam.IGrantable) -> iam.Grant:
@@ -271,10 +300,7 @@ def alarms_of_stream(
         ValueError: ``max_age`` is known at deployment only.
     """
     if in_seconds(max_age) is None:
-        raise ValueError(
-            "max_age is known at deployment only, but the alarm on a stream counts milliseconds, "
-            "which have to be known before. Give a number of seconds."
-        )
+        raise ValueError(AGE_NOT_KNOWN)
     minute, limit = seconds(MINUTE), max_age.to_milliseconds()
     age = stream.metric_get_records_iterator_age_milliseconds(period=minute, statistic="Maximum")
     counts = {

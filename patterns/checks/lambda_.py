@@ -14,6 +14,7 @@ from ..limits import (
     SQS_LAMBDA_MIN_CONCURRENCY,
     SQS_LAMBDA_MIN_POLLERS,
 )
+from . import period
 
 THROTTLED_POLLS = (
     "every poll is throttled and counts as a receive, until good messages are dead-lettered"
@@ -139,6 +140,41 @@ def never_runs(name: object, reserved: float | None, otherwise: str, least: int 
     return (
         f"{name} reserves {reserved:g} concurrent executions, so Lambda never runs it: "
         f"{otherwise}. Reserve {least} or more, or remove the reserved concurrency."
+    )
+
+
+def record_age(name: object, age: float, stream: object, kept: float) -> str | None:
+    """What reads a stream gives a record up while the stream still has it.
+
+    Lint W9124. Source:
+    https://docs.aws.amazon.com/lambda/latest/dg/kinesis-on-failure-destination.html
+
+    Args:
+        name: What reads it.
+        age: Age in seconds from which it gives a record up.
+        stream: The stream.
+        kept: How long the stream keeps a record, in seconds.
+    """
+    if age < kept:
+        return None
+    return (
+        f"{name} gives a record up after {period(age)}, but {stream} keeps it for {period(kept)}: "
+        "when the failure is recorded, the record is gone, and nobody can fetch it back. Lower the "
+        "maximum record age, or let the stream keep its records longer."
+    )
+
+
+def starts_at_the_latest(name: object) -> str:
+    """What reads a stream starts at its oldest record, or at a time.
+
+    Lint W9123. Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-create.html
+
+    Args:
+        name: What reads it.
+    """
+    return (
+        f"{name} starts at LATEST: records that arrive while it is made or updated are never read. "
+        "Set StartingPosition to TRIM_HORIZON or AT_TIMESTAMP."
     )
 
 

@@ -57,6 +57,7 @@ STATISTICS = {
     "NumberOfNotificationsFilteredOut-InvalidAttributes": "Sum",
     "NumberOfNotificationsFilteredOut-InvalidMessageBody": "Sum",
     "NumberOfNotificationsRedrivenToDlq": "Sum",
+    "ObjectsFound": "Sum",  # by a sweep: the events of each were lost
     "PutRecords.FailedRecords": "Sum",
     "PutRequests": "Sum",
     "ReadProvisionedThroughputExceeded": "Sum",

@@ -70,6 +70,8 @@ def evaluate(expressions: Sequence[str], **bindings: Any) -> list[Any]:
 @cache
 def _evaluate(asked: str) -> list[Any]:
     python = ROOT / ".venv-sandbox" / "bin" / "python"
+    if not python.exists():
+        pytest.skip("JSONata is part of the embedded AWS, which `make setup` installs.")
     done = subprocess.run([python, "-c", JSONATA], input=asked, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found: list[Any] = json.loads(done.stdout)

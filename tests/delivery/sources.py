@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -394,3 +395,36 @@ class Transform(Source):
     def lines(self) -> list[Any]:
         """Return what is in the lake; a line that is there twice is read once."""
         return list({json.dumps(line): line for _, line in self.delivered}.values())
+
+
+@dataclass
+class Tasks:
+    """Lambda tasks of Step Functions, with Retry.
+
+    AWS Step Functions developer guide, "Handling errors": a task that fails is run again with the
+    same input; a function that Step Functions no longer waits for may still run, and later.
+    """
+
+    trouble: Trouble
+    attempts: int = 3
+    late: list[Callable[[], Any]] = field(default_factory=list)
+
+    def run(self, task: Callable[[], Any]) -> Any:
+        """Return what a task answers; None if its last attempt failed, too."""
+        for _ in range(self.attempts):
+            try:
+                answer = task()
+            except (Crash, Exception):
+                if self.trouble.dice.random() < 0.5:
+                    self.late.append(task)
+                continue
+            if not self.trouble.strikes("an answer comes too late", 12):
+                return answer
+        return None
+
+    def run_late(self) -> None:
+        """Run what nobody waits for, if anything: it may end in the middle once more."""
+        if self.late:
+            task = self.late.pop(self.trouble.dice.randrange(len(self.late)))
+            with suppress(Crash, Exception):
+                task()

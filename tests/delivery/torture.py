@@ -20,8 +20,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 
+from . import reliability
 from .schedules import Schedule, found
 
+# A run of fewer events is not worth a line of the page.
+LEAST = 3_000
+HEAD = "| Handlers | What went wrong | Counted | Machine |\n|---|---|---|---|"
 # Schedules that a process plays before it says how they went.
 PART = 50
 
@@ -87,6 +91,16 @@ def run(events: int, seed: int, pattern: str = "", schedule: int | None = None) 
     return total
 
 
+def _rows(total: Played, seconds: float, seed: int) -> list[str]:
+    what = f"{total.events:,} events in {total.schedules:,} schedules"
+    how = f"{total.deliveries:,} deliveries, seed {seed}, {seconds:,.0f} s"
+    counted = (
+        f"| all | {total.trouble.total():,} faults | {what}; {how} | {reliability.machine()} |"
+    )
+    each = total.trouble.most_common()
+    return [counted, *(f"| | {name} | {times:,} times | |" for name, times in each)]
+
+
 def main() -> int:
     """Run from the command line; return 1 if a promise did not hold."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -105,6 +119,9 @@ def main() -> int:
     )
     for name, times in total.trouble.most_common():
         print(f"  {times:>9,}  {name}")
+    whole = not options.pattern and options.schedule is None
+    if whole and total.events >= LEAST and not total.failures:
+        reliability.write("torture", _rows(total, seconds, options.seed), HEAD)
     for failure in total.failures:
         print(failure, file=sys.stderr)
     return bool(total.failures)

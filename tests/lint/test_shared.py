@@ -22,7 +22,9 @@ from aws_cdk import App, Duration, Size, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from cfnlint.decode import decode
@@ -43,9 +45,15 @@ from serverless_patterns.patterns.blocks.invocations import (
 )
 from serverless_patterns.patterns.blocks.lakes import Lake, Table
 from serverless_patterns.patterns.blocks.queues import NewQueue, SqsToLambda, check_own_queue
+from serverless_patterns.patterns.blocks.stream_consumers import (
+    StreamConsumer,
+    StreamReader,
+    source_of,
+)
 from serverless_patterns.patterns.blocks.transforms import Transform
 from serverless_patterns.patterns.blocks.undo import check_undo
 from serverless_patterns.patterns.limits import SQS_DEFAULT_RETENTION
+from serverless_patterns.patterns.s3_events_lambda.construct import S3EventsToSqsToLambda, Watch
 from serverless_patterns.patterns.scheduler_lambda.rules import (
     Retries,
     check_given,
@@ -96,6 +104,12 @@ def consume(stack: Stack, hidden: int = 60, reserved: int | None = None, **setti
     SqsToLambda(stack, "Block", consumer=Consumer(consumer, **settings), queue=queue)
 
 
+def read_stream(stack: Stack, **settings: Any) -> None:
+    consumer = StreamConsumer(function=function(stack), **settings)
+    stream = kinesis.Stream(stack, "Stream")
+    StreamReader(stack, "Block", source=source_of(stream), consumer=consumer, alarms=Alarms())
+
+
 def notify(stack: Stack) -> None:
     key = kms.Alias.from_alias_name(stack, "Key", "alias/aws/sns")
     action = cloudwatch_actions.SnsAction(sns.Topic(stack, "Topic", master_key=key))
@@ -123,6 +137,10 @@ def twice(stack: Stack) -> None:
         check_only_configuration(stack, own, "$LATEST")
 
 
+def watch_bucket(stack: Stack, **given: Any) -> None:
+    S3EventsToSqsToLambda(stack, "Events", consumer=function(stack), **given)
+
+
 MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9101": lambda stack: own_queue(stack, {"fifo": True}),
     "W9102": lambda stack: check_own_queue(sqs.Queue(stack, "Queue")),
@@ -139,6 +157,11 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9131": lambda stack: Target.of("on_failure", sqs.Queue(stack, "Queue", fifo=True)).check(
         stack, function(stack)
     ),
+    "E9132": lambda stack: watch_bucket(stack, queue=NewQueue(fifo=True)),
+    "W9123": lambda stack: StreamConsumer(
+        function=function(stack), starting_position=lambda_.StartingPosition.LATEST
+    ),
+    "W9124": lambda stack: read_stream(stack, max_record_age=Duration.days(1)),
     "E9133": lambda stack: fanout_rules.check_protocol("HTTPS"),
     "E9134": lambda stack: fanout_rules.check_topic(sns.Topic(stack, "Topic")),
     "E9135": lambda stack: subscriptions.check_dead_letter_queue(
@@ -169,6 +192,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     ),
     "E9196": lambda stack: saga(express=True, Resource=CALLBACK, TimeoutSeconds=1),
     "E9189": twice,
+    "E9206": lambda stack: watch_bucket(stack, watch=[Watch("lists/"), Watch("lists/new/")]),
     "E9207": lambda _: expression_of("Report", BERLIN_SKIPS),
     "I9198": lambda stack: saga(Resource=CALLBACK),
 }

@@ -60,12 +60,19 @@ WRITES = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem"} | {
     "ConditionCheck": "ConditionCheckItem",
     "Get": "GetItem",
 }
+# What only a call with this text needs.
+ONLY_WITH = {
+    "GetObjectVersion": "VersionId",
+    "ListBucket": "NoSuchKey",
+    "ListBucketVersions": "list_object_versions",
+}
 # What a call of boto3 needs, by the resource's service.
 CALLS: dict[str, dict[str, tuple[str, ...]]] = {
     "dynamodb": {
         "put_item": ("PutItem",),
         "get_item": ("GetItem",),
         "update_item": ("UpdateItem",),
+        "batch_get_item": ("BatchGetItem",),
         "batch_write_item": ("BatchWriteItem",),
         "transact_write_items": ("Put", "Update", "Delete", "ConditionCheck"),
         "transact_get_items": ("Get",),
@@ -77,7 +84,12 @@ CALLS: dict[str, dict[str, tuple[str, ...]]] = {
         "change_message_visibility_batch": ("ChangeMessageVisibility",),
     },
     "sns": {"publish": ("Publish",), "publish_batch": ("Publish",)},
-    "s3": {"put_object": ("PutObject",), "get_object": ("GetObject",)},
+    "s3": {
+        "put_object": ("PutObject",),
+        # ListBucket: or a missing object is one that may not be read.
+        "get_object": ("GetObject", "GetObjectVersion", "ListBucket"),
+        "paginate": ("ListBucketVersions",),
+    },
     "kinesis": {"put_record": ("PutRecord",), "put_records": ("PutRecords",)},
     "states": {
         name: ("".join(word.capitalize() for word in name.split("_")),)
@@ -97,7 +109,17 @@ def arrows(cloud: Cloud) -> list[Request]:
     found: list[Request] = []
     for way in (_trusts, _functions, _mappings, _destinations, _entries, _subscriptions):
         found += way(cloud)
-    for way in (_rules, _schedules, _planners, _alarms, _deliveries, _machines, _cleaners, _people):
+    for way in (
+        _notifications,
+        _rules,
+        _schedules,
+        _planners,
+        _alarms,
+        _deliveries,
+        _machines,
+        _cleaners,
+        _people,
+    ):
         found += way(cloud)
     keyed = [request for one in found for request in _keys(cloud, one)]
     return list({str(one): one for one in found + keyed}.values())
@@ -172,12 +194,26 @@ def _calls(cloud: Cloud, properties: Mapping[str, Any]) -> Iterator[Request]:
             if call.variables and variable not in call.variables:
                 continue
             for action in CALLS.get(service, {}).get(call.method, ()):
-                if action in WRITES and action not in texts:
+                only_with = action if action in WRITES else ONLY_WITH.get(action)
+                if only_with and only_with not in texts:
                     continue
-                on = f"{arn}/{call.key}x" if service == "s3" else arn
+                on = arn
+                if service == "s3" and not action.startswith("List"):
+                    on = f"{arn}/{_object(cloud, name, call.key)}"
                 on = _execution(arn) if action == "DescribeExecution" else on
                 does = f"{service}:{WRITES.get(action, action)}"
                 yield Request(properties["Role"], does, on, of=arn)
+
+
+def _object(cloud: Cloud, bucket: str, key: str) -> str:
+    """Return a key that a call is about: one of the bucket's notifications, unless it says more."""
+    found = cloud.properties[bucket].get("NotificationConfiguration", {})
+    if key or not found:
+        return f"{key}x"
+    one = next(iter(found.values()))[0]
+    rules = one.get("Filter", {}).get("S3Key", {}).get("Rules", ())
+    ends = {rule["Name"]: rule["Value"] for rule in rules}
+    return f"{ends.get('prefix', '')}x{ends.get('suffix', '')}"
 
 
 def _execution(machine: str) -> str:
@@ -237,6 +273,16 @@ def _subscriptions(cloud: Cloud) -> Iterator[Request]:
             targets.append(properties["Endpoint"])
         for target in filter(None, targets):
             yield from _uses("sns", target, context, role if ":firehose:" in target else None)
+
+
+def _notifications(cloud: Cloud) -> Iterator[Request]:
+    """A bucket notifies queues, topics and functions."""
+    for name, properties in cloud.of("AWS::S3::Bucket").items():
+        context = of_source(cloud.arn(name))
+        for kind, each in properties.get("NotificationConfiguration", {}).items():
+            for one in each if kind.endswith("Configurations") else ():
+                target = one.get("Queue") or one.get("Topic") or one["Function"]
+                yield from _uses("s3", target, context, None)
 
 
 def _uses(service: str, target: str, source: Mapping[str, str], role: Any) -> Iterator[Request]:

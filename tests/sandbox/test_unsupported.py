@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from serverless_patterns.sandbox import SandboxError, unsupported
+from serverless_patterns.sandbox import SandboxError, engines, unsupported
 from serverless_patterns.sandbox.assembly import Stack
 from tests.sandbox.helpers import arn, resource
 
@@ -40,6 +40,29 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any] | None]] = [
     ("Lambda::Function", {"Layers": [HERE, THERE]}, {"Layers": [HERE]}),
     ("ECS::Service", {}, None),
 ]
+OF_LOCALSTACK: list[tuple[str, dict[str, Any], dict[str, Any] | None]] = [
+    ("IAM::Policy", {}, None),
+    ("ApiGateway::Stage", {"AccessLogSetting": {}}, {"StageName": "prod"}),
+    ("CloudWatch::Alarm", {"ExtendedStatistic": "p90"}, {"Statistic": "Sum"}),
+    ("CloudWatch::Alarm", {"Metrics": [{"Expression": "a + b"}]}, {"Namespace": "Shop"}),
+    (
+        "CloudWatch::Alarm",
+        {"MetricName": "ApproximateAgeOfOldestMessage"},
+        {"MetricName": "ApproximateNumberOfMessagesVisible"},
+    ),
+    ("CloudWatch::Alarm", {"Namespace": "AWS/SNS"}, {"Namespace": "AWS/SQS"}),
+    ("Events::Rule", {"Targets": [TARGET | DEAD]}, {"Targets": [TARGET]}),
+    ("Scheduler::Schedule", {}, None),
+    (
+        "KinesisFirehose::DeliveryStream",
+        {"KinesisStreamSourceConfiguration": {}},
+        {"DeliveryStreamType": "DirectPut"},
+    ),
+    ("Lambda::EventSourceMapping", {"TumblingWindowInSeconds": 3}, {"MaximumRetryAttempts": 3}),
+    ("Lambda::Function", {"ReservedConcurrentExecutions": 1}, {"Layers": [HERE]}),
+    ("Lambda::Url", {}, None),
+    ("SNS::Topic", {"ArchivePolicy": {}}, {"FifoTopic": True}),
+]
 # Of the CDK's own function for calls of AWS.
 CALLS = {"ServiceToken": arn("AWS679f53fac002430cb0da5b7982bd22872D164C4C")}
 STOPS = [
@@ -67,6 +90,17 @@ def test_a_resource_that_is_not_executed_is_named(
     assert line.endswith("(Shop/Orders/R0)")
     if executed is not None:
         assert not unsupported.check([stack(resource(kind, **executed))])
+
+
+@pytest.mark.parametrize(("kind", "ignored", "executed"), OF_LOCALSTACK)
+def test_a_resource_that_the_second_engine_does_not_execute_is_named(
+    kind: str, ignored: dict[str, Any], executed: dict[str, Any] | None
+) -> None:
+    check = engines.find("localstack").check
+    [line] = check([stack(resource(kind, **ignored))])
+    assert line.endswith("(Shop/Orders/R0)")
+    if executed is not None:
+        assert not check([stack(resource(kind, **executed))])
 
 
 def test_resources_of_one_reason_are_one_line_with_the_path_of_the_first() -> None:

@@ -220,6 +220,26 @@ def test_lost_events_stand_out_and_reasons_do_not(ledger: Ledger) -> None:
     assert [len(dim), "refused: 400" in dim[-1]] == [1, True]
 
 
+def test_what_held_and_what_did_not_is_kept_with_what_was_seen(
+    report: Report, output: io.StringIO
+) -> None:
+    report.check("one", holds=True)
+    report.check("two", holds=False)
+    report.check("three", holds=False, seen="x " * 200)
+    assert (report.held, report.failures) == (["one"], ["two", f"three: {'x ' * 200}"])
+    shown = " ".join(output.getvalue().split())
+    assert shown.endswith(f"✗ three {'x ' * 149}…")
+
+
+def test_numbers_are_aligned_and_reasons_counted(report: Report, output: io.StringIO) -> None:
+    for number in range(1_000):
+        report.ledger.book(f"e{number}", "400")
+    report.close()
+    printed = output.getvalue()
+    assert "│ sent                  │ 1,004 │\n│ accepted              │     3 │" in printed
+    assert "│   refused: 400        │ 1,001 │" in printed
+
+
 def test_only_more_than_five_events_are_cut() -> None:
     assert some("abcde") == "5: a, b, c, d, e"
     assert some("fedcba") == "6: a, b, c, d, e, …"

@@ -52,7 +52,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 
 
 def _of_a_day(day: int, version: int) -> dict[str, Any]:
-    moment = f"20{10 + day}-11-21T08:00:00Z"
+    moment = f"{2010 + day % 80}-11-21T08:00:00Z"
     return change(version, f"part-{day}", changed_at=moment, price="31313.67")
 
 

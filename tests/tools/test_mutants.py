@@ -1,0 +1,48 @@
+"""The page of mutants counts what tests noticed and lists what they did not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import ROOT
+from tools.mutants import __main__ as mutants
+from tools.mutants.__main__ import Mutant
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_page_counts_what_was_noticed_and_explains_what_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reasons = tmp_path / "survivors.toml"
+    reasons.write_text("\"logger.info\" = 'The wording of a log.'\n")
+    monkeypatch.setattr(mutants, "EXPLAINED", reasons)
+    found = [
+        Mutant("a.py", "f", (), 1),
+        Mutant("a.py", "f", (), 36),  # ran without end
+        Mutant("a.py", "g", ("-    logger.info(1)", "+    logger.info(2)"), 0),
+        Mutant("b.py", "h", ("-    return 1", "+    return 2"), 33),  # no test reaches it
+        Mutant("b.py", "h", (), None),  # not tried
+        Mutant("b.py", "i", ('-    raise E("Set it.")', '+    raise E("XXSet it.XX")'), 0),
+    ]
+    page = mutants.page(found, "2026-11-26")
+    assert "mutmut made 6 changes and tried 5 of them. Tests noticed 2: **40.0 %**. 1 more" in page
+    assert "| `a.py` | 3 | 2 | 67 % |\n| `b.py` | 2 | 0 | 0 % |" in page
+    assert "Set it" not in page
+    assert "- `a.py` g: `logger.info(1)` → `logger.info(2)`. The wording of a log.\n" in page
+    assert "- `b.py` h: `return 1` → `return 2`. Not explained yet.\n" in page
+
+
+@pytest.mark.parametrize("group", mutants.GROUPS)
+def test_a_group_names_files_and_tests_that_are_there(group: str) -> None:
+    mutated, tests = mutants.GROUPS[group]
+    assert all([*ROOT.glob(path)] for path in [*mutated, *tests])
+
+
+def test_every_handlers_rules_are_mutated() -> None:
+    covered = {file for mutated, _ in mutants.GROUPS.values() for it in mutated
+               for file in ROOT.glob(it)}  # fmt: skip
+    assert {*ROOT.glob("lambdas/*/logic.py")} <= covered

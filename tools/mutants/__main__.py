@@ -1,0 +1,207 @@
+"""Changes the code in small ways and counts which changes a test notices: ``make mutants``.
+
+mutmut mutates a copy of the project in ``.build/mutants``, and runs the fast tests that reach each
+change. The result goes into ``docs/reliability.md``, with every change that no test noticed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = ROOT / ".build" / "mutants"
+PYTHON = WORK / ".venv" / "bin" / "python"
+PACKAGE = "serverless_patterns"
+EXPLAINED = Path(__file__).with_name("survivors.toml")
+PAGE = ROOT / "docs" / "reliability.md"
+BEGIN, END = "<!-- mutants -->\n", "<!-- /mutants -->\n"
+GOAL = 95  # percent
+# By a name for the command line: what is mutated, and the tests that are to notice it.
+GROUPS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
+    "judges": (
+        ["sandbox/ledger.py", "sandbox/report.py", "sandbox/judging.py"],
+        ["tests/sandbox_driver/test_report.py", "tests/sandbox_driver/test_judging.py"],
+    ),
+    "checks": (
+        [f"patterns/checks/{name}.py" for name in ("sns", "sqs", "stepfunctions")],
+        ["tests/checks"],
+    ),
+    "rules": (
+        ["lambdas/*/logic.py", "lambdas/async_lambda/rendering.py"],
+        ["tests/*/test_handlers*.py", "tests/*/test_publisher.py", "tests/lambdas/test_parsers.py"],
+    ),
+    "foundation": (["lambdas/foundation/*.py"], ["tests/lambdas", "tests/*/test_handlers*.py"]),
+}
+# They take seconds, and say what many events cost or how long a call may take.
+SLOW = "not thousand and not hundred and not took_too_long and not largest_size"
+KILLED, TIMED_OUT = (1, 3), (24, 36, 152, 255)  # mutmut's codes
+STRING = re.compile(r'f?"(?:[^"\\\\]|\\\\.)*"')
+
+
+# Prints, by the name of each mutant, the lines that it takes out and puts in.
+DIFFS = """
+import json, sys
+from pathlib import Path
+from mutmut.mutation.diff_apply import get_diff_for_mutant
+
+found = {}
+for name, path in json.load(sys.stdin):
+    lines = get_diff_for_mutant(name, path=Path(path)).splitlines()[2:]
+    found[name] = [line.rstrip() for line in lines if line[:1] in ("+", "-")]
+json.dump(found, sys.stdout)
+"""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A change: where it is, the lines that it takes out and puts in, and mutmut's exit code."""
+
+    file: str
+    function: str
+    change: tuple[str, ...]
+    code: int | None
+
+    @property
+    def is_killed(self) -> bool:
+        """Whether a test noticed it, or ran without end."""
+        return self.code in (*KILLED, *TIMED_OUT)
+
+    @property
+    def is_wording(self) -> bool:
+        """Whether nothing but the text of a message for a reader is another one."""
+        plain = {STRING.sub("", line[1:]) for line in self.change}
+        return len(plain) == 1
+
+
+def prepare(group: str) -> Path:
+    """Copy the project for a group; what are links to folders in it are the folders here."""
+    uv, work = shutil.which("uv") or "uv", WORK / group
+    if not PYTHON.exists():
+        run(WORK, uv, "venv", "--quiet", "--python", sys.executable, str(PYTHON.parents[1]))
+    locks = [str(ROOT / "requirements.txt"), str(EXPLAINED.with_name("requirements.txt"))]
+    run(WORK, uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(PYTHON), *locks)
+    shutil.rmtree(work, ignore_errors=True)
+    ignored = shutil.ignore_patterns("__pycache__", "node_modules", ".*")
+    shutil.copytree(ROOT / PACKAGE, work / PACKAGE, ignore=ignored)
+    links = [link.name for link in (ROOT / PACKAGE).iterdir() if link.is_symlink()]
+    for name in links:
+        (work / name).symlink_to(Path(PACKAGE, name))
+    for name in ("tests", "tools"):
+        shutil.copytree(ROOT / name, work / name, ignore=ignored)
+    for name in ("app.py", "cdk.json", "README.md"):
+        shutil.copy(ROOT / name, work / name)
+    for name in ("package.json", "package-lock.json"):  # as in the wheel
+        shutil.copy(ROOT / name, work / PACKAGE / name)
+    mutated, tests = GROUPS[group]
+    settings = {
+        "source_paths": [PACKAGE],
+        "only_mutate": [f"{PACKAGE}/{path}" for path in mutated],
+        "also_copy": ["tools", "app.py", "cdk.json", "README.md", *links],
+        "pytest_add_cli_args": ["-p", "no:cacheprovider", "-k", SLOW],
+        "pytest_add_cli_args_test_selection": sorted(
+            {str(it.relative_to(ROOT)) for test in tests for it in ROOT.glob(test)}
+        ),
+    }
+    lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+    pytest = '[tool.pytest.ini_options]\npythonpath = ["."]\n'
+    (work / "pyproject.toml").write_text("\n".join([pytest, "[tool.mutmut]", *lines, ""]))
+    return work
+
+
+def run(folder: Path, *command: str, **options: Any) -> None:
+    """Run a command in a folder; exit with its code if it fails."""
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(command, cwd=folder, check=False, **options)
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def mutants(group: str) -> Iterator[Mutant]:
+    """Yield what mutmut has made and run of a group."""
+    work = WORK / group
+    codes = {
+        meta: json.loads(meta.read_text())["exit_code_by_key"]
+        for meta in sorted(work.glob("mutants/**/*.py.meta"))
+    }
+    asked = [
+        (name, str(meta.relative_to(work / "mutants").with_suffix("")))
+        for meta, names in codes.items()
+        for name, code in names.items()
+        if code not in (*KILLED, *TIMED_OUT, None)
+    ]
+    done = subprocess.run(
+        [str(PYTHON), "-c", DIFFS], cwd=work, input=json.dumps(asked), capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    changes = json.loads(done.stdout)
+    for meta, names in codes.items():
+        file = meta.relative_to(work / "mutants" / PACKAGE).as_posix().removesuffix(".meta")
+        for name, code in names.items():
+            function = name.rpartition(".")[2].rpartition("__mutmut_")[0].removeprefix("x_")
+            function = function.replace("xǁ", "").replace("ǁ", ".")
+            yield Mutant(file, function, tuple(changes.get(name, ())), code)
+
+
+def page(found: Sequence[Mutant], day: str) -> str:
+    """Return the generated part of the page."""
+    reasons = tomllib.loads(EXPLAINED.read_text(encoding="utf-8"))
+    ran = [it for it in found if it.code is not None]
+    killed = sum(it.is_killed for it in ran)
+    wording = [it for it in ran if not it.is_killed and it.is_wording]
+    lines = [
+        f"On {day} mutmut made {len(found):,} changes and tried {len(ran):,} of them. Tests "
+        f"noticed {killed:,}: **{100 * killed / max(1, len(ran)):.1f} %**. {len(wording):,} more "
+        "change only the text of a message for a reader, which no test repeats word by word; "
+        f"without those the share is **{100 * killed / max(1, len(ran) - len(wording)):.1f} %**.",
+        "", "| File | Tried | Noticed | Share |", "|---|--:|--:|--:|",
+    ]  # fmt: skip
+    tried, noticed = Counter(it.file for it in ran), Counter(it.file for it in ran if it.is_killed)
+    lines += [
+        f"| `{file}` | {count} | {noticed[file]} | {100 * noticed[file] / count:.0f} % |"
+        for file, count in sorted(tried.items())
+    ]
+    lines += ["", "No test noticed these:", ""]
+    for it in ran:
+        if not it.is_killed and it not in wording:
+            why = next((why for text, why in reasons.items() if text in "\n".join(it.change)), None)
+            shown = " → ".join(f"`{line[1:].strip()}`" for line in it.change)
+            lines.append(f"- `{it.file}` {it.function}: {shown}. {why or 'Not explained yet.'}")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Mutate the groups named, or all, and write the page; with ``--page`` only write it."""
+    for group in () if "--page" in sys.argv else sys.argv[1:] or GROUPS:
+        work = prepare(group)
+        environment = {**os.environ, "CI": "1", "PATH": f"{PYTHON.parent}:{os.environ['PATH']}"}
+        log = work / "log.txt"
+        print(f"Mutating {group}; mutmut writes to {log.relative_to(ROOT)}", flush=True)
+        with log.open("w") as output:
+            command = [str(PYTHON), "-m", "mutmut", "run"]
+            run(work, *command, stdout=output, stderr=output, env=environment)
+    text = PAGE.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    found = [it for group in GROUPS if (WORK / group).exists() for it in mutants(group)]
+    made = page(found, f"{datetime.now(UTC):%Y-%m-%d}")
+    PAGE.write_text(before + BEGIN + made + END + rest.split(END)[1], encoding="utf-8")
+    print(made.splitlines()[0])
+    ran = [it for it in found if it.code is not None]
+    return int(100 * sum(it.is_killed for it in ran) < GOAL * len(ran))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
