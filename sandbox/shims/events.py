@@ -1,47 +1,17 @@
-"""EventBridge: archives, connections and API destinations in templates, and how it invokes."""
+"""EventBridge: how it invokes a function."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from ._forward import around, ministack, resources, succeeded
+from ._forward import around, ministack
 
 GAPS = {
-    "events-archive": "An archive in a template is refused.",
-    "events-archive-delay": "An archive has an event at once; AWS asks to wait for ten minutes.",
-    "events-asynchronous-invocation": "A function that a rule invokes is run once: it is not "
-    "retried, and its failure is not recorded.",
-    "events-dead-letters": "What a rule cannot deliver is dropped: it is neither retried nor sent "
-    "to the rule's dead-letter queue.",
-    "events-metrics-and-alarms": "EventBridge emits no CloudWatch metrics, so alarms on them never "
-    "change.",
-    "events-replay-of-one-rule": "A replay sends to every rule of the bus, whatever FilterArns "
-    "names.",
+    "events-asynchronous-invocation": "A function that a rule or a schedule invokes is run once: "
+    "it is not retried, and its failure is not recorded.",
 }
 SERVICE = "services.eventbridge"
-
-
-def archive() -> None:
-    """Forward an archive to EventBridge's own API, which keeps events and replays them."""
-    events = ministack(SERVICE)
-
-    def create(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
-        name = properties.get("ArchiveName") or f"{stack}-{logical_id}"[:48]
-        given = {
-            "ArchiveName": name,
-            "EventSourceArn": properties["SourceArn"],
-            "RetentionDays": int(properties.get("RetentionDays", 0)),
-        }
-        if pattern := properties.get("EventPattern"):
-            given["EventPattern"] = pattern if isinstance(pattern, str) else json.dumps(pattern)
-        body = succeeded("AWS::Events::Archive", events._create_archive(given))
-        return name, {"Arn": json.loads(body)["ArchiveArn"]}
-
-    def delete(name: str, _properties: dict[str, Any]) -> None:
-        succeeded("AWS::Events::Archive", events._delete_archive({"ArchiveName": name}))
-
-    resources()["AWS::Events::Archive"] = {"create": create, "delete": delete}
 
 
 def asynchronous_invocation() -> None:
@@ -58,7 +28,4 @@ def asynchronous_invocation() -> None:
         functions.invoke_async_with_retry(record, json.loads(payload))
 
 
-SHIMS = {
-    "events-archive": archive,
-    "events-asynchronous-invocation": asynchronous_invocation,
-}
+SHIMS = {"events-asynchronous-invocation": asynchronous_invocation}
