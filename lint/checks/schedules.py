@@ -33,7 +33,7 @@ def one_time_that_is_not_once(scenario: Scenario) -> Findings:
 
     Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
     """
-    return _judged(scenario, lambda *given: scheduler.one_time(*given))
+    return _judged(scenario, lambda *of: scheduler.one_time(*of))
 
 
 @rule("W9208", "scheduler")
@@ -46,7 +46,7 @@ def skipped_when_clocks_change(scenario: Scenario) -> Findings:
     Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
     """
     year = datetime.now(UTC).year
-    return _judged(scenario, lambda *given: scheduler.skipped(*given, year))
+    return _judged(scenario, lambda name, at, zone: scheduler.skipped(name, at, zone, year))
 
 
 @rule("I9209", "scheduler")
@@ -58,4 +58,5 @@ def one_time_that_is_over(scenario: Scenario) -> Findings:
 
     Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
     """
-    return _judged(scenario, lambda *given: scheduler.over(*given, datetime.now(UTC)))
+    now = datetime.now(UTC)
+    return _judged(scenario, lambda name, at, zone: scheduler.over(name, at, zone, now))
