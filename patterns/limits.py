@@ -204,6 +204,20 @@ _DYNAMODB = _AWS + "amazondynamodb/latest/APIReference/"
 DYNAMODB_TRANSACTION_ACTIONS = Limit(100, "actions", _DYNAMODB + "API_TransactWriteItems.html")
 DYNAMODB_TRANSACTION_BYTES = Limit(4 * 1024**2, "bytes", _DYNAMODB + "API_TransactWriteItems.html")
 DYNAMODB_BATCH_PUTS = Limit(25, "items", _DYNAMODB + "API_BatchWriteItem.html")
+DYNAMODB_ITEM_BYTES = Limit(
+    400 * 1024,
+    "bytes",
+    _AWS + "amazondynamodb/latest/developerguide/Constraints.html",
+    "2026-11-26",
+)
+
+# DynamoDB Streams
+
+_STREAMS = _AWS + "amazondynamodb/latest/developerguide/"
+DYNAMODB_STREAM_KEPT = Limit(86_400, "s", _STREAMS + "Streams.html", "2026-11-26")
+_READERS = _STREAMS + "ServiceQuotas.html"  # of a shard at the same time; more are throttled
+DYNAMODB_STREAM_READERS = Limit(2, "readers", _READERS, "2026-11-26")
+DYNAMODB_GLOBAL_STREAM_READERS = Limit(1, "reader", _READERS, "2026-11-26")
 
 # AWS Step Functions
 

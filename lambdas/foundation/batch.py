@@ -53,13 +53,13 @@ def handler(parse: Callable[[Message], T], write: Write[T], *, fifo: bool = Fals
     @logger.inject_lambda_context
     def handle(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
         messages = [Message.of(record) for record in event["Records"]]
-        outcomes = _process(messages, parse, write)
+        outcomes = process(messages, parse, write)
         if fifo:  # a refused message behind a failure waits for its turn
             outcomes = hold_back(messages, outcomes)
         outcomes |= _dead_letter(messages, outcomes)
         if fifo:  # a message that the dead-letter queue did not take has failed as well
             outcomes = hold_back(messages, outcomes)
-        _log_summary(outcomes)
+        log_summary(outcomes)
         return _answer(event, context, outcomes)
 
     return handle
@@ -113,9 +113,10 @@ def hold_back(messages: Sequence[Message], outcomes: Mapping[str, Outcome]) -> d
     return held_back
 
 
-def _process(
+def process(
     messages: Sequence[Message], parse: Callable[[Message], T], write: Write[T]
 ) -> dict[str, Outcome]:
+    """Parse messages and process those that are valid; return the outcome of each, by its id."""
     outcomes: dict[str, Outcome] = {}
     parsed: list[tuple[T, Message]] = []
     for message in messages:
@@ -143,7 +144,8 @@ def _dead_letter(
     return {message_id: Outcome.failed(code) for message_id, code in failed.items()}
 
 
-def _log_summary(outcomes: Mapping[str, Outcome]) -> None:
+def log_summary(outcomes: Mapping[str, Outcome]) -> None:
+    """Log what became of a batch."""
     kinds = Counter(outcome.kind for outcome in outcomes.values())
     failures = Counter(outcome.reason for outcome in outcomes.values() if outcome.kind == "failed")
     log = logger.error if failures else logger.info

@@ -49,6 +49,7 @@ STATISTICS = {
     "ExecutionsAborted": "Sum",
     "ExecutionsFailed": "Sum",
     "ExecutionsTimedOut": "Sum",
+    "IteratorAge": "Maximum",
     "GetRecords.IteratorAgeMilliseconds": "Maximum",
     "InvocationDroppedCount": "Sum",
     "InvocationsFailedToBeSentToDeadLetterCount": "Sum",

@@ -21,6 +21,7 @@ import pytest
 from aws_cdk import App, Duration, Size, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_kms as kms
@@ -52,6 +53,11 @@ from serverless_patterns.patterns.blocks.stream_consumers import (
 )
 from serverless_patterns.patterns.blocks.transforms import Transform
 from serverless_patterns.patterns.blocks.undo import check_undo
+from serverless_patterns.patterns.dynamodb_streams_lambda.construct import (
+    DynamoDbStreamsToLambda,
+    NewTable,
+    operations,
+)
 from serverless_patterns.patterns.limits import SQS_DEFAULT_RETENTION
 from serverless_patterns.patterns.s3_events_lambda.construct import S3EventsToSqsToLambda, Watch
 from serverless_patterns.patterns.scheduler_lambda.rules import (
@@ -110,6 +116,15 @@ def read_stream(stack: Stack, **settings: Any) -> None:
     StreamReader(stack, "Block", source=source_of(stream), consumer=consumer, alarms=Alarms())
 
 
+def read_table(stack: Stack, view: dynamodb.StreamViewType, readers: int) -> None:
+    """Read a table by a filter that compares the new image."""
+    changes = DynamoDbStreamsToLambda(stack, "Block", table=NewTable(stream=view))
+    new = operations("MODIFY", dynamodb={"NewImage": {"total": {"N": [{"exists": True}]}}})
+    for number in range(readers):
+        reads = function(stack, f"Reader{number}")
+        changes.add_consumer(f"Reader{number}", StreamConsumer(function=reads, filters=[new]))
+
+
 def notify(stack: Stack) -> None:
     key = kms.Alias.from_alias_name(stack, "Key", "alias/aws/sns")
     action = cloudwatch_actions.SnsAction(sns.Topic(stack, "Topic", master_key=key))
@@ -162,6 +177,8 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
         function=function(stack), starting_position=lambda_.StartingPosition.LATEST
     ),
     "W9124": lambda stack: read_stream(stack, max_record_age=Duration.days(1)),
+    "E9126": lambda stack: read_table(stack, dynamodb.StreamViewType.KEYS_ONLY, readers=1),
+    "W9127": lambda stack: read_table(stack, dynamodb.StreamViewType.NEW_IMAGE, readers=3),
     "E9133": lambda stack: fanout_rules.check_protocol("HTTPS"),
     "E9134": lambda stack: fanout_rules.check_topic(sns.Topic(stack, "Topic")),
     "E9135": lambda stack: subscriptions.check_dead_letter_queue(

@@ -22,9 +22,11 @@ READ_QUEUE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes
 # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSLambdaKinesisExecutionRole.html,
 # AWSLambdaDynamoDBExecutionRole.html
 READ_SHARDS = {
-    "kinesis": ("DescribeStream", "GetRecords", "GetShardIterator", "ListShards"),
-    "dynamodb": ("DescribeStream", "GetRecords", "GetShardIterator"),
-}
+    "kinesis": (
+        "DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards",
+    ),
+    "dynamodb": ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"),
+}  # fmt: skip
 # What it takes to use a target, by the service in its ARN.
 USES = {
     "sqs": "sqs:SendMessage",
