@@ -54,7 +54,26 @@ class Record:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Record:
-        """Read a record of Kinesis as Lambda delivers it."""
+        """Read a record of Kinesis, or of a table's stream, as Lambda delivers it."""
+        return cls._change(record) if "dynamodb" in record else cls._data(record)
+
+    @classmethod
+    def _change(cls, record: Mapping[str, Any]) -> Record:
+        """Read a change of an item: its body is the record, its group the item's key."""
+        said = record["dynamodb"]
+        message = Message(
+            id=said["SequenceNumber"],
+            body=json.dumps(record),
+            sent_at=int(said.get("ApproximateCreationDateTime", 0) * 1000),
+            receive_count=1,
+            receipt_handle="",
+            attributes={},
+            group_id=json.dumps(said["Keys"], sort_keys=True),
+        )
+        return cls(message.id, "", str(record.get("eventSourceARN", "")), [message])
+
+    @classmethod
+    def _data(cls, record: Mapping[str, Any]) -> Record:
         said = record["kinesis"]
         number, data = said["sequenceNumber"], base64.b64decode(said["data"])
         try:
@@ -94,6 +113,13 @@ class Record:
             "streamArn": self.stream,
         }
         context = {"functionArn": arn, "condition": REFUSED, "reason": outcome.reason}
+        if ":dynamodb:" in self.stream:  # no shard is named; so the change itself is kept
+            change = {"Records": [json.loads(self.events[0].body)]}
+            kept = {"requestContext": context, "DDBStreamBatchInfo": batch_info, "payload": change}
+            text = json.dumps(kept, ensure_ascii=False)
+            if len(text.encode()) < dead_letters.MAX_BYTES:
+                return text
+            return json.dumps(kept | {"payload": None})
         return json.dumps({"requestContext": context, "KinesisBatchInfo": batch_info})
 
 
@@ -154,13 +180,19 @@ def _answer(
     if records[0].number in failed:
         raise batch.NotDoneError(failed[records[0].number])
 
+    of_table = "dynamodb" in event["Records"][0]
+
     def report(record: Any) -> None:
-        if reason := failed.get(record.kinesis.sequence_number):
+        said = record.dynamodb if of_table else record.kinesis
+        if reason := failed.get(said.sequence_number):
             raise batch.NotDoneError(reason)
 
     return process_partial_response(
         event=event,
         context=context,
-        processor=BatchProcessor(EventType.KinesisDataStreams, raise_on_entire_batch_failure=False),
+        processor=BatchProcessor(
+            EventType.DynamoDBStreams if of_table else EventType.KinesisDataStreams,
+            raise_on_entire_batch_failure=False,
+        ),
         record_handler=report,
     )
