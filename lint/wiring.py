@@ -17,6 +17,7 @@ NOTIFIED = {
     "LambdaConfigurations": ("Function",),
     "LambdaFunctionConfigurations": ("LambdaFunctionArn",),
 }
+NOTIFIERS = ("AWS::S3::Bucket", "Custom::S3BucketNotifications")
 ALARMS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
 IOT, LOGS = "AWS::IoT::TopicRule", "AWS::Logs::SubscriptionFilter"
 # They invoke asynchronously whatever lets them; a rule of EventBridge may be a schedule.
@@ -46,7 +47,7 @@ def rule_targets(scenario: Scenario) -> Iterator[Delivery]:
 
 def bucket_notifications(scenario: Scenario) -> Iterator[Delivery]:
     """Yield what buckets notify, as CloudFormation and as the CDK write it."""
-    for bucket in scenario.of("AWS::S3::Bucket", "Custom::S3BucketNotifications"):
+    for bucket in scenario.of(*NOTIFIERS):
         for kind, keys in NOTIFIED.items():
             for item in bucket.parts(f"NotificationConfiguration.{kind}"):
                 target = next(filter(None, map(item.get, keys)), None)

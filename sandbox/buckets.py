@@ -18,12 +18,17 @@ GZIP = b"\x1f\x8b"  # what compressed content begins with
 
 def objects(stack: Deployment, bucket: str, prefix: str = "") -> list[tuple[str, bytes]]:
     """Return the key and the content of every object whose key begins so, by key."""
-    s3 = stack.client("s3")
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+    s3, names = stack.client("s3"), keys(stack, bucket, prefix)
     with ThreadPoolExecutor(READERS) as readers:
-        found = readers.map(lambda key: s3.get_object(Bucket=bucket, Key=key)["Body"].read(), keys)
-        return [*zip(keys, found, strict=True)]
+        found = readers.map(lambda key: s3.get_object(Bucket=bucket, Key=key)["Body"].read(), names)
+        return [*zip(names, found, strict=True)]
+
+
+def keys(stack: Deployment, bucket: str, prefix: str = "") -> list[str]:
+    """Return every key that begins so, in order."""
+    listed = stack.client("s3").get_paginator("list_objects_v2")
+    pages = listed.paginate(Bucket=bucket, Prefix=prefix)
+    return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
 
 def json_lines(stack: Deployment, bucket: str, prefix: str = "") -> Iterator[tuple[str, Any]]:

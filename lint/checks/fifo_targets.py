@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from serverless_patterns.patterns.checks import events, lambda_, sns, sqs
+from serverless_patterns.patterns.checks import events, lambda_, s3, scheduler, sns, sqs
 
 from .. import wiring
 from ..template import At, Finding, Findings, Resource, Scenario, is_unknown, rule
@@ -37,25 +37,17 @@ def failure_destination_fifo(scenario: Scenario) -> Findings:
                 yield Finding(resource, problem, tuple(place.split(".")))
 
 
-@rule("E9132", "s3", "sqs")
+@rule("E9132", "s3", "sqs", shared=s3.fifo_target)
 def bucket_to_fifo(scenario: Scenario) -> Findings:
     """A bucket cannot notify a FIFO queue or topic.
 
     S3 rejects a FIFO queue or topic as the destination of event notifications. Use a standard one,
     or send the bucket's events to EventBridge, and from there to the FIFO queue.
-
-    Source:
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
     """
     for delivery in wiring.bucket_notifications(scenario):
         if scenario.fifo(delivery.target):
-            yield Finding(
-                delivery.source,
-                f"{delivery.source} notifies {scenario.name(delivery.target, 'its target')}, which "
-                "is FIFO: S3 does not support that. Use a standard queue or topic, or go through "
-                "EventBridge.",
-                delivery.at,
-            )
+            target = scenario.name(delivery.target, "its target")
+            yield Finding(delivery.source, s3.fifo_target(delivery.source, target), delivery.at)
 
 
 @rule("E9133", "sns", shared=sns.fifo_topic_protocol)
@@ -122,7 +114,7 @@ def rule_dead_letter_queue_fifo(scenario: Scenario) -> Findings:
             yield Finding(target.source, problem, target.at)
 
 
-@rule("E9137", "scheduler", "sqs")
+@rule("E9137", "scheduler", "sqs", shared=scheduler.dead_letter_queue)
 def schedule_dead_letter_queue_fifo(scenario: Scenario) -> Findings:
     """A schedule's dead-letter queue must be standard.
 
@@ -131,13 +123,9 @@ def schedule_dead_letter_queue_fifo(scenario: Scenario) -> Findings:
     Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html
     """
     for schedule in scenario.of("AWS::Scheduler::Schedule"):
-        if scenario.fifo(schedule.get("Target.DeadLetterConfig.Arn")):
-            yield Finding(
-                schedule,
-                f"{schedule} has a FIFO dead-letter queue, which EventBridge Scheduler does not "
-                "support: undeliverable events are lost. Use a standard queue.",
-                ("Target", "DeadLetterConfig", "Arn"),
-            )
+        fifo = scenario.fifo(schedule.get("Target.DeadLetterConfig.Arn"))
+        problem = scheduler.dead_letter_queue(schedule, fifo=bool(fifo))
+        yield Finding(schedule, problem, ("Target", "DeadLetterConfig", "Arn"))
 
 
 @rule("E9138", "events", "scheduler", "pipes", "sqs", shared=sqs.fifo_message)

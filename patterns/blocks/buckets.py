@@ -78,20 +78,47 @@ def bucket_of(
     if not isinstance(bucket, NewBucket):
         _check_own_bucket(scope, bucket, warning)
         return bucket
-    given, key = bucket.lifecycle_rules, bucket.encryption_key
+    return make_bucket(scope, construct_id, bucket, lifecycle=_default_lifecycle(expires))
+
+
+def make_bucket(
+    scope: Construct,
+    construct_id: str,
+    new: NewBucket,
+    *,
+    lifecycle: Sequence[s3.LifecycleRule],
+    name: str | None = None,
+    versioned: bool = False,
+) -> s3.Bucket:
+    """Make a new bucket.
+
+    Args:
+        scope: Where it is made.
+        construct_id: Its id there.
+        new: Its settings.
+        lifecycle: Its rules, unless there are some of yours.
+        name: Its name, for what has to know it before the bucket is there. Default: generated.
+        versioned: Whether it keeps every version of an object. Default: no.
+
+    Raises:
+        ValueError: its key cannot encrypt it.
+    """
+    given, key = new.lifecycle_rules, new.encryption_key
     check_key_here(scope, key)
     made = s3.Bucket(
         scope,
         construct_id,
+        bucket_name=name,
+        versioned=versioned or None,
         block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
         enforce_ssl=True,
         minimum_tls_version=1.2,
         encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
         encryption_key=key,
         bucket_key_enabled=True if key else None,
-        lifecycle_rules=_default_lifecycle(expires) if given is None else given,
-        removal_policy=bucket.removal_policy,
-        auto_delete_objects=bucket.removal_policy == RemovalPolicy.DESTROY or None,
+        lifecycle_rules=lifecycle if given is None else given,
+        removal_policy=new.removal_policy,
+        auto_delete_objects=new.removal_policy == RemovalPolicy.DESTROY or None,
     )
     acknowledge(
         made,

@@ -27,10 +27,31 @@ def name_known_before_creation(
     keeps this one as unique as a generated name: it differs in every stack, account, Region and
     re-creation. At most 80 characters with ``suffix``, or 37 more than ``longest_path``.
     """
+    return f"{Fn.join('-', [_path_in_name(scope, longest_path), _id_of_stack(scope)])}{suffix}"
+
+
+def bucket_name_known_before_creation(scope: Construct) -> str:
+    """Return the same for a bucket: 63 characters at most, all in lower case.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    """
+    return Fn.join("-", [_path_in_bucket_name(scope), _id_of_stack(scope)])
+
+
+def pattern_of_bucket_name(scope: Construct) -> str:
+    """Return what matches ``bucket_name_known_before_creation``, for a policy in another stack."""
+    return f"{_path_in_bucket_name(scope)}-*"
+
+
+def _path_in_bucket_name(scope: Construct) -> str:
+    return Names.unique_resource_name(scope, max_length=26).lower()
+
+
+def _id_of_stack(scope: Construct) -> str:
     stack = stack_of(scope)
     if stack not in _UNIQUE:
         _UNIQUE[stack] = Fn.select(2, Fn.split("/", ScopedAws(stack).stack_id))
-    return f"{Fn.join('-', [_path_in_name(scope, longest_path), _UNIQUE[stack]])}{suffix}"
+    return _UNIQUE[stack]
 
 
 def pattern_of_name(scope: Construct, suffix: str) -> str:

@@ -22,9 +22,11 @@ READ_QUEUE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes
 # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSLambdaKinesisExecutionRole.html,
 # AWSLambdaDynamoDBExecutionRole.html
 READ_SHARDS = {
-    "kinesis": ("DescribeStream", "GetRecords", "GetShardIterator", "ListShards"),
-    "dynamodb": ("DescribeStream", "GetRecords", "GetShardIterator"),
-}
+    "kinesis": (
+        "DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards",
+    ),
+    "dynamodb": ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"),
+}  # fmt: skip
 EVENTS = "events.amazonaws.com"
 # What it takes to use a target, by the service in its ARN.
 USES = {
@@ -61,12 +63,19 @@ WRITES = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem"} | {
     "ConditionCheck": "ConditionCheckItem",
     "Get": "GetItem",
 }
+# What only a call with this text needs.
+ONLY_WITH = {
+    "GetObjectVersion": "VersionId",
+    "ListBucket": "NoSuchKey",
+    "ListBucketVersions": "list_object_versions",
+}
 # What a call of boto3 needs, by the resource's service.
 CALLS: dict[str, dict[str, tuple[str, ...]]] = {
     "dynamodb": {
         "put_item": ("PutItem",),
         "get_item": ("GetItem",),
         "update_item": ("UpdateItem",),
+        "batch_get_item": ("BatchGetItem",),
         "batch_write_item": ("BatchWriteItem",),
         "transact_write_items": ("Put", "Update", "Delete", "ConditionCheck"),
         "transact_get_items": ("Get",),
@@ -78,7 +87,12 @@ CALLS: dict[str, dict[str, tuple[str, ...]]] = {
         "change_message_visibility_batch": ("ChangeMessageVisibility",),
     },
     "sns": {"publish": ("Publish",), "publish_batch": ("Publish",)},
-    "s3": {"put_object": ("PutObject",), "get_object": ("GetObject",)},
+    "s3": {
+        "put_object": ("PutObject",),
+        # ListBucket: or a missing object is one that may not be read.
+        "get_object": ("GetObject", "GetObjectVersion", "ListBucket"),
+        "paginate": ("ListBucketVersions",),
+    },
     "kinesis": {"put_record": ("PutRecord",), "put_records": ("PutRecords",)},
     "events": {"put_events": ("PutEvents",)},
     "states": {
@@ -99,7 +113,18 @@ def arrows(cloud: Cloud) -> list[Request]:
     found: list[Request] = []
     for way in (_trusts, _functions, _mappings, _destinations, _entries, _subscriptions):
         found += way(cloud)
-    for way in (_buses, _rules, _schedules, _alarms, _deliveries, _machines, _cleaners, _people):
+    for way in (
+        _notifications,
+        _buses,
+        _rules,
+        _schedules,
+        _planners,
+        _alarms,
+        _deliveries,
+        _machines,
+        _cleaners,
+        _people,
+    ):
         found += way(cloud)
     keyed = [request for one in found for request in _keys(cloud, one)]
     return list({str(one): one for one in found + keyed}.values())
@@ -140,7 +165,8 @@ def _trusts(cloud: Cloud) -> Iterator[Request]:
         }.get(kind, ("", False))
         arn = cloud.arn(name)
         if kind == "AWS::Scheduler::Schedule":  # it says for which group of schedules
-            arn = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/default"
+            group = cloud.properties[name].get("GroupName", "default")
+            arn = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/{group}"
         if service:
             users |= {role: (service, of_source(arn) if source else {}) for role in roles}
     for role, (service, context) in users.items():
@@ -173,9 +199,12 @@ def _calls(cloud: Cloud, properties: Mapping[str, Any]) -> Iterator[Request]:
             if call.variables and variable not in call.variables:
                 continue
             for action in CALLS.get(service, {}).get(call.method, ()):
-                if action in WRITES and action not in texts:
+                only_with = action if action in WRITES else ONLY_WITH.get(action)
+                if only_with and only_with not in texts:
                     continue
-                on = f"{arn}/{call.key}x" if service == "s3" else arn
+                on = arn
+                if service == "s3" and not action.startswith("List"):
+                    on = f"{arn}/{_object(cloud, name, call.key)}"
                 on = _execution(arn) if action == "DescribeExecution" else on
                 does = f"{service}:{WRITES.get(action, action)}"
                 says = _published(cloud, texts) if service == "events" else [{}]
@@ -195,6 +224,17 @@ def _published(cloud: Cloud, texts: frozenset[str]) -> list[dict[str, str]]:
         if {str(source), str(kind)} <= texts
     }
     return [{"events:source": source, "events:detail-type": kind} for source, kind in sorted(said)]
+
+
+def _object(cloud: Cloud, bucket: str, key: str) -> str:
+    """Return a key that a call is about: one of the bucket's notifications, unless it says more."""
+    found = cloud.properties[bucket].get("NotificationConfiguration", {})
+    if key or not found:
+        return f"{key}x"
+    one = next(iter(found.values()))[0]
+    rules = one.get("Filter", {}).get("S3Key", {}).get("Rules", ())
+    ends = {rule["Name"]: rule["Value"] for rule in rules}
+    return f"{ends.get('prefix', '')}x{ends.get('suffix', '')}"
 
 
 def _execution(machine: str) -> str:
@@ -256,6 +296,16 @@ def _subscriptions(cloud: Cloud) -> Iterator[Request]:
             yield from _uses("sns", target, context, role if ":firehose:" in target else None)
 
 
+def _notifications(cloud: Cloud) -> Iterator[Request]:
+    """A bucket notifies queues, topics and functions."""
+    for name, properties in cloud.of("AWS::S3::Bucket").items():
+        context = of_source(cloud.arn(name))
+        for kind, each in properties.get("NotificationConfiguration", {}).items():
+            for one in each if kind.endswith("Configurations") else ():
+                target = one.get("Queue") or one.get("Topic") or one["Function"]
+                yield from _uses("s3", target, context, None)
+
+
 def _uses(service: str, target: str, source: Mapping[str, str], role: Any) -> Iterator[Request]:
     """A service uses a target: with its role, or as itself for its source."""
     action = USES[target.split(":")[2]]
@@ -290,6 +340,28 @@ def _schedules(cloud: Cloud) -> Iterator[Request]:
         target = properties["Target"]
         for one in filter(None, (target, target.get("DeadLetterConfig"))):
             yield from _uses("scheduler", one["Arn"], {}, target["RoleArn"])
+        if key := properties.get("KmsKeyArn"):
+            yield Request(target["RoleArn"], "kms:Decrypt", key)
+
+
+def _planners(cloud: Cloud) -> Iterator[Request]:
+    """A function that is told what a schedule needs makes some, which run by the role it names.
+
+    https://docs.aws.amazon.com/scheduler/latest/UserGuide/security_iam_id-based-policies.html
+    """
+    for properties in cloud.of("AWS::Lambda::Function").values():
+        told = str(properties.get("Environment", {}).get("Variables", {}).get("SCHEDULE_REQUEST"))
+        if told == "None":
+            continue
+        role, given = properties["Role"], json.loads(told)
+        on = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/{given['GroupName']}/any"
+        manage = [f"scheduler:{verb}Schedule" for verb in ("Create", "Get", "Update", "Delete")]
+        yield from _all(role, manage, on)
+        passed = {"iam:PassedToService": "scheduler.amazonaws.com"}
+        yield Request(role, "iam:PassRole", given["Target"]["RoleArn"], passed)
+        via = {"kms:ViaService": f"scheduler.{REGION}.amazonaws.com", OF_SCHEDULE: on}
+        for action in ("DescribeKey", "GenerateDataKey", "Decrypt") if "KmsKeyArn" in given else ():
+            yield Request(role, f"kms:{action}", given["KmsKeyArn"], via)
 
 
 def _alarms(cloud: Cloud) -> Iterator[Request]:
@@ -436,10 +508,11 @@ def _keys(cloud: Cloud, arrow: Request) -> Iterator[Request]:
         yield Request(arrow.who, action, cloud.arn(key), context)
 
 
+OF_SCHEDULE = "kms:EncryptionContext:aws:scheduler:schedule:arn"
 # A resource's name in its ARN.
 NAME = (
     r"^(arn:aws:[^:]+:[^:]*:[^:]*:(?:(?:log-group|execution|function|stateMachine):|"
-    r"(?:table|database|stream|role|key)/)?)([^:/]+)(.*)$"
+    r"(?:table|database|stream|role|key|schedule)/)?)([^:/]+)(.*)$"
 )
 SECURE = ("sqs:", "sns:", "s3:")  # the rest of AWS accepts HTTPS only, and no policy says it
 
@@ -494,6 +567,12 @@ def strangers(cloud: Cloud, arrow: Request) -> Iterator[Request]:
             if beside := _beside(cloud, arrow):
                 yield replace(arrow, context=of_source(beside))
         return
+    for key in ("iam:PassedToService", *(("kms:ViaService",) * (OF_SCHEDULE in arrow.context))):
+        if key in arrow.context:
+            yield replace(arrow, context={**arrow.context, key: "ec2.amazonaws.com"})
+    if OF_SCHEDULE in arrow.context:
+        beside = re.sub(NAME, r"\1\2-beside\3", arrow.context[OF_SCHEDULE])
+        yield replace(arrow, context={**arrow.context, OF_SCHEDULE: beside})
     if arrow.on != "*":
         yield replace(arrow, on=re.sub(NAME, r"\1\2-beside\3", arrow.on), of="")
         account = arrow.on.replace(f":{ACCOUNT}:", f":{OTHER_ACCOUNT}:")

@@ -1,0 +1,394 @@
+"""S3 → SQS: which events of a bucket reach a queue, and by which way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations, product
+from typing import TYPE_CHECKING, Any, Literal, get_args
+from weakref import WeakKeyDictionary
+
+import jsii
+from aws_cdk import Annotations
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
+from constructs import IValidation
+
+from ..checks import kms as kms_checks
+from ..checks import reject
+from ..checks import s3 as checks
+from ..limits import S3_KEY_BYTES
+from . import keys
+from .buckets import NewBucket, make_bucket
+from .names import bucket_name_known_before_creation, pattern_of_bucket_name
+from .queues import resource_of
+from .stacks import same_stack
+from .subscriptions import Subscription, deliver_to_queue
+from .topics import TopicSettings, new_source
+from .values import Path, expect, expect_fields, is_token, seconds, stack_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from aws_cdk import aws_cloudwatch as cloudwatch
+    from aws_cdk import aws_sqs as sqs
+    from constructs import Construct, IDependable
+
+    from .alarms import Alarms
+
+S3 = "s3.amazonaws.com"
+DAY = 86_400
+Kind = Literal["ObjectCreated", "ObjectRemoved", "ObjectRestored"]
+# S3's own name of each. ObjectRemoved has none of the objects that a lifecycle rule expires.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
+EVENTS: dict[str, tuple[str, ...]] = {
+    "ObjectCreated": ("s3:ObjectCreated:*",),
+    "ObjectRemoved": ("s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"),
+    "ObjectRestored": ("s3:ObjectRestore:Completed",),
+}
+# What the buckets of this app notify, by what was given here.
+_NOTIFIED: WeakKeyDictionary[s3.IBucket, list[tuple[str, str, checks.Filter]]] = WeakKeyDictionary()
+# What matches the names of new buckets, for policies in other stacks.
+_PATTERNS: WeakKeyDictionary[s3.IBucket, str] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Which objects of a bucket matter, and what of them.
+
+    Attributes:
+        prefix: How their keys begin. Default: in any way.
+        suffix: How they end. Default: in any way.
+        events: ``ObjectCreated`` (uploads, copies, completed multipart uploads), ``ObjectRemoved``
+            (deletions, delete markers, and expirations by lifecycle rules), ``ObjectRestored``
+            (from an archive). Default: created.
+
+    Raises:
+        ValueError: no event, an unknown one, or a filter that no key can match.
+    """
+
+    prefix: str = ""
+    suffix: str = ""
+    events: Sequence[Kind] = ("ObjectCreated",)
+
+    def __post_init__(self) -> None:
+        """Reject what nothing would match."""
+        expect_fields(self, prefix=(str,), suffix=(str,), events=(list, tuple))
+        unknown = [event for event in self.events if event not in EVENTS]
+        if unknown or not self.events:
+            raise ValueError(
+                f"events is {list(self.events)!r}; it must have some of "
+                f"{', '.join(get_args(Kind))}."
+            )
+        length = len(f"{self.prefix}{self.suffix}".encode())
+        if not is_token(self.prefix + self.suffix) and length > S3_KEY_BYTES:
+            raise ValueError(
+                f"prefix and suffix have {length} bytes, but a key has {S3_KEY_BYTES:,} at most: "
+                "no object would match. Shorten them."
+            )
+
+    @property
+    def filter(self) -> checks.Filter:
+        """The same in S3's own words."""
+        names = tuple(name for event in self.events for name in EVENTS[event])
+        return checks.Filter(names, self.prefix, self.suffix)
+
+    @property
+    def objects(self) -> str:
+        """What matches the keys in a policy."""
+        return f"{self.prefix}*{self.suffix}"
+
+
+@dataclass(frozen=True)
+class Notification:
+    """S3 notifies the queue itself: the fewest parts, and one consumer for each object."""
+
+
+class ThroughTopic(TopicSettings):
+    """S3 notifies a new topic, to which the queue, and others, subscribe.
+
+    Attributes:
+        encryption_key: Customer managed key, required: S3 cannot use the one that AWS manages.
+
+    Raises:
+        ValueError: no key, one that encrypts nothing, or one that S3 may not use.
+    """
+
+    def __post_init__(self) -> None:
+        """Reject a topic to which S3 cannot publish.
+
+        Source:
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/grant-destinations-permissions-to-s3.html
+        """
+        if self.encryption_key is None:
+            raise ValueError(
+                "encryption_key is None, but S3 cannot publish to a topic with the AWS managed "
+                "key, whose policy cannot allow it. Give a customer managed key."
+            )
+        super().__post_init__()
+
+
+Way = Notification | ThroughTopic
+WAYS = (Notification, ThroughTopic)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewVersionedBucket(NewBucket):
+    """Settings of a new bucket. It is encrypted, private and versioned, and requires TLS.
+
+    With versions, two uploads to one key at once are two events, and a consumer that is late still
+    reads what its event is about
+    (https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventNotifications.html).
+
+    Attributes:
+        lifecycle_rules: Default: versions that another one has replaced expire after 30 days,
+            incomplete uploads after 7.
+        encryption_key: As of every bucket: see ``NewBucket``.
+        removal_policy: As of every bucket.
+    """
+
+
+def watched_bucket(
+    scope: Construct, construct_id: str, bucket: s3.IBucket | NewBucket
+) -> s3.IBucket:
+    """Make a new bucket that can notify, or return yours.
+
+    Raises:
+        ValueError: its key encrypts nothing.
+    """
+    expect("bucket", bucket, "IBucket", NewVersionedBucket)
+    if not isinstance(bucket, NewBucket):
+        keys.check_key_of(bucket)
+        return bucket
+    rules = [
+        s3.LifecycleRule(
+            abort_incomplete_multipart_upload_after=seconds(7 * DAY),
+            noncurrent_version_expiration=seconds(30 * DAY),
+        )
+    ]
+    # S3 asks the queue's policy before it makes the bucket, and the policy names the bucket.
+    name = bucket_name_known_before_creation(scope)
+    made = make_bucket(scope, construct_id, bucket, lifecycle=rules, name=name, versioned=True)
+    _PATTERNS[made] = pattern_of_bucket_name(scope)
+    return made
+
+
+def check_watches(watches: Sequence[Watch]) -> None:
+    """Reject no filter, and two about the same event of the same object.
+
+    Raises:
+        ValueError: there are none, or S3 would reject them.
+    """
+    expect("watch", watches, list, tuple)
+    if not watches:
+        raise ValueError("watch is empty, so nothing would arrive. Give a Watch().")
+    for one in watches:
+        expect("watch", one, Watch)
+    for one, other in combinations(watches, 2):
+        reject(checks.overlapping("watch", one.filter, other.filter))
+
+
+def connect(
+    scope: Construct,
+    bucket: s3.IBucket,
+    watches: Sequence[Watch],
+    way: Way,
+    queue: sqs.IQueue,
+    alarms: Alarms,
+) -> tuple[sns.ITopic | None, list[cloudwatch.Alarm]]:
+    """Let the events of a bucket reach a queue; return the topic on the way, and its alarms.
+
+    Source:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
+
+    Raises:
+        ValueError: S3 would reject it, or nothing would arrive.
+    """
+    if queue.fifo:
+        raise ValueError(checks.fifo_target(Path(bucket, "bucket "), Path(queue, "queue ")))
+    name = _name_known_before_creation(scope, bucket)
+    if isinstance(way, Notification):
+        _check_encryption(queue)
+        allowed = _allow(bucket, queue, name, "sqs:SendMessage", queue.queue_arn)
+        _notify(bucket, "queue", queue.queue_arn, watches, [allowed])
+        return None, []
+    topic = sns.Topic(scope, "Topic", master_key=way.encryption_key, enforce_ssl=True)
+    delivery = deliver_to_queue(scope, new_source(topic, way), queue, Subscription(), alarms=alarms)
+    allowed = _allow(bucket, topic, name, "sns:Publish", topic.topic_arn)
+    _notify(bucket, "topic", topic.topic_arn, watches, [allowed, delivery.subscription])
+    return topic, [delivery.alarm] if delivery.alarm else []
+
+
+def _name_known_before_creation(scope: Construct, bucket: s3.IBucket) -> str:
+    """Return a bucket's name for the policy that S3 asks before it makes the bucket.
+
+    Source:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-s3-bucket-notificationconfiguration.html
+
+    Raises:
+        ValueError: this stack does not make the bucket, or its name is generated.
+    """
+    resource = bucket.node.default_child
+    name = resource.bucket_name if isinstance(resource, s3.CfnBucket) else None
+    # The CDK's own is a token that becomes nothing where CloudFormation makes up the name.
+    if same_stack(scope, bucket) and name is not None and stack_of(scope).resolve(name):
+        return str(name)
+    why = "its name is generated" if same_stack(scope, bucket) else "another stack makes it"
+    why = why if resource else "it is imported"
+    raise ValueError(
+        f"{Path(bucket, 'bucket ')} cannot notify from here, because {why}: S3 wants the policy of "
+        "the target first, and that names the bucket. Give the bucket a bucket_name in this stack, "
+        "or let the construct make it."
+    )
+
+
+def _check_encryption(queue: sqs.IQueue) -> None:
+    key = queue.encryption_master_key
+    key_id = key.key_id if key else getattr(resource_of(queue), "kms_master_key_id", None)
+    if key_id is not None:
+        name = Path(queue, "queue ")
+        reject(kms_checks.service_may_use(name, key_id, S3, "S3 would reject the notification"))
+
+
+def _allow(
+    bucket: s3.IBucket, target: sqs.IQueue | sns.ITopic, name: str, action: str, on: str
+) -> IDependable:
+    """Let S3 use a queue or topic, and its key, for one bucket; return what the bucket waits for.
+
+    Source:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/grant-destinations-permissions-to-s3.html
+    """
+    stack = stack_of(bucket)
+    # A stack that ours needs cannot need ours for the bucket's name.
+    pattern = _PATTERNS.get(bucket, "*") if is_token(name) else name
+
+    def allow(resource: Any, actions: list[str], acts_on: str) -> Any:
+        named = name if same_stack(bucket, resource) else pattern
+        arn = stack.format_arn(service="s3", region="", account="", resource=named)
+        statement = iam.PolicyStatement(
+            principals=[iam.ServicePrincipal(S3)],
+            actions=actions,
+            resources=[acts_on],
+            conditions={
+                "ArnLike": {"aws:SourceArn": arn},
+                "StringEquals": {"aws:SourceAccount": stack.account},
+            },
+        )
+        extra = (True,) if acts_on == "*" else ()
+        added = resource.add_to_resource_policy(statement, *extra)
+        if not added.statement_added:
+            Annotations.of(resource).add_warning_v2(
+                "serverless-patterns:imported-target-of-bucket",
+                f"This resource is imported, so its policy cannot be changed here: it must allow "
+                f"{' and '.join(actions)} to {S3} with aws:SourceArn and aws:SourceAccount of the "
+                "bucket, or S3 rejects the notification.",
+            )
+        return added.policy_dependable
+
+    key = keys.key_of(target)
+    if key is not None:
+        allow(key, ["kms:Decrypt", "kms:GenerateDataKey"], "*")
+    return allow(target, [action], on) or target
+
+
+def _notify(
+    bucket: s3.IBucket,
+    kind: str,
+    arn: str,
+    watches: Sequence[Watch],
+    waits_for: Sequence[IDependable],
+) -> None:
+    """Add notifications to a bucket, which waits for what allows them.
+
+    They are in the bucket's own resource: the CDK's ``add_event_notification`` makes a function
+    that may change every bucket of the account.
+
+    Raises:
+        ValueError: S3 would reject them beside those that there are.
+    """
+    resource: Any = bucket.node.default_child
+    if bucket not in _NOTIFIED:
+        _check_free(bucket, resource)
+        bucket.node.add_validation(_OneConfiguration(bucket))
+    known = _NOTIFIED.setdefault(bucket, [])
+    for (_, _, one), other in product(known, watches):
+        reject(checks.overlapping(Path(bucket, "bucket "), one, other.filter))
+    known += [(kind, arn, watch.filter) for watch in watches]
+    resource.notification_configuration = {
+        f"{word}Configurations": [
+            _configuration(word, target, event, found)
+            for kind_of, target, found in known
+            if kind_of == word
+            for event in found.events
+        ]
+        for word in dict.fromkeys(kind for kind, *_ in known)
+    }
+    resource.node.add_dependency(*waits_for)
+
+
+def _configuration(kind: str, target: str, event: str, found: checks.Filter) -> dict[str, Any]:
+    ends = [{"name": n, "value": v} for n in ("prefix", "suffix") if (v := getattr(found, n))]
+    filter_ = {"filter": {"s3Key": {"rules": ends}}} if ends else {}
+    return {"event": event, kind: target, **filter_}
+
+
+def _check_free(bucket: s3.IBucket, resource: Any) -> None:
+    if resource.notification_configuration is not None:
+        raise ValueError(
+            f"{Path(bucket, 'bucket ')} has a notification_configuration of yours, which this one "
+            "would replace. Leave yours out."
+        )
+
+
+@jsii.implements(IValidation)
+class _OneConfiguration:
+    """Finds, at synthesis, a bucket whose notifications the CDK's function would replace."""
+
+    def __init__(self, bucket: s3.IBucket) -> None:
+        self._bucket = bucket
+
+    def validate(self) -> list[str]:
+        others = self._bucket.node.try_find_child("Notifications")
+        if others is None or not others.node.children:
+            return []
+        return [
+            f"bucket {self._bucket.node.path} has notifications of this library and of "
+            "add_event_notification(), which replaces them when it is deployed. Use one of both."
+        ]
+
+
+def grant_on_objects(
+    bucket: s3.IBucket,
+    grantee: iam.IGrantable,
+    objects: Iterable[str],
+    on_object: Sequence[str],
+    on_bucket: Sequence[str] = (),
+    key_actions: Sequence[str] = ("kms:Decrypt",),
+) -> iam.Grant:
+    """Let ``grantee`` do what it is told with some objects of a bucket, and use the bucket's key.
+
+    Args:
+        bucket: The bucket.
+        grantee: Who.
+        objects: What matches their keys.
+        on_object: Actions on them.
+        on_bucket: Actions on the bucket. Default: none.
+        key_actions: Actions on its key. Default: decrypt.
+    """
+    key = bucket.encryption_key
+    wanted = ((on_object, [bucket.arn_for_objects(it) for it in objects]), (on_bucket, None))
+    grants = [
+        iam.Grant.add_to_principal_or_resource(
+            grantee=grantee,
+            actions=[*actions],
+            resource_arns=arns or [bucket.bucket_arn],
+            resource=bucket,
+        )
+        for actions, arns in wanted
+        if actions
+    ]
+    grants += [key.grant(grantee, *key_actions)] if key and on_object else []
+    first, *others = grants
+    for other in others:
+        first = first.combine(other)
+    return first

@@ -1,0 +1,72 @@
+"""Amazon S3 event notifications."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which events of which objects a notification is about.
+
+    Attributes:
+        events: As S3 names them, such as ``s3:ObjectCreated:*``.
+        prefix: How the keys begin. Default: in any way.
+        suffix: How they end. Default: in any way.
+    """
+
+    events: tuple[str, ...]
+    prefix: str = ""
+    suffix: str = ""
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.events)} of '{self.prefix}*{self.suffix}'"
+
+
+def fifo_target(bucket: object, target: object) -> str:
+    """A bucket notifies standard queues and topics only.
+
+    Lint E9132. Source:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html
+    """
+    return (
+        f"{bucket} notifies {target}, which is FIFO: S3 does not support that. Use a standard "
+        "queue or topic, or go through EventBridge."
+    )
+
+
+def overlapping(bucket: object, one: Filter, other: Filter) -> str | None:
+    """No two notifications of a bucket are about the same event of the same object.
+
+    Lint E9206. Source:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
+    """
+    same_event = any(_covers(a, b) or _covers(b, a) for a in one.events for b in other.events)
+    prefix = one.prefix.startswith(other.prefix) or other.prefix.startswith(one.prefix)
+    suffix = one.suffix.endswith(other.suffix) or other.suffix.endswith(one.suffix)
+    if not (same_event and prefix and suffix):
+        return None
+    return (
+        f"{bucket} has two notifications for the same event of the same object, for {one} and for "
+        f"{other}: S3 rejects that. Make the prefixes or the suffixes exclude each other, or go "
+        "through EventBridge, whose rules may overlap."
+    )
+
+
+def _covers(pattern: str, event: str) -> bool:
+    return event.startswith(pattern[:-1]) if pattern.endswith("*") else event == pattern
+
+
+def loop(name: object, results: str, watched: Filter) -> str | None:
+    """What a consumer writes into the bucket does not invoke it again.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-s3.html
+    """
+    apart = not (results.startswith(watched.prefix) or watched.prefix.startswith(results))
+    if apart:
+        return None
+    return (
+        f"{name} is {results!r}, but {watched} is watched: what the consumer writes there would "
+        "invoke it again, without end. Write the results below another prefix, or to another "
+        "bucket."
+    )
