@@ -68,7 +68,7 @@ FORMS = (
     Form(17, 18),
     Form(13, 18, fold=True),
     *(Form(rows=r) for r in (1.5, 1, 0.6)),
-    Form(13, 16, fold=True),
+    Form(12, 15, fold=True),
 )
 RUN_ELK = """
 const ELK = require("elkjs/lib/elk.bundled.js");
