@@ -232,3 +232,26 @@ STATES_MAX_DURATION = Limit(
 STATES_DEFAULT_ATTEMPTS = Limit(3, "retries", _STATES + "concepts-error-handling.html")
 STATES_HISTORY = Limit(25_000, "events", _STATES + "service-quotas.html")
 STATES_PAYLOAD_BYTES = Limit(262_144, "bytes", _STATES + "service-quotas.html")
+
+# Amazon EventBridge Scheduler
+
+_SCHEDULER = _AWS + "scheduler/latest/"
+_OF_RETRIES = _SCHEDULER + "APIReference/API_RetryPolicy.html"
+SCHEDULER_RETRIES = Limit(185, "retries", _OF_RETRIES, "2026-11-26")
+SCHEDULER_MIN_AGE = Limit(60, "s", _OF_RETRIES, "2026-11-26")
+SCHEDULER_MAX_AGE = Limit(86_400, "s", _OF_RETRIES, "2026-11-26")
+SCHEDULER_MAX_WINDOW = Limit(
+    1_440, "minutes", _SCHEDULER + "APIReference/API_FlexibleTimeWindow.html", "2026-11-26"
+)
+SCHEDULER_PRECISION = Limit(60, "s", _SCHEDULER + "UserGuide/schedule-types.html", "2026-11-26")
+SCHEDULER_NAME = Limit(
+    64, "characters", _SCHEDULER + "APIReference/API_CreateSchedule.html", "2026-11-26"
+)
+_OF_SCHEDULES = _SCHEDULER + "UserGuide/scheduler-quotas.html"
+SCHEDULER_SCHEDULES = Limit(10_000_000, "schedules", _OF_SCHEDULES, "2026-11-26")
+SCHEDULER_CREATES = Limit(5_000, "calls a second", _OF_SCHEDULES, "2026-11-26")
+SCHEDULER_CREATES_ELSEWHERE = Limit(250, "calls a second", _OF_SCHEDULES, "2026-11-26")
+SCHEDULER_INVOCATIONS = Limit(1_000, "calls a second", _OF_SCHEDULES, "2026-11-26")
+SCHEDULER_INPUT_BYTES = Limit(
+    256 * 1024, "bytes", _SCHEDULER + "APIReference/API_Target.html", "2026-11-26"
+)

@@ -65,19 +65,20 @@ def handler(parse: Callable[[Message], T], write: Write[T], *, fifo: bool = Fals
     return handle
 
 
-def one_by_one(work: Callable[[T, Message], Outcome]) -> Write[T]:
+def one_by_one(work: Callable[[T, Message], Outcome], *, fifo: bool = False) -> Write[T]:
     """Return a ``write`` that processes message by message, where AWS has no call for many.
 
     Each fails or is refused alone. Once AWS cannot be reached, the others fail without an attempt:
-    the function's time is short.
+    the function's time is short. In a FIFO queue, so do those behind a failure of their group.
     """
 
     def write(parsed: Sequence[tuple[T, Message]]) -> dict[str, Outcome]:
         outcomes: dict[str, Outcome] = {}
         unreachable: Outcome | None = None
+        behind: dict[str | None, Outcome] = {}
         for said, message in parsed:
             try:
-                outcome = unreachable or work(said, message)
+                outcome = unreachable or behind.get(message.group_id) or work(said, message)
             except RefusedError as error:
                 outcome = Outcome.refused(error)
             except ClientError as error:
@@ -85,6 +86,8 @@ def one_by_one(work: Callable[[T, Message], Outcome]) -> Write[T]:
             except BotoCoreError as error:
                 outcome = unreachable = Outcome.failed(aws.code(error))
             outcomes[message.id] = outcome
+            if fifo and outcome.kind == "failed":
+                behind[message.group_id] = BEHIND_A_FAILURE
         return outcomes
 
     return write

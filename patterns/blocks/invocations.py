@@ -56,6 +56,20 @@ def check_only_configuration(
         root.node.add_validation(_OneConfiguration(root))
 
 
+def is_configured(function: lambda_.IFunction, qualifier: str) -> bool:
+    """Whether a construct of this library has configured a function's invocation already."""
+    return qualifier in _CONFIGURED.get(function, {})
+
+
+def qualifier_of(target: lambda_.IFunction) -> str:
+    """Return the version or alias that is invoked, else ``$LATEST``."""
+    if isinstance(target, lambda_.Function):
+        return "$LATEST"
+    in_arn = target.function_arn.split(":")[7:]  # of a function that is imported by such an ARN
+    alias, version = getattr(target, "alias_name", None), getattr(target, "version", "$LATEST")
+    return str(alias or (in_arn[0] if in_arn else version))
+
+
 def check_ends(function: lambda_.IFunction, next_: lambda_.IFunction) -> None:
     """Reject a function whose success invokes it again, by the destinations of other functions.
 

@@ -13,18 +13,21 @@ if TYPE_CHECKING:
     from aws_cdk import Stack
     from constructs import Construct
 
+LONGEST_PATH = 38
 _UNIQUE: WeakKeyDictionary[Stack, str] = WeakKeyDictionary()
 
 
-def name_known_before_creation(scope: Construct, suffix: str = "") -> str:
+def name_known_before_creation(
+    scope: Construct, suffix: str = "", *, longest_path: int = LONGEST_PATH
+) -> str:
     """Return a physical name made of the construct's path and the stack's own id.
 
     For resources that name each other, such as a queue and its dead-letter queue (redrive policy,
     redrive allow policy): with two generated names CloudFormation finds a circle. The stack's id
     keeps this one as unique as a generated name: it differs in every stack, account, Region and
-    re-creation. At most 80 characters with ``suffix``.
+    re-creation. At most 80 characters with ``suffix``, or 37 more than ``longest_path``.
     """
-    return f"{Fn.join('-', [_path_in_name(scope), _id_of_stack(scope)])}{suffix}"
+    return f"{Fn.join('-', [_path_in_name(scope, longest_path), _id_of_stack(scope)])}{suffix}"
 
 
 def bucket_name_known_before_creation(scope: Construct) -> str:
@@ -59,5 +62,5 @@ def pattern_of_name(scope: Construct, suffix: str) -> str:
     return f"{_path_in_name(scope)}-*{suffix}"
 
 
-def _path_in_name(scope: Construct) -> str:
-    return Names.unique_resource_name(scope, max_length=38)
+def _path_in_name(scope: Construct, longest: int = LONGEST_PATH) -> str:
+    return Names.unique_resource_name(scope, max_length=longest)

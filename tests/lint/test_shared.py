@@ -10,10 +10,12 @@ import ast
 import inspect
 import json
 import re
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from aws_cdk import App, Duration, Size, Stack
@@ -58,6 +60,11 @@ from serverless_patterns.patterns.dynamodb_streams_lambda.construct import (
 )
 from serverless_patterns.patterns.limits import SQS_DEFAULT_RETENTION
 from serverless_patterns.patterns.s3_events_lambda.construct import S3EventsToSqsToLambda, Watch
+from serverless_patterns.patterns.scheduler_lambda.rules import (
+    Retries,
+    check_given,
+    expression_of,
+)
 from serverless_patterns.patterns.sns_fifo_fanout import rules as fanout_rules
 from tests.conftest import ROOT
 from tests.inline import function
@@ -70,6 +77,7 @@ SHARED = {str(rule.id): rule for rule in rules() if getattr(rule, "shared", None
 CALLBACK = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
 # What each side has words of its own for, besides names.
 WORDS = {"fix": "…", "instead": "…", "otherwise": "…", "kind": "…", "resource": CALLBACK}
+BERLIN_SKIPS = datetime(2099, 3, 29, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
 EMPTY = sns.BetweenCondition(start=10, stop=5)
 TO_QUEUE = {"QueueUrl": "${Queue}", "MessageBody": "{}"}
 
@@ -176,6 +184,9 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9135": lambda stack: subscriptions.check_dead_letter_queue(
         sqs.Queue(stack, "Queue"), topic_fifo=True
     ),
+    "E9137": lambda stack: check_given(
+        stack, function(stack), Retries(), sqs.Queue(stack, "Queue", fifo=True), None, Alarms()
+    ),
     "E9138": send,
     "E9141": lambda stack: Transform(function(stack), batch_size=Size.mebibytes(3.1)),
     "E9142": lambda stack: Transform(function(stack, timeout=seconds(301))),
@@ -199,6 +210,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9196": lambda stack: saga(express=True, Resource=CALLBACK, TimeoutSeconds=1),
     "E9189": twice,
     "E9206": lambda stack: watch_bucket(stack, watch=[Watch("lists/"), Watch("lists/new/")]),
+    "E9207": lambda _: expression_of("Report", BERLIN_SKIPS),
     "I9198": lambda stack: saga(Resource=CALLBACK),
 }
 
