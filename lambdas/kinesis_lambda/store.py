@@ -1,8 +1,8 @@
 """Stock, movements and totals in DynamoDB: the only file that calls it.
 
-Stock: ``pk`` is the part's id; ``sk`` is ``STOCK`` for its stock, ``MOVEMENT#<id>`` for a movement,
-with its ``place`` in the part's order. Totals: ``pk`` is the window's start, ``sk`` names the shard
-and the first record counted. Nothing expires, so a duplicate is recognized forever.
+Stock: ``pk`` is ``PART#<part id>``; ``sk`` is ``STOCK`` for its stock, ``MOVEMENT#<id>`` for a
+movement, with its ``place`` in the part's order. Totals: ``pk`` is the window's start, ``sk`` names
+the shard and the first record counted. Nothing expires, so a duplicate is recognized forever.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def read(movements: Sequence[Movement]) -> tuple[dict[str, Stock], dict[Key, str
     """
     table = os.environ["TABLE_NAME"]
     stocks = {movement.part_id: Stock() for movement in movements}
-    keys = [*((part, STOCK) for part in stocks), *dict.fromkeys(map(_key, movements))]
+    keys = [*((_part(part), STOCK) for part in stocks), *dict.fromkeys(map(_key, movements))]
     wanted = {
         "Keys": [tables.serialize({"pk": pk, "sk": sk}) for pk, sk in keys],
         "ConsistentRead": True,
@@ -54,12 +54,11 @@ def read(movements: Sequence[Movement]) -> tuple[dict[str, Stock], dict[Key, str
         raise ReadInPartError
     stored = {}
     for item in answer["Responses"][table]:
+        part = item["pk"]["S"].partition("#")[2]
         if item["sk"]["S"] == STOCK:
-            numbers = int(item["movements"]["N"]), int(item["on_hand"]["N"])
-            stocks[item["pk"]["S"]] = Stock(*numbers)
+            stocks[part] = Stock(int(item["movements"]["N"]), int(item["on_hand"]["N"]))
         else:
-            key = item["pk"]["S"], item["sk"]["S"].partition("#")[2]
-            stored[key] = tables.fingerprint(item)
+            stored[part, item["sk"]["S"].partition("#")[2]] = tables.fingerprint(item)
     return stocks, stored
 
 
@@ -133,7 +132,7 @@ def _update(part: str, before: Stock, after: Stock) -> dict[str, Any]:
     values |= {":before": before.movements} if before.movements else {}
     return {
         "TableName": os.environ["TABLE_NAME"],
-        "Key": tables.serialize({"pk": part, "sk": STOCK}),
+        "Key": tables.serialize({"pk": _part(part), "sk": STOCK}),
         "UpdateExpression": "SET movements = :movements, on_hand = :on_hand",
         "ConditionExpression": (
             "movements = :before" if before.movements else "attribute_not_exists(pk)"
@@ -143,4 +142,8 @@ def _update(part: str, before: Stock, after: Stock) -> dict[str, Any]:
 
 
 def _key(movement: Movement) -> tuple[str, str]:
-    return movement.part_id, f"MOVEMENT#{movement.id}"
+    return _part(movement.part_id), f"MOVEMENT#{movement.id}"
+
+
+def _part(part_id: str) -> str:
+    return f"PART#{part_id}"

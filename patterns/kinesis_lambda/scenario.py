@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.lambdas.foundation import kpl
 from serverless_patterns.lambdas.foundation.streams import Producer
-from serverless_patterns.sandbox import outages
+from serverless_patterns.sandbox import outages, queues
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.report import some
 from serverless_patterns.sandbox.sender import Event, Reply
@@ -64,16 +64,12 @@ def run(stack: Deployment, report: Report) -> None:
     promise = f"{client.failed} records of calls failed, and were sent again"
     drive.check(promise, client.failed > 0)
     wait_until_applied(drive, shop)
-    drive.dead_letters(
-        "every movement that is refused is named once in the failure queue, with its reason",
-        {event.id: str(event.extra["reason"]) for event in wrong},
-        lambda _, letter: fetched(drive, letter),
-        "FailureQueueUrl",
-    )
+    letters = queues.take(stack, stack["FailureQueueUrl"])
+    drive.judge(judge_refused, {"letters": [fetched(drive, it) for it in letters]})
     outage(drive, shop)
 
     drive.title("Where is every movement now?")
-    rows = drive.rows("TableName", "begins_with(pk, :text)", shop.run)
+    rows = drive.rows("TableName", "contains(pk, :text)", shop.run)
     drive.judge(judge_stock, {"rows": rows}, order=("part_id", "place"))
     left = drive.backlog("FailureQueueUrl", "TotalsFailureQueueUrl")
     drive.check("after the replay no failure is left", left == 0, left)
@@ -164,7 +160,7 @@ def wait_until_applied(drive: Driver, shop: Shop, but: set[str] = frozenset()) -
     wanted = {event.id for event in events if "reason" not in event.extra} - but
 
     def applied() -> list[str]:
-        rows = drive.rows("TableName", "begins_with(pk, :text)", shop.run)
+        rows = drive.rows("TableName", "contains(pk, :text)", shop.run)
         return [row["movement_id"] for row in rows if "movement_id" in row]
 
     drive.wait_for("the movements are applied", wanted, applied)
@@ -187,12 +183,21 @@ def inside(record: Document) -> list[bytes]:
     return kpl.split(base64.b64decode(record["kinesis"]["data"]))
 
 
-def fetched(drive: Driver, letter: Document) -> str:
-    """Return the id of the event that a letter of the function names, fetched from the stream."""
+def fetched(drive: Driver, letter: Document) -> Document:
+    """Return the event that a letter of the function names, fetched from the stream, and why."""
     [record] = fetch(drive.client("kinesis"), json.loads(letter["Body"])["KinesisBatchInfo"])
     place = int(letter["MessageAttributes"]["OriginalMessageId"]["StringValue"].rpartition("-")[2])
     body = inside(record)[place]
-    return drive.sender.sent.get(body, repr(body[:60]))
+    return {"event": drive.sender.sent.get(body, str(body)), "reason": queues.reason(letter)}
+
+
+def judge_refused(drive: Driver, letters: Sequence[Document]) -> None:
+    """Book what the failure queue names: every refused movement once, with its reason."""
+    drive.ledger.dead_lettered.update(letter["event"] for letter in letters)
+    events = drive.sender.events.values()
+    wanted = [(it.id, it.extra["reason"]) for it in events if "reason" in it.extra]
+    promise = "every movement that is refused is named once in the failure queue, with its reason"
+    drive.compare(promise, [(it["event"], it["reason"]) for it in letters], wanted)
 
 
 def judge_stock(drive: Driver, rows: Sequence[Document]) -> None:
@@ -200,15 +205,15 @@ def judge_stock(drive: Driver, rows: Sequence[Document]) -> None:
     moved = [row for row in rows if "movement_id" in row]
     drive.ledger.processed.update(row["movement_id"] for row in moved)
     drive.as_sent("what is stored is what was sent", ((it["movement_id"], it) for it in moved))
-    stock = {it["pk"]: (it["movements"], it["on_hand"]) for it in rows if it["sk"] == "STOCK"}
+    stock = [(it["pk"], (it["movements"], it["on_hand"])) for it in rows if "movement_id" not in it]
     count, on_hand = Counter[str](), Counter[str]()
     of_part: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for row in moved:
         count[row["part_id"]] += 1
         on_hand[row["part_id"]] += row["quantity"] * (1 if row["direction"] == "in" else -1)
         of_part[row["part_id"]].append((row["place"], row["movement_id"]))
-    counted = {(part, (count[part], on_hand[part])) for part in count}
-    drive.compare("each part's stock is a plain count of its movements", stock.items(), counted)
+    counted = [(f"PART#{part}", (count[part], on_hand[part])) for part in count]
+    drive.compare("each part's stock is a plain count of its movements", stock, counted)
     late = {event.id for event in drive.sender.events.values() if event.extra.get("late")}
     for each in of_part.values():
         ids = [id_ for _, id_ in sorted(each) if id_ not in late]

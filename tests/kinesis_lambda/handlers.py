@@ -24,7 +24,7 @@ def movement(number: int = 1, part: str = "part-1", **changes: Any) -> dict[str,
 
 def places(cloud: moto_cloud.Cloud, part: str = "part-1") -> list[int]:
     """Return the numbers of a part's movements in the order of their effect; each place is once."""
-    rows = [item for item in cloud.items() if item["pk"] == part]
+    rows = [item for item in cloud.items() if item["pk"] == f"PART#{part}"]
     moved = {int(row["place"]): row["movement_id"] for row in rows if "place" in row}
     assert sorted(moved) == list(range(1, len(moved) + 1))
     counts = [int(row["movements"]) for row in rows if row["sk"] == "STOCK"]

@@ -12,6 +12,7 @@ from serverless_patterns.lambdas.async_lambda import rendering
 from serverless_patterns.lambdas.foundation.messages import Message
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from serverless_patterns.lambdas.kinesis_firehose_s3 import logic as clicks
+from serverless_patterns.lambdas.s3_events_lambda import logic as lists
 from serverless_patterns.lambdas.sns_fifo_fanout import logic as prices
 from serverless_patterns.lambdas.step_functions_saga import logic as saga
 from tests.async_lambda.conftest import VAT_RATES, request
@@ -20,6 +21,7 @@ from tests.moto_cloud import record
 from tests.sns_fifo_fanout.handlers import change
 
 PLACES = "price must be a string above 0 with at most 2 decimal places, like '49.90'."
+LINE = {"sku": "A", "name": "a", "quantity": 1, "unit_price": "1.00"}
 TEXT = "a string of 1 to 128 characters without control characters."
 LATEST = "requested_at must be a whole number from 1 to 1000000000000000."
 DOCUMENT = """\
@@ -63,13 +65,18 @@ def test_a_refused_price_change_names_the_field(document: Any, said: str) -> Non
         (request(requested_at=0), LATEST),
         (request(requested_at=10**15 + 1), LATEST),
         (request(country=""), f"country must be {TEXT}"),
+        (request(lines=[LINE | {"more": 1}]), "lines[0] has a field other than sku, name, quant"),
+        (request(lines=[LINE | {"sku": ""}]), "lines[0].sku must be 1 to 64 letters, digits, _"),
+        (request(lines=[LINE | {"name": ""}]), f"lines[0].name must be {TEXT}"),
+        (request(lines=[LINE | {"quantity": 0}]), "lines[0].quantity must be a whole number fr"),
+        (request(lines=[LINE | {"unit_price": 1}]), "lines[0].unit_price must be a string with"),
         (request(country="NO"), "There is no tax rate for this country."),
     ],
 )
 def test_a_refused_invoice_names_the_field(document: Any, said: str) -> None:
     with pytest.raises(RefusedError) as refused:
         invoices.make_invoice(document, VAT_RATES)
-    assert refused.value.detail == said
+    assert refused.value.detail.startswith(said)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +99,24 @@ def test_a_refused_invoice_names_the_field(document: Any, said: str) -> None:
 def test_a_click_that_fails_names_the_field(event: bytes, said: str) -> None:
     with pytest.raises(RefusedError) as refused:
         clicks.read(event, NOW)
+    assert refused.value.detail.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason", "said"),
+    [
+        (b"\xff", "not_csv", "The object is not CSV in UTF-8."),
+        (b'"PAD"F,1.00,EUR', "not_csv", "The object is not CSV in UTF-8."),
+        (b"PAD,1.00,EUR\nPAD,2.00,EUR", "sku", "The list has the same SKU twice."),
+        (b"PAD,1.00", "field", "line 1 must have an SKU, a price and a currency."),
+        (b"PAD,1.0,EUR", "amount", "line 1: price must be a string with 2 decimal places."),
+        (b"PAD,1.00,EUR\n,2.00,EUR", "field", "line 2: SKU must be 1 to 64 letters, digits, _"),
+    ],
+)
+def test_a_refused_price_list_names_the_line(content: bytes, reason: str, said: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        lists.read(content)
+    assert refused.value.reason == reason
     assert refused.value.detail.startswith(said)
 
 

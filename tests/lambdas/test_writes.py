@@ -113,6 +113,15 @@ def test_a_transaction_that_fails_otherwise_fails_its_items_and_no_others(
     assert result.failed == dict.fromkeys(names[:-1], "Throttled") | {names[-1]: "Denied"}
 
 
+def test_items_that_are_too_large_together_are_put_in_two_transactions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    large = [letter * (tables.MAX_BYTES // 2) for letter in "ab"]
+    table = Table(None, None)
+    assert put(monkeypatch, table, *large) == tables.Puts()
+    assert table.put == [large[:1], large[1:]]
+
+
 def test_each_message_is_refused_or_fails_alone_until_aws_cannot_be_reached() -> None:
     messages = [Message.of(record({"number": number})) for number in range(5)]
     answers: list[Outcome | Exception] = [
