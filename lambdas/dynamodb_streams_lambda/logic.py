@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..foundation import checks, shop, strict_json
 from ..foundation.changes import Change
-from ..foundation.outcomes import RefusedError
+from ..foundation.outcomes import Outcome, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,18 +20,24 @@ ORDER, EVENT = "ORDER", "EVENT#"  # sort keys of an order, and of its events
 TYPES = ("placed", "changed", "canceled")
 FIELDS = ("event_id", "order_id", "type", "order")
 MAX_LINES = 100
+IGNORED = Outcome("ignored")  # is for another reader
 # Longer than any replay: a stream keeps its changes for 24 hours.
 REMEMBERED = 3 * 86_400
 
 
-def event(message: Message) -> tuple[str, str]:
-    """Return the order's id and the event, byte for byte as it was written, of an outbox item.
+def event(message: Message) -> str | None:
+    """Return the event, byte for byte as it was written, of a new item of the outbox.
+
+    None for any other change: a replay has all of a range, whatever the reader's filter.
 
     Raises:
         RefusedError: nobody could work on it.
     """
-    item = Change.of(message).after or {}
-    text = item.get("event", {}).get("S", "")
+    change = Change.of(message)
+    if change.operation != "INSERT" or not change.keys["sk"]["S"].startswith(EVENT):
+        return None
+    item = change.after or {}
+    text: str = item.get("event", {}).get("S", "")
     said = checks.fields(strict_json.parse(text), "event", *FIELDS)
     checks.identifier(said["event_id"], "event_id")
     checks.identifier(said["order_id"], "order_id")
@@ -41,7 +47,7 @@ def event(message: Message) -> tuple[str, str]:
         raise RefusedError("field", "order must be there, unless it is canceled.")
     if said["order"] is not None:
         _check_order(said["order"])
-    return said["order_id"], text
+    return text
 
 
 def _check_order(order: Any) -> None:
@@ -50,9 +56,11 @@ def _check_order(order: Any) -> None:
 
 
 def newest(changes: Iterable[tuple[Change, Message]]) -> dict[str, Change]:
-    """Return the last change of each item, by the item's key, which is the message's group."""
+    """Return the last change of each order, by its key, which is the message's group."""
     found: dict[str, Change] = {}
     for change, message in changes:
+        if change.keys["sk"]["S"] != ORDER:
+            continue
         key = str(message.group_id)
         if key not in found or found[key].place < change.place:
             found[key] = change

@@ -29,6 +29,8 @@ def project(changes: Sequence[tuple[Change, Message]]) -> dict[str, Outcome]:
     def outcome(change: Change, key: str) -> Outcome:
         if key in puts.failed:
             return Outcome.failed(puts.failed[key])
+        if key not in newest:
+            return logic.IGNORED
         return STORED if newest[key] is change and key not in puts.found else STALE
 
     return {message.id: outcome(change, str(message.group_id)) for change, message in changes}

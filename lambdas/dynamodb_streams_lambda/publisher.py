@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 PUBLISHED = Outcome("published")
 
 
-def publish(events: Sequence[tuple[tuple[str, str], Message]]) -> dict[str, Outcome]:
+def publish(events: Sequence[tuple[str | None, Message]]) -> dict[str, Outcome]:
     """Send the events; return what became of each, by its message's id."""
-    entries = [{"Id": message.id, "MessageBody": text} for (_, text), message in events]
+    entries = [{"Id": message.id, "MessageBody": text} for text, message in events if text]
     failed: dict[str, str] = {}
     for some in aws.batches(
         entries,
@@ -32,8 +32,10 @@ def publish(events: Sequence[tuple[tuple[str, str], Message]]) -> dict[str, Outc
     ):
         failed |= dead_letters.send_batch(os.environ["QUEUE_URL"], some)
     return {
-        message.id: Outcome.failed(failed[message.id]) if message.id in failed else PUBLISHED
-        for _, message in events
+        message.id: Outcome.failed(failed[message.id])
+        if message.id in failed
+        else (PUBLISHED if text else logic.IGNORED)
+        for text, message in events
     }
 
 

@@ -1,8 +1,8 @@
 """Stock, movements and totals in DynamoDB: the only file that calls it.
 
 Stock: ``pk`` is ``PART#<part id>``; ``sk`` is ``STOCK`` for its stock, ``MOVEMENT#<id>`` for a
-movement, with its ``place`` in the part's order. Totals: ``pk`` is the window's start, ``sk`` names the shard
-and the first record counted. Nothing expires, so a duplicate is recognized forever.
+movement, with its ``place`` in the part's order. Totals: ``pk`` is the window's start, ``sk`` names
+the shard and the first record counted. Nothing expires, so a duplicate is recognized forever.
 """
 
 from __future__ import annotations

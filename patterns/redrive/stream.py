@@ -32,6 +32,8 @@ from serverless_patterns.lambdas.foundation import aws
 from serverless_patterns.terminal import visible
 
 from ..limits import LAMBDA_PAYLOAD_BYTES
+from . import changes
+from .changes import GoneError
 from .sources import Bucket, Queue
 
 if TYPE_CHECKING:
@@ -43,10 +45,6 @@ CALL_RECORDS = 100
 # A record of a call beside its data in base64.
 RECORD_BYTES = 1_000
 GONE = "gone from the stream: LOST, unless its sender sends it again"
-
-
-class GoneError(Exception):
-    """The stream no longer keeps the first record of a range."""
 
 
 @dataclass
@@ -76,12 +74,14 @@ class Replay:
         kinesis: Client that fetches records.
         function: Name or ARN of the function, with its alias if it has one.
         dry_run: Only look. Default: no.
+        of_tables: Client that fetches changes from the streams of tables. Default: none.
     """
 
     lambda_: Any
     kinesis: Any
     function: str
     dry_run: bool = False
+    of_tables: Any = None
 
     def __post_init__(self) -> None:
         self.report, self._started = StreamReport(), time.time()
@@ -136,6 +136,8 @@ class Replay:
         if payload := failure.get("payload"):
             events = json.loads(payload) if isinstance(payload, str) else payload
             return list(events["Records"])
+        if named := failure.get("DDBStreamBatchInfo"):
+            return [*changes.fetch(self.of_tables, named)]
         return [*fetch(self.kinesis, failure["KinesisBatchInfo"])]
 
     def _invoke(self, records: Sequence[Any]) -> None:
@@ -199,15 +201,17 @@ def _as_delivered(record: Mapping[str, Any], shard: str, arn: str) -> dict[str, 
 
 
 def _size(record: Mapping[str, Any]) -> int:
-    return len(record["kinesis"]["data"]) + RECORD_BYTES
+    said = record["kinesis"]["data"] if "kinesis" in record else json.dumps(record["dynamodb"])
+    return len(said) + RECORD_BYTES
 
 
 def _place(letter: Letter) -> tuple[str, int]:
     """Return the shard and the start of a range, so that a key's ranges run in their order."""
     try:
-        named = json.loads(letter.body)["KinesisBatchInfo"]
+        failure = json.loads(letter.body)
+        named = failure.get("DDBStreamBatchInfo") or failure["KinesisBatchInfo"]
         return named["shardId"], int(named["startSequenceNumber"])
-    except (LookupError, RecursionError, TypeError, ValueError):
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
         return "", 0
 
 
@@ -233,7 +237,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kinesis = boto3.client("kinesis", region_name=region)
         sources: list[Queue | Bucket] = [Queue(sqs, url) for url in given.queue_url]
         sources += [Bucket(s3, given.bucket, given.prefix)] if given.bucket else []
-        run = Replay(lambda_, kinesis, given.function, given.dry_run)
+        of_tables = boto3.client("dynamodbstreams", region_name=region)
+        run = Replay(lambda_, kinesis, given.function, given.dry_run, of_tables)
         run.run(sources)
     except (BotoCoreError, ClientError) as error:
         print(visible(f"{error} What was not run is still there."))

@@ -255,6 +255,18 @@ def test_an_event_that_nobody_could_work_on_is_kept_with_its_change_and_holds_up
     assert "customer-7" not in cloud.log.getvalue()
 
 
+def test_a_replayed_range_has_changes_for_others_which_each_reader_leaves_alone(
+    cloud: Readers,
+) -> None:
+    table = Table()
+    records = [table.write("order", {"version": 1}), table.event()]
+    records.append(table.write("ord-1", None, "EVENT#e1", userIdentity=BY_DYNAMODB))
+    assert cloud.read(publisher.handler, *records) == []
+    assert cloud.read(projection.handler, *records) == []
+    assert (len(cloud.sent()), cloud.letters_there()) == (1, [])
+    assert [item["pk"] for item in cloud.items()] == ["order"]
+
+
 def test_a_change_too_large_for_a_message_is_named_without_it(cloud: Readers) -> None:
     table = Table()
     record = table.event(1, more="€" * 380_000)
