@@ -204,6 +204,20 @@ _DYNAMODB = _AWS + "amazondynamodb/latest/APIReference/"
 DYNAMODB_TRANSACTION_ACTIONS = Limit(100, "actions", _DYNAMODB + "API_TransactWriteItems.html")
 DYNAMODB_TRANSACTION_BYTES = Limit(4 * 1024**2, "bytes", _DYNAMODB + "API_TransactWriteItems.html")
 DYNAMODB_BATCH_PUTS = Limit(25, "items", _DYNAMODB + "API_BatchWriteItem.html")
+DYNAMODB_ITEM_BYTES = Limit(
+    400 * 1024,
+    "bytes",
+    _AWS + "amazondynamodb/latest/developerguide/Constraints.html",
+    "2026-11-26",
+)
+
+# DynamoDB Streams
+
+_STREAMS = _AWS + "amazondynamodb/latest/developerguide/"
+DYNAMODB_STREAM_KEPT = Limit(86_400, "s", _STREAMS + "Streams.html", "2026-11-26")
+_READERS = _STREAMS + "ServiceQuotas.html"  # of a shard at the same time; more are throttled
+DYNAMODB_STREAM_READERS = Limit(2, "readers", _READERS, "2026-11-26")
+DYNAMODB_GLOBAL_STREAM_READERS = Limit(1, "reader", _READERS, "2026-11-26")
 
 # AWS Step Functions
 
@@ -237,3 +251,26 @@ EVENTS_MIN_AGE = Limit(60, "s", _RETRY, "2026-11-26")
 EVENTS_MAX_AGE = Limit(86_400, "s", _RETRY, "2026-11-26")
 EVENTS_API_TIMEOUT = Limit(5, "s", _EVENTS + "userguide/eb-api-destinations.html", "2026-11-26")
 EVENTS_ARCHIVE_DELAY = Limit(600, "s", _EVENTS + "userguide/eb-archive.html", "2026-11-26")
+
+# Amazon EventBridge Scheduler
+
+_SCHEDULER = _AWS + "scheduler/latest/"
+_OF_RETRIES = _SCHEDULER + "APIReference/API_RetryPolicy.html"
+SCHEDULER_RETRIES = Limit(185, "retries", _OF_RETRIES, "2026-11-26")
+SCHEDULER_MIN_AGE = Limit(60, "s", _OF_RETRIES, "2026-11-26")
+SCHEDULER_MAX_AGE = Limit(86_400, "s", _OF_RETRIES, "2026-11-26")
+SCHEDULER_MAX_WINDOW = Limit(
+    1_440, "minutes", _SCHEDULER + "APIReference/API_FlexibleTimeWindow.html", "2026-11-26"
+)
+SCHEDULER_PRECISION = Limit(60, "s", _SCHEDULER + "UserGuide/schedule-types.html", "2026-11-26")
+SCHEDULER_NAME = Limit(
+    64, "characters", _SCHEDULER + "APIReference/API_CreateSchedule.html", "2026-11-26"
+)
+_OF_SCHEDULES = _SCHEDULER + "UserGuide/scheduler-quotas.html"
+SCHEDULER_SCHEDULES = Limit(10_000_000, "schedules", _OF_SCHEDULES, "2026-11-26")
+SCHEDULER_CREATES = Limit(5_000, "calls a second", _OF_SCHEDULES, "2026-11-26")
+SCHEDULER_CREATES_ELSEWHERE = Limit(250, "calls a second", _OF_SCHEDULES, "2026-11-26")
+SCHEDULER_INVOCATIONS = Limit(1_000, "calls a second", _OF_SCHEDULES, "2026-11-26")
+SCHEDULER_INPUT_BYTES = Limit(
+    256 * 1024, "bytes", _SCHEDULER + "APIReference/API_Target.html", "2026-11-26"
+)

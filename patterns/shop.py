@@ -127,6 +127,12 @@ class Shop:
         self._random.shuffle(turns)
         return [self._price_change(f"{self.run}-{part}") | fields for part in turns]
 
+    def movements(self, parts: Iterable[str], each: int) -> list[Document]:
+        """Return movements of parts in the warehouse: interleaved, each part's in order."""
+        turns = [part for part in parts for _ in range(each)]
+        self._random.shuffle(turns)
+        return [self._movement(f"{self.run}-{part}") for part in turns]
+
     def clicks(self, count: int, **fields: Any) -> list[Document]:
         """Return clicks of visitors within the last day; one visitor makes half of them.
 
@@ -247,6 +253,15 @@ class Shop:
             "currency": currency,
             "channels": self._random.choice(CHANNELS),
             "changed_at": f"{moment:%Y-%m-%dT%H:%M:%SZ}",
+        }
+
+    def _movement(self, part_id: str) -> Document:
+        self._versions[part_id] += 1
+        return {
+            "movement_id": f"{part_id}-{self._versions[part_id]:05}",
+            "part_id": part_id,
+            "direction": self._random.choice(("in", "out", "out")),
+            "quantity": self._random.randint(1, 20),
         }
 
     def _click(self) -> Document:

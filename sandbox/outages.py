@@ -13,6 +13,7 @@ import secrets
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from . import queues
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from .target import Deployment
 
@@ -274,6 +275,31 @@ class FailsInPart:
         error = {"ErrorCode": "InternalFailure", "ErrorMessage": "made up"}
         results = [next(answers) if draw >= 0.5 else error for draw in fate]
         return {"Entries": [error if d < 1 else r for d, r in zip(fate, results, strict=True)]}
+
+
+@dataclass
+class RecordsFailInPart:
+    """A client of Kinesis whose PutRecords fails in part, with HTTP 200, and accepts the rest.
+
+    Of every few records, one was not accepted, and one was, but its answer says that it failed.
+    """
+
+    client: Any
+    every: int = 16
+    failed: int = 0  # records that the caller was told have failed
+    _count: Iterator[int] = field(default_factory=count)
+
+    def put_records(self, StreamName: str, Records: Sequence[Any]) -> Any:  # noqa: N803
+        """Put most of the records."""
+        fates = [next(self._count) % self.every for _ in Records]
+        sent = [record for record, fate in zip(Records, fates, strict=True) if fate]
+        answer = self.client.put_records(StreamName=StreamName, Records=sent) if sent else {}
+        told = iter(answer.get("Records", []))
+        failure = {"ErrorCode": "InternalFailure", "ErrorMessage": "made up"}
+        results = [next(told) if fate else failure for fate in fates]
+        results = [failure if fate == 1 else one for one, fate in zip(results, fates, strict=True)]
+        self.failed += sum("ErrorCode" in one for one in results)
+        return {"FailedRecordCount": self.failed, "Records": results}
 
 
 @dataclass

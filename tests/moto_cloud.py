@@ -42,7 +42,7 @@ TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793"
 UNREACHABLE = EndpointConnectionError(endpoint_url="https://aws")
 TIMEOUT = ReadTimeoutError(endpoint_url="https://aws")
 
-READS_AND_LETTERS = ("TransactGetItems", "SendMessageBatch")
+READS_AND_LETTERS = ("BatchGetItem", "TransactGetItems", "SendMessageBatch")
 
 _sequence = count(10**19)
 

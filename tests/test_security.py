@@ -90,6 +90,7 @@ def test_no_policy_allows_all_resources_where_one_can_be_named(template: dict[st
 
 
 # What Lambda does with the function's role (AWS Lambda developer guide, "Using Lambda with SQS").
+READ_A_STREAM = {"kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards"}
 READ_A_QUEUE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 # How a function uses what its variables name, where not any use will do.
 USED_BY = {
@@ -120,14 +121,16 @@ def test_a_function_may_read_the_queue_that_feeds_it(template: dict[str, Any]) -
     for name, mapping in resources(template, "AWS::Lambda::EventSourceMapping"):
         role = roles(template)[mapping["FunctionName"]["Ref"]]
         queue = mapping["EventSourceArn"]
-        assert {a for a, r in permitted(template, role) if r == queue} >= READ_A_QUEUE, name
+        kind = template["Resources"][queue["Fn::GetAtt"][0]]["Type"]
+        needed = READ_A_STREAM if kind == "AWS::Kinesis::Stream" else READ_A_QUEUE
+        assert {a for a, r in permitted(template, role) if r == queue} >= needed, name
 
 
 def test_a_function_may_use_what_its_variables_name(template: dict[str, Any]) -> None:
     for name, function in resources(template, "AWS::Lambda::Function"):
         may = list(permitted(template, roles(template)[name]))
         for variable, value in function.get("Environment", {}).get("Variables", {}).items():
-            if isinstance(value, dict):
+            if isinstance(value, dict) and "Ref" in value:  # else arrows.py knows who it names
                 needed = USED_BY.get(template["Resources"][value["Ref"]]["Type"], "")
                 used = [r for action, r in may if action.startswith(needed)]
                 assert f'"{value["Ref"]}"' in json.dumps(used), (name, variable)

@@ -63,7 +63,13 @@ class Form(NamedTuple):
     rows: float = 0  # width to height, if the columns are wrapped into rows
 
 
-FORMS = (Form(), Form(17, 18), Form(13, 18, fold=True), *(Form(rows=r) for r in (1.5, 1, 0.6)))
+FORMS = (
+    Form(),
+    Form(17, 18),
+    Form(13, 18, fold=True),
+    *(Form(rows=r) for r in (1.5, 1, 0.6)),
+    Form(12, 15, fold=True),
+)
 RUN_ELK = """
 const ELK = require("elkjs/lib/elk.bundled.js");
 const graph = JSON.parse(require("fs").readFileSync(0, "utf8"));

@@ -109,7 +109,7 @@ POLICIES = ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::Role")
 WRITES = re.compile(
     r"(dynamodb:(Put|Update|Delete|BatchWrite|PartiQL)|s3:(Put|Delete)Object|sqs:SendMessage"
     r"|sns:Publish|events:PutEvents|(kinesis|firehose):PutRecord|lambda:Invoke|states:Start"
-    r"|execute-api:Invoke|appsync:|dynamodb:\*|s3:\*)"
+    r"|execute-api:Invoke|scheduler:CreateSchedule|appsync:|dynamodb:\*|s3:\*)"
 )
 METRIC = "MetricStat.Metric"
 READS = re.compile(r"dynamodb:(Get|BatchGet|Query|Scan)|s3:GetObject")

@@ -53,31 +53,32 @@ def handler(parse: Callable[[Message], T], write: Write[T], *, fifo: bool = Fals
     @logger.inject_lambda_context
     def handle(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
         messages = [Message.of(record) for record in event["Records"]]
-        outcomes = _process(messages, parse, write)
+        outcomes = process(messages, parse, write)
         if fifo:  # a refused message behind a failure waits for its turn
             outcomes = hold_back(messages, outcomes)
         outcomes |= _dead_letter(messages, outcomes)
         if fifo:  # a message that the dead-letter queue did not take has failed as well
             outcomes = hold_back(messages, outcomes)
-        _log_summary(outcomes)
+        log_summary(outcomes)
         return _answer(event, context, outcomes)
 
     return handle
 
 
-def one_by_one(work: Callable[[T, Message], Outcome]) -> Write[T]:
+def one_by_one(work: Callable[[T, Message], Outcome], *, fifo: bool = False) -> Write[T]:
     """Return a ``write`` that processes message by message, where AWS has no call for many.
 
     Each fails or is refused alone. Once AWS cannot be reached, the others fail without an attempt:
-    the function's time is short.
+    the function's time is short. In a FIFO queue, so do those behind a failure of their group.
     """
 
     def write(parsed: Sequence[tuple[T, Message]]) -> dict[str, Outcome]:
         outcomes: dict[str, Outcome] = {}
         unreachable: Outcome | None = None
+        behind: dict[str | None, Outcome] = {}
         for said, message in parsed:
             try:
-                outcome = unreachable or work(said, message)
+                outcome = unreachable or behind.get(message.group_id) or work(said, message)
             except RefusedError as error:
                 outcome = Outcome.refused(error)
             except ClientError as error:
@@ -85,6 +86,8 @@ def one_by_one(work: Callable[[T, Message], Outcome]) -> Write[T]:
             except BotoCoreError as error:
                 outcome = unreachable = Outcome.failed(aws.code(error))
             outcomes[message.id] = outcome
+            if fifo and outcome.kind == "failed":
+                behind[message.group_id] = BEHIND_A_FAILURE
         return outcomes
 
     return write
@@ -110,9 +113,10 @@ def hold_back(messages: Sequence[Message], outcomes: Mapping[str, Outcome]) -> d
     return held_back
 
 
-def _process(
+def process(
     messages: Sequence[Message], parse: Callable[[Message], T], write: Write[T]
 ) -> dict[str, Outcome]:
+    """Parse messages and process those that are valid; return the outcome of each, by its id."""
     outcomes: dict[str, Outcome] = {}
     parsed: list[tuple[T, Message]] = []
     for message in messages:
@@ -140,7 +144,8 @@ def _dead_letter(
     return {message_id: Outcome.failed(code) for message_id, code in failed.items()}
 
 
-def _log_summary(outcomes: Mapping[str, Outcome]) -> None:
+def log_summary(outcomes: Mapping[str, Outcome]) -> None:
+    """Log what became of a batch."""
     kinds = Counter(outcome.kind for outcome in outcomes.values())
     failures = Counter(outcome.reason for outcome in outcomes.values() if outcome.kind == "failed")
     log = logger.error if failures else logger.info

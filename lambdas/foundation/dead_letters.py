@@ -38,18 +38,16 @@ def send(letters: Iterable[tuple[Message, Outcome]]) -> dict[str, str]:
     for entries in aws.batches(
         entries_of_all, most=MAX_ENTRIES, largest=MAX_BYTES, size=_size_of_entry
     ):
-        failed |= _send(entries)
+        failed |= send_batch(os.environ["DEAD_LETTER_QUEUE_URL"], entries)
     return failed
 
 
-def _send(entries: list[Any]) -> dict[str, str]:
+def send_batch(queue_url: str, entries: list[Any]) -> dict[str, str]:
     """Send a batch, and again the entries that SQS did not take; return the codes of failures."""
     codes: dict[str, str] = {}
     for _ in range(2):
         try:
-            answer = aws.client("sqs").send_message_batch(
-                QueueUrl=os.environ["DEAD_LETTER_QUEUE_URL"], Entries=entries
-            )
+            answer = aws.client("sqs").send_message_batch(QueueUrl=queue_url, Entries=entries)
         except (ClientError, BotoCoreError) as error:
             return dict.fromkeys((entry["Id"] for entry in entries), aws.code(error))
         codes = {failure["Id"]: failure["Code"] for failure in answer.get("Failed", [])}

@@ -10,6 +10,7 @@ import secrets
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,7 +18,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from . import aws, kpl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    Numbered = tuple[tuple[int, ...], dict[str, Any]]
 
 # Amazon Kinesis Data Streams API reference, "PutRecords": 500 records a call. A call may be larger
 # than 5 MiB by now, but one shard takes 1 MiB/s, and emulators keep to the older limit.
@@ -28,6 +31,7 @@ MAX_RECORD_BYTES = 1000 * 1024
 # One payload unit of a provisioned stream is 25 KB: filled with small events, it costs the same.
 AGGREGATE_BYTES = 25_000
 KEY_BYTES = 16
+BEHIND_A_FAILURE = "BehindAFailure"
 
 
 @dataclass
@@ -51,22 +55,26 @@ class Sent:
 
 @dataclass(frozen=True)
 class Producer:
-    """Puts events into a stream; order is not kept, since Firehose keeps none.
+    """Puts events into a stream, in order within a partition key if they have one.
 
-    Partition keys are random, so that a user who clicks a lot never makes one shard hot. Small
-    events share a record (Kinesis Producer Library's format), which Firehose takes apart again.
+    Without ``key``, order is not kept (Firehose keeps none): partition keys are random, so that a
+    user who clicks a lot never makes one shard hot. With it, a call has one record of each key, so
+    that none overtakes one that failed. Small events share a record (Kinesis Producer Library's
+    format), which Firehose and ``shards`` take apart again.
 
     Args:
         client: Of Kinesis.
         stream_name: The stream.
         aggregate: Whether small events share records. Default: yes.
         give_up_after: Seconds of sending again what Kinesis did not accept. Default: 60.
+        key: Returns the partition key of an event. Default: random keys.
     """
 
     client: Any
     stream_name: str
     aggregate: bool = True
     give_up_after: float = 60.0
+    key: Callable[[bytes], str] | None = None
 
     def put(self, events: Iterable[bytes]) -> Sent:
         """Send all events, and again those that failed, until all are accepted or time is up."""
@@ -76,23 +84,50 @@ class Producer:
                 fitting.append((position, event))
             else:
                 sent.refused.append(position)
-        groups = aws.batches(
-            fitting,
-            most=len(fitting) if self.aggregate else 1,
+        stuck = set[str]()
+        for some in self._rounds(fitting):
+            ready = [one for one in some if one[1]["PartitionKey"] not in stuck]
+            for call in aws.batches(
+                ready,
+                most=MAX_RECORDS,
+                largest=MAX_CALL_BYTES,
+                size=lambda record: len(record[1]["Data"]) + KEY_BYTES,
+            ):
+                stuck |= self._put_until_accepted(dict(call), sent)
+            behind = {at for at, record in some if record["PartitionKey"] in stuck}
+            sent.failed |= {
+                one: BEHIND_A_FAILURE for at in behind for one in at if one not in sent.failed
+            }
+        return sent
+
+    def _rounds(self, fitting: Sequence[tuple[int, bytes]]) -> Iterator[list[Numbered]]:
+        """Yield the records, each by its events' positions; of a round, none has to wait."""
+        if self.key is None:
+            yield [
+                _record(group, secrets.token_hex(KEY_BYTES // 2)) for group in self._groups(fitting)
+            ]
+            return
+        of_key: dict[str, list[tuple[int, bytes]]] = {}
+        for position, event in fitting:
+            of_key.setdefault(self.key(event), []).append((position, event))
+        records = [
+            [_record(group, key) for group in self._groups(events)]
+            for key, events in of_key.items()
+        ]
+        for turn in zip_longest(*records):
+            yield [record for record in turn if record]
+
+    def _groups(self, events: Sequence[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
+        """Yield the events that share a record."""
+        return aws.batches(
+            events,
+            most=len(events) if self.aggregate else 1,
             largest=AGGREGATE_BYTES,
             size=lambda one: len(one[1]) + kpl.overhead(one[1]),
         )
-        for call in aws.batches(
-            map(_record, groups),
-            most=MAX_RECORDS,
-            largest=MAX_CALL_BYTES,
-            size=lambda record: len(record[1]["Data"]) + KEY_BYTES,
-        ):
-            self._put_until_accepted(dict(call), sent)
-        return sent
 
-    def _put_until_accepted(self, waiting: dict[tuple[int, ...], Any], sent: Sent) -> None:
-        """Send records, each by its events' positions, and again those that failed."""
+    def _put_until_accepted(self, waiting: dict[tuple[int, ...], Any], sent: Sent) -> set[str]:
+        """Send records, and again those that failed; return the keys of those given up."""
         deadline, longest = time.monotonic() + self.give_up_after, 0.1
         while True:
             codes = dict(zip(waiting, self._put(list(waiting.values()), sent), strict=True))
@@ -100,7 +135,8 @@ class Producer:
             waiting = {some: waiting[some] for some, code in codes.items() if code}
             if not waiting or time.monotonic() >= deadline:
                 sent.failed |= {one: codes[some] for some in waiting for one in some}
-                return
+                keyed = waiting.values() if self.key else ()
+                return {record["PartitionKey"] for record in keyed}
             longest = min(5.0, longest * 2)
             time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter
 
@@ -116,9 +152,8 @@ class Producer:
         return [result.get("ErrorCode", "") for result in results]
 
 
-def _record(group: Sequence[tuple[int, bytes]]) -> tuple[tuple[int, ...], dict[str, Any]]:
+def _record(group: Sequence[tuple[int, bytes]], key: str) -> Numbered:
     """Return a record with all events of a group, and their positions; one alone stays as it is."""
     positions, events = zip(*group, strict=True)
-    key = secrets.token_hex(KEY_BYTES // 2)
     data = events[0] if len(events) == 1 else kpl.aggregate(key, events)
     return positions, {"Data": data, "PartitionKey": key}

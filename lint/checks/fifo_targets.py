@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from serverless_patterns.patterns.checks import events, lambda_, s3, sns, sqs
+from serverless_patterns.patterns.checks import events, lambda_, s3, scheduler, sns, sqs
 
 from .. import wiring
 from ..template import At, Finding, Findings, Resource, Scenario, is_unknown, rule
@@ -114,7 +114,7 @@ def rule_dead_letter_queue_fifo(scenario: Scenario) -> Findings:
             yield Finding(target.source, problem, target.at)
 
 
-@rule("E9137", "scheduler", "sqs")
+@rule("E9137", "scheduler", "sqs", shared=scheduler.dead_letter_queue)
 def schedule_dead_letter_queue_fifo(scenario: Scenario) -> Findings:
     """A schedule's dead-letter queue must be standard.
 
@@ -123,13 +123,9 @@ def schedule_dead_letter_queue_fifo(scenario: Scenario) -> Findings:
     Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html
     """
     for schedule in scenario.of("AWS::Scheduler::Schedule"):
-        if scenario.fifo(schedule.get("Target.DeadLetterConfig.Arn")):
-            yield Finding(
-                schedule,
-                f"{schedule} has a FIFO dead-letter queue, which EventBridge Scheduler does not "
-                "support: undeliverable events are lost. Use a standard queue.",
-                ("Target", "DeadLetterConfig", "Arn"),
-            )
+        fifo = scenario.fifo(schedule.get("Target.DeadLetterConfig.Arn"))
+        problem = scheduler.dead_letter_queue(schedule, fifo=bool(fifo))
+        yield Finding(schedule, problem, ("Target", "DeadLetterConfig", "Arn"))
 
 
 @rule("E9138", "events", "scheduler", "pipes", "sqs", shared=sqs.fifo_message)

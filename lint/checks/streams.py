@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from serverless_patterns.patterns.checks import lambda_
-from serverless_patterns.patterns.limits import KINESIS_MIN_RETENTION
+from serverless_patterns.patterns.checks import dynamodb, lambda_
+from serverless_patterns.patterns.limits import DYNAMODB_STREAM_KEPT, KINESIS_MIN_RETENTION
 
 from .. import arns
 from ..template import Finding, Findings, Resource, Scenario, is_unknown, rule
@@ -13,12 +13,8 @@ from ..template import Finding, Findings, Resource, Scenario, is_unknown, rule
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-STREAMS = (
-    "AWS::Kinesis::Stream",
-    "AWS::Kinesis::StreamConsumer",
-    "AWS::DynamoDB::Table",
-    "AWS::DynamoDB::GlobalTable",
-)
+TABLES = ("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable")
+STREAMS = ("AWS::Kinesis::Stream", "AWS::Kinesis::StreamConsumer", *TABLES)
 LIMITS = "MaximumRetryAttempts or MaximumRecordAgeInSeconds"
 HOUR = 3_600
 ENDLESS = -1  # as Lambda and Pipes write it, and their default
@@ -147,7 +143,7 @@ def starts_at_the_latest(scenario: Scenario) -> Findings:
                     )
 
 
-@rule("W9124", "kinesis", "lambda", shared=lambda_.record_age)
+@rule("W9124", "kinesis", "dynamodb", "lambda", shared=lambda_.record_age)
 def gives_up_what_is_gone(scenario: Scenario) -> Findings:
     """A stream consumer gives up a record while the stream still has it.
 
@@ -158,11 +154,62 @@ def gives_up_what_is_gone(scenario: Scenario) -> Findings:
         source, place = mapping.get("EventSourceArn"), "MaximumRecordAgeInSeconds"
         if consumer := scenario.find(source, "AWS::Kinesis::StreamConsumer"):
             source = consumer.get("StreamARN")
-        stream = scenario.find(source, "AWS::Kinesis::Stream")
+        stream = scenario.find(source, "AWS::Kinesis::Stream", *TABLES)
+        kept = _kept(stream) if stream else None
         age = mapping.number(place, ENDLESS)
-        shortest = KINESIS_MIN_RETENTION // HOUR
-        hours = stream.number("RetentionPeriodHours", shortest) if stream else 0
-        if age in (None, ENDLESS) or not hours:
+        if age in (None, ENDLESS) or not kept:
             continue
-        if problem := lambda_.record_age(mapping, age, stream, hours * HOUR):
+        if problem := lambda_.record_age(mapping, age, stream, kept):
             yield Finding(mapping, problem, (place,))
+
+
+def _kept(stream: Resource) -> int | None:
+    """Return how long a stream, or that of a table, keeps a record, in seconds."""
+    if stream.type in TABLES:
+        return DYNAMODB_STREAM_KEPT
+    hours = stream.number("RetentionPeriodHours", KINESIS_MIN_RETENTION // HOUR)
+    return None if hours is None else hours * HOUR
+
+
+@rule("E9126", "dynamodb", "lambda", "pipes", shared=dynamodb.missing_image)
+def filters_by_a_missing_image(scenario: Scenario) -> Findings:
+    """A filter compares an image that the stream of the table does not have.
+
+    What no filter matches is dropped without a trace, and counts as processed. A stream of
+    KEYS_ONLY has no image, one of NEW_IMAGE no OldImage: a filter by it matches no change.
+    """
+    for reader, place, filters in _filters(scenario):
+        table = scenario.find(reader.get(place), *TABLES)
+        view = table.get("StreamSpecification.StreamViewType") if table else None
+        if not isinstance(view, str) or not isinstance(filters, list):
+            continue
+        patterns = [one.get("Pattern") for one in filters if isinstance(one, dict)]
+        known = [one for one in patterns if isinstance(one, str)]
+        if problem := dynamodb.missing_image(reader, known, table, view):
+            yield Finding(reader, problem)
+
+
+def _filters(scenario: Scenario) -> Iterator[tuple[Resource, str, object]]:
+    for mapping in scenario.of("AWS::Lambda::EventSourceMapping"):
+        yield mapping, "EventSourceArn", mapping.get("FilterCriteria.Filters")
+    for pipe in scenario.of("AWS::Pipes::Pipe"):
+        yield pipe, "Source", pipe.get("SourceParameters.FilterCriteria.Filters")
+
+
+@rule("W9127", "dynamodb", "lambda", "pipes", shared=dynamodb.too_many_readers)
+def too_many_readers(scenario: Scenario) -> Findings:
+    """The stream of a table has at most two readers, that of a global table one.
+
+    DynamoDB throttles more: they fall behind, and changes expire unread.
+    """
+    readers: dict[str, list[Resource]] = {}
+    tables: dict[str, Resource] = {}
+    for reader, place, _ in _filters(scenario):
+        if table := scenario.find(reader.get(place), *TABLES):
+            tables[table.id] = table
+            readers.setdefault(table.id, []).append(reader)
+    for name, found in readers.items():
+        replicas = tables[name].get("Replicas")
+        is_global = isinstance(replicas, list) and len(replicas) > 1
+        if problem := dynamodb.too_many_readers(tables[name], len(found), is_global=is_global):
+            yield Finding(found[-1], problem)

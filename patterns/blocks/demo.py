@@ -56,7 +56,11 @@ class ShopStack(Stack):
         )
 
     def table(
-        self, construct_id: str, partition_key: str, sort_key: str | None = None
+        self,
+        construct_id: str,
+        partition_key: str,
+        sort_key: str | None = None,
+        time_to_live: str | None = None,
     ) -> dynamodb.Table:
         """Make a table that is removed with the stack."""
         from aws_cdk import aws_dynamodb as dynamodb  # not every stack has a table
@@ -73,6 +77,7 @@ class ShopStack(Stack):
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
+            time_to_live_attribute=time_to_live,
             removal_policy=RemovalPolicy.DESTROY,
         )
 

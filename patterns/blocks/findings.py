@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Acknowledgment, Stack, Validations
@@ -54,5 +55,9 @@ def _in_findings(part: Any) -> str:
             return f"<{name}>"
         case {"Fn::GetAtt": [name, attribute]}:
             return f"<{name}.{attribute}>"
+        case {"Fn::Join": _}:
+            return _spelled(part)
+        case str():
+            return part
         case _:
-            return str(part)
+            return json.dumps(part, separators=(",", ":"))

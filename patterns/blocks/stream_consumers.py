@@ -340,7 +340,8 @@ def _read(
         )
     warn_of_fixed(role, f"reading {Path(source.resource)}, and the use of its key, if any")
     if isinstance(start, datetime):
-        start, time = lambda_.StartingPosition.AT_TIMESTAMP, start.timestamp()
+        time: float | None = start.timestamp()
+        start = lambda_.StartingPosition.AT_TIMESTAMP
     else:
         time = None
     mapping = lambda_.EventSourceMapping(
@@ -379,6 +380,8 @@ FAILURES = Runbook(
     "again.",
     verify="The failure destination is empty, and stays empty.",
 )
+# An id of an alarm is a heading of the runbook, and the stream has an IteratorAgeAlarm of its own.
+NAMES = {"IteratorAge": "Behind"}
 # By metric: its statistic, minutes in a row, and what to do. Source:
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html
 OF_FUNCTION = {
@@ -432,7 +435,7 @@ def _alarms(
     return [
         alarms.above(
             scope,
-            f"{name}Alarm",
+            f"{NAMES.get(name, name)}Alarm",
             function.metric(name, statistic=statistic, period=seconds(MINUTE)),
             runbook,
             threshold=thresholds.get(name, 0),

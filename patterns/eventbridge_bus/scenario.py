@@ -124,13 +124,14 @@ def run(stack: Deployment, report: Report) -> None:
         drive.drain(QUEUE)
         reasons = {f"Fulfilment: {order['order_id']}": "total" for order in wrong}
         promise = "what no retry can fix is kept by the consumer with its reason"
-        drive.dead_letters(promise, reasons, delivery_of, DEAD_LETTERS)
+        drive.dead_letters(promise, reasons, partial(delivery_of, drive), DEAD_LETTERS)
 
         drive.title("Events that no rule matches")
         bus.publish_unmatched("Events of a type that nobody consumes", shop.orders(15))
         drive.wait_for_messages("what no rule matches is kept", UNMATCHED, 15, seconds=60)
         events = [json.loads(one["Body"]) for one in queues.take(stack, stack[UNMATCHED])]
-        drive.judge(judge_unmatched, {"events": [one for one in events if is_of(shop, one)]})
+        events = [one for one in events if is_of(shop, one)]
+        drive.judge(judge_unmatched, {"events": events}, at_least_once=True)
 
         drive.title("A function fails until its retries end, and is repaired")
         late = shop.orders(4)
@@ -240,9 +241,9 @@ def meant_for(service: str, order: Document) -> list[str]:
     return [f"{name}: {order['order_id']}" for name, is_meant in meant.items() if is_meant]
 
 
-def delivery_of(_: str, message: Document) -> str:
+def delivery_of(drive: Driver, queue: str, message: Document) -> str:
     """Return the ledger's id of a dead letter of fulfilment."""
-    return f"Fulfilment: {json.loads(message['Body'])['order_id']}"
+    return f"Fulfilment: {drive.sent_content(queue, message)}"
 
 
 def stored(drive: Driver, name: str, shop: Shop) -> list[Document]:
@@ -262,6 +263,8 @@ def judge_unmatched(drive: Driver, events: Sequence[Document]) -> None:
     drive.ledger.dead_lettered.update(found)
     wanted = {one for one in drive.ledger.accepted if one.startswith("Unmatched")}
     drive.compare("events that no rule matches are kept, and no others", found, wanted)
+    orders = [event["detail"]["order"] for event in events]
+    drive.as_sent("they are as they were sent", ((one["order_id"], one) for one in orders))
 
 
 def judge_finance(drive: Driver, events: Sequence[Document]) -> None:
@@ -275,5 +278,9 @@ def judge_what_is_stored(drive: Driver, **orders: Sequence[Document]) -> None:
     """Book every order that each target has."""
     for name, rows in orders.items():
         drive.ledger.processed.update(f"{name}: {row['pk']}" for row in rows)
-        if name != "Customs":  # it declares less
-            drive.as_sent(f"{name} has what was sent", ((row["pk"], row) for row in rows))
+        sent = {row["pk"]: drive.sender.events.get(row["pk"]) for row in rows}
+        whole = {id_: json.loads(event.body) for id_, event in sent.items() if event}
+        if name != "Customs":  # it declares a part
+            whole = {}
+        stored = ((row["pk"], whole.get(row["pk"], {}) | row) for row in rows)
+        drive.as_sent(f"{name} has what was sent", stored)

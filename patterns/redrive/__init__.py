@@ -1,1 +1,1 @@
-"""Sends events that a function could not process asynchronously to it again."""
+"""Runs events that a function could not process again: asynchronous ones, and those of a stream."""

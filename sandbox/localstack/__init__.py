@@ -13,7 +13,9 @@ GAPS = {
     "api-gateway-access-logs": "A stage's access log settings are ignored: no line is written.",
     "alarms-on-percentiles": "An alarm on a percentile is never evaluated.",
     "custom-resources": "A custom resource fails the deployment, but CDK's that empties buckets.",
-    "dynamodb-streams": "A table's stream stays empty: moto keeps the tables.",
+    "dynamodb-streams": "A table's stream has one shard, which keeps all its changes: it neither "
+    "splits nor forgets.",
+    "dynamodb-time-to-live": "No item is deleted because its time is over.",
     "eventbridge-dead-letters": "What a rule's target does not take is not sent to the rule's "
     "dead-letter queue.",
     "firehose-from-a-stream": "Firehose does not read a stream, for which it would download Java; "

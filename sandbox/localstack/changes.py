@@ -44,6 +44,7 @@ def apply_all() -> None:
     keep_tables_and_streams_in_moto()
     name_operations_of_tables()
     copy_tables_quickly()
+    forget_canceled_changes()
     log_where_functions_say()
     keep_events_through_updates()
     evaluate_jsonata_in_python()
@@ -115,7 +116,11 @@ def keep_tables_and_streams_in_moto() -> None:
     """
     plugins, moto = localstack("services.plugins"), localstack("services.moto")
     load, one_call = plugins.ServicePluginManager._load_service_plugin, threading.Lock()
-    apis = {"dynamodb": "DynamodbApi", "kinesis": "KinesisApi"}
+    apis = {
+        "dynamodb": "DynamodbApi",
+        "dynamodbstreams": "DynamodbstreamsApi",
+        "kinesis": "KinesisApi",
+    }
 
     def forward(context: Any, _: Any = None) -> Any:
         with one_call:
@@ -175,6 +180,24 @@ def copy_tables_quickly() -> None:
 
     models.Table.__deepcopy__ = snapshot
     models.DynamoDBBackend.update_item = update_a_copy
+
+
+def forget_canceled_changes() -> None:
+    """Take what a canceled transaction wrote out of the tables' streams, as moto does of tables."""
+    backend = import_module("moto.dynamodb.models").DynamoDBBackend
+    transact = backend.transact_write_items
+
+    def transact_or_forget(self: Any, *args: Any, **more: Any) -> Any:
+        streams = [table.stream_shard for table in self.tables.values() if table.stream_shard]
+        ends = [len(stream.items) for stream in streams]
+        try:
+            return transact(self, *args, **more)
+        except Exception:
+            for stream, end in zip(streams, ends, strict=True):
+                del stream.items[end:]
+            raise
+
+    backend.transact_write_items = transact_or_forget
 
 
 def log_where_functions_say() -> None:

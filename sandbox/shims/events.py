@@ -10,8 +10,8 @@ from ._forward import around, ministack, resources, succeeded
 GAPS = {
     "events-archive": "An archive in a template is refused.",
     "events-archive-delay": "An archive has an event at once; AWS asks to wait for ten minutes.",
-    "events-asynchronous-invocation": "A function that a rule invokes is run once: it is not "
-    "retried, and its failure is not recorded.",
+    "events-asynchronous-invocation": "A function that a rule or a schedule invokes is run once: "
+    "it is not retried, and its failure is not recorded.",
     "events-condition-keys": "A policy's conditions on the source and type of published events are "
     "never met.",
     "events-dead-letters": "What a rule cannot deliver is dropped: it is neither retried nor sent "

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from inspect import signature
 from typing import Any
 
 from ._forward import around, ministack
 
 GAPS = {
     "iam-batch-actions": "A batch call is authorized as an action that IAM does not have.",
+    "iam-schedule-groups": "A call about a schedule is authorized for the default group, whatever "
+    "group it names.",
     "service-roles": "A role's permissions are not checked when a service acts under it (API "
     "Gateway, Step Functions, Firehose, a mapping, a destination); a function's own calls need its "
     "role.",
@@ -29,4 +33,18 @@ def batch_actions() -> None:
         return action
 
 
-SHIMS = {"iam-batch-actions": batch_actions}
+def schedule_groups() -> None:
+    """Forward the group that a call names to what it is authorized for."""
+
+    @around(ministack("core.iam_actions"), "extract_resource_arn")
+    def extract(original: Any, service: str, *args: Any, **named: Any) -> str:
+        arn: str = original(service, *args, **named)
+        if service != "scheduler":
+            return arn
+        given = signature(original).bind(service, *args, **named).arguments
+        body = json.loads(given["body"]) if given["body"] else {}
+        (group,) = given["query_params"].get("groupName", [body.get("GroupName", "default")])
+        return arn.replace(":schedule/default/", f":schedule/{group}/")
+
+
+SHIMS = {"iam-batch-actions": batch_actions, "iam-schedule-groups": schedule_groups}

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from contextvars import ContextVar
+from threading import BoundedSemaphore
 from typing import Any
 
 from ._forward import afterwards, around, ministack, succeeded
 
 GAPS = {
+    "lambda-asynchronous-burst": "Each asynchronous invocation has a process of its own at once, "
+    "however many there are.",
     "lambda-dead-letter-queue": "A function's dead-letter queue in a template is ignored.",
     "lambda-dead-letters-beside-destination": "A function with a failure destination sends nothing "
     "to its dead-letter queue.",
@@ -17,10 +22,38 @@ GAPS = {
     "lambda-on-success": "Records of successful asynchronous invocations are not sent.",
     "lambda-payload-checks": "An invocation takes any payload: not JSON, or larger than 1 MB.",
     "lambda-reserved-concurrency": "A function's reserved concurrency in a template is ignored.",
+    "lambda-stream-limits": "Of a stream's mapping retries, age, bisecting and failure destination "
+    "are ignored: a failing batch is retried without end.",
     "lambda-retry-settings": "A retry of an asynchronous invocation runs with the settings of its "
     "first attempt.",
 }
 SERVICE = "services.lambda_svc"
+AT_ONCE = 4
+
+
+def asynchronous_burst() -> None:
+    """Forward asynchronous invocations to a function some at a time, as Lambda's own queue does."""
+    functions, waits = ministack(SERVICE), ContextVar("waits", default=False)
+    slots: dict[str, BoundedSemaphore] = defaultdict(lambda: BoundedSemaphore(AT_ONCE))
+
+    @around(functions, "invoke_async_with_retry")
+    def invoke(original: Any, *args: Any) -> None:
+        token = waits.set(True)  # the thread that runs them takes it over
+        try:
+            original(*args)
+        finally:
+            waits.reset(token)
+
+    @around(functions, "_execute_function")
+    def execute(original: Any, function: dict[str, Any], event: Any) -> Any:
+        if not waits.get():
+            return original(function, event)
+        with slots[(function.get("config") or function)["FunctionName"]]:
+            token = waits.set(False)
+            try:
+                return original(function, event)
+            finally:
+                waits.reset(token)
 
 
 def dead_letter_queue() -> None:
@@ -105,6 +138,7 @@ def retry_settings() -> None:
 
 
 SHIMS = {
+    "lambda-asynchronous-burst": asynchronous_burst,
     "lambda-dead-letter-queue": dead_letter_queue,
     "lambda-failed-process": failed_process,
     "lambda-load-errors": load_errors,

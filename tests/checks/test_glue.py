@@ -15,6 +15,7 @@ WRONG = {
     "strng": "expected a type at character 1, not 'strng'.",
     "datetime": "at character 1, not 'datetime' (use timestamp)",
     "integer": "not 'integer' (use int)",
+    "list": "not 'list' (use array<string>)",
     "STRING": "not 'STRING' (use string)",
     "": "at character 1, not its end",
     "uniontype<int,string>": "not 'uniontype'",

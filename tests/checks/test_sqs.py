@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DAY = 86_400
+BY_ID, BY_CONTENT = "MessageDeduplicationId", "set ContentBasedDeduplication on the queue"
 FIRST = "batch_size is 0; it must be 1 to 10. A standard queue allows more with"
 
 
@@ -22,6 +23,24 @@ def test_the_first_problem_is_raised() -> None:
     checks.reject(None, None)
     with pytest.raises(ValueError, match="second"):
         checks.reject(None, "second", "third")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (90, "90 s"),
+        (599, "599 s"),
+        (600, "10 minutes"),
+        (5_400, "1 hour 30 minutes"),
+        (2 * DAY + 61, "2 days 1 minute 1 s"),
+    ],
+)
+def test_a_period_is_told_as_people_say_it(seconds: float, said: str) -> None:
+    assert checks.period(seconds) == said
+
+
+def test_a_consumer_without_a_batching_window_needs_6_timeouts() -> None:
+    assert sqs.needed_visibility(10) == 60
 
 
 @boundaries(
@@ -34,6 +53,20 @@ def test_the_first_problem_is_raised() -> None:
                 (True, False, "Orders is a FIFO queue, its dead-letter queue is standard"),
                 (False, True, "Make the dead-letter queue standard"),
             )
+        ],
+        "a dead-letter queue is in its source's account and Region": [
+            (sqs.dead_letter_queue_place("Orders", here, "Letters", there), expected)
+            for here, there, expected in (
+                (("1", "eu"), ("1", "eu"), None),
+                (("1", "eu"), ("2", "eu"), "Orders is in account 1, its dead-letter queue Letters"),
+                (("1", "eu"), ("2", "us"), "in account 2: a failed message cannot go there. Use a"),
+                (("1", "eu"), ("1", "us"), "Letters in Region us: a failed message cannot go"),
+                (("1", None), (None, "us"), None),  # only deployment knows
+                ((None, "eu"), ("2", None), None),
+            )
+        ],
+        "a consumed queue has a dead-letter queue": [
+            (sqs.no_dead_letter_queue("Orders"), "Orders has no dead-letter queue: a message that"),
         ],
         "a queue hides a message for 12 hours at most": within(
             partial(sqs.visibility_range, "own"),
@@ -48,6 +81,12 @@ def test_the_first_problem_is_raised() -> None:
             (sqs.dead_letter_retention("Orders", kept, "Letters", there, fifo=fifo), expected)
             for kept, there, fifo, expected in (
                 (13 * DAY, 14 * DAY, False, None),
+                (
+                    13 * DAY,
+                    13 * DAY,
+                    False,
+                    "Raise its retention period above 13 days, or lower the",
+                ),
                 (14 * DAY, 14 * DAY, False, "early. Lower the retention period of Orders."),
                 (15, 14, False, "expires early"),
                 (14 * DAY, 14 * DAY, True, None),
@@ -78,6 +117,8 @@ def test_the_first_problem_is_raised() -> None:
             (sqs.visibility("Orders", 60, "Store", 10), None),
             (sqs.visibility("Orders", 64, "Store", 10, 5), "timeout to 65 s or more"),
             (sqs.visibility("Orders", 65, "Store", 10, 5), None),
+            (sqs.visibility("Orders", 19, "A pipe", 10, factor=2), "needs 20 s: 2 x the timeout"),
+            (sqs.visibility("Orders", 20, "A pipe", 10, factor=2), None),
         ],
         "an alarm on old messages goes off before they are gone": [
             (sqs.alarm_after_retention("Orders", age, 600), expected)
@@ -100,6 +141,20 @@ def test_the_first_problem_is_raised() -> None:
                 (False, True, True, "MessageGroupId"),
                 (True, False, False, "MessageDeduplicationId"),
                 (False, False, False, "MessageGroupId and MessageDeduplicationId"),
+            )
+        ],
+        "what a message to a FIFO queue lacks is given where it can be": [
+            (
+                sqs.fifo_message(
+                    "It", "Kept", group=group, deduplication=False, by_content=False, **more
+                ),
+                f"SQS rejects every message. {fix}.",
+            )
+            for group, more, fix in (
+                (False, {}, f"Give MessageGroupId; give {BY_ID}, or {BY_CONTENT}"),
+                (True, {}, f"Give {BY_ID}, or {BY_CONTENT}"),
+                (True, {"may_give_id": False}, BY_CONTENT[0].upper() + BY_CONTENT[1:]),
+                (True, {"fix": "Name a group"}, "Name a group"),
             )
         ],
         "Lambda accepts the batch": [
@@ -133,9 +188,10 @@ def test_the_first_problem_is_raised() -> None:
             for polls, reserved, more, expected in (
                 (10, 10, {}, None),
                 (3, 2, {}, "Lower the maximum concurrency to 2, or reserve 3."),
-                (2, 1, {}, "Lambda allows no maximum concurrency below 2"),
+                (2, 1, {}, "concurrency below 2, so use another function, or"),
                 (5, 10, {"others": 5}, None),
-                (6, 10, {"others": 5}, "beside the 5 of its other mappings"),
+                (6, 10, {"others": 5}, "Store beside the 5 of its other mappings, but"),
+                (6, 10, {"others": 5}, "Lower the maximum concurrency to 5, or reserve 11."),
                 (30, 30, {"pollers": 3}, None),
                 (30, 29, {"pollers": 3}, "maximum of pollers to 2, or reserve 30"),
                 (20, 19, {"pollers": 2}, "Use a maximum concurrency instead"),

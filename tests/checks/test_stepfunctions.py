@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 DAY = 86_400
 ALL = {"ErrorEquals": ["States.ALL"], "MaxAttempts": 2, "JitterStrategy": "FULL"}
 STEP: dict[str, Any] = {"TimeoutSeconds": 5, "Retry": [ALL]}
+TWICE = ALL | {"MaxAttempts": 1, "IntervalSeconds": 2}
+HALF = (365 * DAY - 2) // 2
 NEVER = {"ErrorEquals": ["Declined"], "MaxAttempts": 0}
 STATES = "arn:aws:states:::"
 WAIT: dict[str, Any] = {"Type": "Wait"}
@@ -44,6 +46,31 @@ WAIT: dict[str, Any] = {"Type": "Wait"}
                     "may retry for more than 365 days",
                 ),
                 ({"Retry": [ALL | {"MaxAttempts": 9_999, "MaxDelaySeconds": 60}]}, None),
+                ({"TimeoutSeconds": HALF, "Retry": [TWICE]}, None),  # a year to the second
+                ({"TimeoutSeconds": HALF + 1, "Retry": [TWICE]}, "for more than 365 days"),
+                (
+                    {"TimeoutSeconds": HALF, "Retry": [TWICE | {"MaxAttempts": 2}]},
+                    "for more than 365 days",
+                ),
+            )
+        ],
+        "a step without any retry is found": [
+            (stepfunctions.step("Charge", {"TimeoutSeconds": 5}), "has no Retry for States.ALL"),
+        ],
+        "a step is in JSONata": [
+            (stepfunctions.in_jsonata("Charge", "JSONata"), None),
+            (stepfunctions.in_jsonata("Charge", "JSONPath"), "State Charge is in JSONPath, for"),
+        ],
+        "a step acts as the state machine": [
+            (stepfunctions.own_role("Charge", None), None),
+            (stepfunctions.own_role("Charge", {"RoleArn": "…"}), "Step Charge has Credentials"),
+        ],
+        "a step waits for its function": [
+            (stepfunctions.waits_for_function("Charge", kind), expected)
+            for kind, expected in (
+                (None, None),
+                ("RequestResponse", None),
+                ("Event", "Step Charge has InvocationType Event: it would not wait"),
             )
         ],
         "something catches whatever a state may fail with, by name if States.ALL leaves it out": [
@@ -53,6 +80,7 @@ WAIT: dict[str, Any] = {"Type": "Wait"}
                 (["States.DataLimitExceeded"], True, "has no Catch for States.ALL"),
                 (["States.ALL"], False, None),
                 (["States.ALL"], True, "has no Catch for States.DataLimitExceeded, nor"),
+                (["States.ALL"], True, "an answer above 256 KiB would end"),
                 (["States.ALL", "States.DataLimitExceeded"], True, None),
             )
         ],
@@ -78,6 +106,7 @@ WAIT: dict[str, Any] = {"Type": "Wait"}
                     None,
                 ),
                 (".waitForTaskToken", {"MessageBody": "x"}, "Ask waits for a task token that it"),
+                (".waitForTaskToken", {}, "Put {% $states.context.Task.Token %} into its"),
             )
         ],
         "States.ALL is alone in the last catch": [
@@ -91,6 +120,8 @@ WAIT: dict[str, Any] = {"Type": "Wait"}
                 ([["X", "Y"], ["States.ALL"]], True),
                 ([["X", "States.ALL"]], False),
                 ([["States.ALL"], ["X"]], False),
+                ([["States.ALL"]], True),
+                ([["X"], ["States.ALL"], ["Y"]], False),
             )
         ],
         "a distributed map tolerates no failed item": [

@@ -51,8 +51,11 @@ STATISTICS = {
     "ExecutionsTimedOut": "Sum",
     "FailedInvocations": "Sum",
     "GetRecords.IteratorAgeMilliseconds": "Maximum",
+    "InvocationDroppedCount": "Sum",
+    "InvocationsFailedToBeSentToDeadLetterCount": "Sum",
     "InvocationsFailedToBeSentToDlq": "Sum",
     "InvocationsSentToDlq": "Sum",
+    "IteratorAge": "Maximum",
     "NumberOfNotificationsFailed": "Sum",
     "NumberOfNotificationsFailedToRedriveToDlq": "Sum",
     "NumberOfNotificationsFilteredOut-InvalidAttributes": "Sum",
@@ -62,6 +65,8 @@ STATISTICS = {
     "PutRecords.FailedRecords": "Sum",
     "PutRequests": "Sum",
     "ReadProvisionedThroughputExceeded": "Sum",
+    "TargetErrorCount": "Sum",
+    "TargetErrorThrottledCount": "Sum",
     "ThrottledRecords": "Sum",
     "ThrottledRules": "Sum",
     "Throttles": "Sum",
@@ -182,7 +187,8 @@ def test_every_mapping_reports_failed_records_one_by_one(resources: Resources) -
 def test_every_alarm_watches_a_resource_and_is_quiet_without_data(resources: Resources) -> None:
     alarms = of(resources, "AWS::CloudWatch::Alarm")
     assert alarms
-    names = {str(api.get("Name")) for api in of(resources, "AWS::ApiGateway::RestApi").values()}
+    named = ("AWS::ApiGateway::RestApi", "AWS::Scheduler::ScheduleGroup")
+    names = {str(one.get("Name")) for kind in named for one in of(resources, kind).values()}
     for logical_id, alarm in alarms.items():
         assert alarm["TreatMissingData"] == "notBreaching", logical_id
         values = [dimension["Value"] for dimension in alarm["Dimensions"]]

@@ -27,6 +27,10 @@ def topic(stack: Stack) -> dict[str, Any]:
     return {"key": kms.Key(stack, "Key")}
 
 
+def key(stack: Stack) -> dict[str, Any]:
+    return topic(stack)
+
+
 def lake(stack: Stack) -> dict[str, Any]:
     of_bucket, of_stream = kms.Key(stack, "OfBucket"), kms.Key(stack, "OfStream")
     bucket = s3.Bucket(
@@ -41,7 +45,7 @@ def lake(stack: Stack) -> dict[str, Any]:
     ("build", "keyed"),
     [
         pytest.param(build, keyed, id=f"{build}-{keyed.__name__}")
-        for keyed in (queue, topic, lake)
+        for keyed in (queue, topic, key, lake)
         for build in builds(keyed.__name__)
     ],
 )

@@ -263,7 +263,7 @@ class Stream(Source):
 
     Args:
         make: Returns the record that Lambda delivers, of an event and its sequence number.
-        number: Returns the sequence number of a record.
+        numbered: Returns the sequence number of a record. Default: the one that it was made with.
         retries: Of a batch. A bisection does not count.
         bisects: Whether a batch that fails as a whole is halved. Default: yes.
         batch: Records in a batch.
@@ -273,6 +273,7 @@ class Stream(Source):
         "eventSource": "aws:kinesis",
         "kinesis": {"sequenceNumber": number, "partitionKey": sent.group, "data": text(sent.event)},
     }
+    numbered: Callable[[dict[str, Any]], str] | None = None
     retries: int = 5
     bisects: bool = True
     batch: int = 10
@@ -291,7 +292,7 @@ class Stream(Source):
     def redrive(self) -> None:
         """Put what was given up into the shard again."""
         for sent in self.dead:
-            self.send(Sent(sent.event, sent.group))
+            self.send(Sent(sent.event, sent.group, sent.id))
         self.dead.clear()
 
     def step(self) -> None:
@@ -304,6 +305,8 @@ class Stream(Source):
             sent.receives += 1
             self.deliveries[sent.id] += 1
         records = [self.make(self.shard[place], number) for number, place in numbers.items()]
+        if self.numbered:
+            numbers = dict(zip(map(self.numbered, records), numbers.values(), strict=True))
         answer, answered = self.call({"Records": records})
         failed = (answer or {}).get("batchItemFailures") or []
         ids = [item.get("itemIdentifier") for item in failed]

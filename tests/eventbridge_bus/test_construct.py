@@ -201,7 +201,7 @@ def test_a_rule_that_leaves_nothing_for_the_catch_all_is_rejected(stack: Stack) 
         ({"max_event_age": Duration.hours(25)}, "it must be 60 s to 1 day"),
         ({"input": "$.detail"}, "must be of type RuleTargetInput"),
     ],
-    ids=str,
+    ids=["many", "negative", "young", "old", "form"],
 )
 def test_retries_that_eventbridge_does_not_make_are_rejected(
     settings: dict[str, Any], problem: str

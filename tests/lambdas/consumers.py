@@ -42,6 +42,8 @@ class Consumer:
         secrets: Words of these events that nobody may log.
         applied: For a FIFO queue, returns the places of a group's events as they took effect.
             Default: none, so its queue keeps no order.
+        newest_counts: Whether an older event that comes behind a newer one of its group changes
+            nothing. Default: no.
         other: Returns another event that claims the id of a good one: the first of the two wins.
             Default: no id that two events can claim.
         effects: Returns what took effect: events, or their fingerprints; one that did twice is
@@ -59,6 +61,7 @@ class Consumer:
     applied: Callable[[Cloud, int], list[int]] | None = None
     other: Callable[[int, int], Any] | None = None
     effects: Callable[[Cloud], Iterable[Any]] = stored
+    newest_counts: bool = False
 
     @property
     def fifo(self) -> bool:

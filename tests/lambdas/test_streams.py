@@ -139,3 +139,32 @@ def test_a_call_keeps_to_the_limits_of_put_records() -> None:
         assert len(call) <= MAX_RECORDS
         assert sum(len(r["Data"]) + len(r["PartitionKey"]) for r in call) <= MAX_CALL_BYTES
     assert (len(kinesis.calls), len(kinesis.data)) == (4, 1_107)
+
+
+def key_of(event: bytes) -> str:
+    return event.partition(b":")[0].decode()
+
+
+@pytest.mark.parametrize("aggregate", [True, False])
+def test_no_record_of_a_key_overtakes_one_that_failed(aggregate: bool) -> None:
+    kinesis = Kinesis([0], [1], [0, 1], UNREACHABLE, [0])
+    events = [b"%d:%05d" % (n % 3, n) for n in range(12)]
+    padded = [event + b"." * (AGGREGATE_BYTES // 3) for event in events]
+    sent = put(kinesis, padded, key=key_of, aggregate=aggregate)
+    assert sorted(sent.accepted) == [*range(12)]
+    for key in "012":
+        arrived = [event for data in kinesis.data for event in kpl.split(data)]
+        assert [event for event in arrived if key_of(event) == key] == [
+            event for event in padded if key_of(event) == key
+        ]
+    for call in kinesis.calls:
+        keys = [record["PartitionKey"] for record in call]
+        assert len(keys) == len(set(keys)), "a call has one record of a key"
+
+
+def test_events_behind_one_that_was_given_up_are_not_sent() -> None:
+    kinesis = Kinesis(client_error("AccessDenied"))
+    events = [b"a:1", b"b:1", b"a:2"]
+    sent = put(kinesis, events, key=key_of, aggregate=False, give_up_after=0)
+    assert sent.failed == {0: "AccessDenied", 1: "AccessDenied", 2: "BehindAFailure"}
+    assert sum(len(call) for call in kinesis.calls) == 2

@@ -10,15 +10,18 @@ import ast
 import inspect
 import json
 import re
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from aws_cdk import App, Duration, Size, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
+from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesis as kinesis
@@ -52,8 +55,18 @@ from serverless_patterns.patterns.blocks.stream_consumers import (
 )
 from serverless_patterns.patterns.blocks.transforms import Transform
 from serverless_patterns.patterns.blocks.undo import check_undo
+from serverless_patterns.patterns.dynamodb_streams_lambda.construct import (
+    DynamoDbStreamsToLambda,
+    NewTable,
+    operations,
+)
 from serverless_patterns.patterns.limits import SQS_DEFAULT_RETENTION
 from serverless_patterns.patterns.s3_events_lambda.construct import S3EventsToSqsToLambda, Watch
+from serverless_patterns.patterns.scheduler_lambda.rules import (
+    Retries,
+    check_given,
+    expression_of,
+)
 from serverless_patterns.patterns.sns_fifo_fanout import rules as fanout_rules
 from tests.conftest import ROOT
 from tests.inline import function
@@ -66,6 +79,7 @@ SHARED = {str(rule.id): rule for rule in rules() if getattr(rule, "shared", None
 CALLBACK = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
 # What each side has words of its own for, besides names.
 WORDS = {"fix": "…", "instead": "…", "otherwise": "…", "kind": "…", "resource": CALLBACK}
+BERLIN_SKIPS = datetime(2099, 3, 29, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
 EMPTY = sns.BetweenCondition(start=10, stop=5)
 TO_QUEUE = {"QueueUrl": "${Queue}", "MessageBody": "{}"}
 
@@ -104,6 +118,15 @@ def read_stream(stack: Stack, **settings: Any) -> None:
     StreamReader(stack, "Block", source=source_of(stream), consumer=consumer, alarms=Alarms())
 
 
+def read_table(stack: Stack, view: dynamodb.StreamViewType, readers: int) -> None:
+    """Read a table by a filter that compares the new image."""
+    changes = DynamoDbStreamsToLambda(stack, "Block", table=NewTable(stream=view))
+    new = operations("MODIFY", dynamodb={"NewImage": {"total": {"N": [{"exists": True}]}}})
+    for number in range(readers):
+        reads = function(stack, f"Reader{number}")
+        changes.add_consumer(f"Reader{number}", StreamConsumer(function=reads, filters=[new]))
+
+
 def notify(stack: Stack) -> None:
     key = kms.Alias.from_alias_name(stack, "Key", "alias/aws/sns")
     action = cloudwatch_actions.SnsAction(sns.Topic(stack, "Topic", master_key=key))
@@ -131,15 +154,15 @@ def twice(stack: Stack) -> None:
         check_only_configuration(stack, own, "$LATEST")
 
 
-def watch_bucket(stack: Stack, **given: Any) -> None:
-    S3EventsToSqsToLambda(stack, "Events", consumer=function(stack), **given)
-
-
 def routed(stack: Stack, bus: Any = None, dead_letters: Any = None) -> None:
     kept = sqs.Queue(stack, "Dead", **dead_letters) if dead_letters else None
     of = bus or events.EventBus(stack, "Shop")
     pattern = events.EventPattern(source=["shop.orders"])
     route(stack, of, pattern, bus or function(stack), delivery=Delivery(dead_letter_queue=kept))
+
+
+def watch_bucket(stack: Stack, **given: Any) -> None:
+    S3EventsToSqsToLambda(stack, "Events", consumer=function(stack), **given)
 
 
 MISTAKES: dict[str, Callable[[Stack], object]] = {
@@ -163,12 +186,17 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
         function=function(stack), starting_position=lambda_.StartingPosition.LATEST
     ),
     "W9124": lambda stack: read_stream(stack, max_record_age=Duration.days(1)),
+    "E9126": lambda stack: read_table(stack, dynamodb.StreamViewType.KEYS_ONLY, readers=1),
+    "W9127": lambda stack: read_table(stack, dynamodb.StreamViewType.NEW_IMAGE, readers=3),
     "E9133": lambda stack: fanout_rules.check_protocol("HTTPS"),
     "E9134": lambda stack: fanout_rules.check_topic(sns.Topic(stack, "Topic")),
     "E9135": lambda stack: subscriptions.check_dead_letter_queue(
         sqs.Queue(stack, "Queue"), topic_fifo=True
     ),
     "E9136": lambda stack: routed(stack, dead_letters={"fifo": True}),
+    "E9137": lambda stack: check_given(
+        stack, function(stack), Retries(), sqs.Queue(stack, "Queue", fifo=True), None, Alarms()
+    ),
     "E9138": send,
     "E9141": lambda stack: Transform(function(stack), batch_size=Size.mebibytes(3.1)),
     "E9142": lambda stack: Transform(function(stack, timeout=seconds(301))),
@@ -191,8 +219,9 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     ),
     "E9196": lambda stack: saga(express=True, Resource=CALLBACK, TimeoutSeconds=1),
     "E9189": twice,
-    "E9206": lambda stack: watch_bucket(stack, watch=[Watch("lists/"), Watch("lists/new/")]),
     "E9204": lambda stack: routed(stack, bus=events.EventBus(stack, "Shop")),
+    "E9206": lambda stack: watch_bucket(stack, watch=[Watch("lists/"), Watch("lists/new/")]),
+    "E9207": lambda _: expression_of("Report", BERLIN_SKIPS),
     "I9198": lambda stack: saga(Resource=CALLBACK),
 }
 

@@ -22,9 +22,11 @@ READ_QUEUE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes
 # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSLambdaKinesisExecutionRole.html,
 # AWSLambdaDynamoDBExecutionRole.html
 READ_SHARDS = {
-    "kinesis": ("DescribeStream", "GetRecords", "GetShardIterator", "ListShards"),
-    "dynamodb": ("DescribeStream", "GetRecords", "GetShardIterator"),
-}
+    "kinesis": (
+        "DescribeStream", "DescribeStreamSummary", "GetRecords", "GetShardIterator", "ListShards",
+    ),
+    "dynamodb": ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"),
+}  # fmt: skip
 EVENTS = "events.amazonaws.com"
 # What it takes to use a target, by the service in its ARN.
 USES = {
@@ -114,8 +116,10 @@ def arrows(cloud: Cloud) -> list[Request]:
     for way in (
         _buses,
         _notifications,
+        _buses,
         _rules,
         _schedules,
+        _planners,
         _alarms,
         _deliveries,
         _machines,
@@ -162,7 +166,8 @@ def _trusts(cloud: Cloud) -> Iterator[Request]:
         }.get(kind, ("", False))
         arn = cloud.arn(name)
         if kind == "AWS::Scheduler::Schedule":  # it says for which group of schedules
-            arn = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/default"
+            group = cloud.properties[name].get("GroupName", "default")
+            arn = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/{group}"
         if service:
             users |= {role: (service, of_source(arn) if source else {}) for role in roles}
     for role, (service, context) in users.items():
@@ -346,6 +351,28 @@ def _schedules(cloud: Cloud) -> Iterator[Request]:
         target = properties["Target"]
         for one in filter(None, (target, target.get("DeadLetterConfig"))):
             yield from _uses("scheduler", one["Arn"], {}, target["RoleArn"])
+        if key := properties.get("KmsKeyArn"):
+            yield Request(target["RoleArn"], "kms:Decrypt", key)
+
+
+def _planners(cloud: Cloud) -> Iterator[Request]:
+    """A function that is told what a schedule needs makes some, which run by the role it names.
+
+    https://docs.aws.amazon.com/scheduler/latest/UserGuide/security_iam_id-based-policies.html
+    """
+    for properties in cloud.of("AWS::Lambda::Function").values():
+        told = str(properties.get("Environment", {}).get("Variables", {}).get("SCHEDULE_REQUEST"))
+        if told == "None":
+            continue
+        role, given = properties["Role"], json.loads(told)
+        on = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/{given['GroupName']}/any"
+        manage = [f"scheduler:{verb}Schedule" for verb in ("Create", "Get", "Update", "Delete")]
+        yield from _all(role, manage, on)
+        passed = {"iam:PassedToService": "scheduler.amazonaws.com"}
+        yield Request(role, "iam:PassRole", given["Target"]["RoleArn"], passed)
+        via = {"kms:ViaService": f"scheduler.{REGION}.amazonaws.com", OF_SCHEDULE: on}
+        for action in ("DescribeKey", "GenerateDataKey", "Decrypt") if "KmsKeyArn" in given else ():
+            yield Request(role, f"kms:{action}", given["KmsKeyArn"], via)
 
 
 def _alarms(cloud: Cloud) -> Iterator[Request]:
@@ -492,10 +519,11 @@ def _keys(cloud: Cloud, arrow: Request) -> Iterator[Request]:
         yield Request(arrow.who, action, cloud.arn(key), context)
 
 
+OF_SCHEDULE = "kms:EncryptionContext:aws:scheduler:schedule:arn"
 # A resource's name in its ARN.
 NAME = (
     r"^(arn:aws:[^:]+:[^:]*:[^:]*:(?:(?:log-group|execution|function|stateMachine):|"
-    r"(?:table|database|stream|role|key)/)?)([^:/]+)(.*)$"
+    r"(?:table|database|stream|role|key|schedule)/)?)([^:/]+)(.*)$"
 )
 SECURE = ("sqs:", "sns:", "s3:")  # the rest of AWS accepts HTTPS only, and no policy says it
 
@@ -550,6 +578,12 @@ def strangers(cloud: Cloud, arrow: Request) -> Iterator[Request]:
             if beside := _beside(cloud, arrow):
                 yield replace(arrow, context=of_source(beside))
         return
+    for key in ("iam:PassedToService", *(("kms:ViaService",) * (OF_SCHEDULE in arrow.context))):
+        if key in arrow.context:
+            yield replace(arrow, context={**arrow.context, key: "ec2.amazonaws.com"})
+    if OF_SCHEDULE in arrow.context:
+        beside = re.sub(NAME, r"\1\2-beside\3", arrow.context[OF_SCHEDULE])
+        yield replace(arrow, context={**arrow.context, OF_SCHEDULE: beside})
     if arrow.on != "*":
         yield replace(arrow, on=re.sub(NAME, r"\1\2-beside\3", arrow.on), of="")
         account = arrow.on.replace(f":{ACCOUNT}:", f":{OTHER_ACCOUNT}:")

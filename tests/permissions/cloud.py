@@ -34,6 +34,7 @@ NAMES = {
     "AWS::S3::Bucket": ("BucketName", "s3", ""),
     "AWS::SNS::Topic": ("TopicName", "sns", ""),
     "AWS::SQS::Queue": ("QueueName", "sqs", ""),
+    "AWS::Scheduler::ScheduleGroup": ("Name", "scheduler", "schedule-group/"),
     "AWS::StepFunctions::StateMachine": ("StateMachineName", "states", "stateMachine:"),
 }
 ARN_IS_REF = ("AWS::SNS::Topic", "AWS::StepFunctions::StateMachine", "AWS::IAM::ManagedPolicy")

@@ -65,10 +65,19 @@ def _of_filters(bucket: str, properties: Json) -> list[Json]:
     return [{"BucketName": bucket, "FilterId": each["Id"]} for each in filters]
 
 
+def _of_rule(id_: str, _: Json) -> list[Json]:
+    """A rule's id has its bus and its name; the engine writes them either way."""
+    return [
+        {"EventBusName": bus, "RuleName": name}
+        for bus, name in (id_.split("|"), reversed(id_.split("|")))
+    ]
+
+
 # User guides: "Available CloudWatch metrics for Amazon SQS", "Monitoring Amazon SNS topics using
 # CloudWatch", "Types of metrics for Lambda functions", "Monitoring the Kinesis Data Streams service
 # with CloudWatch", "Monitor Firehose with CloudWatch metrics", "Amazon S3 metrics and dimensions",
-# "Monitoring Step Functions metrics using CloudWatch", "Amazon API Gateway dimensions and metrics".
+# "Monitoring Step Functions metrics using CloudWatch", "Amazon API Gateway dimensions and metrics",
+# "Monitoring Amazon EventBridge".
 WATCHED = {
     "AWS::SQS::Queue": Watched(
         "AWS/SQS",
@@ -102,6 +111,10 @@ WATCHED = {
         named=("DeliveryStreamName",),
     ),
     "AWS::S3::Bucket": Watched("AWS/S3", _of_filters, ("MetricsConfigurations",)),
+    "AWS::Events::EventBus": Watched("AWS/Events", lambda _id, _properties: [], ("Name",)),
+    "AWS::Events::Rule": Watched(
+        "AWS/Events", _of_rule, ("Name", "EventBusName"), {"EventPattern": {"source": ["any"]}}
+    ),
 }
 OTHER = Watched("", lambda _id, _properties: [])
 
@@ -126,8 +139,15 @@ def alarms_of(resources: Json) -> Json:
 
 
 def watched_by(alarm: Json, resources: Json) -> list[str]:
-    """The resources that an alarm refers to; if none, each one of its namespace."""
-    return [*names_in(alarm["Dimensions"])] or [
+    """The resources that an alarm refers to; if none, each one of its namespace.
+
+    An alarm has the name of a rule in place of a reference, which would be of bus and rule.
+    """
+    values = [each["Value"] for each in alarm["Dimensions"]]
+    rules = [name for name, found in resources.items() if found["Type"] == "AWS::Events::Rule"
+             and found["Properties"]["Name"] in values]  # fmt: skip
+    referred = [name for name in names_in(alarm["Dimensions"]) if name in resources]
+    return [*referred, *rules] or [
         name
         for name, found in resources.items()
         if WATCHED.get(found["Type"], OTHER).namespace == alarm["Namespace"]

@@ -162,9 +162,11 @@ def test_the_ledger_the_reasons_and_the_latency_are_printed(
     report: Report, output: io.StringIO
 ) -> None:
     report.latency("POST", [0.010, 0.020])
+    report.latency("Outage", [60])
     report.close()
     lines = [" ".join(line.split()) for line in output.getvalue().splitlines()]
     assert {"│ sent │ 4 │", "│ refused: 400 │ 1 │", "│ POST │ 15 │ 20 │ 20 │"} <= {*lines}
+    assert "│ Outage │ 60,000 │ 60,000 │ 60,000 │" in lines
 
 
 WHOLE = """\

@@ -26,7 +26,9 @@ def test_the_page_counts_what_was_noticed_and_explains_what_was_not(
         Mutant("a.py", "g", ("-    logger.info(1)", "+    logger.info(2)"), 0),
         Mutant("b.py", "h", ("-    return 1", "+    return 2"), 33),  # no test reaches it
         Mutant("b.py", "h", (), None),  # not tried
-        Mutant("b.py", "i", ('-    raise E("Set it.")', '+    raise E("XXSet it.XX")'), 0),
+        Mutant(
+            "b.py", "i", ('-    raise E("Set it to one.")', '+    raise E("XXSet it to one.XX")'), 0
+        ),
     ]
     page = mutants.page(found, "2026-11-26")
     assert "mutmut made 6 changes and tried 5 of them. Tests noticed 2: **40.0 %**. 1 more" in page
@@ -34,6 +36,29 @@ def test_the_page_counts_what_was_noticed_and_explains_what_was_not(
     assert "Set it" not in page
     assert "- `a.py` g: `logger.info(1)` → `logger.info(2)`. The wording of a log.\n" in page
     assert "- `b.py` h: `return 1` → `return 2`. Not explained yet.\n" in page
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_wording"),
+    [
+        ('raise E("Set it to one.")', 'raise E("XXSet it to one.XX")', True),
+        ('    "half done. Lower it."', '    "HALF DONE. LOWER IT."', True),
+        ('f"It has {most} keys or more"', 'f"it has {most} keys or more"', True),
+        (
+            'f"It takes {seconds * 1000} ms at most"',
+            'f"It takes {seconds * 1001} ms at most"',
+            False,
+        ),
+        ('raise E("Set it to one.")', "raise E(None)", False),
+        ('if kind == "Task":', 'if kind == "XXTaskXX":', False),
+        ('identifier(id, "event_id")', 'identifier(id, "EVENT_ID")', False),
+        ('return " or ".join(names)', 'return "XX or XX".join(names)', False),
+    ],
+)
+def test_wording_is_a_sentences_words_and_neither_a_name_nor_a_value(
+    before: str, after: str, is_wording: bool
+) -> None:
+    assert Mutant("a.py", "f", (f"-{before}", f"+{after}"), 0).is_wording is is_wording
 
 
 @pytest.mark.parametrize("group", mutants.GROUPS)

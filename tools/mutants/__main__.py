@@ -36,21 +36,34 @@ GROUPS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
         ["sandbox/ledger.py", "sandbox/report.py", "sandbox/judging.py"],
         ["tests/sandbox_driver/test_report.py", "tests/sandbox_driver/test_judging.py"],
     ),
-    "checks": (
-        [f"patterns/checks/{name}.py" for name in ("sns", "sqs", "stepfunctions")],
-        ["tests/checks"],
-    ),
+    "checks": (["patterns/checks/*.py"], ["tests/checks"]),
     "rules": (
         ["lambdas/*/logic.py", "lambdas/async_lambda/rendering.py"],
-        ["tests/*/test_handlers*.py", "tests/*/test_publisher.py", "tests/lambdas/test_parsers.py"],
+        [
+            "tests/*/test_handlers*.py",
+            "tests/*/test_publisher.py",
+            "tests/lambdas/test_rules.py",
+        ],
     ),
     "foundation": (["lambdas/foundation/*.py"], ["tests/lambdas", "tests/*/test_handlers*.py"]),
 }
 # They take seconds, and say what many events cost or how long a call may take.
 SLOW = "not thousand and not hundred and not took_too_long and not largest_size"
 KILLED, TIMED_OUT = (1, 3), (24, 36, 152, 255)  # mutmut's codes
-STRING = re.compile(r'f?"(?:[^"\\\\]|\\\\.)*"')
+STRING = re.compile(r'f?"((?:[^"\\]|\\.)*)"')
 
+# For the tests: a process that mutmut forks has no thread for what jsii waits for at its
+# end, and a change that an example shows need not be shown by the smallest one.
+CONFTEST = """
+
+import atexit, os
+from hypothesis import Phase
+
+os.register_at_fork(after_in_child=atexit._clear)
+quick = {"max_examples": 20, "phases": (Phase.explicit, Phase.generate), "database": None}
+settings.register_profile("mutants", settings.get_profile("parallel"), **quick)
+settings.load_profile("mutants")
+"""
 
 # Prints, by the name of each mutant, the lines that it takes out and puts in.
 DIFFS = """
@@ -82,9 +95,14 @@ class Mutant:
 
     @property
     def is_wording(self) -> bool:
-        """Whether nothing but the text of a message for a reader is another one."""
-        plain = {STRING.sub("", line[1:]) for line in self.change}
-        return len(plain) == 1
+        """Whether nothing but the words of a sentence are others: no name, no figure, no value."""
+        return len({STRING.sub(without_words, line[1:]) for line in self.change}) == 1
+
+
+def without_words(text: re.Match[str]) -> str:
+    """Return what a string has beside words: its values, or all if it is no part of a sentence."""
+    is_sentence = len(re.sub(r"\{[^}]*\}", "", text[1]).split()) > 2
+    return " ".join(re.findall(r"\{[^}]*\}", text[1])) if is_sentence else text[0]
 
 
 def prepare(group: str) -> Path:
@@ -102,6 +120,8 @@ def prepare(group: str) -> Path:
         (work / name).symlink_to(Path(PACKAGE, name))
     for name in ("tests", "tools"):
         shutil.copytree(ROOT / name, work / name, ignore=ignored)
+    with (work / "tests" / "conftest.py").open("a") as conftest:
+        conftest.write(CONFTEST)
     for name in ("app.py", "cdk.json", "README.md"):
         shutil.copy(ROOT / name, work / name)
     for name in ("package.json", "package-lock.json"):  # as in the wheel
@@ -165,8 +185,8 @@ def page(found: Sequence[Mutant], day: str) -> str:
     lines = [
         f"On {day} mutmut made {len(found):,} changes and tried {len(ran):,} of them. Tests "
         f"noticed {killed:,}: **{100 * killed / max(1, len(ran)):.1f} %**. {len(wording):,} more "
-        "change only the text of a message for a reader, which no test repeats word by word; "
-        f"without those the share is **{100 * killed / max(1, len(ran) - len(wording)):.1f} %**.",
+        "change only words of a sentence for a reader, and no value in it: no test repeats those. "
+        f"Without them the share is **{100 * killed / max(1, len(ran) - len(wording)):.1f} %**.",
         "", "| File | Tried | Noticed | Share |", "|---|--:|--:|--:|",
     ]  # fmt: skip
     tried, noticed = Counter(it.file for it in ran), Counter(it.file for it in ran if it.is_killed)
@@ -199,8 +219,8 @@ def main() -> int:
     made = page(found, f"{datetime.now(UTC):%Y-%m-%d}")
     PAGE.write_text(before + BEGIN + made + END + rest.split(END)[1], encoding="utf-8")
     print(made.splitlines()[0])
-    ran = [it for it in found if it.code is not None]
-    return int(100 * sum(it.is_killed for it in ran) < GOAL * len(ran))
+    judged = [it for it in found if it.code is not None and (it.is_killed or not it.is_wording)]
+    return int(100 * sum(it.is_killed for it in judged) < GOAL * len(judged))
 
 
 if __name__ == "__main__":

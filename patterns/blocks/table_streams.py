@@ -1,0 +1,190 @@
+"""The stream of a DynamoDB table as what Lambda reads: a new table, or yours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from aws_cdk import Annotations, RemovalPolicy
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+
+from ..checks import dynamodb as checks
+from ..checks import reject
+from ..limits import DYNAMODB_STREAM_KEPT
+from . import keys
+from .findings import acknowledge_wildcards
+from .places import check_here, check_key_here
+from .stream_consumers import StreamSource
+from .values import Path, check_removal, expect_fields, stack_of
+
+if TYPE_CHECKING:
+    from aws_cdk import aws_kms as kms
+    from constructs import Construct
+
+    from .stream_consumers import StreamConsumer
+
+# https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-eventsourcemapping.html
+READ = ("DescribeStream", "GetRecords", "GetShardIterator")
+HERE = "a reader is made beside its table. Make this construct there."
+WHY_LIST = (
+    "Lambda lists the streams of the table when the mapping is made, and a new stream of it has a "
+    "name that nobody knows."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewTable:
+    """Settings of a new table. It is on demand, encrypted, and can be restored to any second.
+
+    Attributes:
+        partition_key: Name of the partition key, a string. Default: ``pk``.
+        sort_key: Name of the sort key, a string. Default: none.
+        stream: What the stream has of each changed item. Default: as it was before and after.
+        time_to_live_attribute: Attribute with the second, as a number since 1970, after which
+            DynamoDB deletes an item; the stream has that, too. Default: none.
+        encryption_key: Customer managed key. Default: a key that AWS owns.
+        removal_policy: What happens to the table when the stack is deleted. Default: RETAIN.
+
+    Raises:
+        ValueError: a setting that DynamoDB rejects, or a key that encrypts nothing.
+    """
+
+    partition_key: str = "pk"
+    sort_key: str | None = None
+    stream: dynamodb.StreamViewType = dynamodb.StreamViewType.NEW_AND_OLD_IMAGES
+    time_to_live_attribute: str | None = None
+    encryption_key: kms.IKey | None = None
+    removal_policy: RemovalPolicy = RemovalPolicy.RETAIN
+
+    def __post_init__(self) -> None:
+        """Reject a setting that DynamoDB rejects."""
+        expect_fields(
+            self,
+            partition_key=(str,),
+            sort_key=(str, None),
+            stream=(dynamodb.StreamViewType,),
+            time_to_live_attribute=(str, None),
+            encryption_key=("IKey", None),
+        )
+        check_removal(self.removal_policy)
+        if self.sort_key == self.partition_key:
+            raise ValueError(
+                f"sort_key is {self.sort_key}, as partition_key is. Give the two other names."
+            )
+        keys.check_key("encryption_key", self.encryption_key)
+
+
+def table_of(
+    scope: Construct, construct_id: str, table: dynamodb.ITable | NewTable
+) -> dynamodb.ITable:
+    """Make a new table with a stream, or return yours; an imported one gets a warning.
+
+    Raises:
+        ValueError: your table has no stream, is of another account or Region, or its key encrypts
+            nothing.
+    """
+    if not isinstance(table, NewTable):
+        _check_own_table(scope, table)
+        return table
+    check_key_here(scope, table.encryption_key)
+    return dynamodb.Table(
+        scope,
+        construct_id,
+        partition_key=_key(table.partition_key),
+        sort_key=_key(table.sort_key) if table.sort_key else None,
+        billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+        point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+            point_in_time_recovery_enabled=True
+        ),
+        stream=table.stream,
+        time_to_live_attribute=table.time_to_live_attribute,
+        encryption_key=table.encryption_key,
+        removal_policy=table.removal_policy,
+    )
+
+
+def _key(name: str) -> dynamodb.Attribute:
+    return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)
+
+
+def _check_own_table(scope: Construct, table: dynamodb.ITable) -> None:
+    """Reject a table without a stream, and one that cannot be read from here.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html
+    """
+    check_here(scope, Path(table, "table "), table, HERE)
+    keys.check_key_of(table)
+    if table.table_stream_arn is None:
+        how = (
+            "Give it stream=StreamViewType.NEW_AND_OLD_IMAGES"
+            if table.node.default_child
+            else "Import it with Table.from_table_attributes() and table_stream_arn"
+        )
+        raise ValueError(
+            f"table {Path(table)} has no stream, so no change of it would be seen. {how}."
+        )
+    if table.node.default_child is None:
+        missing = keys.ask_for_key(table.encryption_key, "Table.from_table_attributes")
+        Annotations.of(table).add_warning_v2(
+            "serverless-patterns:imported-table",
+            "This table is imported, so its stream cannot be checked: it must be enabled, have the "
+            "images that the readers need, and have no other reader but these." + missing,
+        )
+
+
+def source_of(table: dynamodb.ITable) -> StreamSource:
+    """Return the stream of a table as what Lambda reads."""
+    return StreamSource(
+        resource=table,
+        arn=table.table_stream_arn or "",
+        grant_read=partial(grant_read, table),
+        kept=DYNAMODB_STREAM_KEPT,
+    )
+
+
+def grant_read(table: dynamodb.ITable, grantee: iam.IGrantable) -> iam.Grant:
+    """Let ``grantee`` read the stream of a table, and use its customer key; no more.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-eventsourcemapping.html
+    """
+    if table.encryption_key:
+        table.encryption_key.grant_decrypt(grantee)
+    grant = iam.Grant.add_to_principal(
+        grantee=grantee,
+        actions=[f"dynamodb:{action}" for action in READ],
+        resource_arns=[table.table_stream_arn or ""],
+    )
+    every = f"{table.table_arn}/stream/*"
+    if isinstance(grantee.grant_principal, iam.Role):
+        acknowledge_wildcards(grantee.grant_principal, WHY_LIST, every)
+    return grant.combine(
+        iam.Grant.add_to_principal(
+            grantee=grantee, actions=["dynamodb:ListStreams"], resource_arns=[every]
+        )
+    )
+
+
+def check_reader(table: dynamodb.ITable, reader: object, consumer: StreamConsumer) -> None:
+    """Reject a reader whose filters compare images that the stream does not have.
+
+    The CDK does not tell it of a ``TableV2``: there, and of an imported table, nothing is known.
+
+    Raises:
+        ValueError: no change would match.
+    """
+    resource, stack = table.node.default_child, stack_of(table)
+    if isinstance(resource, dynamodb.CfnTable):
+        patterns = [str(stack.resolve(one).get("pattern")) for one in consumer.filters]
+        view = (stack.resolve(resource.stream_specification) or {}).get("streamViewType")
+        reject(checks.missing_image(reader, patterns, Path(table), view))
+
+
+def check_readers(table: dynamodb.ITable, readers: int) -> None:
+    """Reject more readers of a stream than it takes.
+
+    Raises:
+        ValueError: they would throttle each other.
+    """
+    reject(checks.too_many_readers(Path(table), readers))

@@ -1,0 +1,214 @@
+"""The executable promises of the demo stack: each reminder takes effect once, when it is due.
+
+Knows only the stack's outputs and the AWS APIs, so it runs the same on the embedded AWS and on a
+real account. The ledger counts reminders: of an order that was moved, the last one.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from serverless_patterns.sandbox.driver import Driver
+from serverless_patterns.sandbox.sender import Event, batch
+
+from ..redrive.run import Redrive
+from ..redrive.sources import Queue
+from ..shop import Document, Shop, as_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from serverless_patterns.sandbox import Deployment
+    from serverless_patterns.sandbox.report import Report
+
+REMINDERS, MOVED, CANCELED, UNLUCKY = 300, 10, 10, 5
+LATE = 7200  # seconds
+QUEUE, LETTERS, FAILURES = "QueueUrl", "DeadLetterQueueUrl", "FailureQueueUrl"
+ATTRIBUTES = ("scheduled-time", "execution-id", "attempt-number", "schedule-arn")
+
+
+def run(stack: Deployment, report: Report) -> None:
+    """Drive every promise of the page through the deployed stack."""
+    shop, drive = Shop("rem"), Driver(stack, report)
+    with routine_of_the_shop(drive) as routine, drive.calm_retries(QUEUE):
+        drive.title("A reminder for each order, some moved, some canceled, and poison")
+        made = reminders(shop, REMINDERS, seconds=20)
+        moved, canceled = (reminders(shop, count, seconds=180) for count in (MOVED, CANCELED))
+        earlier = [one | {"version": 2, "remind_at": due(20)} for one in moved]
+        never = [one | {"version": 2, "remind_at": None} for one in canceled]
+        plan(drive, "Reminders", made)
+        plan(drive, "Duplicates", made[:20])
+        plan(drive, "Reminders that are moved", moved, counted=False)
+        plan(drive, "To another time", earlier)
+        plan(drive, "Reminders that are canceled", canceled + never, counted=False)
+        wrong = [one | {"remind_at": "tomorrow"} for one in reminders(shop, 5, seconds=20)]
+        plan(drive, "Reminders at no time", wrong)
+        drive.drain(QUEUE)
+        reasons = {one["order_id"]: "time" for one in wrong}
+        promise = "what no retry can fix is kept with its reason"
+        drive.dead_letters(promise, reasons, drive.sent_body, LETTERS)
+        wanted = {*names(made + earlier)}
+        drive.wait_for("every reminder has come", wanted, lambda: names(ticks(drive, shop)))
+        drive.eventually(
+            "a reminder's schedule is deleted once it has run", lambda: not planned(drive, shop)
+        )
+
+        drive.title("The same tick again, and one that comes late")
+        again_and_late(drive, made[0], routine)
+
+        drive.title("The table is unavailable when reminders are due, then returns")
+        unlucky = reminders(shop, UNLUCKY, seconds=5)
+        with drive.table_unavailable("FunctionName"):
+            plan(drive, "Reminders that are due during the outage", unlucky)
+            kept = drive.wait_for_messages("each has failed three times", FAILURES, UNLUCKY, 400)
+        promise = "a tick that fails in every attempt is recorded in the failure queue"
+        drive.check(promise, kept == UNLUCKY, kept)
+        redrive(drive)
+        lucky = {*names(unlucky)}
+        drive.wait_for("each has come", lucky, lambda: names(ticks(drive, shop)))
+
+    drive.title("Where is every reminder now?")
+    drive.judge(judge_reminders, {"came": ticks(drive, shop)})
+    came = {*names(ticks(drive, shop))} & {*names(canceled)}
+    drive.check("a canceled reminder never comes", not came, came)
+    for output in (FAILURES, "UndeliveredQueueUrl"):
+        left = drive.backlog(output)
+        drive.check(f"after the redrive {output.removesuffix('Url')} is empty", left == 0, left)
+    drive.not_proven(
+        ("scheduler-dead-letters", "what Scheduler cannot hand over is a dead letter",
+         "the template in test_construct.py, the grants in tests/contracts"),
+        ("scheduler-time-zones", "a schedule runs by the clock of its time zone",
+         "the template; the hours of a change in tests/checks/test_scheduler.py"),
+        ("scheduler-context-attributes", "Scheduler fills in the time of a tick",
+         "AWS documents it; the scenario fills in those of the template itself"),
+        ("service-roles", "Scheduler may run the function with the schedules' role",
+         "policies: tests/contracts"),
+        ("", "alarms", "metrics and dimensions: test_construct.py, tests/contracts"),
+    )  # fmt: skip
+
+
+def due(seconds: int) -> str:
+    """Return a time from now, in UTC."""
+    return f"{datetime.now(UTC) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def reminders(shop: Shop, count: int, seconds: int) -> list[Document]:
+    """Return the first change of orders, all due at the same time."""
+    at = due(seconds)
+    return [
+        {"order_id": o["order_id"], "customer_id": o["customer_id"], "version": 1, "remind_at": at}
+        for o in shop.orders(count)
+    ]
+
+
+def plan(drive: Driver, title: str, changes: Sequence[Document], *, counted: bool = True) -> None:
+    """Send changes to the queue, in the order of each order; those not counted come to nothing."""
+    queue = drive.client("sqs")
+    if not counted:
+        with drive.report.step(title):
+            for first in range(0, len(changes), 10):
+                entries = [
+                    {"Id": str(n), **_entry(Event(one["order_id"], as_json(one)))}
+                    for n, one in enumerate(changes[first : first + 10])
+                ]
+                queue.send_message_batch(QueueUrl=drive[QUEUE], Entries=entries)
+        return
+    put = batch(queue.send_message_batch, "Entries", _entry, QueueUrl=drive[QUEUE])
+    drive.send(title, put, [Event(one["order_id"], as_json(one)) for one in changes], batch=10)
+
+
+def _entry(event: Event) -> dict[str, Any]:
+    unique = f"{event.id}-{datetime.now(UTC):%H%M%S%f}"
+    return {
+        "MessageBody": event.body.decode(),
+        "MessageGroupId": event.id,
+        "MessageDeduplicationId": unique,
+    }
+
+
+@contextmanager
+def routine_of_the_shop(drive: Driver) -> Iterator[list[Any]]:
+    """Yield the schedules of the template; they rest where they would run without their time."""
+    scheduler, group = drive.client("scheduler"), drive["ScheduleGroupName"]
+    listed = scheduler.list_schedules(GroupName=group, MaxResults=100)["Schedules"]
+    found = [scheduler.get_schedule(GroupName=group, Name=one["Name"]) for one in listed]
+    routine = [one for one in found if one["ActionAfterCompletion"] != "DELETE"]
+
+    def update(state: str) -> None:
+        kept = ("Name", "GroupName", "ScheduleExpression", "FlexibleTimeWindow", "Target")
+        for one in routine if not drive.stack.executes("scheduler-context-attributes") else ():
+            scheduler.update_schedule(**{key: one[key] for key in kept}, State=state)
+
+    update("DISABLED")
+    try:
+        yield routine
+    finally:
+        update("ENABLED")
+
+
+def planned(drive: Driver, shop: Shop) -> list[str]:
+    """Return the names of this run's schedules."""
+    listed = drive.client("scheduler").list_schedules(
+        GroupName=drive["ScheduleGroupName"], NamePrefix=shop.run, MaxResults=100
+    )
+    return [one["Name"] for one in listed["Schedules"]]
+
+
+def again_and_late(drive: Driver, came: Document, routine: Sequence[Any]) -> None:
+    """Hand ticks to the function as Scheduler does: one that has come, and some two hours late."""
+    again = {"execution": "again", "attempt": "2", "input": {}}
+    event = again | {"schedule": came["order_id"], "scheduled_at": came["remind_at"]}
+    answer = invoke(drive, event)
+    drive.check("a tick that comes again changes nothing", answer["status"] == "duplicate", answer)
+    for schedule in routine:
+        text, values = schedule["Target"]["Input"], (due(-LATE), "late", "1", schedule["Arn"])
+        for name, value in zip(ATTRIBUTES, values, strict=True):
+            text = text.replace(f"<aws.scheduler.{name}>", value)
+        first, second = (invoke(drive, json.loads(text)) for _ in range(2))
+        kind = json.loads(text)["input"]["kind"]
+        promise = f"a late tick of the {kind} is recognized, and takes effect once"
+        done = (first["status"], second["status"]) == ("done", "duplicate")
+        drive.check(promise, done and first["late_seconds"] >= LATE, (first, second))
+
+
+def invoke(drive: Driver, event: Document) -> Document:
+    """Run the function with a tick; return what it answers."""
+    run_, payload = drive.client("lambda").invoke, json.dumps(event)
+    found: Document = json.load(
+        run_(FunctionName=drive["FunctionName"], Payload=payload)["Payload"]
+    )
+    return found
+
+
+def redrive(drive: Driver) -> None:
+    """Send the ticks that failed to the function again, as the command does."""
+    tool = Redrive(drive.client("lambda"), drive["FunctionName"])
+    with drive.report.step("Sending the failed ticks again"):
+        tool.run([Queue(drive.client("sqs"), drive[FAILURES])])
+
+
+def ticks(drive: Driver, shop: Shop) -> list[Document]:
+    """Return the changes that the reminders of this run come from, of those that have come."""
+    return [as_change(row) for row in drive.rows("TableName", "begins_with(pk, :text)", shop.run)]
+
+
+def as_change(row: Document) -> Document:
+    """Return the change that a tick comes from."""
+    given = json.loads(row["input"])
+    wanted = {name: given[name] for name in ("order_id", "customer_id", "version")}
+    return wanted | {"remind_at": row["pk"].rsplit("#", 1)[1]}
+
+
+def names(changes: Iterable[Document]) -> list[str]:
+    """Return the orders of changes."""
+    return [one["order_id"] for one in changes]
+
+
+def judge_reminders(drive: Driver, came: Sequence[Document]) -> None:
+    """Book every reminder, and compare it with the last change of its order."""
+    drive.ledger.processed.update(names(came))
+    seen = ((one["order_id"], one) for one in came)
+    drive.as_sent("a reminder is what was asked for last, at the time asked for", seen)

@@ -1,0 +1,54 @@
+"""Which notifications of a bucket arrive, and which would never end: each rule at its boundary."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from serverless_patterns.patterns.checks import s3
+from serverless_patterns.patterns.checks.s3 import Filter
+from tests.checks.rules import agree, boundaries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MADE, PUT, GONE = "s3:ObjectCreated:*", "s3:ObjectCreated:Put", "s3:ObjectRemoved:*"
+TWO = "Lake has two notifications for the same event of the same object, for "
+
+
+@boundaries(
+    lambda: {
+        "a bucket notifies standard queues and topics": [
+            (s3.fifo_target("Lake", "Told"), "Lake notifies Told, which is FIFO"),
+        ],
+        "no two notifications are about the same event of the same object": [
+            (s3.overlapping("Lake", Filter(*one), Filter(*other)), expected)
+            for one, other, expected in (
+                (((MADE,),), ((GONE,),), None),
+                (((MADE,),), ((PUT,),), f"{TWO}{MADE} of '*' and for {PUT} of '*': S3"),
+                (((PUT,),), ((MADE,),), TWO),
+                (((PUT,),), ((PUT,),), TWO),
+                (((PUT,),), (("s3:ObjectCreated:Copy",),), None),
+                (((PUT,),), (("s3:ObjectCreated:Pu_",),), None),
+                (((MADE,),), (("s3:ObjectCreated_:Put",),), None),
+                (((GONE, MADE),), (("s3:ObjectRestore:*", PUT),), f"{TWO}{GONE}, {MADE} of"),
+                (((MADE,), "a/"), ((MADE,), "b/"), None),
+                (((MADE,), "a/"), ((MADE,), "a/b/"), TWO),
+                (((MADE,), "a/b/"), ((MADE,), "a/"), TWO),
+                (((MADE,), "", ".jpg"), ((MADE,), "", ".png"), None),
+                (((MADE,), "", ".jpg"), ((MADE,), "", "big.jpg"), TWO),
+                (((MADE,), "", "big.jpg"), ((MADE,), "", ".jpg"), TWO),
+                (((MADE,), "a/", ".jpg"), ((MADE,), "a/", ".png"), None),
+            )
+        ],
+        "what a consumer writes does not invoke it again": [
+            (s3.loop("results", results, Filter((MADE,), "in/")), expected)
+            for results, expected in (
+                ("out/", None),
+                ("in/out/", "results is 'in/out/', but s3:ObjectCreated:* of 'in/*' is watched"),
+                ("", "Write the results below another prefix, or to another bucket."),
+            )
+        ],
+    }
+)
+def test_a_rule_says_what_is_wrong(said: Callable[[], str | None], expected: str | None) -> None:
+    agree(said, expected)

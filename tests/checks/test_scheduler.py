@@ -1,0 +1,83 @@
+"""Times that a time zone does not have, or has twice; and schedules that fall into them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from serverless_patterns.patterns.checks import scheduler
+
+NEVER, TWICE = "clocks skip", "clocks show twice"
+
+
+CHANGES = {
+    "Europe/Berlin": [("03-28 02:00", "03:00", True), ("10-31 02:00", "03:00", False)],
+    "America/New_York": [("03-14 02:00", "03:00", True), ("11-07 01:00", "02:00", False)],
+    "Australia/Lord_Howe": [("04-04 01:30", "02:00", False), ("10-03 02:00", "02:30", True)],
+    "Asia/Tokyo": [],
+    "UTC": [],
+}
+
+
+@pytest.mark.parametrize("zone", CHANGES)
+def test_the_hours_of_a_change_are_known_to_the_minute(zone: str) -> None:
+    found = scheduler.changes(ZoneInfo(zone), 2027)
+    told = [(f"{one.start:%m-%d %H:%M}", f"{one.end:%H:%M}", one.skips) for one in found]
+    assert told == CHANGES[zone]
+
+
+@pytest.mark.parametrize(
+    ("at", "problem"),
+    [
+        ("2027-03-28T01:59:59", None),
+        ("2027-03-28T02:00:00", NEVER),
+        ("2027-03-28T02:59:59", NEVER),
+        ("2027-03-28T03:00:00", None),
+        ("2027-10-31T01:59:59", None),
+        ("2027-10-31T02:00:00", TWICE),
+        ("2027-10-31T03:00:00", None),
+        ("2027-02-30T02:00:00", None),  # no date: Scheduler says so
+        ("9999-12-31T02:00:00", None),
+    ],
+)
+def test_a_one_time_schedule_is_at_a_time_that_there_is_once(at: str, problem: str | None) -> None:
+    found = scheduler.one_time("It", f"at({at})", "Europe/Berlin")
+    assert (found is None) if problem is None else problem in (found or "")
+
+
+@pytest.mark.parametrize(
+    ("cron", "lost"),
+    [
+        ("30 2 * * ? *", "02:30"),
+        ("15,45 1-3 * * ? *", "02:15"),
+        ("* 2 * * ? *", "02:00"),
+        ("0/15 2 * * ? *", "02:00"),
+        ("30 2 ? * SUN *", "02:30"),
+        ("30 2 ? MAR,OCT 1 *", "02:30"),
+        ("30 2 ? * MON-FRI *", None),  # clocks change on Sundays
+        ("30 2 * 4-9 ? *", None),
+        ("0 3 * * ? *", None),
+        ("0 * * * ? *", None),  # the next hour comes at once
+        ("0 99 * * ? *", None),  # no hour: Scheduler says so
+    ],
+)
+def test_a_schedule_of_an_hour_that_is_skipped_is_found(cron: str, lost: str | None) -> None:
+    found = scheduler.skipped("It", f"cron({cron})", "Europe/Berlin", 2027)
+    assert (found is None) if lost is None else f"It runs at {lost} in" in (found or "")
+    assert scheduler.skipped("It", f"cron({cron})", "UTC", 2027) is None
+
+
+def test_a_time_that_is_over_is_so_in_its_time_zone() -> None:
+    now = datetime(2027, 6, 1, 6, 30, tzinfo=UTC)
+    six = "at(2027-06-01T06:00:00)"
+    assert scheduler.over("It", six, "UTC", now)
+    assert scheduler.over("It", six, "America/New_York", now) is None
+    assert scheduler.over("It", "rate(1 hour)", "UTC", now) is None
+
+
+def test_a_time_zone_is_one_of_the_database() -> None:
+    assert scheduler.time_zone("Europe/Berlin") is None
+    for wrong in ("Europe/Atlantis", "", "../../etc/passwd"):
+        assert "no time zone of the IANA database" in (scheduler.time_zone(wrong) or "")
