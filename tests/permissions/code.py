@@ -28,6 +28,10 @@ class Call:
     key: str
 
 
+# A name of a module that is used, and the environment variables that it is called with.
+Use = tuple[str, str, frozenset[str]]
+
+
 @dataclass(frozen=True)
 class _Module:
     definitions: dict[str, ast.AST]
@@ -39,18 +43,18 @@ def calls(handler: str) -> tuple[frozenset[Call], frozenset[str]]:
     """Return the calls of a handler such as ``lambdas.shop.orders.handler``, and its texts."""
     found: set[Call] = set()
     texts: set[str] = set()
-    seen: set[tuple[str, str]] = set()
+    seen: set[Use] = set()
     module, _, name = handler.rpartition(".")
-    todo = [(module, name)]
+    todo: list[Use] = [(module, name, frozenset())]
     while todo:
-        module, name = at = todo.pop()
+        module, name, given = at = todo.pop()
         if at in seen:
             continue
         seen.add(at)
         read = _module(module)
         node = read.definitions.get(name) if read else None
         if read is None or node is None:
-            todo += [read.imports[name]] if read and name in read.imports else []
+            todo += [(*read.imports[name], given)] if read and name in read.imports else []
             continue
         todo += _uses(module, read, node)
         for one in ast.walk(node):
@@ -58,19 +62,23 @@ def calls(handler: str) -> tuple[frozenset[Call], frozenset[str]]:
                 methods = [
                     part for part in (one.func, *one.args) if isinstance(part, ast.Attribute)
                 ]
-                found |= {Call(part.attr, _variables(one), _key(one)) for part in methods}
+                variables = _variables(one) or given
+                found |= {Call(part.attr, variables, _key(one)) for part in methods}
             elif isinstance(one, ast.Constant) and isinstance(one.value, str):
                 texts.add(one.value)
     return frozenset(found), frozenset(texts)
 
 
-def _uses(module: str, read: _Module, node: ast.AST) -> Iterator[tuple[str, str]]:
+def _uses(module: str, read: _Module, node: ast.AST) -> Iterator[Use]:
+    called = [one for one in ast.walk(node) if isinstance(one, ast.Call)]
+    given = {id(call.func): _variables(call) for call in called}
     for one in ast.walk(node):
+        variables = given.get(id(one), frozenset())
         if isinstance(one, ast.Name):
-            yield (module, one.id)
+            yield module, one.id, variables
         elif isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name):
             package, name = read.imports.get(one.value.id, ("", ""))
-            yield (f"{package}.{name}", one.attr)
+            yield f"{package}.{name}", one.attr, variables
 
 
 def _variables(call: ast.Call) -> frozenset[str]:

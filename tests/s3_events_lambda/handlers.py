@@ -78,6 +78,12 @@ def good(number: int, _: int) -> dict[str, Any]:
     return records(event(key, etag=said["etag"]))
 
 
+def read_versions(cloud: Cloud) -> list[dict[str, Any]]:
+    """Return the event of each version that has a result."""
+    rows = [row for row in cloud.items() if row["sk"].startswith("version#")]
+    return [good(int(row["pk"].rpartition("-")[2].removesuffix(".csv")), 0) for row in rows]
+
+
 CONSUMERS = {
     "price_lists": Consumer(
         price_lists.handler,
@@ -88,6 +94,7 @@ CONSUMERS = {
         reason="bucket",
         work="TransactWriteItems",
         secrets=("Geheimnis", "49.9"),
+        effects=read_versions,
     )
 }
 LIMITS = {"sweep.MAX_KEYS": limits.DYNAMODB_BATCH_KEYS}
