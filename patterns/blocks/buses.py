@@ -1,4 +1,4 @@
-"""What loses events on a bus, beyond one rule: loops, failed functions, a key, what none matches."""
+"""What loses events on a bus, beyond one rule: loops, failed functions, keys, unmatched events."""
 
 from __future__ import annotations
 
