@@ -9,10 +9,9 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from ..foundation import aws, checks, orders
+from ..foundation import aws, buses, checks, orders
 from ..foundation.logs import logger
 from ..foundation.outcomes import RefusedError
-from . import publisher
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -30,10 +29,10 @@ def handler(event: Any, context: LambdaContext) -> dict[str, list[dict[str, str]
     it is published.
     """
     read = [_read(str(number), detail) for number, detail in enumerate(event["orders"])]
-    published = publisher.publish(
+    published = buses.publish(
         aws.client("events"),
         os.environ["EVENT_BUS_NAME"],
-        [one for one in read if isinstance(one, publisher.Event)],
+        [one for one in read if isinstance(one, buses.Event)],
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
     )
     results = [_result(one, published) for one in read]
@@ -42,7 +41,7 @@ def handler(event: Any, context: LambdaContext) -> dict[str, list[dict[str, str]
     return {"results": results}
 
 
-def event_of(id_: str, detail: Any) -> publisher.Event:
+def event_of(id_: str, detail: Any) -> buses.Event:
     """Return an order, with how it is to be sent, as an event.
 
     Raises:
@@ -52,17 +51,17 @@ def event_of(id_: str, detail: Any) -> publisher.Event:
     if detail["service"] not in SERVICES:
         raise RefusedError("field", f"service must be {' or '.join(SERVICES)}.")
     orders.check(detail["order"])
-    return publisher.Event(id_, SOURCE, ORDER_PLACED, detail)
+    return buses.Event(id_, SOURCE, ORDER_PLACED, detail)
 
 
-def _read(id_: str, detail: Any) -> publisher.Event | str:
+def _read(id_: str, detail: Any) -> buses.Event | str:
     try:
         return event_of(id_, detail)
     except RefusedError as error:
         return error.reason
 
 
-def _result(one: publisher.Event | str, published: publisher.Published) -> dict[str, str]:
+def _result(one: buses.Event | str, published: buses.Published) -> dict[str, str]:
     if isinstance(one, str):
         return {"status": "refused", "reason": one}
     for status in ("refused", "unpublished"):

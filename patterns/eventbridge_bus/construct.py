@@ -10,8 +10,9 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from ..blocks import keys, places
+from ..blocks import buses, keys, places
 from ..blocks.alarms import Alarms
+from ..blocks.buses import BUS_FAILED, UNMATCHED, Published
 from ..blocks.consumers import Consumer
 from ..blocks.grants import check_policy, grantee_here, warn_of_fixed
 from ..blocks.names import name_known_before_creation
@@ -19,8 +20,6 @@ from ..blocks.queues import NewQueue, SqsToLambda, queue_for_failures
 from ..blocks.routes import Delivery, Routed, kind_of, metric_of, route
 from ..blocks.values import Path, expect, expect_fields, in_seconds
 from ..checks import period
-from . import rules
-from .rules import BUS_FAILED, UNMATCHED, Published
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -181,7 +180,7 @@ class EventBridgeBus(Construct):
         self._key = bus.encryption_key if isinstance(bus, NewBus) else None
         self._name = name_known_before_creation(self) if isinstance(bus, NewBus) else None
         if not isinstance(bus, NewBus):
-            rules.check_bus(self, bus)
+            buses.check_bus(self, bus)
             self.bus = bus
             return
         self.bus = self._new_bus(bus)
@@ -260,9 +259,9 @@ class EventBridgeBus(Construct):
         one.alarms = one.routed.alarms
         function = its if kind == "function_arn" else None
         if function is not None:
-            one.failure_queue = rules.keep_failures(one, function, self._key, alarms)
+            one.failure_queue = buses.keep_failures(one, function, self._key, alarms)
         if kind == "event_bus_arn":
-            rules.check_ends(one.routed, self.bus, its)
+            buses.check_ends(one.routed, self.bus, its)
         self._added(one, function)
         self._given.append(target)
         return one
@@ -344,7 +343,7 @@ class EventBridgeBus(Construct):
 
     def _added(self, one: QueueRoute | Route, function: lambda_.IFunction | None) -> None:
         self.routes.append(one)
-        rules.remember(one, function)
+        buses.remember(one, function)
         self._check_loops()
         if self.unmatched is not None:
             self._narrow(self.unmatched.rule)
@@ -352,20 +351,20 @@ class EventBridgeBus(Construct):
     def _check_loops(self) -> None:
         for published in self._published:
             for one in self.routes:
-                rules.check_loop(one, one.routed, published)
+                buses.check_loop(one, one.routed, published)
 
     # What a new bus has
 
     def _new_bus(self, new: NewBus) -> events.EventBus:
         key = new.encryption_key
         places.check_key_here(self, key)
-        kept = rules.queue_of_bus(self, str(self._name)) if key else None
+        kept = buses.queue_of_bus(self, str(self._name)) if key else None
         bus = events.EventBus(self, "Bus", event_bus_name=self._name, dead_letter_queue=kept)
         if key and kept:
             resource: Any = bus.node.default_child
             resource.kms_key_identifier = key.key_arn
             bus.node.add_dependency(kept)
-            rules.allow_bus(self, key, str(self._name))
+            buses.allow_bus(self, key, str(self._name))
             alarm = self._alarms.on_messages(self, "BusDeadLetterAlarm", kept, BUS_FAILED)
             self._bus_alarms.append(alarm)
         self.bus_dead_letter_queue = kept
@@ -408,6 +407,6 @@ class EventBridgeBus(Construct):
 
     def _narrow(self, catch_all: events.Rule) -> None:
         """Let the catch-all rule match what the rules that there are do not."""
-        pattern = rules.unmatched([one.routed for one in self.routes])
+        pattern = buses.unmatched([one.routed for one in self.routes])
         resource: Any = catch_all.node.default_child
         resource.event_pattern = pattern

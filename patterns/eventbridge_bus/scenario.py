@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from serverless_patterns.lambdas.eventbridge_bus import publisher
+from serverless_patterns.lambdas.foundation import buses
 from serverless_patterns.sandbox import outages, queues
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.sender import Event, Reply
@@ -80,10 +80,10 @@ class Bus:
 
     def _entry(self, events: Sequence[Event]) -> list[Reply]:
         made = [
-            publisher.Event(str(number), SOURCE, event.extra["type"], event.extra["detail"])
+            buses.Event(str(number), SOURCE, event.extra["type"], event.extra["detail"])
             for number, event in enumerate(events)
         ]
-        done = publisher.publish(self.client, self.drive["EventBusName"], made)
+        done = buses.publish(self.client, self.drive["EventBusName"], made)
         return [
             Reply(done.refused.get(one.id, ""), again=one.id in done.unpublished) for one in made
         ]

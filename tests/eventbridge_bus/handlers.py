@@ -1,11 +1,10 @@
-"""The consumer, with an account that it works in, and the limits that the publisher keeps to."""
+"""The consumer, with an account that it works in."""
 
 from __future__ import annotations
 
 from functools import partial
 
 from serverless_patterns.lambdas.eventbridge_bus import orders
-from serverless_patterns.patterns import limits
 from tests import moto_cloud
 from tests.lambdas.orders import stores_orders
 
@@ -15,4 +14,3 @@ cloud = partial(
     environment={"TABLE_NAME": moto_cloud.TABLE},
 )
 CONSUMERS = {"orders": stores_orders(orders.handler, cloud)}
-LIMITS = {"publisher.MAX_ENTRIES": limits.EVENTS_BATCH_ENTRIES}

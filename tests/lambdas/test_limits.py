@@ -11,6 +11,7 @@ from tests.conftest import ROOT
 from tests.lambdas import consumers
 
 SAME = {
+    "foundation.buses.MAX_ENTRIES": limits.EVENTS_BATCH_ENTRIES,
     "foundation.dead_letters.MAX_ENTRIES": limits.SQS_BATCH_ENTRIES,
     "foundation.dead_letters.MAX_BYTES": limits.SQS_MESSAGE_BYTES,
     "foundation.dead_letters.MAX_ATTRIBUTES": limits.SQS_MESSAGE_ATTRIBUTES,
@@ -21,7 +22,10 @@ SAME = {
     "foundation.streams.MAX_RECORD_BYTES": limits.FIREHOSE_RECORD_BYTES,
     **dict(consumers.limits()),
 }
-BELOW = {"foundation.tables.MAX_BYTES": limits.DYNAMODB_TRANSACTION_BYTES}
+BELOW = {
+    "foundation.buses.MAX_BYTES": limits.EVENTS_BATCH_BYTES,
+    "foundation.tables.MAX_BYTES": limits.DYNAMODB_TRANSACTION_BYTES,
+}
 
 
 def number_of(constant: str) -> int:

@@ -1,4 +1,4 @@
-"""Publishing in batches, whatever fails in part."""
+"""Publishing to an event bus in batches, whatever fails in part."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serverless_patterns.lambdas.eventbridge_bus import publisher
-from serverless_patterns.lambdas.eventbridge_bus.publisher import Event, Published, publish
+from serverless_patterns.lambdas.foundation import buses
+from serverless_patterns.lambdas.foundation.buses import Event, Published, publish
 from tests.moto_cloud import UNREACHABLE, client_error
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ class Bus:
 
     def put_events(self, Entries: Any) -> Any:  # noqa: N803
         self.calls += 1
-        assert 1 <= len(Entries) <= publisher.MAX_ENTRIES
-        total = sum(publisher.size(("", entry)) for entry in Entries)
-        assert total <= publisher.MAX_BYTES or len(Entries) == 1
+        assert 1 <= len(Entries) <= buses.MAX_ENTRIES
+        total = sum(buses.size(("", entry)) for entry in Entries)
+        assert total <= buses.MAX_BYTES or len(Entries) == 1
         results = []
         for entry in Entries:
             name = json.loads(entry["Detail"])["name"]

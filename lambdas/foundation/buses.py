@@ -1,6 +1,6 @@
 """Publishes events to a bus in full batches, and again those that fail inside a 200.
 
-The publishing function uses it; other programs that publish can, too.
+Functions that publish use it; other programs can, too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..foundation import aws
+from . import aws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

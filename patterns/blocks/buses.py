@@ -1,4 +1,4 @@
-"""What loses events on a bus, beyond a rule alone: loops, failed functions, what nobody matches."""
+"""What loses events on a bus, beyond one rule: loops, failed functions, keys, unmatched events."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 
-from ..blocks import keys, places
-from ..blocks.alarms import Alarms, Runbook
-from ..blocks.consumers import check_has_role, function_of
-from ..blocks.destinations import deliver_to_new_queue, permissions
-from ..blocks.invocations import check_only_configuration, is_configured, qualifier_of
-from ..blocks.names import pattern_of_name
-from ..blocks.queues import queue_for_failures
-from ..blocks.routes import EVENTBRIDGE
-from ..blocks.stacks import same_stack
-from ..blocks.values import Path, stack_of
 from ..checks import events as checks
 from ..checks import patterns as pattern_checks
 from ..checks import reject
 from ..limits import LAMBDA_ASYNC_MAX_AGE, LAMBDA_ASYNC_RETRIES
+from . import keys, places
+from .alarms import Alarms, Runbook
+from .consumers import check_has_role, function_of
+from .destinations import deliver_to_new_queue, permissions
+from .invocations import check_only_configuration, is_configured, qualifier_of
+from .names import pattern_of_name
+from .queues import queue_for_failures
+from .routes import EVENTBRIDGE
+from .stacks import same_stack
+from .values import Path, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
     from constructs import Construct, IConstruct
 
-    from ..blocks.routes import Routed
+    from .routes import Routed
 
 UNMATCHED = Runbook(
     means="Events arrived that no rule of the bus matches; each is stored in the unmatched queue.",
