@@ -240,7 +240,6 @@ EVENTS_BATCH_ENTRIES = Limit(
     10, "events", _EVENTS + "APIReference/API_PutEvents.html", "2026-11-26"
 )
 EVENTS_BATCH_BYTES = Limit(1024**2, "bytes", _EVENTS + "userguide/eb-putevents.html", "2026-11-26")
-EVENTS_TARGETS = Limit(5, "targets", _EVENTS + "userguide/eb-quota.html", "2026-11-26")
 EVENTS_RULES = Limit(300, "rules", _EVENTS + "userguide/eb-quota.html", "2026-11-26")
 EVENTS_PATTERN_CHARACTERS = Limit(
     2_048, "characters", _EVENTS + "userguide/eb-quota.html", "2026-11-26"
