@@ -66,18 +66,21 @@ def _of_filters(bucket: str, properties: Json) -> list[Json]:
 
 
 def _of_rule(id_: str, _: Json) -> list[Json]:
-    """A rule's id has its bus and its name; the engine writes them either way."""
-    return [
-        {"EventBusName": bus, "RuleName": name}
-        for bus, name in (id_.split("|"), reversed(id_.split("|")))
-    ]
+    """A rule's id has its bus and its name; the engine writes them either way.
+
+    On the account's own bus, rules have no other dimension.
+    """
+    parts = [part for part in id_.rpartition("/")[2].split("|") if part != "default"]
+    if len(parts) == 1:
+        return [{"RuleName": parts[0]}]
+    return [{"EventBusName": bus, "RuleName": name} for bus, name in (parts, reversed(parts))]
 
 
 # User guides: "Available CloudWatch metrics for Amazon SQS", "Monitoring Amazon SNS topics using
 # CloudWatch", "Types of metrics for Lambda functions", "Monitoring the Kinesis Data Streams service
 # with CloudWatch", "Monitor Firehose with CloudWatch metrics", "Amazon S3 metrics and dimensions",
 # "Monitoring Step Functions metrics using CloudWatch", "Amazon API Gateway dimensions and metrics",
-# "Monitoring Amazon EventBridge".
+# "Monitoring Amazon EventBridge", "Monitoring Amazon EventBridge Scheduler with Amazon CloudWatch".
 WATCHED = {
     "AWS::SQS::Queue": Watched(
         "AWS/SQS",
@@ -115,7 +118,11 @@ WATCHED = {
     "AWS::Events::Rule": Watched(
         "AWS/Events", _of_rule, ("Name", "EventBusName"), {"EventPattern": {"source": ["any"]}}
     ),
+    "AWS::Scheduler::ScheduleGroup": Watched(
+        "AWS/Scheduler", lambda name, _: [{"ScheduleGroup": name}], ("Name",)
+    ),
 }
+BY_NAME = ("AWS::Events::Rule", "AWS::Scheduler::ScheduleGroup")
 OTHER = Watched("", lambda _id, _properties: [])
 
 
@@ -141,13 +148,13 @@ def alarms_of(resources: Json) -> Json:
 def watched_by(alarm: Json, resources: Json) -> list[str]:
     """The resources that an alarm refers to; if none, each one of its namespace.
 
-    An alarm has the name of a rule in place of a reference, which would be of bus and rule.
+    An alarm has the name of a rule or group in place of a reference, which would be of more.
     """
     values = [each["Value"] for each in alarm["Dimensions"]]
-    rules = [name for name, found in resources.items() if found["Type"] == "AWS::Events::Rule"
-             and found["Properties"]["Name"] in values]  # fmt: skip
+    named = [name for name, found in resources.items() if found["Type"] in BY_NAME
+             and found["Properties"].get("Name") in values]  # fmt: skip
     referred = [name for name in names_in(alarm["Dimensions"]) if name in resources]
-    return [*referred, *rules] or [
+    return [*referred, *named] or [
         name
         for name, found in resources.items()
         if WATCHED.get(found["Type"], OTHER).namespace == alarm["Namespace"]
@@ -234,7 +241,9 @@ class Stack:
     def _metric(self, alarm: Json, name: str) -> Metric:
         watched, id_ = WATCHED[self.made[name]["Type"]], self.ids[name]
         dimensions = watched.dimensions(id_, self.made[name]["Properties"])
-        return Metric({**alarm, "Namespace": watched.namespace}, dimensions, id_)
+        own = not alarm["Namespace"].startswith("AWS/")  # a metric that the function itself logs
+        namespace = alarm["Namespace"] if own else watched.namespace
+        return Metric({**alarm, "Namespace": namespace}, dimensions, id_)
 
     def almost(self, at: float) -> None:
         """Put the data of all periods but the last."""
