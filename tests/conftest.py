@@ -99,8 +99,8 @@ def _no_credentials_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def cdk_context() -> dict[str, Any]:
-    """The context that ``cdk.json`` gives the app."""
-    context: dict[str, Any] = json.loads((ROOT / "cdk.json").read_text())["context"]
+    """The context that ``cdk.json`` gives the app, if any."""
+    context: dict[str, Any] = json.loads((ROOT / "cdk.json").read_text()).get("context", {})
     return context
 
 

@@ -133,12 +133,22 @@ def _is_encrypted_by_sqs(template: dict[str, Any], queue: str) -> bool:
     return template["Resources"][queue]["Properties"].get("SqsManagedSseEnabled") is True
 
 
+INVOKE_CONFIG = "AWS::Lambda::EventInvokeConfig"
+
+
 def _is_called_by_what_keeps_events(template: dict[str, Any], function: str) -> bool:
     resources = template["Resources"].values()
     callers = {r["Type"] for r in resources if f'"{function}"' in json.dumps(r)} - NO_CALLERS
     if not callers:  # a program calls it by its output, and waits: the stack tells cdk-nag so
         return {"Ref": function} in [output["Value"] for output in template["Outputs"].values()]
-    return callers <= CALLERS_THAT_KEEP_EVENTS
+    return callers <= CALLERS_THAT_KEEP_EVENTS or _keeps_failures_or_runs_again(template, function)
+
+
+def _keeps_failures_or_runs_again(template: dict[str, Any], function: str) -> bool:
+    mine = [r for r in template["Resources"].values() if f'"{function}"' in json.dumps(r)]
+    kept = ["OnFailure" in json.dumps(r) for r in mine if r["Type"] == INVOKE_CONFIG]
+    rules = [r["Properties"] for r in mine if r["Type"] == "AWS::Events::Rule"]
+    return any(kept) or (bool(rules) and all("ScheduleExpression" in rule for rule in rules))
 
 
 def _has_no_answer_to_cache(template: dict[str, Any], _stage: str) -> bool:

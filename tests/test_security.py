@@ -91,9 +91,10 @@ def test_no_policy_allows_all_resources_where_one_can_be_named(template: dict[st
 
 # What Lambda does with the function's role (AWS Lambda developer guide, "Using Lambda with SQS").
 READ_A_STREAM = {"kinesis:GetRecords", "kinesis:GetShardIterator", "kinesis:ListShards"}
+READ_A_TABLE = {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"}
 READ_A_QUEUE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 # How a function uses what its variables name, where not any use will do.
-USED_BY = {
+USED_BY: dict[str, str | tuple[str, ...]] = {
     "AWS::DynamoDB::Table": "dynamodb:",
     "AWS::S3::Bucket": ("s3:PutObject", "s3:ListBucketVersions"),
     "AWS::SNS::Topic": "sns:Publish",
@@ -122,7 +123,8 @@ def test_a_function_may_read_the_queue_that_feeds_it(template: dict[str, Any]) -
         role = roles(template)[mapping["FunctionName"]["Ref"]]
         queue = mapping["EventSourceArn"]
         kind = template["Resources"][queue["Fn::GetAtt"][0]]["Type"]
-        needed = READ_A_STREAM if kind == "AWS::Kinesis::Stream" else READ_A_QUEUE
+        streams = {"AWS::Kinesis::Stream": READ_A_STREAM, "AWS::DynamoDB::Table": READ_A_TABLE}
+        needed = streams.get(kind, READ_A_QUEUE)
         assert {a for a, r in permitted(template, role) if r == queue} >= needed, name
 
 
