@@ -9,7 +9,7 @@ from constructs import Construct
 
 from ..blocks.alarms import Alarms
 from ..blocks.destinations import deliver, deliver_to_new_queue, permissions
-from ..blocks.invocations import check_only_configuration, grant_invoke
+from ..blocks.invocations import check_only_configuration, grant_invoke, qualifier_of
 from ..limits import LAMBDA_ASYNC_MAX_AGE
 from .alarms import alarms_on_function, alarms_on_queues
 from .settings import Invoked, Retries
@@ -168,7 +168,7 @@ class AsyncLambda(Construct):
     def _invoke_config(
         self, retries: Retries, succeeded: Target | None
     ) -> lambda_.CfnEventInvokeConfig:
-        qualifier = _qualifier(self.target)
+        qualifier = qualifier_of(self.target)
         check_only_configuration(self, self.function, qualifier)
         part, age = lambda_.CfnEventInvokeConfig, retries.max_event_age
         config = part(
@@ -198,11 +198,3 @@ class AsyncLambda(Construct):
             deployment_config=rollout,
             alarms=[errors],
         )
-
-
-def _qualifier(target: lambda_.IFunction) -> str:
-    if isinstance(target, lambda_.Function):
-        return "$LATEST"
-    in_arn = target.function_arn.split(":")[7:]  # of a function that is imported by such an ARN
-    alias, version = getattr(target, "alias_name", None), getattr(target, "version", "$LATEST")
-    return str(alias or (in_arn[0] if in_arn else version))

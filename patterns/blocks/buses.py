@@ -15,11 +15,10 @@ from aws_cdk import aws_lambda as lambda_
 from ..checks import events as checks
 from ..checks import patterns as pattern_checks
 from ..checks import reject
-from ..limits import LAMBDA_ASYNC_MAX_AGE, LAMBDA_ASYNC_RETRIES
 from . import keys, places
 from .alarms import Alarms, Runbook
 from .consumers import check_has_role, function_of
-from .destinations import deliver_to_new_queue, permissions
+from .failures import record_failures
 from .invocations import check_only_configuration, is_configured, qualifier_of
 from .names import pattern_of_name
 from .queues import queue_for_failures
@@ -170,23 +169,9 @@ def keep_failures(
         return None
     check_has_role("target", function)
     check_only_configuration(scope, own, qualifier)
-    failed = deliver_to_new_queue(scope, "FailureQueue", "on_failure", own, key)
-    part = lambda_.CfnEventInvokeConfig
-    config = part(
-        scope,
-        "EventInvokeConfig",
-        function_name=own.function_name,
-        qualifier=qualifier,
-        maximum_retry_attempts=LAMBDA_ASYNC_RETRIES,
-        maximum_event_age_in_seconds=LAMBDA_ASYNC_MAX_AGE,
-        destination_config=part.DestinationConfigProperty(
-            on_failure=part.OnFailureProperty(destination=failed.arn)
-        ),
-    )
-    config.node.add_dependency(function, *permissions(scope, own))
+    queue = record_failures(scope, function, key)
     route: Any = scope
-    route.alarms.append(alarms.on_messages(scope, "FailureAlarm", failed.resource, FUNCTION_FAILED))
-    queue: sqs.IQueue = failed.resource
+    route.alarms.append(alarms.on_messages(scope, "FailureAlarm", queue, FUNCTION_FAILED))
     return queue
 
 

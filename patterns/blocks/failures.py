@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aws_cdk import aws_lambda as lambda_
 
@@ -34,6 +34,37 @@ NOT_RECORDED = Runbook(
     "Fix what blocks the delivery, then send the event again.",
     "DestinationDeliveryFailures stays at 0 while events run.",
 )
+
+
+def record_failures(
+    scope: Construct, target: lambda_.IFunction, key: kms.IKey | None
+) -> sqs.IQueue:
+    """Record what a function fails after Lambda's two retries in a new queue, and return it.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+
+    Args:
+        scope: Where the configuration is made.
+        target: The function, or an alias or a version of it, which has none yet.
+        key: Customer managed key of the queue.
+    """
+    function = function_of(target)
+    failed = deliver_to_new_queue(scope, "FailureQueue", "on_failure", function, key)
+    part = lambda_.CfnEventInvokeConfig
+    config = part(
+        scope,
+        "EventInvokeConfig",
+        function_name=function.function_name,
+        qualifier=qualifier_of(target),
+        maximum_retry_attempts=LAMBDA_ASYNC_RETRIES,
+        maximum_event_age_in_seconds=LAMBDA_ASYNC_MAX_AGE,
+        destination_config=part.DestinationConfigProperty(
+            on_failure=part.OnFailureProperty(destination=failed.arn)
+        ),
+    )
+    config.node.add_dependency(target, *permissions(scope, function))
+    queue: sqs.IQueue = failed.resource
+    return queue
 
 
 def keep_failures(
@@ -69,21 +100,7 @@ def keep_failures(
     check_has_role("The function", target)
     check_key_of_new_queues(scope, key, function, needed=True)
     check_only_configuration(scope, function, qualifier)
-    failed = deliver_to_new_queue(scope, "FailureQueue", "on_failure", function, key)
-    part = lambda_.CfnEventInvokeConfig
-    config = part(
-        scope,
-        "EventInvokeConfig",
-        function_name=function.function_name,
-        qualifier=qualifier,
-        maximum_retry_attempts=LAMBDA_ASYNC_RETRIES,
-        maximum_event_age_in_seconds=LAMBDA_ASYNC_MAX_AGE,
-        destination_config=part.DestinationConfigProperty(
-            on_failure=part.OnFailureProperty(destination=failed.arn)
-        ),
-    )
-    config.node.add_dependency(target, *permissions(scope, function))
-    queue: Any = failed.resource
+    queue = record_failures(scope, target, key)
     metric = target.metric("DestinationDeliveryFailures", statistic="Sum", period=seconds(MINUTE))
     return queue, [
         alarms.on_messages(scope, "FailureQueueAlarm", queue, FAILURES),

@@ -28,8 +28,8 @@ class KinesisToLambda(Construct):
 
     Readers are added by ``add_consumer()``; each reads every event, at its own pace, and keeps its
     place. A record that fails is isolated, retried, and given up, so that it blocks its shard for
-    a while and not for good; it is named in the reader's failure queue, which raises an alarm, and
-    stays in the stream to be replayed. Delivery is at least once, so consumers must be idempotent.
+    a while only; it is named in the reader's failure queue, which raises an alarm, and it stays in
+    the stream to be replayed. Delivery is at least once, so consumers must be idempotent.
 
     Args:
         stream: Your own stream of this account and Region, or the settings of a new one.
