@@ -22,19 +22,8 @@ class ConflictError(Exception):
     """Others have changed the customer's orders each time: nothing was written; try again."""
 
 
-def change(
-    client: Any,
-    table: str,
-    customer: str,
-    document: Mapping[str, Any],
-    status: str,
-    *,
-    sleep: Callable[[float], None] = time.sleep,
-) -> int:
+def change(client: Any, table: str, customer: str, document: Mapping[str, Any], status: str) -> int:
     """Put an order as it is from now on; return the version that the change has.
-
-    Versions of a customer have no gaps: two writers at once cannot take the same one, and one that
-    is not written is not used up.
 
     Args:
         client: Of DynamoDB.
@@ -42,36 +31,55 @@ def change(
         customer: Whose order it is, and whose channel is told.
         document: The order.
         status: Such as ``placed`` or ``shipped``.
-        sleep: Waits before the next attempt. Default: ``time.sleep``.
 
     Raises:
         ConflictError: see there.
     """
+    item = {"status": status, "order": strict_json.encode(document).decode()}
+    return put(client, table, customer, document["order_id"], item)
+
+
+def put(
+    client: Any,
+    table: str,
+    customer: str,
+    order_id: str,
+    item: Mapping[str, Any],
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
+    """Put the item of an order, with the next version; see ``change``.
+
+    Versions of a customer have no gaps: two writers at once cannot take the same one, and one that
+    is not written is not used up. ``sleep`` waits before the next attempt.
+    """
     feed = {"pk": customer, "sk": FEED}
     for attempt in range(ATTEMPTS):
-        found = client.get_item(
-            TableName=table, Key=tables.serialize(feed), ConsistentRead=True
-        ).get("Item")
-        version = int(found["newest"]["N"]) + 1 if found else 1
-        counted = tables.new(table, {**feed, "newest": version})
+        key = tables.serialize(feed)
+        found = client.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
+        newest = int(found["newest"]["N"]) if found else 0
+        counted = {
+            "TableName": table,
+            "Item": tables.serialize({**feed, "newest": newest + 1}),
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
         if found:
             values = {":seen": found["newest"]}
-            counted |= {"ConditionExpression": "newest = :seen"}
-            counted |= {"ExpressionAttributeValues": values}
-        del counted["ReturnValuesOnConditionCheckFailure"]
+            counted |= {
+                "ConditionExpression": "newest = :seen",
+                "ExpressionAttributeValues": values,
+            }
         order = {
             "pk": customer,
-            "sk": f"{ORDER}{document['order_id']}",
-            "version": version,
-            "status": status,
+            "sk": f"{ORDER}{order_id}",
+            "version": newest + 1,
             "changed_at": time.time_ns() // 10**6,
-            "order": strict_json.encode(document).decode(),
+            **item,
         }
-        put = {"Put": {"TableName": table, "Item": tables.serialize(order)}}
+        puts = [counted, {"TableName": table, "Item": tables.serialize(order)}]
         try:
-            client.transact_write_items(TransactItems=[{"Put": counted}, put])
+            client.transact_write_items(TransactItems=[{"Put": put} for put in puts])
         except client.exceptions.TransactionCanceledException:
             sleep(min(1.0, 0.02 * 2**attempt) * random.random())  # noqa: S311 - jitter
         else:
-            return version
+            return newest + 1
     raise ConflictError(customer)

@@ -9,7 +9,6 @@ from boto3.dynamodb.types import TypeDeserializer
 
 from ..foundation import channels, strict_json
 from ..foundation.changes import Change
-from ..foundation.orders import check
 from ..foundation.outcomes import Outcome, RefusedError
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..foundation.messages import Message
 
+FIELDS = ("version", "status", "changed_at", "order")
 FEED, ORDER = "FEED", "ORDER#"  # sort keys: the customer's newest version, and an order
 IGNORED = Outcome("ignored")  # of a replay, which has changes for others, too
 
@@ -25,8 +25,13 @@ def view(item: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a client sees of an order, from its item in DynamoDB's types.
 
     ``version`` counts all changes of the customer's orders, so that a client sees a gap.
+
+    Raises:
+        RefusedError: it is not one that ``feed`` has written.
     """
     found = {name: TypeDeserializer().deserialize(value) for name, value in item.items()}
+    if missing := [name for name in FIELDS if name not in found]:
+        raise RefusedError("field", f"The item lacks {', '.join(missing)}.")
     return {
         "order_id": found["sk"].removeprefix(ORDER),
         "version": int(found["version"]),
@@ -47,12 +52,7 @@ def event(message: Message) -> tuple[str, str] | None:
     change = Change.of(message)
     if change.after is None or not change.keys["sk"]["S"].startswith(ORDER):
         return None
-    try:
-        seen = view(change.after)
-    except (KeyError, TypeError, ValueError):
-        raise RefusedError("field", "The item lacks what an order has.") from None
-    if check(seen["order"]).id != seen["order_id"]:
-        raise RefusedError("field", "order_id must be the same in the order and its key.")
+    seen = view(change.after)
     owner = change.keys["pk"]["S"]
     channels.channel("any", owner)
     text = json.dumps(seen, ensure_ascii=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..foundation import tables
 from ..foundation.logs import logger
+from ..foundation.outcomes import RefusedError
 from . import logic
 
 if TYPE_CHECKING:
@@ -34,10 +35,13 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
         ExpressionAttributeValues=tables.serialize({":customer": customer, ":since": int(since)}),
         ConsistentRead=True,  # an event is published after its write, so what it tells is here
     )
-    orders = [
-        logic.view(item) for item in found["Items"] if item["sk"]["S"].startswith(logic.ORDER)
-    ]
-    version = max([int(since), *(order["version"] for order in orders)])
+    orders, version = [], int(since)
+    for item in found["Items"]:
+        version = int(item["version"]["N"])  # in ascending order
+        try:
+            orders.append(logic.view(item))
+        except RefusedError as error:  # the publisher has refused it, too: pass over it
+            logger.warning("Unreadable", reason=error.reason, detail=error.detail)
     logger.info("Fetched", orders=len(orders))
     more = "LastEvaluatedKey" in found
     return _answer(200, {"version": version, "orders": orders, "more": more})

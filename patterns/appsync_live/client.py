@@ -118,7 +118,8 @@ class Viewer(threading.Thread):
         channel: Such as ``/orders/<the customer's id>``.
         token: Returns a token of the client; asked for at each connection, so it may expire.
         fetch: Returns what has changed since a version, as ``GET /orders?since=`` answers.
-        on_change: Called whenever something was shown. Default: nothing.
+        feed: What it knows already. Default: nothing.
+        on_change: Called whenever it may know more. Default: nothing.
 
     Attributes:
         feed: What it knows.
@@ -132,10 +133,12 @@ class Viewer(threading.Thread):
         channel: str,
         token: Callable[[], str],
         fetch: Callable[[int], Mapping[str, Any]],
+        *,
+        feed: Feed | None = None,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(daemon=True)
-        self.feed, self.rejected, self.connections = Feed(), "", 0
+        self.feed, self.rejected, self.connections = feed or Feed(), "", 0
         self._hosts, self._channel, self._token = hosts, channel, token
         self._fetch, self._on_change = fetch, on_change
         self._over, self._socket = threading.Event(), None

@@ -56,7 +56,6 @@ class DemoStack(ShopStack):
             viewers=Viewers(provider=provider),
             publisher=StreamConsumer(
                 function=publish,
-                parallelization_factor=4,
                 retry_attempts=4,
                 filters=[lambda_.FilterCriteria.filter(OF_ORDERS)],
             ),

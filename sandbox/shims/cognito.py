@@ -17,7 +17,9 @@ def unsigned_calls() -> None:
     iam = ministack("core.iam_evaluator")
 
     @around(iam, "enforce")
-    def enforce(original: Any, key: str, action: str, service: str, *args: Any, **named: Any) -> Any:
+    def enforce(
+        original: Any, key: str, action: str, service: str, *args: Any, **named: Any
+    ) -> Any:
         if service == "cognito-idp" and not key and iam._served_unsigned(service, action):
             return None
         return original(key, action, service, *args, **named)
