@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Names
 from aws_cdk import aws_appsync as appsync
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
 
-from ..blocks.alarms import Alarms, Runbook
+from ..blocks.alarms import MINUTE, Alarms, Runbook
 from ..blocks.grants import grantee_here, warn_of_fixed
 from ..blocks.places import check_here
 from ..blocks.stacks import check_order, role_in
 from ..blocks.stream_consumers import StreamConsumer, StreamReader
 from ..blocks.table_streams import NewTable, check_reader, source_of, table_of
-from ..blocks.values import Path, expect, expect_fields, seconds
+from ..blocks.values import Path, expect, expect_fields, seconds, stack_of
 from ..checks import appsync as checks
 from ..checks import reject
+from ..checks.dynamodb import EVERY_IMAGE, IMAGES
 
 if TYPE_CHECKING:
-    from aws_cdk import aws_cloudwatch as cloudwatch
-    from aws_cdk import aws_dynamodb as dynamodb
     from aws_cdk import aws_iam as iam
     from aws_cdk import aws_lambda as lambda_
 
@@ -48,20 +49,25 @@ export function onSubscribe(ctx) {{
   }}
 }}
 """
-CLIENT_ERRORS = Runbook(
-    means="AppSync rejects publications, so clients see changes late, when they fetch them.",
-    see="Read the publisher's log: it has AppSync's error of each batch.",
-    fix="UnauthorizedException: restore the function's permission appsync:EventPublish. Throttling: "
-    "raise the quota. BadRequestException: compare the channel's name with what AppSync takes.",
-    verify="4XXError falls to 0. Then replay what was given up: see FailureAlarm.",
-)
-SERVER_ERRORS = Runbook(
-    means="AppSync fails to take publications, so clients see changes late, when they fetch them.",
-    see="Look at AWS Health for AppSync, and at the publisher's log.",
-    fix="Nothing is to be done here: Lambda publishes them again. Replay what it gave up: see "
-    "FailureAlarm.",
-    verify="5XXError falls to 0.",
-)
+RUNBOOKS = {
+    "4XXError": Runbook(
+        means="AppSync rejects publications, so clients see changes late, when they fetch them.",
+        see="Read the publisher's log: it has AppSync's error of each batch.",
+        fix="UnauthorizedException: restore the function's permission appsync:EventPublish. "
+        "Throttling: raise the quota. BadRequestException: find the channel that is none.",
+        verify="4XXError falls to 0. Then replay what was given up: see FailureAlarm.",
+    ),
+    "BroadcastEventServerError": Runbook(
+        means="AppSync took events, and failed to hand them to clients: they see the changes late, "
+        "when they fetch them.",
+        see="Look at AWS Health for AppSync, and compare with BroadcastEventSuccess.",
+        fix="Nothing is lost: clients look for what they lack every minute. If it lasts, let them "
+        "look more often (RECHECKS).",
+        verify="BroadcastEventServerError falls to 0.",
+    ),
+}
+ALARMS = {"4XXError": "RejectedPublicationsAlarm", "BroadcastEventServerError": "BroadcastAlarm"}
+OF_API = ("4XXError", "5XXError", "Latency", "Requests", "TokensConsumed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +161,7 @@ class LiveUpdates(Construct):
         if not isinstance(table, NewTable):
             check_order(self, Path(table, "table "), table)
         self.table = table_of(self, "Table", table)
+        _check_images(self.table)
         check_reader(self.table, "The publisher", publisher)
         self.api = _new_api(self, viewers) if api is None else _own_api(self, api, viewers)
         self.channel_namespace = _channels(self, self.api, namespace, viewers)
@@ -176,18 +183,36 @@ class LiveUpdates(Construct):
         return self.channel_namespace.grant_publish(grantee)
 
     def metric(self, name: str, **options: Any) -> cloudwatch.Metric:
-        """Return a metric of the API, such as ``ActiveConnections``. ``options``: of the metric.
+        """Return a metric of the API or of the namespace, such as ``ActiveConnections``.
 
-        Source: https://docs.aws.amazon.com/appsync/latest/eventapi/cw-metrics.html
+        ``options``: of the metric. Source:
+        https://docs.aws.amazon.com/appsync/latest/eventapi/cw-metrics.html
         """
-        from aws_cdk import aws_cloudwatch as cloudwatch
-
+        dimensions = {"EventAPIId": self.api.api_id}
+        if name not in OF_API:
+            dimensions["ChannelNamespaceName"] = self._namespace
         return cloudwatch.Metric(
             namespace="AWS/AppSync",
             metric_name=name,
-            dimensions_map={"EventAPIId": self.api.api_id},
-            **{"statistic": "Sum", "period": seconds(60)} | options,
+            dimensions_map=dimensions,
+            **{"statistic": "Sum", "period": seconds(MINUTE)} | options,
         )
+
+
+def _check_images(table: dynamodb.ITable) -> None:
+    """Reject a stream that does not say what an item is now; of some tables it is not known.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_StreamSpecification.html
+    """
+    resource = table.node.default_child
+    if isinstance(resource, dynamodb.CfnTable):
+        said = stack_of(table).resolve(resource.stream_specification) or {}
+        view = str(said.get("streamViewType"))
+        if "NewImage" not in IMAGES.get(view, EVERY_IMAGE):
+            raise ValueError(
+                f"The stream of {Path(table)} has {view}, so nothing says what a changed item is "
+                "now, and no change would be shown. Set its StreamViewType to NEW_IMAGE."
+            )
 
 
 def _new_api(scope: Construct, viewers: Viewers) -> appsync.EventApi:
@@ -251,9 +276,8 @@ def _channels(
 
 
 def _alarms(live: LiveUpdates, alarms: Alarms) -> list[cloudwatch.Alarm]:
-    """Go off when AppSync takes no publications; a client's own mistakes are not counted there."""
+    """Go off when AppSync takes no publications, or does not hand them on."""
     return [
-        alarms.above(live, f"{kind}ErrorsAlarm", live.metric(f"{code}XXError"), runbook,
-                     evaluation_periods=5)
-        for kind, code, runbook in (("Client", 4, CLIENT_ERRORS), ("Server", 5, SERVER_ERRORS))
-    ]  # fmt: skip
+        alarms.above(live, ALARMS[name], live.metric(name), runbook, evaluation_periods=5)
+        for name, runbook in RUNBOOKS.items()
+    ]

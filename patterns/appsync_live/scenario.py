@@ -146,6 +146,11 @@ class Screens:
             title, lambda: all(self.feeds[one].version >= newest[one] for one in newest)
         )
 
+    def latencies(self) -> list[float]:
+        """Return how long after its write each change was seen."""
+        sent, seen = self.drive.sender.first_sent, self.seen_at
+        return [seen[it] - sent[name] for it, name in self.changes.items() if it in seen]
+
     def found(self) -> list[Document]:
         """Return each change that a customer saw, and how."""
         return [
@@ -191,9 +196,7 @@ def run(stack: Deployment, report: Report) -> None:
         late = sum(len(known.late) for known in screens.feeds.values())
         live = sum(len(known.shown) for known in screens.feeds.values())
         drive.check(f"{live} changes are shown as they happen, {late} by a fetch", live > late)
-        seen = screens.seen_at
-        drive.latency("written → seen", [seen[it] - drive.sender.first_sent[name]
-                                         for it, name in screens.changes.items() if it in seen])  # fmt: skip
+        drive.latency("written → seen", screens.latencies())
 
         drive.title("One customer goes offline, the connections of the others are cut")
         before = len(screens.feeds[first.id].late)
