@@ -241,7 +241,7 @@ def published(screens: Screens, customer: Customer) -> str:
     """Return what AppSync answers a customer that publishes to its own channel."""
     authorization = {"Authorization": customer.token, "host": screens.hosts.http}
     channel = f"/orders/{customer.id}"
-    frame = {"type": "publish", "id": "1", "channel": channel, "events": ['{"version": 99}']}
+    frame = {"type": "publish", "id": "1", "channel": channel, "events": ['{"version": 1}']}
     with screens.hosts.open(customer.token) as opened:
         opened.send(json.dumps({"type": "connection_init"}))
         opened.send(json.dumps(frame | {"authorization": authorization}))

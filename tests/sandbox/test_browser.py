@@ -153,6 +153,7 @@ def test_a_browser_shows_changes_as_they_happen_and_what_it_missed(
         sign_in(opened)
         expect(rows).to_have_count(1)  # it was there before
         expect(state).to_have_text("Live")
+        expect(opened.locator("#sign-in")).to_be_hidden()
         expect(rows).to_contain_text(EVIL)
         expect(opened.locator("#orders img")).to_have_count(0)
 
