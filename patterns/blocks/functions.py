@@ -10,6 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 
 from .findings import acknowledge
+from .grants import service_principal
 from .layer import ARCHITECTURE, LAMBDAS, RUNTIME
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def python_function(
     )
     # A role of its own: the default one adds a managed policy for every log group there is.
     role = iam.Role(
-        scope, f"{construct_id}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com")
+        scope, f"{construct_id}Role", assumed_by=service_principal("lambda.amazonaws.com")
     )
     log_group.grant_write(role)
     acknowledge(

@@ -12,7 +12,7 @@ from aws_cdk import Annotations, FeatureFlags
 from ..checks import kms as checks
 from ..checks import reject
 from .partitions import check_partition
-from .values import Path, place_of, resource_behind, stack_of
+from .values import Path, child_of, place_of, resource_behind, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import aws_kms as kms
@@ -35,7 +35,7 @@ def check_key(name: object, key: kms.IKey | None) -> None:
             which the CDK grants nothing, or not a symmetric encryption key, the only type that
             queues, topics, streams and buckets take.
     """
-    if key is not None and key.node.default_child is None:
+    if key is not None and child_of(key) is None:
         check_region(name, key, key)
     _check_usable(name, key)
 
@@ -46,7 +46,7 @@ def _check_usable(name: object, key: kms.IKey | None) -> None:
     behind = _behind(key)
     if behind is None:
         _check_alias(name, key)
-    resource: Any = (behind or key).node.default_child
+    resource: Any = child_of(behind or key)
     if resource is None:
         _warn_of_imported_key(behind or key)
         return
@@ -57,7 +57,7 @@ def _check_usable(name: object, key: kms.IKey | None) -> None:
 def is_of_this_app(key: kms.IKey) -> bool:
     """Whether this app makes the key, or the one behind an alias, and so can change its policy."""
     behind = _behind(key)
-    return behind is not None and behind.node.default_child is not None
+    return behind is not None and child_of(behind) is not None
 
 
 def same(one: kms.IKey, other: kms.IKey) -> bool:
@@ -95,7 +95,7 @@ def check_key_of(resource: Any) -> None:
     """
     name = Path(resource, "The key of ")
     _check_usable(name, key_of(resource))
-    identifier = getattr(resource.node.default_child, "kms_key_identifier", None)
+    identifier = getattr(child_of(resource), "kms_key_identifier", None)
     check_resource(name, resource_behind(identifier))
 
 

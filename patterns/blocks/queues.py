@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Annotations, Duration, Stack
+from aws_cdk import Annotations, Duration
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
@@ -26,7 +26,17 @@ from .consumers import Consumer, consume, warn_of_imported_consumer
 from .findings import acknowledge
 from .names import name_known_before_creation
 from .places import check_key_here, elsewhere
-from .values import Path, expect, expect_fields, in_seconds, number, place_of, seconds, stack_of
+from .values import (
+    Path,
+    child_of,
+    expect,
+    expect_fields,
+    in_seconds,
+    number,
+    place_of,
+    seconds,
+    stack_of,
+)
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -273,8 +283,8 @@ def queue_for_failures(
         encryption=_encryption(encryption_key),
         enforce_ssl=True,
     )
-    for rule in ("AwsSolutions::AwsSolutions-SQS3", "Serverless::Serverless-SQSRedrivePolicy"):
-        acknowledge(queue, rule, reason)
+    rules = ("AwsSolutions::AwsSolutions-SQS3", "Serverless::Serverless-SQSRedrivePolicy")
+    acknowledge(queue, rules, reason)
     return queue
 
 
@@ -306,7 +316,7 @@ def _new_queues(scope: Construct, new: NewQueue) -> tuple[sqs.Queue, sqs.Queue]:
         encryption_master_key=new.encryption_key,
         enforce_ssl=True,
     )
-    resource: Any = dead_letter_queue.node.default_child
+    resource: Any = child_of(dead_letter_queue)
     source_arn = stack_of(scope).format_arn(service="sqs", resource=name)
     resource.redrive_allow_policy = {
         "redrivePermission": "byQueue",
@@ -404,7 +414,7 @@ def check_visibility(queue: object, hidden: float | None, consumer: Consumer | N
 
 def resource_of(queue: sqs.IQueue) -> sqs.CfnQueue | None:
     """Return the resource of a queue; None when it is imported."""
-    resource = queue.node.default_child
+    resource = child_of(queue)
     return resource if isinstance(resource, sqs.CfnQueue) else None
 
 
@@ -481,7 +491,7 @@ def _check_dead_letter_queue(
     if resource is None:
         _warn_of_imported_dead_letter_queue(dead_letter_queue, queue, kept)
         return
-    policy = Stack.of(resource).resolve(resource.redrive_allow_policy)
+    policy = stack_of(resource).resolve(resource.redrive_allow_policy)
     reason = _denies(policy, source) if isinstance(policy, Mapping) else None
     reject(checks.redrive_allowed(path, dead_letter_path, reason))
 
@@ -511,7 +521,7 @@ def _denies(policy: Mapping[str, Any], source: sqs.CfnQueue) -> str | None:
 
 def _is_of_another_queue(arn: Any, queue: sqs.CfnQueue) -> bool:
     """Whether an ARN is certainly not the queue's: it refers to another, or has another name."""
-    stack = Stack.of(queue)
+    stack = stack_of(queue)
     match arn, stack.resolve(queue.queue_name):
         case {"Fn::GetAtt": [logical_id, _]}, _:
             return bool(logical_id != stack.get_logical_id(queue))
