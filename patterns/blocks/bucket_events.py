@@ -326,7 +326,7 @@ def _name_known_before_creation(scope: Construct, bucket: s3.IBucket) -> str:
 
 
 def _check_encryption(queue: sqs.IQueue) -> None:
-    key = queue.encryption_master_key
+    key = keys.key_of(queue)
     key_id = key.key_id if key else getattr(resource_of(queue), "kms_master_key_id", None)
     if key_id is not None:
         name = Path(queue, "queue ")
@@ -479,7 +479,7 @@ def grant_on_objects(
         on_bucket: Actions on the bucket. Default: none.
         key_actions: Actions on its key. Default: decrypt.
     """
-    key = bucket.encryption_key
+    key = keys.key_of(bucket)
     wanted = ((on_object, arns_of_objects(bucket, objects)), (on_bucket, None))
     grants = [
         iam.Grant.add_to_principal_or_resource(

@@ -19,7 +19,7 @@ from . import keys, places
 from .alarms import Alarms, Runbook
 from .consumers import check_has_role, function_of
 from .failures import record_failures
-from .grants import service_principal
+from .grants import principal_of, service_principal
 from .invocations import check_only_configuration, is_configured, qualifier_of
 from .names import pattern_of_name
 from .queues import queue_for_failures
@@ -112,7 +112,7 @@ def queue_of_bus(scope: Construct, name: str) -> sqs.Queue:
         resources=[queue.queue_arn],
         conditions={
             "ArnLike": {"aws:SourceArn": _arn_of_bus(scope, name)},
-            "StringEquals": {"aws:SourceAccount": account_of(scope)},
+            "StringEquals": {"aws:SourceAccount": account_of(stack_of(scope))},
         },
     )
     queue.add_to_resource_policy(allow)
@@ -192,7 +192,7 @@ def check_loop(route: Construct, routed: Routed, published: Published) -> None:
         ValueError: the rule that calls it matches what it is allowed to publish.
     """
     called = _CALLED.get(route)
-    role: Any = published.grantee.grant_principal
+    role: Any = principal_of(published.grantee)
     own = called and called.role
     if called is None or own is None or path_of(role) != path_of(own):
         return

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import Annotations
 from aws_cdk import aws_iam as iam
 
+from ..checks import lambda_ as lambda_checks
 from ..checks import period, reject
 from ..checks import sqs as sqs_checks
 from ..checks import stepfunctions as checks
 from ..limits import SQS_DEFAULT_RETENTION
 from . import keys, places
-from .consumers import check_may_run, facts_of
+from .consumers import facts_of
 from .findings import acknowledge_wildcards
 from .queues import ask_for_key, resource_of, retention_of
 from .states import CALL, PLACEHOLDER, State, check_fields
@@ -148,9 +149,12 @@ class Definition:
     def grant(self, machine: Any, resources: Mapping[str, Resource]) -> None:
         """Let a state machine do what each state does, on the very resource that it names."""
         wanted = dict.fromkeys(one for state in self.states for one in state.permissions())
+        arns = {
+            name: str(getattr(resources[name], f"{_kind(action)[0]}_arn"))
+            for name, action in {name: action for name, action, _ in wanted}.items()
+        }
         for name, action, objects in wanted:
-            arn = getattr(resources[name], f"{_kind(action)[0]}_arn")
-            arn = f"{arn}/{objects}" if objects else arn
+            arn = f"{arns[name]}/{objects}" if objects else arns[name]
             # Not grant_invoke and the like: they add every version of a function.
             iam.Grant.add_to_principal(grantee=machine, actions=[action], resource_arns=[arn])
             if objects.endswith("*"):
@@ -279,8 +283,10 @@ def _check_function(function: lambda_.IFunction, steps: Sequence[State]) -> None
     """Reject a function that never runs, or that continues when its step has given up."""
     step, facts = min(steps, key=lambda one: one.timeout), facts_of(function)
     otherwise = "the step would fail in every attempt"
-    check_may_run(f"The function of step {step.name}", function, otherwise)
-    reject(checks.outlives_step(step.name, step.timeout, facts.timeout))
+    reject(
+        lambda_checks.never_runs(f"The function of step {step.name}", facts.reserved, otherwise),
+        checks.outlives_step(step.name, step.timeout, facts.timeout),
+    )
     if not facts.own:
         after = f", after {period(step.timeout)}" if step.timeout < math.inf else ""
         Annotations.of(function).add_warning_v2(

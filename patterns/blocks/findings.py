@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Acknowledgment, Validations
 
-from .values import child_of, stack_of
+from .values import asked_once, child_of, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from constructs import IConstruct
 
 EVENT_LOSS = "EventLoss::"
+
+
+@asked_once
+def _validations(construct: IConstruct) -> Validations:
+    return Validations.of(construct)
 
 
 def acknowledge(construct: IConstruct, rules: str | Sequence[str], reason: str) -> None:
@@ -28,7 +33,7 @@ def acknowledge(construct: IConstruct, rules: str | Sequence[str], reason: str) 
         reason: Why, for the auditor of the stack.
     """
     rules = [rules] if isinstance(rules, str) else rules
-    Validations.of(construct).acknowledge(*(Acknowledgment(id=r, reason=reason) for r in rules))
+    _validations(construct).acknowledge(*(Acknowledgment(id=r, reason=reason) for r in rules))
     for check in [rule.removeprefix(EVENT_LOSS) for rule in rules if rule.startswith(EVENT_LOSS)]:
         resource: Any = child_of(construct)
         ignored = {"config": {"ignore_checks": [check]}, "reasons": {check: reason}}

@@ -39,7 +39,7 @@ def grantee_here(
         ValueError: it is nobody who can be granted anything, or is of another partition.
     """
     expect("grantee", grantee, "IGrantable")
-    role: Any = grantee.grant_principal
+    role: Any = principal_of(grantee)
     if not isinstance(role, iam.Role):
         _check_known(scope, role)
         return grantee
@@ -54,6 +54,11 @@ def grantee_here(
         return role_apart(scope, role)
     check_order(role, Path(scope), scope)
     return grantee
+
+
+def principal_of(grantee: iam.IGrantable) -> Any:
+    """Return who gets what a grantee is granted: a role itself, of a function its role."""
+    return grantee if has(grantee, "role_arn") else grantee.grant_principal
 
 
 def _check_known(scope: Construct, principal: Any) -> None:
@@ -88,7 +93,7 @@ def warn_of_fixed(grantee: iam.IGrantable, what: object) -> None:
         grantee: To whom it was granted; a role that can be changed has a policy below it since.
         what: The permission, as a noun.
     """
-    role: Any = grantee.grant_principal
+    role: Any = principal_of(grantee)
     changeable = isinstance(role, iam.Role | iam.User | iam.Group | iam.PrincipalBase)
     if changeable or not has(role, "node") or role.node.children:
         return
@@ -114,7 +119,7 @@ def check_grantee(scope: Construct, grantee: iam.IGrantable) -> None:
         ValueError: a service, an account or everybody; a function that was imported without its
             role; or a role or user of another account, or of a stack of another Region.
     """
-    principal: Any = grantee.grant_principal
+    principal: Any = principal_of(grantee)
     if isinstance(principal, iam.PrincipalBase | iam.UnknownPrincipal):
         raise ValueError(
             f"The grantee, of type {type(principal).__name__}, has no role or user to attach a "
@@ -163,7 +168,7 @@ def check_policy_of_imported(resource: IResource, grantee: iam.IGrantable) -> No
 
 
 def _has_policy(scope: Any, grantee: iam.IGrantable) -> bool:
-    principal = grantee.grant_principal
+    principal: Any = principal_of(grantee)
     if isinstance(principal, iam.PrincipalBase):
         return False
     account, here = principal.principal_account, stack_of(scope).account

@@ -12,7 +12,7 @@ from aws_cdk import Annotations, FeatureFlags
 from ..checks import kms as checks
 from ..checks import reject
 from .partitions import check_partition
-from .values import Path, child_of, place_of, resource_behind, stack_of
+from .values import Path, asked_once, child_of, place_of, resource_behind, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import aws_kms as kms
@@ -99,6 +99,7 @@ def check_key_of(resource: Any) -> None:
     check_resource(name, resource_behind(identifier))
 
 
+@asked_once
 def key_of(resource: Any) -> kms.IKey | None:
     """Return the customer key of a queue, topic, stream, bucket or table; None if none is known."""
     found = (getattr(resource, attribute, None) for attribute in KEY_ATTRIBUTES)

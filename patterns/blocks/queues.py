@@ -294,7 +294,7 @@ def grant_send(queue: sqs.IQueue, grantee: iam.IGrantable) -> None:
     The CDK's own ``grant_send_messages`` adds permissions to look into the queue.
     """
     queue.grant(grantee, "sqs:SendMessage")
-    key = queue.encryption_master_key
+    key = keys.key_of(queue)
     if key:
         key.grant(grantee, "kms:Decrypt", "kms:GenerateDataKey")
 
@@ -445,7 +445,7 @@ def dead_letter_queue_of(queue: sqs.IQueue) -> sqs.IQueue | None:
 
 def ask_for_key(queue: sqs.IQueue) -> str:
     """Return what a warning says of an imported queue's key; nothing when the key is known."""
-    if queue.encryption_master_key is not None:
+    if keys.key_of(queue) is not None:
         return ""
     return " If it has a customer key, import it with key_arn, so that the key's use is granted."
 

@@ -250,8 +250,8 @@ class Rule:
                 f"sqs:SendMessage to {EVENTBRIDGE} with aws:SourceArn and aws:SourceAccount of the "
                 f"rule, or nothing is delivered.{ask_for_key(queue)}",
             )
-        if queue.encryption_master_key is not None:
-            self._allow_key(queue.encryption_master_key)
+        if key := keys.key_of(queue):
+            self._allow_key(key)
         return [added.policy_dependable] if added.policy_dependable is not None else []
 
     def allow_function(self, function: lambda_.IFunction) -> list[IDependable]:
@@ -263,7 +263,7 @@ class Rule:
             function_name=function.function_arn,
             principal=EVENTBRIDGE,
             source_arn=self.arn,
-            source_account=account_of(self._scope),
+            source_account=account_of(stack_of(self._scope)),
         )
         return [permission]
 
@@ -298,7 +298,7 @@ class Rule:
             resources=[acts_on],
             conditions={
                 "ArnLike": {"aws:SourceArn": arn},
-                "StringEquals": {"aws:SourceAccount": account_of(self._scope)},
+                "StringEquals": {"aws:SourceAccount": account_of(stack_of(self._scope))},
             },
         )
 
@@ -483,7 +483,7 @@ def check_encryption(name: object, queue: sqs.IQueue) -> None:
         ValueError: it is encrypted with a key that AWS manages, or that encrypts nothing.
     """
     keys.check_key_of(queue)
-    key = queue.encryption_master_key
+    key = keys.key_of(queue)
     key_id = key.key_id if key else getattr(resource_of(queue), "kms_master_key_id", None)
     if key_id is not None:
         reject(kms_checks.service_may_use(name, key_id, EVENTBRIDGE, "every event would be lost"))

@@ -83,8 +83,8 @@ class Source:
                 "aws:SourceAccount of the topic, and not be encrypted with the AWS managed key, or "
                 "nothing is delivered.",
             )
-        if queue.encryption_master_key is not None:
-            self.allow_key(queue.encryption_master_key)
+        if key := keys.key_of(queue):
+            self.allow_key(key)
         return [added.policy_dependable] if added.policy_dependable is not None else []
 
     def allow_key(self, key: kms.IKey) -> None:

@@ -56,16 +56,15 @@ class Path:
         return f"{self._words}{path_of(self._construct)}{self._after}"
 
 
-def _asked_once(ask: Callable[[Any], _T]) -> Callable[[Any], _T]:
-    """Remember what a construct answers and what stays the same; None is asked for again."""
+def asked_once(ask: Callable[[Any], _T]) -> Callable[[Any], _T]:
+    """Remember what a construct answers to a question whose answer stays the same."""
     known: WeakKeyDictionary[Any, _T] = WeakKeyDictionary()
 
     @functools.wraps(ask)
     def answer(construct: Any) -> _T:
-        found = known.get(construct)
-        if found is None:
-            found = known[construct] = ask(construct)
-        return found
+        if construct not in known:
+            known[construct] = ask(construct)
+        return known[construct]
 
     return answer
 
@@ -192,31 +191,31 @@ def seconds(count: float) -> Duration:
     return Duration.seconds(count)
 
 
-@_asked_once
+@asked_once
 def stack_of(construct: IConstruct) -> Stack:
     """Return the stack of a construct, asked for once."""
     return construct if isinstance(construct, Stack) else Stack.of(construct)
 
 
-@_asked_once
+@asked_once
 def path_of(construct: IConstruct) -> str:
     """Return the path of a construct, asked for once."""
     return construct.node.path
 
 
-@_asked_once
+@asked_once
 def child_of(construct: IConstruct) -> Any:
     """Return the resource that an L2 construct makes, asked for once; None of an imported one."""
     return construct.node.default_child
 
 
-@_asked_once
-def account_of(construct: IConstruct) -> str:
-    """Return the account of a construct's stack, a token or not, asked for once."""
-    return stack_of(construct).account
+@asked_once
+def account_of(stack: Stack) -> str:
+    """Return the account of a stack, a token or not, asked for once."""
+    return stack.account
 
 
-@_asked_once
+@asked_once
 def place_of(where: IResource | Stack) -> tuple[str | None, str | None]:
     """Return the account and Region of a resource or a stack, asked for once.
 

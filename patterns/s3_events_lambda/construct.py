@@ -27,7 +27,7 @@ from ..blocks.bucket_events import (
 )
 from ..blocks.consumers import Consumer, check_may_run
 from ..blocks.findings import acknowledge, acknowledge_wildcards
-from ..blocks.grants import grantee_here, warn_of_fixed
+from ..blocks.grants import grantee_here, principal_of, warn_of_fixed
 from ..blocks.queues import NewQueue, SqsToLambda, grant_send
 from ..blocks.values import Path, child_of, expect, expect_fields, has, is_token, seconds
 from ..checks import reject
@@ -266,7 +266,7 @@ class S3EventsToSqsToLambda(SqsToLambda):
     ) -> iam.Grant:
         grantee = grantee_here(self, grantee, self._given)
         grant = grant_on_objects(self.bucket, grantee, objects, on_object, on_bucket, key_actions)
-        principal: Any = grantee.grant_principal
+        principal = principal_of(grantee)
         if objects and has(principal, "node"):
             arns = arns_of_objects(self.bucket, objects)
             acknowledge_wildcards(principal, "Who uploads makes up the names of objects.", *arns)
