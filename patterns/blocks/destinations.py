@@ -148,7 +148,7 @@ class Target:
                 self.resource.grant_put(role, self.records)
                 look = iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self.arn])
                 role.add_to_principal_policy(look)
-        warn_of_fixed(role, f"delivering to the {self.kind} {Path(self.resource)}")
+        warn_of_fixed(role, Path(self.resource, f"delivering to the {self.kind} "))
 
     def grant_take(self, scope: Construct, grantee: iam.IGrantable) -> list[iam.Grant]:
         """Let ``grantee`` read the records and delete them, if they are kept here."""
@@ -160,7 +160,7 @@ class Target:
             records = self.records
             grants = [kept.grant_read(grantee, records), kept.grant_delete(grantee, records)]
         if grants:
-            warn_of_fixed(grantee, f"taking what the {self.kind} {Path(kept)} holds")
+            warn_of_fixed(grantee, Path(kept, f"taking what the {self.kind} ", " holds"))
         return grants
 
 

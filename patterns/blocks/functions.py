@@ -12,6 +12,7 @@ from aws_cdk import aws_logs as logs
 from .findings import acknowledge
 from .grants import service_principal
 from .layer import ARCHITECTURE, LAMBDAS, RUNTIME
+from .values import made_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +60,7 @@ def python_function(
         "AwsSolutions::AwsSolutions-IAM5[Resource::*]",
         "AWS X-Ray takes no resource for the actions that send traces.",
     )
-    return lambda_.Function(
+    function = lambda_.Function(
         scope,
         construct_id,
         runtime=RUNTIME,
@@ -86,3 +87,5 @@ def python_function(
         log_group=log_group,
         tracing=lambda_.Tracing.ACTIVE,
     )
+    made_in(scope, role, function)
+    return function

@@ -6,13 +6,14 @@ A key is recognized by its resource, so that no module is imported only to ask.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from aws_cdk import Annotations, FeatureFlags
 
 from ..checks import kms as checks
 from ..checks import reject
 from .partitions import check_partition
-from .values import Path, asked_once, child_of, place_of, resource_behind, stack_of
+from .values import Path, child_of, place_of, resource_behind, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import aws_kms as kms
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 # Without it, the CDK drops every grant on a key that is imported by the name of its alias.
 GRANTS_BY_ALIAS = "@aws-cdk/aws-kms:applyImportedAliasPermissionsToPrincipal"
+_KEYS: WeakKeyDictionary[IConstruct, kms.IKey | None] = WeakKeyDictionary()
 KEY_ATTRIBUTES = ("encryption_master_key", "master_key", "encryption_key")
 
 
@@ -99,12 +101,17 @@ def check_key_of(resource: Any) -> None:
     check_resource(name, resource_behind(identifier))
 
 
-@asked_once
 def key_of(resource: Any) -> kms.IKey | None:
     """Return the customer key of a queue, topic, stream, bucket or table; None if none is known."""
-    found = (getattr(resource, attribute, None) for attribute in KEY_ATTRIBUTES)
-    key: kms.IKey | None = next((key for key in found if key is not None), None)
-    return key
+    if resource not in _KEYS:
+        found = (getattr(resource, attribute, None) for attribute in KEY_ATTRIBUTES)
+        _KEYS[resource] = next((key for key in found if key is not None), None)
+    return _KEYS[resource]
+
+
+def remember_key(key: kms.IKey | None, *resources: IConstruct) -> None:
+    """Remember the customer key of new resources, so that nobody asks for it."""
+    _KEYS.update(dict.fromkeys(resources, key))
 
 
 def is_aws_managed(key: kms.IKey) -> bool:

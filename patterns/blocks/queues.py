@@ -32,6 +32,7 @@ from .values import (
     expect,
     expect_fields,
     in_seconds,
+    made_in,
     number,
     place_of,
     seconds,
@@ -283,6 +284,7 @@ def queue_for_failures(
         encryption=_encryption(encryption_key),
         enforce_ssl=True,
     )
+    _remember(scope, encryption_key, queue)
     rules = ("AwsSolutions::AwsSolutions-SQS3", "Serverless::Serverless-SQSRedrivePolicy")
     acknowledge(queue, rules, reason)
     return queue
@@ -345,7 +347,14 @@ def _new_queues(scope: Construct, new: NewQueue) -> tuple[sqs.Queue, sqs.Queue]:
             queue=dead_letter_queue, max_receive_count=new.max_receive_count
         ),
     )
+    _remember(scope, new.encryption_key, queue, dead_letter_queue)
     return queue, dead_letter_queue
+
+
+def _remember(scope: Construct, key: kms.IKey | None, *made: sqs.Queue) -> None:
+    """Keep what is known of new queues: each question to the CDK takes its time."""
+    made_in(scope, *made)
+    keys.remember_key(key, *made)
 
 
 def _encryption(key: kms.IKey | None) -> sqs.QueueEncryption:

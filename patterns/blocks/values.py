@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # The CDK spells the token of a number as one below this, and that of a string with "${Token[".
 _TOKEN_NUMBERS = -1e280
 _T = TypeVar("_T")
+_STACKS: WeakKeyDictionary[IConstruct, Stack] = WeakKeyDictionary()
 # Interfaces of the CDK: the attribute that each one's classes have, and how to get one. An object
 # is recognized by the attribute, so that no module is imported only to ask.
 INTERFACES = {
@@ -191,10 +192,18 @@ def seconds(count: float) -> Duration:
     return Duration.seconds(count)
 
 
-@asked_once
 def stack_of(construct: IConstruct) -> Stack:
     """Return the stack of a construct, asked for once."""
-    return construct if isinstance(construct, Stack) else Stack.of(construct)
+    if isinstance(construct, Stack):
+        return construct
+    if construct not in _STACKS:
+        _STACKS[construct] = Stack.of(construct)
+    return _STACKS[construct]
+
+
+def made_in(scope: IConstruct, *constructs: IConstruct) -> None:
+    """Remember that constructs were made in ``scope``, so that nobody asks for their stack."""
+    _STACKS.update(dict.fromkeys(constructs, stack_of(scope)))
 
 
 @asked_once
