@@ -176,13 +176,14 @@ def async_lambda(stack: Stack) -> None:
 def step_functions_saga(stack: Stack) -> None:
     """Build a queue, a state machine that compensates, its functions and a table."""
     charge, refund, start = (function(stack, name) for name in ("Charge", "Refund", "Start"))
+    caught = [{"ErrorEquals": ["States.ALL"], "Next": "Undo"}]
+    pay = {"Type": "Task", "Resource": charge.function_arn, "Next": "Done", "Catch": caught}
     steps = {
-        "Pay": {"Type": "Task", "Resource": charge.function_arn, "Next": "Done"},
+        "Pay": pay,
         "Undo": {"Type": "Task", "Resource": refund.function_arn, "Next": "Failed"},
         "Done": {"Type": "Succeed"},
         "Failed": {"Type": "Fail"},
     }
-    steps["Pay"]["Catch"] = [{"ErrorEquals": ["States.ALL"], "Next": "Undo"}]
     definition = json.dumps({"StartAt": "Pay", "States": steps})
     body = cdk.aws_stepfunctions.DefinitionBody.from_string(definition)
     machine = cdk.aws_stepfunctions.StateMachine(stack, "Saga", definition_body=body)
