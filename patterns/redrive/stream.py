@@ -162,10 +162,16 @@ def fetch(kinesis: Any, range_: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         GoneError: the first record is no longer there.
         KeyError: it is no range.
     """
-    arn, shard, end = range_["streamArn"], range_["shardId"], int(range_["endSequenceNumber"])
+    # That of enhanced fan-out may end with /consumer/name:time, which reads no records.
+    arn = range_["streamArn"].partition("/consumer/")[0]
+    shard, end = range_["shardId"], int(range_["endSequenceNumber"])
     start = range_["startSequenceNumber"]
     where = {"StreamARN": arn, "ShardId": shard, "ShardIteratorType": "AT_SEQUENCE_NUMBER"}
-    iterator = kinesis.get_shard_iterator(**where, StartingSequenceNumber=start)["ShardIterator"]
+    try:
+        answer = kinesis.get_shard_iterator(**where, StartingSequenceNumber=start)
+    except kinesis.exceptions.ResourceNotFoundException as error:  # the shard has expired, too
+        raise GoneError(aws.code(error)) from error
+    iterator = answer["ShardIterator"]
     number, first = -1, True
     while iterator and number < end:
         answer = kinesis.get_records(ShardIterator=iterator, StreamARN=arn)

@@ -141,6 +141,26 @@ def test_a_range_that_the_stream_no_longer_has_is_called_lost_and_stays(there: G
     assert (report.kept, function.runs, there.left) == ({GONE: 1}, [], 1)
 
 
+def test_a_range_of_a_shard_that_has_expired_after_a_resharding_is_called_lost(
+    there: Given,
+) -> None:
+    gone = there.failure(0, 1)
+    gone["KinesisBatchInfo"] |= {"shardId": "shardId-000000000009"}
+    there.fail(gone)
+    assert (there.run(Function()).kept, there.left) == ({GONE: 1}, 1)
+
+
+def test_a_range_that_a_reader_with_enhanced_fan_out_gave_up_is_fetched_from_its_stream(
+    there: Given,
+) -> None:
+    failure = there.failure(3, 4)
+    failure["KinesisBatchInfo"] |= {"streamArn": f"{there.arn}/consumer/fast:1790000000"}
+    there.fail(failure)
+    function = Function()
+    assert there.run(function).run_again == 1
+    assert function.runs == [[b"event 3", b"event 4"]]
+
+
 def test_what_is_no_failure_record_stays(there: Given) -> None:
     there.fail("hello", {"requestContext": {}}, [1])
     report = there.run(Function())
