@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -201,7 +202,9 @@ def test_the_command_says_what_it_did_and_whether_anything_is_left(
     there.fail(there.failure(3, 5))
     arguments = ["--function", "stock", "--queue-url", there.url]
     assert command.main([*arguments, "--dry-run"]) == 0
-    assert "Dry run: nothing was changed." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Dry run: nothing was changed." in said
+    assert f"fetched from the stream, the oldest of {datetime.now(UTC):%Y-%m-%d} " in said
     assert command.main(arguments) == 0
     assert "1  failure records, 1 run again and deleted" in capsys.readouterr().out
     there.fail("hello")
