@@ -11,6 +11,7 @@ from aws_cdk import aws_scheduler as scheduler
 
 from ..blocks import keys
 from ..blocks.alarms import MINUTE, Alarms, Runbook
+from ..blocks.failures import REDRIVE
 from ..blocks.places import check_here, check_key_here
 from ..blocks.queues import ask_for_key
 from ..blocks.values import Path, expect, expect_fields, in_seconds, number, seconds
@@ -183,8 +184,8 @@ UNDELIVERED = Runbook(
     "Read the attributes of a message: ERROR_CODE and ERROR_MESSAGE say why, SCHEDULE_ARN and "
     "SCHEDULED_TIME which tick it is.",
     "Fix what they name: most often the role, the function's concurrency, or a function that is "
-    "gone. Then invoke the function with the Payload of each message; the redrive of Amazon SQS "
-    "does not work for this queue.",
+    f"gone. Then send the ticks again with {REDRIVE}. The redrive of Amazon SQS does not work for "
+    "this queue.",
     "The dead-letter queue is empty, and stays empty while schedules run.",
 )
 # By metric: after how many minutes in a row it goes off, and what to do then.

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 REMINDERS, MOVED, CANCELED, UNLUCKY = 2_000, 10, 10, 5
 LATE = 7200  # seconds
-QUEUE, LETTERS, FAILURES = "QueueUrl", "DeadLetterQueueUrl", "FailureQueueUrl"
+QUEUE, LETTERS = "QueueUrl", "DeadLetterQueueUrl"
+FAILURES, UNDELIVERED = "FailureQueueUrl", "UndeliveredQueueUrl"
 ATTRIBUTES = ("scheduled-time", "execution-id", "attempt-number", "schedule-arn")
 
 
@@ -67,22 +68,25 @@ def run(stack: Deployment, report: Report) -> None:
             kept = drive.wait_for_messages("each has failed three times", FAILURES, UNLUCKY, 400)
         promise = "a tick that fails in every attempt is recorded in the failure queue"
         drive.check(promise, kept == UNLUCKY, kept)
-        redrive(drive)
+        redrive(drive, FAILURES)
         lucky = {*names(unlucky)}
         drive.wait_for("each has come", lucky, lambda: names(ticks(drive, shop)))
+
+    drive.title("Scheduler could not hand ticks over, and leaves them in the dead-letter queue")
+    undelivered(drive, routine)
 
     drive.title("Where is every reminder now?")
     drive.judge(judge_reminders, {"came": ticks(drive, shop)})
     came = {*names(ticks(drive, shop))} & {*names(canceled)}
     drive.check("a canceled reminder never comes", not came, came)
-    for output in (FAILURES, "UndeliveredQueueUrl"):
+    for output in (FAILURES, UNDELIVERED):
         left = drive.backlog(output)
         drive.check(f"after the redrive {output.removesuffix('Url')} is empty", left == 0, left)
     drive.not_proven(
         ("scheduler-dead-letters", "what Scheduler cannot hand over is a dead letter",
          "the template in test_construct.py, the grants in tests/contracts"),
         ("scheduler-time-zones", "a schedule runs by the clock of its time zone",
-         "the template; the hours of a change in tests/checks/test_scheduler.py"),
+         "the hours of a change in every time zone: tests/checks/test_scheduler.py"),
         ("scheduler-context-attributes", "Scheduler fills in the time of a tick",
          "AWS documents it; the scenario fills in those of the template itself"),
         ("service-roles", "Scheduler may run the function with the schedules' role",
@@ -176,11 +180,38 @@ def invoke(drive: Driver, event: Document) -> Document:
     return found
 
 
-def redrive(drive: Driver) -> None:
-    """Send the ticks that failed to the function again, as the command does."""
+def redrive(drive: Driver, queue: str) -> None:
+    """Send the ticks in a queue to the function again, as the command does."""
     tool = Redrive(drive.client("lambda"), drive["FunctionName"])
-    with drive.report.step("Sending the failed ticks again"):
-        tool.run([Queue(drive.client("sqs"), drive[FAILURES])])
+    with drive.report.step("Sending the ticks again"):
+        done = tool.run([Queue(drive.client("sqs"), drive[queue])])
+    drive.check(f"the redrive of {queue.removesuffix('Url')} sends every tick", done.good)
+
+
+def undelivered(drive: Driver, routine: Sequence[Any]) -> None:
+    """Leave dead letters of the template's schedules as Scheduler does, and redrive them.
+
+    https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html
+    """
+    put, at, keys = drive.client("sqs").send_message, due(-3 * LATE), set()
+    for schedule in routine:
+        said = {"SCHEDULE_ARN": schedule["Arn"], "SCHEDULED_TIME": at, "EXECUTION_ID": "dead"}
+        said |= {"ERROR_CODE": "TooManyRequestsException", "RETRY_ATTEMPTS": "185"}
+        request = {"FunctionName": schedule["Target"]["Arn"], "InvocationType": "Event"}
+        body = json.dumps(request | {"Payload": schedule["Target"]["Input"]})
+        given = {name: {"DataType": "String", "StringValue": text} for name, text in said.items()}
+        put(QueueUrl=drive[UNDELIVERED], MessageBody=body, MessageAttributes=given)
+        keys.add(f"{schedule['Arn']}#{at}")
+    redrive(drive, UNDELIVERED)
+    promise = (
+        "a tick that Scheduler could not hand over takes effect at its time once it is redriven"
+    )
+    drive.eventually(promise, lambda: {row["pk"] for row in routines(drive)} >= keys)
+
+
+def routines(drive: Driver) -> list[Document]:
+    """Return the ticks of the template's schedules."""
+    return drive.rows("TableName", "begins_with(pk, :text)", "arn:")
 
 
 def ticks(drive: Driver, shop: Shop) -> list[Document]:
