@@ -193,7 +193,7 @@ def undelivered(drive: Driver, routine: Sequence[Any]) -> None:
 
     https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html
     """
-    put, at, keys = drive.client("sqs").send_message, due(-3 * LATE), set()
+    put, at, wanted = drive.client("sqs").send_message, due(-3 * LATE), set()
     for schedule in routine:
         said = {"SCHEDULE_ARN": schedule["Arn"], "SCHEDULED_TIME": at, "EXECUTION_ID": "dead"}
         said |= {"ERROR_CODE": "TooManyRequestsException", "RETRY_ATTEMPTS": "185"}
@@ -201,17 +201,13 @@ def undelivered(drive: Driver, routine: Sequence[Any]) -> None:
         body = json.dumps(request | {"Payload": schedule["Target"]["Input"]})
         given = {name: {"DataType": "String", "StringValue": text} for name, text in said.items()}
         put(QueueUrl=drive[UNDELIVERED], MessageBody=body, MessageAttributes=given)
-        keys.add(f"{schedule['Arn']}#{at}")
+        wanted.add(f"{schedule['Arn']}#{at}")
     redrive(drive, UNDELIVERED)
-    promise = (
-        "a tick that Scheduler could not hand over takes effect at its time once it is redriven"
+    of_template = "begins_with(pk, :text)", "arn:"
+    drive.eventually(
+        "a tick that Scheduler could not hand over takes effect once it is redriven",
+        lambda: {row["pk"] for row in drive.rows("TableName", *of_template)} >= wanted,
     )
-    drive.eventually(promise, lambda: {row["pk"] for row in routines(drive)} >= keys)
-
-
-def routines(drive: Driver) -> list[Document]:
-    """Return the ticks of the template's schedules."""
-    return drive.rows("TableName", "begins_with(pk, :text)", "arn:")
 
 
 def ticks(drive: Driver, shop: Shop) -> list[Document]:

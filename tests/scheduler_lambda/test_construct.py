@@ -25,11 +25,6 @@ HOURLY = ScheduleExpression.rate(Duration.hours(1))
 SCHEDULE, ALARM = "AWS::Scheduler::Schedule", "AWS::CloudWatch::Alarm"
 
 
-@pytest.fixture
-def stack() -> Stack:
-    return Stack(App(), "Stack")
-
-
 def make(stack: Stack, **settings: Any) -> SchedulerToLambda:
     settings.setdefault("function", None)
     settings["function"] = settings["function"] or function(stack)
