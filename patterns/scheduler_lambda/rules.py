@@ -11,7 +11,7 @@ from aws_cdk import aws_scheduler as scheduler
 
 from ..blocks import keys
 from ..blocks.alarms import MINUTE, Alarms, Runbook
-from ..blocks.failures import REDRIVE
+from ..blocks.failures import AGAIN
 from ..blocks.places import check_here, check_key_here
 from ..blocks.queues import ask_for_key
 from ..blocks.values import Path, child_of, expect, expect_fields, in_seconds, number, seconds
@@ -183,9 +183,8 @@ UNDELIVERED = Runbook(
     "Scheduler could not hand ticks to Lambda; each is stored in the dead-letter queue.",
     "Read the attributes of a message: ERROR_CODE and ERROR_MESSAGE say why, SCHEDULE_ARN and "
     "SCHEDULED_TIME which tick it is.",
-    "Fix what they name: most often the role, the function's concurrency, or a function that is "
-    f"gone. Then send the ticks again with {REDRIVE}. The redrive of Amazon SQS does not work for "
-    "this queue.",
+    f"{AGAIN} It is most often the role, the function's concurrency, or a function that is gone. "
+    "The redrive of Amazon SQS does not work for this queue.",
     "The dead-letter queue is empty, and stays empty while schedules run.",
 )
 # By metric: after how many minutes in a row it goes off, and what to do then.
