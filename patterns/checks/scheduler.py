@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
 CRON = re.compile(r"cron\((\S+) (\S+) (\S+) (\S+) (\S+) (\S+)\)")
+RATE = re.compile(r"rate\([1-9]\d* (minute|hour|day)s?\)")
 FIRST_YEAR, LAST_YEAR = 1970, 2200  # of a cron expression
 WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 MONTHS = (
@@ -36,6 +37,31 @@ def time_zone(zone: str) -> str | None:
     return (
         f"{zone} is no time zone of the IANA database, and EventBridge Scheduler would reject the "
         "schedule. Use a name such as Europe/Berlin or UTC."
+    )
+
+
+def expression(name: object, text: str) -> str | None:
+    """A schedule is ``at(…)``, ``rate(…)`` or ``cron(…)`` as Scheduler reads it.
+
+    Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+
+    Args:
+        name: The schedule.
+        text: When; one that only deployment knows passes.
+    """
+    if "${" in text or _moment(text) or RATE.fullmatch(text):
+        return None
+    cron = CRON.fullmatch(text)
+    if cron is None:
+        return (
+            f"{name} runs at {text!r}, which is no expression of EventBridge Scheduler. Use "
+            "at(2027-01-31T08:00:00), rate(15 minutes) or cron(0 6 * * ? *)."
+        )
+    if (cron[3] == "?") is not (cron[5] == "?"):
+        return None
+    return (
+        f"{name} runs at {text}, which asks for the day of the month {cron[3]} and the day of the "
+        f"week {cron[5]}: one of them must be ?, and the other must not."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ from ..blocks.values import Path, child_of, expect, expect_fields, in_seconds, n
 from ..checks import period, reject
 from ..checks import scheduler as checks
 from ..limits import (
+    SCHEDULER_DESCRIPTION,
+    SCHEDULER_INPUT_BYTES,
     SCHEDULER_MAX_AGE,
     SCHEDULER_MIN_AGE,
     SCHEDULER_RETRIES,
@@ -137,15 +140,40 @@ def check_time(scope: Construct, construct_id: str, text: str, zone: str) -> Non
         ValueError: an unknown time zone, or a time that it does not have once.
     """
     now, name = datetime.now(UTC), f"Schedule {construct_id}"
-    reject(checks.time_zone(zone), checks.one_time(name, text, zone))
+    reject(checks.expression(name, text), checks.time_zone(zone), checks.one_time(name, text, zone))
     for problem in (checks.over(name, text, zone, now), checks.skipped(name, text, zone, now.year)):
         if problem:
             warning = f"serverless-patterns:time-of-{construct_id}"
             Annotations.of(scope).add_warning_v2(warning, problem)
 
 
+def check_words(construct_id: str, given: object, description: object, enabled: object) -> None:
+    """Reject an input or a description that Scheduler rejects.
+
+    Source: https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html
+
+    Raises:
+        ValueError: one that is of a wrong type or too long.
+    """
+    expect("input", given, dict, None)
+    expect("description", description, str, None)
+    expect("enabled", enabled, bool)
+    size = len(json.dumps(given, default=str, ensure_ascii=False).encode())
+    if size > SCHEDULER_INPUT_BYTES:
+        raise ValueError(
+            f"{construct_id} has {size:,} bytes of input, but Scheduler takes "
+            f"{SCHEDULER_INPUT_BYTES:,}. Store it, and give its place as the input."
+        )
+    if len(str(description)) > SCHEDULER_DESCRIPTION:
+        raise ValueError(
+            f"The description of {construct_id} has {len(str(description))} characters, but "
+            f"Scheduler takes {SCHEDULER_DESCRIPTION}. Shorten it."
+        )
+
+
 def check_period(
     construct_id: str,
+    text: str,
     window: scheduler.TimeWindow | None,
     start: datetime | None,
     end: datetime | None,
@@ -158,6 +186,10 @@ def check_period(
         ValueError: it has no time zone, or ends before it starts.
     """
     expect("time_window", window, scheduler.TimeWindow, None)
+    if (start or end) and text.startswith("at("):
+        raise ValueError(
+            f"{construct_id} runs once, so Scheduler ignores its start and end. Leave them out."
+        )
     for argument, moment in (("start", start), ("end", end)):
         expect(argument, moment, datetime, None)
         if moment is not None:

@@ -101,6 +101,30 @@ def test_a_schedule_of_an_hour_that_is_skipped_is_found(cron: str, lost: str | N
     assert scheduler.skipped("It", f"cron({cron})", "UTC", 2027) is None
 
 
+@pytest.mark.parametrize(
+    ("expression", "problem"),
+    [
+        ("rate(1 hour)", None),
+        ("rate(15 minutes)", None),
+        ("at(2027-03-28T02:00:00)", None),
+        ("cron(0 6 * * ? *)", None),
+        ("cron(0/5 8-17 ? * MON-FRI 2027-2030)", None),
+        ("rate(90 seconds)", "is no expression of"),
+        ("rate(0 hours)", "is no expression of"),
+        ("at(2027-03-28 02:00)", "is no expression of"),
+        ("cron(0 6 * * *)", "is no expression of"),
+        ("0 6 * * *", "is no expression of"),
+        ("cron(0 6 * * * *)", "one of them must be ?"),
+        ("cron(0 6 1 * MON *)", "one of them must be ?"),
+        ("cron(0 6 ? * ? *)", "one of them must be ?"),
+        ("rate(${Rate})", None),
+    ],
+)
+def test_an_expression_is_one_that_scheduler_reads(expression: str, problem: str | None) -> None:
+    found = scheduler.expression("It", expression)
+    assert (found is None) if problem is None else problem in (found or "")
+
+
 def test_a_time_that_is_over_is_so_in_its_time_zone() -> None:
     now = datetime(2027, 6, 1, 6, 30, tzinfo=UTC)
     six = "at(2027-06-01T06:00:00)"

@@ -209,6 +209,12 @@ def test_a_pattern_that_nothing_matches_is_rejected(
         bus.add_target("To", pattern=events.EventPattern(**pattern), target=called)
 
 
+def test_a_rule_for_aws_services_on_a_new_bus_is_warned_of(stack: Stack) -> None:
+    pattern = events.EventPattern(source=["aws.s3"])
+    EventBridgeBus(stack, "Bus").add_target("To", pattern=pattern, target=function(stack))
+    warned(stack, "to the default bus only, so this rule matches none", "/Stack/Bus/To")
+
+
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [

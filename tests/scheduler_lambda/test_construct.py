@@ -94,6 +94,16 @@ def test_a_schedule_can_be_made_that_does_not_run_yet(stack: Stack) -> None:
             {name: datetime(2099, 1, 1, tzinfo=UTC) for name in ("start", "end")},
             "before it starts .* never run",
         ),
+        (HOURLY, {"input": "report"}, "input is 'report'; it must be of type dict"),
+        (
+            HOURLY,
+            {"input": {"text": "ü" * 140_000}},
+            "Wrong has 280,... bytes of input, .* 262,144",
+        ),
+        (HOURLY, {"enabled": "no"}, "enabled is 'no'; it must be of type bool"),
+        (HOURLY, {"description": "x" * 513}, "description of Wrong has 513 characters, .* 512"),
+        (datetime(2099, 1, 1, tzinfo=UTC), {"end": datetime(2099, 2, 1, tzinfo=UTC)}, "runs once"),
+        (ScheduleExpression.expression("cron(0 6 * * * *)"), {}, "one of them must be [?]"),
     ],
 )
 def test_a_time_that_there_is_not_is_rejected(
