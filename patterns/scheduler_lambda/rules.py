@@ -16,15 +16,9 @@ from ..blocks.failures import AGAIN
 from ..blocks.places import check_here, check_key_here
 from ..blocks.queues import ask_for_key
 from ..blocks.values import Path, child_of, expect, expect_fields, in_seconds, number, seconds
-from ..checks import period, reject
+from ..checks import reject
 from ..checks import scheduler as checks
-from ..limits import (
-    SCHEDULER_DESCRIPTION,
-    SCHEDULER_INPUT_BYTES,
-    SCHEDULER_MAX_AGE,
-    SCHEDULER_MIN_AGE,
-    SCHEDULER_RETRIES,
-)
+from ..limits import SCHEDULER_MAX_AGE, SCHEDULER_RETRIES
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -58,14 +52,7 @@ class Retries:
         Source: https://docs.aws.amazon.com/scheduler/latest/APIReference/API_RetryPolicy.html
         """
         expect_fields(self, attempts=(int,), max_event_age=(Duration, None))
-        attempts, age = number(self.attempts), in_seconds(self.max_event_age)
-        if attempts is not None and not 0 <= attempts <= SCHEDULER_RETRIES:
-            raise ValueError(f"attempts is {attempts:g}; it must be 0 to {SCHEDULER_RETRIES}.")
-        if age is not None and not SCHEDULER_MIN_AGE <= age <= SCHEDULER_MAX_AGE:
-            raise ValueError(
-                f"max_event_age is {period(age)}; it must be {period(SCHEDULER_MIN_AGE)} to "
-                f"{period(SCHEDULER_MAX_AGE)}."
-            )
+        reject(checks.retries(number(self.attempts), in_seconds(self.max_event_age)))
 
     @property
     def max_age(self) -> float:
@@ -148,27 +135,12 @@ def check_time(scope: Construct, construct_id: str, text: str, zone: str) -> Non
 
 
 def check_words(construct_id: str, given: object, description: object, enabled: object) -> None:
-    """Reject an input or a description that Scheduler rejects.
-
-    Source: https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html
-
-    Raises:
-        ValueError: one that is of a wrong type or too long.
-    """
+    """Reject an input or a description of a wrong type, or one that Scheduler rejects."""
     expect("input", given, dict, None)
     expect("description", description, str, None)
     expect("enabled", enabled, bool)
     size = len(json.dumps(given, default=str, ensure_ascii=False).encode())
-    if size > SCHEDULER_INPUT_BYTES:
-        raise ValueError(
-            f"{construct_id} has {size:,} bytes of input, but Scheduler takes "
-            f"{SCHEDULER_INPUT_BYTES:,}. Store it, and give its place as the input."
-        )
-    if len(str(description)) > SCHEDULER_DESCRIPTION:
-        raise ValueError(
-            f"The description of {construct_id} has {len(str(description))} characters, but "
-            f"Scheduler takes {SCHEDULER_DESCRIPTION}. Shorten it."
-        )
+    reject(checks.words(f"Schedule {construct_id}", size, len(str(description))))
 
 
 def check_period(
@@ -186,19 +158,13 @@ def check_period(
         ValueError: it has no time zone, or ends before it starts.
     """
     expect("time_window", window, scheduler.TimeWindow, None)
-    if (start or end) and text.startswith("at("):
-        raise ValueError(
-            f"{construct_id} runs once, so Scheduler ignores its start and end. Leave them out."
-        )
+    reject(checks.once(f"Schedule {construct_id}", text, period_given=bool(start or end)))
     for argument, moment in (("start", start), ("end", end)):
         expect(argument, moment, datetime, None)
         if moment is not None:
             _check_zone(argument, construct_id, moment)
-    if start and end and end <= start:
-        raise ValueError(
-            f"{construct_id} ends at {end.isoformat()}, before it starts at {start.isoformat()}, "
-            "so it would never run. Give a later end."
-        )
+    if start and end:
+        reject(checks.ends(f"Schedule {construct_id}", start, end))
 
 
 def _check_zone(argument: str, construct_id: str, moment: datetime) -> None:
