@@ -43,8 +43,7 @@ def test_every_kind_of_target_gets_its_permission_before_its_rule(stack: Stack) 
     types = {name: one["Type"].rsplit("::", 1)[1] for name, one in of_all(template).items()}
     rules = template.find_resources("AWS::Events::Rule")
     waits_for = {
-        kind: {types[one] for name in rules if f"Bus{kind}Rule" in name for one in of_rule(name)}
-        for of_rule in [lambda name: rules[name]["DependsOn"]]
+        kind: {types[w] for name in rules if f"Bus{kind}Rule" in name for w in rules[name]["DependsOn"]}
         for kind in TARGETS
     }
     for kind, (action, _) in TARGETS.items():
