@@ -43,7 +43,9 @@ def test_every_kind_of_target_gets_its_permission_before_its_rule(stack: Stack) 
     types = {name: one["Type"].rsplit("::", 1)[1] for name, one in of_all(template).items()}
     rules = template.find_resources("AWS::Events::Rule")
     waits_for = {
-        kind: {types[w] for name in rules if f"Bus{kind}Rule" in name for w in rules[name]["DependsOn"]}
+        kind: {
+            types[w] for name in rules if f"Bus{kind}Rule" in name for w in rules[name]["DependsOn"]
+        }
         for kind in TARGETS
     }
     for kind, (action, _) in TARGETS.items():
@@ -398,12 +400,12 @@ def owned_there(here: Stack, there: Stack) -> None:
     ours.grant_put_events_to(function(there, "Publisher"), source="shop.web")
 
 
-@pytest.mark.parametrize("relation", ["another", "nested", "parent"])
+@pytest.mark.parametrize("relation", ["another", "nested", "in_nested"])
 def test_nothing_depends_in_a_circle_on_what_another_stack_owns(relation: str) -> None:
     app = App()
     stack = Stack(app, "Stack")
     other = Stack(app, "Other") if relation == "another" else NestedStack(stack, "Nested")
-    here, there = (other, stack) if relation == "parent" else (stack, other)
+    here, there = (other, stack) if relation == "in_nested" else (stack, other)
     owned_there(here, there)
     for one in (here, there):
         Template.from_stack(one)  # it rejects a circle
