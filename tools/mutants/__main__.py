@@ -38,7 +38,14 @@ GROUPS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     ),
     "checks": (["patterns/checks/*.py"], ["tests/checks"]),
     "rules": (
-        ["lambdas/*/logic.py", "lambdas/async_lambda/rendering.py"],
+        [
+            "lambdas/*/logic.py",
+            "lambdas/async_lambda/rendering.py",
+            "lambdas/dynamodb_streams_lambda/projection.py",
+            "lambdas/eventbridge_bus/*.py",
+            "lambdas/kinesis_lambda/totals.py",
+            "lambdas/s3_events_lambda/price_lists.py",
+        ],
         [
             "tests/*/test_handlers*.py",
             "tests/*/test_publisher.py",
