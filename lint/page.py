@@ -25,6 +25,7 @@ TOPICS = {
     "18": "Alarms and failures",
     "19": "Events that are never sent, or lost after one attempt",
     "20": "Pipes, state machines and schedules",
+    "21": "Topics and their endpoints",
 }
 HEAD = """\
 # Rules for any template

@@ -108,7 +108,11 @@ LAMBDA_ASYNC_SECOND_WAIT = Limit(120, "s", _LAMBDA + "invocation-async-error-han
 
 SNS_MESSAGE_BYTES = Limit(262_144, "bytes", _AWS + "general/latest/gr/sns.html")
 SNS_BATCH_ENTRIES = Limit(10, "messages", _AWS + "sns/latest/dg/sns-batch-api-actions.html")
-SNS_RETRIES_TO_SQS = Limit(23, "days", _AWS + "sns/latest/dg/sns-message-delivery-retries.html")
+_SNS_RETRIES = _AWS + "sns/latest/dg/sns-message-delivery-retries.html"
+SNS_RETRIES_TO_SQS = Limit(23, "days", _SNS_RETRIES)
+# To HTTPS endpoints: retries of a message, and their time in all.
+SNS_HTTP_RETRIES = Limit(100, "retries", _SNS_RETRIES, "2026-11-27")
+SNS_HTTP_RETRY_TIME = Limit(3600, "s", _SNS_RETRIES, "2026-11-27")
 _SNS_CREATE = _AWS + "sns/latest/api/API_CreateTopic.html"
 SNS_TOPICS = Limit(100_000, "standard topics", _SNS_CREATE, "2026-11-26")
 SNS_FIFO_TOPICS = Limit(1_000, "FIFO topics", _SNS_CREATE, "2026-11-26")

@@ -25,7 +25,7 @@ from .alarms import Alarms, Runbook
 from .queues import ask_for_key, queue_for_failures, resource_of
 from .sources import SNS, place_of_endpoint
 from .stacks import check_order
-from .values import Path, expect, expect_fields, is_token, place_of, stack_of
+from .values import Path, expect, expect_fields, is_token, number, place_of, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -37,13 +37,8 @@ if TYPE_CHECKING:
 DAY = 86_400
 # The endpoints that the subscriptions made here deliver to, by topic.
 _ENDPOINTS: WeakKeyDictionary[sns.ITopic, set[str]] = WeakKeyDictionary()
-# https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html
-TAKE_RAW = (
-    sns.SubscriptionProtocol.SQS,
-    sns.SubscriptionProtocol.FIREHOSE,
-    sns.SubscriptionProtocol.HTTP,
-    sns.SubscriptionProtocol.HTTPS,
-)
+# Whom raw delivery serves: an endpoint could not verify it, since it has no signature.
+RAW_BY_DEFAULT = (sns.SubscriptionProtocol.SQS, sns.SubscriptionProtocol.FIREHOSE)
 UNDELIVERED = Runbook(
     means="SNS could not deliver events to this subscriber; each is stored in its delivery "
     "dead-letter queue.",
@@ -63,9 +58,10 @@ class Subscription:
         filter_policy: Which events, by message attributes. Default: all.
         filter_policy_with_message_body: Which events, by their JSON body. SNS drops an event whose
             body is not JSON. Default: all.
-        raw_message_delivery: Whether body and attributes arrive as they were published, with at
-            most 10 attributes, or the event is not delivered. Default: True; False wraps both in
-            the JSON envelope of SNS, as functions and mailboxes always get it.
+        raw_message_delivery: Whether events arrive as they were published, or wrapped in the JSON
+            envelope of SNS, as functions always get them. A queue gets up to 10 attributes with a
+            raw event, or the event is not delivered; Firehose and endpoints get its body alone, and
+            endpoints no signature. Default: raw for queues and Firehose, wrapped for endpoints.
         replay_from: Replays the archive of a FIFO topic from this point in time, which has a time
             zone, when it is deployed; change it to replay again. Default: no replay.
         dead_letter_queue: Your own queue, of the topic's type, for what SNS cannot deliver.
@@ -77,7 +73,7 @@ class Subscription:
 
     filter_policy: Mapping[str, sns.SubscriptionFilter] | None = None
     filter_policy_with_message_body: Mapping[str, sns.FilterOrPolicy] | None = None
-    raw_message_delivery: bool = True
+    raw_message_delivery: bool | None = None
     replay_from: datetime | None = None
     dead_letter_queue: sqs.IQueue | None = None
 
@@ -94,7 +90,7 @@ class Subscription:
             self,
             filter_policy=(Mapping, None),
             filter_policy_with_message_body=(Mapping, None),
-            raw_message_delivery=(bool,),
+            raw_message_delivery=(bool, None),
             replay_from=(datetime, None),
             dead_letter_queue=("IQueue", None),
         )
@@ -172,7 +168,7 @@ def deliver_to_queue(
         ValueError: see ``deliver``; or SNS may not use the queue's key, or the queue is its own
             dead-letter queue or of another account.
     """
-    check_encryption(f"queue {Path(queue)}", queue)
+    check_encryption(Path(queue, "queue "), queue)
     here, there = place_of(stack_of(scope))[0], place_of_endpoint(queue)[0]
     if here and there:
         reject(checks.queue_of_another_account(Path(queue, "queue "), here, there))
@@ -183,7 +179,7 @@ def deliver_to_queue(
         settings,
         protocol=sns.SubscriptionProtocol.SQS,
         endpoint=queue.queue_arn,
-        encryption_key=queue.encryption_master_key,
+        encryption_key=keys.key_of(queue),
         alarms=alarms,
     )
     # SNS does not deliver an event that comes before its permission.
@@ -200,6 +196,7 @@ def deliver(
     endpoint: str,
     encryption_key: kms.IKey | None = None,
     alarms: Alarms = Alarms(),
+    **options: Any,
 ) -> Delivery:
     """Subscribe an endpoint to a topic, with a dead-letter queue and an alarm on it.
 
@@ -211,13 +208,16 @@ def deliver(
         endpoint: Where to.
         encryption_key: Customer managed key of a new dead-letter queue. Default: the source's.
         alarms: What the alarm does.
+        options: More properties of the subscription.
 
     Raises:
         ValueError: a replay of what is not kept or cannot be read, a dead-letter queue that would
-            lose what cannot be delivered, or a second subscription of the endpoint.
+            lose what cannot be delivered, a second subscription of the endpoint, a form that the
+            protocol does not have, or messages that are too large for it.
     """
     if settings.replay_from is not None:
         check_replay(source.topic, settings.replay_from)
+    raw = _raw(scope, protocol, settings)
     endpoints = _ENDPOINTS.setdefault(source.topic, set())
     if endpoint in endpoints:
         raise ValueError(
@@ -226,6 +226,7 @@ def deliver(
             "Use one subscription whose filter accepts both."
         )
     endpoints.add(endpoint)
+    _check_size(source.topic, protocol, len(endpoints))
     kept = settings.dead_letter_queue
     _check_place(scope, source, kept)
     if kept is not None:
@@ -245,9 +246,10 @@ def deliver(
         protocol=protocol,
         endpoint=endpoint,
         region=source.region,
-        raw_message_delivery=settings.raw_message_delivery if protocol in TAKE_RAW else None,
+        raw_message_delivery=raw,
         filter_policy=settings.filter_policy,
         filter_policy_with_message_body=settings.filter_policy_with_message_body,
+        **options,
     )
     resource: Any = subscription.node.default_child
     # The CDK's own dead_letter_queue would let anybody's topic send to it.
@@ -262,6 +264,31 @@ def deliver(
     if given is None or places.elsewhere(scope, given) is None:
         alarm = alarms.on_messages(scope, "UndeliveredAlarm", kept, UNDELIVERED)
     return Delivery(subscription, kept, alarm)
+
+
+def _raw(
+    scope: Construct, protocol: sns.SubscriptionProtocol, settings: Subscription
+) -> bool | None:
+    """Return whether SNS delivers raw; None for a protocol that has no such choice.
+
+    Raises:
+        ValueError: raw delivery was asked of such a protocol.
+    """
+    name, raw = protocol.name.lower(), settings.raw_message_delivery
+    if raw:
+        reject(checks.raw_delivery(Path(scope, "The subscription of "), name))
+    if name not in checks.RAW:
+        return None
+    return protocol in RAW_BY_DEFAULT if raw is None else raw
+
+
+def _check_size(topic: sns.ITopic, protocol: sns.SubscriptionProtocol, count: int) -> None:
+    """Reject a subscription that a topic of large messages cannot have."""
+    resource: Any = topic.node.default_child
+    size = number(getattr(resource, "maximum_message_size", None))
+    if size is not None:
+        name = Path(topic, "topic ")
+        reject(checks.large_messages(name, size, protocol.name.lower(), count))
 
 
 def check_replay(topic: sns.ITopic, start: datetime) -> None:
@@ -323,7 +350,7 @@ def check_encryption(name: object, queue: sqs.IQueue) -> None:
     Raises:
         ValueError: it is encrypted with a key that AWS manages.
     """
-    key = queue.encryption_master_key
+    key = keys.key_of(queue)
     key_id = key.key_id if key else getattr(resource_of(queue), "kms_master_key_id", None)
     if key_id is None:
         return

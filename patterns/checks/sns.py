@@ -2,8 +2,27 @@
 
 from __future__ import annotations
 
-from ..limits import SNS_FILTER_COMBINATIONS, SNS_FILTER_KEYS, SNS_MAX_ARCHIVE
+import ipaddress
+from urllib import parse
+
+from ..limits import (
+    SNS_FILTER_COMBINATIONS,
+    SNS_FILTER_KEYS,
+    SNS_HTTP_RETRIES,
+    SNS_HTTP_RETRY_TIME,
+    SNS_LARGE_SUBSCRIPTIONS,
+    SNS_MAX_ARCHIVE,
+    SNS_MESSAGE_BYTES,
+)
+from . import period
 from .sqs import KIND
+
+RAW = ("sqs", "firehose", "https", "http")
+TAKE_LARGE = ("sqs", "lambda", "firehose")
+# What a retry policy has that says nothing else: seconds, seconds, retries.
+DEFAULT_RETRIES = {"minDelayTarget": 20, "maxDelayTarget": 20, "numRetries": 3}
+# What SNS sends as the content type of its own JSON.
+CONTENT_TYPES = ("application/json", "text/plain")
 
 
 def fifo_topic_protocol(
@@ -143,3 +162,142 @@ def topic_of_alarm(topic: object, *, fifo: bool) -> str | None:
         f"{topic} is a FIFO topic, which rejects a message without a message group, and CloudWatch "
         "names none: nobody would hear of the alarm. Give a standard topic."
     )
+
+
+def https_endpoint(name: object, url: str) -> str | None:
+    """An endpoint is public, speaks TLS, and its URL keeps no secret.
+
+    Lint W9211. Source: https://docs.aws.amazon.com/sns/latest/dg/sns-security-best-practices.html
+
+    Args:
+        name: The endpoint, for the message.
+        url: Where SNS posts to.
+    """
+    try:
+        parts = parse.urlsplit(url)
+        host, secret = parts.hostname or "", parts.username or parts.password
+    except ValueError:
+        return f"{name} is no URL. Give one such as https://partner.example.com/orders."
+    if parts.scheme.lower() != "https":
+        return (
+            f"{name} has no TLS: anybody on the way reads and changes the messages. Give an "
+            "endpoint that begins with https://."
+        )
+    if secret:
+        return (
+            f"{name} has a user name or a password in its URL, which everybody sees who may read "
+            "the template. Leave them out: the endpoint verifies the signature of SNS."
+        )
+    if not _is_public(host):
+        return (
+            f"{name} has the host {host or 'of no name'}, which SNS cannot reach or verify: an "
+            "endpoint is public and has a domain name. Give its public name, or subscribe a queue "
+            "or a function that calls it."
+        )
+    return None
+
+
+def _is_public(host: str) -> bool:
+    """Whether a host is a domain name that may be public, and no address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        private = ("localhost", ".localhost", ".local", ".internal")
+        return "." in host and not host.endswith(private)
+    return False
+
+
+def http_retries(
+    name: object, retries: float, delays: tuple[float, float], phases: tuple[float, float, float]
+) -> str | None:
+    """The retries of a delivery to an endpoint fit into an hour, and each is in one phase.
+
+    Lint E9213. Source: https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
+
+    Args:
+        name: The delivery policy, for the message.
+        retries: All of them.
+        delays: Shortest and longest, in seconds.
+        phases: How many without delay, at the shortest delay, and at the longest.
+    """
+    shortest, longest = delays
+    if not 0 <= retries <= SNS_HTTP_RETRIES:
+        return f"{name} has {retries:g} retries; they must be 0 to {SNS_HTTP_RETRIES}."
+    if not 1 <= shortest <= longest <= SNS_HTTP_RETRY_TIME:
+        return (
+            f"{name} has delays from {period(shortest)} to {period(longest)}; they must be 1 s to "
+            f"{period(SNS_HTTP_RETRY_TIME)}, the shortest first."
+        )
+    backoff = retries - sum(phases)
+    if backoff < 0:
+        return (
+            f"{name} has {retries:g} retries, but {sum(phases):g} in its phases. Raise num_retries "
+            "to those of all phases, backoff included."
+        )
+    least = phases[1] * shortest + phases[2] * longest
+    least += backoff * shortest + (longest - shortest if backoff > 1 else 0)
+    if least > SNS_HTTP_RETRY_TIME:
+        return (
+            f"{name} takes {period(least)} or more, but SNS retries for "
+            f"{period(SNS_HTTP_RETRY_TIME)} at most. Give fewer retries or shorter delays; the "
+            "dead-letter queue keeps what they do not deliver."
+        )
+    return None
+
+
+def raw_delivery(name: object, protocol: str) -> str | None:
+    """Queues, Firehose and HTTPS endpoints take raw messages, and nobody else.
+
+    Source:
+    https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html
+
+    Args:
+        name: The subscription, for the message.
+        protocol: How it is delivered.
+    """
+    if protocol in RAW:
+        return None
+    return (
+        f"{name} asks for raw delivery, which SNS does not have for the protocol {protocol}: the "
+        "message arrives in its JSON. Leave raw_message_delivery out."
+    )
+
+
+def content_type(name: object, given: str) -> str | None:
+    """What SNS wraps in its own JSON is sent as JSON or as plain text.
+
+    Source: https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html
+    """
+    if given.partition(";")[0].strip().lower() in CONTENT_TYPES:
+        return None
+    return (
+        f"{name} sends {given}, but what is not raw is {' or '.join(CONTENT_TYPES)}. Give one of "
+        "them, or raw_message_delivery=True."
+    )
+
+
+def large_messages(topic: object, size: float, protocol: str, subscriptions: int) -> str | None:
+    """A topic of large messages has few subscriptions, of queues, functions and Firehose.
+
+    Lint E9212. Source: https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html
+
+    Args:
+        topic: The topic, for the message.
+        size: Its largest message, in bytes.
+        protocol: How one of its subscriptions is delivered.
+        subscriptions: How many there are.
+    """
+    if size <= SNS_MESSAGE_BYTES:
+        return None
+    said = f"{topic} takes messages of more than {SNS_MESSAGE_BYTES:,} bytes, "
+    if protocol not in TAKE_LARGE:
+        return (
+            f"{said}which SNS does not deliver by {protocol}: it rejects the subscription. Lower "
+            "the topic's maximum message size, or subscribe a queue or a function."
+        )
+    if subscriptions > SNS_LARGE_SUBSCRIPTIONS:
+        return (
+            f"{said}so it can have {SNS_LARGE_SUBSCRIPTIONS} subscriptions, and not "
+            f"{subscriptions}. Lower the topic's maximum message size, or use a second topic."
+        )
+    return None

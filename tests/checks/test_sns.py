@@ -55,6 +55,54 @@ NO_QUEUE = "One has the protocol lambda, but a FIFO topic delivers to SQS queues
                 (False, False, None),
             )
         ],
+        "an endpoint is public, with TLS and without a secret": [
+            (sns.https_endpoint("It", url), expected)
+            for url, expected in (
+                ("https://partner.example.com/orders?from=shop", None),
+                ("HTTPS://partner.example.com:8443", None),
+                ("http://partner.example.com/", "It has no TLS: anybody"),
+                ("partner.example.com", "It has no TLS: anybody"),
+                ("https://[partner", "It is no URL."),
+                ("https://shop:secret@partner.example.com/", "It has a user name or a password"),
+                ("https://10.0.0.7/", "It has the host 10.0.0.7, which SNS cannot reach"),
+                ("https://[::1]/", "It has the host ::1, which SNS cannot reach"),
+                ("https://localhost/", "It has the host localhost, which SNS cannot reach"),
+                ("https://orders.internal/", "It has the host orders.internal, which SNS cannot"),
+                ("https:///orders", "It has the host of no name"),
+            )
+        ],
+        "retries to an endpoint fit into an hour": [
+            (sns.http_retries("It", retries, delays, phases), expected)
+            for retries, delays, phases, expected in (
+                (0, (20, 20), (0, 0, 0), None),
+                (100, (1, 3600), (99, 0, 1), None),
+                (60, (60, 60), (0, 0, 0), None),
+                (61, (1, 60), (0, 0, 60), "It takes 1 hour 1 s or more, but SNS retries for 1"),
+                (61, (60, 60), (0, 1, 0), "It takes 1 hour 1 minute or more, but SNS"),
+                (101, (1, 1), (0, 0, 0), "It has 101 retries; they must be 0 to 100."),
+                (3, (21, 20), (0, 0, 0), "It has delays from 21 s to 20 s; they must be 1 s to 1"),
+                (3, (0, 20), (0, 0, 0), "It has delays from 0 s to 20 s"),
+                (3, (1, 3601), (0, 0, 0), "It has delays from 1 s to 1 hour 1 s"),
+                (5, (1, 1), (1, 2, 3), "It has 5 retries, but 6 in its phases."),
+            )
+        ],
+        "queues, Firehose and endpoints take raw messages": [
+            (sns.raw_delivery("It", "sqs"), None),
+            (sns.raw_delivery("It", "lambda"), "It asks for raw delivery, which SNS does not have"),
+        ],
+        "the JSON of SNS is sent as JSON or text": [
+            (sns.content_type("It", "application/json; charset=UTF-8"), None),
+            (sns.content_type("It", "text/csv"), "It sends text/csv, but what is not raw is"),
+        ],
+        "large messages go to few queues, functions and Firehose": [
+            (sns.large_messages("Orders", size, protocol, count), expected)
+            for size, protocol, count, expected in (
+                (262_144, "https", 101, None),
+                (262_145, "sqs", 100, None),
+                (262_145, "email", 1, "which SNS does not deliver by email"),
+                (262_145, "lambda", 101, "so it can have 100 subscriptions, and not 101."),
+            )
+        ],
         "an archive keeps messages for 1 to 365 days": within(
             sns.archive, 1, 365, "it must be 1 to 365"
         ),

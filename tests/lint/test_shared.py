@@ -35,7 +35,7 @@ from cfnlint.template import Template
 from serverless_patterns.lint.__main__ import rules
 from serverless_patterns.patterns import checks
 from serverless_patterns.patterns.api_sqs_lambda import rules as api_rules
-from serverless_patterns.patterns.blocks import keys, subscriptions
+from serverless_patterns.patterns.blocks import keys, subscribers, subscriptions
 from serverless_patterns.patterns.blocks.alarms import Alarms, Runbook
 from serverless_patterns.patterns.blocks.consumers import Consumer, check_may_run
 from serverless_patterns.patterns.blocks.definitions import Definition
@@ -48,6 +48,7 @@ from serverless_patterns.patterns.blocks.invocations import (
 from serverless_patterns.patterns.blocks.lakes import Lake, Table
 from serverless_patterns.patterns.blocks.queues import NewQueue, SqsToLambda, check_own_queue
 from serverless_patterns.patterns.blocks.routes import Delivery, route
+from serverless_patterns.patterns.blocks.sources import Source
 from serverless_patterns.patterns.blocks.stream_consumers import (
     StreamConsumer,
     StreamReader,
@@ -165,6 +166,16 @@ def watch_bucket(stack: Stack, **given: Any) -> None:
     S3EventsToSqsToLambda(stack, "Events", consumer=function(stack), **given)
 
 
+def endpoint(stack: Stack, url: str = "https://partner.example.com/orders", **given: Any) -> None:
+    topic = sns.Topic(stack, "Topic")
+    topic.node.default_child.maximum_message_size = given.pop("size", None)  # type: ignore[union-attr]
+    policy = sns.DeliveryPolicy(healthy_retry_policy=sns.HealthyRetryPolicy(**given))
+    of = subscriptions.Subscription()
+    subscribers.deliver_to_endpoint(
+        stack, Source(topic), url, of, delivery_policy=policy, alarms=Alarms()
+    )
+
+
 MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9101": lambda stack: own_queue(stack, {"fifo": True}),
     "W9102": lambda stack: check_own_queue(sqs.Queue(stack, "Queue")),
@@ -222,6 +233,9 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9204": lambda stack: routed(stack, bus=events.EventBus(stack, "Shop")),
     "E9206": lambda stack: watch_bucket(stack, watch=[Watch("lists/"), Watch("lists/new/")]),
     "E9207": lambda _: expression_of("Report", BERLIN_SKIPS),
+    "W9211": lambda stack: endpoint(stack, "http://partner.example.com/orders"),
+    "E9212": lambda stack: endpoint(stack, size=262_145),
+    "E9213": lambda stack: endpoint(stack, num_min_delay_retries=4),
     "I9198": lambda stack: saga(Resource=CALLBACK),
 }
 
