@@ -11,6 +11,7 @@ import io
 import json
 import secrets
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -166,8 +167,12 @@ def test_a_scenario_is_red_and_names_the_event_whatever_is_wrong_in_a_store(
 
 def test_an_event_past_its_age_is_recorded_and_a_dead_letter(runs: Runs) -> None:
     stack, found = runs.aging, {}
+
+    def arrived(url: str) -> bool:
+        return queues.backlog(stack, url) > 0
+
     for name in ("FailureQueueUrl", "DeadLetterQueueUrl"):
-        until(lambda n=name: queues.backlog(stack, stack[n]) > 0, seconds=AGE + 60, what="for it")
+        until(partial(arrived, stack[name]), seconds=AGE + 60, what="until it is past its age")
         [message] = queues.take(stack, stack[name])
         found[name] = json.loads(message["Body"])
     record = found["FailureQueueUrl"]
