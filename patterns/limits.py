@@ -113,6 +113,10 @@ SNS_RETRIES_TO_SQS = Limit(23, "days", _SNS_RETRIES)
 # To HTTPS endpoints: retries of a message, and their time in all.
 SNS_HTTP_RETRIES = Limit(100, "retries", _SNS_RETRIES, "2026-11-27")
 SNS_HTTP_RETRY_TIME = Limit(3600, "s", _SNS_RETRIES, "2026-11-27")
+SNS_HTTP_TIMEOUT = Limit(
+    15, "s", _AWS + "sns/latest/dg/SendMessageToHttp.prepare.html", "2026-11-27"
+)
+SNS_CONFIRMATION = Limit(2, "days", _AWS + "sns/latest/api/API_Subscribe.html", "2026-11-27")
 _SNS_CREATE = _AWS + "sns/latest/api/API_CreateTopic.html"
 SNS_TOPICS = Limit(100_000, "standard topics", _SNS_CREATE, "2026-11-26")
 SNS_FIFO_TOPICS = Limit(1_000, "FIFO topics", _SNS_CREATE, "2026-11-26")
