@@ -106,6 +106,8 @@ class SnsFanout(TopicFanout):
             change.
     """
 
+    subscribers: list[Any]
+
     def __init__(
         self,
         scope: Construct,

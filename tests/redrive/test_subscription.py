@@ -51,7 +51,7 @@ class Given:
     def __init__(self, cloud: Cloud) -> None:
         self.sqs: Any = boto3.client("sqs")
         self.url, self.calls, self.endpoint = cloud.queue_url, Calls(), "arn:aws:x:y:1:name"
-        wanted = {"QueueUrl": self.url, "AttributeNames": ["QueueArn"]}
+        wanted: Any = {"QueueUrl": self.url, "AttributeNames": ["QueueArn"]}
         self.arn = self.sqs.get_queue_attributes(**wanted)["Attributes"]["QueueArn"]
         self.protocol, self.policy = "lambda", json.dumps({"deadLetterTargetArn": self.arn})
 
@@ -184,7 +184,7 @@ def test_the_command_says_what_became_of_the_messages(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     made: dict[str, Any] = {"sns": there, "sqs": there.sqs}
-    monkeypatch.setattr(command.boto3, "client", lambda name, **_: made[name])
+    monkeypatch.setattr(boto3, "client", lambda name, **_: made[name])
     there.fail(SIGNED)
     assert command.main(["--subscription", ARN, "--dry-run"]) == 0
     assert "Dry run: nothing was changed." in capsys.readouterr().out
@@ -202,6 +202,6 @@ def test_a_shell_without_a_region_is_told_so(
     def none(*_: Any, **__: Any) -> None:
         raise NoRegionError
 
-    monkeypatch.setattr(command.boto3, "client", none)
+    monkeypatch.setattr(boto3, "client", none)
     assert command.main(["--subscription", ARN]) == 1
     assert "You must specify a region" in capsys.readouterr().out

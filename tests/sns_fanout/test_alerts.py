@@ -18,7 +18,7 @@ from serverless_patterns.patterns.sns_fanout.construct import Alarms, Alerts, Sn
 from tests.inline import properties, rejected, warned
 
 MAIL, PHONE = "on-call@example.com", "+491701234567"
-TEXTS = {"phone_numbers": [PHONE], "monthly_sms_budget": 5}
+TEXTS: dict[str, Any] = {"phone_numbers": [PHONE], "monthly_sms_budget": 5}
 
 
 def subscriptions(stack: Stack, protocol: str) -> list[dict[str, Any]]:

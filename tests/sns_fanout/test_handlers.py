@@ -48,7 +48,7 @@ def replicated(cloud: Cloud, *messages: Any) -> list[Any]:
 
 
 def test_tests_get_an_order_without_what_is_about_a_person_in_one_call(cloud: Cloud) -> None:
-    secret = {"email": "jane@example.com", "note": "Geheimnis"}
+    secret: Any = {"email": "jane@example.com", "note": "Geheimnis"}
     line = order()["lines"][0] | {"gift_for": "Jane"}
     [text] = replicated(cloud, order(lines=[line], **secret))
     assert json.loads(text) == order(lines=order()["lines"][:1], customer_id="somebody")
