@@ -17,12 +17,16 @@ from ..blocks.lakes import JsonLines, Lake, Raw
 from ..blocks.queues import NewQueue
 from ..blocks.subscribers import DEFAULT_POLICY
 from ..blocks.subscriptions import Subscription
+from ..blocks.topic_subscribers import (
+    ArchiveSubscriber,
+    EndpointSubscriber,
+    FunctionSubscriber,
+)
 from ..blocks.topics import TopicFanout, TopicSettings, new_source, own_source
 from ..blocks.values import expect, expect_fields
 from ..checks import reject
 from ..checks import sns as checks
 from .alerts import Alerts
-from .subscribers import ArchiveSubscriber, EndpointSubscriber, FunctionSubscriber
 
 if TYPE_CHECKING:
     from aws_cdk import aws_lambda as lambda_

@@ -16,12 +16,12 @@ from tests.inline import function
 if TYPE_CHECKING:
     from aws_cdk import Stack
 
-    from serverless_patterns.patterns.blocks.topics import QueueSubscriber
-    from serverless_patterns.patterns.sns_fanout.subscribers import (
+    from serverless_patterns.patterns.blocks.topic_subscribers import (
         ArchiveSubscriber,
         EndpointSubscriber,
         FunctionSubscriber,
     )
+    from serverless_patterns.patterns.blocks.topics import QueueSubscriber
 
 URL = "https://partner.example.com/orders"
 
