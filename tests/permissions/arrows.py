@@ -35,6 +35,7 @@ USES = {
     "lambda": "lambda:InvokeFunction",
     "states": "states:StartExecution",
     "events": "events:PutEvents",
+    "api-destination": "events:InvokeApiDestination",
     "kinesis": "kinesis:PutRecord",
     "firehose": "firehose:PutRecord",
 }
@@ -80,6 +81,7 @@ CALLS: dict[str, dict[str, tuple[str, ...]]] = {
     "dynamodb": {
         "put_item": ("PutItem",),
         "get_item": ("GetItem",),
+        "query": ("Query",),
         "update_item": ("UpdateItem",),
         "batch_get_item": ("BatchGetItem",),
         "batch_write_item": ("BatchWriteItem",),
@@ -120,12 +122,13 @@ def arrows(cloud: Cloud) -> list[Request]:
     for way in (_trusts, _functions, _mappings, _destinations, _entries, _subscriptions):
         found += way(cloud)
     for way in (
-        _buses,
         _notifications,
         _buses,
         _rules,
         _schedules,
         _planners,
+        _channels,
+        _routes,
         _alarms,
         _deliveries,
         _machines,
@@ -210,6 +213,8 @@ def _calls(cloud: Cloud, properties: Mapping[str, Any]) -> Iterator[Request]:
                 if only_with and only_with not in texts:
                     continue
                 on = arn
+                if action == "Query":
+                    on = f"{arn}/index/{properties['Environment']['Variables']['INDEX_NAME']}"
                 if service == "s3" and not action.startswith("List"):
                     on = f"{arn}/{_object(cloud, properties, call.key)}"
                 on = _execution(arn) if action == "DescribeExecution" else on
@@ -315,6 +320,29 @@ def _subscriptions(cloud: Cloud) -> Iterator[Request]:
                 yield from _all(str(role), PUT_BY_TOPIC, target)
 
 
+def _channels(cloud: Cloud) -> Iterator[Request]:
+    """What reads a stream publishes to the channels of the stack."""
+    for channels in cloud.of("AWS::AppSync::ChannelNamespace").values():
+        api = f"arn:aws:appsync:{REGION}:{ACCOUNT}:apis/{channels['ApiId']}"
+        for mapping in cloud.of("AWS::Lambda::EventSourceMapping").values():
+            role = _role(cloud, mapping["FunctionName"])
+            yield Request(
+                role, "appsync:EventPublish", f"{api}/channelNamespace/{channels['Name']}"
+            )
+
+
+def _routes(cloud: Cloud) -> Iterator[Request]:
+    """An HTTP API calls the function of a route."""
+    integrations = cloud.of("AWS::ApiGatewayV2::Integration")
+    for route in cloud.of("AWS::ApiGatewayV2::Route").values():
+        function = next(
+            one["IntegrationUri"] for name, one in integrations.items() if name in route["Target"]
+        )
+        path = f"{route['ApiId']}/$default/{route['RouteKey'].replace(' ', '')}"
+        source = of_source(f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{path}")
+        yield Request("apigateway.amazonaws.com", "lambda:InvokeFunction", function, source)
+
+
 def _notifications(cloud: Cloud) -> Iterator[Request]:
     """A bucket notifies queues, topics and functions."""
     for name, properties in cloud.of("AWS::S3::Bucket").items():
@@ -327,7 +355,7 @@ def _notifications(cloud: Cloud) -> Iterator[Request]:
 
 def _uses(service: str, target: str, source: Mapping[str, str], role: Any) -> Iterator[Request]:
     """A service uses a target: with its role, or as itself for its source."""
-    action = USES[target.split(":")[2]]
+    action = USES["api-destination" if ":api-destination/" in target else target.split(":")[2]]
     if role:
         yield Request(role, action, target)
     else:
