@@ -251,7 +251,7 @@ def _new_topic(scope: Construct, new: NewTopic) -> sns.Topic:
         resource.data_protection_policy = dict(new.data_protection_policy)
         Annotations.of(made).add_warning_v2(
             "serverless-patterns:data-protection-policy",
-            "AWS accepts a data protection policy only from accounts that had one before "
-            "2026-04-30. Elsewhere, remove personal data before it is published.",
+            "AWS accepts a data protection policy only from accounts that had one before it closed "
+            "the feature. Elsewhere, remove personal data before it is published.",
         )
     return made
