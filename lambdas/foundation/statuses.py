@@ -1,12 +1,13 @@
 """How a job ended, for the client that polls: written once, by whoever knows it first.
 
-A job has up to three items of the table ``STATUS_TABLE_NAME``: ``job`` from its acceptance, ``done``
-and ``failed`` from its end. Nothing changes an item, so a late or repeated report takes nothing
-back: a job that is done stays done, and one that failed becomes done if a redrive succeeds.
+A job has up to three items of the table ``STATUS_TABLE_NAME``: ``job`` from its acceptance,
+``done`` or ``failed`` from its end. Nothing changes an item, so a late or repeated report takes
+nothing back: a job that is done stays done, and a failed one becomes done if a redrive succeeds.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from dataclasses import dataclass
@@ -32,13 +33,13 @@ class End:
     Args:
         job: Its key.
         state: ``done`` or ``failed``.
-        said: What the client is told: ``result`` of one that is done, ``reason`` and ``detail`` of
-            one that failed.
+        said: What the client is told: ``result``, JSON, of one that is done; ``reason`` and
+            ``detail`` of one that failed.
     """
 
     job: str
     state: str
-    said: Mapping[str, Any]
+    said: Mapping[str, str]
 
 
 def put(ends: Mapping[str, End]) -> dict[str, str]:
@@ -75,7 +76,7 @@ def _end(message: Message, outcome: Outcome) -> End | None:
         return End(job, FAILED, {"reason": outcome.reason, "detail": detail})
     if outcome.kind == "refused":
         return End(job, FAILED, {"reason": outcome.reason, "detail": outcome.detail})
-    return End(job, DONE, {"result": {"outcome": outcome.kind}})
+    return End(job, DONE, {"result": json.dumps({"outcome": outcome.kind})})
 
 
 def _new(end: End) -> Any:

@@ -35,10 +35,17 @@ def handler(event: Mapping[str, Any], _: LambdaContext) -> dict[str, Any]:
     Args:
         event: The request, as API Gateway's proxy integration says it.
     """
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    answer = _answer(event, headers)
+    allowed = os.environ.get("CORS_ORIGINS", "").split()
+    answer["headers"] |= logic.cors(allowed, headers.get("origin") or "")
+    return answer
+
+
+def _answer(event: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
     of = logic.owner(event["requestContext"])
     if not of:
         return refused(403, "Sign the request, so that nobody else is told of your job.")
-    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     try:
         if event["httpMethod"] == "POST":
             return _accept(of, headers.get("idempotency-key"), event)
@@ -71,7 +78,13 @@ def _accept(of: str, asked: str | None, event: Mapping[str, Any]) -> dict[str, A
     if status is None:  # it has just expired
         return refused(503, AGAIN)
     if status.state == logic.ACCEPTED:  # whoever wrote it may have ended before this
-        store.hand_over(job, body)
+        try:
+            store.hand_over(job, body)
+        except ClientError as error:
+            if aws.code(error) not in logic.CLIENT_FAULTS:
+                raise
+            statuses.put({job: statuses.End(job, statuses.FAILED, logic.NOT_TAKEN)})
+            return refused(422, logic.NOT_TAKEN["detail"])
     return logic.accepted(job_id, event["requestContext"]["path"], status, now)
 
 
@@ -91,9 +104,10 @@ def _tell(of: str, job_id: str, seen: str) -> dict[str, Any]:
 
 def _end(job: str, status: Status, now: int) -> statuses.End | None:
     """Return how a job has ended that nobody has reported: its execution did, or its time is up."""
-    if (found := store.look(job)) and (end := logic.ended(found)):
+    found = store.look(job)
+    if found and (end := logic.ended(found)):
         return statuses.End(job, *end)
     if now < status.deadline:
         return None
-    detail = "It took too long. It may still be done; ask for it again under another id if not."
+    detail = "It took too long, and may still be done. Ask again before you send it again."
     return statuses.End(job, statuses.FAILED, {"reason": "DeadlineExceeded", "detail": detail})

@@ -16,6 +16,18 @@ if TYPE_CHECKING:
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 FIRST_WAIT, LONGEST_WAIT = 1, 30  # seconds until the next poll
 ACCEPTED = "accepted"
+# What a client can fix, of SQS and of Step Functions.
+CLIENT_FAULTS = (
+    "InvalidMessageContents",
+    "InvalidParameterValue",
+    "InvalidExecutionInput",
+    "ValidationException",
+)
+NOT_TAKEN = {
+    "reason": "NotTaken",
+    "detail": "The work does not take this request: it is too large, or has a character that it "
+    "does not know.",
+}
 # Whatever keeps it, keeps it for this client, and asks whether it is still so.
 KEPT = "private, no-cache"
 
@@ -46,8 +58,10 @@ class Status:
             return None
         job = found[JOB]
         state = next((end for end in (DONE, FAILED) if end in found), ACCEPTED)
-        told = ("result", "reason", "detail")
-        said = {name: found[state][name] for name in told if name in found.get(state, {})}
+        end = found.get(state, {})
+        said = {name: end[name] for name in ("reason", "detail") if name in end}
+        if "result" in end:
+            said["result"] = json.loads(end["result"])
         numbers = int(job["at"]), int(job["deadline"])
         return cls(state, *numbers, job["fingerprint"], said)
 
@@ -79,13 +93,13 @@ def execution(job: str) -> str:
     return hashlib.sha256(job.encode()).hexdigest()
 
 
-def ended(found: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+def ended(found: Mapping[str, Any]) -> tuple[str, dict[str, str]] | None:
     """Return how an execution ended, and what the client is told; None while it runs."""
     status = found["status"]
     if status in ("RUNNING", "PENDING_REDRIVE"):
         return None
     if status == "SUCCEEDED":
-        return DONE, {"result": found.get("output", "null")}
+        return DONE, {"result": found.get("output") or "null"}
     detail = "The work could not be finished."
     return FAILED, {"reason": found.get("error") or status, "detail": detail}
 
@@ -114,6 +128,18 @@ def told(job_id: str, status: Status, seen: str, now: int) -> dict[str, Any]:
     if headers["ETag"] in [tag.strip().removeprefix("W/") for tag in seen.split(",")]:
         return _answer(304, None, headers)
     return _answer(200, {"id": job_id, "state": status.state, **status.said}, headers)
+
+
+def cors(allowed: Sequence[str], origin: str) -> dict[str, str]:
+    """Return the headers by which a browser lets a page of this origin read an answer.
+
+    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-cors.html
+    """
+    if not allowed:
+        return {}
+    found = origin if origin in allowed else allowed[0]
+    exposed = {"Access-Control-Expose-Headers": "ETag,Location,Retry-After"}
+    return {"Access-Control-Allow-Origin": found, "Vary": "Origin"} | exposed
 
 
 def refused(status: int, message: str) -> dict[str, Any]:

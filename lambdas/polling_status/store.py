@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer
+from botocore.exceptions import ClientError
 
 from ..foundation import aws, tables
 from ..foundation.statuses import ATTRIBUTE, JOB
@@ -68,7 +69,10 @@ def hand_over(job: str, body: str) -> None:
 
 
 def look(job: str) -> Mapping[str, Any] | None:
-    """Return the execution of a job; None if there is none, or none known now."""
+    """Return the execution of a job; None if there is none.
+
+    One that cannot be asked about now, since too many are, is one that runs.
+    """
     if "STATE_MACHINE_ARN" not in os.environ:
         return None
     prefix = os.environ["STATE_MACHINE_ARN"].replace(":stateMachine:", ":execution:")
@@ -77,4 +81,8 @@ def look(job: str) -> Mapping[str, Any] | None:
         found: Any = states.describe_execution(executionArn=f"{prefix}:{logic.execution(job)}")
     except states.exceptions.ExecutionDoesNotExist:
         return None
+    except ClientError as error:
+        if aws.code(error) != "ThrottlingException":
+            raise
+        return {"status": "RUNNING"}
     return dict(found)

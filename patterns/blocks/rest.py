@@ -218,6 +218,11 @@ class RestEntry(Construct):
                 _warn_of_key_alone(self)
 
     @property
+    def origins(self) -> list[str]:
+        """The origins whose pages may read the answers; a function has to say so in its own."""
+        return self._cors.origins
+
+    @property
     def url(self) -> str:
         """Where clients send their requests.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import random
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -119,7 +120,7 @@ class StatusClient:
             answer = self._until_answered(job_id, ends, "GET", url, None, headers)
             if answer.status not in (200, 304):
                 raise JobError(job_id, f"HTTP {answer.status}", _message(answer))
-            said = {} if answer.status == 304 else json.loads(answer.body)
+            said = {} if answer.status == 304 else _said(job_id, answer)
             if said.get("state") == "failed":
                 raise JobError(job_id, said["reason"], said.get("detail", ""))
             if said.get("state") == "done":
@@ -128,7 +129,8 @@ class StatusClient:
             self.empty += 1
             asked = _seconds(answer)
             pause = min(LONGEST_PAUSE, pause * 2)
-            self._sleep(job_id, ends, asked if asked is not None else pause)
+            jittered = random.uniform(pause / 2, pause)  # noqa: S311
+            self._sleep(job_id, ends, jittered if asked is None else asked)
 
     def _until_answered(
         self,
@@ -145,8 +147,9 @@ class StatusClient:
             asked = None
             try:
                 answer = self._send(method, url, body, headers)
-            except OSError:
-                pass
+            except OSError as error:
+                if isinstance(getattr(error, "reason", error), ssl.SSLCertVerificationError):
+                    raise  # nothing was sent, and never will be
             else:
                 if answer.status != 429 and answer.status < 500:
                     return answer
@@ -169,6 +172,13 @@ def _seconds(answer: Answer) -> float | None:
     return float(said) if said.isdigit() else None
 
 
+def _said(job_id: str, answer: Answer) -> Any:
+    try:
+        return dict(json.loads(answer.body))
+    except (ValueError, TypeError) as error:
+        raise JobError(job_id, "HTTP 200", "The answer is no status.") from error
+
+
 def _message(answer: Answer) -> str:
     try:
         return str(json.loads(answer.body).get("message", ""))
@@ -183,13 +193,14 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 def _send(method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
     request = urllib.request.Request(url, body, dict(headers), method=method)  # noqa: S310
+    opener = urllib.request.build_opener(_NoRedirect)
     try:
-        found = urllib.request.build_opener(_NoRedirect).open(request, timeout=CONNECTION_SECONDS)
-    except urllib.error.HTTPError as error:
-        found = error
-    with found:
-        names = {name.lower(): value for name, value in found.headers.items()}
         try:
+            found = opener.open(request, timeout=CONNECTION_SECONDS)
+        except urllib.error.HTTPError as error:
+            found = error
+        with found:
+            names = {name.lower(): value for name, value in found.headers.items()}
             return Answer(found.status, names, found.read())
-        except http.client.HTTPException as error:  # it broke off
-            raise OSError(str(error)) from error
+    except http.client.HTTPException as error:  # it is no HTTP, or broke off
+        raise OSError(str(error)) from error

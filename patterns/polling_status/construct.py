@@ -70,10 +70,11 @@ class NewStatuses:
         """Reject what DynamoDB or the front rejects."""
         expect_fields(self, kept=(Duration,), encryption_key=("IKey", None))
         check_removal(self.removal_policy)
-        if (in_seconds(self.kept) or 1) < 1:
+        kept = in_seconds(self.kept)
+        if kept is not None and kept < 1:
             raise ValueError(
-                "kept is 0 s, so no status would be there when a client asks. Keep it "
-                "for longer than the longest job."
+                "kept is 0 s, so no status would be there when a client asks. Keep it for longer "
+                "than the longest job."
             )
         keys.check_key("encryption_key", self.encryption_key)
 
@@ -88,10 +89,12 @@ class PollingStatus(Construct):
 
     The header ``Idempotency-Key`` names the job, so a request that is sent again is the same job. A
     job belongs to who signed its request, or whom the authorizer named: another client that asks
-    for it gets the 404 of a job that there is not.
+    for it gets the 404 of a job that there is not. Sessions of one role are one client; give each
+    a role of its own, or an authorizer.
 
     The client sees 202; 400 for a body that is no JSON or breaks the schema; 403 unsigned; 404; 409
-    for another request under the same key; 429 throttled; 5xx when the job was not accepted. A GET
+    for another request under the same key; 422 for one that the work does not take; 429 throttled;
+    5xx when the job was not accepted. A GET
     sees 200, or 304 when it names the state by ``If-None-Match``.
 
     Args:
@@ -137,7 +140,10 @@ class PollingStatus(Construct):
         check_has_role("front", front)
         check_may_run(Path(front, "front "), front, "every request would be answered with 5xx")
         alarms = alarms.of_pattern(__name__)
-        self._work, self._deadline, self._given = work, deadline, (front, work, statuses)
+        self._deadline, self._given = deadline, (front, work, statuses)
+        given: Any = work  # one of the two
+        self._queue: sqs.IQueue | None = given if has(work, "queue_url") else None
+        self._machine: stepfunctions.IStateMachine | None = None if self._queue else given
         self._kept = statuses.kept if isinstance(statuses, NewStatuses) else NewStatuses().kept
 
         self.table = _table_of(self, statuses)
@@ -159,12 +165,14 @@ class PollingStatus(Construct):
     @property
     def environment(self) -> dict[str, str]:
         """The variables that the front needs."""
-        work = (
-            {"QUEUE_URL": self._work.queue_url}
-            if has(self._work, "queue_url")
-            else {"STATE_MACHINE_ARN": self._work.state_machine_arn}
-        )
-        return self.report_environment | work | {"DEADLINE_SECONDS": _text(self._deadline)}
+        made = self.report_environment | {"DEADLINE_SECONDS": _text(self._deadline)}
+        if self.entry.origins:
+            made["CORS_ORIGINS"] = " ".join(self.entry.origins)
+        if self._queue:
+            made["QUEUE_URL"] = self._queue.queue_url
+        if self._machine:
+            made["STATE_MACHINE_ARN"] = self._machine.state_machine_arn
+        return made
 
     @property
     def report_environment(self) -> dict[str, str]:
@@ -187,12 +195,12 @@ class PollingStatus(Construct):
     def _let_front_work(self, front: lambda_.IFunction) -> None:
         self._grant(front, "dynamodb:PutItem", "dynamodb:Query")
         grantee = grantee_here(self, front, self._given)
-        if has(self._work, "queue_url"):
-            grant_send(self._work, grantee)
-            return
-        grant_key(self._work, grantee)
-        grant_start_execution(self._work, grantee)
-        grant_describe(self._work, grantee)
+        if self._queue:
+            grant_send(self._queue, grantee)
+        if self._machine:
+            grant_key(self._machine, grantee)
+            grant_start_execution(self._machine, grantee)
+            grant_describe(self._machine, grantee)
 
     def _grant(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
         grantee = grantee_here(self, grantee, self._given)

@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_stepfunctions as stepfunctions
+from constructs import Construct
 
 from ..blocks.consumers import Consumer
+from ..blocks.definitions import Definition
 from ..blocks.demo import MAX_CONCURRENCY, ShopStack, called_by, signed_requests_only
+from ..blocks.findings import acknowledge_wildcards
 from ..blocks.queues import NewQueue, SqsToLambda
+from ..blocks.state_machines import new_state_machine
 from ..blocks.values import seconds
-from .construct import Endpoint, NewApi, NewStatuses, PollingStatus
+from .construct import Alarms, Endpoint, NewApi, NewStatuses, PollingStatus
 
 if TYPE_CHECKING:
-    from constructs import Construct
+    from aws_cdk import aws_lambda as lambda_
 
 RECEIVES = 5
 DEADLINE = seconds(120)
@@ -63,16 +66,12 @@ class DemoStack(ShopStack):
                 max_concurrency=MAX_CONCURRENCY,
             ),
             queue=NewQueue(max_receive_count=RECEIVES),
+            alarms=Alarms().of_pattern(__name__),
         )
-        quote = stepfunctions.StateMachine(
-            self,
-            "Quote",
-            definition_body=stepfunctions.DefinitionBody.from_string(QUOTE),
-            timeout=seconds(60),
-        )
+        quote = new_state_machine(Construct(self, "Quote"), Definition(QUOTE), {})
         api = NewApi(rate_limit=400, burst_limit=400, cloud_watch_role=self.sets_cloud_watch_role)
-        orders = self._polled("OrderJobs", queue.queue, Endpoint("orders", api=api))
-        quotes = self._polled("QuoteJobs", quote, Endpoint("quotes", api=orders.entry.api))
+        orders, front = self._polled("OrderJobs", queue.queue, Endpoint("orders", api=api))
+        quotes, _ = self._polled("QuoteJobs", quote, Endpoint("quotes", api=orders.entry.api))
 
         table.grant(store, "dynamodb:PutItem")
         self.keep_refused(store, queue.dead_letter_queue)
@@ -82,12 +81,16 @@ class DemoStack(ShopStack):
         store.add_environment("MAX_RECEIVE_COUNT", str(RECEIVES))
         customer = iam.Role(self, "Customer", assumed_by=iam.AccountRootPrincipal())
         orders.grant_execute(customer)
+        of_any = orders.status_method.method_arn.replace("{id}", "*")
+        acknowledge_wildcards(customer, "The ids of jobs are the clients' own.", of_any)
         signed_requests_only(orders.entry.api)
         self.outputs(
             ApiUrl=orders.entry.api.deployment_stage.url_for_path(),
             QueueUrl=queue.queue.queue_url,
             DeadLetterQueueUrl=queue.dead_letter_queue.queue_url,
+            MappingId=queue.event_source_mapping.event_source_mapping_id,
             FunctionName=store.function_name,
+            FrontFunctionName=front.function_name,
             TableName=table.table_name,
             StatusTableName=orders.table.table_name,
             QuoteStatusTableName=quotes.table.table_name,
@@ -95,7 +98,9 @@ class DemoStack(ShopStack):
             CustomerRoleArn=customer.role_arn,
         )
 
-    def _polled(self, name: str, work: Any, endpoint: Endpoint) -> PollingStatus:
+    def _polled(
+        self, name: str, work: Any, endpoint: Endpoint
+    ) -> tuple[PollingStatus, lambda_.Function]:
         front = self.function(f"{name}Front", "front")
         called_by(front, "An API calls it, and its client is told what fails.")
         made = PollingStatus(
@@ -109,4 +114,4 @@ class DemoStack(ShopStack):
         )
         for variable, value in made.environment.items():
             front.add_environment(variable, value)
-        return made
+        return made, front
