@@ -436,7 +436,7 @@ def _publisher(here: Stack, there: Stack) -> None:
     bus.grant_put_events_to(function(there, "Publisher"), source="shop.web")
 
 
-@pytest.mark.parametrize("relation", ["another", "nested", "parent"])
+@pytest.mark.parametrize("relation", ["another", "nested", "in_nested"])
 @pytest.mark.parametrize("owned", [_bus, _key, _targets, _keyed_queue, _publisher])
 def test_nothing_depends_in_a_circle_on_what_another_stack_owns(
     relation: str, owned: Callable[[Stack, Stack], None]
@@ -444,7 +444,7 @@ def test_nothing_depends_in_a_circle_on_what_another_stack_owns(
     app = App()
     stack = Stack(app, "Stack")
     other = Stack(app, "Other") if relation == "another" else NestedStack(stack, "Nested")
-    here, there = (other, stack) if relation == "parent" else (stack, other)
+    here, there = (other, stack) if relation == "in_nested" else (stack, other)
     owned(here, there)
     for one in (here, there):
         Template.from_stack(one)  # it rejects a circle
