@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from statistics import quantiles
 from typing import TYPE_CHECKING
 
+from serverless_patterns.lambdas.polling_status import logic
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -59,14 +61,15 @@ def orders(number: int = ORDERS) -> list[float]:
 def polling(seconds: Sequence[float]) -> Figures:
     """Ask as ``StatusClient`` does: when ``Retry-After`` says, and up to a tenth later.
 
-    The server says half of what the job has taken so far, 1 to 30 seconds.
+    The server says what the pattern's front does.
     """
     random_ = random.Random(SEED)  # noqa: S311
     requests, late = 0, []
+    job = logic.Status(logic.ACCEPTED, 0, 900, "")
     for takes in seconds:
         asked = 0.0
         while True:
-            asked += max(1, min(30, int(asked) // 2)) * random_.uniform(1, 1.1)
+            asked += logic.wait(job, int(asked)) * random_.uniform(1, 1.1)
             requests += 1
             if asked >= takes:
                 break
@@ -82,19 +85,22 @@ def every_second(seconds: Sequence[float]) -> Figures:
     return Figures(requests, requests - len(seconds), late, polling(seconds).dollars)
 
 
-# ``sns_webhook`` and ``appsync_live`` add their ways here.
 WAYS: dict[str, Callable[[Sequence[float]], Figures]] = {
     "polling": polling,
     "polling each second": every_second,
 }
 
 
+def table() -> str:
+    """Return the table of all ways."""
+    rows = [figures(orders()).row(way) for way, figures in WAYS.items()]
+    head = "| Way | Requests | Empty answers | Late, p50 | p95 | US dollars a million orders |"
+    return "\n".join([head, "|---|---|---|---|---|---|", *rows])
+
+
 def main() -> None:
     """Print the table."""
-    print("| Way | Requests | Empty answers | Late, p50 | p95 | US dollars a million orders |")
-    print("|---|---|---|---|---|---|")
-    for way, figures in WAYS.items():
-        print(figures(orders()).row(way))
+    print(table())
 
 
 if __name__ == "__main__":

@@ -94,8 +94,8 @@ class PollingStatus(Construct):
 
     The client sees 202; 400 for a body that is no JSON or breaks the schema; 403 unsigned; 404; 409
     for another request under the same key; 422 for one that the work does not take; 429 throttled;
-    5xx when the job was not accepted. A GET
-    sees 200, or 304 when it names the state by ``If-None-Match``.
+    5xx when the job was not accepted. A GET sees 200, or 304 when it names the state by
+    ``If-None-Match``.
 
     Args:
         front: Function or alias that answers both, such as ``lambdas/polling_status/front.py``. It

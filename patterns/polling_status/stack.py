@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_iam as iam
+from aws_cdk.aws_apigateway import JsonSchema, JsonSchemaType
 from constructs import Construct
 
 from ..blocks.consumers import Consumer
@@ -49,6 +50,14 @@ QUOTE = json.dumps(
 STATUSES = NewStatuses(removal_policy=RemovalPolicy.DESTROY)
 
 
+def _schema(title: str) -> JsonSchema:
+    """Return the shape of an order, or of one to be priced. What it means the work checks."""
+    text, kind = JsonSchema(type=JsonSchemaType.STRING), JsonSchemaType
+    fields = dict.fromkeys(("order_id", "customer_id", "currency", "total"), text)
+    fields["lines"] = JsonSchema(type=kind.ARRAY, min_items=1)
+    return JsonSchema(title=title, type=kind.OBJECT, required=[*fields], properties=fields)
+
+
 class DemoStack(ShopStack):
     """``POST /orders`` through a queue, ``POST /quotes`` through a state machine."""
 
@@ -70,8 +79,12 @@ class DemoStack(ShopStack):
         )
         quote = new_state_machine(Construct(self, "Quote"), Definition(QUOTE), {})
         api = NewApi(rate_limit=400, burst_limit=400, cloud_watch_role=self.sets_cloud_watch_role)
-        orders, front = self._polled("OrderJobs", queue.queue, Endpoint("orders", api=api))
-        quotes, _ = self._polled("QuoteJobs", quote, Endpoint("quotes", api=orders.entry.api))
+        orders, front = self._polled(
+            "OrderJobs", queue.queue, Endpoint("orders", schema=_schema("Order"), api=api)
+        )
+        quotes, _ = self._polled(
+            "QuoteJobs", quote, Endpoint("quotes", schema=_schema("Quote"), api=orders.entry.api)
+        )
 
         table.grant(store, "dynamodb:PutItem")
         self.keep_refused(store, queue.dead_letter_queue)

@@ -74,6 +74,7 @@ CALLS: dict[str, dict[str, tuple[str, ...]]] = {
     "dynamodb": {
         "put_item": ("PutItem",),
         "get_item": ("GetItem",),
+        "query": ("Query",),
         "update_item": ("UpdateItem",),
         "batch_get_item": ("BatchGetItem",),
         "batch_write_item": ("BatchWriteItem",),
@@ -111,7 +112,7 @@ CALLS: dict[str, dict[str, tuple[str, ...]]] = {
 def arrows(cloud: Cloud) -> list[Request]:
     """Return every request that a stack makes of AWS, its own people's among them."""
     found: list[Request] = []
-    for way in (_trusts, _functions, _mappings, _destinations, _entries, _subscriptions):
+    for way in (_trusts, _functions, _mappings, _destinations, _entries, _proxies, _subscriptions):
         found += way(cloud)
     for way in (
         _buses,
@@ -295,6 +296,22 @@ def _entries(cloud: Cloud) -> Iterator[Request]:
             given = json.loads(text)
             on = given.get("stateMachineArn") or given.get("executionArn")
             yield Request(role, f"{called[1]}:{called[2]}", on)
+
+
+def _proxies(cloud: Cloud) -> Iterator[Request]:
+    """A method calls the function that answers it, for this path of this stage."""
+    stages = {one["RestApiId"]: name for name, one in cloud.of("AWS::ApiGateway::Stage").items()}
+    for properties in cloud.of("AWS::ApiGateway::Method").values():
+        if properties["Integration"]["Type"] != "AWS_PROXY":
+            continue
+        function = re.findall(r"/functions/(.+)/invocations", properties["Integration"]["Uri"])[0]
+        api, parts, at = properties["RestApiId"], [], cloud.named(properties["ResourceId"])
+        while at and cloud.types[at] == "AWS::ApiGateway::Resource":
+            parts.insert(0, cloud.properties[at]["PathPart"].replace("{", "a-").strip("}"))
+            at = cloud.named(cloud.properties[at]["ParentId"])
+        called = f"{api}/{stages[api]}/{properties['HttpMethod']}/{'/'.join(parts)}"
+        source = {"aws:SourceArn": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{called}"}
+        yield Request("apigateway.amazonaws.com", "lambda:InvokeFunction", function, source)
 
 
 def _subscriptions(cloud: Cloud) -> Iterator[Request]:

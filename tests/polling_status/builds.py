@@ -5,23 +5,21 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as stepfunctions
 
+from serverless_patterns.patterns.blocks.queues import SqsToLambda
 from serverless_patterns.patterns.polling_status.construct import NewStatuses, PollingStatus
 from tests import inline
 from tests.contracts.builds import Build
 
 if TYPE_CHECKING:
     from aws_cdk import Stack
+    from aws_cdk import aws_sqs as sqs
 
 
-def queue(stack: Stack, construct_id: str) -> sqs.Queue:
-    letters = sqs.Queue(stack, f"{construct_id}Letters", enforce_ssl=True)
-    dead_letter_queue = sqs.DeadLetterQueue(max_receive_count=5, queue=letters)
-    return sqs.Queue(
-        stack, f"{construct_id}Queue", enforce_ssl=True, dead_letter_queue=dead_letter_queue
-    )
+def queue(stack: Stack, construct_id: str) -> sqs.IQueue:
+    consumer = inline.function(stack, f"{construct_id}Consumer")
+    return SqsToLambda(stack, f"{construct_id}Queue", consumer=consumer).queue
 
 
 def machine(stack: Stack, construct_id: str, **settings: Any) -> stepfunctions.StateMachine:
@@ -42,14 +40,18 @@ def make(
     key: Any = None,
     **settings: Any,
 ) -> PollingStatus:
-    front = settings.pop("front", None) or inline.function(stack, f"{construct_id}Front")
+    handler = "lambdas.polling_status.front.handler"
+    own = inline.function(stack, f"{construct_id}Front", handler=handler)
     work = work(stack, construct_id) if callable(work) else work
     if key:
         settings["statuses"] = NewStatuses(encryption_key=key)
-    return PollingStatus(stack, construct_id, front=front, work=work, **settings)
+    made = PollingStatus(stack, construct_id, **{"front": own} | settings, work=work)
+    for name, value in made.environment.items():
+        own.add_environment(name, value)
+    return made
 
 
 BUILDS = [
-    Build("polling_status", make, frozenset({"alarms", "key"})),
-    Build("polling_status machine", partial(make, work=machine), frozenset({"alarms", "key"})),
+    Build("polling_status", make, frozenset({"alarms"})),
+    Build("polling_status machine", partial(make, work=machine), frozenset({"alarms"})),
 ]
