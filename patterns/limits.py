@@ -279,3 +279,15 @@ SCHEDULER_INVOCATIONS = Limit(1_000, "calls a second", _OF_SCHEDULES, "2026-11-2
 SCHEDULER_INPUT_BYTES = Limit(
     256 * 1024, "bytes", _SCHEDULER + "APIReference/API_Target.html", "2026-11-26"
 )
+
+# AWS AppSync Events
+
+_CHANNELS = _AWS + "appsync/latest/eventapi/"
+APPSYNC_EVENTS_A_PUBLISH = Limit(5, "events", _CHANNELS + "publish-http.html", "2026-11-27")
+APPSYNC_EVENT_KB = Limit(240, "KB", _CHANNELS + "event-api-concepts.html", "2026-11-27")
+APPSYNC_CHANNEL_SEGMENT = Limit(
+    50, "characters", _AWS + "appsync/latest/APIReference/API_ChannelNamespace.html", "2026-11-27"
+)
+APPSYNC_API_KEY_DAYS = Limit(
+    365, "days", _AWS + "appsync/latest/APIReference/API_CreateApiKey.html", "2026-11-27"
+)

@@ -115,7 +115,7 @@ ROWS = (
         _says(r'"Protocol": "(firehose|https?|email|email-json|sms)"'),
     ),
     Row(
-        "Events::Connection|Events::ApiDestination|AppSync::Api",
+        "Events::Connection|Events::ApiDestination",
         "this resource type is unknown",
         fix="Make it by its API, which works, or leave it out of what you deploy here",
     ),

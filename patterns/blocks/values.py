@@ -28,6 +28,7 @@ INTERFACES = {
     "IAlarmAction": ("bind", "SnsAction(topic)"),
     "IAuthorizer": ("authorizer_id", "CognitoUserPoolsAuthorizer(…)"),
     "IBucket": ("bucket_arn", "Bucket.from_bucket_arn(…)"),
+    "IEventApi": ("realtime_dns", "EventApi.from_event_api_attributes(…)"),
     "IEventBus": ("event_bus_arn", "EventBus.from_event_bus_arn(…)"),
     "IFunction": ("function_arn", "Function.from_function_attributes(…)"),
     "IGrantable": ("grant_principal", "Role.from_role_arn(…)"),

@@ -162,6 +162,14 @@ def test_no_record_of_a_key_overtakes_one_that_failed(aggregate: bool) -> None:
         assert len(keys) == len(set(keys)), "a call has one record of a key"
 
 
+def test_events_with_a_key_share_records_only_on_request() -> None:
+    events = [b"a:1", b"b:1", b"a:2"]
+    for aggregate, records in ((None, 3), (True, 2)):
+        kinesis = Kinesis()
+        put(kinesis, events, key=key_of, aggregate=aggregate)
+        assert len(kinesis.data) == records
+
+
 def test_events_behind_one_that_was_given_up_are_not_sent() -> None:
     kinesis = Kinesis(client_error("AccessDenied"))
     events = [b"a:1", b"b:1", b"a:2"]

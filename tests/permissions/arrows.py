@@ -121,6 +121,8 @@ def arrows(cloud: Cloud) -> list[Request]:
         _rules,
         _schedules,
         _planners,
+        _channels,
+        _routes,
         _alarms,
         _deliveries,
         _machines,
@@ -205,6 +207,8 @@ def _calls(cloud: Cloud, properties: Mapping[str, Any]) -> Iterator[Request]:
                 if only_with and only_with not in texts:
                     continue
                 on = arn
+                if action == "Query":
+                    on = f"{arn}/index/{properties['Environment']['Variables']['INDEX_NAME']}"
                 if service == "s3" and not action.startswith("List"):
                     on = f"{arn}/{_object(cloud, properties, call.key)}"
                 on = _execution(arn) if action == "DescribeExecution" else on
@@ -322,6 +326,29 @@ def _subscriptions(cloud: Cloud) -> Iterator[Request]:
             targets.append(properties["Endpoint"])
         for target in filter(None, targets):
             yield from _uses("sns", target, context, role if ":firehose:" in target else None)
+
+
+def _channels(cloud: Cloud) -> Iterator[Request]:
+    """What reads a stream publishes to the channels of the stack."""
+    for channels in cloud.of("AWS::AppSync::ChannelNamespace").values():
+        api = f"arn:aws:appsync:{REGION}:{ACCOUNT}:apis/{channels['ApiId']}"
+        for mapping in cloud.of("AWS::Lambda::EventSourceMapping").values():
+            role = _role(cloud, mapping["FunctionName"])
+            yield Request(
+                role, "appsync:EventPublish", f"{api}/channelNamespace/{channels['Name']}"
+            )
+
+
+def _routes(cloud: Cloud) -> Iterator[Request]:
+    """An HTTP API calls the function of a route."""
+    integrations = cloud.of("AWS::ApiGatewayV2::Integration")
+    for route in cloud.of("AWS::ApiGatewayV2::Route").values():
+        function = next(
+            one["IntegrationUri"] for name, one in integrations.items() if name in route["Target"]
+        )
+        path = f"{route['ApiId']}/$default/{route['RouteKey'].replace(' ', '')}"
+        source = of_source(f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{path}")
+        yield Request("apigateway.amazonaws.com", "lambda:InvokeFunction", function, source)
 
 
 def _notifications(cloud: Cloud) -> Iterator[Request]:

@@ -40,6 +40,7 @@ SCENARIOS = {
     "async_lambda": {"INVOICES": 60},
     "api_sqs_lambda": {"ORDERS": 200, "CHANGED_ORDERS": 10},
     "sns_fifo_fanout": {"CHANGES_EACH": 5},
+    "dynamodb_streams_lambda": {"ORDERS": 30, "CHANGES_EACH": 4},
 }
 SAGA, FIFO = "step-functions-saga", "sns-fifo-fanout"
 
