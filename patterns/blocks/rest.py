@@ -154,7 +154,6 @@ class RestEntry(Construct):
 
     Attributes:
         api: The API.
-        role: What API Gateway may do for these methods.
         alarms: On 5xx answers of a new API; none for your own.
 
     Raises:
@@ -195,9 +194,6 @@ class RestEntry(Construct):
             self.api = endpoint.api
             self._scope = beside(self, self.api)
         keep_text(self.api, endpoint.content_types)
-        self.role = iam.Role(
-            self._scope, "Role", assumed_by=service_principal("apigateway.amazonaws.com")
-        )
         self._methods: list[apigateway.Method] = []
         with _in_own_words(lambda: f"The API {Path(self.api)} has no resource {endpoint.path!r}"):
             self._resource = self.api.root.resource_for_path(endpoint.path)
@@ -216,6 +212,12 @@ class RestEntry(Construct):
             _join(endpoint.usage_plan, self._stage("usage_plan"))
             if not self._authorizer:
                 _warn_of_key_alone(self)
+
+    @functools.cached_property
+    def role(self) -> iam.Role:
+        """What API Gateway may do for these methods; functions that answer need none."""
+        principal = service_principal("apigateway.amazonaws.com")
+        return iam.Role(self._scope, "Role", assumed_by=principal)
 
     @property
     def origins(self) -> list[str]:

@@ -93,9 +93,10 @@ class DemoStack(ShopStack):
             store.add_environment(name, value)
         store.add_environment("MAX_RECEIVE_COUNT", str(RECEIVES))
         customer = iam.Role(self, "Customer", assumed_by=iam.AccountRootPrincipal())
-        orders.grant_execute(customer)
-        of_any = orders.status_method.method_arn.replace("{id}", "*")
-        acknowledge_wildcards(customer, "The ids of jobs are the clients' own.", of_any)
+        for jobs in (orders, quotes):
+            jobs.grant_execute(customer)
+            of_any = jobs.status_method.method_arn.replace("{id}", "*")
+            acknowledge_wildcards(customer, "The ids of jobs are the clients' own.", of_any)
         signed_requests_only(orders.entry.api)
         self.outputs(
             ApiUrl=orders.entry.api.deployment_stage.url_for_path(),

@@ -207,8 +207,9 @@ def _calls(cloud: Cloud, properties: Mapping[str, Any]) -> Iterator[Request]:
                 if only_with and only_with not in texts:
                     continue
                 on = arn
-                if action == "Query":
-                    on = f"{arn}/index/{properties['Environment']['Variables']['INDEX_NAME']}"
+                index = properties["Environment"]["Variables"].get("INDEX_NAME")
+                if action == "Query" and index:
+                    on = f"{arn}/index/{index}"
                 if service == "s3" and not action.startswith("List"):
                     on = f"{arn}/{_object(cloud, properties, call.key)}"
                 on = _execution(arn) if action == "DescribeExecution" else on
@@ -316,6 +317,18 @@ def _proxies(cloud: Cloud) -> Iterator[Request]:
         called = f"{api}/{stages[api]}/{properties['HttpMethod']}/{'/'.join(parts)}"
         source = {"aws:SourceArn": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{called}"}
         yield Request("apigateway.amazonaws.com", "lambda:InvokeFunction", function, source)
+        for role in _roles_of_people(cloud) if properties["AuthorizationType"] == "AWS_IAM" else ():
+            yield Request(role, "execute-api:Invoke", source["aws:SourceArn"])
+
+
+def _roles_of_people(cloud: Cloud) -> list[str]:
+    """The roles that people and programs of the account assume, to call what a stack offers."""
+    root = f"arn:aws:iam::{ACCOUNT}:root"
+    return [
+        cloud.arn(name)
+        for name, one in cloud.of("AWS::IAM::Role").items()
+        if root in json.dumps(one["AssumeRolePolicyDocument"])
+    ]
 
 
 def _subscriptions(cloud: Cloud) -> Iterator[Request]:
@@ -586,6 +599,8 @@ def _beside(cloud: Cloud, arrow: Request) -> str | None:
     if needs and "TopicName" not in source:
         return own.replace(f":{REGION}:", ":eu-west-1:")
     beside = own.replace(":stateMachine:", ":activity:")
+    if ":execute-api:" in own:
+        beside = re.sub("/(GET|POST)/", "/PUT/", own)
     return beside if beside != own else f"{own}-beside"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import aws_stepfunctions as stepfunctions
 
 from serverless_patterns.patterns.blocks.queues import SqsToLambda
-from serverless_patterns.patterns.polling_status.construct import NewStatuses, PollingStatus
+from serverless_patterns.patterns.polling_status.construct import Alarms, NewStatuses, PollingStatus
 from tests import inline
 from tests.contracts.builds import Build
 
@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
 
 
-def queue(stack: Stack, construct_id: str) -> sqs.IQueue:
+def queue(stack: Stack, construct_id: str, alarms: Any = None) -> sqs.IQueue:
     consumer = inline.function(stack, f"{construct_id}Consumer")
-    return SqsToLambda(stack, f"{construct_id}Queue", consumer=consumer).queue
+    alarms = (alarms if isinstance(alarms, Alarms) else Alarms()).of_pattern(__name__)
+    return SqsToLambda(stack, f"{construct_id}Queue", consumer=consumer, alarms=alarms).queue
 
 
-def machine(stack: Stack, construct_id: str, **settings: Any) -> stepfunctions.StateMachine:
+def machine(
+    stack: Stack, construct_id: str, _: Any = None, **settings: Any
+) -> stepfunctions.StateMachine:
     body = stepfunctions.DefinitionBody.from_chainable(
         stepfunctions.Pass(stack, f"{construct_id}Pass")
     )
@@ -42,7 +45,8 @@ def make(
 ) -> PollingStatus:
     handler = "lambdas.polling_status.front.handler"
     own = inline.function(stack, f"{construct_id}Front", handler=handler)
-    work = work(stack, construct_id) if callable(work) else work
+    if callable(work):
+        work = work(stack, construct_id, settings.get("alarms"))
     if key:
         settings["statuses"] = NewStatuses(encryption_key=key)
     made = PollingStatus(stack, construct_id, **{"front": own} | settings, work=work)

@@ -10,6 +10,7 @@ from aws_cdk import aws_apigateway as apigateway
 from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as stepfunctions
@@ -114,6 +115,17 @@ def test_who_may_submit_jobs_may_ask_for_them(stack: Stack) -> None:
     assert sorted(arn.rpartition(">/")[2] for arn in arns) == ["GET/orders/*", "POST/orders"]
 
 
+def test_a_customer_managed_key_is_for_who_reads_and_writes_statuses(stack: Stack) -> None:
+    key = kms.Key(stack, "Key")
+    made = make(stack, work=machine, key=key)
+    made.grant_report(function(stack, "Worker"))
+    (found,) = properties(stack, "DynamoDB::Table")
+    assert found["SSESpecification"]["SSEType"] == "KMS"
+    for role in ("Front", "Worker"):
+        found = granted(Template.from_stack(stack), role)
+        assert {("kms:Decrypt", "<Key>"), ("kms:GenerateDataKey", "<Key>")} <= found, role
+
+
 def test_statuses_expire_and_can_be_restored(stack: Stack) -> None:
     made = make(stack, statuses=NewStatuses(kept=Duration.days(2)), deadline=Duration.hours(1))
     (found,) = properties(stack, "DynamoDB::Table")
@@ -146,7 +158,7 @@ def test_two_kinds_of_work_share_an_api(stack: Stack) -> None:
 
 
 def test_a_front_that_fails_or_is_throttled_raises_an_alarm(stack: Stack) -> None:
-    make(stack)
+    make(stack, work=machine)
     found = {
         one["MetricName"]: one["EvaluationPeriods"]
         for one in properties(stack, "CloudWatch::Alarm")
@@ -156,8 +168,9 @@ def test_a_front_that_fails_or_is_throttled_raises_an_alarm(stack: Stack) -> Non
 
 def test_a_front_of_another_stack_gets_its_permissions_here(stack: Stack) -> None:
     theirs = Stack(stack.node.root, "Theirs")  # type: ignore[arg-type]
-    make(stack, front=function(theirs, "Front"))
-    assert len(properties(stack, "IAM::Policy")) == 1
+    make(stack, work=machine, front=function(theirs, "Front"))
+    (policy,) = properties(stack, "IAM::Policy")
+    assert "dynamodb:Query" in str(policy)
     assert "Statuses" not in str(Template.from_stack(theirs).to_json())
 
 
