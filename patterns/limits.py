@@ -276,6 +276,9 @@ SCHEDULER_SCHEDULES = Limit(10_000_000, "schedules", _OF_SCHEDULES, "2026-11-26"
 SCHEDULER_CREATES = Limit(5_000, "calls a second", _OF_SCHEDULES, "2026-11-26")
 SCHEDULER_CREATES_ELSEWHERE = Limit(250, "calls a second", _OF_SCHEDULES, "2026-11-26")
 SCHEDULER_INVOCATIONS = Limit(1_000, "calls a second", _OF_SCHEDULES, "2026-11-26")
+SCHEDULER_DESCRIPTION = Limit(
+    512, "characters", _SCHEDULER + "APIReference/API_CreateSchedule.html", "2026-11-27"
+)
 SCHEDULER_INPUT_BYTES = Limit(
     256 * 1024, "bytes", _SCHEDULER + "APIReference/API_Target.html", "2026-11-26"
 )

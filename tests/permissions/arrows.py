@@ -35,6 +35,7 @@ USES = {
     "lambda": "lambda:InvokeFunction",
     "states": "states:StartExecution",
     "events": "events:PutEvents",
+    "api-destination": "events:InvokeApiDestination",
     "kinesis": "kinesis:PutRecord",
     "firehose": "firehose:PutRecord",
 }
@@ -115,7 +116,6 @@ def arrows(cloud: Cloud) -> list[Request]:
     for way in (_trusts, _functions, _mappings, _destinations, _entries, _proxies, _subscriptions):
         found += way(cloud)
     for way in (
-        _buses,
         _notifications,
         _buses,
         _rules,
@@ -376,7 +376,7 @@ def _notifications(cloud: Cloud) -> Iterator[Request]:
 
 def _uses(service: str, target: str, source: Mapping[str, str], role: Any) -> Iterator[Request]:
     """A service uses a target: with its role, or as itself for its source."""
-    action = USES[target.split(":")[2]]
+    action = USES["api-destination" if ":api-destination/" in target else target.split(":")[2]]
     if role:
         yield Request(role, action, target)
     else:

@@ -57,8 +57,7 @@ def built(name: str, **readers: dict[str, Any]) -> dict[str, Any]:
         outputs[f"{reader}FailureQueueUrl"] = added.failure_queue.queue_url
     for output, value in outputs.items():
         CfnOutput(stack, output, value=value)
-    template: dict[str, Any] = Template.from_stack(stack).to_json()
-    return template
+    return dict(Template.from_stack(stack).to_json())
 
 
 def put(stack: Deployment, *texts: str) -> None:
