@@ -318,6 +318,7 @@ def _proxies(cloud: Cloud) -> Iterator[Request]:
         source = {"aws:SourceArn": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{called}"}
         yield Request("apigateway.amazonaws.com", "lambda:InvokeFunction", function, source)
         for role in _roles_of_people(cloud) if properties["AuthorizationType"] == "AWS_IAM" else ():
+            yield Request(ADMIN, "sts:AssumeRole", role)
             yield Request(role, "execute-api:Invoke", source["aws:SourceArn"])
 
 
