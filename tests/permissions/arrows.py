@@ -600,7 +600,7 @@ def _beside(cloud: Cloud, arrow: Request) -> str | None:
     if needs and "TopicName" not in source:
         return own.replace(f":{REGION}:", ":eu-west-1:")
     beside = own.replace(":stateMachine:", ":activity:")
-    if ":execute-api:" in own:
+    if re.search(r":execute-api:.*/a-[^/]*$", own):  # of any value of a path's parameter
         beside = re.sub("/(GET|POST)/", "/PUT/", own)
     return beside if beside != own else f"{own}-beside"
 
