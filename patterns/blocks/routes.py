@@ -18,7 +18,7 @@ from ..checks import patterns as pattern_checks
 from ..checks import reject
 from ..checks import sqs as sqs_checks
 from ..limits import EVENTS_MAX_AGE, EVENTS_MAX_RETRIES
-from . import keys, places
+from . import keys, places, publishers
 from .alarms import MINUTE, Alarms, Runbook
 from .consumers import check_may_run
 from .grants import service_principal
@@ -43,6 +43,7 @@ from .values import (
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
     from aws_cdk import aws_kms as kms
+    from aws_cdk import aws_sns as sns
     from aws_cdk import aws_sqs as sqs
     from aws_cdk import aws_stepfunctions as sfn
     from constructs import Construct, IDependable
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
         | sfn.IStateMachine
         | events.IEventBus
         | events.IApiDestination
+        | sns.ITopic
     )
 
 EVENTBRIDGE = "events.amazonaws.com"
@@ -76,6 +78,7 @@ TARGETS = {
     "state_machine_arn": "states:StartExecution",
     "event_bus_arn": "events:PutEvents",
     "api_destination_arn": "events:InvokeApiDestination",
+    "topic_arn": None,
 }
 UNDELIVERED = Runbook(
     means="EventBridge could not deliver events to this rule's target; each is stored in the "
@@ -267,6 +270,22 @@ class Rule:
         )
         return [permission]
 
+    def allow_topic(self, topic: sns.ITopic) -> list[IDependable]:
+        """Let EventBridge publish to a topic; return what the rule waits for."""
+        statement = self._statement(topic, ["sns:Publish"], topic.topic_arn)
+        added = topic.add_to_resource_policy(statement)
+        if not added.statement_added:
+            Annotations.of(topic).add_warning_v2(
+                "serverless-patterns:imported-topic-of-rule",
+                "This topic is imported, so its policy cannot be changed here: it must allow "
+                f"sns:Publish to {EVENTBRIDGE} with aws:SourceArn and aws:SourceAccount of the "
+                "rule, or nobody is told.",
+            )
+        if topic.master_key is not None:
+            # Its requests to AWS KMS name no source, so that a condition on one is never met.
+            topic.master_key.grant(iam.ServicePrincipal(EVENTBRIDGE), *publishers.KEY_ACTIONS)
+        return [added.policy_dependable] if added.policy_dependable is not None else []
+
     def role_for(self, action: str, arn: str) -> iam.Role:
         """Make the role with which EventBridge uses a target that takes no policy of its own."""
         role = iam.Role(self._scope, "Role", assumed_by=service_principal(EVENTBRIDGE))
@@ -332,6 +351,7 @@ def route(
     encryption_key: kms.IKey | None = None,
     alarms: Alarms = Alarms(),
     bus_name: str | None = None,
+    undelivered: str = "UndeliveredAlarm",
 ) -> Routed:
     """Make a rule that sends what it matches to one target, with a dead-letter queue and alarms.
 
@@ -342,11 +362,12 @@ def route(
         scope: Where all of it is made.
         bus: Whose events.
         pattern: Which of them.
-        target: Queue, function, state machine, bus or API destination.
+        target: Queue, function, state machine, bus, API destination or standard topic.
         delivery: In what form, and how often attempted.
         encryption_key: Customer managed key of a new dead-letter queue. Default: SQS-managed.
         alarms: What the alarms do.
         bus_name: The bus's name, if it is known before the bus is made. Default: not known.
+        undelivered: Id of the alarm on what could not be delivered.
 
     Raises:
         ValueError: no event can match, or events would be lost.
@@ -366,6 +387,8 @@ def route(
         waits_for += allowed.allow_queue(target)
     elif kind == "function_arn":
         waits_for += allowed.allow_function(target)
+    elif kind == "topic_arn":
+        waits_for += allowed.allow_topic(target)
     else:
         role = allowed.role_for(str(TARGETS[kind]), arn)
         waits_for.append(role)
@@ -389,7 +412,7 @@ def route(
     ]
     on_rule = alarms.each(scope, made)
     if delivery.dead_letter_queue is None or places.elsewhere(scope, kept) is None:
-        on_rule.append(alarms.on_messages(scope, "UndeliveredAlarm", kept, UNDELIVERED))
+        on_rule.append(alarms.on_messages(scope, undelivered, kept, UNDELIVERED))
     return Routed(rule, matched, kept, on_rule, allowed.dimensions)
 
 
@@ -426,7 +449,7 @@ def kind_of(target: Any) -> str:
             return attribute
     raise ValueError(
         f"target is a {type(target).__name__}; it must be a queue, function, state machine, event "
-        "bus or API destination."
+        "bus, API destination or topic."
     )
 
 
@@ -467,6 +490,8 @@ def _check_target(scope: Construct, kind: str, target: Any) -> None:
     )
     if kind == "function_arn":
         check_may_run("target", target, "no event would be processed")
+    if kind == "topic_arn":
+        _check_topic(name, target)
     if kind == "queue_arn":
         if target.fifo:
             raise ValueError(
@@ -474,6 +499,26 @@ def _check_target(scope: Construct, kind: str, target: Any) -> None:
                 "queue and an idempotent consumer."
             )
         check_encryption(name, target)
+
+
+def _check_topic(name: object, topic: sns.ITopic) -> None:
+    """Reject a topic to which EventBridge cannot publish.
+
+    Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-targets.html
+
+    Raises:
+        ValueError: it is FIFO, or encrypted with a key that AWS manages.
+    """
+    if topic.fifo:
+        raise ValueError(
+            f"{name} is a FIFO topic, but a rule names no message group: SNS would reject every "
+            "event. Use a standard topic."
+        )
+    resource: Any = topic.node.default_child
+    key = topic.master_key
+    key_id = key.key_id if key else getattr(resource, "kms_master_key_id", None)
+    if key_id is not None:
+        reject(kms_checks.service_may_use(name, key_id, EVENTBRIDGE, "every event would be lost"))
 
 
 def check_encryption(name: object, queue: sqs.IQueue) -> None:

@@ -45,6 +45,12 @@ READ_STREAM = (
     "kinesis:GetRecords",
     "kinesis:ListShards",
 )
+# https://docs.aws.amazon.com/sns/latest/dg/prereqs-kinesis-data-firehose.html
+PUT_BY_TOPIC = (
+    "firehose:DescribeDeliveryStream",
+    "firehose:ListTagsForDeliveryStream",
+    "firehose:PutRecordBatch",
+)
 READ_TABLE = ("glue:GetTable", "glue:GetTableVersion", "glue:GetTableVersions")
 # https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html#using-iam-s3
 ON_BUCKET = ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads")
@@ -340,6 +346,8 @@ def _subscriptions(cloud: Cloud) -> Iterator[Request]:
             targets.append(properties["Endpoint"])
         for target in filter(None, targets):
             yield from _uses("sns", target, context, role if ":firehose:" in target else None)
+            if ":firehose:" in target:
+                yield from _all(str(role), PUT_BY_TOPIC, target)
 
 
 def _channels(cloud: Cloud) -> Iterator[Request]:
@@ -457,6 +465,8 @@ def _deliveries(cloud: Cloud) -> Iterator[Request]:
             stream = f"{group}:log-stream:{logs['LogStreamName']}"
             yield Request(role, "logs:PutLogEvents", stream)
         for processor in s3.get("ProcessingConfiguration", {}).get("Processors", []):
+            if processor["Type"] != "Lambda":
+                continue
             given = {one["ParameterName"]: one["ParameterValue"] for one in processor["Parameters"]}
             yield Request(given["RoleArn"], "lambda:InvokeFunction", given["LambdaArn"])
         if schema := s3.get("DataFormatConversionConfiguration", {}).get("SchemaConfiguration"):
@@ -571,6 +581,8 @@ def _keys(cloud: Cloud, arrow: Request) -> Iterator[Request]:
         return
     via = {"kms:ViaService": f"{arrow.action.split(':')[0]}.{REGION}.amazonaws.com"}
     context = {**arrow.context, **(via if arrow.who.startswith("arn:") else {})}
+    if arrow.action == "sns:Publish" and not arrow.who.startswith("arn:"):
+        context = {}  # a service that publishes does not tell the key for what it does
     actions = ["kms:Decrypt"] * (arrow.action in READS + SENDS)
     actions += ["kms:GenerateDataKey"] * (arrow.action in SENDS)
     for action in actions:
@@ -590,12 +602,15 @@ def _beside(cloud: Cloud, arrow: Request) -> str | None:
     """Return the nearest source that a policy must refuse; None if it cannot.
 
     A policy cannot name a source that needs what has the policy. A delivery stream needs its role:
-    any of the account may use it. A topic without a name needs its key: any of the Region may.
+    any of the account may use it. A topic without a name needs its key: any of the Region may. A
+    topic that people hear of alarms by does not know those: any of the Region may.
     """
     own = arrow.context["aws:SourceArn"]
     source = cloud.properties.get(cloud.named(own) or "", {})
     if arrow.who == "firehose.amazonaws.com":
         return None
+    if arrow.who == "cloudwatch.amazonaws.com":
+        return own.replace(f":{REGION}:", ":eu-west-1:")
     needs = cloud.named(source.get("KmsMasterKeyId")) == cloud.named(arrow.on)
     if needs and "TopicName" not in source:
         return own.replace(f":{REGION}:", ":eu-west-1:")
