@@ -23,9 +23,8 @@ def function(stack: Stack, construct_id: str = "Consumer", **settings: Any) -> l
         stack,
         construct_id,
         runtime=lambda_.Runtime.PYTHON_3_14,
-        handler="index.handler",
         code=lambda_.Code.from_inline("def handler(event, context): ..."),
-        **{"timeout": Duration.seconds(10)} | settings,
+        **{"handler": "index.handler", "timeout": Duration.seconds(10)} | settings,
     )
 
 

@@ -88,7 +88,7 @@ def new_state_machine(
         scope,
         "StateMachine",
         definition_body=stepfunctions.DefinitionBody.from_string(definition.for_any_partition),
-        definition_substitutions=definition.values(scope, resources),
+        definition_substitutions=definition.values(scope, resources) or None,
         state_machine_type=kind.EXPRESS if express else kind.STANDARD,
         tracing_enabled=True,
         logs=stepfunctions.LogOptions(
@@ -219,7 +219,7 @@ def grant_describe(machine: stepfunctions.IStateMachine, grantee: iam.IGrantable
     """Let ``grantee`` read every execution's status, input and output."""
     grant = machine.grant_execution(grantee, "states:DescribeExecution")
     resource, principal = child_of(machine), grantee.grant_principal
-    if isinstance(resource, stepfunctions.CfnStateMachine) and isinstance(principal, Construct):
+    if isinstance(resource, stepfunctions.CfnStateMachine) and hasattr(principal, "node"):
         ref = {"Ref": stack_of(machine).get_logical_id(resource)}
         name = json.dumps({"Fn::Select": [6, {"Fn::Split": [":", ref]}]}, separators=(",", ":"))
         arn = f"arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:{name}:*"
