@@ -316,7 +316,8 @@ def _proxies(cloud: Cloud) -> Iterator[Request]:
         if properties["Integration"]["Type"] != "AWS_PROXY":
             continue
         function = re.findall(r"/functions/(.+)/invocations", properties["Integration"]["Uri"])[0]
-        api, parts, at = properties["RestApiId"], [], cloud.named(properties["ResourceId"])
+        api, at = properties["RestApiId"], cloud.named(properties["ResourceId"])
+        parts: list[str] = []
         while at and cloud.types[at] == "AWS::ApiGateway::Resource":
             parts.insert(0, cloud.properties[at]["PathPart"].replace("{", "a-").strip("}"))
             at = cloud.named(cloud.properties[at]["ParentId"])

@@ -122,8 +122,8 @@ def test_a_customer_managed_key_is_for_who_reads_and_writes_statuses(stack: Stac
     (found,) = properties(stack, "DynamoDB::Table")
     assert found["SSESpecification"]["SSEType"] == "KMS"
     for role in ("Front", "Worker"):
-        found = granted(Template.from_stack(stack), role)
-        assert {("kms:Decrypt", "<Key>"), ("kms:GenerateDataKey", "<Key>")} <= found, role
+        uses = granted(Template.from_stack(stack), role)
+        assert {("kms:Decrypt", "<Key>"), ("kms:GenerateDataKey", "<Key>")} <= uses, role
 
 
 def test_statuses_expire_and_can_be_restored(stack: Stack) -> None:
