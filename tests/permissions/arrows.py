@@ -582,8 +582,8 @@ def _keys(cloud: Cloud, arrow: Request) -> Iterator[Request]:
         return
     via = {"kms:ViaService": f"{arrow.action.split(':')[0]}.{REGION}.amazonaws.com"}
     context = {**arrow.context, **(via if arrow.who.startswith("arn:") else {})}
-    if arrow.action == "sns:Publish" and not arrow.who.startswith("arn:"):
-        context = {}  # a service that publishes does not tell the key for what it does
+    if arrow.action == "sns:Publish" and arrow.who.split(".")[0] in ("cloudwatch", "events"):
+        context = {}  # AWS documents no condition of theirs on a topic's key
     actions = ["kms:Decrypt"] * (arrow.action in READS + SENDS)
     actions += ["kms:GenerateDataKey"] * (arrow.action in SENDS)
     for action in actions:

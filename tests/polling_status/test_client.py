@@ -191,7 +191,7 @@ def test_an_answer_that_is_no_status_is_an_error(server: Server, slept: list[flo
 
 
 def test_a_certificate_that_is_not_trusted_is_no_reason_to_wait(slept: list[float]) -> None:
-    def send(*_: Any) -> Any:
+    def send(method: str, url: str, body: bytes | None, headers: Any) -> Any:
         raise urllib.error.URLError(ssl.SSLCertVerificationError("self-signed"))
 
     with pytest.raises(OSError, match="self-signed"):
