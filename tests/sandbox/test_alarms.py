@@ -16,6 +16,7 @@ not from its alarm: an alarm on another name or value hears nothing.
 from __future__ import annotations
 
 import json
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -80,7 +81,8 @@ def _of_rule(id_: str, _: Json) -> list[Json]:
 # CloudWatch", "Types of metrics for Lambda functions", "Monitoring the Kinesis Data Streams service
 # with CloudWatch", "Monitor Firehose with CloudWatch metrics", "Amazon S3 metrics and dimensions",
 # "Monitoring Step Functions metrics using CloudWatch", "Amazon API Gateway dimensions and metrics",
-# "Monitoring Amazon EventBridge", "Monitoring Amazon EventBridge Scheduler with Amazon CloudWatch".
+# "Monitoring Amazon EventBridge", "Monitoring Amazon EventBridge Scheduler with Amazon CloudWatch",
+# "CloudWatch metrics" of AppSync Events.
 WATCHED = {
     "AWS::SQS::Queue": Watched(
         "AWS/SQS",
@@ -121,8 +123,21 @@ WATCHED = {
     "AWS::Scheduler::ScheduleGroup": Watched(
         "AWS/Scheduler", lambda name, _: [{"ScheduleGroup": name}], ("Name",)
     ),
+    "AWS::AppSync::Api": Watched("AWS/AppSync", lambda id_, _: [{"EventAPIId": id_}]),
+    "AWS::AppSync::ChannelNamespace": Watched(
+        "AWS/AppSync",
+        lambda id_, _: [
+            dict(zip(("EventAPIId", "ChannelNamespaceName"), id_.split("/"), strict=True))
+        ],
+        ("ApiId", "Name"),
+    ),
 }
-BY_NAME = ("AWS::Events::Rule", "AWS::Scheduler::ScheduleGroup")
+BY_NAME = (
+    "AWS::AppSync::ChannelNamespace",
+    "AWS::Events::Rule",
+    "AWS::Scheduler::ScheduleGroup",
+)
+UNKNOWN = ("AWS::AppSync::Api", "AWS::AppSync::ChannelNamespace")  # the engine cannot make them
 OTHER = Watched("", lambda _id, _properties: [])
 
 
@@ -148,7 +163,7 @@ def alarms_of(resources: Json) -> Json:
 def watched_by(alarm: Json, resources: Json) -> list[str]:
     """The resources that an alarm refers to; if none, each one of its namespace.
 
-    An alarm has the name of a rule or group in place of a reference, which would be of more.
+    An alarm has the name of a namespace, rule or group, as a reference would give more than that.
     """
     values = [each["Value"] for each in alarm["Dimensions"]]
     named = [name for name, found in resources.items() if found["Type"] in BY_NAME
@@ -191,6 +206,23 @@ def with_alarms_only(resources: Json) -> Json:
     return template(told | watched | alarms | deaf)
 
 
+def with_stand_ins(resources: Json) -> Json:
+    """The resources with a log group in place of each that the engine does not know.
+
+    Its name is made of what is kept of the other, and is what each attribute of that gives.
+    """
+    unknown = {name: found for name, found in resources.items() if found["Type"] in UNKNOWN}
+    text = json.dumps(resources)
+    for name in unknown:
+        text = re.sub(rf'{{"Fn::GetAtt": \["{name}", "\w+"\]}}', json.dumps(ref(name)), text)
+    made: Json = json.loads(text)
+    for name in unknown:
+        parts = [*made[name]["Properties"].values()]
+        named = {"LogGroupName": {"Fn::Join": ["/", parts]}} if parts else {}
+        made[name] = resource("Logs::LogGroup", **named)
+    return made
+
+
 class Metric(NamedTuple):
     """What an alarm watches, and the periods in which it has to be too high, or too low."""
 
@@ -223,7 +255,8 @@ class Stack:
     def __init__(self, target: Target, slug: str, whole: Json) -> None:
         self.made = with_alarms_only(whole["Resources"])["Resources"]
         self.alarms = alarms_of(whole["Resources"])
-        self.deployment = create_stack(target, slug.replace("_", "-"), {"Resources": self.made})
+        made = {"Resources": with_stand_ins(self.made)}
+        self.deployment = create_stack(target, slug.replace("_", "-"), made)
         pages = target.client("cloudformation").get_paginator("list_stack_resources")
         self.ids = {
             found["LogicalResourceId"]: found["PhysicalResourceId"]
