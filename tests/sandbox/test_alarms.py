@@ -1,12 +1,13 @@
 """Every alarm of every demo stack goes off and returns in an engine, and somebody hears of it.
 
 The alarms are those of the synthesized templates, as they are there, and what they watch has the
-type and the name that it has there, but nothing else: no function runs. Three things differ, and
+type and the name that it has there, but nothing else: no function runs. Four things differ, and
 each is proven elsewhere. A topic is the action of each alarm, as demo stacks know nobody to tell
 (contracts: ``Alarms(actions=...)`` reaches each alarm). A percentile is a maximum, which the engine
 can evaluate: equal values have the same of both; the other engine evaluates the percentile itself.
-And time does not pass: data have the timestamps of the periods before now, and the engine is asked
-to look at its alarms as of now, and as of an hour later, when the data are too old.
+A log group is in place of what this engine cannot make (``UNKNOWN``); the other one makes it. And
+time does not pass: data have the timestamps of the periods before now, and the engine is asked to
+look at its alarms as of now, and as of an hour later, when the data are too old.
 
 The messages in a queue are the engine's own metric. All other data are put, under the dimensions
 that the service gives them in its user guide (``WATCHED``), which are taken from the resource, and
@@ -40,6 +41,7 @@ ROLE = "arn:aws:iam::000000000000:role/any"
 BUCKET = {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::any"}
 HOUR = 3600
 LATER = 20  # seconds, so that what the engine reports meanwhile is of the last period
+OF_CHANNELS = ("EventAPIId", "ChannelNamespaceName")
 WAITING = ("AWS/SQS", "ApproximateNumberOfMessagesVisible")  # the engine reports it itself
 
 
@@ -126,9 +128,7 @@ WATCHED = {
     "AWS::AppSync::Api": Watched("AWS/AppSync", lambda id_, _: [{"EventAPIId": id_}]),
     "AWS::AppSync::ChannelNamespace": Watched(
         "AWS/AppSync",
-        lambda id_, _: [
-            dict(zip(("EventAPIId", "ChannelNamespaceName"), id_.split("/"), strict=True))
-        ],
+        lambda id_, _: [dict(zip(OF_CHANNELS, id_.split("/"), strict=True))],
         ("ApiId", "Name"),
     ),
 }
