@@ -176,7 +176,7 @@ def _said(job_id: str, answer: Answer) -> Any:
     try:
         return dict(json.loads(answer.body))
     except (ValueError, TypeError) as error:
-        raise JobError(job_id, "HTTP 200", "The answer is no status.") from error
+        raise JobError(job_id, f"HTTP {answer.status}", "The answer is no status.") from error
 
 
 def _message(answer: Answer) -> str:

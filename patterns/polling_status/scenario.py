@@ -176,7 +176,8 @@ def _http_of_a_status(drive: Driver, order: Document) -> None:
     first = drive.stack.http.get(url)
     again = drive.stack.http.post(url, b"", {"If-None-Match": first.headers["ETag"]}, method="GET")
     drive.check(
-        "a state that the client has seen is a 304", (first.status, again.status) == (200, 304)
+        "a state that the client has seen is not sent again",
+        (first.status, again.status) == (200, 304),
     )
     root = drive["ApiUrl"].rstrip("/")
     other = drive.stack.http.post(
@@ -184,7 +185,9 @@ def _http_of_a_status(drive: Driver, order: Document) -> None:
         as_json(order | {"customer_id": "another"}),
         {"Content-Type": "application/json", "Idempotency-Key": order["order_id"]},
     )
-    drive.check("another request under the same id is a 409", other.status == 409, other.status)
+    drive.check(
+        "another request under the same id is a conflict", other.status == 409, other.status
+    )
 
 
 def _strangers(drive: Driver, order: Document) -> None:
