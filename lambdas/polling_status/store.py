@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
 from ..foundation import aws, tables
@@ -24,8 +23,7 @@ def items(job: str) -> list[dict[str, Any]]:
         ExpressionAttributeValues={":job": {"S": job}},
         ConsistentRead=True,
     )
-    read = TypeDeserializer().deserialize
-    return [{name: read(value) for name, value in item.items()} for item in answer["Items"]]
+    return [tables.deserialize(item) for item in answer["Items"]]
 
 
 def accept(job: str, item: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -40,8 +38,7 @@ def accept(job: str, item: Mapping[str, Any]) -> dict[str, Any] | None:
         client.put_item(**put)
     except client.exceptions.ConditionalCheckFailedException as error:
         answer: Any = error.response
-        read = TypeDeserializer().deserialize
-        return {name: read(value) for name, value in answer["Item"].items()}
+        return tables.deserialize(answer["Item"])
     return None
 
 

@@ -305,22 +305,10 @@ class RestEntry(Construct):
         https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
         """
         resource = self._resource.add_resource(below) if below else self._resource
-        options: dict[str, Any] = {}
-        if http_method == "POST":
-            options = self._validated()
         # No permission for the console's test, which nobody has asked for.
         integration = apigateway.LambdaIntegration(function, allow_test_invoke=False)
-        with _in_own_words(
-            lambda: f"The API {Path(self.api)} takes no {http_method} of {resource.path}"
-        ):
-            method = resource.add_method(
-                http_method,
-                integration,
-                **self._endpoint.authorization(self._authorizer),
-                **options,
-            )
-        self._methods.append(method)
-        return method
+        options = self._validated() if http_method == "POST" else {}
+        return self._method(resource, http_method, integration, options)
 
     def _add(
         self,
@@ -344,19 +332,29 @@ class RestEntry(Construct):
                 integration_responses=call.responses(self._cors),
             ),
         )
+        responses = [
+            apigateway.MethodResponse(
+                status_code=str(status),
+                response_parameters=dict.fromkeys(self._cors.of_method, True) or None,
+            )
+            for status in call.statuses
+        ]
+        answers = {**options, "method_responses": responses}
+        return self._method(resource, http_method, integration, answers)
+
+    def _method(
+        self,
+        resource: apigateway.IResource,
+        http_method: str,
+        integration: apigateway.Integration,
+        options: Mapping[str, Any],
+    ) -> apigateway.Method:
         with _in_own_words(
             lambda: f"The API {Path(self.api)} takes no {http_method} of {resource.path}"
         ):
             method = resource.add_method(
                 http_method,
                 integration,
-                method_responses=[
-                    apigateway.MethodResponse(
-                        status_code=str(status),
-                        response_parameters=dict.fromkeys(self._cors.of_method, True) or None,
-                    )
-                    for status in call.statuses
-                ],
                 **self._endpoint.authorization(self._authorizer),
                 **options,
             )

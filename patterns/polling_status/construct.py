@@ -19,6 +19,7 @@ from ..blocks.places import check_here, check_key_here
 from ..blocks.queues import grant_send
 from ..blocks.rest import RestEntry
 from ..blocks.state_machines import grant_describe, grant_key, grant_start_execution
+from ..blocks.tables import new_table
 from ..blocks.values import Path, check_removal, expect, expect_fields, has, in_seconds, seconds
 
 if TYPE_CHECKING:
@@ -304,18 +305,10 @@ def _table_of(scope: Construct, statuses: dynamodb.ITable | NewStatuses) -> dyna
         return statuses
     check_key_here(scope, statuses.encryption_key)
 
-    def key(name: str) -> dynamodb.Attribute:
-        return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)
-
-    return dynamodb.Table(
+    return new_table(
         scope,
         "Statuses",
-        partition_key=key(KEYS[0]),
-        sort_key=key(KEYS[1]),
-        billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-        point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-            point_in_time_recovery_enabled=True
-        ),
+        *KEYS,
         time_to_live_attribute="expires_at",
         encryption_key=statuses.encryption_key,
         removal_policy=statuses.removal_policy,
