@@ -153,9 +153,23 @@ def test_what_still_fails_is_reported_and_the_channel_is_left_alone(
         return (429, b'{"errors": [{"errorType": "Throttled"}]}') if '"c2"' in str(events) else {}
 
     appsync.answer = answer
+    codes = channels.publish(HOST, {"a": [("1", '"c2"')], "b": [("2", '"c2"')]}, post=appsync.post)
+    assert codes == {"1": "Throttled", "2": "Throttled"}
+    appsync.calls.clear()
     records = [change(n, "two", status="c2") for n in range(2, 20)]
     assert publish(change(1), *records)[0] == "2"
     assert Counter(name for name, _ in appsync.calls) == {"orders/one": 1, "orders/two": 3}
+
+
+def test_between_two_attempts_it_waits_twice_as_long_with_jitter(
+    appsync: AppSync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    appsync.answer = lambda *_: (500, b"")
+    waits: list[float] = []
+    for share in (1.0, 0.5):
+        monkeypatch.setattr("random.random", lambda share=share: share)
+        channels.publish(HOST, {"a": [("1", "{}")]}, post=appsync.post, sleep=waits.append)
+    assert waits == [0.2, 0.4, 0.1, 0.2]
 
 
 @pytest.mark.parametrize("status", [401, 500])
@@ -239,6 +253,7 @@ def test_a_publication_is_signed_by_the_functions_role_for_appsync(
     assert [one.url for one in sent] == [f"https://{HOST}/event", "https://127.0.0.1:4566/event"]
     for one in sent:
         assert one.headers["Host"] == HOST
+        assert one.headers["Content-Type"] == "application/json"
         assert f"/{REGION}/appsync/aws4_request" in str(one.headers["Authorization"])
 
 

@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serverless_patterns.lambdas.foundation import aws, objects, sweeps
+from serverless_patterns.lambdas.foundation import aws, objects, sweeps, tables
 from serverless_patterns.lambdas.foundation.messages import Message
-from serverless_patterns.lambdas.foundation.outcomes import RefusedError
+from serverless_patterns.lambdas.foundation.outcomes import (
+    DUPLICATE,
+    STORED,
+    Outcome,
+    RefusedError,
+)
 from serverless_patterns.lambdas.s3_events_lambda import logic, price_lists, sweep
 from tests.lambdas.consumers import stored
-from tests.moto_cloud import Context, client, client_error, fixture, record
+from tests.moto_cloud import UNREACHABLE, Context, client, client_error, fixture, record
 
 from . import handlers
 from .handlers import BAD, BUCKET, GOOD, event, put, records
@@ -106,6 +111,41 @@ def test_one_event_that_fails_in_a_message_neither_loses_nor_repeats_the_others(
     assert len(stored(cloud)) == 2
     assert run(cloud, message) == []
     assert len(stored(cloud)) == len(set(stored(cloud))) == 3
+
+
+def test_what_is_stored_already_is_a_duplicate_and_the_worst_counts_for_a_message(
+    cloud: Cloud,
+) -> None:
+    first, second = (records(event(**put(key))) for key in ("a.csv", "b.csv"))
+    run(cloud, first)
+    assert cloud.outcomes() == {"stored": 1}
+    run(cloud, first, records(*first["Records"], *second["Records"]))
+    assert cloud.outcomes() == {"duplicate": 1, "stored": 1}
+    failed, refused = Outcome.failed("Denied"), Outcome("refused", "sku")
+    assert logic.together([DUPLICATE, STORED, refused, failed]) == failed
+    assert logic.together([DUPLICATE, STORED, refused]) == refused
+
+
+def test_a_result_that_is_not_stored_fails_its_message_with_the_code(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    puts = tables.Puts(failed={f"current {KEY}": "Denied"})
+    monkeypatch.setattr(tables, "put_new", lambda _: puts)
+    said = [records(event(**put(key))) for key in (KEY, "b.csv")]
+    assert len(run(cloud, *said)) == 1
+    assert cloud.log_lines("Batch")[-1]["failures"] == {"Denied": 1}
+
+
+def test_once_s3_cannot_be_reached_no_other_list_is_attempted(cloud: Cloud) -> None:
+    messages = [records(event(**put(key))) for key in ("a.csv", "b.csv", "c.csv")]
+    calls = []
+    for number in (1, 3):
+        before = cloud.calls["GetObject"]
+        cloud.fail("GetObject", UNREACHABLE, times=9)
+        assert len(run(cloud, *messages[:number])) == number
+        calls.append(cloud.calls["GetObject"] - before)
+    assert calls[0] == calls[1] > 0
+    assert cloud.outcomes() == {"failed": 3}
 
 
 def test_a_message_with_a_bad_list_and_good_ones_is_kept_and_the_good_ones_are_read(
