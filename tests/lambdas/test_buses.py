@@ -108,6 +108,8 @@ def test_a_call_that_fails_as_a_whole_is_repeated() -> None:
 
     bus = Unreachable()
     assert len(put(bus, events(10)).accepted) == 10
+    given_up = put(Unreachable(), events(2), attempts=1)
+    assert given_up.unpublished == dict.fromkeys("01", "EndpointConnectionError")
 
 
 def test_one_event_at_fault_fails_no_other_of_its_call() -> None:
