@@ -184,14 +184,22 @@ class Invoked(Running):
 
     def settle(self, sent: Iterable[str]) -> None:
         """Redrive what three failures have left recorded, until every event took effect."""
-        wanted, sqs = {*sent}, self.stack.client("sqs")
+        wanted, sqs, lambda_ = {*sent}, self.stack.client("sqs"), self.stack.client("lambda")
+
+        def ended() -> bool:
+            bodies = [json.loads(one["Body"]) for one in queues.peek(self.stack, self.queue_url)]
+            recorded = {strict_json.fingerprint(body["requestPayload"]) for body in bodies}
+            return wanted <= self.effects().keys() | recorded
 
         def took_effect() -> bool:
             failed = Queue(sqs, self.queue_url)  # anew: it shows no message twice
             # One at a time: a process that MiniStack cannot start takes all others with it.
-            Redrive(self.stack.client("lambda"), self.function, 1).run([failed])
+            Redrive(lambda_, self.function, 1).run([failed])
             return wanted <= self.effects().keys()
 
+        queues.until(ended, seconds=300, what="until each took effect or is recorded")
+        # MiniStack retries with the settings of when it was invoked, and keeps that process.
+        lambda_.update_function_code(FunctionName=self.function, **_code(self))
         queues.until(took_effect, seconds=300, what="until each took effect", pause=1)
         # A dead letter beside a record is the event a second time.
         letters = [one["Body"] for one in queues.take(self.stack, self.dead_letters_url)]
@@ -243,13 +251,13 @@ def invoked(stack: Deployment, slug: str) -> Iterator[Invoked]:
             settings = _invoke_config(stack, function)
             record = settings["DestinationConfig"]["OnFailure"]["Destination"]
             dead = configuration["DeadLetterConfig"]["TargetArn"]
-            urls = [
+            failed, letters = (
                 sqs.get_queue_url(QueueName=arn.rsplit(":", 1)[1])["QueueUrl"]
                 for arn in (record, dead)
-            ]
+            )
             variables = configuration["Environment"]["Variables"]
-            name = f"{slug}.{module}"
-            yield Invoked(stack, name, delivered.consumer, function, function, *urls, variables)
+            name, consumer = f"{slug}.{module}", delivered.consumer
+            yield Invoked(stack, name, consumer, function, function, failed, letters, variables)
 
 
 def _invoke_config(stack: Deployment, function: str) -> dict[str, Any]:

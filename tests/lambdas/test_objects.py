@@ -95,6 +95,13 @@ def test_what_is_no_event_is_refused_with_a_sentence(body: Any, reason: str, sai
     assert (refused.value.reason, refused.value.detail) == (reason, said)
 
 
+def test_a_key_that_is_not_utf_8_is_refused() -> None:
+    one = event("k", "v")
+    one["s3"]["object"]["key"] = "%FF"
+    with pytest.raises(RefusedError, match="event: The body is not an event of S3"):
+        read(records(one))
+
+
 def test_sequencers_compare_as_text_filled_up_at_the_right() -> None:
     assert objects.sequence("0a") == WIDE
     assert objects.sequence("f" * 64) == "F" * 64
