@@ -163,9 +163,11 @@ class Invoked(Running):
     """A function that is invoked asynchronously; its queue has the records of what failed."""
 
     def deliver_to(self, function: str) -> None:
-        """Invoke this one from now on, with the settings of the function: an alias has none."""
-        lambda_, settings = self.stack.client("lambda"), _invoke_config(self.stack, self.function)
-        lambda_.put_function_event_invoke_config(FunctionName=function, **settings)
+        """Invoke this one from now on, an alias with the settings of the function: it has none."""
+        if function != self.function:
+            settings = _invoke_config(self.stack, self.function)
+            lambda_ = self.stack.client("lambda")
+            lambda_.put_function_event_invoke_config(FunctionName=function, **settings)
         self.mapping = function
 
     def delivery(self) -> Any:
@@ -187,14 +189,19 @@ class Invoked(Running):
         wanted, sqs, lambda_ = {*sent}, self.stack.client("sqs"), self.stack.client("lambda")
 
         def ended() -> bool:
-            bodies = [json.loads(one["Body"]) for one in queues.peek(self.stack, self.queue_url)]
-            recorded = {strict_json.fingerprint(body["requestPayload"]) for body in bodies}
-            return wanted <= self.effects().keys() | recorded
+            kept = [
+                json.loads(one["Body"])
+                for url in (self.queue_url, self.dead_letters_url)
+                for one in queues.peek(self.stack, url)
+            ]
+            kept = [body.get("requestPayload", body) for body in kept]
+            return wanted <= self.effects().keys() | {*map(strict_json.fingerprint, kept)}
 
         def took_effect() -> bool:
-            failed = Queue(sqs, self.queue_url)  # anew: it shows no message twice
+            # Anew, as each shows no message twice. MiniStack dead-letters what an alias fails.
+            kept = [Queue(sqs, url) for url in (self.queue_url, self.dead_letters_url)]
             # One at a time: a process that MiniStack cannot start takes all others with it.
-            Redrive(lambda_, self.function, 1).run([failed])
+            Redrive(lambda_, self.function, 1).run(kept)
             return wanted <= self.effects().keys()
 
         queues.until(ended, seconds=300, what="until each took effect or is recorded")

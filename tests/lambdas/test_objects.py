@@ -132,3 +132,54 @@ def test_what_a_sweep_sends_is_read_as_an_event_of_s3(
     assert made["eventTime"] == "2026-11-26T12:00:00+00:00"
     assert read(records(made)) == said
     assert sweeps.id_of(listed) == said.id or "ETag" not in listed
+
+
+class Aws:
+    """A bucket with pages of versions, and a queue that fails some entries of its first call."""
+
+    def __init__(self, pages: list[dict[str, Any]], failing: list[str]) -> None:
+        self.pages, self.failing, self.calls = pages, failing, list[list[str]]()
+
+    def get_paginator(self, _: str) -> Aws:
+        return self
+
+    def paginate(self, **_: str) -> list[dict[str, Any]]:
+        return self.pages
+
+    def send_message_batch(self, QueueUrl: str, Entries: list[Any]) -> dict[str, Any]:  # noqa: N803
+        self.calls.append([entry["Id"] for entry in Entries])
+        failed = self.failing if len(self.calls) == 1 else []
+        return {"Failed": [{"Id": one} for one in failed]} if failed else {}
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Aws:
+    made = Aws([], [])
+    monkeypatch.setattr(sweeps.aws, "client", lambda *_, **__: made)
+    for name in ("BUCKET_NAME", "PREFIX", "QUEUE_URL"):
+        monkeypatch.setenv(name, BUCKET)
+    monkeypatch.setenv("SUFFIX", ".csv")
+    return made
+
+
+def test_what_counts_for_each_key_is_listed_whatever_a_page_lacks(bucket: Aws) -> None:
+    def one(key: str, latest: bool) -> dict[str, Any]:
+        return {"Key": key, "IsLatest": latest}
+
+    bucket.pages = [
+        {},
+        {"Versions": [one("a.csv", True), one("a.csv", False), one("a.txt", True)]},
+        {"DeleteMarkers": [one("b.csv", True)]},
+    ]
+    assert [[it["Key"] for it in page] for page in sweeps.latest()] == [[], ["a.csv"], ["b.csv"]]
+
+
+def test_events_are_announced_ten_a_call_and_what_failed_again(bucket: Aws) -> None:
+    bucket.failing = ["3"]
+    sweeps.announce(({"Key": f"{n}.csv", "VersionId": "v"} for n in range(25)), 0)
+    assert bucket.calls == [
+        [*map(str, range(10))],
+        ["3"],
+        [*map(str, range(10))],
+        [*map(str, range(5))],
+    ]

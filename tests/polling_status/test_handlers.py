@@ -341,6 +341,7 @@ def test_a_job_ends_as_its_message_does(cloud: Cloud) -> None:
     assert found["job-1"]["sk"] == "done"
     assert json.loads(found["job-1"]["result"]) == {"outcome": "stored"}
     assert (found["job-2"]["sk"], found["job-2"]["reason"]) == ("failed", "total")
+    assert found["job-2"]["detail"].startswith("total is not the sum")
 
 
 def test_a_message_that_says_no_job_is_processed_all_the_same(cloud: Cloud) -> None:
