@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from serverless_patterns.lambdas.foundation import objects, sweeps
+from serverless_patterns.lambdas.foundation import aws, objects, sweeps
 from serverless_patterns.lambdas.foundation.messages import Message
 from serverless_patterns.lambdas.foundation.objects import ObjectEvent
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
@@ -155,7 +155,7 @@ class Aws:
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Aws:
     made = Aws([], [])
-    monkeypatch.setattr(sweeps.aws, "client", lambda *_, **__: made)
+    monkeypatch.setattr(aws, "client", lambda *_, **__: made)
     for name in ("BUCKET_NAME", "PREFIX", "QUEUE_URL"):
         monkeypatch.setenv(name, BUCKET)
     monkeypatch.setenv("SUFFIX", ".csv")
