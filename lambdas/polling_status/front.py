@@ -6,9 +6,11 @@ got no answer sends its request again, under the same id.
 
 from __future__ import annotations
 
+import base64
 import os
 import secrets
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ..foundation import aws, statuses, strict_json
 from ..foundation.logs import logger
 from ..foundation.outcomes import RefusedError
+from ..foundation.statuses import End
 from . import logic, store
 from .logic import Status, refused
 
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-NO_SUCH_JOB = "There is no such job."
 AGAIN = "The request was not accepted. Send it again."
 
 
@@ -60,54 +62,51 @@ def _accept(of: str, asked: str | None, event: Mapping[str, Any]) -> dict[str, A
     if not logic.JOB_ID.fullmatch(job_id):
         return refused(400, "Idempotency-Key must have 1 to 64 letters, digits, - and _.")
     body = event.get("body") or ""
+    if event.get("isBase64Encoded"):  # by an API that has its content type among the binary ones
+        body = base64.b64decode(body).decode(errors="surrogateescape")
     try:
         fingerprint = strict_json.fingerprint(strict_json.parse(body))
     except RefusedError as error:
         return refused(400, error.detail)
-    now, job = int(time.time()), logic.key(of, job_id)
+    now, key = int(time.time()), logic.key(of, job_id)
     item = {
+        "pk": key,
+        "sk": statuses.JOB,
+        "id": job_id,
         "at": now,
         "deadline": now + int(os.environ["DEADLINE_SECONDS"]),
         "expires_at": now + int(os.environ["STATUS_SECONDS"]),
         "fingerprint": fingerprint,
     }
-    known = store.accept(job, item)
+    known = store.accept(item)
     if known and known["fingerprint"] != fingerprint:
         return refused(409, "Idempotency-Key is that of another request.")
-    status = Status.of(store.items(job)) if known else Status(logic.ACCEPTED, now, now, fingerprint)
+    status = Status.of(key, store.items(key) if known else [item], now)
     if status is None:  # it has just expired
         return refused(503, AGAIN)
     if status.state == logic.ACCEPTED:  # whoever wrote it may have ended before this
         try:
-            store.hand_over(job, body)
+            store.hand_over(status.job, body)
         except ClientError as error:
             if aws.code(error) not in logic.CLIENT_FAULTS:
                 raise
-            statuses.put({job: statuses.End(job, statuses.FAILED, logic.NOT_TAKEN)})
+            statuses.put({job_id: End(status.job, logic.FAILED, logic.NOT_TAKEN)})
             return refused(422, logic.NOT_TAKEN["detail"])
     return logic.accepted(job_id, event["requestContext"]["path"], status, now)
 
 
 def _tell(of: str, job_id: str, seen: str) -> dict[str, Any]:
-    now, job = int(time.time()), logic.key(of, job_id)
-    status = Status.of(store.items(job)) if logic.JOB_ID.fullmatch(job_id) else None
+    now, key = int(time.time()), logic.key(of, job_id)
+    status = Status.of(key, store.items(key), now) if logic.JOB_ID.fullmatch(job_id) else None
     if status is None:
-        return refused(404, NO_SUCH_JOB)
-    if status.state == logic.ACCEPTED and (end := _end(job, status, now)):
-        code = statuses.put({job: end}).get(job)
-        if code:
-            logger.error("Failed", code=code)
-            return refused(503, "The status is not known. Ask again.")
-        status = Status.of(store.items(job)) or status
+        return refused(404, "There is no such job.")
+    if status.state != logic.DONE:  # a failed one may be redriven
+        found = store.look(status.job)
+        if end := logic.end(status, found, now):
+            if code := statuses.put({job_id: end}).get(job_id):
+                logger.error("Failed", code=code)
+                return refused(503, "The status is not known. Ask again.")
+            status = Status.of(key, store.items(key), now) or status
+        elif found and status.state == logic.ACCEPTED:
+            status = replace(status, state=logic.RUNNING)
     return logic.told(job_id, status, seen, now)
-
-
-def _end(job: str, status: Status, now: int) -> statuses.End | None:
-    """Return how a job has ended that nobody has reported: its execution did, or its time is up."""
-    found = store.look(job)
-    if found and (end := logic.ended(found)):
-        return statuses.End(job, *end)
-    if now < status.deadline:
-        return None
-    detail = "It took too long, and may still be done. Ask again before you send it again."
-    return statuses.End(job, statuses.FAILED, {"reason": "DeadlineExceeded", "detail": detail})

@@ -8,31 +8,35 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from ..foundation import aws, tables
-from ..foundation.statuses import ATTRIBUTE, JOB
-from . import logic
+from ..foundation.statuses import ATTRIBUTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def items(job: str) -> list[dict[str, Any]]:
-    """Return the items of a job."""
+def items(key: str) -> list[dict[str, Any]]:
+    """Return the items of the jobs that had a key."""
     answer = tables.client().query(
         TableName=os.environ["STATUS_TABLE_NAME"],
-        KeyConditionExpression="pk = :job",
-        ExpressionAttributeValues={":job": {"S": job}},
+        KeyConditionExpression="pk = :key",
+        ExpressionAttributeValues={":key": {"S": key}},
         ConsistentRead=True,
     )
     return [tables.deserialize(item) for item in answer["Items"]]
 
 
-def accept(job: str, item: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Put a job that is new; return the item of one that is not.
+def accept(item: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Put a job whose key is free, or whose job has expired; else return the item that has it.
+
+    DynamoDB deletes an expired item within days. Source:
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
 
     Raises:
         ClientError: AWS did not take it. Or another error of botocore.
     """
-    put = tables.new(os.environ["STATUS_TABLE_NAME"], {"pk": job, "sk": JOB, **item})
+    put = tables.new(os.environ["STATUS_TABLE_NAME"], item)
+    put["ConditionExpression"] += " OR expires_at <= :now"
+    put["ExpressionAttributeValues"] = {":now": {"N": str(item["at"])}}
     client = tables.client()
     try:
         client.put_item(**put)
@@ -57,9 +61,7 @@ def hand_over(job: str, body: str) -> None:
     states = aws.client("stepfunctions")
     try:
         states.start_execution(
-            stateMachineArn=os.environ["STATE_MACHINE_ARN"],
-            name=logic.execution(job),
-            input=body,
+            stateMachineArn=os.environ["STATE_MACHINE_ARN"], name=job, input=body
         )
     except states.exceptions.ExecutionAlreadyExists:
         return  # it has ended
@@ -75,7 +77,7 @@ def look(job: str) -> Mapping[str, Any] | None:
     prefix = os.environ["STATE_MACHINE_ARN"].replace(":stateMachine:", ":execution:")
     states = aws.client("stepfunctions")
     try:
-        found: Any = states.describe_execution(executionArn=f"{prefix}:{logic.execution(job)}")
+        found: Any = states.describe_execution(executionArn=f"{prefix}:{job}")
     except states.exceptions.ExecutionDoesNotExist:
         return None
     except ClientError as error:

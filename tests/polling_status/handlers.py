@@ -34,7 +34,7 @@ def request(
     body: str = "",
     *,
     who: str = "AROACUSTOMER:session",
-    context: dict[str, Any] | None = None,
+    binary: bool = False,
     **headers: str,
 ) -> dict[str, Any]:
     """Return a request as API Gateway's proxy integration says it."""
@@ -44,15 +44,14 @@ def request(
         "headers": {name.replace("_", "-"): value for name, value in headers.items()},
         "pathParameters": {"id": parts[1]} if len(parts) > 1 else None,
         "body": body or None,
-        "requestContext": {"path": f"/prod/{path}", "identity": {"caller": who}} | (context or {}),
+        "isBase64Encoded": binary,
+        "requestContext": {"path": f"/prod/{path}", "identity": {"caller": who}},
     }
 
 
 def ask(cloud: Cloud, *args: Any, work: str = "", **named: Any) -> dict[str, Any]:
     """Call the front, of a queue or of this state machine; return its answer."""
-    if work:
-        cloud.monkeypatch.setenv("STATE_MACHINE_ARN", work)
-    else:
-        cloud.monkeypatch.setenv("QUEUE_URL", cloud.queue_url)
+    given = ("STATE_MACHINE_ARN", work) if work else ("QUEUE_URL", cloud.queue_url)
+    cloud.monkeypatch.setenv(*given)
     answer: dict[str, Any] = front.handler(request(*args, **named), moto_cloud.Context())  # type: ignore[arg-type]
     return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from serverless_patterns.lambdas.foundation import statuses
-from serverless_patterns.lambdas.foundation.statuses import DONE, FAILED, End
+from serverless_patterns.lambdas.foundation.messages import Message
+from serverless_patterns.lambdas.foundation.statuses import DONE, FAILED, RUNNING, End
 from serverless_patterns.lambdas.polling_status import logic, orders
 from tests.lambdas.orders import order
 from tests.moto_cloud import UNREACHABLE, Cloud, client_error, ids, record, string
@@ -19,8 +21,8 @@ from .handlers import MACHINE, STATUSES, ask
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-KEY = "signer:AROACUSTOMER/job-1"
 BODY = json.dumps(order())
+STRANGER = {"who": "AROASTRANGER:session"}
 
 
 def post(cloud: Cloud, job: str = "job-1", body: str = BODY, **named: Any) -> dict[str, Any]:
@@ -35,15 +37,22 @@ def said(answer: dict[str, Any]) -> Any:
     return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None
 
 
+def state(cloud: Cloud, **named: Any) -> str:
+    found: str = said(get(cloud, **named))[1]["state"]
+    return found
+
+
+def report(cloud: Cloud, state: str, **end: str) -> None:
+    """Write how the job that was accepted last has ended."""
+    job = max((it for it in cloud.items(STATUSES) if it["sk"] == "job"), key=lambda it: it["at"])
+    assert statuses.put({"": End(f"{job['pk']}-{job['at']}", state, end)}) == {}
+
+
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Lets the front's clock say so many seconds more."""
     real = time.time
-
-    def pass_(seconds: float) -> None:
-        monkeypatch.setattr(time, "time", lambda: real() + seconds)
-
-    return pass_
+    return lambda seconds: monkeypatch.setattr(time, "time", lambda: real() + seconds)
 
 
 def test_an_accepted_job_says_where_its_status_is_and_when_to_ask(cloud: Cloud) -> None:
@@ -52,6 +61,8 @@ def test_an_accepted_job_says_where_its_status_is_and_when_to_ask(cloud: Cloud) 
     assert answer["headers"]["Location"] == "orders/job-1"
     assert answer["headers"]["Retry-After"] == "1"
     assert said(get(cloud)) == (200, {"id": "job-1", "state": "accepted"})
+    slash = ask(cloud, "POST", "orders/", BODY, Idempotency_Key="job-1")
+    assert slash["headers"]["Location"] == "job-1", "relative to orders/"
 
 
 def test_a_job_without_a_key_gets_an_id_that_nobody_guesses(cloud: Cloud) -> None:
@@ -60,31 +71,31 @@ def test_a_job_without_a_key_gets_an_id_that_nobody_guesses(cloud: Cloud) -> Non
     assert len(one) == 32
 
 
-def test_a_job_is_handed_over_byte_for_byte_with_its_key_after_it_was_written(
-    cloud: Cloud,
+@pytest.mark.parametrize("binary", [False, True])
+def test_a_job_is_handed_over_byte_for_byte_with_its_name_after_it_was_written(
+    cloud: Cloud, binary: bool
 ) -> None:
     body = json.dumps(order(), indent=3)
-    post(cloud, body=body)
+    sent = base64.b64encode(body.encode()).decode() if binary else body
+    assert post(cloud, body=sent, binary=binary)["statusCode"] == 202
     (letter,) = cloud.letters()
     assert letter["Body"] == body
-    assert letter["MessageAttributes"]["Job"]["StringValue"] == KEY
+    (job,) = cloud.items(STATUSES)
+    name = letter["MessageAttributes"]["Job"]["StringValue"]
+    assert name == f"{job['pk']}-{job['at']}"
+    assert "AROA" not in name
     assert [name for name, _ in cloud.requests] == ["PutItem", "SendMessage"]
 
 
-def test_a_job_that_was_written_and_not_handed_over_is_handed_over_when_it_is_sent_again(
-    cloud: Cloud,
+@pytest.mark.parametrize("failing", ["PutItem", "SendMessage"])
+def test_a_job_that_was_not_written_or_not_handed_over_is_taken_when_it_is_sent_again(
+    cloud: Cloud, failing: str
 ) -> None:
-    cloud.fail("SendMessage", UNREACHABLE)
+    cloud.fail(failing, UNREACHABLE)
     assert post(cloud)["statusCode"] == 503
     assert cloud.letters() == []
     assert post(cloud)["statusCode"] == 202
     assert len(cloud.letters()) == 1
-
-
-def test_a_job_that_was_not_written_is_not_handed_over(cloud: Cloud) -> None:
-    cloud.fail("PutItem", UNREACHABLE, times=9)
-    assert post(cloud)["statusCode"] == 503
-    assert cloud.letters() == []
 
 
 def test_another_request_under_a_known_key_is_a_conflict_and_is_not_handed_over(
@@ -95,34 +106,39 @@ def test_another_request_under_a_known_key_is_a_conflict_and_is_not_handed_over(
     assert len(cloud.letters()) == 1
 
 
-def test_a_job_that_has_ended_is_not_handed_over_again(cloud: Cloud) -> None:
+@pytest.mark.parametrize("known", [DONE, RUNNING])
+def test_a_job_that_runs_or_has_ended_is_not_handed_over_again(cloud: Cloud, known: str) -> None:
     post(cloud)
     cloud.letters()
-    statuses.put({"": End(KEY, DONE, {"result": "{}"})})
-    assert said(post(cloud)) == (202, {"id": "job-1", "state": "done"})
+    report(cloud, known)
+    assert said(post(cloud)) == (202, {"id": "job-1", "state": known})
     assert cloud.letters() == []
 
 
 @pytest.mark.parametrize("job", ["", "a" * 65, "a b", "é", "a/b"])
 def test_a_key_that_no_url_can_have_is_rejected(cloud: Cloud, job: str) -> None:
     assert post(cloud, job)["statusCode"] == 400
+    assert get(cloud, job.replace("/", "%2F"))["statusCode"] == 404
     assert not cloud.calls
 
 
-@pytest.mark.parametrize("body", ["", "{", '{"a": 1, "a": 2}', '{"a": 1.5}', '"\\ud800"'])
+@pytest.mark.parametrize(
+    ("body", "binary"),
+    [("", False), ("{", False), ('{"a": 1, "a": 2}', False), ('{"a": 1.5}', False),
+     ('"\\ud800"', False), ("Iv8i", True)],
+)  # fmt: skip
 def test_a_body_that_is_no_json_or_can_be_read_in_two_ways_is_rejected(
-    cloud: Cloud, body: str
+    cloud: Cloud, body: str, binary: bool
 ) -> None:
-    assert post(cloud, body=body)["statusCode"] == 400
+    assert post(cloud, body=body, binary=binary)["statusCode"] == 400
     assert not cloud.calls
 
 
 def test_a_client_is_not_told_of_anothers_job_nor_that_there_is_one(cloud: Cloud) -> None:
     post(cloud)
-    stranger = {"who": "AROASTRANGER:session"}
-    assert said(get(cloud, **stranger)) == said(get(cloud, "no-such-job", **stranger))
-    assert get(cloud, **stranger)["statusCode"] == 404
-    assert post(cloud, body=json.dumps(order(2)), **stranger)["statusCode"] == 202, "its own"
+    assert said(get(cloud, **STRANGER)) == said(get(cloud, "no-such-job", **STRANGER))
+    assert get(cloud, **STRANGER)["statusCode"] == 404
+    assert post(cloud, body=json.dumps(order(2)), **STRANGER)["statusCode"] == 202, "its own"
     assert get(cloud, who="AROACUSTOMER:another-session")["statusCode"] == 200
 
 
@@ -133,41 +149,38 @@ def test_who_is_not_known_is_told_nothing(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize(
-    ("context", "owner"),
+    ("identity", "authorizer", "owner"),
     [
-        ({"authorizer": {"claims": {"sub": "u-1"}}, "identity": {"caller": "A:s"}}, "user:u-1"),
-        ({"authorizer": {"principalId": "p-1"}}, "principal:p-1"),
-        ({"identity": {"caller": "A:CognitoIdentityCredentials", "cognitoIdentityId": "i-1"}},
+        ({"caller": "A:s"}, {"claims": {"sub": "u-1"}}, "user:u-1"),
+        ({}, {"principalId": "p-1"}, "principal:p-1"),
+        ({}, {"principalId": "p-1", "claims": "of a Lambda authorizer"}, "principal:p-1"),
+        ({"caller": "A:CognitoIdentityCredentials", "cognitoIdentityId": "i-1"}, {},
          "identity:i-1"),
-        ({"identity": {"caller": "AROA:session"}}, "signer:AROA"),
-        ({"identity": {"caller": None}}, ""),
-        ({}, ""),
+        ({"caller": "AROA1:session"}, {}, "signer:AROA1"),
+        ({"caller": "AIDA1"}, {}, "signer:AIDA1"),
+        ({"caller": "123456789012:federated"}, {}, "signer:123456789012:federated"),
+        ({"caller": None}, {}, ""),
+        (None, None, ""),
     ],
 )  # fmt: skip
 def test_a_job_belongs_to_whom_the_authorizer_names_else_to_who_signed(
-    context: dict[str, Any], owner: str
+    identity: Any, authorizer: Any, owner: str
 ) -> None:
-    assert logic.owner(context) == owner
+    assert logic.owner({"identity": identity, "authorizer": authorizer}) == owner
 
 
-def test_a_state_that_the_client_has_seen_is_a_304_without_a_body(cloud: Cloud) -> None:
+def test_a_state_that_the_client_has_seen_is_a_304_that_nobody_else_keeps(cloud: Cloud) -> None:
     post(cloud)
-    first = get(cloud)
-    for seen in (first["headers"]["ETag"], f'"other", W/{first["headers"]["ETag"]}'):
+    first = get(cloud)["headers"]
+    for seen in (first["ETag"], f'"other", W/{first["ETag"]}', "*"):
         again = get(cloud, If_None_Match=seen)
         assert (again["statusCode"], again["body"]) == (304, "")
-        assert again["headers"]["Retry-After"]
-    statuses.put({"": End(KEY, DONE, {"result": "7"})})
-    changed = get(cloud, If_None_Match=first["headers"]["ETag"])
+        assert again["headers"] == first
+    assert first["Cache-Control"] == "private, no-cache"
+    report(cloud, DONE, result="7")
+    changed = get(cloud, If_None_Match=first["ETag"])
     assert said(changed) == (200, {"id": "job-1", "state": "done", "result": 7})
     assert "Retry-After" not in changed["headers"]
-
-
-def test_nobody_but_the_client_keeps_a_status_and_it_asks_whether_it_is_still_so(
-    cloud: Cloud,
-) -> None:
-    post(cloud)
-    assert get(cloud)["headers"]["Cache-Control"] == "private, no-cache"
 
 
 def test_the_longer_a_job_takes_the_later_its_client_asks_and_within_half_a_minute(
@@ -175,41 +188,55 @@ def test_the_longer_a_job_takes_the_later_its_client_asks_and_within_half_a_minu
 ) -> None:
     post(cloud)
     waits = []
-    for seconds in (0, 10, 40, 600):
+    for seconds in (-60, 0, 10, 40, 600):  # clocks differ
         later(seconds)
         waits.append(int(get(cloud)["headers"]["Retry-After"]))
-    assert waits == [1, 5, 20, 30]
+    assert waits == [1, 1, 5, 20, 30]
 
 
 def test_a_job_that_nobody_finishes_fails_at_its_deadline_and_may_still_be_done(
     cloud: Cloud, later: Callable[[float], None]
 ) -> None:
     post(cloud)
-    later(899)
-    assert said(get(cloud))[1]["state"] == "accepted"
+    later(898)
+    assert state(cloud) == "accepted"
     later(901)
     ended = said(get(cloud))[1]
     assert (ended["state"], ended["reason"]) == ("failed", "DeadlineExceeded")
     later(0)
     assert said(get(cloud))[1] == ended, "it is written down"
-    statuses.put({"": End(KEY, DONE, {"result": "7"})})
-    assert said(get(cloud))[1]["state"] == "done"
+    report(cloud, DONE, result="7")
+    assert state(cloud) == "done"
 
 
 def test_a_late_or_repeated_report_takes_nothing_back(cloud: Cloud) -> None:
     post(cloud)
-    statuses.put({"": End(KEY, DONE, {"result": "7"})})
+    report(cloud, RUNNING)
+    assert state(cloud) == "running"
+    report(cloud, DONE, result="7")
     done = get(cloud)
-    for end in (End(KEY, FAILED, {"reason": "late"}), End(KEY, DONE, {"result": "8"})):
-        assert statuses.put({"": end}) == {}
+    for late in (FAILED, DONE, RUNNING):
+        report(cloud, late, reason="late", result="8")
         assert get(cloud) == done
 
 
-def test_a_status_expires(cloud: Cloud) -> None:
-    post(cloud)
-    statuses.put({"": End(KEY, DONE, {"result": "7"})})
-    for item in cloud.items(STATUSES):
-        assert int(item["expires_at"]) - int(item["at"]) == 604_800
+@pytest.mark.parametrize("work", ["", MACHINE])
+def test_a_key_that_is_used_again_after_its_job_expired_is_another_job(
+    cloud: Cloud, executions: dict[str, Any], later: Callable[[float], None], work: str
+) -> None:
+    post(cloud, work=work)
+    later(900)  # its end is kept for longer
+    report(cloud, DONE, result="7")
+    later(604_799)
+    assert state(cloud, work=work) == "done"
+    later(604_801)
+    assert get(cloud, work=work)["statusCode"] == 404, "DynamoDB deletes it later"
+    cloud.letters()
+    assert post(cloud, body=json.dumps(order(2)), work=work)["statusCode"] == 202
+    assert len(executions["started"] or cloud.letters()) == (2 if work else 1)
+    assert state(cloud, work=work) != "done"
+    report(cloud, DONE, result="8")
+    assert said(get(cloud, work=work))[1]["result"] == 8
 
 
 def test_what_a_customer_sent_is_not_logged(cloud: Cloud) -> None:
@@ -256,14 +283,15 @@ def test_an_execution_is_started_once_under_a_name_that_says_nothing(
     assert [start(cloud)["statusCode"] for _ in range(2)] == [202, 202]
     ((name, given),) = executions["started"].items()
     assert given == BODY
-    assert len(name) == 64
+    assert len(name) <= 80
     assert "job-1" not in name
 
 
 @pytest.mark.parametrize(
     ("found", "told"),
     [
-        ({"status": "RUNNING"}, {"state": "accepted"}),
+        ({"status": "RUNNING"}, {"state": "running"}),
+        ({"status": "PENDING_REDRIVE"}, {"state": "running"}),
         ({"status": "SUCCEEDED", "output": '{"a": 1.5}'}, {"state": "done", "result": {"a": 1.5}}),
         ({"status": "FAILED", "error": "Unknown", "cause": "Geheimnis"},
          {"state": "failed", "reason": "Unknown"}),
@@ -281,7 +309,20 @@ def test_a_client_is_told_how_an_execution_ended_and_no_cause(
     assert "Geheimnis" not in json.dumps(ended)
     calls = cloud.calls["DescribeExecution"]
     look(cloud)
-    assert cloud.calls["DescribeExecution"] - calls == (told["state"] == "accepted")
+    assert cloud.calls["DescribeExecution"] - calls == (told["state"] != "done")
+
+
+def test_an_execution_that_is_done_after_all_is_told_so_if_its_client_asks_again(
+    cloud: Cloud, executions: dict[str, Any], later: Callable[[float], None]
+) -> None:
+    start(cloud)
+    later(901)
+    assert look(cloud)["reason"] == "DeadlineExceeded"
+    for status in ("FAILED", "RUNNING"):  # and it was redriven
+        executions["found"] = {"status": status}
+        assert look(cloud)["state"] == "failed"
+    executions["found"] = {"status": "SUCCEEDED", "output": "7"}
+    assert look(cloud)["result"] == 7
 
 
 def test_an_execution_that_cannot_be_asked_about_has_not_ended(
@@ -290,7 +331,7 @@ def test_an_execution_that_cannot_be_asked_about_has_not_ended(
     start(cloud)
     executions["found"] = {"status": "SUCCEEDED"}
     cloud.fail("DescribeExecution", client_error("ThrottlingException"))
-    assert look(cloud)["state"] == "accepted"
+    assert look(cloud)["state"] == "running"
     cloud.fail("DescribeExecution", client_error("AccessDeniedException"))
     assert get(cloud, work=MACHINE)["statusCode"] == 503
     assert look(cloud)["state"] == "done"
@@ -324,48 +365,60 @@ def test_a_page_of_an_origin_that_may_read_answers_can(cloud: Cloud) -> None:
 
 
 def job(number: int = 1, *, receive_count: int = 1, **changes: Any) -> dict[str, Any]:
-    attributes = {"Job": string(f"signer:A/job-{number}")}
+    attributes = {"Job": string(f"{logic.key('A', f'job-{number}')}-7")}
     return record(order(number, **changes), attributes=attributes, receive_count=receive_count)
 
 
-def ends(cloud: Cloud) -> dict[str, Any]:
-    return {item["pk"][-5:]: item for item in cloud.items(STATUSES)}
+def ends(cloud: Cloud) -> dict[int, Any]:
+    """Return how each job has ended, by its number."""
+    found = {item["pk"]: item for item in cloud.items(STATUSES)}
+    keys = {number: logic.key("A", f"job-{number}") for number in range(9)}
+    return {number: found[key] for number, key in keys.items() if key in found}
 
 
 def test_a_job_ends_as_its_message_does(cloud: Cloud) -> None:
     assert cloud.run(orders.handler, job(1), job(2, total="1.00"), job(1)) == []
     found = ends(cloud)
-    assert found["job-1"]["sk"] == "done"
-    assert json.loads(found["job-1"]["result"]) == {"outcome": "stored"}
-    assert (found["job-2"]["sk"], found["job-2"]["reason"]) == ("failed", "total")
+    assert found[1]["sk"] == "done-7"
+    assert json.loads(found[1]["result"]) == {"outcome": "stored"}
+    assert (found[2]["sk"], found[2]["reason"]) == ("failed-7", "total")
 
 
 def test_a_message_that_says_no_job_is_processed_all_the_same(cloud: Cloud) -> None:
-    assert cloud.run(orders.handler, record(order(1))) == []
-    assert len(cloud.items()) == 1
+    strange = record(order(2), attributes={"Job": string("a job of somebody else's")})
+    assert cloud.run(orders.handler, record(order(1)), strange) == []
+    assert len(cloud.items()) == 2
     assert cloud.items(STATUSES) == []
+
+
+def test_a_worker_may_say_that_its_jobs_are_running(cloud: Cloud) -> None:
+    statuses.start([Message.of(job(1)), Message.of(record(order(2)))])
+    assert ends(cloud)[1]["sk"] == "running-7"
+    assert len(cloud.items(STATUSES)) == 1
+    cloud.fail("TransactWriteItems", UNREACHABLE)
+    statuses.start([Message.of(job(3))])  # and whose is not written is worked on all the same
 
 
 def test_only_the_last_attempt_of_a_message_ends_its_job(cloud: Cloud) -> None:
     cloud.fail_all_about("ord-1")
     early, last = job(1, receive_count=4), job(1, receive_count=5)
     assert cloud.run(orders.handler, early, job(2)) == ids(early)
-    assert "job-1" not in ends(cloud)
+    assert 1 not in ends(cloud)
     assert cloud.run(orders.handler, last, job(3)) == ids(last)
-    assert ends(cloud)["job-1"]["sk"] == "failed"
-    assert "Throttling" in ends(cloud)["job-1"]["reason"]
+    assert ends(cloud)[1]["sk"] == "failed-7"
+    assert "Throttling" in ends(cloud)[1]["reason"]
 
 
 def test_a_job_whose_end_is_not_written_is_delivered_again_and_not_dead_lettered(
     cloud: Cloud,
 ) -> None:
-    cloud.fail_all_about("signer:A/job-2")
+    cloud.fail_all_about(logic.key("A", "job-2"))
     wrong = job(2, total="1.00")
     assert cloud.run(orders.handler, job(1), wrong) == ids(wrong)
     assert cloud.letters() == []
     cloud.faults.clear()
     assert cloud.run(orders.handler, wrong) == []
-    assert (ends(cloud)["job-2"]["sk"], len(cloud.letters())) == ("failed", 1)
+    assert (ends(cloud)[2]["sk"], len(cloud.letters())) == ("failed-7", 1)
 
 
 def test_the_ends_of_a_thousand_jobs_cost_20_calls_and_one_by_one_1000(cloud: Cloud) -> None:
@@ -377,5 +430,5 @@ def test_the_ends_of_a_thousand_jobs_cost_20_calls_and_one_by_one_1000(cloud: Cl
     del cloud.fakes["dynamodb"]
     cloud.calls.clear()
     for number in range(10):
-        statuses.put({"": End(f"signer:B/{number}", DONE, {"result": "1"})})
+        statuses.put({"": End(f"{logic.key('B', str(number))}-7", DONE, {"result": "1"})})
     assert cloud.calls["TransactWriteItems"] == 10
