@@ -65,7 +65,7 @@ def _accept(of: str, asked: str | None, event: Mapping[str, Any]) -> dict[str, A
     if event.get("isBase64Encoded"):  # by an API that has its content type among the binary ones
         body = base64.b64decode(body).decode(errors="surrogateescape")
     try:
-        fingerprint = strict_json.fingerprint(strict_json.parse(body))
+        fingerprint = strict_json.fingerprint(strict_json.parse(body, floats=True))
     except RefusedError as error:
         return refused(400, error.detail)
     now, key = int(time.time()), logic.key(of, job_id)

@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from aws_cdk import aws_dynamodb as dynamodb
 
+from . import keys
+from .places import check_here
+from .values import Path
+
 if TYPE_CHECKING:
     from aws_cdk import RemovalPolicy
     from constructs import Construct
@@ -42,6 +46,34 @@ def new_table(
         removal_policy=removal_policy,
         **settings,
     )
+
+
+def check_own_table(scope: Construct, table: dynamodb.ITable, *names: str, reason: str) -> None:
+    """Reject a table that cannot be used from here, and one of this app with other keys.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_KeySchemaElement.html
+
+    Args:
+        scope: The construct that was given it.
+        table: Your table.
+        names: The keys that it needs, which are strings.
+        reason: See ``check_here``.
+
+    Raises:
+        ValueError: it is of another account or Region, its key encrypts nothing, or its keys have
+            other names.
+    """
+    check_here(scope, Path(table, "table "), table, reason)
+    keys.check_key_of(table)
+    resource: Any = table.node.default_child
+    if isinstance(resource, dynamodb.CfnTable):
+        schema: Any = resource.key_schema
+        found = [key.attribute_name for key in schema]
+        if found != [*names]:
+            raise ValueError(
+                f"table {Path(table)} has the keys {', '.join(found)}; it needs "
+                f"{' and '.join(names)}, strings. Give a table with these, or leave it out."
+            )
 
 
 def _key(name: str) -> dynamodb.Attribute:

@@ -11,16 +11,26 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from ..blocks import keys
-from ..blocks.alarms import MINUTE, Alarms, Runbook
+from ..blocks.alarms import Alarms
+from ..blocks.apis import check_uncached
 from ..blocks.consumers import check_has_role, check_may_run
 from ..blocks.endpoints import JSON, Endpoint, NewApi
+from ..blocks.fronts import alarms_of_front
 from ..blocks.grants import grantee_here, warn_of_fixed
-from ..blocks.places import check_here, check_key_here
+from ..blocks.places import check_key_here
 from ..blocks.queues import grant_send
 from ..blocks.rest import RestEntry
-from ..blocks.state_machines import grant_describe, grant_key, grant_start_execution
-from ..blocks.tables import new_table
-from ..blocks.values import Path, check_removal, expect, expect_fields, has, in_seconds, seconds
+from ..blocks.state_machines import grant_start
+from ..blocks.tables import check_own_table, new_table
+from ..blocks.values import (
+    Path,
+    check_removal,
+    expect,
+    expect_fields,
+    has,
+    in_seconds,
+    seconds,
+)
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -36,18 +46,6 @@ __all__ = ["Alarms", "Endpoint", "NewApi", "NewStatuses", "PollingStatus"]
 KEYS = ("pk", "sk")
 WEEK, QUARTER = seconds(7 * 86400), seconds(900)
 HERE = "its statuses are written with permissions of this account. Make this construct there."
-FRONT_FAILS = Runbook(
-    means="Calls of the front fail, so clients get 502 and must send their requests again.",
-    see="Read its log for the error; AWS X-Ray shows the call that failed.",
-    fix="Deploy a front that works, or raise its timeout or memory if it runs out of them.",
-    verify="Errors falls to 0.",
-)
-FRONT_THROTTLED = Runbook(
-    means="Lambda throttles the front, so clients get 5xx and must send their requests again.",
-    see="Compare its ConcurrentExecutions with its reserved concurrency and the account's quota.",
-    fix="Raise the reserved concurrency or the quota, or lower the rate limit of the API.",
-    verify="Throttles falls to 0.",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,14 +82,14 @@ class PollingStatus(Construct):
     """Accept a job now, and tell its client how it is until it has ended.
 
     POST answers 202 with the job's id, ``Location`` and ``Retry-After``; GET of that location tells
-    the state: ``accepted``, ``done`` with its result, or ``failed`` with the reason. ``work`` does
-    the job: a queue with its consumer, or a state machine, as it is. A job that nobody finishes
-    fails at its ``deadline``, so no client polls forever.
+    the state: ``accepted``, ``running``, ``done`` with its result, or ``failed`` with the reason.
+    ``work`` does the job: a queue with its consumer, or a state machine, as it is. A job that
+    nobody finishes fails at its ``deadline``, so no client polls forever.
 
     The header ``Idempotency-Key`` names the job, so a request that is sent again is the same job. A
     job belongs to who signed its request, or whom the authorizer named: another client that asks
-    for it gets the 404 of a job that there is not. Sessions of one role are one client; give each
-    a role of its own, or an authorizer.
+    for it gets the 404 of a job that there is not. Sessions of one role are one client, so that a
+    new process can go on with a job; give each client a role of its own, or an authorizer.
 
     The client sees 202; 400 for a body that is no JSON or breaks the schema; 403 unsigned; 404; 409
     for another request under the same key; 422 for one that the work does not take; 429 throttled;
@@ -112,10 +110,14 @@ class PollingStatus(Construct):
         table: The statuses.
         entry: The way in: its API.
         submit_method, status_method: POST and GET.
+        environment: The variables that the front needs.
+        report_environment: The variables that who reports how a job ended needs, beside
+            ``MAX_RECEIVE_COUNT``.
         alarms: Every alarm of the pattern.
 
     Raises:
-        ValueError: a configuration that would fail or lose jobs; the message says what to change.
+        ValueError: a configuration that would fail or lose jobs, or tell others of them; the
+            message says what to change.
     """
 
     def __init__(
@@ -141,18 +143,28 @@ class PollingStatus(Construct):
         check_has_role("front", front)
         check_may_run(Path(front, "front "), front, "every request would be answered with 5xx")
         alarms = alarms.of_pattern(__name__)
-        self._deadline, self._given = deadline, (front, work, statuses)
-        given: Any = work  # one of the two
-        self._queue: sqs.IQueue | None = given if has(work, "queue_url") else None
-        self._machine: stepfunctions.IStateMachine | None = None if self._queue else given
-        self._kept = statuses.kept if isinstance(statuses, NewStatuses) else NewStatuses().kept
+        self._given = (front, work, statuses)
+        kept = statuses.kept if isinstance(statuses, NewStatuses) else WEEK
 
         self.table = _table_of(self, statuses)
         self.entry = RestEntry(self, "Entry", endpoint, alarms=alarms)
         self.submit_method = self.entry.add_function("POST", front)
         self.status_method = self.entry.add_function("GET", front, "{id}")
-        self._let_front_work(front)
-        self.alarms: list[cloudwatch.Alarm] = [*self.entry.alarms, *_on_front(self, front, alarms)]
+        self.report_environment = {
+            "STATUS_TABLE_NAME": self.table.table_name,
+            "STATUS_SECONDS": _text(kept),
+        }
+        self.environment = {
+            **self.report_environment,
+            "DEADLINE_SECONDS": _text(deadline),
+            **self._let_work(front, work),
+        }
+        if self.entry.origins:
+            self.environment["CORS_ORIGINS"] = " ".join(self.entry.origins)
+        self.alarms: list[cloudwatch.Alarm] = [
+            *self.entry.alarms,
+            *alarms_of_front(self, front, alarms),
+        ]
 
     @property
     def url(self) -> str:
@@ -162,24 +174,6 @@ class PollingStatus(Construct):
             ValueError: the API's stage is not known here.
         """
         return self.entry.url
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The variables that the front needs."""
-        made = self.report_environment | {"DEADLINE_SECONDS": _text(self._deadline)}
-        if self.entry.origins:
-            made["CORS_ORIGINS"] = " ".join(self.entry.origins)
-        if self._queue:
-            made["QUEUE_URL"] = self._queue.queue_url
-        if self._machine:
-            made["STATE_MACHINE_ARN"] = self._machine.state_machine_arn
-        return made
-
-    @property
-    def report_environment(self) -> dict[str, str]:
-        """The variables that who reports how a job ended needs, beside ``MAX_RECEIVE_COUNT``."""
-        kept = _text(self._kept)
-        return {"STATUS_TABLE_NAME": self.table.table_name, "STATUS_SECONDS": kept}
 
     def grant_report(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee``, such as the queue's consumer, write how a job ended."""
@@ -193,15 +187,15 @@ class PollingStatus(Construct):
         """
         return self.entry.grant_execute(grantee_here(self, grantee, self._given))
 
-    def _let_front_work(self, front: lambda_.IFunction) -> None:
-        self._grant(front, "dynamodb:PutItem", "dynamodb:Query")
+    def _let_work(self, front: lambda_.IFunction, work: Any) -> dict[str, str]:
+        """Let the front write, read and hand over; return the variable that says to whom."""
         grantee = grantee_here(self, front, self._given)
-        if self._queue:
-            grant_send(self._queue, grantee)
-        if self._machine:
-            grant_key(self._machine, grantee)
-            grant_start_execution(self._machine, grantee)
-            grant_describe(self._machine, grantee)
+        self._grant(front, "dynamodb:PutItem", "dynamodb:Query")
+        if has(work, "queue_url"):
+            grant_send(work, grantee)
+            return {"QUEUE_URL": work.queue_url}
+        grant_start(work, grantee, express=False)
+        return {"STATE_MACHINE_ARN": work.state_machine_arn}
 
     def _grant(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
         grantee = grantee_here(self, grantee, self._given)
@@ -214,24 +208,6 @@ class PollingStatus(Construct):
 
 def _text(duration: Duration) -> str:
     return str(int(duration.to_seconds()))
-
-
-def _on_front(scope: Construct, front: lambda_.IFunction, alarms: Alarms) -> list[cloudwatch.Alarm]:
-    """Go off when calls of the front fail, or are throttled.
-
-    Source:
-    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html
-    """
-    period = seconds(MINUTE)
-    errors = front.metric_errors(period=period, statistic="Sum")
-    throttles = front.metric_throttles(period=period, statistic="Sum")
-    return alarms.each(
-        scope,
-        [
-            ("FrontErrorsAlarm", errors, FRONT_FAILS, 0, 3),
-            ("FrontThrottlesAlarm", throttles, FRONT_THROTTLED, 0, 5),
-        ],
-    )
 
 
 def _check_work(work: Work) -> None:
@@ -277,6 +253,7 @@ def _check_endpoint(endpoint: Endpoint) -> None:
         raise ValueError(
             f"endpoint accepts {other[0]}, but a job is JSON. Leave content_types out."
         )
+    check_uncached(endpoint)
 
 
 def _check_kept(statuses: Any, deadline: Duration) -> None:
@@ -299,12 +276,9 @@ def _check_kept(statuses: Any, deadline: Duration) -> None:
 
 def _table_of(scope: Construct, statuses: dynamodb.ITable | NewStatuses) -> dynamodb.ITable:
     if not isinstance(statuses, NewStatuses):
-        check_here(scope, Path(statuses, "table "), statuses, HERE)
-        keys.check_key_of(statuses)
-        _check_schema(statuses)
+        check_own_table(scope, statuses, *KEYS, reason=HERE)
         return statuses
     check_key_here(scope, statuses.encryption_key)
-
     return new_table(
         scope,
         "Statuses",
@@ -313,22 +287,3 @@ def _table_of(scope: Construct, statuses: dynamodb.ITable | NewStatuses) -> dyna
         encryption_key=statuses.encryption_key,
         removal_policy=statuses.removal_policy,
     )
-
-
-def _check_schema(table: dynamodb.ITable) -> None:
-    """Reject a table of this app with other keys.
-
-    Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_KeySchemaElement.html
-
-    Raises:
-        ValueError: they are not ``pk`` and ``sk``.
-    """
-    resource: Any = table.node.default_child
-    if not isinstance(resource, dynamodb.CfnTable):
-        return
-    found = [key.attribute_name for key in resource.key_schema]  # type: ignore[union-attr]
-    if found != [*KEYS]:
-        raise ValueError(
-            f"table {Path(table)} has the keys {', '.join(found)}; statuses need the partition key "
-            "pk and the sort key sk, both strings. Give a table with these, or leave statuses out."
-        )

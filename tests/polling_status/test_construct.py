@@ -17,9 +17,11 @@ from aws_cdk import aws_stepfunctions as stepfunctions
 from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns.polling_status.construct import Endpoint, NewApi, NewStatuses
+from tests.api_sqs_lambda import builds as api_sqs_lambda
 from tests.inline import function, granted, properties, rejected
+from tests.step_functions_saga import builds as step_functions_saga
 
-from .builds import machine, make
+from .builds import machine, make, queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,30 +74,38 @@ def test_only_this_api_may_call_the_front(stack: Stack) -> None:
         assert "test-invoke-stage" not in str(one["SourceArn"])
 
 
+@pytest.mark.parametrize(
+    ("work", "hands_over", "variable"),
+    [
+        (queue, {"sqs:SendMessage"}, "QUEUE_URL"),
+        (machine, {"states:StartExecution", "states:DescribeExecution"}, "STATE_MACHINE_ARN"),
+    ],
+)
 def test_the_front_may_write_and_read_statuses_and_hand_over_and_nothing_else(
-    stack: Stack,
+    stack: Stack, work: Any, hands_over: set[str], variable: str
 ) -> None:
-    make(stack)
-    assert granted(Template.from_stack(stack), "PatternFront") == {
-        ("dynamodb:PutItem", "<PatternStatuses>"),
-        ("dynamodb:Query", "<PatternStatuses>"),
-        ("sqs:SendMessage", "<PatternQueue>"),
-    }
+    made = make(stack, work=work)
+    found = granted(Template.from_stack(stack), "PatternFront")
+    statuses = {"dynamodb:PutItem", "dynamodb:Query"}
+    assert {action for action, _ in found} == statuses | hands_over
+    assert {arn for action, arn in found if action in statuses} == {"<PatternStatuses>"}
+    common = {"STATUS_TABLE_NAME", "STATUS_SECONDS", "DEADLINE_SECONDS"}
+    assert made.environment.keys() == common | {variable}
 
 
-def test_the_front_of_a_state_machine_may_start_its_executions_and_ask_for_them(
-    stack: Stack,
+@pytest.mark.parametrize(
+    ("build", "work"),
+    [(api_sqs_lambda.make, lambda it: it.queue),
+     (step_functions_saga.make, lambda it: it.state_machine)],
+)  # fmt: skip
+def test_a_queue_and_a_saga_with_their_own_entries_stay_as_they_are_behind_it(
+    build: Any, work: Callable[[Any], Any]
 ) -> None:
-    made = make(stack, work=machine)
-    found = {action for action, _ in granted(Template.from_stack(stack), "PatternFront")}
-    assert found == {
-        "dynamodb:PutItem",
-        "dynamodb:Query",
-        "states:StartExecution",
-        "states:DescribeExecution",
-    }
-    assert "STATE_MACHINE_ARN" in made.environment
-    assert "QUEUE_URL" not in made.environment
+    alone, behind = (Stack(App(), "Stack") for _ in range(2))
+    build(alone, "Theirs")
+    make(behind, work=work(build(behind, "Theirs")))
+    before, after = (Template.from_stack(it).to_json()["Resources"] for it in (alone, behind))
+    assert after == after | before
 
 
 def test_who_reports_may_write_statuses_and_cannot_read_them(stack: Stack) -> None:
@@ -151,18 +161,10 @@ def test_the_front_is_told_whose_pages_may_read_its_answers(stack: Stack) -> Non
     assert made.environment["CORS_ORIGINS"] == "https://a.example https://b.example"
 
 
-def test_two_kinds_of_work_share_an_api(stack: Stack) -> None:
-    first = make(stack, "First", endpoint=Endpoint("orders"))
-    make(stack, "Second", work=machine, endpoint=Endpoint("quotes", api=first.entry.api))
-    Template.from_stack(stack).resource_count_is("AWS::ApiGateway::RestApi", 1)
-
-
 def test_a_front_that_fails_or_is_throttled_raises_an_alarm(stack: Stack) -> None:
     make(stack, work=machine)
-    found = {
-        one["MetricName"]: one["EvaluationPeriods"]
-        for one in properties(stack, "CloudWatch::Alarm")
-    }
+    alarms = properties(stack, "CloudWatch::Alarm")
+    found = {one["MetricName"]: one["EvaluationPeriods"] for one in alarms}
     assert found == {"5XXError": 3, "Errors": 3, "Throttles": 5}
 
 
@@ -174,8 +176,10 @@ def test_a_front_of_another_stack_gets_its_permissions_here(stack: Stack) -> Non
     assert "Statuses" not in str(Template.from_stack(theirs).to_json())
 
 
-def fifo(stack: Stack) -> dict[str, Any]:
-    return {"work": sqs.Queue(stack, "Fifo", fifo=True)}
+def cached(stack: Stack, **options: Any) -> dict[str, Any]:
+    stage = apigateway.StageOptions(caching_enabled=True, **options)
+    api = apigateway.RestApi(stack, "Cached", deploy_options=stage, cloud_watch_role=False)
+    return {"endpoint": Endpoint("jobs", api=api)}
 
 
 def express(stack: Stack) -> dict[str, Any]:
@@ -183,39 +187,28 @@ def express(stack: Stack) -> dict[str, Any]:
     return {"work": machine(stack, "Quick", state_machine_type=kind)}
 
 
-def key_alone(stack: Stack) -> dict[str, Any]:
-    plan = apigateway.UsagePlan(stack, "Plan")
-    return {"endpoint": Endpoint(usage_plan=plan)}
-
-
-def other_keys(stack: Stack) -> dict[str, Any]:
-    return {"statuses": table(stack, "id", "kind")}
-
-
-def never(stack: Stack) -> dict[str, Any]:
-    return {"front": function(stack, "Off", reserved_concurrent_executions=0)}
-
-
-def without_role(stack: Stack) -> dict[str, Any]:
-    return {"front": lambda_.Function.from_function_name(stack, "Named", "front")}
-
-
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        (fifo, "Stack/Fifo is a FIFO queue, which needs a message group"),
+        (lambda it: {"work": sqs.Queue(it, "Fifo", fifo=True)},
+         "Stack/Fifo is a FIFO queue, which needs a message group"),
         (express, "Express state machine, whose executions cannot be asked"),
-        (key_alone, "an API key does not say who asks"),
-        (other_keys, "has the keys id, kind; statuses need"),
-        (never, "reserve"),
-        (without_role, "was imported without its role"),
+        (lambda it: {"endpoint": Endpoint(usage_plan=apigateway.UsagePlan(it, "Plan"))},
+         "an API key does not say who asks"),
+        (cached, "caches GET, and its cache does not know who asks"),
+        (lambda it: {"statuses": table(it, "id", "kind")},
+         "has the keys id, kind; it needs pk and sk"),
+        (lambda it: {"front": function(it, "Off", reserved_concurrent_executions=0)}, "reserve"),
+        (lambda it: {"front": lambda_.Function.from_function_name(it, "Named", "front")},
+         "was imported without its role"),
         (lambda _: {"endpoint": Endpoint(content_types=["text/csv"])}, "accepts text/csv, but"),
         (lambda _: {"deadline": Duration.seconds(0)}, "deadline is 0 s"),
         (lambda _: {"deadline": Duration.days(7)}, "kept is 604800 s, and a job may take 604800 s"),
+        (lambda _: {"statuses": NewStatuses(kept=Duration.seconds(0))}, "kept is 0 s"),
         (lambda _: {"work": "queue"}, "work"),
         (lambda _: {"statuses": NewApi()}, "statuses"),
     ],
-)
+)  # fmt: skip
 def test_what_would_fail_or_tell_others_is_rejected(
     stack: Stack, given: Callable[[Stack], dict[str, Any]], problem: str
 ) -> None:
@@ -223,6 +216,6 @@ def test_what_would_fail_or_tell_others_is_rejected(
         make(stack, "Pattern", **given(stack))
 
 
-def test_statuses_that_are_gone_at_once_are_rejected() -> None:
-    with rejected("kept is 0 s"):
-        NewStatuses(kept=Duration.seconds(0))
+def test_a_cache_that_leaves_statuses_out_is_used(stack: Stack) -> None:
+    out = apigateway.MethodDeploymentOptions(caching_enabled=False)
+    assert make(stack, **cached(stack, method_options={"/jobs/{id}/GET": out})).url
