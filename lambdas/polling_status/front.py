@@ -6,7 +6,6 @@ got no answer sends its request again, under the same id.
 
 from __future__ import annotations
 
-import base64
 import os
 import secrets
 import time
@@ -18,9 +17,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ..foundation import aws, statuses, strict_json
 from ..foundation.logs import logger
 from ..foundation.outcomes import RefusedError
+from ..foundation.requests import answer, body, headers, let_pages_read, sender
 from ..foundation.statuses import End
 from . import logic, store
-from .logic import Status, refused
+from .logic import Status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,43 +31,33 @@ AGAIN = "The request was not accepted. Send it again."
 
 
 @logger.inject_lambda_context
-def handler(event: Mapping[str, Any], _: LambdaContext) -> dict[str, Any]:
-    """Answer POST of a job, and GET of its status.
-
-    Args:
-        event: The request, as API Gateway's proxy integration says it.
-    """
-    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    answer = _answer(event, headers)
-    allowed = os.environ.get("CORS_ORIGINS", "").split()
-    answer["headers"] |= logic.cors(allowed, headers.get("origin") or "")
-    return answer
+def handler(event: Mapping[str, Any], _: LambdaContext) -> Any:
+    """Answer POST of a job, and GET of its status, as API Gateway's proxy integration asks."""
+    return let_pages_read(_answer(event), event, "ETag", "Location", "Retry-After")
 
 
-def _answer(event: Mapping[str, Any], headers: Mapping[str, str]) -> dict[str, Any]:
-    of = logic.owner(event["requestContext"])
+def _answer(event: Mapping[str, Any]) -> dict[str, Any]:
+    of, sent = sender(event), headers(event)
     if not of:
-        return refused(403, "Sign the request, so that nobody else is told of your job.")
+        return _refused(403, "Sign the request, so that nobody else is told of your job.")
     try:
         if event["httpMethod"] == "POST":
-            return _accept(of, headers.get("idempotency-key"), event)
-        return _tell(of, event["pathParameters"]["id"], headers.get("if-none-match") or "")
+            return _accept(of, sent.get("idempotency-key"), event)
+        return _tell(of, event["pathParameters"]["id"], sent.get("if-none-match", ""))
     except (ClientError, BotoCoreError) as error:
         logger.error("Failed", code=aws.code(error))
-        return refused(503, AGAIN)
+        return _refused(503, AGAIN)
 
 
 def _accept(of: str, asked: str | None, event: Mapping[str, Any]) -> dict[str, Any]:
     job_id = secrets.token_hex(16) if asked is None else asked
     if not logic.JOB_ID.fullmatch(job_id):
-        return refused(400, "Idempotency-Key must have 1 to 64 letters, digits, - and _.")
-    body = event.get("body") or ""
-    if event.get("isBase64Encoded"):  # by an API that has its content type among the binary ones
-        body = base64.b64decode(body).decode(errors="surrogateescape")
+        return _refused(400, "Idempotency-Key must have 1 to 64 letters, digits, - and _.")
+    sent = body(event)
     try:
-        fingerprint = strict_json.fingerprint(strict_json.parse(body, floats=True))
+        fingerprint = strict_json.fingerprint(strict_json.parse(sent, floats=True))
     except RefusedError as error:
-        return refused(400, error.detail)
+        return _refused(400, error.detail)
     now, key = int(time.time()), logic.key(of, job_id)
     item = {
         "pk": key,
@@ -80,18 +70,18 @@ def _accept(of: str, asked: str | None, event: Mapping[str, Any]) -> dict[str, A
     }
     known = store.accept(item)
     if known and known["fingerprint"] != fingerprint:
-        return refused(409, "Idempotency-Key is that of another request.")
+        return _refused(409, "Idempotency-Key is that of another request.")
     status = Status.of(key, store.items(key) if known else [item], now)
     if status is None:  # it has just expired
-        return refused(503, AGAIN)
+        return _refused(503, AGAIN)
     if status.state == logic.ACCEPTED:  # whoever wrote it may have ended before this
         try:
-            store.hand_over(status.job, body)
+            store.hand_over(status.job, sent)
         except ClientError as error:
             if aws.code(error) not in logic.CLIENT_FAULTS:
                 raise
-            statuses.put({job_id: End(status.job, logic.FAILED, logic.NOT_TAKEN)})
-            return refused(422, logic.NOT_TAKEN["detail"])
+            statuses.put({job_id: End(status.job, statuses.FAILED, logic.NOT_TAKEN)})
+            return _refused(422, logic.NOT_TAKEN["detail"])
     return logic.accepted(job_id, event["requestContext"]["path"], status, now)
 
 
@@ -99,14 +89,18 @@ def _tell(of: str, job_id: str, seen: str) -> dict[str, Any]:
     now, key = int(time.time()), logic.key(of, job_id)
     status = Status.of(key, store.items(key), now) if logic.JOB_ID.fullmatch(job_id) else None
     if status is None:
-        return refused(404, "There is no such job.")
-    if status.state != logic.DONE:  # a failed one may be redriven
+        return _refused(404, "There is no such job.")
+    if status.state != statuses.DONE:  # a failed one may be redriven
         found = store.look(status.job)
         if end := logic.end(status, found, now):
             if code := statuses.put({job_id: end}).get(job_id):
                 logger.error("Failed", code=code)
-                return refused(503, "The status is not known. Ask again.")
+                return _refused(503, "The status is not known. Ask again.")
             status = Status.of(key, store.items(key), now) or status
         elif found and status.state == logic.ACCEPTED:
-            status = replace(status, state=logic.RUNNING)
+            status = replace(status, state=statuses.RUNNING)
     return logic.told(job_id, status, seen, now)
+
+
+def _refused(status: int, message: str) -> dict[str, Any]:
+    return answer(status, {"message": message})

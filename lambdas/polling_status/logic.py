@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..foundation.requests import answer
 from ..foundation.statuses import DONE, FAILED, JOB, RUNNING, End, job_name, sort_key
 
 if TYPE_CHECKING:
@@ -17,12 +18,8 @@ JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 FIRST_WAIT, LONGEST_WAIT = 1, 30  # seconds until the next poll
 ACCEPTED = "accepted"
 # What a client can fix, of SQS and of Step Functions.
-CLIENT_FAULTS = (
-    "InvalidMessageContents",
-    "InvalidParameterValue",
-    "InvalidExecutionInput",
-    "ValidationException",
-)
+CLIENT_FAULTS = {"InvalidMessageContents", "InvalidParameterValue"}
+CLIENT_FAULTS |= {"InvalidExecutionInput", "ValidationException"}
 NOT_TAKEN = {
     "reason": "NotTaken",
     "detail": "The work does not take this request: it is too large, or has a character that it "
@@ -32,8 +29,7 @@ TOO_LATE = {
     "reason": "DeadlineExceeded",
     "detail": "It took too long, and may still be done. Ask again before you send it again.",
 }
-# Whatever keeps it, keeps it for this client, and asks whether it is still so.
-KEPT = "private, no-cache"
+UNFINISHED = "The work could not be finished."
 
 
 @dataclass(frozen=True)
@@ -62,31 +58,13 @@ class Status:
         if job is None or job["expires_at"] <= now:
             return None
         at = int(job["at"])
-        ends = {state: found.get(sort_key(state, at)) for state in (DONE, FAILED, RUNNING)}
-        state, end = next((it for it in ends.items() if it[1]), (ACCEPTED, {}))
+        names = {state: sort_key(state, at) for state in (DONE, FAILED, RUNNING)}
+        state = next((state for state, name in names.items() if name in found), ACCEPTED)
+        end = found.get(names.get(state, ""), {})
         said = {name: end[name] for name in ("reason", "detail") if name in end}
         if "result" in end:
             said["result"] = json.loads(end["result"])
         return cls(job_name(key, at), state, at, int(job["deadline"]), said)
-
-
-def owner(context: Mapping[str, Any]) -> str:
-    """Return who sent a request, by what API Gateway has verified; nothing if it knows nobody.
-
-    The caller is ``<role id>:<session>`` of a role, whose sessions are one client, and
-    ``<account>:<name>`` of a federated user. Sources:
-    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping-template-reference.html,
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_variables.html
-    """
-    identity, authorizer = context.get("identity") or {}, context.get("authorizer") or {}
-    caller, claims = identity.get("caller") or "", authorizer.get("claims")
-    each = (
-        ("user", claims.get("sub") if isinstance(claims, dict) else None),
-        ("principal", authorizer.get("principalId")),
-        ("identity", identity.get("cognitoIdentityId")),
-        ("signer", caller.partition(":")[0] if caller.startswith("AROA") else caller),
-    )
-    return next((f"{kind}:{name}" for kind, name in each if name), "")
 
 
 def key(of: str, job_id: str) -> str:
@@ -108,9 +86,8 @@ def end(status: Status, found: Mapping[str, Any] | None, now: int) -> End | None
     if status.state == FAILED:
         return None
     if found and execution not in ("RUNNING", "PENDING_REDRIVE"):
-        detail = "The work could not be finished."
         reason = found.get("error") or execution
-        return End(status.job, FAILED, {"reason": reason, "detail": detail})
+        return End(status.job, FAILED, {"reason": reason, "detail": UNFINISHED})
     return End(status.job, FAILED, TOO_LATE) if now >= status.deadline else None
 
 
@@ -126,42 +103,17 @@ def accepted(job_id: str, path: str, status: Status, now: int) -> dict[str, Any]
     """Return the answer to a request that was accepted; where its status is, is relative to it."""
     last = path.rpartition("/")[2]
     headers = {"Location": f"{last}/{job_id}" if last else job_id} | _again(status, now)
-    return _answer(202, {"id": job_id, "state": status.state}, headers)
+    return answer(202, {"id": job_id, "state": status.state}, headers)
 
 
 def told(job_id: str, status: Status, seen: str, now: int) -> dict[str, Any]:
     """Return the answer to a poll: 304 if the client has ``seen`` this state already."""
     headers = {"ETag": f'"{status.state}"'} | _again(status, now)
     if {headers["ETag"], "*"} & {tag.strip().removeprefix("W/") for tag in seen.split(",")}:
-        return _answer(304, None, headers)
-    return _answer(200, {"id": job_id, "state": status.state, **status.said}, headers)
+        return answer(304, None, headers)
+    return answer(200, {"id": job_id, "state": status.state, **status.said}, headers)
 
 
 def _again(status: Status, now: int) -> dict[str, str]:
     """Return when to ask again, until the job has ended."""
     return {} if status.state in (DONE, FAILED) else {"Retry-After": str(wait(status, now))}
-
-
-def cors(allowed: Sequence[str], origin: str) -> dict[str, str]:
-    """Return the headers by which a browser lets a page of this origin read an answer.
-
-    Source: https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-cors.html
-    """
-    if not allowed:
-        return {}
-    found = origin if origin in allowed else allowed[0]
-    exposed = {"Access-Control-Expose-Headers": "ETag,Location,Retry-After"}
-    return {"Access-Control-Allow-Origin": found, "Vary": "Origin"} | exposed
-
-
-def refused(status: int, message: str) -> dict[str, Any]:
-    """Return the answer to a request that was not accepted."""
-    return _answer(status, {"message": message}, {})
-
-
-def _answer(status: int, body: Any, headers: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "statusCode": status,
-        "headers": {"Content-Type": "application/json", "Cache-Control": KEPT, **headers},
-        "body": "" if body is None else json.dumps(body, ensure_ascii=False),
-    }

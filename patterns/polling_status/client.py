@@ -10,11 +10,9 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Any
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds
 CONNECTION_SECONDS = 35  # API Gateway answers within 29
@@ -27,7 +25,7 @@ class JobError(Exception):
     Args:
         job_id: Which.
         reason: Why: of the server, ``HTTP <status>`` for a request that it rejects, or
-            ``deadline`` when this client has waited long enough.
+            ``deadline``.
         detail: Plain sentence of the same.
     """
 
@@ -49,14 +47,9 @@ class Answer:
     body: bytes
 
 
-class Send(Protocol):
-    """Sends one request; raises ``OSError`` if there is no answer. Follows no redirect."""
-
-    def __call__(
-        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> Answer:
-        """Send a request, signed or with whatever else the server asks for."""
-        ...
+# Sends one request (method, URL, body, headers), such as a signed one, and follows no redirect; it
+# raises OSError if there is no answer.
+Send = Callable[[str, str, bytes | None, Mapping[str, str]], Answer]
 
 
 class StatusClient:

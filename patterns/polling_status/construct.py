@@ -58,7 +58,7 @@ class NewStatuses:
         removal_policy: What happens to the table when the stack is deleted. Default: RETAIN.
 
     Raises:
-        ValueError: a time below one second, or a key that encrypts nothing.
+        ValueError: a key that encrypts nothing.
     """
 
     kept: Duration = WEEK
@@ -66,15 +66,9 @@ class NewStatuses:
     removal_policy: RemovalPolicy = RemovalPolicy.RETAIN
 
     def __post_init__(self) -> None:
-        """Reject what DynamoDB or the front rejects."""
+        """Reject what DynamoDB rejects."""
         expect_fields(self, kept=(Duration,), encryption_key=("IKey", None))
         check_removal(self.removal_policy)
-        kept = in_seconds(self.kept)
-        if kept is not None and kept < 1:
-            raise ValueError(
-                "kept is 0 s, so no status would be there when a client asks. Keep it for longer "
-                "than the longest job."
-            )
         keys.check_key("encryption_key", self.encryption_key)
 
 
@@ -150,21 +144,13 @@ class PollingStatus(Construct):
         self.entry = RestEntry(self, "Entry", endpoint, alarms=alarms)
         self.submit_method = self.entry.add_function("POST", front)
         self.status_method = self.entry.add_function("GET", front, "{id}")
-        self.report_environment = {
-            "STATUS_TABLE_NAME": self.table.table_name,
-            "STATUS_SECONDS": _text(kept),
-        }
-        self.environment = {
-            **self.report_environment,
-            "DEADLINE_SECONDS": _text(deadline),
-            **self._let_work(front, work),
-        }
+        own = {"STATUS_TABLE_NAME": self.table.table_name, "STATUS_SECONDS": _text(kept)}
+        self.report_environment = own
+        self.environment = own | {"DEADLINE_SECONDS": _text(deadline)} | self._let_work(front, work)
         if self.entry.origins:
             self.environment["CORS_ORIGINS"] = " ".join(self.entry.origins)
-        self.alarms: list[cloudwatch.Alarm] = [
-            *self.entry.alarms,
-            *alarms_of_front(self, front, alarms),
-        ]
+        own_alarms = alarms_of_front(self, front, alarms)
+        self.alarms: list[cloudwatch.Alarm] = [*self.entry.alarms, *own_alarms]
 
     @property
     def url(self) -> str:
@@ -215,9 +201,6 @@ def _check_work(work: Work) -> None:
 
     Sources: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html,
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
-
-    Raises:
-        ValueError: it is a FIFO queue, or an Express state machine.
     """
     if getattr(work, "fifo", False):
         raise ValueError(
@@ -237,9 +220,6 @@ def _check_endpoint(endpoint: Endpoint) -> None:
 
     Source:
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html
-
-    Raises:
-        ValueError: requests are neither signed nor authorized, or have another content type.
     """
     expect("endpoint", endpoint, Endpoint)
     if endpoint.usage_plan and not endpoint.authorizer:
@@ -257,11 +237,7 @@ def _check_endpoint(endpoint: Endpoint) -> None:
 
 
 def _check_kept(statuses: Any, deadline: Duration) -> None:
-    """Reject statuses that are gone before their job has to end.
-
-    Raises:
-        ValueError: they are, or the deadline is over at once.
-    """
+    """Reject statuses that are gone before their job has to end."""
     expect("statuses", statuses, NewStatuses, "ITable")
     ends = in_seconds(deadline)
     if ends is not None and ends < 1:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import ssl
-import threading
 import time
 import urllib.error
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -17,6 +16,7 @@ from serverless_patterns.patterns.polling_status.client import (
     StatusClient,
     StillRunningError,
 )
+from tests.sandbox.helpers import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,49 +30,42 @@ SAME = (304, {"ETag": '"accepted"', "Retry-After": "4"}, None)
 DROPPED: Said = (0, {}, None)  # the connection is closed without an answer
 
 
-class Server:
+class Server(BaseHTTPRequestHandler):
     """Answers each request with the next of a list, and keeps what it was asked."""
 
-    def __init__(self) -> None:
-        self.answers: list[Said] = []
-        self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
-        outer = self
+    url = ""
+    answers: ClassVar[list[Said]]
+    asked: ClassVar[list[tuple[str, str, dict[str, str], bytes]]]
 
-        class Handler(BaseHTTPRequestHandler):
-            def answer(self) -> None:
-                sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                outer.asked.append((self.command, self.path, dict(self.headers), sent))
-                status, headers, body = outer.answers.pop(0)
-                if not status:
-                    self.close_connection = True
-                    return
-                content = b"" if body is None else json.dumps(body).encode()
-                self.send_response(status)
-                for name, value in ({"Content-Length": str(len(content))} | headers).items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(content)
+    def answer(self) -> None:
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.asked.append((self.command, self.path, dict(self.headers), sent))
+        status, headers, body = self.answers.pop(0)
+        if not status:
+            self.close_connection = True
+            return
+        content = b"" if body is None else json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in ({"Content-Length": str(len(content))} | headers).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
 
-            do_GET = do_POST = answer  # noqa: N815 - names of http.server
-
-            def log_message(self, *_: Any) -> None: ...
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}/prod/jobs"
-        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
-
-    def wait(self, *answers: Said) -> Any:
-        """Return what a client is told that gets these answers."""
-        self.answers = list(answers)
-        return StatusClient(self.url).wait("job-1")
+    do_GET = do_POST = answer  # noqa: N815 - names of http.server
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.http.shutdown()
-    made.http.server_close()
+def server() -> Iterator[type[Server]]:
+    Server.asked = []
+    with serve(Server) as port:
+        Server.url = f"http://127.0.0.1:{port}/prod/jobs"
+        yield Server
+
+
+def wait(*answers: Said) -> Any:
+    """Return what a client is told that gets these answers."""
+    Server.answers = list(answers)
+    return StatusClient(Server.url).wait("job-1")
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +79,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_a_job_is_submitted_and_its_result_returned(server: Server, slash: str) -> None:
+def test_a_job_is_submitted_and_its_result_returned(server: type[Server], slash: str) -> None:
     server.answers = [ACCEPTED, WAITS, SAME, DONE]
     client = StatusClient(server.url + slash)
     assert client.run({"part": "Öl"}, job_id="job-1") == {"total": "7.00"}
@@ -100,7 +93,7 @@ def test_a_job_is_submitted_and_its_result_returned(server: Server, slash: str) 
 
 
 def test_it_asks_no_earlier_than_the_server_says_and_not_when_all_others_do(
-    server: Server, slept: list[float]
+    server: type[Server], slept: list[float]
 ) -> None:
     server.answers = [ACCEPTED, WAITS, SAME, (429, {"Retry-After": "9"}, {}), DONE]
     StatusClient(server.url).run({})
@@ -110,10 +103,10 @@ def test_it_asks_no_earlier_than_the_server_says_and_not_when_all_others_do(
 
 @pytest.mark.parametrize("said", [None, "0", "²", "Fri, 27 Nov 2026 05:00:00 GMT"])
 def test_without_a_word_of_the_server_it_asks_later_each_time(
-    server: Server, slept: list[float], said: str | None
+    server: type[Server], slept: list[float], said: str | None
 ) -> None:
     bare: Said = (200, {"Retry-After": said} if said else {}, {"state": "accepted"})
-    server.wait(*[bare] * 9, DONE)
+    wait(*[bare] * 9, DONE)
     assert 0.4 < slept[0] < slept[2] < slept[4]
     assert max(slept) <= 33
 
@@ -122,7 +115,9 @@ def test_without_a_word_of_the_server_it_asks_later_each_time(
     "trouble",
     [(429, {}, {}), (500, {}, {}), (503, {}, {}), DROPPED, (200, {"Content-Length": "999"}, {})],
 )
-def test_what_may_be_repeated_is_repeated_under_the_same_id(server: Server, trouble: Any) -> None:
+def test_what_may_be_repeated_is_repeated_under_the_same_id(
+    server: type[Server], trouble: Any
+) -> None:
     server.answers = [trouble, trouble, ACCEPTED, trouble, DONE]
     assert StatusClient(server.url).run({}) == {"total": "7.00"}
     posts = [headers for method, _, headers, _ in server.asked if method == "POST"]
@@ -142,16 +137,16 @@ def test_what_may_be_repeated_is_repeated_under_the_same_id(server: Server, trou
     ],
 )  # fmt: skip
 def test_a_job_that_failed_is_an_error_with_its_reason(
-    server: Server, answer: Said, reason: str, words: str
+    server: type[Server], answer: Said, reason: str, words: str
 ) -> None:
     with pytest.raises(JobError, match=words) as error:
-        server.wait(answer)
+        wait(answer)
     assert (error.value.job_id, error.value.reason) == ("job-1", reason)
     assert not isinstance(error.value, StillRunningError)
 
 
 @pytest.mark.parametrize("status", [400, 403, 409, 415, 303])
-def test_what_the_server_rejects_is_not_repeated(server: Server, status: int) -> None:
+def test_what_the_server_rejects_is_not_repeated(server: type[Server], status: int) -> None:
     server.answers = [(status, {"Location": server.url}, {"message": "No."})]
     with pytest.raises(JobError, match=rf"HTTP {status}\. No\."):
         StatusClient(server.url).submit({})
@@ -159,7 +154,7 @@ def test_what_the_server_rejects_is_not_repeated(server: Server, status: int) ->
 
 
 def test_it_gives_up_at_its_deadline_after_a_last_look_and_goes_on_by_the_id(
-    server: Server, slept: list[float]
+    server: type[Server], slept: list[float]
 ) -> None:
     server.answers = [(503, {}, None)] * 3 + [ACCEPTED] + [WAITS] * 99
     client = StatusClient(server.url, deadline=60)
@@ -170,7 +165,9 @@ def test_it_gives_up_at_its_deadline_after_a_last_look_and_goes_on_by_the_id(
     assert StatusClient(server.url).wait(error.value.job_id) == {"total": "7.00"}
 
 
-def test_an_id_is_made_for_a_job_that_has_none_and_no_two_are_the_same(server: Server) -> None:
+def test_an_id_is_made_for_a_job_that_has_none_and_no_two_are_the_same(
+    server: type[Server],
+) -> None:
     server.answers = [ACCEPTED, ACCEPTED]
     client = StatusClient(server.url)
     assert client.submit({}) != client.submit({})
