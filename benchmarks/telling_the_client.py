@@ -16,6 +16,7 @@ from statistics import quantiles
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from serverless_patterns.lambdas.foundation.statuses import DONE
 from serverless_patterns.lambdas.polling_status import logic
 from serverless_patterns.patterns.appsync_live.client import RECHECKS
 from serverless_patterns.patterns.polling_status import client
@@ -85,7 +86,7 @@ class _Front:
     def __call__(
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
     ) -> client.Answer:
-        state = logic.DONE if self.now >= self.takes else logic.ACCEPTED
+        state = DONE if self.now >= self.takes else logic.ACCEPTED
         status, now = logic.Status("job", state, 0, 900), int(self.now)
         if method == "POST":
             answer: Any = logic.accepted("id", "/orders", status, now)

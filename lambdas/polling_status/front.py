@@ -59,15 +59,9 @@ def _accept(of: str, asked: str | None, event: Mapping[str, Any]) -> dict[str, A
     except RefusedError as error:
         return _refused(400, error.detail)
     now, key = int(time.time()), logic.key(of, job_id)
-    item = {
-        "pk": key,
-        "sk": statuses.JOB,
-        "id": job_id,
-        "at": now,
-        "deadline": now + int(os.environ["DEADLINE_SECONDS"]),
-        "expires_at": now + int(os.environ["STATUS_SECONDS"]),
-        "fingerprint": fingerprint,
-    }
+    kept, given = (int(os.environ[f"{name}_SECONDS"]) for name in ("STATUS", "DEADLINE"))
+    times = {"at": now, "deadline": now + given, "expires_at": now + kept}
+    item = {"pk": key, "sk": statuses.JOB, "id": job_id, "fingerprint": fingerprint, **times}
     known = store.accept(item)
     if known and known["fingerprint"] != fingerprint:
         return _refused(409, "Idempotency-Key is that of another request.")

@@ -1,4 +1,7 @@
-"""The front's calls of AWS: the table of statuses, and the queue or state machine that works."""
+"""The front's calls of AWS: the table of statuses, and the queue or state machine that works.
+
+Each raises botocore's errors.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,6 @@ def accept(item: Mapping[str, Any]) -> dict[str, Any] | None:
 
     DynamoDB deletes an expired item within days. Source:
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
-
-    Raises:
-        ClientError: AWS did not take it. Or another error of botocore.
     """
     put = tables.new(os.environ["STATUS_TABLE_NAME"], item)
     put["ConditionExpression"] += " OR expires_at <= :now"
@@ -47,11 +47,7 @@ def accept(item: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def hand_over(job: str, body: str) -> None:
-    """Give a request to who works; the same one twice has one effect.
-
-    Raises:
-        ClientError: AWS did not take it. Or another error of botocore.
-    """
+    """Give a request to who works; the same one twice has one effect."""
     if "QUEUE_URL" in os.environ:
         said = {ATTRIBUTE: {"DataType": "String", "StringValue": job}}
         aws.client("sqs").send_message(

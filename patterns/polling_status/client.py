@@ -16,7 +16,6 @@ from typing import Any
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds
 CONNECTION_SECONDS = 35  # API Gateway answers within 29
-FINAL = ("done", "failed")
 
 
 class JobError(Exception):
@@ -24,8 +23,7 @@ class JobError(Exception):
 
     Args:
         job_id: Which.
-        reason: Why: of the server, ``HTTP <status>`` for a request that it rejects, or
-            ``deadline``.
+        reason: The server's, ``HTTP <status>`` for a request that it rejects, or ``deadline``.
         detail: Plain sentence of the same.
     """
 
@@ -110,17 +108,18 @@ class StatusClient:
         body = json.dumps(document, ensure_ascii=False).encode()
         answer = self._until_answered(job_id, ends, "POST", self._url, body, headers)
         if answer.status != 202:
-            raise JobError(job_id, f"HTTP {answer.status}", _message(answer))
+            raise JobError(job_id, f"HTTP {answer.status}", _said(answer).get("message", ""))
         return job_id, _seconds(answer)
 
     def _wait(self, job_id: str, ends: float) -> Any:
-        headers, pause = {}, FIRST_PAUSE
+        url, pause = f"{self._url}/{job_id}", FIRST_PAUSE
+        headers: dict[str, str] = {}
         while True:
-            url = f"{self._url}/{job_id}"
             answer = self._until_answered(job_id, ends, "GET", url, None, headers)
-            if answer.status not in (200, 304):
-                raise JobError(job_id, f"HTTP {answer.status}", _message(answer))
-            said = {} if answer.status == 304 else _said(job_id, answer)
+            said = _said(answer)
+            if answer.status not in (200, 304) or (answer.status == 200 and "state" not in said):
+                detail = said.get("message", "The answer is no status.")
+                raise JobError(job_id, f"HTTP {answer.status}", detail)
             if said.get("state") == "failed":
                 raise JobError(job_id, said.get("reason", "failed"), said.get("detail", ""))
             if said.get("state") == "done":
@@ -164,18 +163,12 @@ def _seconds(answer: Answer) -> float:
     return float(said) if said.isdecimal() else 0
 
 
-def _said(job_id: str, answer: Answer) -> Any:
+def _said(answer: Answer) -> dict[str, Any]:
+    """Return the object in an answer; an empty one if there is none."""
     try:
         return dict(json.loads(answer.body))
-    except (ValueError, TypeError) as error:
-        raise JobError(job_id, f"HTTP {answer.status}", "The answer is no status.") from error
-
-
-def _message(answer: Answer) -> str:
-    try:
-        return str(json.loads(answer.body).get("message", ""))
-    except (ValueError, AttributeError):
-        return ""
+    except (ValueError, TypeError):
+        return {}
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -5,28 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from ..blocks import keys
 from ..blocks.alarms import Alarms
 from ..blocks.apis import check_uncached
 from ..blocks.consumers import check_has_role, check_may_run
 from ..blocks.endpoints import JSON, Endpoint, NewApi
 from ..blocks.fronts import alarms_of_front
 from ..blocks.grants import grantee_here, warn_of_fixed
-from ..blocks.places import check_key_here
 from ..blocks.queues import grant_send
 from ..blocks.rest import RestEntry
 from ..blocks.state_machines import grant_start
-from ..blocks.tables import check_own_table, new_table
+from ..blocks.tables import TableSettings, table_of
 from ..blocks.values import (
     Path,
-    check_removal,
     expect,
-    expect_fields,
     has,
     in_seconds,
     seconds,
@@ -35,7 +31,6 @@ from ..blocks.values import (
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
     from aws_cdk import aws_iam as iam
-    from aws_cdk import aws_kms as kms
     from aws_cdk import aws_sqs as sqs
     from aws_cdk import aws_stepfunctions as stepfunctions
 
@@ -43,33 +38,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Alarms", "Endpoint", "NewApi", "NewStatuses", "PollingStatus"]
 
-KEYS = ("pk", "sk")
 WEEK, QUARTER = seconds(7 * 86400), seconds(900)
 HERE = "its statuses are written with permissions of this account. Make this construct there."
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewStatuses:
-    """Settings of a new table of statuses. It is on demand, encrypted, and can be restored.
+class NewStatuses(TableSettings):
+    """Settings of a new table of statuses; see ``TableSettings`` for its key and its removal.
 
     Attributes:
         kept: How long a status is kept after it was written. Default: 7 days.
-        encryption_key: Customer managed key. Default: a key that AWS owns.
-        removal_policy: What happens to the table when the stack is deleted. Default: RETAIN.
-
-    Raises:
-        ValueError: a key that encrypts nothing.
     """
 
     kept: Duration = WEEK
-    encryption_key: kms.IKey | None = None
-    removal_policy: RemovalPolicy = RemovalPolicy.RETAIN
-
-    def __post_init__(self) -> None:
-        """Reject what DynamoDB rejects."""
-        expect_fields(self, kept=(Duration,), encryption_key=("IKey", None))
-        check_removal(self.removal_policy)
-        keys.check_key("encryption_key", self.encryption_key)
 
 
 class PollingStatus(Construct):
@@ -96,7 +77,7 @@ class PollingStatus(Construct):
         work: The queue, standard, or the state machine, Standard, that does the jobs.
         endpoint: Where clients POST to, and who may.
         statuses: Your own table with the keys ``pk`` and ``sk``, both strings, and the time to live
-            ``expires_at``; or the settings of a new one.
+            ``expires_at``, which keeps them for 7 days; or the settings of a new one.
         deadline: When a job that has not ended has failed. Default: 15 minutes.
         alarms: What the alarms do.
 
@@ -129,18 +110,20 @@ class PollingStatus(Construct):
         super().__init__(scope, construct_id)
         expect("front", front, "IFunction")
         expect("work", work, "IQueue", "IStateMachine")
+        expect("statuses", statuses, NewStatuses, "ITable")
         expect("deadline", deadline, Duration)
         expect("alarms", alarms, Alarms)
         _check_work(work)
         _check_endpoint(endpoint)
-        _check_kept(statuses, deadline)
+        kept = statuses.kept if isinstance(statuses, NewStatuses) else WEEK
+        _check_kept(kept, deadline)
         check_has_role("front", front)
         check_may_run(Path(front, "front "), front, "every request would be answered with 5xx")
         alarms = alarms.of_pattern(__name__)
         self._given = (front, work, statuses)
-        kept = statuses.kept if isinstance(statuses, NewStatuses) else WEEK
 
-        self.table = _table_of(self, statuses)
+        expires = {"time_to_live_attribute": "expires_at"}
+        self.table = table_of(self, "Statuses", statuses, "pk", "sk", reason=HERE, **expires)
         self.entry = RestEntry(self, "Entry", endpoint, alarms=alarms)
         self.submit_method = self.entry.add_function("POST", front)
         self.status_method = self.entry.add_function("GET", front, "{id}")
@@ -209,9 +192,8 @@ def _check_work(work: Work) -> None:
         )
     if str(getattr(work, "state_machine_type", "")).endswith("EXPRESS"):
         raise ValueError(
-            f"work {Path(work)} is an Express state machine, whose executions cannot be asked how "
-            "they are. Use a Standard one, or StepFunctionsSaga(express=True), which answers at "
-            "once."
+            f"work {Path(work)} is an Express state machine, whose executions cannot be described. "
+            "Use a Standard one, or StepFunctionsSaga(express=True), which answers at once."
         )
 
 
@@ -224,42 +206,25 @@ def _check_endpoint(endpoint: Endpoint) -> None:
     expect("endpoint", endpoint, Endpoint)
     if endpoint.usage_plan and not endpoint.authorizer:
         raise ValueError(
-            "endpoint has a usage plan and no authorizer: an API key does not say who asks, so "
-            "everybody would be told of every job. Give an authorizer, too, or leave usage_plan "
-            "out."
+            "endpoint has a usage plan and no authorizer: an API key does not say who asks, so all "
+            "would be told of every job. Give an authorizer, too, or leave usage_plan out."
         )
-    other = [kind for kind in endpoint.content_types if kind != JSON]
-    if other:
-        raise ValueError(
-            f"endpoint accepts {other[0]}, but a job is JSON. Leave content_types out."
-        )
+    for kind in endpoint.content_types:
+        if kind != JSON:
+            raise ValueError(
+                f"endpoint accepts {kind}, but a job is JSON. Leave content_types out."
+            )
     check_uncached(endpoint)
 
 
-def _check_kept(statuses: Any, deadline: Duration) -> None:
+def _check_kept(kept: Duration, deadline: Duration) -> None:
     """Reject statuses that are gone before their job has to end."""
-    expect("statuses", statuses, NewStatuses, "ITable")
-    ends = in_seconds(deadline)
+    expect("kept", kept, Duration)
+    lasts, ends = in_seconds(kept), in_seconds(deadline)
     if ends is not None and ends < 1:
         raise ValueError("deadline is 0 s, so every job would fail at once. Give it at least 1 s.")
-    kept = in_seconds(statuses.kept) if isinstance(statuses, NewStatuses) else None
-    if ends is not None and kept is not None and kept <= ends:
+    if ends is not None and lasts is not None and lasts <= ends:
         raise ValueError(
-            f"kept is {kept:g} s, and a job may take {ends:g} s (deadline): its status would be "
-            "gone before a client sees its end. Keep statuses for longer."
+            f"kept is {lasts:g} s, and a job may take {ends:g} s (deadline): its status would be "
+            "gone before a client sees its end. Keep statuses for longer, or end jobs earlier."
         )
-
-
-def _table_of(scope: Construct, statuses: dynamodb.ITable | NewStatuses) -> dynamodb.ITable:
-    if not isinstance(statuses, NewStatuses):
-        check_own_table(scope, statuses, *KEYS, reason=HERE)
-        return statuses
-    check_key_here(scope, statuses.encryption_key)
-    return new_table(
-        scope,
-        "Statuses",
-        *KEYS,
-        time_to_live_attribute="expires_at",
-        encryption_key=statuses.encryption_key,
-        removal_policy=statuses.removal_policy,
-    )

@@ -30,16 +30,10 @@ QUOTE = """{
   "QueryLanguage": "JSONata",
   "StartAt": "Known",
   "States": {
-    "Known": {
-      "Type": "Choice",
-      "Choices": [{"Condition": "{% $states.input.currency = 'EUR' %}", "Next": "Price"}],
-      "Default": "Unknown"
-    },
-    "Price": {
-      "Type": "Pass",
-      "Output": "{% {'order_id': $states.input.order_id, 'total': $states.input.total} %}",
-      "End": true
-    },
+    "Known": {"Type": "Choice", "Default": "Unknown",
+      "Choices": [{"Condition": "{% $states.input.currency = 'EUR' %}", "Next": "Price"}]},
+    "Price": {"Type": "Pass", "End": true,
+      "Output": "{% {'order_id': $states.input.order_id, 'total': $states.input.total} %}"},
     "Unknown": {"Type": "Fail", "Error": "UnknownCurrency"}
   }
 }"""

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from serverless_patterns.lambdas.polling_status import front, orders
 from tests import moto_cloud
 from tests.lambdas.orders import stores_orders
+from tests.lambdas.rest import request
 
 if TYPE_CHECKING:
     from tests.moto_cloud import Cloud
 
-STATUSES = "statuses"
+STATUSES, WEEK = "statuses", "604800"
 MACHINE = "arn:aws:states:eu-central-1:123456789012:stateMachine:quote"
 cloud = partial(
     moto_cloud.cloud,
@@ -20,33 +21,12 @@ cloud = partial(
     environment={
         "TABLE_NAME": moto_cloud.TABLE,
         "STATUS_TABLE_NAME": STATUSES,
-        "STATUS_SECONDS": "604800",
+        "STATUS_SECONDS": WEEK,
         "DEADLINE_SECONDS": "900",
         "MAX_RECEIVE_COUNT": "5",
     },
 )
 CONSUMERS = {"orders": stores_orders(orders.handler, cloud)}
-
-
-def request(
-    method: str,
-    path: str,
-    body: str = "",
-    *,
-    who: str = "AROACUSTOMER:session",
-    binary: bool = False,
-    **headers: str,
-) -> dict[str, Any]:
-    """Return a request as API Gateway's proxy integration says it."""
-    parts = path.split("/")
-    return {
-        "httpMethod": method,
-        "headers": {name.replace("_", "-"): value for name, value in headers.items()},
-        "pathParameters": {"id": parts[1]} if len(parts) > 1 else None,
-        "body": body or None,
-        "isBase64Encoded": binary,
-        "requestContext": {"path": f"/prod/{path}", "identity": {"caller": who}},
-    }
 
 
 def ask(cloud: Cloud, *args: Any, work: str = "", **named: Any) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Server(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[type[Server]]:
+def server() -> Iterator[Any]:
     Server.asked = []
     with serve(Server) as port:
         Server.url = f"http://127.0.0.1:{port}/prod/jobs"
@@ -79,7 +79,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_a_job_is_submitted_and_its_result_returned(server: type[Server], slash: str) -> None:
+def test_a_job_is_submitted_and_its_result_returned(server: Any, slash: str) -> None:
     server.answers = [ACCEPTED, WAITS, SAME, DONE]
     client = StatusClient(server.url + slash)
     assert client.run({"part": "Öl"}, job_id="job-1") == {"total": "7.00"}
@@ -93,7 +93,7 @@ def test_a_job_is_submitted_and_its_result_returned(server: type[Server], slash:
 
 
 def test_it_asks_no_earlier_than_the_server_says_and_not_when_all_others_do(
-    server: type[Server], slept: list[float]
+    server: Any, slept: list[float]
 ) -> None:
     server.answers = [ACCEPTED, WAITS, SAME, (429, {"Retry-After": "9"}, {}), DONE]
     StatusClient(server.url).run({})
@@ -103,7 +103,7 @@ def test_it_asks_no_earlier_than_the_server_says_and_not_when_all_others_do(
 
 @pytest.mark.parametrize("said", [None, "0", "²", "Fri, 27 Nov 2026 05:00:00 GMT"])
 def test_without_a_word_of_the_server_it_asks_later_each_time(
-    server: type[Server], slept: list[float], said: str | None
+    server: Any, slept: list[float], said: str | None
 ) -> None:
     bare: Said = (200, {"Retry-After": said} if said else {}, {"state": "accepted"})
     wait(*[bare] * 9, DONE)
@@ -115,9 +115,7 @@ def test_without_a_word_of_the_server_it_asks_later_each_time(
     "trouble",
     [(429, {}, {}), (500, {}, {}), (503, {}, {}), DROPPED, (200, {"Content-Length": "999"}, {})],
 )
-def test_what_may_be_repeated_is_repeated_under_the_same_id(
-    server: type[Server], trouble: Any
-) -> None:
+def test_what_may_be_repeated_is_repeated_under_the_same_id(server: Any, trouble: Any) -> None:
     server.answers = [trouble, trouble, ACCEPTED, trouble, DONE]
     assert StatusClient(server.url).run({}) == {"total": "7.00"}
     posts = [headers for method, _, headers, _ in server.asked if method == "POST"]
@@ -137,7 +135,7 @@ def test_what_may_be_repeated_is_repeated_under_the_same_id(
     ],
 )  # fmt: skip
 def test_a_job_that_failed_is_an_error_with_its_reason(
-    server: type[Server], answer: Said, reason: str, words: str
+    server: Any, answer: Said, reason: str, words: str
 ) -> None:
     with pytest.raises(JobError, match=words) as error:
         wait(answer)
@@ -146,7 +144,7 @@ def test_a_job_that_failed_is_an_error_with_its_reason(
 
 
 @pytest.mark.parametrize("status", [400, 403, 409, 415, 303])
-def test_what_the_server_rejects_is_not_repeated(server: type[Server], status: int) -> None:
+def test_what_the_server_rejects_is_not_repeated(server: Any, status: int) -> None:
     server.answers = [(status, {"Location": server.url}, {"message": "No."})]
     with pytest.raises(JobError, match=rf"HTTP {status}\. No\."):
         StatusClient(server.url).submit({})
@@ -154,7 +152,7 @@ def test_what_the_server_rejects_is_not_repeated(server: type[Server], status: i
 
 
 def test_it_gives_up_at_its_deadline_after_a_last_look_and_goes_on_by_the_id(
-    server: type[Server], slept: list[float]
+    server: Any, slept: list[float]
 ) -> None:
     server.answers = [(503, {}, None)] * 3 + [ACCEPTED] + [WAITS] * 99
     client = StatusClient(server.url, deadline=60)
@@ -166,7 +164,7 @@ def test_it_gives_up_at_its_deadline_after_a_last_look_and_goes_on_by_the_id(
 
 
 def test_an_id_is_made_for_a_job_that_has_none_and_no_two_are_the_same(
-    server: type[Server],
+    server: Any,
 ) -> None:
     server.answers = [ACCEPTED, ACCEPTED]
     client = StatusClient(server.url)

@@ -29,11 +29,6 @@ if TYPE_CHECKING:
     from aws_cdk import aws_dynamodb as dynamodb
 
 
-@pytest.fixture
-def stack() -> Stack:
-    return Stack(App(), "Stack")
-
-
 def table(stack: Stack, *keys: str) -> dynamodb.Table:
     return new_table(stack, "Own", *keys, removal_policy=RemovalPolicy.DESTROY)
 
@@ -183,7 +178,7 @@ def express(stack: Stack) -> dict[str, Any]:
     [
         (lambda it: {"work": sqs.Queue(it, "Fifo", fifo=True)},
          "Stack/Fifo is a FIFO queue, which needs a message group"),
-        (express, "Express state machine, whose executions cannot be asked"),
+        (express, "Express state machine, whose executions cannot be described"),
         (lambda it: {"endpoint": Endpoint(usage_plan=apigateway.UsagePlan(it, "Plan"))},
          "an API key does not say who asks"),
         (cached, "caches GET, and its cache does not know who asks"),
@@ -194,7 +189,8 @@ def express(stack: Stack) -> dict[str, Any]:
          "was imported without its role"),
         (lambda _: {"endpoint": Endpoint(content_types=["text/csv"])}, "accepts text/csv, but"),
         (lambda _: {"deadline": Duration.seconds(0)}, "deadline is 0 s"),
-        (lambda _: {"deadline": Duration.days(7)}, "kept is 604800 s, and a job may take 604800 s"),
+        (lambda it: {"deadline": Duration.days(7), "statuses": table(it, "pk", "sk")},
+         "kept is 604800 s, and a job may take 604800 s"),
         (lambda _: {"statuses": NewStatuses(kept=Duration.seconds(0))},
          "kept is 0 s, and a job may take 900 s"),
         (lambda _: {"work": "queue"}, "work"),
