@@ -20,13 +20,7 @@ from ..blocks.queues import grant_send
 from ..blocks.rest import RestEntry
 from ..blocks.state_machines import grant_start
 from ..blocks.tables import TableSettings, table_of
-from ..blocks.values import (
-    Path,
-    expect,
-    has,
-    in_seconds,
-    seconds,
-)
+from ..blocks.values import Path, expect, has, in_seconds, seconds
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -211,9 +205,7 @@ def _check_endpoint(endpoint: Endpoint) -> None:
         )
     for kind in endpoint.content_types:
         if kind != JSON:
-            raise ValueError(
-                f"endpoint accepts {kind}, but a job is JSON. Leave content_types out."
-            )
+            raise ValueError(f"endpoint accepts {kind}; a job is JSON. Leave content_types out.")
     check_uncached(endpoint)
 
 

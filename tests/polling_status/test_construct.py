@@ -187,7 +187,7 @@ def express(stack: Stack) -> dict[str, Any]:
         (lambda it: {"front": function(it, "Off", reserved_concurrent_executions=0)}, "reserve"),
         (lambda it: {"front": lambda_.Function.from_function_name(it, "Named", "front")},
          "was imported without its role"),
-        (lambda _: {"endpoint": Endpoint(content_types=["text/csv"])}, "accepts text/csv, but"),
+        (lambda _: {"endpoint": Endpoint(content_types=["text/csv"])}, "accepts text/csv; a job"),
         (lambda _: {"deadline": Duration.seconds(0)}, "deadline is 0 s"),
         (lambda it: {"deadline": Duration.days(7), "statuses": table(it, "pk", "sk")},
          "kept is 604800 s, and a job may take 604800 s"),

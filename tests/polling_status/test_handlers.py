@@ -73,9 +73,8 @@ def test_an_accepted_job_says_where_its_status_is_and_when_to_ask(cloud: Cloud) 
 
 
 def test_a_job_without_a_key_gets_an_id_that_nobody_guesses(cloud: Cloud) -> None:
-    one, other = (said(ask(cloud, "POST", "orders", BODY))[1]["id"] for _ in range(2))
-    assert one != other
-    assert len(one) == 32
+    made = {said(ask(cloud, "POST", "orders", BODY))[1]["id"] for _ in range(2)}
+    assert [len(id_) for id_ in made] == [32, 32]
 
 
 @pytest.mark.parametrize("binary", [False, True])
@@ -100,8 +99,7 @@ def test_a_job_that_was_not_written_or_not_handed_over_is_taken_when_it_is_sent_
     cloud.fail(failing, UNREACHABLE)
     assert post(cloud)["statusCode"] == 503
     assert cloud.letters() == []
-    assert post(cloud)["statusCode"] == 202
-    assert len(cloud.letters()) == 1
+    assert (post(cloud)["statusCode"], len(cloud.letters())) == (202, 1)
 
 
 def test_another_request_under_a_known_key_is_a_conflict_and_stays_here(cloud: Cloud) -> None:
@@ -113,10 +111,9 @@ def test_another_request_under_a_known_key_is_a_conflict_and_stays_here(cloud: C
 @pytest.mark.parametrize("known", [DONE, RUNNING])
 def test_a_job_that_runs_or_has_ended_is_not_handed_over_again(cloud: Cloud, known: str) -> None:
     post(cloud)
-    cloud.letters()
     report(cloud, known)
     assert said(post(cloud)) == (202, {"id": "job-1", "state": known})
-    assert cloud.letters() == []
+    assert len(cloud.letters()) == 1
 
 
 @pytest.mark.parametrize("job", ["", "a" * 65, "a b", "é", "a/b"])
@@ -147,8 +144,7 @@ def test_a_client_is_not_told_of_anothers_job_nor_that_there_is_one(cloud: Cloud
 
 
 def test_who_is_not_known_is_told_nothing(cloud: Cloud) -> None:
-    for method, path in (("POST", "orders"), ("GET", "orders/job-1")):
-        assert ask(cloud, method, path, BODY, who="")["statusCode"] == 403
+    assert {send(cloud, who="")["statusCode"] for send in (post, get)} == {403}
     assert not cloud.calls
 
 
@@ -159,8 +155,7 @@ def test_a_state_that_the_client_has_seen_is_a_304_that_nobody_else_keeps(cloud:
     assert first["Access-Control-Expose-Headers"] == "ETag,Location,Retry-After"
     for seen in (first["ETag"], f'"other", W/{first["ETag"]}', "*"):
         again = get(cloud, If_None_Match=seen)
-        assert (again["statusCode"], again["body"]) == (304, "")
-        assert again["headers"] == first
+        assert (again["statusCode"], again["body"], again["headers"]) == (304, "", first)
     assert first["Cache-Control"] == "private, no-cache"
     report(cloud, DONE, result="7")
     changed = get(cloud, If_None_Match=first["ETag"])
@@ -172,11 +167,9 @@ def test_the_longer_a_job_takes_the_later_its_client_asks_and_within_half_a_minu
     cloud: Cloud, later: Later
 ) -> None:
     post(cloud)
-    waits = []
-    for seconds in (-60, 0, 10, 40, 600):  # clocks differ
+    for seconds, wait in ((-60, 1), (0, 1), (10, 5), (40, 20), (600, 30)):  # clocks differ
         later(seconds)
-        waits.append(int(get(cloud)["headers"]["Retry-After"]))
-    assert waits == [1, 1, 5, 20, 30]
+        assert get(cloud)["headers"]["Retry-After"] == str(wait)
 
 
 def test_a_job_that_nobody_finishes_fails_at_its_deadline_and_may_still_be_done(
@@ -298,7 +291,7 @@ def test_an_execution_that_cannot_be_asked_about_has_not_ended(
 def test_a_request_that_the_work_never_takes_is_a_422_and_its_job_has_failed(
     cloud: Cloud, executions: Executions, operation: str, code: str
 ) -> None:
-    work = {"work": MACHINE} if operation == "StartExecution" else {}
+    work = MACHINE if operation == "StartExecution" else ""
     cloud.fail(operation, client_error(code))
-    assert post(cloud, **work)["statusCode"] == 422
-    assert told(cloud, **work)["reason"] == "NotTaken"
+    assert post(cloud, work=work)["statusCode"] == 422
+    assert told(cloud, work=work)["reason"] == "NotTaken"
