@@ -22,8 +22,7 @@ CLIENT_FAULTS = {"InvalidMessageContents", "InvalidParameterValue"}
 CLIENT_FAULTS |= {"InvalidExecutionInput", "ValidationException"}
 NOT_TAKEN = {
     "reason": "NotTaken",
-    "detail": "The work does not take this request: it is too large, or has a character that it "
-    "does not know.",
+    "detail": "The work does not take this request: it is too large, or has an unknown character.",
 }
 TOO_LATE = {
     "reason": "DeadlineExceeded",

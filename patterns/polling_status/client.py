@@ -53,9 +53,9 @@ Send = Callable[[str, str, bytes | None, Mapping[str, str]], Answer]
 class StatusClient:
     """Submits jobs, and waits for how they end.
 
-    It asks at ``<url>/<id>``, which is what ``Location`` says, no earlier than ``Retry-After``
-    says, and up to a tenth later, so that many clients do not ask at once. What may be repeated (no
-    answer, 429, 5xx) is repeated, under the id of the job, which has one effect.
+    It asks at ``<url>/<id>``, which is what ``Location`` says, when ``Retry-After`` is over and up
+    to a tenth later, so that many clients do not ask at once. What may be repeated (no answer, 429,
+    5xx) is repeated, under the id of the job, which has one effect.
 
     Args:
         url: Where to POST jobs.
@@ -160,7 +160,7 @@ class StatusClient:
 def _seconds(answer: Answer) -> float:
     """Return what ``Retry-After`` says; 0 if it is no number of seconds."""
     said = answer.headers.get("retry-after", "")
-    return float(said) if said.isdecimal() else 0
+    return float(said) if said.isdecimal() else 0.0
 
 
 def _said(answer: Answer) -> dict[str, Any]:

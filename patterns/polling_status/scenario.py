@@ -11,25 +11,25 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from botocore.credentials import ReadOnlyCredentials
-
 from serverless_patterns.sandbox import outages
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.sender import Event, http
-from serverless_patterns.sandbox.signed_http import SignedHttp
 
 from ..shop import Document, Shop, as_json
 from .client import Answer, JobError, StatusClient, StillRunningError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from serverless_patterns.sandbox import Deployment
     from serverless_patterns.sandbox.report import Report
+    from serverless_patterns.sandbox.signed_http import SignedHttp
+
+    Documents = Sequence[Document]
 
 ORDERS, QUOTES = 300, 60
 CLIENTS = 16
-QUEUE, LETTERS = "QueueUrl", "DeadLetterQueueUrl"
+QUEUE, LETTERS, KEY = "QueueUrl", "DeadLetterQueueUrl", "Idempotency-Key"
 
 
 def run(stack: Deployment, report: Report) -> None:
@@ -37,13 +37,16 @@ def run(stack: Deployment, report: Report) -> None:
     shop, drive, api = Shop("job"), Driver(stack, report), http(stack, "ApiUrl")
     told: list[Document] = []
 
-    def submit(title: str, path: str, orders: Sequence[Document]) -> None:
-        events = [_event(path, order) for order in orders]
+    def submit(title: str, path: str, orders: Documents) -> None:
+        events = [
+            Event(id_ := it["order_id"], as_json(it), extra={"path": path, "headers": {KEY: id_}})
+            for it in orders
+        ]
         seen = {reply.value.headers.get("Location") for reply in drive.send(title, api, events)}
         expected = {f"{path}/{order['order_id']}" for order in orders}
         drive.check(f"{title}: each answer says where its status is", seen == expected)
 
-    def poll(path: str, orders: Sequence[Document]) -> list[Document]:
+    def poll(path: str, orders: Documents) -> list[Document]:
         with drive.report.step("Clients poll"), ThreadPoolExecutor(CLIENTS) as pool:
             return list(pool.map(lambda it: _told(drive, path, it["order_id"]), orders))
 
@@ -103,7 +106,7 @@ def run(stack: Deployment, report: Report) -> None:
     expected = _expected([*orders, crashed, *unlucky, late], wrong, quotes)
     of_quotes = {order["order_id"] for order in quotes}
 
-    def judge(drive: Driver, rows: Sequence[Document], told: Sequence[Document]) -> None:
+    def judge(drive: Driver, rows: Documents, told: Documents) -> None:
         drive.ledger.processed.update(row["order_id"] for row in rows)
         for it in told:
             if it["id"] in of_quotes:
@@ -120,11 +123,6 @@ def run(stack: Deployment, report: Report) -> None:
         ("service-roles", "API Gateway and the mapping have the permissions that they need",
          "policies: tests/contracts, test_security"),
     )  # fmt: skip
-
-
-def _event(path: str, order: Document) -> Event:
-    headers = {"Idempotency-Key": order["order_id"]}
-    return Event(order["order_id"], as_json(order), extra={"path": path, "headers": headers})
 
 
 def _url(drive: Driver, *path: str) -> str:
@@ -156,9 +154,7 @@ def as_text(told: Document) -> str:
     return json.dumps(told, sort_keys=True)
 
 
-def _expected(
-    orders: Iterable[Document], wrong: Iterable[Document], quotes: Iterable[Document]
-) -> list[str]:
+def _expected(orders: Documents, wrong: Documents, quotes: Documents) -> list[str]:
     """Return what each client has to be told."""
     ends = [{"id": it["order_id"], "result": {"outcome": "stored"}} for it in orders]
     ends += [{"id": it["order_id"], "reason": "total"} for it in wrong]
@@ -176,7 +172,7 @@ def _http_of_a_status(drive: Driver, order: Document) -> None:
     again = ask(url, b"", {"If-None-Match": first.headers["ETag"]}, method="GET")
     promise = "a state that the client has seen is not sent again"
     drive.check(promise, (first.status, again.status) == (200, 304))
-    headers = {"Content-Type": "application/json", "Idempotency-Key": order["order_id"]}
+    headers = {"Content-Type": "application/json", KEY: order["order_id"]}
     other = ask(_url(drive, "orders"), as_json(order | {"customer_id": "another"}), headers)
     promise = "another request under the same id is a conflict"
     drive.check(promise, other.status == 409, other.status)
@@ -184,12 +180,7 @@ def _http_of_a_status(drive: Driver, order: Document) -> None:
 
 def _strangers(drive: Driver, job_id: str) -> None:
     """Ask for the job of one client as another one, who may call the same API."""
-    found = drive.client("sts").assume_role(
-        RoleArn=drive["CustomerRoleArn"], RoleSessionName="customer"
-    )["Credentials"]
-    names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
-    keys, target = ReadOnlyCredentials(*(found[name] for name in names)), drive.stack.target
-    customer = SignedHttp(lambda: keys, target.region, target.endpoint_url, target.certificate)
+    customer = drive.stack.http_as(drive["CustomerRoleArn"])
     theirs, nobodys = (customer.get(_url(drive, "orders", id_)) for id_ in (job_id, "none"))
     same = (theirs.status, theirs.body) == (nobodys.status, nobodys.body) == (404, nobodys.body)
     drive.check("a client is not told of another one's job, nor that there is one", same)

@@ -89,7 +89,6 @@ class DemoStack(ShopStack):
             FrontFunctionName=front.function_name,
             TableName=table.table_name,
             StatusTableName=orders.table.table_name,
-            QuoteStatusTableName=quotes.table.table_name,
             StateMachineArn=quote.state_machine_arn,
             CustomerRoleArn=customer.role_arn,
         )

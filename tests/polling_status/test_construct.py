@@ -55,9 +55,8 @@ def test_post_and_get_are_answered_by_the_front_for_signed_requests_alone(stack:
 
 def test_only_this_api_may_call_the_front(stack: Stack) -> None:
     make(stack)
-    permissions = properties(stack, "Lambda::Permission")
-    assert len(permissions) == 2
-    for one in permissions:
+    post, get = properties(stack, "Lambda::Permission")
+    for one in (post, get):
         assert one["Principal"] == "apigateway.amazonaws.com"
         assert "PatternEntryApi" in str(one["SourceArn"])
         assert "test-invoke-stage" not in str(one["SourceArn"])
@@ -65,11 +64,9 @@ def test_only_this_api_may_call_the_front(stack: Stack) -> None:
 
 @pytest.mark.parametrize(
     ("work", "hands_over", "variable"),
-    [
-        (queue, {"sqs:SendMessage"}, "QUEUE_URL"),
-        (machine, {"states:StartExecution", "states:DescribeExecution"}, "STATE_MACHINE_ARN"),
-    ],
-)
+    [(queue, {"sqs:SendMessage"}, "QUEUE_URL"),
+     (machine, {"states:StartExecution", "states:DescribeExecution"}, "STATE_MACHINE_ARN")],
+)  # fmt: skip
 def test_the_front_may_write_and_read_statuses_and_hand_over_and_nothing_else(
     stack: Stack, work: Any, hands_over: set[str], variable: str
 ) -> None:
@@ -144,8 +141,8 @@ def test_a_table_an_authorizer_and_an_api_of_your_own_are_used(stack: Stack) -> 
 
 def test_the_front_is_told_whose_pages_may_read_its_answers(stack: Stack) -> None:
     cors = apigateway.CorsOptions(allow_origins=["https://a.example", "https://b.example"])
-    made = make(stack, endpoint=Endpoint(api=NewApi(cors=cors)))
-    assert made.environment["CORS_ORIGINS"] == "https://a.example https://b.example"
+    told = make(stack, endpoint=Endpoint(api=NewApi(cors=cors))).environment
+    assert told["CORS_ORIGINS"] == "https://a.example https://b.example"
 
 
 def test_a_front_that_fails_or_is_throttled_raises_an_alarm(stack: Stack) -> None:
