@@ -79,22 +79,19 @@ def end(status: Status, found: Mapping[str, Any] | None, now: int) -> End | None
         found: Its execution, as Step Functions describes it, if there is one.
         now: In Unix seconds.
     """
-    execution = found["status"] if found else "RUNNING"
-    if found and execution == "SUCCEEDED":
+    found = found or {"status": "RUNNING"}
+    if found["status"] == "SUCCEEDED":
         return End(status.job, DONE, {"result": found.get("output") or "null"})
     if status.state == FAILED:
         return None
-    if found and execution not in ("RUNNING", "PENDING_REDRIVE"):
-        reason = found.get("error") or execution
+    if found["status"] not in ("RUNNING", "PENDING_REDRIVE"):
+        reason = found.get("error") or found["status"]
         return End(status.job, FAILED, {"reason": reason, "detail": UNFINISHED})
     return End(status.job, FAILED, TOO_LATE) if now >= status.deadline else None
 
 
 def wait(status: Status, now: int) -> int:
-    """Return the seconds until the next poll: half of what the job has taken so far.
-
-    A job of any length is then asked about by its logarithm, and known at most half late.
-    """
+    """Return the seconds until the next poll: half of what the job has taken; so late at most."""
     return max(FIRST_WAIT, min(LONGEST_WAIT, (now - status.accepted_at) // 2))
 
 

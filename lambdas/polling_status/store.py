@@ -1,7 +1,4 @@
-"""The front's calls of AWS: the table of statuses, and the queue or state machine that works.
-
-Each raises botocore's errors.
-"""
+"""The front's calls of AWS: statuses, and who works. Each raises botocore's errors."""
 
 from __future__ import annotations
 

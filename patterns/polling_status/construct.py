@@ -121,9 +121,10 @@ class PollingStatus(Construct):
         self.entry = RestEntry(self, "Entry", endpoint, alarms=alarms)
         self.submit_method = self.entry.add_function("POST", front)
         self.status_method = self.entry.add_function("GET", front, "{id}")
-        own = {"STATUS_TABLE_NAME": self.table.table_name, "STATUS_SECONDS": _text(kept)}
+        lasts, given = f"{kept.to_seconds():.0f}", f"{deadline.to_seconds():.0f}"
+        own = {"STATUS_TABLE_NAME": self.table.table_name, "STATUS_SECONDS": lasts}
         self.report_environment = own
-        self.environment = own | {"DEADLINE_SECONDS": _text(deadline)} | self._let_work(front, work)
+        self.environment = own | {"DEADLINE_SECONDS": given} | self._let_work(front, work)
         if self.entry.origins:
             self.environment["CORS_ORIGINS"] = " ".join(self.entry.origins)
         own_alarms = alarms_of_front(self, front, alarms)
@@ -167,10 +168,6 @@ class PollingStatus(Construct):
             self.table.encryption_key.grant(grantee, "kms:Decrypt", "kms:GenerateDataKey")
         warn_of_fixed(grantee, f"{', '.join(actions)} on {Path(self.table)}")
         return grant
-
-
-def _text(duration: Duration) -> str:
-    return str(int(duration.to_seconds()))
 
 
 def _check_work(work: Work) -> None:

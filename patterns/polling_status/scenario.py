@@ -27,14 +27,13 @@ if TYPE_CHECKING:
 
     Documents = Sequence[Document]
 
-ORDERS, QUOTES = 300, 60
-CLIENTS = 16
+ORDERS, QUOTES, CLIENTS = 300, 60, 6
 QUEUE, LETTERS, KEY = "QueueUrl", "DeadLetterQueueUrl", "Idempotency-Key"
 
 
 def run(stack: Deployment, report: Report) -> None:
     """Drive every promise of the page through the deployed stack."""
-    shop, drive, api = Shop("job"), Driver(stack, report), http(stack, "ApiUrl")
+    shop, drive, api = Shop("job"), Driver(stack, report, CLIENTS), http(stack, "ApiUrl")
     told: list[Document] = []
 
     def submit(title: str, path: str, orders: Documents) -> None:
@@ -83,10 +82,9 @@ def run(stack: Deployment, report: Report) -> None:
             drive.wait_for_messages("their attempts are used up", LETTERS, len(unlucky))
         drive.redrive(LETTERS, QUEUE)
         drive.drain(QUEUE)
-        after = poll("orders", unlucky)
-        promise = "a failed job that is redriven becomes done"
-        drive.check(promise, {it["state"] for it in after} == {"done"})
-        told += after
+        told += (after := poll("orders", unlucky))
+        redriven = {it["state"] for it in after} == {"done"}
+        drive.check("a failed job that is redriven becomes done", redriven)
 
         drive.title("A job that nobody works on")
         with (
@@ -110,8 +108,8 @@ def run(stack: Deployment, report: Report) -> None:
         drive.ledger.processed.update(row["order_id"] for row in rows)
         for it in told:
             if it["id"] in of_quotes:
-                done = it["state"] == "done"
-                (drive.ledger.processed if done else drive.ledger.dead_lettered).update([it["id"]])
+                done, failed = drive.ledger.processed, drive.ledger.dead_lettered
+                (done if it["state"] == "done" else failed).update([it["id"]])
         drive.as_sent("what is stored is what was sent", ((row["order_id"], row) for row in rows))
         drive.compare("every client was told how its job ended", map(as_text, told), expected)
 

@@ -1,4 +1,4 @@
-"""Orders of an auto-parts shop, accepted now and asked about later: by a queue, by a saga."""
+"""Orders of an auto-parts shop, accepted now, asked about later: a queue's, a state machine's."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     from aws_cdk import aws_lambda as lambda_
 
-RECEIVES = 5
-DEADLINE = seconds(120)
+RECEIVES, DEADLINE = 5, seconds(120)
 # Prices an order, or fails as the supplier does: by its currency.
 QUOTE = """{
   "QueryLanguage": "JSONata",
@@ -35,8 +34,7 @@ QUOTE = """{
     "Price": {"Type": "Pass", "End": true,
       "Output": "{% {'order_id': $states.input.order_id, 'total': $states.input.total} %}"},
     "Unknown": {"Type": "Fail", "Error": "UnknownCurrency"}
-  }
-}"""
+}}"""
 STATUSES = NewStatuses(removal_policy=RemovalPolicy.DESTROY)
 
 

@@ -13,7 +13,7 @@ from tests.lambdas.rest import request
 if TYPE_CHECKING:
     from tests.moto_cloud import Cloud
 
-STATUSES, WEEK = "statuses", "604800"
+STATUSES = "statuses"
 MACHINE = "arn:aws:states:eu-central-1:123456789012:stateMachine:quote"
 cloud = partial(
     moto_cloud.cloud,
@@ -21,7 +21,7 @@ cloud = partial(
     environment={
         "TABLE_NAME": moto_cloud.TABLE,
         "STATUS_TABLE_NAME": STATUSES,
-        "STATUS_SECONDS": WEEK,
+        "STATUS_SECONDS": "604800",
         "DEADLINE_SECONDS": "900",
         "MAX_RECEIVE_COUNT": "5",
     },

@@ -68,8 +68,7 @@ def wait(*answers: Said) -> Any:
 @pytest.fixture(autouse=True)
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses; each only moves the clock."""
-    pauses: list[float] = []
-    real = time.monotonic
+    pauses, real = list[float](), time.monotonic
     monkeypatch.setattr(time, "sleep", pauses.append)
     monkeypatch.setattr(time, "monotonic", lambda: real() + sum(pauses))
     return pauses
@@ -94,8 +93,7 @@ def test_it_asks_no_earlier_than_the_server_says_and_not_when_all_others_do(
 ) -> None:
     server.answers = [ACCEPTED, WAITS, SAME, (429, {"Retry-After": "9"}, {}), DONE]
     StatusClient(server.url).run({})
-    asked = [2, 3, 4, 9]
-    assert all(said < pause <= said * 1.1 for said, pause in zip(asked, slept, strict=True))
+    assert all(it < pause <= it * 1.1 for it, pause in zip([2, 3, 4, 9], slept, strict=True))
 
 
 @pytest.mark.parametrize("said", [None, "0", "²", "Fri, 27 Nov 2026 05:00:00 GMT"])
@@ -149,9 +147,8 @@ def test_it_gives_up_at_its_deadline_after_a_last_look_and_goes_on_by_the_id(
     server: Any, slept: list[float]
 ) -> None:
     server.answers = [(503, {}, None)] * 3 + [ACCEPTED] + [WAITS] * 99
-    client = StatusClient(server.url, deadline=60)
     with pytest.raises(polling.StillRunningError, match="No end was seen in 60 s") as error:
-        client.run({})
+        StatusClient(server.url, deadline=60).run({})
     assert 59 < sum(slept) <= 61
     server.answers = [DONE]
     assert StatusClient(server.url).wait(error.value.job_id) == {"total": "7.00"}
