@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import tables
-from .outcomes import Outcome
+from .outcomes import DUPLICATE, STORED, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -98,7 +98,9 @@ def _end(message: Message, outcome: Outcome) -> End | None:
         return End(job, FAILED, {"reason": outcome.reason, "detail": detail})
     if outcome.kind == "refused":
         return End(job, FAILED, {"reason": outcome.reason, "detail": outcome.detail})
-    return End(job, DONE, {"result": json.dumps({"outcome": outcome.kind})})
+    # A message that is delivered again finds what it has done itself.
+    done = STORED if outcome == DUPLICATE else outcome
+    return End(job, DONE, {"result": json.dumps({"outcome": done.kind})})
 
 
 def _job(message: Message) -> str:

@@ -74,6 +74,16 @@ def test_a_job_whose_end_is_not_written_is_delivered_again_and_not_dead_lettered
     assert (ends(cloud)[2]["sk"], len(cloud.letters())) == ("failed-7", 1)
 
 
+def test_a_job_that_is_delivered_again_ends_as_it_would_have_at_first(cloud: Cloud) -> None:
+    cloud.fail_all_about(f"{1:064x}")
+    message = job(1)
+    assert cloud.run(orders.handler, message) == ids(message)
+    assert len(cloud.items()) == 1, "the order is stored, its end is not"
+    cloud.faults.clear()
+    assert cloud.run(orders.handler, message) == []
+    assert json.loads(ends(cloud)[1]["result"]) == {"outcome": "stored"}
+
+
 def test_the_ends_of_a_thousand_jobs_cost_20_calls_and_one_by_one_1000(cloud: Cloud) -> None:
     taken = cloud.answer_writes()
     for batch in range(20):
