@@ -98,7 +98,7 @@ class Schedules(Construct):
         removal_policy: RemovalPolicy,
     ) -> None:
         check_removal(removal_policy)
-        self._target, self._retries, self._key = target, retries, encryption_key
+        self._of, self._retries, self._key = target, retries, encryption_key
         self.schedule_group = scheduler.ScheduleGroup(
             self,
             "Group",
@@ -149,7 +149,7 @@ class Schedules(Construct):
         Raises:
             ValueError: it is no role, user or function with a role of this account.
         """
-        grantee = grantee_here(self, grantee, (self._target, self._key))
+        grantee = grantee_here(self, grantee, (self._of, self._key))
         check_grantee(self, grantee)
         stack, group = stack_of(self), self.schedule_group.schedule_group_name
         schedules = stack.format_arn(
@@ -198,7 +198,7 @@ class Schedules(Construct):
 
     @property
     def _target_arn(self) -> str:
-        target: Any = self._target
+        target: Any = self._of
         return str(target.queue_arn if has(target, "queue_arn") else target.function_arn)
 
     def _role(self) -> iam.Role:
@@ -207,7 +207,7 @@ class Schedules(Construct):
         Source:
         https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
         """
-        stack, target = stack_of(self), self._target
+        stack, target = stack_of(self), self._of
         of_group = {
             "aws:SourceAccount": stack.account,
             "aws:SourceArn": self.schedule_group.schedule_group_arn,

@@ -39,6 +39,7 @@ __all__ = ["Alarms", "Backoff", "Consumer", "DelayedQueue", "Later", "NewQueue",
 CONSUMES = [
     f"sqs:{verb}" for verb in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility")
 ]
+HALF_A_MINUTE, A_MINUTE, AN_HOUR = seconds(30), seconds(60), seconds(3600)
 WAITS = 900  # seconds that a message may wait for its turn before an alarm goes off
 IN_FLIGHT = Runbook(
     "Most messages that SQS hides at a time are hidden. At the quota, a standard queue hands over "
@@ -67,9 +68,9 @@ class Backoff:
         ValueError: delays that are none, shrink, or end with the hour in which SQS shows a message.
     """
 
-    first: Duration = seconds(30)
+    first: Duration = HALF_A_MINUTE
     factor: float = 2
-    longest: Duration = seconds(3600)
+    longest: Duration = AN_HOUR
 
     def __post_init__(self) -> None:
         """Reject delays that are none, that shrink, or that SQS rejects."""
@@ -86,9 +87,8 @@ class Backoff:
 
     def delay(self, receives: int) -> float:
         """Return the longest delay after so many receives, in seconds."""
-        return min(
-            self.longest.to_seconds(), self.first.to_seconds() * self.factor ** (receives - 1)
-        )
+        grown = self.first.to_seconds() * self.factor ** (receives - 1)
+        return min(self.longest.to_seconds(), grown)
 
     def total(self, receives: float) -> float:
         """Return how long the delays between so many receives take, in seconds."""
@@ -112,8 +112,8 @@ class Worker:
         ValueError: times that SQS rejects.
     """
 
-    hidden: Duration = seconds(60)
-    longest: Duration = seconds(3600)
+    hidden: Duration = A_MINUTE
+    longest: Duration = AN_HOUR
 
     def __post_init__(self) -> None:
         """Reject times that SQS rejects, or in which no heartbeat fits."""
@@ -201,7 +201,8 @@ class DelayedQueue(QueueWithDeadLetterQueue):
         self._backoff, self._worker = backoff, worker
         _check_retries(self.queue, backoff, worker, function)
 
-        self.alarms.append(_on_in_flight(self, alarms, self.queue))
+        if self.alarms:  # else the queue, and its metrics, are elsewhere
+            self.alarms.append(_on_in_flight(self, alarms, self.queue))
         if function:
             warn_of_imported_consumer(function, given)
             self.event_source_mapping = consume(
@@ -305,9 +306,10 @@ def _patient(
     """
     if alarms.max_age is not None:
         return alarms
-    new = isinstance(queue, NewQueue)
-    delay = in_seconds(queue.delivery_delay) if new else delay_of(queue)
-    kept = queue.retention if new else retention_of(queue)
+    if isinstance(queue, NewQueue):
+        delay, kept = in_seconds(queue.delivery_delay), queue.retention
+    else:
+        delay, kept = delay_of(queue), retention_of(queue)
     worked = worker.longest.to_seconds() if worker else function and function.needed_visibility()
     age = WAITS + (delay or 0) + (worked or 0) + backoff.total(2)
     return replace(alarms, max_age=seconds(min(age, kept // 2 if kept else age)))
@@ -329,7 +331,8 @@ def _check_retries(
         reject(checks.uses_up_receives(Path(queue), batch, fifo=queue.fifo))
     if hidden is None:
         return
-    reject(checks.backoff_beyond_visibility("longest", backoff.longest.to_seconds(), hidden))
+    if function:  # a worker knows how long it has had a message
+        reject(checks.backoff_beyond_visibility("longest", backoff.longest.to_seconds(), hidden))
     if kept is not None and receives is not None:
         waits = (delay_of(queue) or 0) + backoff.total(receives)
         reject(checks.expires_between_retries(Path(queue), receives, waits, hidden, kept))
