@@ -31,6 +31,7 @@ from ..limits import SQS_IN_FLIGHT, SQS_MAX_DELAY, SQS_MAX_VISIBILITY
 
 if TYPE_CHECKING:
     from aws_cdk import aws_iam as iam
+    from aws_cdk import aws_kms as kms
     from aws_cdk import aws_sqs as sqs
     from constructs import Construct
 
@@ -50,6 +51,18 @@ IN_FLIGHT = Runbook(
     "for a higher quota.",
     "ApproximateNumberOfMessagesNotVisible falls.",
 )
+
+
+def known(name: str, duration: Duration) -> float:
+    """Return a duration in seconds.
+
+    Raises:
+        ValueError: only deployment knows it, so nothing can be checked.
+    """
+    found = in_seconds(duration)
+    if found is None:
+        raise ValueError(f"{name} is known at deployment only. Give a duration that is known here.")
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,14 +145,21 @@ class Later:
     """Delays beyond 15 minutes, and of single messages in a FIFO queue: by EventBridge Scheduler.
 
     Attributes:
+        encryption_key: Customer managed key of the messages that are not due yet, and of those that
+            Scheduler could not send. Default: the queue's, else keys of AWS.
         removal_policy: What becomes of the messages that are not due yet when the construct is
             removed. Default: retain.
+
+    Raises:
+        ValueError: a removal policy that there is not, or a key that encrypts nothing.
     """
 
+    encryption_key: kms.IKey | None = None
     removal_policy: RemovalPolicy = RemovalPolicy.RETAIN
 
     def __post_init__(self) -> None:
-        """Reject a removal policy that there is not."""
+        """Reject a removal policy that there is not, or a key that encrypts nothing."""
+        expect_fields(self, encryption_key=("IKey", None))
         check_removal(self.removal_policy)
 
 
@@ -213,7 +233,7 @@ class DelayedQueue(QueueWithDeadLetterQueue):
                 self,
                 "Later",
                 queue=self.queue,
-                encryption_key=keys.key_of(self.queue),
+                encryption_key=later.encryption_key or keys.key_of(self.queue),
                 removal_policy=later.removal_policy,
                 alarms=alarms,
             )
@@ -274,22 +294,11 @@ class DelayedQueue(QueueWithDeadLetterQueue):
         to = grantee_here(self, grantee, (self.queue,))
         check_grantee(self, to)
         self.queue.grant(to, *CONSUMES)
-        if key := keys.key_of(self.queue):
-            key.grant(to, "kms:Decrypt")
         grant_send(self.dead_letter_queue, to)
+        key, of_letters = keys.key_of(self.queue), keys.key_of(self.dead_letter_queue)
+        if key and not (of_letters and keys.same(key, of_letters)):
+            key.grant(to, "kms:Decrypt")
         warn_of_fixed(to, Path(self.queue, "receiving, hiding and deleting messages of "))
-
-
-def known(name: str, duration: Duration) -> float:
-    """Return a duration in seconds.
-
-    Raises:
-        ValueError: only deployment knows it, so nothing can be checked.
-    """
-    found = in_seconds(duration)
-    if found is None:
-        raise ValueError(f"{name} is known at deployment only. Give a duration that is known here.")
-    return found
 
 
 def _patient(

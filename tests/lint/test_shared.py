@@ -49,6 +49,7 @@ from serverless_patterns.patterns.blocks.invocations import (
 from serverless_patterns.patterns.blocks.lakes import Lake, Table
 from serverless_patterns.patterns.blocks.queues import NewQueue, SqsToLambda, check_own_queue
 from serverless_patterns.patterns.blocks.routes import Delivery, route
+from serverless_patterns.patterns.blocks.schedules import Retries, check_given
 from serverless_patterns.patterns.blocks.sources import Source
 from serverless_patterns.patterns.blocks.stream_consumers import (
     StreamConsumer,
@@ -64,11 +65,7 @@ from serverless_patterns.patterns.dynamodb_streams_lambda.construct import (
 )
 from serverless_patterns.patterns.limits import SQS_DEFAULT_RETENTION
 from serverless_patterns.patterns.s3_events_lambda.construct import S3EventsToSqsToLambda, Watch
-from serverless_patterns.patterns.scheduler_lambda.rules import (
-    Retries,
-    check_given,
-    expression_of,
-)
+from serverless_patterns.patterns.scheduler_lambda.rules import expression_of
 from serverless_patterns.patterns.sns_fifo_fanout import rules as fanout_rules
 from tests.appsync_live.builds import make as make_live
 from tests.conftest import ROOT
@@ -212,8 +209,14 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     ),
     "E9136": lambda stack: routed(stack, dead_letters={"fifo": True}),
     "E9137": lambda stack: check_given(
-        stack, function(stack), Retries(), sqs.Queue(stack, "Queue", fifo=True), None, Alarms()
-    ),
+        stack,
+        "function",
+        function(stack),
+        Retries(),
+        sqs.Queue(stack, "Queue", fifo=True),
+        None,
+        Alarms(),
+    ),  # fmt: skip
     "E9138": send,
     "E9141": lambda stack: Transform(function(stack), batch_size=Size.mebibytes(3.1)),
     "E9142": lambda stack: Transform(function(stack, timeout=seconds(301))),

@@ -1,0 +1,408 @@
+"""The executable promises of the demo stack: what waits comes in its time, and only what failed.
+
+Knows only the stack's outputs and the AWS APIs, so it runs the same on the embedded AWS and on a
+real account. The workers are processes on this machine, as a container would run them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from serverless_patterns.lambdas.delay_and_visibility import importer
+from serverless_patterns.sandbox import outages, process
+from serverless_patterns.sandbox.driver import Driver
+from serverless_patterns.sandbox.sender import Event, batch
+
+from ..shop import Document, Shop, as_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from serverless_patterns.sandbox import Deployment
+    from serverless_patterns.sandbox.report import Report
+
+ORDERS = 1_000
+DELAY, LONGER, LATER = 5, 12, 20  # seconds: of the queue, of a message, of a schedule
+GROWN = 3  # attempts whose delays are compared
+HIDDEN = 4  # seconds that a worker's job stays hidden after a heartbeat
+MINUTE = 0.25  # seconds of a minute: a job of 40 minutes takes 10 s
+QUEUE, LETTERS, FUNCTION = "QueueUrl", "DeadLetterQueueUrl", "FunctionName"
+JOBS = "JobQueueUrl"
+QUEUES = (QUEUE, f"Fifo{QUEUE}")
+
+
+def run(stack: Deployment, report: Report) -> None:
+    """Drive every promise of the page through the deployed stack."""
+    shop, drive = Shop("dly"), Driver(stack, report)
+    drive.title("A queue that delays, and messages with a delay of their own")
+    delays(drive, shop)
+    drive.title("Orders, some twice, some wrong")
+    orders = shop.orders(ORDERS)
+    wrong = [one | {"total": f"1{one['total']}"} for one in shop.orders(10)]
+    place(drive, "Orders", QUEUE, orders)
+    place(drive, "Orders again", QUEUE, orders[:50])
+    place(drive, "Orders whose total is wrong", QUEUE, wrong)
+    drive.drain(QUEUE)
+    reasons = {one["order_id"]: "total" for one in wrong}
+    promise = "what no retry can fix is kept with its reason"
+    drive.dead_letters(promise, reasons, drive.sent_body, LETTERS)
+
+    drive.title("The British warehouse closes, then opens again")
+    growing(drive, shop)
+    drive.title("It stays closed until the receives are used up")
+    used_up(drive, shop)
+    drive.title("A FIFO queue: a group waits behind its first message, the others do not")
+    fifo(drive, shop)
+    drive.title("Jobs of 40 minutes, in workers that are killed and stopped")
+    workers(drive, shop)
+
+    drive.title("Where is every order and every job now?")
+    drive.drain(*QUEUES, JOBS)
+    found = {name: stored(drive, shop, f"{name}TableName") for name in ("", "Fifo", "Job")}
+    drive.judge(judge, {"orders": found[""], "in_order": found["Fifo"], "jobs": found["Job"]})
+    drive.not_proven(
+        ("", "SQS rejects more than 12 hours since the receive",
+         "the code never asks for it: test_workers.py; the construct: test_construct.py"),
+        ("", "a new delay of a FIFO queue is that of messages in it, too", "AWS documents it"),
+        ("scheduler-dead-letters", "what Scheduler cannot send is a dead letter",
+         "the template in test_construct.py, the grants in tests/contracts"),
+        ("service-roles", "Scheduler may send to the queue with the schedules' role",
+         "policies: tests/contracts"),
+        ("", "alarms", "metrics and dimensions: test_construct.py, tests/contracts"),
+    )  # fmt: skip
+
+
+def place(drive: Driver, title: str, queue: str, orders: Sequence[Document]) -> None:
+    """Send orders to a queue at once; the group of a FIFO queue is the customer."""
+    send, fifo = drive.client("sqs").send_message_batch, queue != QUEUE
+
+    def entry(event: Event) -> dict[str, Any]:
+        group = {"MessageGroupId": event.extra["customer"]} if fifo else {}
+        return {"MessageBody": event.body.decode(), **group}
+
+    events = [
+        Event(
+            one["order_id"],
+            as_json(one),
+            group=one["customer_id"] if fifo else "",
+            extra={"customer": one["customer_id"]},
+        )
+        for one in orders
+    ]
+    drive.send(title, batch(send, "Entries", entry, QueueUrl=drive[queue]), events, batch=10)
+
+
+def send_later(drive: Driver, prefix: str, orders: Sequence[tuple[Document, float | None]]) -> None:
+    """Let the stack's sender send orders, each after so many seconds; book what it accepted."""
+    fifo = bool(prefix)
+    given = [
+        {"order": one, "delay_seconds": after, "group": one["customer_id"] if fifo else None}
+        for one, after in orders
+    ]
+    for one, _ in orders:
+        event = Event(one["order_id"], as_json(one))
+        drive.sender.events[event.id] = event
+    name, payload = drive[f"{prefix}SendFunctionName"], json.dumps({"orders": given})
+    answer = drive.client("lambda").invoke(FunctionName=name, Payload=payload)
+    results = json.load(answer["Payload"])["results"]
+    for id_, result in results.items():
+        drive.ledger.book(id_, result.get("reason", ""))
+
+
+def stored(drive: Driver, shop: Shop, table: str) -> list[Document]:
+    """Return what a table has of this run."""
+    return drive.rows(table, "begins_with(pk, :text)", shop.run)
+
+
+def ids(documents: Iterable[Document]) -> set[str]:
+    """Return the ids of orders, or of what is stored of them."""
+    return {one["order_id"] for one in documents}
+
+
+def arrivals(
+    drive: Driver, shop: Shop, table: str, wanted: set[str], since: float
+) -> dict[str, float]:
+    """Wait for orders; return how many seconds after ``since`` each was stored."""
+    found: dict[str, float] = {}
+
+    def all_there() -> bool:
+        for id_ in ids(stored(drive, shop, table)) & wanted:
+            found.setdefault(id_, time.time() - since)
+        return set(found) == wanted
+
+    drive.wait("they are stored", all_there)
+    return found
+
+
+def delays(drive: Driver, shop: Shop) -> None:
+    """Send an order with the queue's delay, one with none, one with its own, one by a schedule."""
+    plain, at_once, longer = shop.orders(3)
+    since = time.time()
+    send_later(drive, "", [(longer, LONGER), (plain, None), (at_once, 0)])
+    came = arrivals(drive, shop, "TableName", ids([plain, at_once, longer]), since)
+    by_queue, by_own = came[plain["order_id"]], came[longer["order_id"]]
+    promise = "a message waits for the delay of its queue"
+    drive.check(promise, by_queue >= DELAY, f"{by_queue:.1f} s")
+    holds = came[at_once["order_id"]] < by_queue and by_own >= LONGER
+    drive.check("a delay of the message's own wins over the queue's", holds, came)
+
+    sqs, [refused, later] = drive.client("sqs"), shop.orders(2)
+    code = ""
+    try:
+        sqs.send_message(
+            QueueUrl=drive[f"Fifo{QUEUE}"], MessageBody="{}", MessageGroupId="g", DelaySeconds=5
+        )
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+    drive.check("a FIFO queue rejects a delay of a message's own", "Invalid" in code, code)
+    since = time.time()
+    send_later(drive, "Fifo", [(later, LATER), (later, LATER), (refused, 0)])
+    came = arrivals(drive, shop, "FifoTableName", ids([later]), since)
+    promise = "a schedule sends a message when it is due, once"
+    drive.check(promise, came[later["order_id"]] >= LATER - 1, came)
+
+
+def retries(drive: Driver, function: str, since: float) -> dict[str, list[Document]]:
+    """Return the delays that a function has given messages since then, by their ids."""
+    found: dict[str, list[Document]] = {}
+    for line in drive.stack.log_lines(drive[function], limit=None):
+        with suppress(ValueError):
+            said = json.loads(line)
+            if said.get("message") == "Retry" and said["xray_trace_id" if False else "message_id"]:
+                found.setdefault(said["message_id"], []).append(said)
+    return found
+
+
+def growing(drive: Driver, shop: Shop) -> None:
+    """Close a warehouse for some attempts: only its orders wait, and longer each time."""
+    mixed = shop.orders(60)
+    closed = ids(one for one in mixed if one["currency"] == "GBP")
+    before = set(retries(drive, FUNCTION, 0))
+
+    def attempts() -> dict[str, list[Document]]:
+        found = retries(drive, FUNCTION, 0).items()
+        return {id_: lines for id_, lines in found if id_ not in before}
+
+    with outages.settings_of(drive.stack, drive[FUNCTION]) as (_, use):
+        use(CLOSED="GBP")
+        place(drive, "Orders, some of the closed warehouse", QUEUE, mixed)
+        drive.wait_for(
+            "the others are stored",
+            ids(mixed) - closed,
+            lambda: ids(stored(drive, shop, "TableName")),
+        )
+        drive.wait(
+            f"each of them has failed {GROWN} times",
+            lambda: (
+                len(seen := attempts()) >= len(closed) and min(map(len, seen.values())) >= GROWN
+            ),
+        )
+        early = ids(stored(drive, shop, "TableName")) & closed
+    seen = attempts()
+    promise = "only the failed messages of a batch are delivered again"
+    drive.check(promise, not early and len(seen) == len(closed), (early, len(seen), len(closed)))
+    lines = [
+        (line["receives"], line["seconds"], 2 ** line["receives"])
+        for each in seen.values()
+        for line in each
+    ]
+    wrong = [one for one in lines if not one[2] / 2 <= one[1] <= one[2]]
+    promise = f"the delay doubles with each of {len(lines)} failed attempts, a random half left out"
+    drive.check(promise, not wrong and len({one[1] for one in lines}) > GROWN, wrong)
+    early_ones = [
+        (first, second)
+        for each in seen.values()
+        for first, second in pairwise(each)
+        if moment(second) - moment(first) < first["seconds"] - 0.2
+    ]
+    drive.check("no message returns before its delay is over", not early_ones, early_ones[:3])
+    drive.wait_for(
+        "they are stored once it is open", closed, lambda: ids(stored(drive, shop, "TableName"))
+    )
+
+
+def moment(line: Document) -> float:
+    """Return when a line was logged, in Unix seconds."""
+    from datetime import datetime
+
+    return datetime.strptime(line["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z").timestamp()
+
+
+def used_up(drive: Driver, shop: Shop) -> None:
+    """Keep a warehouse closed for all attempts, then redrive its orders."""
+    unlucky = [one | {"currency": "GBP"} for one in shop.orders(40) if one["currency"] == "EUR"]
+    with (
+        outages.settings_of(drive.stack, drive[FUNCTION]) as (_, use),
+        outages.quick_retries(drive.stack, drive[QUEUE], seconds=180, attempts=3),
+    ):
+        use(CLOSED="GBP")
+        place(drive, "Orders of the closed warehouse", QUEUE, unlucky)
+        letters = drive.wait_for_messages("their receives are used up", LETTERS, len(unlucky))
+    promise = "a message that fails in every attempt is dead-lettered"
+    drive.check(promise, letters >= len(unlucky), letters)
+    drive.redrive(LETTERS, QUEUE)
+    drive.wait_for("they are stored", ids(unlucky), lambda: ids(stored(drive, shop, "TableName")))
+
+
+def fifo(drive: Driver, shop: Shop) -> None:
+    """Let the first order of a group wait: those behind it do, too, and no other group."""
+    table, run = "FifoTableName", shop.run
+    first, *rest = shop.orders(12)
+    blocked = [first | {"currency": "GBP"}, *rest[:5]]
+    blocked = [one | {"customer_id": f"{run}-a"} for one in blocked]
+    others = [
+        one | {"customer_id": f"{run}-{n % 3}", "currency": "EUR"}
+        for n, one in enumerate(shop.orders(30))
+        if one["currency"] == "EUR"
+    ]
+    blocked[1:] = [one for one in blocked[1:] if one["currency"] != "GBP"]
+    since = len(retries(drive, f"Fifo{FUNCTION}", 0))
+    with outages.settings_of(drive.stack, drive[f"Fifo{FUNCTION}"]) as (_, use):
+        use(CLOSED="GBP")
+        place(drive, "Orders of several customers", f"Fifo{QUEUE}", [*blocked, *others])
+        drive.wait_for("the others", ids(others), lambda: ids(stored(drive, shop, table)))
+        drive.wait(
+            "the first has failed twice",
+            lambda: sum(map(len, retries(drive, f"Fifo{FUNCTION}", 0).values())) >= since + 2,
+        )
+        early = ids(stored(drive, shop, table)) & ids(blocked)
+    drive.check("a group waits behind its delayed message", not early, early)
+    received = len(retries(drive, f"Fifo{FUNCTION}", 0))
+    drive.check("those behind it use up no receives", received - since <= 1, received)
+    drive.wait_for("all", ids(blocked), lambda: ids(stored(drive, shop, table)))
+
+
+# Workers
+
+
+@contextmanager
+def worker(drive: Driver, hidden: int = HIDDEN) -> Iterator[IO[str]]:
+    """Run a worker process; yield its log. It is ended at the end, if it is not before."""
+    target = drive.stack.target
+    own = {
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "POWERTOOLS_SERVICE_NAME": "delay_and_visibility",
+        "QUEUE_URL": drive[JOBS],
+        "DEAD_LETTER_QUEUE_URL": drive["JobDeadLetterQueueUrl"],
+        "TABLE_NAME": drive["JobTableName"],
+        "BACKOFF": '{"first": 1, "factor": 2, "longest": 10}',
+        "HIDDEN_SECONDS": str(hidden),
+        "LONGEST_SECONDS": "60",
+        "MINUTE_SECONDS": str(MINUTE),
+    }
+    if target.endpoint_url:
+        aws = process.made_up_aws(target.endpoint_url, target.keys)
+        aws |= process.trust(target.certificate) if target.certificate else {}
+    else:
+        aws = {**os.environ, "AWS_DEFAULT_REGION": target.region}
+    with TemporaryFile("w+", encoding="utf-8") as log:
+        command = [sys.executable, "-m", importer.__name__]
+        running = process.start(command, aws | own, Path.cwd(), log.fileno())
+        try:
+            yield log
+        finally:
+            process.stop(running)
+
+
+def lines(log: IO[str], message: str) -> list[Document]:
+    """Return what a worker has logged with this message."""
+    found = []
+    text = os.pread(log.fileno(), 10**7, 0).decode()
+    for line in text.splitlines():
+        with suppress(ValueError):
+            found.append(json.loads(line))
+    return [one for one in found if one.get("message") == message]
+
+
+def pid_of_job(drive: Driver, log: IO[str]) -> int:
+    """Wait until a worker has a job; return its process."""
+    drive.wait("the worker has the job", lambda: bool(lines(log, "Job")))
+    pid: int = lines(log, "Job")[-1]["pid"]
+    return pid
+
+
+def workers(drive: Driver, shop: Shop) -> None:
+    """Run jobs that take far longer than they are hidden, and end the workers in the midst."""
+
+    def job(number: int, minutes: int = 40) -> Document:
+        return {"job_id": f"{shop.run}-job-{number}", "supplier": "Bosch", "minutes": minutes}
+
+    def put(*jobs: Document) -> None:
+        send = drive.client("sqs").send_message_batch
+        entry = batch(
+            send, "Entries", lambda one: {"MessageBody": one.body.decode()}, QueueUrl=drive[JOBS]
+        )
+        drive.send("Jobs", entry, [Event(one["job_id"], as_json(one)) for one in jobs])
+
+    def done(one: Document) -> Document:
+        found: list[Document] = []
+
+        def there() -> bool:
+            rows = stored(drive, shop, "JobTableName")
+            found[:] = [row for row in rows if row["job_id"] == one["job_id"]]
+            return bool(found)
+
+        drive.wait("the job is done", there)
+        return found[0]
+
+    with worker(drive) as first, worker(drive) as second:
+        put(job(1))
+        row = done(job(1))
+        taken = len(lines(first, "Job")) + len(lines(second, "Job"))
+        promise = "a job of 40 minutes stays hidden by its heartbeats, and is done once"
+        drive.check(promise, (row["attempts"], taken) == (1, 1), (row["attempts"], taken))
+    with worker(drive) as doomed:
+        put(job(2))
+        pid = pid_of_job(drive, doomed)
+        with worker(drive) as heir:
+            os.kill(pid, signal.SIGKILL)
+            killed = time.monotonic()
+            pid_of_job(drive, heir)
+            took = time.monotonic() - killed
+            promise = "a killed worker's job is another's once it is no longer hidden"
+            drive.check(promise, took < HIDDEN + 6, f"{took:.1f} s")
+            drive.check("it is done in the second attempt", done(job(2))["attempts"] == 2)
+    with worker(drive, hidden=60) as stopped:
+        put(job(3))
+        pid = pid_of_job(drive, stopped)
+        with worker(drive) as heir:
+            os.kill(pid, signal.SIGTERM)
+            told = time.monotonic()
+            pid_of_job(drive, heir)
+            took = time.monotonic() - told
+            promise = "a worker that is told to end shows its job at once"
+            drive.check(promise, took < 30, f"{took:.1f} s of 60")
+            done(job(3))
+    with worker(drive):
+        put(
+            job(1), job(4, minutes=1), {"job_id": f"{shop.run}-job-5", "supplier": "", "minutes": 1}
+        )
+        done(job(4))
+        drive.drain(JOBS)
+    promise = "a job that no retry can fix is kept with its reason"
+    reasons = {f"{shop.run}-job-5": "field"}
+    drive.dead_letters(promise, reasons, drive.sent_body, "JobDeadLetterQueueUrl")
+
+
+def judge(
+    drive: Driver,
+    orders: Sequence[Document],
+    in_order: Sequence[Document],
+    jobs: Sequence[Document],
+) -> None:
+    """Book every order and job that is stored, and compare it with what was sent."""
+    found = [(one["order_id"], one) for one in [*orders, *in_order]]
+    found += [(one["job_id"], one) for one in jobs]
+    drive.ledger.processed.update(id_ for id_, _ in found)
+    drive.as_sent("what is stored is what was sent", found)
