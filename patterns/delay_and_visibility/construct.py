@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,7 @@ CONSUMES = [
     f"sqs:{verb}" for verb in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility")
 ]
 HALF_A_MINUTE, A_MINUTE, AN_HOUR = seconds(30), seconds(60), seconds(3600)
+SHORTEST = 3  # seconds, so that three heartbeats fit
 WAITS = 900  # seconds that a message may wait for its turn before an alarm goes off
 IN_FLIGHT = Runbook(
     "Most messages that SQS hides at a time are hidden. At the quota, a standard queue hands over "
@@ -100,8 +102,9 @@ class Backoff:
 
     def delay(self, receives: int) -> float:
         """Return the longest delay after so many receives, in seconds."""
-        grown = self.first.to_seconds() * self.factor ** (receives - 1)
-        return min(self.longest.to_seconds(), grown)
+        first, longest = self.first.to_seconds(), self.longest.to_seconds()
+        growth = (receives - 1) * math.log(self.factor)  # a power could overflow
+        return first * math.exp(growth) if growth < math.log(longest / first) else longest
 
     def total(self, receives: float) -> float:
         """Return how long the delays between so many receives take, in seconds."""
@@ -132,11 +135,12 @@ class Worker:
         """Reject times that SQS rejects, or in which no heartbeat fits."""
         expect_fields(self, hidden=(Duration,), longest=(Duration,))
         hidden, longest = known("hidden", self.hidden), known("longest", self.longest)
-        if not 3 <= hidden <= longest <= SQS_MAX_VISIBILITY:
+        if not SHORTEST <= hidden <= longest <= SQS_MAX_VISIBILITY:
             raise ValueError(
-                f"hidden is {period(hidden)} and longest {period(longest)}; hidden must be 3 s or "
-                f"more, and longest between that and {period(SQS_MAX_VISIBILITY)}: SQS hides a "
-                "message no longer since it was received. Split a longer job into steps."
+                f"hidden is {period(hidden)} and longest {period(longest)}; hidden must be "
+                f"{period(SHORTEST)} or more, and longest between that and "
+                f"{period(SQS_MAX_VISIBILITY)}: SQS hides a message no longer since it was "
+                "received. Split a longer job into steps."
             )
 
 

@@ -58,6 +58,7 @@ from serverless_patterns.patterns.blocks.stream_consumers import (
 )
 from serverless_patterns.patterns.blocks.transforms import Transform
 from serverless_patterns.patterns.blocks.undo import check_undo
+from serverless_patterns.patterns.delay_and_visibility.construct import DelayedQueue
 from serverless_patterns.patterns.dynamodb_streams_lambda.construct import (
     DynamoDbStreamsToLambda,
     NewTable,
@@ -108,6 +109,11 @@ def dead_letters_elsewhere(_stack: Stack) -> None:
     there = sqs.Queue.from_queue_arn(here, "There", "arn:aws:sqs:us-east-1:111111111111:failed")
     dead_letters = sqs.DeadLetterQueue(queue=there, max_receive_count=5)
     check_own_queue(sqs.Queue(here, "Queue", dead_letter_queue=dead_letters))
+
+
+def delayed_fifo(stack: Stack) -> DelayedQueue:
+    consumer = Consumer(function(stack), batch_size=1)
+    return DelayedQueue(stack, "Delayed", consumer=consumer, queue=NewQueue(fifo=True))
 
 
 def consume(stack: Stack, hidden: int = 60, reserved: int | None = None, **settings: Any) -> None:
@@ -216,7 +222,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
         sqs.Queue(stack, "Queue", fifo=True),
         None,
         Alarms(),
-    ),  # fmt: skip
+    ),
     "E9138": send,
     "E9141": lambda stack: Transform(function(stack), batch_size=Size.mebibytes(3.1)),
     "E9142": lambda stack: Transform(function(stack, timeout=seconds(301))),
@@ -230,6 +236,8 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "W9188": lambda stack: Alarms(max_age=Duration.days(4)).on_oldest_message(
         stack, "Alarm", sqs.Queue(stack, "Queue"), SQS_DEFAULT_RETENTION
     ),
+    "E9241": lambda stack: NewQueue(delivery_delay=seconds(900), retention_period=seconds(900)),
+    "E9242": lambda stack: delayed_fifo(stack).sender_environment,
     "E9174": lambda stack: api_rules.check_message(NewQueue(fifo=True), None, None),
     "E9190": lambda stack: subscriptions.Subscription(
         filter_policy={"total": sns.SubscriptionFilter.numeric_filter(between=EMPTY)}
