@@ -153,7 +153,7 @@ def expires_before_dead_lettering(scenario: Scenario) -> Findings:
             yield Finding(queue, problem, ("RedrivePolicy", "maxReceiveCount"))
 
 
-@rule("E9241", "sqs", shared=sqs.expires_while_delayed)
+@rule("E9231", "sqs", shared=sqs.expires_while_delayed)
 def expires_while_delayed(scenario: Scenario) -> Findings:
     """A queue must keep a message for longer than it delays it.
 
@@ -168,7 +168,7 @@ def expires_while_delayed(scenario: Scenario) -> Findings:
             yield Finding(queue, problem, ("DelaySeconds",))
 
 
-@rule("E9242", "sqs", "stepfunctions", "scheduler", shared=sqs.message_delay)
+@rule("E9232", "sqs", "stepfunctions", "scheduler", shared=sqs.message_delay)
 def message_delay(scenario: Scenario) -> Findings:
     """A message may have a delay of its own in a standard queue only, of {SQS_MAX_DELAY} s at most.
 

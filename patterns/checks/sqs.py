@@ -186,7 +186,7 @@ def delay(name: str, seconds: float) -> str | None:
 def expires_while_delayed(queue: object, delayed: float, kept: float) -> str | None:
     """A queue keeps a message for longer than it delays it.
 
-    Lint E9241. Source:
+    Lint E9231. Source:
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
     """
     if delayed < kept:
@@ -203,7 +203,7 @@ def message_delay(
 ) -> str | None:
     """A message has a delay of its own in a standard queue only, of 15 minutes at most.
 
-    Lint E9242. Source:
+    Lint E9232. Source:
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-timers.html
 
     Args:

@@ -26,6 +26,7 @@ from tests.inline import function, granted, only, properties, rejected, text
 FIFO = NewQueue(fifo=True)
 BY_CONTENT = NewQueue(fifo=True, content_based_deduplication=True)
 QUEUE = "AWS::SQS::Queue"
+HALF_A_DAY = Duration.hours(12)
 
 
 def seconds(count: int) -> Duration:

@@ -236,8 +236,8 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "W9188": lambda stack: Alarms(max_age=Duration.days(4)).on_oldest_message(
         stack, "Alarm", sqs.Queue(stack, "Queue"), SQS_DEFAULT_RETENTION
     ),
-    "E9241": lambda stack: NewQueue(delivery_delay=seconds(900), retention_period=seconds(900)),
-    "E9242": lambda stack: delayed_fifo(stack).sender_environment,
+    "E9231": lambda stack: NewQueue(delivery_delay=seconds(900), retention_period=seconds(900)),
+    "E9232": lambda stack: delayed_fifo(stack).sender_environment,
     "E9174": lambda stack: api_rules.check_message(NewQueue(fifo=True), None, None),
     "E9190": lambda stack: subscriptions.Subscription(
         filter_policy={"total": sns.SubscriptionFilter.numeric_filter(between=EMPTY)}
