@@ -31,12 +31,12 @@ class DemoStack(ShopStack):
         self._imports()
 
     def _orders(self, name: str, queue: NewQueue, batch_size: int) -> None:
-        table = self.table(f"{name}Orders", "pk")
+        table = self.table(f"{name}StoredOrders", "pk")
         store = self.function(f"{name}Store", "orders", TABLE_NAME=table.table_name)
         table.grant(store, "dynamodb:PutItem")
         made = DelayedQueue(
             self,
-            f"{name}Placed",
+            f"{name}Orders",
             consumer=Consumer(store, batch_size=batch_size, max_concurrency=MAX_CONCURRENCY),
             queue=queue,
             backoff=BACKOFF,
