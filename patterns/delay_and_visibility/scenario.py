@@ -9,34 +9,33 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import time
-from contextlib import contextmanager, suppress
 from datetime import datetime
 from itertools import pairwise
-from pathlib import Path
-from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from serverless_patterns.lambdas.delay_and_visibility import importer
-from serverless_patterns.sandbox import outages, process
+from serverless_patterns.sandbox import outages, programs
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.sender import Event, batch
 
 from ..shop import Document, Shop, as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
 
     from serverless_patterns.sandbox import Deployment
     from serverless_patterns.sandbox.report import Report
 
-ORDERS = 1_000
+ORDERS = 500
 DELAY, LONGER, LATER = 5, 10, 12  # seconds: of the queue, of a message, of a schedule
 GROWN = 3  # attempts whose delays are compared
-HIDDEN = 4  # seconds that a worker's job stays hidden after a heartbeat
+HIDDEN, LONG_HIDDEN = 4, 60  # seconds that a worker's job stays hidden after a heartbeat
+CLOCK = 0.2  # seconds between the clocks of a log and of SQS
+SLACK = 8  # seconds, for a busy machine
 MINUTE = 0.25  # seconds of a minute: a job of 40 minutes takes 10 s
 QUEUE, LETTERS, FUNCTION = "QueueUrl", "DeadLetterQueueUrl", "FunctionName"
 JOBS = "JobQueueUrl"
@@ -126,6 +125,20 @@ def stored(drive: Driver, shop: Shop, table: str) -> list[Document]:
     return drive.rows(table, "begins_with(pk, :text)", shop.run)
 
 
+def wait(drive: Driver, title: str, condition: Callable[[], bool]) -> float:
+    """Wait until a condition holds that takes long to look at; return for how many seconds."""
+    started = time.monotonic()
+    with drive.report.step(f"Waiting until {title}"):
+        drive.until(condition, seconds=240, what=f"until {title}", pause=0.5)
+    return time.monotonic() - started
+
+
+def wait_for(drive: Driver, shop: Shop, table: str, orders: Iterable[Document]) -> None:
+    """Wait until a table has orders."""
+    wanted = ids(orders)
+    wait(drive, "they are stored", lambda: wanted <= ids(stored(drive, shop, table)))
+
+
 def ids(documents: Iterable[Document]) -> set[str]:
     """Return the ids of orders, or of what is stored of them."""
     return {one["order_id"] for one in documents}
@@ -142,7 +155,7 @@ def arrivals(
             found.setdefault(id_, time.time() - since)
         return set(found) == wanted
 
-    drive.wait("they are stored", all_there)
+    wait(drive, "they are stored", all_there)
     return found
 
 
@@ -177,18 +190,9 @@ def delays(drive: Driver, shop: Shop) -> None:
 def retries(drive: Driver, function: str) -> dict[str, list[Document]]:
     """Return the delays that a function has given messages, by their ids."""
     found: dict[str, list[Document]] = {}
-    for said in said_in(drive.stack.log_lines(drive[function], limit=None), "Retry"):
+    for said in programs.said(drive.stack.log_lines(drive[function], limit=None), "Retry"):
         found.setdefault(said["message_id"], []).append(said)
     return found
-
-
-def said_in(log: Iterable[str], message: str) -> list[Document]:
-    """Return what a log has with this message."""
-    found = []
-    for line in log:
-        with suppress(ValueError):
-            found.append(json.loads(line))
-    return [one for one in found if isinstance(one, dict) and one.get("message") == message]
 
 
 def in_currency(shop: Shop, count: int, currency: str, **fields: Any) -> list[Document]:
@@ -207,42 +211,32 @@ def growing(drive: Driver, shop: Shop) -> None:
         found = retries(drive, FUNCTION).items()
         return {id_: lines for id_, lines in found if id_ not in before}
 
+    def have_failed() -> bool:
+        seen = attempts()
+        return len(seen) >= len(closed) and min(map(len, seen.values())) >= GROWN
+
     with outages.settings_of(drive.stack, drive[FUNCTION]) as (_, use):
         use(CLOSED="GBP")
         place(drive, "Orders, some of the closed warehouse", QUEUE, mixed)
-        drive.wait_for(
-            "the others are stored",
-            ids(mixed) - closed,
-            lambda: ids(stored(drive, shop, "TableName")),
-        )
-        drive.wait(
-            f"each of them has failed {GROWN} times",
-            lambda: (
-                len(seen := attempts()) >= len(closed) and min(map(len, seen.values())) >= GROWN
-            ),
-        )
+        open_ones = [one for one in mixed if one["order_id"] not in closed]
+        wait_for(drive, shop, "TableName", open_ones)
+        wait(drive, f"each of the others has failed {GROWN} times", have_failed)
         early = ids(stored(drive, shop, "TableName")) & closed
     seen = attempts()
     promise = "only the failed messages of a batch are delivered again"
     drive.check(promise, not early and len(seen) == len(closed), (early, len(seen), len(closed)))
-    lines = [
-        (line["receives"], line["seconds"], 2 ** line["receives"])
-        for each in seen.values()
-        for line in each
-    ]
-    wrong = [one for one in lines if not one[2] / 2 <= one[1] <= one[2]]
+    lines = [(one["receives"], one["seconds"]) for each in seen.values() for one in each]
+    wrong = [(n, seconds) for n, seconds in lines if not 2**n / 2 <= seconds <= 2**n]
     promise = f"the delay doubles with each of {len(lines)} failed attempts, a random half left out"
-    drive.check(promise, not wrong and len({one[1] for one in lines}) >= GROWN, wrong)
-    early_ones = [
+    drive.check(promise, not wrong and len({seconds for _, seconds in lines}) >= GROWN, wrong)
+    hasty = [
         (first, second)
         for each in seen.values()
         for first, second in pairwise(each)
-        if moment(second) - moment(first) < first["seconds"] - 0.2
+        if moment(second) - moment(first) < first["seconds"] - CLOCK
     ]
-    drive.check("no message returns before its delay is over", not early_ones, early_ones[:3])
-    drive.wait_for(
-        "they are stored once it is open", closed, lambda: ids(stored(drive, shop, "TableName"))
-    )
+    drive.check("no message returns before its delay is over", not hasty, hasty[:3])
+    wait_for(drive, shop, "TableName", mixed)
 
 
 def moment(line: Document) -> float:
@@ -263,7 +257,7 @@ def used_up(drive: Driver, shop: Shop) -> None:
     promise = "a message that fails in every attempt is dead-lettered"
     drive.check(promise, letters >= len(unlucky), letters)
     drive.redrive(LETTERS, QUEUE)
-    drive.wait_for("they are stored", ids(unlucky), lambda: ids(stored(drive, shop, "TableName")))
+    wait_for(drive, shop, "TableName", unlucky)
 
 
 def fifo(drive: Driver, shop: Shop) -> None:
@@ -279,66 +273,34 @@ def fifo(drive: Driver, shop: Shop) -> None:
         found = retries(drive, function).items()
         return {id_: len(lines) for id_, lines in found if id_ not in before}
 
-    def there() -> set[str]:
-        return ids(stored(drive, shop, table))
-
     with outages.settings_of(drive.stack, drive[function]) as (_, use):
         use(CLOSED="GBP")
         place(drive, "Orders of three customers", queue, [*blocked, *others])
-        drive.wait_for("those of two are stored", ids(others), there)
-        drive.wait(
-            "the first of the third has failed",
-            lambda: max(attempts().values(), default=0) >= GROWN,
-        )
-        early = there() & ids(blocked)
+        wait_for(drive, shop, table, others)
+        wait(drive, "the first of the third fails", lambda: GROWN in attempts().values())
+        early = ids(stored(drive, shop, table)) & ids(blocked)
     drive.check("a group waits behind its delayed message, and no other group", not early, early)
     holds = len(attempts()) == 1
     drive.check("those that wait behind it use up no receives", holds, attempts())
-    drive.wait_for("the group is stored", ids(blocked), there)
+    wait_for(drive, shop, table, blocked)
 
 
 # Workers
 
 
-@contextmanager
-def worker(drive: Driver, hidden: int = HIDDEN) -> Iterator[IO[str]]:
-    """Run a worker process; yield its log. It is ended at the end, if it is not before."""
-    target = drive.stack.target
-    own = {
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        "POWERTOOLS_SERVICE_NAME": "delay_and_visibility",
-        "QUEUE_URL": drive[JOBS],
-        "DEAD_LETTER_QUEUE_URL": drive["JobDeadLetterQueueUrl"],
-        "TABLE_NAME": drive["JobTableName"],
-        "BACKOFF": '{"first": 1, "factor": 2, "longest": 10}',
-        "HIDDEN_SECONDS": str(hidden),
-        "LONGEST_SECONDS": "60",
-        "MINUTE_SECONDS": str(MINUTE),
-    }
-    if target.endpoint_url:
-        aws = process.made_up_aws(target.endpoint_url, target.keys)
-        aws |= process.trust(target.certificate) if target.certificate else {}
-    else:
-        aws = {**os.environ, "AWS_DEFAULT_REGION": target.region}
-    with TemporaryFile("w+", encoding="utf-8") as log:
-        command = [sys.executable, "-m", importer.__name__]
-        running = process.start(command, aws | own, Path.cwd(), log.fileno())
-        try:
-            yield log
-        finally:
-            process.stop(running)
-
-
-def jobs_of(log: IO[str]) -> list[Document]:
-    """Return what a worker has logged of the jobs that it took."""
-    return said_in(os.pread(log.fileno(), 10**7, 0).decode().splitlines(), "Job")
-
-
-def pid_of_job(drive: Driver, log: IO[str]) -> int:
-    """Wait until a worker has a job; return its process."""
-    drive.wait("the worker has the job", lambda: bool(jobs_of(log)))
-    pid: int = jobs_of(log)[-1]["pid"]
-    return pid
+def worker(drive: Driver, hidden: int = HIDDEN) -> AbstractContextManager[programs.Program]:
+    """Run a worker process."""
+    return programs.running(
+        drive.stack.target,
+        importer,
+        QUEUE_URL=drive[JOBS],
+        DEAD_LETTER_QUEUE_URL=drive["JobDeadLetterQueueUrl"],
+        TABLE_NAME=drive["JobTableName"],
+        BACKOFF=json.dumps({"first": 1, "factor": 2, "longest": 10}),
+        HIDDEN_SECONDS=str(hidden),
+        LONGEST_SECONDS="60",
+        MINUTE_SECONDS=str(MINUTE),
+    )
 
 
 def workers(drive: Driver, shop: Shop) -> None:
@@ -348,10 +310,8 @@ def workers(drive: Driver, shop: Shop) -> None:
         return {"job_id": f"{shop.run}-job-{number}", "supplier": "Bosch", "minutes": minutes}
 
     def put(*jobs: Document) -> None:
-        send = drive.client("sqs").send_message_batch
-        entry = batch(
-            send, "Entries", lambda one: {"MessageBody": one.body.decode()}, QueueUrl=drive[JOBS]
-        )
+        send, queue = drive.client("sqs").send_message_batch, drive[JOBS]
+        entry = batch(send, "Entries", lambda it: {"MessageBody": it.body.decode()}, QueueUrl=queue)
         drive.send("Jobs", entry, [Event(one["job_id"], as_json(one)) for one in jobs])
 
     def done(one: Document) -> Document:
@@ -362,42 +322,39 @@ def workers(drive: Driver, shop: Shop) -> None:
             found[:] = [row for row in rows if row["job_id"] == one["job_id"]]
             return bool(found)
 
-        drive.wait("the job is done", there)
+        wait(drive, "the job is done", there)
         return found[0]
 
     with worker(drive) as first, worker(drive) as second:
         put(job(1))
-        row = done(job(1))
-        taken = len(jobs_of(first)) + len(jobs_of(second))
+        attempts = done(job(1))["attempts"]
+        taken = first.said("Job") + second.said("Job")
         promise = "a job of forty minutes stays hidden by its heartbeats, and is done once"
-        drive.check(promise, (row["attempts"], taken) == (1, 1), (row["attempts"], taken))
-    with worker(drive) as doomed:
+        drive.check(promise, (attempts, len(taken)) == (1, 1), (attempts, taken))
+
         put(job(2))
-        pid, receives = pid_of_job(drive, doomed), jobs_of(doomed)[-1]["receives"]
-        with worker(drive) as heir:
-            os.kill(pid, signal.SIGKILL)
-            killed = time.monotonic()
-            pid_of_job(drive, heir)
-            took = time.monotonic() - killed
-            promise = "a killed worker's job is another's once it is no longer hidden"
-            drive.check(promise, took < HIDDEN + 6, f"{took:.1f} s")
-            attempts = done(job(2))["attempts"]
-            drive.check("it is done in the next attempt", attempts == receives + 1, attempts)
-    with worker(drive, hidden=60) as stopped:
+        wait(drive, "a worker has the job", lambda: len(first.said("Job") + second.said("Job")) > 1)
+        last = max(first.said("Job")[-1:] + second.said("Job")[-1:], key=moment)
+        heir = second if last in first.said("Job") else first
+        before = len(heir.said("Job"))
+        os.kill(last["pid"], signal.SIGKILL)
+        took = wait(drive, "the other one has it", lambda: len(heir.said("Job")) > before)
+        promise = "a killed worker's job is another's once it is no longer hidden"
+        drive.check(promise, took < HIDDEN + SLACK, took)
+        attempts = done(job(2))["attempts"]
+        drive.check("it is done in the next attempt", attempts == last["receives"] + 1, attempts)
+    with worker(drive, hidden=LONG_HIDDEN) as stopped:
         put(job(3))
-        pid = pid_of_job(drive, stopped)
+        wait(drive, "a worker has the job", lambda: bool(stopped.said("Job")))
         with worker(drive) as heir:
-            os.kill(pid, signal.SIGTERM)
-            told = time.monotonic()
-            pid_of_job(drive, heir)
-            took = time.monotonic() - told
+            os.kill(stopped.said("Job")[-1]["pid"], signal.SIGTERM)
+            took = wait(drive, "another one has it", lambda: bool(heir.said("Job")))
             promise = "a worker that is told to end shows its job at once"
-            drive.check(promise, took < 30, took)
+            drive.check(promise, took < LONG_HIDDEN / 2, took)
             done(job(3))
-    with worker(drive):
-        put(job(1), job(4, 1), job(5, 1) | {"supplier": ""})
-        done(job(4))
-        drive.drain(JOBS)
+            put(job(1), job(4, 1), job(5, 1) | {"supplier": ""})
+            done(job(4))
+            drive.drain(JOBS)
     promise = "a job that no retry can fix is kept with its reason"
     reasons = {f"{shop.run}-job-5": "field"}
     drive.dead_letters(promise, reasons, drive.sent_body, "JobDeadLetterQueueUrl")

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+import threading
 from typing import Any
 
 import pytest
 from aws_cdk import Duration
 
-from serverless_patterns.lambdas.delay_and_visibility import orders, send
-from serverless_patterns.lambdas.foundation import aws, later, visibility
+from serverless_patterns.lambdas.delay_and_visibility import importer, orders, send
+from serverless_patterns.lambdas.foundation import aws, visibility, workers
 from serverless_patterns.lambdas.foundation.messages import Message
-from serverless_patterns.lambdas.foundation.outcomes import POSTPONED, STORED, Outcome
+from serverless_patterns.lambdas.foundation.outcomes import (
+    DUPLICATE,
+    POSTPONED,
+    STORED,
+    Outcome,
+    RefusedError,
+)
 from serverless_patterns.patterns.delay_and_visibility import construct
 from serverless_patterns.patterns.limits import SQS_MAX_RECEIVES, SQS_MAX_VISIBILITY
 from tests.lambdas.orders import order
@@ -22,16 +28,8 @@ from .handlers import cloud as account
 
 cloud = fixture(account)
 HIDE = "ChangeMessageVisibilityBatch"
-GROUP = "later"
-REQUEST = {
-    "GroupName": GROUP,
-    "ActionAfterCompletion": "DELETE",
-    "FlexibleTimeWindow": {"Mode": "OFF"},
-    "Target": {
-        "Arn": "arn:aws:sqs:eu-central-1:123456789012:dead",
-        "RoleArn": "arn:aws:iam::123456789012:role/scheduler",
-    },
-}
+ROLE = "arn:aws:iam::123456789012:role/scheduler"
+WANTED = {"job_id": "job-1", "supplier": "Bosch", "minutes": 2}
 
 
 def of_warehouse(number: int, currency: str, receives: int = 1) -> dict[str, Any]:
@@ -53,9 +51,8 @@ def answer(cloud: Cloud, *failing: str, times: int = 1) -> None:
     def take(_: str, sent: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         failed = []
         for one in sent["Entries"]:
-            name = one.get("ReceiptHandle") or one.get("MessageBody")
-            if left.get(name, 0):
-                left[name] -= 1
+            if left.get(one["ReceiptHandle"], 0):
+                left[one["ReceiptHandle"]] -= 1
                 failed.append({"Id": one["Id"], "Code": "InternalError", "SenderFault": False})
         bad = {one["Id"] for one in failed}
         good = [{"Id": one["Id"]} for one in sent["Entries"] if one["Id"] not in bad]
@@ -157,79 +154,50 @@ def test_a_thousand_failures_cost_a_hundred_calls_and_one_by_one_a_thousand(clou
 # Later
 
 
-def delayed(cloud: Cloud, *given: later.Delayed, longest: int = 900, fifo: bool = False) -> Any:
-    url = cloud.fifo_queue_url if fifo else cloud.queue_url
-    cloud.monkeypatch.setenv("QUEUE_URL", url)
-    cloud.monkeypatch.setenv("MESSAGE_DELAY_SECONDS", str(longest))
-    cloud.monkeypatch.setenv("SCHEDULE_REQUEST", json.dumps(REQUEST))
-    scheduler = client("scheduler")
-    if GROUP not in {one["Name"] for one in scheduler.list_schedule_groups()["ScheduleGroups"]}:
-        scheduler.create_schedule_group(Name=GROUP)
-    return later.send(given)
-
-
-def schedules() -> list[Any]:
-    found = client("scheduler").list_schedules(GroupName=GROUP)["Schedules"]
-    return [client("scheduler").get_schedule(GroupName=GROUP, Name=one["Name"]) for one in found]
-
-
-def entries(cloud: Cloud) -> list[dict[str, Any]]:
-    sent = [body for name, body in cloud.requests if name == "SendMessageBatch"]
-    return [one for body in sent for one in json.loads(body)["Entries"]]
-
-
-def test_up_to_fifteen_minutes_sqs_delays_a_message_and_beyond_it_a_schedule(cloud: Cloud) -> None:
-    before = datetime.now(UTC)
-    given = [("plain", None), ("at-once", 0), ("quarter", 900), ("hour", 3600)]
-    result = delayed(cloud, *(later.Delayed(name, name, seconds) for name, seconds in given))
-    assert [one.get("DelaySeconds") for one in entries(cloud)] == [None, 0, 900]
-    (made,) = schedules()
-    due = datetime.strptime(made["ScheduleExpression"], "at(%Y-%m-%dT%H:%M:%S)").replace(tzinfo=UTC)
-    assert timedelta(minutes=59) < due - before < timedelta(minutes=61)
-    assert (made["Target"]["Input"], made["ActionAfterCompletion"]) == ("hour", "DELETE")
-    assert result.accepted.keys() == {name for name, _ in given}
-
-
-def test_in_a_fifo_queue_every_delay_is_a_schedule_with_the_messages_group(cloud: Cloud) -> None:
-    given = [later.Delayed("now", "1", None, "a"), later.Delayed("soon", "2", 30, "a")]
-    delayed(cloud, *given, longest=0, fifo=True)
-    (sent,) = entries(cloud)
-    assert "DelaySeconds" not in sent
-    assert (sent["MessageGroupId"], sent["MessageDeduplicationId"]) == ("a", "now")
-    assert schedules()[0]["Target"]["SqsParameters"] == {"MessageGroupId": "a"}
-
-
-def test_a_message_that_is_sent_twice_has_one_schedule(cloud: Cloud) -> None:
-    one = later.Delayed("hour", "1", 3600)
-    assert delayed(cloud, one).accepted == delayed(cloud, one).accepted == {"hour": "hour"}
-    assert len(schedules()) == 1
-
-
-def test_what_sqs_fails_is_sent_again_and_what_fails_again_is_told(cloud: Cloud) -> None:
-    answer(cloud, "again")
-    assert delayed(cloud, later.Delayed("1", "again"), later.Delayed("2", "good")).unpublished == {}
-    answer(cloud, "lost", times=9)
-    assert delayed(cloud, later.Delayed("3", "lost")).unpublished == {"3": "InternalError"}
-
-
-@pytest.mark.parametrize(
-    ("code", "status"), [("ValidationException", "refused"), ("InternalServer", "unpublished")]
-)
-def test_what_scheduler_refuses_is_told_apart_from_what_may_be_sent_again(
-    cloud: Cloud, code: str, status: str
-) -> None:
-    cloud.fail("CreateSchedule", client_error(code))
-    result = delayed(cloud, later.Delayed("hour", "1", 3600))
-    assert result.result("hour") == {"status": status, "reason": code}
-
-
 def test_the_sender_says_what_became_of_each_order(cloud: Cloud) -> None:
-    delayed(cloud)
+    client("scheduler").create_schedule_group(Name="later")
+    target = {"Arn": "arn:aws:sqs:eu-central-1:123456789012:dead", "RoleArn": ROLE}
+    request = {"GroupName": "later", "FlexibleTimeWindow": {"Mode": "OFF"}, "Target": target}
+    cloud.monkeypatch.setenv("SCHEDULE_REQUEST", json.dumps(request))
+    cloud.monkeypatch.setenv("MESSAGE_DELAY_SECONDS", "900")
     given = [
         {"order": order(number), "delay_seconds": seconds, "group": None}
         for number, seconds in enumerate((None, 3600))
     ]
     told = send.handler({"orders": given}, Context())  # type: ignore[arg-type]
     assert told == {"results": {f"ord-{n}": {"status": "published"} for n in range(2)}}
-    assert json.loads(schedules()[0]["Target"]["Input"]) == order(1)
+    made = client("scheduler").get_schedule(GroupName="later", Name="ord-1")
+    assert json.loads(made["Target"]["Input"]) == order(1)
     assert "customer-7" not in cloud.log.getvalue()
+
+
+# A worker's jobs
+
+
+def imported(cloud: Cloud, body: Any = WANTED) -> Outcome:
+    cloud.monkeypatch.setenv("MINUTE_SECONDS", "0")
+    message = Message.of(record(body))
+    backoff = visibility.Backoff.of_environment()
+    settings = workers.Settings("", 60, 3600, backoff)
+    return importer.work(workers.Job(message, settings, 0.0, threading.Event()))
+
+
+def test_a_catalog_that_is_delivered_twice_is_imported_once(cloud: Cloud) -> None:
+    assert [imported(cloud), imported(cloud)] == [STORED, DUPLICATE]
+    (item,) = cloud.items()
+    assert (item["pk"], item["attempts"]) == ("job-1", "1")
+
+
+def test_two_workers_with_one_job_store_it_once(cloud: Cloud) -> None:
+    cloud.fakes["dynamodb"] = lambda operation, _: (
+        (200, {})
+        if operation == "GetItem"
+        else (400, {"__type": "ConditionalCheckFailedException", "message": "there"})
+    )
+    assert imported(cloud) == DUPLICATE
+
+
+@pytest.mark.parametrize("change", [{"minutes": 61}, {"supplier": ""}, {"job_id": "a b"}])
+def test_what_is_no_job_is_refused(cloud: Cloud, change: dict[str, Any]) -> None:
+    with pytest.raises(RefusedError):
+        imported(cloud, WANTED | change)
