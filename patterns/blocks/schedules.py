@@ -270,6 +270,12 @@ class QueueSchedules(Schedules):
                 group=True, deduplication=False, by_content=by_content, fix=fix,
             )  # fmt: skip
             reject(problem)
+        elif queue.fifo:
+            Annotations.of(queue).add_warning_v2(
+                "serverless-patterns:imported-fifo-queue-of-schedules",
+                "This FIFO queue is imported, so it cannot be checked: it must deduplicate by "
+                "content, since Scheduler gives no deduplication id.",
+            )
         self._hand_over_to(queue, Retries(), None, encryption_key, removal_policy)
         self.alarms: list[cloudwatch.Alarm] = [
             *on_group(self, alarms, self.schedule_group),

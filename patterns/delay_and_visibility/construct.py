@@ -245,12 +245,17 @@ class DelayedQueue(QueueWithDeadLetterQueue):
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the consumer needs to know: the queue, and its delays."""
+        """What the consumer needs to know: the queue, its delays, and where a worker's refusals go.
+
+        Raises:
+            ValueError: a worker's queue is imported, so its dead-letter queue is not known.
+        """
         backoff, worker = self._backoff, self._worker
         first, longest = backoff.first.to_seconds(), backoff.longest.to_seconds()
         delays = {"first": first, "factor": backoff.factor, "longest": longest}
         found = {"QUEUE_URL": self.queue.queue_url, "BACKOFF": json.dumps(delays)}
         if worker:
+            found["DEAD_LETTER_QUEUE_URL"] = self.dead_letter_queue.queue_url
             found["HIDDEN_SECONDS"] = f"{worker.hidden.to_seconds():g}"
             found["LONGEST_SECONDS"] = f"{worker.longest.to_seconds():g}"
         return found

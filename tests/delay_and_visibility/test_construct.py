@@ -21,7 +21,7 @@ from serverless_patterns.patterns.delay_and_visibility.construct import (
     NewQueue,
     Worker,
 )
-from tests.inline import function, granted, only, properties, rejected, text
+from tests.inline import function, granted, only, properties, rejected, text, warned
 
 FIFO = NewQueue(fifo=True)
 BY_CONTENT = NewQueue(fifo=True, content_based_deduplication=True)
@@ -58,6 +58,8 @@ def test_a_worker_is_told_how_long_a_job_is_hidden_and_no_function_takes_its_mes
     made = make(stack, consumer=Worker(hidden=seconds(90), longest=seconds(7200)))
     told = made.environment
     assert (told["HIDDEN_SECONDS"], told["LONGEST_SECONDS"]) == ("90", "7200")
+    letters = stack.resolve(made.dead_letter_queue.queue_url)
+    assert stack.resolve(told["DEAD_LETTER_QUEUE_URL"]) == letters
     assert only(Template.from_stack(stack), QUEUE, VisibilityTimeout=90)
     assert made.event_source_mapping is None
     assert not properties(stack, "Lambda::EventSourceMapping")
@@ -173,6 +175,14 @@ def test_a_schedule_to_a_fifo_queue_that_does_not_deduplicate_by_content_is_reje
 ) -> None:
     with rejected("without MessageDeduplicationId: .*Set content_based_deduplication"):
         make(stack, queue=FIFO, later=Later())
+
+
+def test_an_imported_fifo_queue_is_sent_to_with_a_warning_of_what_it_needs(stack: Stack) -> None:
+    arn = "arn:aws:sqs:us-east-1:111111111111:theirs.fifo"
+    consumer = Consumer(function(stack), batch_size=1)
+    theirs = sqs.Queue.from_queue_arn(stack, "Theirs", arn)
+    DelayedQueue(stack, "Orders", consumer=consumer, queue=theirs, later=Later())
+    warned(stack, "it must deduplicate by content")
 
 
 def test_a_queue_elsewhere_cannot_be_sent_to_later() -> None:
