@@ -35,6 +35,7 @@ def test_a_job_ends_as_its_message_does(cloud: Cloud) -> None:
     assert int(found[1]["expires_at"]) - int(found[1]["at"]) == 604_800
     assert json.loads(found[1]["result"]) == {"outcome": "stored"}
     assert (found[2]["sk"], found[2]["reason"]) == ("failed-7", "total")
+    assert found[2]["detail"].startswith("total is not the sum")
 
 
 def test_a_message_that_says_no_job_is_processed_all_the_same(cloud: Cloud) -> None:
