@@ -30,7 +30,6 @@ CONSUMERS = {"orders": stores_orders(orders.handler, cloud)}
 
 
 def ask(cloud: Cloud, *args: Any, work: str = "", **named: Any) -> dict[str, Any]:
-    """Call the front, of a queue or of this state machine; return its answer."""
     given = ("STATE_MACHINE_ARN", work) if work else ("QUEUE_URL", cloud.queue_url)
     cloud.monkeypatch.setenv(*given)
     answer: dict[str, Any] = front.handler(request(*args, **named), moto_cloud.Context())  # type: ignore[arg-type]

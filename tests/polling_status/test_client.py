@@ -60,7 +60,6 @@ def server() -> Iterator[Any]:
 
 
 def wait(*answers: Said) -> Any:
-    """Return what a client is told that gets these answers."""
     Server.answers = list(answers)
     return StatusClient(Server.url).wait("job-1")
 
