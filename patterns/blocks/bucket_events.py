@@ -1,4 +1,4 @@
-"""S3 → SQS: which events of a bucket reach a queue, and by which way."""
+"""S3 → SQS, Lambda: which events of a bucket reach a queue or function, and by which way."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import jsii
 from aws_cdk import Annotations
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from constructs import IValidation
@@ -257,6 +258,39 @@ def connect(
     return topic, [delivery.alarm] if delivery.alarm else []
 
 
+def connect_function(
+    scope: Construct, bucket: s3.IBucket, watches: Sequence[Watch], function: lambda_.IFunction
+) -> str:
+    """Let S3 invoke a function for a bucket of this account alone; return the bucket's name.
+
+    The account is named too: the name of a bucket that was deleted may become somebody else's. The
+    function, for which the bucket waits, can use the name that is returned: it does not wait.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-s3.html
+
+    Raises:
+        ValueError: S3 would reject it, or the function is in another account or Region.
+    """
+    places.check_here(
+        scope,
+        Path(function, "function "),
+        function,
+        "S3 notifies functions of the bucket's own place. Use this construct in a stack there.",
+    )
+    stack, name = stack_of(scope), _name_known_before_creation(scope, bucket)
+    permission = lambda_.CfnPermission(
+        scope,
+        "Permission",
+        action="lambda:InvokeFunction",
+        function_name=function.function_arn,
+        principal=S3,
+        source_arn=stack.format_arn(service="s3", region="", account="", resource=name),
+        source_account=account_of(stack),
+    )
+    _notify(bucket, "lambda", function.function_arn, watches, [permission])
+    return name
+
+
 def _through_event_bridge(
     scope: Construct,
     bucket: s3.IBucket,
@@ -431,7 +465,8 @@ def _configuration(kind: str, target: str, event: str, found: checks.Filter) -> 
     given = {name: getattr(found, name) for name in ("prefix", "suffix")}
     ends = [{"name": name, "value": _encoded(end)} for name, end in given.items() if end]
     filter_ = {"filter": {"s3Key": {"rules": ends}}} if ends else {}
-    return {"event": event, kind: target, **filter_}
+    named = "function" if kind == "lambda" else kind
+    return {"event": event, named: target, **filter_}
 
 
 def _encoded(end: str) -> str:
