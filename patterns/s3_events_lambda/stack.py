@@ -62,6 +62,7 @@ class DemoStack(ShopStack):
             watch=[Watch("corrections/", ".csv")],
             results_prefix=REPORTS,
         )
+        called_by(correct, "Its failure queue holds what it fails.")
         self._may_read(correct, corrections, corrections.bucket_name)
         assert corrections.failure_queue  # noqa: S101 - nobody else keeps its failures
         self.results.grant(sweep, "dynamodb:BatchGetItem")

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serverless_patterns.lambdas.foundation import aws, objects, sweeps
-from serverless_patterns.lambdas.foundation.messages import Message
+from serverless_patterns.lambdas.foundation import aws, sweeps
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
-from serverless_patterns.lambdas.s3_events_lambda import logic, price_lists, sweep
+from serverless_patterns.lambdas.s3_events_lambda import corrections, logic, price_lists, sweep
 from tests.lambdas.consumers import stored
 from tests.moto_cloud import Context, client, client_error, fixture, record
 
@@ -182,35 +181,6 @@ def test_an_object_that_is_too_large_is_refused_before_it_is_read(
 
 
 @pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        (records(event("k", "v", bucket="another")), "bucket"),
-        ({"Records": "x"}, "event"),
-        ({"Records": [{"eventName": 1}]}, "event"),
-        (records(event("k", "v", sequencer="no hex")), "event"),
-        (records(event("k", "v", at="yesterday")), "event"),
-        (records(event("k" * 1025, "v")), "event"),
-        (records(event("k", "a version")), "event"),
-        (records(event("k")), "event"),
-        ([], "event"),
-        ({"Event": "another"}, "event"),
-    ],
-    ids=str,
-)
-def test_what_is_no_event_of_the_bucket_is_refused(cloud: Cloud, body: Any, reason: str) -> None:
-    assert run(cloud, body) == []
-    assert cloud.reasons() == {reason: 1}
-    assert cloud.items() == []
-
-
-def test_a_key_that_is_not_utf_8_is_refused() -> None:
-    one = event("k", "v")
-    one["s3"]["object"]["key"] = "%FF"
-    with pytest.raises(RefusedError):
-        objects.parse(Message.of(record(records(one))), BUCKET)
-
-
-@pytest.mark.parametrize(
     "content",
     [b"\xff\xfe", b"A,1.50", b"A,1.50,EUR,x", b"A,1.50,XXX", b"A B,1.50,EUR", b'"A,1.50,EUR'],
 )
@@ -231,6 +201,25 @@ def test_a_thousand_events_take_few_calls(cloud: Cloud) -> None:
         assert run(cloud, *messages[first : first + 50]) == []
     each_thousand = {operation: 10 * calls for operation, calls in cloud.calls.items()}
     assert each_thousand == {"GetObject": 1_000, "PutObject": 1_000, "TransactWriteItems": 20}
+
+
+def call(event: Any) -> str:
+    answer: Any = corrections.handler(event, Context())  # type: ignore[arg-type]
+    return str(answer["status"])
+
+
+def test_a_correction_is_read_once_and_every_failure_is_raised(cloud: Cloud) -> None:
+    good, bad = records(event(**put("corrections/a+b.csv"))), records(event(**put("x.csv", BAD)))
+    answers = [call(good) for _ in range(2)]
+    assert answers == ["stored", "duplicate"]
+    assert states(cloud, "corrections/a+b.csv")["current"] == "read"
+    with pytest.raises(RefusedError, match="amount"):
+        call(bad)
+    with pytest.raises(RefusedError, match="bucket"):
+        call(records(event("k", "v", bucket="another")))
+    cloud.fail("GetObject", client_error("SlowDown"))
+    with pytest.raises(corrections.NotReadError, match="SlowDown"):
+        call(records(event(**put("c.csv"))))
 
 
 # The sweep
