@@ -30,7 +30,17 @@ from .routes import route
 from .stacks import same_stack
 from .subscriptions import Subscription, deliver_to_queue
 from .topics import TopicSettings, new_source
-from .values import Path, account_of, child_of, expect, expect_fields, is_token, seconds, stack_of
+from .values import (
+    Path,
+    account_of,
+    asked_once,
+    child_of,
+    expect,
+    expect_fields,
+    is_token,
+    seconds,
+    stack_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -275,16 +285,17 @@ def connect_function(
         "S3 notifies functions of the bucket's own place. Use this construct in a stack there.",
     )
     stack, name = stack_of(scope), _name_known_before_creation(scope, bucket)
+    arn = function.function_arn
     permission = lambda_.CfnPermission(
         scope,
         "Permission",
         action="lambda:InvokeFunction",
-        function_name=function.function_arn,
+        function_name=arn,
         principal=S3,
         source_arn=stack.format_arn(service="s3", region="", account="", resource=name),
         source_account=account_of(stack),
     )
-    _notify(bucket, "lambda", function.function_arn, watches, [permission])
+    _notify(bucket, "lambda", arn, watches, [permission])
     return name
 
 
@@ -500,9 +511,14 @@ class _OneConfiguration:
         ]
 
 
+@asked_once
+def _arn_of(bucket: s3.IBucket) -> str:
+    return bucket.bucket_arn
+
+
 def arns_of_objects(bucket: s3.IBucket, objects: Iterable[str]) -> list[str]:
     """Return what matches objects of a bucket in a policy, by what matches their keys."""
-    arn = bucket.bucket_arn
+    arn = _arn_of(bucket)
     return [f"{arn}/{one}" for one in objects]
 
 
@@ -530,7 +546,7 @@ def grant_on_objects(
         iam.Grant.add_to_principal_or_resource(
             grantee=grantee,
             actions=[*actions],
-            resource_arns=arns or [bucket.bucket_arn],
+            resource_arns=arns or [_arn_of(bucket)],
             resource=bucket,
         )
         for actions, arns in wanted
