@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serverless_patterns.lambdas.foundation import aws, sweeps, tables
+from serverless_patterns.lambdas.foundation import sweeps, tables
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from serverless_patterns.lambdas.s3_events_lambda import corrections, logic, price_lists, sweep
 from tests.lambdas.consumers import stored
@@ -339,27 +339,3 @@ def test_the_sweep_works_without_versions(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setenv("QUEUE_URL", url)
         put(KEY)
         assert (swept(), process(cloud, url), swept()) == (1, 1, 0)
-
-
-def test_the_sweep_sends_what_the_queue_did_not_take_again(
-    cloud: Cloud, queue: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sqs = client("sqs")
-    sent: list[list[str]] = []
-
-    class Flaky:
-        @staticmethod
-        def send_message_batch(QueueUrl: str, Entries: list[Any]) -> Any:  # noqa: N803
-            sent.append([one["Id"] for one in Entries])
-            taken = Entries if len(sent) > 1 else Entries[:1]
-            sqs.send_message_batch(QueueUrl=QueueUrl, Entries=taken)
-            return {"Failed": [{"Id": one["Id"]} for one in Entries if one not in taken]}
-
-    for number in range(3):
-        put(f"price-lists/{number}.csv")
-    real = aws.client
-    monkeypatch.setattr(
-        aws, "client", lambda name, **k: Flaky() if name == "sqs" else real(name, **k)
-    )
-    assert swept() == 3
-    assert sent == [["0", "1", "2"], ["1", "2"]]
