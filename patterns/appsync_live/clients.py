@@ -85,8 +85,8 @@ class Clients:
             text=True,
         )
         self._stdin, self._stdout = (
-            cast(IO[str], self._node.stdin),
-            cast(IO[str], self._node.stdout),
+            cast("IO[str]", self._node.stdin),
+            cast("IO[str]", self._node.stdout),
         )
         threading.Thread(target=self._hear, daemon=True).start()
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.lambdas.appsync_live import feed
+from serverless_patterns.lambdas.foundation import versions
 from serverless_patterns.lambdas.foundation.tables import serialize
 from serverless_patterns.sandbox import outages
 from serverless_patterns.sandbox.driver import Driver
@@ -83,7 +84,7 @@ class Screens:
     def _entry(self, events: Sequence[Event]) -> list[Reply]:
         [event] = events
         said, dynamodb, table = event.extra, self.drive.client("dynamodb"), self.drive["TableName"]
-        with suppress(feed.ConflictError):
+        with suppress(versions.ConflictError):
             version = feed.change(dynamodb, table, said["customer"], said["order"], said["status"])
             return [Reply(value=version)]
         return [Reply(again=True)]
@@ -191,7 +192,8 @@ def unreadable(screens: Screens, customer: User) -> None:
 
     def put(_: Sequence[Event]) -> list[Reply]:
         item = {"status": "placed", "order": "{", "change": broken.id}
-        feed.put(drive.client("dynamodb"), drive["TableName"], customer.id, broken.id, item)
+        table, key = drive["TableName"], f"ORDER#{broken.id}"
+        versions.put(drive.client("dynamodb"), table, customer.id, key, item)
         return [Reply()]
 
     drive.send("An order that is not JSON", put, [broken])
