@@ -1,4 +1,4 @@
-"""An Event API of AWS AppSync whose clients each see their own channel only: a new one, or yours."""
+"""An Event API of AWS AppSync, whose clients each see a channel of their own: new, or yours."""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ const WORDS = {
   offline: "Offline. Connecting again …",
   rejected: "Not allowed. Sign in again.",
 };
+// What the user pool says of a user; anything else, such as too many requests, passes.
+const REFUSED = /NotAuthorized|UserNotFound|PasswordReset|UserNotConfirmed/;
 const MOST = 200; // orders in the table, the newest
 const byId = (id) => document.getElementById(id);
 const config = await (await fetch("config.json")).json();
@@ -23,16 +25,20 @@ async function ask(flow, parameters) {
       AuthFlow: flow, ClientId: config.clientId, AuthParameters: parameters,
     }),
   });
-  if (answer.status === 400) signOut(WORDS.rejected);
-  if (!answer.ok) throw new Error(`${answer.status}`);
-  const { AuthenticationResult: result } = await answer.json();
+  const { __type: error, AuthenticationResult: result } = await answer.json();
+  if (!answer.ok) throw new Error(error);
   // By this machine's clock from now on, which need not be AWS's.
   session = { ...session, ...result, until: Date.now() + (result.ExpiresIn - 60) * 1000 };
 }
 
 async function token() {
-  if (Date.now() > session.until) {
-    await ask("REFRESH_TOKEN_AUTH", { REFRESH_TOKEN: session.RefreshToken });
+  try {
+    if (Date.now() > session.until) {
+      await ask("REFRESH_TOKEN_AUTH", { REFRESH_TOKEN: session.RefreshToken });
+    }
+  } catch (error) {
+    if (REFUSED.test(error.message)) signOut(WORDS.rejected);
+    throw error;
   }
   return session.IdToken;
 }
@@ -82,7 +88,7 @@ byId("sign-in").addEventListener("submit", async (event) => {
       USERNAME: form.get("email"), PASSWORD: form.get("password"),
     });
   } catch (error) {
-    const wrong = error.message === "400";
+    const wrong = REFUSED.test(error.message);
     byId("state").textContent = wrong ? "Email or password is wrong" : "Sign-in is unavailable";
     return;
   }
