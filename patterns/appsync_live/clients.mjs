@@ -6,7 +6,7 @@ import { Feed, Live } from "./page/live.js";
 
 const { local, settings } = JSON.parse(process.argv[2]);
 const clients = new Map();
-const asked = new Map();
+const asked = [];
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
 Object.assign(Live, settings);
@@ -26,8 +26,8 @@ if (local === "ws") {
 /** Ask Python for a token or for what has changed. */
 function ask(name, what, since) {
   return new Promise((resolve, reject) => {
-    asked.set(asked.size, { resolve, reject });
-    say({ name, ask: asked.size - 1, what, since });
+    asked.push({ resolve, reject });
+    say({ name, ask: asked.length - 1, what, since });
   });
 }
 
@@ -52,7 +52,8 @@ for await (const line of createInterface({ input: process.stdin })) {
     clients.set(name, Object.assign(live, { feed }));
     live.start();
   } else if (command === "answer") {
-    asked.get(id)[failed ? "reject" : "resolve"](failed ? new Error(failed) : answer);
+    if (failed) asked[id].reject(new Error(failed));
+    else asked[id].resolve(answer);
   } else if (command === "drop") {
     clients.get(name).socket.close();
   } else {

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 CUSTOMERS, ORDERS, CHANGES = 4, 20, 4
 STATUSES = ("placed", "paid", "packed", "shipped", "delivered")
+SEEN = ("status", "order")
 LARGE = "x" * 250_000
 
 
@@ -112,18 +113,18 @@ def run(stack: Deployment, report: Report) -> None:
 def drive_screens(screens: Screens) -> None:
     """Let the customers' orders change, in calm and in trouble."""
     drive, shop, (first, second, *_) = screens.drive, screens.shop, screens.customers
-    drive.wait("the customers are connected",
-               lambda: all(client.state == "live" for client in screens.seen.values()))  # fmt: skip
+    every = screens.seen.values()
+    drive.wait("all are connected", lambda: all(one.states[-1] == "live" for one in every))
     drive.title("Customers look at what is not theirs")
     strangers(screens, first, second)
 
     drive.title("Many orders change at once")
-    every = [(one, order) for one in screens.customers for order in shop.orders(ORDERS)]
+    all_orders = [(one, order) for one in screens.customers for order in shop.orders(ORDERS)]
     for status in STATUSES[:CHANGES]:
-        screens.write(f"Orders {status}", [screens.event(*it, status) for it in every])
+        screens.write(f"Orders {status}", [screens.event(*it, status) for it in all_orders])
     [large] = shop.orders(1)
-    screens.write("An order that no event can hold",
-                  [screens.event(first, large | {"note": LARGE}, "placed")])  # fmt: skip
+    hidden = screens.event(first, large | {"note": LARGE}, "placed")
+    screens.write("An order that no event can hold", [hidden])
     screens.wait()
     late, live = screens.count("late"), screens.count("shown")
     drive.check(f"{live} changes are shown as they happen, {late} by a fetch", live > late)
@@ -133,12 +134,12 @@ def drive_screens(screens: Screens) -> None:
 
     drive.title("One customer goes offline, the others are cut off in the middle of a burst")
     before = screens.count("late")
-    screens.clients.stop(first.id)
+    screens.clients.tell("stop", first.id)
     for customer in screens.customers[1:]:
-        threading.Timer(0.2, screens.clients.drop, [customer.id]).start()
-    screens.write("Orders delivered meanwhile",
-                  [screens.event(*it, STATUSES[-1]) for it in every[:50]])  # fmt: skip
-    screens.clients.start(first.id)
+        threading.Timer(0.2, screens.clients.tell, ["drop", customer.id]).start()
+    delivered = [screens.event(*it, STATUSES[-1]) for it in all_orders[:50]]
+    screens.write("Orders delivered meanwhile", delivered)
+    screens.clients.tell("watch", first.id)
     screens.wait()
     missed = screens.count("late") - before
     promise = f"{missed} changes that customers missed are fetched when they are back"
@@ -147,7 +148,7 @@ def drive_screens(screens: Screens) -> None:
     drive.title("An order that nobody could read, and the same changes twice")
     unreadable(screens, second)
     drive.title("AppSync is unavailable, then returns")
-    unavailable(screens, every[-20:])
+    unavailable(screens, all_orders[-20:])
 
     drive.title("What has every customer seen, and is it what was written?")
     drive.judge(judge_changes, {"changes": found(screens)})
@@ -167,7 +168,9 @@ def strangers(screens: Screens, first: User, second: User) -> None:
     looks = {channel: screens.watch(channel, second, channel) for channel in channels}
     forged = replace(second, token=f"{second.token[:-6]}AAAAAA")
     looks["a forged token"] = screens.watch("forged", forged)
-    drive.wait("all are answered", lambda: all(one.state == "rejected" for one in looks.values()))
+    drive.wait(
+        "all are answered", lambda: all(one.states[-1] == "rejected" for one in looks.values())
+    )
     wrong = [name for name, one in looks.items() if "live" in one.states]
     drive.check("a customer cannot subscribe to what is not its own channel", not wrong, wrong)
     host, target = drive["HttpHost"], drive.stack.target
@@ -209,8 +212,8 @@ def unreadable(screens: Screens, customer: User) -> None:
     payload = json.dumps({"Records": records[:50]})
     answer = drive.client("lambda").invoke(FunctionName=drive["FunctionName"], Payload=payload)
     acknowledged = json.load(answer["Payload"]) == {"batchItemFailures": []}
-    drive.check("changes that are published again change nothing",
-                acknowledged and seen.shown == shown)  # fmt: skip
+    promise = "changes that are published again change nothing"
+    drive.check(promise, acknowledged and seen.shown == shown)
 
 
 def record(row: Document) -> Document:
@@ -246,9 +249,9 @@ def found(screens: Screens) -> list[Document]:
 
 def orders(screens: Screens) -> list[Document]:
     """Return what the customers see at the end: the newest change of each order."""
+    changes = screens.changes
     return [
-        {"change": screens.changes.get((one, order["version"]), "")}
-        | {name: order[name] for name in ("status", "order")}
+        {"change": changes.get((one, order["version"]), "")} | {it: order[it] for it in SEEN}
         for one, seen in screens.seen.items()
         for order in seen.orders.values()
     ]
@@ -267,7 +270,7 @@ def judge_changes(drive: Driver, changes: Sequence[Document]) -> None:
 def judge_orders(drive: Driver, orders: Sequence[Document]) -> None:
     """Compare each customer's screen with the newest change of each order, as it was written."""
     newest = {
-        event.group: {name: event.extra[name] for name in ("change", "status", "order")}
+        event.group: {it: event.extra[it] for it in ("change", *SEEN)}
         for event in drive.sender.events.values()
         if event.extra
     }

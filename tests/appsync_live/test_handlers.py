@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 CONTEXT: Any = Context()
 SECRET = "Geheimnis"
-KEYS = {"pk": "HASH", "sk": "RANGE"}
 
 
 @pytest.fixture
@@ -39,20 +38,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         "TABLE_NAME": TABLE, "INDEX_NAME": "by-version", "NAMESPACE": "orders", "EVENTS_HOST": HOST,
     }  # fmt: skip
     with moto_cloud.cloud(monkeypatch, environment=environment) as made:
-        by_version = {"pk": "HASH", "version": "RANGE"}
-        kinds = {"pk": "S", "sk": "S", "version": "N"}
-        schema = [[{"AttributeName": name, "KeyType": kind} for name, kind in keys.items()]
-                  for keys in (KEYS, by_version)]  # fmt: skip
-        client("dynamodb").create_table(
-            TableName=TABLE,
-            KeySchema=schema[0],
-            AttributeDefinitions=[
-                {"AttributeName": name, "AttributeType": kind} for name, kind in kinds.items()
-            ],
-            LocalSecondaryIndexes=[{"IndexName": "by-version", "KeySchema": schema[1],
-                                    "Projection": {"ProjectionType": "ALL"}}],
-            BillingMode="PAY_PER_REQUEST",
-        )  # fmt: skip
+        moto_cloud.make_table(TABLE, "pk", "sk", by_number="version")
         monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", made.queue_url)
         yield made
 
