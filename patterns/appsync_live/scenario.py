@@ -170,8 +170,9 @@ def strangers(screens: Screens, first: User, second: User) -> None:
     looks[FORGED] = screens.watch(FORGED, forged)
     # Who may not connect is told so and cut off, which may be quicker.
     ends = {name: {"rejected"} for name in channels} | {FORGED: {"rejected", "offline"}}
-    drive.wait_for("all are rejected", looks.keys(),
-                   lambda: [name for name in ends if ends[name] & {*looks[name].states}])  # fmt: skip
+    drive.wait_for(
+        "all are rejected", {*ends}, lambda: [it for it in ends if ends[it] & {*looks[it].states}]
+    )
     wrong = [name for name, one in looks.items() if "live" in one.states]
     drive.check("a customer cannot subscribe to what is not its own channel", not wrong, wrong)
     host, target = drive["HttpHost"], drive.stack.target

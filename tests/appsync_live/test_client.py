@@ -104,7 +104,7 @@ def connected(made: AppSync, shop: Shop, **settings: Any) -> Iterator[Client]:
     """A client of a shop's customer, connected unless it is not let in."""
     tokens = iter(range(10**6))
     protocols: Any = ["aws-appsync-event-ws"]
-    given = {"rechecks": [60_000], "longestPause": 50} | settings
+    given: dict[str, Any] = {"rechecks": [60_000], "longestPause": 50, **settings}
     with serve(made.talk, "127.0.0.1", 0, subprotocols=protocols) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         here = f"real.example:{server.socket.getsockname()[1]}"
