@@ -83,6 +83,17 @@ def test_what_still_fails_is_reported_and_the_channel_is_left_alone(appsync: App
     assert Counter(name for name, _ in appsync.calls) == {"one": 1, "two": channels.ATTEMPTS}
 
 
+def test_between_two_attempts_it_waits_twice_as_long_with_jitter(
+    appsync: AppSync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    appsync.answer = lambda *_: (500, b"")
+    waits: list[float] = []
+    for share in (1.0, 0.5):
+        monkeypatch.setattr("random.random", lambda share=share: share)
+        channels.publish(HOST, {"a": [("1", "{}")]}, post=appsync.post, sleep=waits.append)
+    assert waits == [0.2, 0.4, 0.1, 0.2]
+
+
 @pytest.mark.parametrize("status", [401, 500])
 def test_an_answer_that_is_no_200_fails_every_event(status: int, appsync: AppSync) -> None:
     appsync.answer = lambda *_: (status, b"<html>")
@@ -128,5 +139,7 @@ def test_a_publication_is_signed_by_the_functions_role_for_appsync(
     assert channels.signed_post(HOST, b"{}") == (200, b"{}")
     [request] = sent
     assert request.url == f"{endpoint or f'https://{HOST}/'}event"
+    assert request.method == "POST"
     assert request.headers["Host"] == HOST
+    assert request.headers["Content-Type"] == "application/json"
     assert f"/{REGION}/appsync/aws4_request" in str(request.headers["Authorization"])
