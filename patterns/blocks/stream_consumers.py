@@ -377,8 +377,8 @@ FAILURES = Runbook(
     means="Lambda gave up records of the stream, or the function refused them. A record of each "
     "batch is stored in the failure destination; the events are in the stream until it forgets "
     "them.",
-    see="Run `python -m serverless_patterns.patterns.redrive.stream` with --dry-run: it names the "
-    "reasons, how many events are still there, and the time of the oldest.",
+    see="Run `python -m serverless_patterns.redrive run` with this queue or bucket and --dry-run: "
+    "it names the reasons, how many events are still there, and the time of the oldest.",
     fix="Fix the cause, then run it without --dry-run: it fetches the records back and runs them "
     "again.",
     verify="The failure destination is empty, and stays empty.",
