@@ -145,6 +145,8 @@ class Found:
                 self._ways[kind, of] = self._make(kind, of)
             except ValueError as error:
                 self._ways[kind, of] = str(error)
+            except (ClientError, BotoCoreError) as error:
+                self._ways[kind, of] = aws.code(error)
         return self._ways[kind, of]
 
     def _make(self, kind: str, of: str) -> Way:
@@ -180,10 +182,10 @@ class Found:
         """Return the function of an invocation record, if its failures come here."""
         arn = records.read(letter.body, letter.attributes).function
         name, _, qualifier = arn.partition(":function:")[2].partition(":")
-        more = {"Qualifier": qualifier} if qualifier and qualifier != "$LATEST" else {}
+        more = {"Qualifier": qualifier} if qualifier else {}
         lambda_ = self._client("lambda")
         config = lambda_.get_function_event_invoke_config(FunctionName=name, **more)
-        there = config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+        there = _destination(config)
         self._confirm(there, "function")
         return arn.removesuffix(":$LATEST")
 
@@ -195,7 +197,7 @@ class Found:
         found = self._client("lambda").list_event_source_mappings(FunctionName=function)
         stream = str(named["streamArn"]).partition("/consumer/")[0]
         places = [
-            mapping.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+            _destination(mapping)
             for mapping in found["EventSourceMappings"]
             if str(mapping.get("EventSourceArn", "")).partition("/consumer/")[0] == stream
         ]
@@ -234,6 +236,12 @@ class Found:
         return [*owners(self._client, self._source.arn)]
 
 
+def _destination(config: Mapping[str, Any]) -> str | None:
+    """Return where failures go, of a configuration of Lambda."""
+    on_failure = (config.get("DestinationConfig") or {}).get("OnFailure") or {}
+    return on_failure.get("Destination")
+
+
 def source_queues(sqs: Any, source: Queue | Bucket) -> list[str]:
     """Return the URLs of the queues whose dead-letter queue it is."""
     if isinstance(source, Bucket):
@@ -249,7 +257,7 @@ def owners(client: Callable[[str], Any], queue_arn: str) -> Iterator[tuple[str, 
     """
     for page in client("lambda").get_paginator("list_functions").paginate():
         for found in page["Functions"]:
-            if found.get("DeadLetterConfig", {}).get("TargetArn") == queue_arn:
+            if (found.get("DeadLetterConfig") or {}).get("TargetArn") == queue_arn:
                 yield "function", found["FunctionArn"]
     sns = client("sns")
     for page in sns.get_paginator("list_subscriptions").paginate():

@@ -87,7 +87,7 @@ class ToTarget:
 
     def _confirmed(self, targets: Sequence[Mapping[str, Any]], what: str) -> dict[str, Any]:
         for target in targets:
-            if target.get("DeadLetterConfig", {}).get("Arn") == self.queue_arn:
+            if (target.get("DeadLetterConfig") or {}).get("Arn") == self.queue_arn:
                 return dict(target)
         raise NotTakenError(f"its {what} has another dead-letter queue, or another target by now")
 

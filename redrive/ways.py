@@ -259,13 +259,22 @@ class ToSubscriber:
         subscription: Its ARN.
 
     Raises:
-        ValueError: it has a protocol that nobody else than SNS can deliver by.
+        ValueError: it is gone, or has a protocol that nobody else than SNS can deliver by.
     """
 
     def __init__(self, client: Callable[[str], Any], subscription: str) -> None:
         self._client, self._subscription = client, subscription
-        said = client("sns").get_subscription_attributes(SubscriptionArn=subscription)
-        protocol, endpoint = said["Attributes"]["Protocol"], said["Attributes"]["Endpoint"]
+        pages = client("sns").get_paginator("list_subscriptions_by_topic")
+        found = (
+            one
+            for page in pages.paginate(TopicArn=subscription.rpartition(":")[0])
+            for one in page["Subscriptions"]
+            if one["SubscriptionArn"] == subscription
+        )
+        said = next(found, None)
+        if said is None:
+            raise ValueError("its topic has no such subscription by now: name where it goes (--to)")
+        protocol, endpoint = said["Protocol"], said["Endpoint"]
         self._to_queue: ToQueue | None = None
         if protocol == "sqs":
             self._to_queue = ToQueue(client("sqs"), queue_url(client("sqs"), endpoint), OF_SNS)

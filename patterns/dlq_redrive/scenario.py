@@ -164,7 +164,7 @@ def poison_returns(drive: Driver, command: Command, poison: Sequence[Document]) 
     drive.check("the list says how many, how old and why", "total" in said and status == 1, said)
     looked = command.redrive(output, "--dry-run")
     first = command.redrive(output, "--rate", "100")
-    drive.check("a dry run finds them all", looked["matched"] == first["accepted"] == count, looked)
+    drive.check("a dry run finds them all", looked["matched"] == first["accepted"] == count, first)
     drive.drain("QueueUrl")
     drive.wait_for_messages("they are back", output, count)
     second = command.redrive(output, "--rate", "100")
@@ -192,9 +192,7 @@ def is_killed(drive: Driver, command: Command, orders: Sequence[Document], kept:
     output, all_ = LETTERS[0], kept + len(orders)
     for signal_, less in ((signal.SIGKILL, 20), (signal.SIGTERM, 50)):
         process = command.start("run", output, "--rate", "20", "--hiding", str(HIDDEN))
-        drive.until(
-            lambda most=all_ - less: drive.backlog(output) <= most, seconds=60, what="until it runs"
-        )
+        until_below(drive, output, all_ - less)
         os.kill(process.pid, signal_)
         process.communicate()
         left, there = drive.backlog(output), drive.backlog("QueueUrl")
@@ -209,6 +207,11 @@ def is_killed(drive: Driver, command: Command, orders: Sequence[Document], kept:
     drive.check(promise, drive.backlog(output) == kept and done["accepted"] > 0, done)
 
 
+def until_below(drive: Driver, output: str, most: int) -> None:
+    """Wait until a queue has no more than so many messages, hidden ones among them."""
+    drive.until(lambda: drive.backlog(output) <= most, seconds=60, what="until it runs", pause=0.05)
+
+
 def in_turn(drive: Driver, command: Command, shop: Shop) -> list[list[Document]]:
     """Redrive the orders of several customers, and kill the command meanwhile."""
     turns = [shop.orders(EACH) for _ in range(CUSTOMERS)]
@@ -219,7 +222,7 @@ def in_turn(drive: Driver, command: Command, shop: Shop) -> list[list[Document]]
     fail(drive, mixed, output="FifoQueueUrl")
     output = LETTERS[1]
     process = command.start("run", output, "--rate", "20", "--hiding", str(HIDDEN))
-    drive.until(lambda: drive.backlog(output) <= len(mixed) - 20, seconds=60, what="until it runs")
+    until_below(drive, output, len(mixed) - 20)
     process.kill()
     process.communicate()
     time.sleep(HIDDEN + 1)

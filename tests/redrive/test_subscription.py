@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -56,8 +57,12 @@ class Given:
         self.arn = self.sqs.get_queue_attributes(**wanted)["Attributes"]["QueueArn"]
         self.protocol = "lambda"
 
-    def get_subscription_attributes(self, **_: str) -> Any:
-        return {"Attributes": {"Protocol": self.protocol, "Endpoint": self.endpoint}}
+    def get_paginator(self, operation: str) -> Any:
+        assert operation == "list_subscriptions_by_topic"
+        said = {"Protocol": self.protocol, "Endpoint": self.endpoint}
+        others = [{"SubscriptionArn": f"{ARN}-other", "Protocol": "email", "Endpoint": "-"}]
+        page = {"Subscriptions": [*others, {"SubscriptionArn": ARN, **said}]}
+        return Mock(paginate=lambda TopicArn: [page] if TopicArn == TOPIC else [])  # noqa: N803
 
     def fail(self, *bodies: str) -> None:
         attributes = {"service": KIND, "ErrorCode": ERROR}
