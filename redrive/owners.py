@@ -182,9 +182,10 @@ class Found:
         """Return the function of an invocation record, if its failures come here."""
         arn = records.read(letter.body, letter.attributes).function
         name, _, qualifier = arn.partition(":function:")[2].partition(":")
-        more = {"Qualifier": qualifier} if qualifier else {}
         lambda_ = self._client("lambda")
-        config = lambda_.get_function_event_invoke_config(FunctionName=name, **more)
+        config = lambda_.get_function_event_invoke_config(
+            FunctionName=name, Qualifier=qualifier or "$LATEST"
+        )
         there = _destination(config)
         self._confirm(there, "function")
         return arn.removesuffix(":$LATEST")
