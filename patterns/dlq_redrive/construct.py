@@ -26,7 +26,7 @@ from ..blocks.queues import (
 from ..blocks.values import Path, child_of, expect, expect_fields, in_seconds, seconds
 from ..checks import reject
 from ..checks import sqs as checks
-from ..limits import SQS_MAX_RETENTION
+from ..limits import SQS_DEFAULT_RETENTION, SQS_MAX_RETENTION
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -35,16 +35,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Alarms", "Consumer", "NewQueue", "RedrivenQueue", "Redriver"]
 
-DAY = 86_400
-WARNING, EVERY = Duration.days(2), Duration.hours(1)
-# What the command and the redriver do with a dead-letter queue.
-ON_DEAD_LETTERS = (
-    "sqs:ReceiveMessage",
-    "sqs:DeleteMessage",
+LONGEST_DEFAULT_WARNING = 2 * 86_400
+EVERY = Duration.hours(1)
+# What the redriver does with a dead-letter queue, and what the command does beside that.
+MOVE = ("sqs:ReceiveMessage", "sqs:DeleteMessage")
+BY_A_PERSON = (
     "sqs:ChangeMessageVisibility",
     "sqs:GetQueueAttributes",
-)
-BY_A_PERSON = (
     "sqs:GetQueueUrl",
     "sqs:ListDeadLetterSourceQueues",
     "sqs:StartMessageMoveTask",
@@ -104,7 +101,8 @@ class RedrivenQueue(Construct):
         consumer: Function or alias that processes the messages, or with its settings. Default:
             somebody else.
         redriver: Function that moves dead letters back, or with its settings. Default: a person.
-        warning: How long before the first dead letter expires the alarm goes off. Default: 2 days.
+        warning: How long before the first dead letter expires the alarm goes off. Default: 2 days,
+            or half of how long one is kept at least, if less.
         alarms: What the alarms do.
 
     Attributes:
@@ -124,11 +122,11 @@ class RedrivenQueue(Construct):
         queue: sqs.IQueue | NewQueue = NewQueue(),
         consumer: lambda_.IFunction | Consumer | None = None,
         redriver: lambda_.IFunction | Redriver | None = None,
-        warning: Duration = WARNING,
+        warning: Duration | None = None,
         alarms: Alarms = Alarms(),
     ) -> None:
         expect("redriver", redriver, "IFunction", Redriver, None)
-        expect("warning", warning, Duration)
+        expect("warning", warning, Duration, None)
         expect("alarms", alarms, Alarms)
         super().__init__(scope, construct_id)
         alarms = alarms.of_pattern(__name__)
@@ -157,7 +155,9 @@ class RedrivenQueue(Construct):
         """
         return self.source.dead_letter_queue
 
-    def _before_they_expire(self, warning: Duration, alarms: Alarms) -> list[cloudwatch.Alarm]:
+    def _before_they_expire(
+        self, warning: Duration | None, alarms: Alarms
+    ) -> list[cloudwatch.Alarm]:
         """Go off on a dead letter that expires soon, whenever it was sent.
 
         The metric counts from the move to the dead-letter queue, and a standard queue's retention
@@ -170,17 +170,17 @@ class RedrivenQueue(Construct):
         letters = self.source._dead_letter_queue
         if letters is None:  # imported
             return []
-        kept = retention_of(letters)
-        before = retention_of(self.queue) if not self.queue.fifo else 0
-        early = in_seconds(warning)
-        if kept is None or before is None or early is None:
-            kept, before, early = float(SQS_MAX_RETENTION), 0, float(SQS_MAX_RETENTION) / 2
-        reject(checks.warning_before_expiry(Path(self.queue), kept - before, early))
+        kept, before = retention_of(letters), 0 if self.queue.fifo else retention_of(self.queue)
+        if kept is None or before is None:  # only deployment knows
+            kept, before = SQS_MAX_RETENTION, SQS_DEFAULT_RETENTION
+        left, early = kept - before, in_seconds(warning)
+        if early is None:
+            early = min(LONGEST_DEFAULT_WARNING, left // 2)
+        reject(checks.warning_before_expiry(Path(self.queue), left, early))
         age = letters.metric_approximate_age_of_oldest_message(
             period=seconds(MINUTE), statistic="Maximum"
         )
-        threshold = kept - before - early
-        return [alarms.above(self, "ExpiringAlarm", age, EXPIRING, threshold=threshold)]
+        return [alarms.above(self, "ExpiringAlarm", age, EXPIRING, threshold=left - early)]
 
     def _redrive(self, redriver: lambda_.IFunction | Redriver, alarms: Alarms) -> events.Rule:
         redriver = redriver if isinstance(redriver, Redriver) else Redriver(redriver)
@@ -237,7 +237,7 @@ class RedrivenQueue(Construct):
     def _grant_moving(self, grantee: iam.IGrantable, more: tuple[str, ...] = ()) -> None:
         grantee = grantee_here(self, grantee, self._given)
         letters = self.dead_letter_queue
-        letters.grant(grantee, *ON_DEAD_LETTERS, *more)
+        letters.grant(grantee, *MOVE, *more)
         grant_send(self.queue, grantee)
         if key := keys.key_of(letters):
             key.grant(grantee, "kms:Decrypt")

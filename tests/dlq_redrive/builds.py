@@ -26,6 +26,6 @@ def make_healing(stack: Stack, construct_id: str = "Redriven", **settings: Any) 
 make_fifo = partial(make, queue=NewQueue(fifo=True))
 BUILDS = [
     Build("dlq_redrive", make, frozenset({"queue", "consumer", "alarms"})),
-    Build("dlq_redrive redriver", make_healing, frozenset({"queue", "consumer", "alarms"})),
+    Build("dlq_redrive redriver", make_healing, frozenset({"alarms"})),
     Build("dlq_redrive fifo", make_fifo, frozenset({"consumer", "alarms"})),
 ]
