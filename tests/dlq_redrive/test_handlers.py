@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from serverless_patterns.lambdas.dlq_redrive import receipts, redriver
+from serverless_patterns.lambdas.dlq_redrive import receipts, redriver, store
 from serverless_patterns.lambdas.dlq_redrive.receipts import NotStoredError
-from serverless_patterns.lambdas.foundation import redrives
+from serverless_patterns.lambdas.foundation import redrives, tables
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from tests.dlq_redrive.handlers import cloud as account
 from tests.lambdas.orders import order
@@ -103,7 +103,7 @@ def test_a_dead_letter_is_deleted_only_when_its_queue_has_accepted_it(
     def refuse(sqs: Any, url: str, messages: Any) -> dict[str, str]:
         return {messages[0]["MessageId"]: "InternalError"}
 
-    monkeypatch.setattr(redriver.redrives, "move", refuse)
+    monkeypatch.setattr(redrives, "move", refuse)
     assert queues.redrive() == {"moved": 1, "kept": 1}
 
 
@@ -134,7 +134,7 @@ def test_a_receipt_that_cannot_be_stored_is_raised_so_that_lambda_keeps_it(
 ) -> None:
     with pytest.raises(RefusedError):
         receipts.handler(order(total="1.00"), CONTEXT)
-    puts = receipts.store.tables.Puts(failed={"ord-1": "Unavailable"})
-    monkeypatch.setattr(receipts.store, "put_one", lambda _: puts)
+    puts = tables.Puts(failed={"ord-1": "Unavailable"})
+    monkeypatch.setattr(store, "put_one", lambda _: puts)
     with pytest.raises(NotStoredError, match="Unavailable"):
         receipts.handler(order(), CONTEXT)

@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import NoRegionError
 
 from serverless_patterns.redrive import __main__ as command
-from serverless_patterns.redrive import owners, sources
+from serverless_patterns.redrive import owners, sources, tasks
 from tests import moto_cloud
 from tests.moto_cloud import client_error
 from tests.redrive.test_redrive import ARN, LETTER, record
@@ -470,7 +470,7 @@ def task_of(account: Account, *states: str) -> Any:
 def test_sqs_moves_all_by_a_task_of_its_own_with_a_rate_and_elsewhere(
     account: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command.tasks, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(tasks, "LOOK_SECONDS", 0)
     account.serves()
     fake = task_of(account, "RUNNING", "COMPLETED")
     assert account.run("run", "--task", "--to", "arn:other") == 0
