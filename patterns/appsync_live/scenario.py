@@ -23,7 +23,7 @@ from serverless_patterns.sandbox.sender import Event, Reply
 from serverless_patterns.sandbox.users import User, sign_up
 
 from ..shop import Document, Shop, as_json
-from .clients import Client, Clients
+from .client import Client, Clients
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

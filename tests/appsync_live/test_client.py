@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
 
 from serverless_patterns.patterns.appsync_live import serve as page
-from serverless_patterns.patterns.appsync_live.clients import Client, Clients
+from serverless_patterns.patterns.appsync_live.client import RECHECKS, Client, Clients
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -289,6 +289,7 @@ def test_the_page_runs_nothing_of_others_and_calls_the_stack_alone() -> None:
 def test_the_page_makes_no_html_of_text_and_has_neither_a_key_nor_inline_code() -> None:
     files = {file.name: file.read_text(encoding="utf-8") for file in page.PAGE.iterdir()}
     code = files["app.js"] + files["live.js"]
+    assert "rechecks = [{:_}, {:_}]".format(*(int(1000 * it) for it in RECHECKS)) in code
     for wrong in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(",
                   "x-api-key", "localStorage"):  # fmt: skip
         assert wrong not in code

@@ -17,7 +17,8 @@ from serverless_patterns.sandbox.runtime import node_folder
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-SCRIPT = Path(__file__).with_name("clients.mjs")
+RECHECKS = (2.0, 300.0)  # seconds: Live.rechecks
+SCRIPT = Path(__file__).with_name("client.mjs")
 
 
 @dataclass
