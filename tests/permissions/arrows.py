@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tests.velocity import everything, methods, render
@@ -242,15 +243,18 @@ def _published(cloud: Cloud, texts: frozenset[str]) -> list[dict[str, str]]:
 
 def _object(cloud: Cloud, function: Mapping[str, Any], key: str) -> str:
     """Return a key that a call is about: unless it is known, one that the function is told of."""
+    own = [] if key else [one for one in cloud.types if cloud.properties[one] is function]
     queues = [
         one["EventSourceArn"]
         for one in cloud.of("AWS::Lambda::EventSourceMapping").values()
-        if not key and cloud.properties[cloud.named(one["FunctionName"]) or ""] is function
+        if cloud.named(one["FunctionName"]) in own
     ]
+    told = [*queues, *map(cloud.arn, own)]
     for bucket in cloud.of("AWS::S3::Bucket").values():
-        found = bucket.get("NotificationConfiguration", {}).get("QueueConfigurations", ())
-        for one in found:
-            if one["Queue"] in queues:
+        found = bucket.get("NotificationConfiguration", {})
+        kinds = [found.get(f"{kind}Configurations", ()) for kind in ("Queue", "Lambda")]
+        for one in chain(*kinds):
+            if (one.get("Queue") or one["Function"]) in told:
                 rules = one.get("Filter", {}).get("S3Key", {}).get("Rules", ())
                 ends = {rule["Name"]: rule["Value"] for rule in rules}
                 return f"{ends.get('prefix', '')}x{ends.get('suffix', '')}"
@@ -412,6 +416,18 @@ def _rules(cloud: Cloud) -> Iterator[Request]:
             yield from _uses("events", target["Arn"], source, target.get("RoleArn"))
             if failed := target.get("DeadLetterConfig"):
                 yield from _uses("events", failed["Arn"], source, None)
+            if "dead_letter_queue_url" in str(target.get("Input")):
+                yield from _moves(cloud, target)
+
+
+def _moves(cloud: Cloud, target: Any) -> Iterator[Request]:
+    """A redriver is told between which queues it moves messages."""
+    urls = json.loads(target["Input"])
+    letters, queue = (urls[name] for name in ("dead_letter_queue_url", "queue_url"))
+    role = _role(cloud, target["Arn"])
+    take = ("sqs:ReceiveMessage", "sqs:DeleteMessage")
+    yield from _all(role, take, cloud.arn(cloud.named(letters) or ""))
+    yield Request(role, "sqs:SendMessage", cloud.arn(cloud.named(queue) or ""))
 
 
 def _schedules(cloud: Cloud) -> Iterator[Request]:
@@ -470,8 +486,8 @@ def _workers(cloud: Cloud) -> Iterator[Request]:
                 yield Request(role, "sqs:SendMessage", refused)
         for table in cloud.of("AWS::DynamoDB::Table"):
             if f'"{table}"' not in functions:
-                verbs = ("GetItem", "PutItem")
-                yield from _all(role, [f"dynamodb:{verb}" for verb in verbs], cloud.arn(table))
+                on_table = ("dynamodb:GetItem", "dynamodb:PutItem")
+                yield from _all(role, on_table, cloud.arn(table))
 
 
 def _alarms(cloud: Cloud) -> Iterator[Request]:
