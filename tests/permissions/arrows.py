@@ -470,8 +470,8 @@ def _workers(cloud: Cloud) -> Iterator[Request]:
                 yield Request(role, "sqs:SendMessage", refused)
         for table in cloud.of("AWS::DynamoDB::Table"):
             if f'"{table}"' not in functions:
-                verbs = ("GetItem", "PutItem")
-                yield from _all(role, [f"dynamodb:{verb}" for verb in verbs], cloud.arn(table))
+                uses = ("dynamodb:GetItem", "dynamodb:PutItem")
+                yield from _all(role, uses, cloud.arn(table))
 
 
 def _alarms(cloud: Cloud) -> Iterator[Request]:
