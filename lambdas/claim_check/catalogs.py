@@ -55,7 +55,7 @@ def write(parsed: Sequence[tuple[Said, Message]]) -> dict[str, Outcome]:
         catalogs.append((found, message))
         return READ
 
-    outcomes = batch.one_by_one(work)(parsed)
+    outcomes = dict(batch.one_by_one(work)(parsed))
     return outcomes | (orders.store(catalogs, _put) if catalogs else {})
 
 
@@ -148,6 +148,7 @@ def _put(first: Mapping[str, tuple[Order, Message]]) -> tables.Puts:
 
 
 def payloads() -> Payloads:
+    """Return the bodies of our queue or topic."""
     return Payloads(os.environ["BUCKET_NAME"], os.environ["PREFIX"])
 
 

@@ -1,11 +1,4 @@
-"""Sends and receives bodies of 1 byte to 2 GB, as AWS's extended client libraries do; needs boto3.
-
-messages = LargeMessages(queue_url, bucket=bucket, prefix="catalogs/")
-messages.send(open("catalog.jsonl", "rb"))
-for message in messages.receive():
-    load(message.open())
-    message.delete()
-"""
+"""Sends and receives bodies of 1 byte to 2 GB, as AWS's extended clients do; needs boto3."""
 
 from __future__ import annotations
 
@@ -280,4 +273,4 @@ def _text(body: bytes) -> str | None:
 def _certainly_rejected(error: ClientError) -> bool:
     """Whether no attempt can have been accepted, so that no message has the pointer."""
     said: Any = error.response.get("ResponseMetadata", {})
-    return said.get("HTTPStatusCode", 500) < 500 and said.get("RetryAttempts", 1) == 0
+    return bool(said.get("HTTPStatusCode", 500) < 500 and said.get("RetryAttempts", 1) == 0)

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from aws_cdk import Duration
-from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_events as events
-from aws_cdk import aws_lambda as lambda_
+from typing import TYPE_CHECKING
 
 from ..blocks.alarms import MINUTE, Alarms, Runbook
 from ..blocks.bucket_events import (
@@ -25,18 +19,21 @@ from ..blocks.bucket_events import (
     grant_on_objects,
     watched_bucket,
 )
-from ..blocks.consumers import Consumer, check_may_run
-from ..blocks.findings import acknowledge, acknowledge_wildcards
+from ..blocks.consumers import Consumer
+from ..blocks.findings import acknowledge_wildcards
 from ..blocks.grants import grantee_here, principal_of, warn_of_fixed
 from ..blocks.queues import NewQueue, SqsToLambda, grant_send
-from ..blocks.values import Path, child_of, expect, expect_fields, has, is_token, seconds
+from ..blocks.sweeps import Sweep, schedule
+from ..blocks.values import Path, expect, has, is_token, seconds
 from ..checks import reject
 from ..checks import s3 as checks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from aws_cdk import aws_events as events
     from aws_cdk import aws_iam as iam
+    from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_s3 as s3
     from aws_cdk import aws_sqs as sqs
     from constructs import Construct
@@ -56,8 +53,6 @@ __all__ = [
     "Watch",
 ]
 
-HOUR = seconds(3600)
-NAMESPACE, FOUND = "ServerlessPatterns", "ObjectsFound"
 CONSUMER_FAILS = Runbook(
     means="Calls of the consumer fail as a whole; the events stay in the queue and are retried.",
     see="Read its log for the error, most often a dependency that is unavailable.",
@@ -78,28 +73,6 @@ SWEEP_FINDS = Runbook(
     "consumer gets them now.",
     verify="The next runs find none.",
 )
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """A function that finds objects which no event announced, and sends them to the queue.
-
-    Attributes:
-        function: Your function. It lists the bucket, compares it with the results, and reports how
-            many it found as the metric ``ObjectsFound`` of the namespace ``ServerlessPatterns``
-            with the dimension ``FunctionName``.
-        every: How often it runs. Default: every hour.
-
-    Raises:
-        ValueError: a value of the wrong type.
-    """
-
-    function: lambda_.IFunction
-    every: Duration = HOUR
-
-    def __post_init__(self) -> None:
-        """Reject what cannot run."""
-        expect_fields(self, function=("IFunction",), every=(Duration,))
 
 
 class S3EventsToSqsToLambda(SqsToLambda):
@@ -169,41 +142,10 @@ class S3EventsToSqsToLambda(SqsToLambda):
         errors = consumer.function.metric_errors(period=seconds(MINUTE), statistic="Sum")
         row = ("ConsumerErrorsAlarm", errors, CONSUMER_FAILS, 0, 3)
         self.alarms += [*on_topic, *alarms.each(self, [row])]
-        self.schedule = self._sweep(sweep, alarms) if sweep else None
-
-    def _sweep(self, sweep: Sweep, alarms: Alarms) -> events.Rule:
-        check_may_run("The sweep", sweep.function, "nothing would be found")
-        rule = events.Rule(self, "Schedule", schedule=events.Schedule.rate(sweep.every))
-        lambda_.CfnPermission(
-            rule,
-            "Permission",
-            action="lambda:InvokeFunction",
-            function_name=sweep.function.function_arn,
-            principal="events.amazonaws.com",
-            source_arn=rule.rule_arn,
-        )
-        resource: Any = child_of(rule)
-        resource.targets = [{"id": "Sweep", "arn": sweep.function.function_arn}]
-        findings = ("Serverless::Serverless-EventBusDLQ", "EventLoss::I9183")
-        acknowledge(rule, findings, "A run that could not start is made up for by the next.")
-        period = seconds(MINUTE)
-        found = self._found(sweep, period=period, statistic="Sum")
-        failed = sweep.function.metric_errors(period=period, statistic="Sum")
-        self.alarms += alarms.each(
-            self,
-            [
-                ("SweepFoundAlarm", found, SWEEP_FINDS, 0, 1),
-                ("SweepErrorsAlarm", failed, SWEEP_FAILS, 0, 1),
-            ],
-        )
-        return rule
-
-    @staticmethod
-    def _found(sweep: Sweep, **options: Any) -> cloudwatch.Metric:
-        name = {"FunctionName": sweep.function.function_name}
-        return cloudwatch.Metric(
-            namespace=NAMESPACE, metric_name=FOUND, dimensions_map=name, **options
-        )
+        self.schedule: events.Rule | None = None
+        if sweep:
+            self.schedule, on_sweep = schedule(self, sweep, alarms, SWEEP_FAILS, SWEEP_FINDS)
+            self.alarms += on_sweep
 
     def grant_put(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` upload objects that are watched.
