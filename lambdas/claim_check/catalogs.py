@@ -14,8 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ..foundation import aws, batch, orders, tables
 from ..foundation.logs import logger
 from ..foundation.outcomes import DUPLICATE, STORED, Outcome, RefusedError
-from . import logic, wire
-from .payloads import Payloads
+from . import logic, payloads, wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,7 +74,7 @@ def read(said: Said) -> Order | Outcome:
     if isinstance(said, orders.Order):
         return said
     try:
-        return logic.read(payloads().open(said))
+        return logic.read(payloads.fetch(payloads.client(), said))
     except RefusedError as error:
         if error.reason == "payload_gone" and _is_done(said):
             return DUPLICATE
@@ -85,11 +84,8 @@ def read(said: Said) -> Order | Outcome:
 def finish(messages: Sequence[Message], outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
     """Delete the messages whose work is done, then their bodies; return those not deleted.
 
-    Only a queue of its own (``QUEUE_URL``) may: the bodies of a topic have other readers. Lambda
-    would delete the messages after this function has returned, which is too late for the bodies.
+    Lambda would delete the messages when this function has returned: too late for the bodies.
     """
-    if not os.environ.get("QUEUE_URL"):
-        return {}
     over = [it for it in messages if outcomes[it.id] in (STORED, DUPLICATE)]
     done = [(it, pointer.key) for it in over if (pointer := pointer_in(it))]
     failed = _mark(done)
@@ -97,7 +93,7 @@ def finish(messages: Sequence[Message], outcomes: Mapping[str, Outcome]) -> dict
     failed |= _delete([it for it, _ in done])
     keys = {key for it, key in done if it.id not in failed}
     try:
-        left = payloads().delete(keys)
+        left = payloads.delete(payloads.client(), os.environ["BUCKET_NAME"], keys)
     except (ClientError, BotoCoreError):
         left = len(keys)
     if left:
@@ -145,11 +141,6 @@ def _is_done(pointer: Pointer) -> bool:
 def _put(first: Mapping[str, tuple[Order, Message]]) -> tables.Puts:
     received = {id_: (catalog, message.id) for id_, (catalog, message) in first.items()}
     return orders.put_in(os.environ["TABLE_NAME"], received)
-
-
-def payloads() -> Payloads:
-    """Return the bodies of our queue or topic."""
-    return Payloads(os.environ["BUCKET_NAME"], os.environ["PREFIX"])
 
 
 handler = batch.handler(parse, write, report=finish)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MAX_LINE = 64 * 1024
-MAX_PARTS = 10**9
+MAX_DESCRIPTION = 4000
 
 
 def read(chunks: Iterable[bytes]) -> Order:
@@ -31,8 +31,9 @@ def read(chunks: Iterable[bytes]) -> Order:
     id_ = checks.identifier(catalog["catalog_id"], "catalog_id")
     checks.identifier(catalog["supplier"], "supplier")
     for parts, line in enumerate(lines, 1):  # noqa: B007 - it counts
-        part = checks.fields(_parsed(line), "part", "sku", "price")
+        part = checks.fields(_parsed(line), "part", "sku", "price", "description")
         checks.identifier(part["sku"], "sku")
+        checks.text(part["description"], "description", MAX_DESCRIPTION)
         checks.amount(part["price"], "price", 2)
     if type(catalog["parts"]) is not int or catalog["parts"] != parts:
         raise RefusedError("parts", "parts is not the number of lines that follow.")

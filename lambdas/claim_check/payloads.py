@@ -24,61 +24,54 @@ TRANSFER = TransferConfig(
 )
 
 
-class TooLargeError(ValueError):
-    """A body is larger than the extended client libraries take, or than it was said to be."""
+class BodySizeError(ValueError):
+    """A body is empty, or larger than the extended client libraries take."""
 
 
-class Payloads:
-    """The bodies below one prefix of one bucket.
+def client() -> Any:
+    """Return a client of S3 that gives up while a function can still report it."""
+    return aws.client("s3", read_timeout=10)
 
-    Args:
-        bucket: Its name.
-        prefix: "" or a folder that ends with /.
-        client: Of S3. Default: one that gives up while a function can still report it.
+
+def put(s3: Any, bucket: str, prefix: str, body: Iterable[bytes]) -> Pointer:
+    """Store a body under a new key, so that no other message's body is ever replaced.
+
+    Raises:
+        BodySizeError: it is empty or larger than 2 GB; nothing is stored.
     """
+    stream, key = _Stream(body), f"{prefix}{uuid.uuid4()}"
+    if not stream.peek():
+        raise BodySizeError("The body is empty, which SQS does not take.")
+    s3.upload_fileobj(stream, bucket, key, Config=TRANSFER)
+    return Pointer(bucket, key, stream.count)
 
-    def __init__(self, bucket: str, prefix: str = "", client: Any = None) -> None:
-        self.bucket, self.prefix = bucket, prefix
-        self._s3 = client or aws.client("s3", read_timeout=10)
 
-    def put(self, body: Iterable[bytes]) -> Pointer:
-        """Store a body under a new key, so that no other message's body is ever replaced.
+def fetch(s3: Any, pointer: Pointer) -> Iterator[bytes]:
+    """Return a body, chunk by chunk.
 
-        Raises:
-            TooLargeError: it is empty or larger than 2 GB; nothing is stored.
-        """
-        stream, key = _Stream(body), f"{self.prefix}{uuid.uuid4()}"
-        if not stream.peek():
-            raise TooLargeError("The body is empty, which SQS does not take.")
-        self._s3.upload_fileobj(stream, self.bucket, key, Config=TRANSFER)
-        return Pointer(self.bucket, key, stream.count)
+    Raises:
+        RefusedError: there is no such object, or it has another size than the message says.
+    """
+    try:
+        answer = s3.get_object(Bucket=pointer.bucket, Key=pointer.key)
+    except ClientError as error:
+        if aws.code(error) != "NoSuchKey":
+            raise
+        raise RefusedError("payload_gone", "The object of the pointer is gone.") from None
+    if answer["ContentLength"] != pointer.size:
+        answer["Body"].close()
+        raise RefusedError("payload_size", "The object's size is not what the message says.")
+    chunks: Iterator[bytes] = answer["Body"].iter_chunks(CHUNK)
+    return chunks
 
-    def open(self, pointer: Pointer) -> Iterator[bytes]:
-        """Return the body, chunk by chunk.
 
-        Raises:
-            RefusedError: there is no such object, or it has another size than the message says.
-        """
-        try:
-            answer = self._s3.get_object(Bucket=pointer.bucket, Key=pointer.key)
-        except ClientError as error:
-            if aws.code(error) != "NoSuchKey":
-                raise
-            raise RefusedError("payload_gone", "The object of the pointer is gone.") from None
-        if answer["ContentLength"] != pointer.size:
-            answer["Body"].close()
-            raise RefusedError("payload_size", "The object's size is not what the message says.")
-        chunks: Iterator[bytes] = answer["Body"].iter_chunks(CHUNK)
-        return chunks
-
-    def delete(self, keys: Iterable[str]) -> int:
-        """Delete objects; return how many S3 did not delete."""
-        failed = 0
-        for some in aws.batches(keys, most=MAX_KEYS):
-            objects: Any = {"Objects": [{"Key": key} for key in some], "Quiet": True}
-            answer = self._s3.delete_objects(Bucket=self.bucket, Delete=objects)
-            failed += len(answer.get("Errors", ()))
-        return failed
+def delete(s3: Any, bucket: str, keys: Iterable[str]) -> int:
+    """Delete bodies; return how many S3 did not delete."""
+    failed = 0
+    for some in aws.batches(keys, most=MAX_KEYS):
+        objects: Any = {"Objects": [{"Key": key} for key in some], "Quiet": True}
+        failed += len(s3.delete_objects(Bucket=bucket, Delete=objects).get("Errors", ()))
+    return failed
 
 
 class _Stream(io.RawIOBase):
@@ -99,7 +92,7 @@ class _Stream(io.RawIOBase):
             self._left = bytes(chunk)
             self.count += len(chunk)
             if self.count > MAX_BYTES:
-                raise TooLargeError(f"The body has more than {MAX_BYTES:,} bytes.")
+                raise BodySizeError(f"The body has more than {MAX_BYTES:,} bytes.")
         return self._left
 
     def read(self, size: int | None = -1) -> bytes:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ..foundation import aws, sweeps
 from ..foundation.logs import logger
 from ..foundation.sweeps import UnfinishedError
+from . import payloads
 from .catalogs import done_key
-from .payloads import Payloads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:
     Raises:
         UnfinishedError: the bucket is too large for one run, or S3 did not delete all.
     """
-    now, payloads = time.time(), Payloads(os.environ["BUCKET_NAME"], os.environ["PREFIX"])
+    now, bucket = time.time(), os.environ["BUCKET_NAME"]
     young = now - event.get("older_than_seconds", MIN_AGE)
     oldest = now - event.get("kept_seconds", int(os.environ["KEPT_SECONDS"]))
     looked = found = 0
@@ -48,7 +48,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:
             expired = {key for key, at in aged.items() if at <= oldest}
             orphans = expired | _done(key for key, at in aged.items() if oldest < at <= young)
             found += len(orphans)
-            if payloads.delete(orphans):
+            if payloads.delete(payloads.client(), bucket, orphans):
                 raise UnfinishedError("S3 did not delete every body.")
             if context.get_remaining_time_in_millis() < ENDS_BEFORE:
                 raise UnfinishedError(f"{looked} objects were looked at, and there are more.")

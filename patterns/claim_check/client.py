@@ -13,8 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import ClientError
 
-from serverless_patterns.lambdas.claim_check import wire
-from serverless_patterns.lambdas.claim_check.payloads import CHUNK, Payloads
+from serverless_patterns.lambdas.claim_check import payloads, wire
 
 from ..limits import (
     SNS_MESSAGE_BYTES,
@@ -35,10 +34,10 @@ _NOT_SENT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 class _Sender:
     """Sends a body as it is, or its pointer: a body is in S3 before any message says so."""
 
-    def __init__(self, payloads: Payloads, threshold: int, most: int) -> None:
+    def __init__(self, s3: Any, bucket: str, prefix: str, threshold: int, most: int) -> None:
         if not 0 <= threshold <= most:
             raise ValueError(f"threshold is {threshold}; it must be 0, for always, to {most}.")
-        self.payloads, self._threshold = payloads, threshold
+        self.s3, self.bucket, self.prefix, self._threshold = s3, bucket, prefix, threshold
 
     def send(
         self,
@@ -62,7 +61,8 @@ class _Sender:
                     f"attributes has {len(attributes)}; a large message has room for "
                     f"{SQS_MESSAGE_ATTRIBUTES - 1}, as one tells its size. Leave one out."
                 )
-            stored = self.payloads.put(itertools.chain([head], rest or ()))
+            chunks = itertools.chain([head], rest or ())
+            stored = payloads.put(self.s3, self.bucket, self.prefix, chunks)
             attributes[wire.SIZE] = {"DataType": "Number", "StringValue": str(stored.size)}
             text = stored.body
         given: dict[str, Any] = {name: text, "MessageAttributes": attributes}
@@ -74,7 +74,7 @@ class _Sender:
             return call(**given)
         except ClientError as error:
             if stored and _certainly_rejected(error):
-                self.payloads.delete([stored.key])
+                payloads.delete(self.s3, self.bucket, [stored.key])
             raise
 
     def _split(self, chunks: Iterator[bytes], taken: int) -> tuple[bytes, Iterator[bytes] | None]:
@@ -116,8 +116,8 @@ class LargeMessages:
         session: Any = boto3,
     ) -> None:
         self._url, self._sqs, self._shared = queue_url, session.client("sqs"), shared
-        self._payloads = Payloads(bucket, prefix, session.client("s3"))
-        self._sender = _Sender(self._payloads, threshold, SQS_MESSAGE_BYTES)
+        s3 = session.client("s3")
+        self._sender = _Sender(s3, bucket, prefix, threshold, SQS_MESSAGE_BYTES)
 
     def send(
         self,
@@ -176,7 +176,7 @@ class LargeMessage:
 
     @property
     def _pointer(self) -> wire.Pointer | None:
-        every, of = self.raw.get("MessageAttributes", {}), self.messages._payloads
+        every, of = self.raw.get("MessageAttributes", {}), self.messages._sender
         names = [name for name in (wire.SIZE, wire.LEGACY_SIZE) if name in every]
         claimed = every[names[0]].get("StringValue", "") if names else None
         return wire.pointer(self.raw["Body"], claimed, of.bucket, of.prefix)
@@ -191,7 +191,7 @@ class LargeMessage:
         pointer = self._pointer
         if pointer is None:
             return iter([self.raw["Body"].encode()])
-        return self.messages._payloads.open(pointer)
+        return payloads.fetch(self.messages._sender.s3, pointer)
 
     def read(self) -> bytes:
         """Return its body, as a whole. See ``open``."""
@@ -203,7 +203,7 @@ class LargeMessage:
         of = self.messages
         of._sqs.delete_message(QueueUrl=of._url, ReceiptHandle=self.raw["ReceiptHandle"])
         if pointer and not of._shared:
-            of._payloads.delete([pointer.key])
+            payloads.delete(of._sender.s3, pointer.bucket, [pointer.key])
 
 
 class LargeNotifications:
@@ -231,8 +231,8 @@ class LargeNotifications:
         session: Any = boto3,
     ) -> None:
         self._publish = partial(session.client("sns").publish, TopicArn=topic_arn)
-        payloads = Payloads(bucket, prefix, session.client("s3"))
-        self._sender = _Sender(payloads, threshold, SNS_MESSAGE_BYTES)
+        s3 = session.client("s3")
+        self._sender = _Sender(s3, bucket, prefix, threshold, SNS_MESSAGE_BYTES)
 
     def publish(
         self,
@@ -253,7 +253,7 @@ def _seen(body: Body, digest: Any) -> Iterator[bytes]:
     if isinstance(body, str | bytes | bytearray):
         chunks = [body.encode() if isinstance(body, str) else bytes(body)]
     elif hasattr(body, "read"):
-        chunks = iter(partial(body.read, CHUNK), b"")
+        chunks = iter(partial(body.read, payloads.CHUNK), b"")
     else:
         chunks = body
     for chunk in chunks:

@@ -326,7 +326,7 @@ class ClaimCheckFanout(TopicFanout):
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that a consumer needs: without a queue, it deletes nothing."""
+        """The variables of a consumer, such as ``lambdas/claim_check/catalogs_shared.py``."""
         return _place(self._store)
 
     def add_queue(
@@ -363,9 +363,13 @@ class ClaimCheckFanout(TopicFanout):
             construct_id, consumer=consumer, queue=queue, subscription=subscription, alarms=alarms
         )
 
-    def grant_publish(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let ``grantee`` store bodies, and publish messages. See ``TopicFanout.grant_publish``."""
-        granted = super().grant_publish(grantee)
+    def grant_send(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let ``grantee`` store bodies, and publish messages: see ``grant_publish``.
+
+        Raises:
+            ValueError: ``grantee`` cannot be granted it.
+        """
+        granted = self.grant_publish(grantee)
         return granted.combine(self._store.grant(grantee, self._given, SENDER, writes=True))
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:

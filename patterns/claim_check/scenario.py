@@ -1,8 +1,8 @@
 """The executable promises of the demo stack: every catalog is read, and no message lacks its body.
 
 Knows only the stack's outputs and the AWS APIs, so it runs the same on the embedded AWS and on a
-real account. Senders are ``LargeMessages`` and ``LargeNotifications``, as a user would run them. The
-ledger counts what a topic delivers once for each subscriber.
+real account. Senders are ``LargeMessages`` and ``LargeNotifications``, as a user would run them.
+The ledger counts what a topic delivers once for each subscriber.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from serverless_patterns.sandbox import Deployment
     from serverless_patterns.sandbox.report import Report
 
-SMALL, ALWAYS, ORDERED, SHARED, UPLOADED, POISON, UNLUCKY, ORPHANS = 120, 120, 60, 60, 30, 20, 20, 5
+SMALL, ALWAYS, ORDERED, SHARED, UPLOADED, POISON, UNLUCKY, ORPHANS = 100, 80, 40, 40, 10, 15, 15, 5
 MEBIBYTE = 1024**2
 READERS = ("Search", "Prices")
 FOLDERS = QUEUED, IN_ORDER, FANNED_OUT = "catalogs/", "in-order/", "shared/"
@@ -91,7 +91,8 @@ class Catalogs:
     def _one(self, size: int, said: int | None) -> Event:
         self._made += 1
         id_ = f"{self.shop.run}-{self._made:04}"
-        line = json.dumps({"sku": "BRK-PAD-F".ljust(64, "0"), "price": "123456789012.99"})
+        part = {"sku": "BRK-PAD-F", "price": "49.90", "description": "Bremsbelag vorn. " * 100}
+        line = json.dumps(part if size else part | {"description": "Bremsbelag"})
         parts = 2 + size // len(line)
         head = {"catalog_id": id_, "supplier": f"supplier-{self._made % 9}", "parts": said or parts}
         return Event(id_, "\n".join([json.dumps(head), *[line] * parts]).encode())
@@ -163,7 +164,8 @@ def uploads(drive: Driver, catalogs: Catalogs) -> None:
         put = http.post(said["url"], event.body, headers, signed=False, method="PUT")
         return [Reply("" if put.status == 200 else str(put.status), again=put.status >= 500)]
 
-    events = [*catalogs.make(UPLOADED), *catalogs.make(1, 11 * MEBIBYTE)]
+    made = [*catalogs.make(UPLOADED), *catalogs.make(1, 11 * MEBIBYTE)]
+    events = [Event(one.id, one.body, group="one client") for one in made]
     drive.send("Uploads, one of them larger than an API takes", upload, events)
     catalogs.wait_for(events)
     statuses = [ask(size).status for size in (0, 2 * 1024 * MEBIBYTE + 1)]

@@ -97,7 +97,7 @@ class DemoStack(ShopStack):
 
     def _subscribe(self, name: str, fanout: ClaimCheckFanout) -> None:
         table = self.table(f"{name}Catalogs", "pk")
-        function, consumer = self._consumer(f"ReadFor{name}", "catalogs", table)
+        function, consumer = self._consumer(f"ReadFor{name}", "catalogs_shared", table)
         subscriber = fanout.add_queue(name, consumer=consumer)
         fanout.grant_read(function)
         _tell(function, fanout.environment)

@@ -41,8 +41,17 @@ def make(
 
 def make_uploads(stack: Stack, construct_id: str = "Claims", **given: Any) -> ClaimCheck:
     made = make(stack, construct_id, **given)
-    front, announcer = (function(stack, f"{construct_id}{name}") for name in ("Front", "Announce"))
-    made.add_uploads(front=front, announcer=announcer)
+    front, announcer = (
+        function(stack, f"{construct_id}{name}", handler=f"lambdas.claim_check.{name}.handler")
+        for name in ("uploads", "announce")
+    )
+    uploads = made.add_uploads(front=front, announcer=announcer)
+    for one, told in (
+        (front, uploads.front_environment),
+        (announcer, uploads.announcer_environment),
+    ):
+        for name, value in told.items():
+            one.add_environment(name, value)
     return made
 
 
