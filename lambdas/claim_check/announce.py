@@ -7,20 +7,17 @@ that comes twice makes two pointers to one body, of which the consumer takes one
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..foundation import aws, batch, dead_letters, objects
+from ..foundation import aws, batch, objects
 from ..foundation.outcomes import Outcome, RefusedError
 from . import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ..foundation.messages import Message
     from .wire import Pointer
 
 SENT = Outcome("sent")
-MAX_ENTRIES = 10  # Amazon SQS API reference, "SendMessageBatch"
 
 
 def parse(message: Message) -> list[Pointer]:
@@ -41,20 +38,16 @@ def _pointer(event: objects.ObjectEvent) -> Pointer:
     return checked
 
 
-def write(parsed: Sequence[tuple[list[Pointer], Message]]) -> dict[str, Outcome]:
-    """Send the pointers of all messages, ten a call; a message is done when all of its are sent."""
-    outcomes = {message.id: SENT for _, message in parsed}
-    every = [(pointer, message.id) for pointers, message in parsed for pointer in pointers]
-    for some in aws.batches(every, most=MAX_ENTRIES):
-        entries = [_entry(str(number), pointer) for number, (pointer, _) in enumerate(some)]
-        failed = dead_letters.send_batch(os.environ["QUEUE_URL"], entries)
-        outcomes |= {some[int(number)][1]: Outcome.failed(code) for number, code in failed.items()}
-    return outcomes
+def work(pointers: list[Pointer], _: Message) -> Outcome:
+    """Send the pointers of a message; one that was sent before it failed is sent again."""
+    for pointer in pointers:
+        size = {"DataType": "Number", "StringValue": str(pointer.size)}
+        aws.client("sqs").send_message(
+            QueueUrl=os.environ["QUEUE_URL"],
+            MessageBody=pointer.body,
+            MessageAttributes={wire.SIZE: size},
+        )
+    return SENT
 
 
-def _entry(id_: str, pointer: Pointer) -> dict[str, Any]:
-    size = {"DataType": "Number", "StringValue": str(pointer.size)}
-    return {"Id": id_, "MessageBody": pointer.body, "MessageAttributes": {wire.SIZE: size}}
-
-
-handler = batch.handler(parse, write)
+handler = batch.handler(parse, batch.one_by_one(work))
