@@ -49,7 +49,7 @@ def expires_before_read(scenario: Scenario) -> Findings:
                 ours = isinstance(prefix, str) and prefix.startswith(filter_.prefix)
                 if days is not None and one.get("Status") == "Enabled" and ours:
                     objects = f"{bucket}: objects of '{prefix}*'"
-                    problem = s3.expires_before_read(objects, days * 86_400, queue, waits)
+                    problem = s3.expires_before_read(objects, days * s3.DAY, queue, waits)
                     yield Finding(bucket, problem, one.at)
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from . import period
 
+DAY = 86_400
+
 
 @dataclass(frozen=True)
 class Filter:

@@ -38,7 +38,7 @@ def run(stack: Deployment, report: Report) -> None:
     drive = Driver(stack, report)
     catalogs = Catalogs(drive, Shop("cat"))
     with drive.calm_retries(*QUEUES):
-        drive.title("Catalogs of one line to 9 MiB, in messages and in S3")
+        drive.title("Catalogs of all sizes, in messages and in S3")
         of_all_sizes(drive, catalogs)
         drive.title("Uploads that no API has to carry")
         uploads(drive, catalogs)
