@@ -44,10 +44,8 @@ SQS_MAX_VISIBILITY = Limit(43_200, "s", _SQS + "sqs-visibility-timeout.html")
 SQS_LONG_POLL = Limit(20, "s", _SQS + "sqs-short-and-long-polling.html")
 SQS_IN_FLIGHT = Limit(120_000, "messages", _SQS + "quotas-fifo.html", "2026-11-26")
 SQS_MAX_RECEIVES = Limit(1_000, "receives", _SQS + "sqs-dead-letter-queues.html")
-# "up to 2 GB", of the extended client libraries; a Java array, which they fill, has 2 GiB.
-EXTENDED_CLIENT_BYTES = Limit(
-    2 * 1024**3, "bytes", _SQS + "sqs-managing-large-messages.html", "2026-11-27"
-)
+# Of the extended client libraries; a Java array, which they fill, has 2 GiB.
+EXTENDED_CLIENT_GB = Limit(2, "GB", _SQS + "sqs-managing-large-messages.html", "2026-11-27")
 
 # A FIFO queue's default mode: calls of each action, and messages in batches.
 _SQS_THROTTLING = _SQS + "troubleshooting-fifo-throttling-issues.html"

@@ -30,7 +30,7 @@ def overlapping_notifications(scenario: Scenario) -> Findings:
             yield Finding(bucket, s3.overlapping(bucket, one, other), at)
 
 
-@rule("W9231", "s3", "sqs", shared=s3.expires_before_read)
+@rule("W9218", "s3", "sqs", shared=s3.expires_before_read)
 def expires_before_read(scenario: Scenario) -> Findings:
     """Objects must not expire while messages about them may wait.
 

@@ -81,7 +81,7 @@ def expires_before_read(objects: object, kept: float, queue: object, waits: floa
 
     ``waits`` are the seconds that a message may be in the queue and in its dead-letter queue.
 
-    Lint W9231. Source:
+    Lint W9218. Source:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-expire-general-considerations.html
     """
     if kept > waits:
