@@ -96,7 +96,7 @@ READ_A_QUEUE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttribut
 # How a function uses what its variables name, where not any use will do.
 USED_BY: dict[str, str | tuple[str, ...]] = {
     "AWS::DynamoDB::Table": "dynamodb:",
-    "AWS::S3::Bucket": ("s3:PutObject", "s3:ListBucketVersions"),
+    "AWS::S3::Bucket": ("s3:PutObject", "s3:GetObject", "s3:ListBucketVersions"),
     "AWS::SNS::Topic": "sns:Publish",
     "AWS::SQS::Queue": "sqs:",
     "AWS::StepFunctions::StateMachine": "states:StartExecution",
