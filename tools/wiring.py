@@ -39,6 +39,7 @@ SERVICES = {
 TERMS = {
     "AWS::ApiGatewayV2::Api": "{ProtocolType} API",
     "AWS::AppSync::Api": "Event API",
+    "AWS::AppSync::ChannelNamespace": "channels, by WebSocket",
     "AWS::AppSync::GraphQLApi": "GraphQL API",
     "AWS::DynamoDB::GlobalTable": "table",
     "AWS::ECS::TaskDefinition": "task",
@@ -49,6 +50,7 @@ TERMS = {
 }
 # An endpoint is outside of the template: its subscription is drawn instead, with its own icon.
 ENDPOINTS = dict.fromkeys(("http", "https"), "AmazonSimpleNotificationServiceHTTPNotification")
+CLIENTS = {"ChannelNamespace": "Client"}  # and so is who subscribes to channels
 FLOW, BOTH, FAILURE = "flow", "both", "failure"
 ARROWS = {"→": FLOW, "⇄": BOTH, "⇢": FAILURE}
 # The wiring: resource type, source → target, label. Source and target are properties, "." is the
@@ -62,6 +64,7 @@ AWS::ApiGatewayV2::Route ApiId → Target {RouteKey}
 AWS::AppSync::DataSource ApiId → LambdaConfig
 AWS::AppSync::DataSource ApiId → DynamoDBConfig
 AWS::AppSync::DataSource ApiId → EventBridgeConfig
+AWS::AppSync::ChannelNamespace ApiId → .
 AWS::DynamoDB::Table . → KinesisStreamSpecification
 AWS::Events::Rule EventBusName → .
 AWS::Events::Rule EventPattern → .
@@ -323,9 +326,19 @@ class _Template:
         ]:
             given = set(passed)
             for role, statement in allowed:
-                starts = role in given and "lambda:Invoke" in str(statement.get("Action"))
-                for target in self.follow(statement.get("Resource")) if starts else ():
-                    self.connect(caller, target, FLOW, "schedules")
+                actions = str(statement.get("Action")) if role in given else ""
+                for target in self.follow(statement.get("Resource")):
+                    if "lambda:Invoke" in actions:
+                        self.connect(caller, target, FLOW, "schedules")
+                    elif "sqs:SendMessage" in actions:
+                        self._schedules_message(caller, target)
+
+    def _schedules_message(self, caller: str, queue: str) -> None:
+        """Draw where the schedules that code makes send: as the code, else what is undelivered."""
+        if (caller, queue, False) in self.edges:
+            self.edges[caller, queue, False] = Edge(caller, queue, FLOW, ("now, or by schedule",))
+        elif all(edge.target != queue for edge in self.edges.values()):
+            self.connect(caller, queue, FAILURE, "undelivered")
 
     def read_alarms(self) -> None:
         """Make failures of the arrows to a queue that should be empty: see _alarms_at_one."""
@@ -438,7 +451,7 @@ def _node(node: str, resource: dict[str, Any]) -> Node:
     term = term.replace("{Protocol}", protocol.upper())
     starts = kind != "Schedule" and "ScheduleExpression" not in properties
     fifo = "FIFO " * _is_fifo(resource)
-    icon = ENDPOINTS.get(protocol, names[-1].replace(" ", ""))
+    icon = ENDPOINTS.get(protocol, CLIENTS.get(kind, names[-1].replace(" ", "")))
     return Node(icon, node, names[0], fifo + term, needs_event=starts)
 
 

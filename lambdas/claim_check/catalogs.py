@@ -7,11 +7,11 @@ message, which the sweep finds: never a message without its object.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..foundation import aws, batch, orders, tables
+from ..foundation import aws, batch, dead_letters, orders, tables
 from ..foundation.logs import logger
 from ..foundation.outcomes import DUPLICATE, STORED, Outcome, RefusedError
 from . import logic, payloads, wire
@@ -55,13 +55,15 @@ def write(parsed: Sequence[tuple[Said, Message]]) -> dict[str, Outcome]:
         return READ
 
     outcomes = dict(batch.one_by_one(work)(parsed))
-    return outcomes | (orders.store(catalogs, _put) if catalogs else {})
+    return outcomes | (orders.store(catalogs, orders.put_each) if catalogs else {})
 
 
 def work(said: Said, message: Message) -> Outcome:
     """Read one body and store what is kept of it, for a queue that keeps an order."""
     found = read(said)
-    stored = found if isinstance(found, Outcome) else orders.store([(found, message)], _put)
+    stored = (
+        found if isinstance(found, Outcome) else orders.store([(found, message)], orders.put_each)
+    )
     return stored if isinstance(stored, Outcome) else stored[message.id]
 
 
@@ -112,15 +114,10 @@ def _mark(done: Sequence[tuple[Message, str]]) -> dict[str, str]:
 def _delete(messages: Sequence[Message]) -> dict[str, str]:
     failed: dict[str, str] = {}
     for some in aws.batches(messages, most=MAX_ENTRIES):
-        entries: Any = [{"Id": one.id, "ReceiptHandle": one.receipt_handle} for one in some]
-        try:
-            answer = aws.client("sqs").delete_message_batch(
-                QueueUrl=os.environ["QUEUE_URL"], Entries=entries
-            )
-        except (ClientError, BotoCoreError) as error:
-            failed |= dict.fromkeys((one.id for one in some), aws.code(error))
-        else:
-            failed |= {one["Id"]: one["Code"] for one in answer.get("Failed", ())}
+        entries = [{"Id": one.id, "ReceiptHandle": one.receipt_handle} for one in some]
+        failed |= dead_letters.call_twice(
+            aws.client("sqs").delete_message_batch, os.environ["QUEUE_URL"], entries
+        )
     return failed
 
 
@@ -136,11 +133,6 @@ def _is_done(pointer: Pointer) -> bool:
         ConsistentRead=True,
     )
     return "Item" in answer
-
-
-def _put(first: Mapping[str, tuple[Order, Message]]) -> tables.Puts:
-    received = {id_: (catalog, message.id) for id_, (catalog, message) in first.items()}
-    return orders.put_in(os.environ["TABLE_NAME"], received)
 
 
 handler = batch.handler(parse, write, report=finish)

@@ -1,4 +1,4 @@
-"""schedule → sweep: a function that looks through a bucket for what nothing else has found."""
+"""Schedule → sweep ⇢ alarm: a function that finds what no event announced."""
 
 from __future__ import annotations
 
@@ -20,16 +20,30 @@ if TYPE_CHECKING:
 
 HOUR = seconds(3600)
 NAMESPACE, FOUND = "ServerlessPatterns", "ObjectsFound"
+SWEEP_FAILS = Runbook(
+    means="The sweep fails, so objects that no event announced stay unnoticed.",
+    see="Read its log: a missing permission, a bucket too large for its timeout, or a dependency.",
+    fix="Fix the cause, then invoke the function by hand: it may run at any time.",
+    verify="A run ends without an error.",
+)
+SWEEP_FINDS = Runbook(
+    means="The sweep found objects that no event had announced, and sent them to the queue.",
+    see="Read the sweep's log for how many; AWS CloudTrail shows who changed the bucket's "
+    "notification configuration or the policy of the queue.",
+    fix="Deploy the stack again if the configuration has changed. The objects need nothing: the "
+    "consumer gets them now.",
+    verify="The next runs find none.",
+)
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A function that finds what should not be in a bucket, or is there without anybody knowing.
+    """A function that finds objects which no event announced, and sends them to the queue.
 
     Attributes:
         function: Your function. It lists the bucket, compares it with the results, and reports how
-            many objects it found as the metric ``ObjectsFound`` of the namespace
-            ``ServerlessPatterns`` with the dimension ``FunctionName``.
+            many it found as the metric ``ObjectsFound`` of the namespace ``ServerlessPatterns``
+            with the dimension ``FunctionName``.
         every: How often it runs. Default: every hour.
 
     Raises:
@@ -44,17 +58,16 @@ class Sweep:
         expect_fields(self, function=("IFunction",), every=(Duration,))
 
 
-def schedule(
-    scope: Construct, sweep: Sweep, alarms: Alarms, fails: Runbook, finds: Runbook
+def run_by_schedule(
+    scope: Construct,
+    sweep: Sweep,
+    alarms: Alarms,
+    fails: Runbook = SWEEP_FAILS,
+    finds: Runbook = SWEEP_FINDS,
 ) -> tuple[events.Rule, list[cloudwatch.Alarm]]:
-    """Run a sweep by a schedule, which alone may; return the rule, and the alarms.
+    """Run a sweep by a rule that alone may invoke it; return the rule, and its alarms.
 
-    Args:
-        scope: Where they are made.
-        sweep: The function, and how often it runs.
-        alarms: What they do.
-        fails: Runbook for a run that fails.
-        finds: Runbook for a run that finds something.
+    ``fails`` and ``finds`` are the runbooks of a run that fails, and of one that finds something.
 
     Raises:
         ValueError: the function never runs.
@@ -73,16 +86,12 @@ def schedule(
     resource.targets = [{"id": "Sweep", "arn": sweep.function.function_arn}]
     findings = ("Serverless::Serverless-EventBusDLQ", "EventLoss::I9183")
     acknowledge(rule, findings, "A run that could not start is made up for by the next.")
-    period = seconds(MINUTE)
-    found = cloudwatch.Metric(
-        namespace=NAMESPACE,
-        metric_name=FOUND,
-        dimensions_map={"FunctionName": sweep.function.function_name},
-        period=period,
-        statistic="Sum",
-    )
-    failed = sweep.function.metric_errors(period=period, statistic="Sum")
-    return rule, alarms.each(
-        scope,
-        [("SweepFoundAlarm", found, finds, 0, 1), ("SweepErrorsAlarm", failed, fails, 0, 1)],
-    )
+    about: Any = {"period": seconds(MINUTE), "statistic": "Sum"}
+    name = {"FunctionName": sweep.function.function_name}
+    found = cloudwatch.Metric(namespace=NAMESPACE, metric_name=FOUND, dimensions_map=name, **about)
+    failed = sweep.function.metric_errors(**about)
+    rows = [
+        ("SweepFoundAlarm", found, finds, 0, 1),
+        ("SweepErrorsAlarm", failed, fails, 0, 1),
+    ]
+    return rule, alarms.each(scope, rows)

@@ -210,8 +210,7 @@ def _is_public(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        private = ("localhost", ".localhost", ".local", ".internal")
-        return "." in host and not host.endswith(private)
+        return "." in host and not host.endswith((".localhost", ".local", ".internal"))
     return False
 
 

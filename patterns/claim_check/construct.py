@@ -19,7 +19,7 @@ from ..blocks.names import name_known_before_creation, pattern_of_name
 from ..blocks.queues import NewQueue, SqsToLambda, grant_send
 from ..blocks.rest import RestEntry
 from ..blocks.subscriptions import Subscription
-from ..blocks.sweeps import Sweep, schedule
+from ..blocks.sweeps import Sweep, run_by_schedule
 from ..blocks.topics import (
     QueueSubscriber,
     TopicFanout,
@@ -138,7 +138,7 @@ class ClaimCheck(SqsToLambda):
         self.uploads: Uploads | None = None
         self.schedule: events.Rule | None = None
         if sweep:
-            made = schedule(self, sweep, self._alarms, SWEEP_FAILS, SWEEP_FINDS)
+            made = run_by_schedule(self, sweep, self._alarms, SWEEP_FAILS, SWEEP_FINDS)
             self.schedule, on_sweep = made
             self.alarms += on_sweep
 

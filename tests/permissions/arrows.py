@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tests.velocity import everything, methods, render
@@ -130,6 +131,7 @@ def arrows(cloud: Cloud) -> list[Request]:
         _rules,
         _schedules,
         _planners,
+        _workers,
         _channels,
         _routes,
         _alarms,
@@ -244,15 +246,18 @@ def _published(cloud: Cloud, texts: frozenset[str]) -> list[dict[str, str]]:
 
 def _object(cloud: Cloud, function: Mapping[str, Any], key: str) -> str:
     """Return a key that a call is about: unless it is known, one that the function is told of."""
+    own = [] if key else [one for one in cloud.types if cloud.properties[one] is function]
     queues = [
         one["EventSourceArn"]
         for one in cloud.of("AWS::Lambda::EventSourceMapping").values()
-        if not key and cloud.properties[cloud.named(one["FunctionName"]) or ""] is function
+        if cloud.named(one["FunctionName"]) in own
     ]
+    told = [*queues, *map(cloud.arn, own)]
     for bucket in cloud.of("AWS::S3::Bucket").values():
-        found = bucket.get("NotificationConfiguration", {}).get("QueueConfigurations", ())
-        for one in found:
-            if one["Queue"] in queues:
+        found = bucket.get("NotificationConfiguration", {})
+        kinds = [found.get(f"{kind}Configurations", ()) for kind in ("Queue", "Lambda")]
+        for one in chain(*kinds):
+            if (one.get("Queue") or one["Function"]) in told:
                 rules = one.get("Filter", {}).get("S3Key", {}).get("Rules", ())
                 ends = {rule["Name"]: rule["Value"] for rule in rules}
                 return f"{ends.get('prefix', '')}x{ends.get('suffix', '')}"
@@ -440,10 +445,41 @@ def _planners(cloud: Cloud) -> Iterator[Request]:
         manage = [f"scheduler:{verb}Schedule" for verb in ("Create", "Get", "Update", "Delete")]
         yield from _all(role, manage, on)
         passed = {"iam:PassedToService": "scheduler.amazonaws.com"}
-        yield Request(role, "iam:PassRole", given["Target"]["RoleArn"], passed)
+        target, runs_by = given["Target"], given["Target"]["RoleArn"]
+        yield Request(role, "iam:PassRole", runs_by, passed)
+        group = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/{given['GroupName']}"
+        yield Request("scheduler.amazonaws.com", "sts:AssumeRole", runs_by, of_source(group))
+        for one in (target, target["DeadLetterConfig"]):
+            yield from _uses("scheduler", one["Arn"], {}, runs_by)
+        if "KmsKeyArn" in given:
+            yield Request(runs_by, "kms:Decrypt", given["KmsKeyArn"])
         via = {"kms:ViaService": f"scheduler.{REGION}.amazonaws.com", OF_SCHEDULE: on}
         for action in ("DescribeKey", "GenerateDataKey", "Decrypt") if "KmsKeyArn" in given else ():
             yield Request(role, f"kms:{action}", given["KmsKeyArn"], via)
+
+
+def _workers(cloud: Cloud) -> Iterator[Request]:
+    """A container works on the queues that no function consumes, with tables that none uses."""
+    functions = json.dumps([
+        *cloud.of("AWS::Lambda::Function").values(),
+        *cloud.of("AWS::Lambda::EventSourceMapping").values(),
+    ])  # fmt: skip
+    for name, one in cloud.of("AWS::IAM::Role").items():
+        if "ecs-tasks." not in json.dumps(one["AssumeRolePolicyDocument"]):
+            continue
+        role = cloud.arn(name)
+        yield Request("ecs-tasks.amazonaws.com", "sts:AssumeRole", role)
+        for queue, its in cloud.of("AWS::SQS::Queue").items():
+            if "RedrivePolicy" in its and cloud.arn(queue) not in functions:
+                on = cloud.arn(queue)
+                verbs = ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility")
+                yield from _all(role, [f"sqs:{verb}" for verb in verbs], on)
+                refused = its["RedrivePolicy"]["deadLetterTargetArn"]
+                yield Request(role, "sqs:SendMessage", refused)
+        for table in cloud.of("AWS::DynamoDB::Table"):
+            if f'"{table}"' not in functions:
+                verbs = ("GetItem", "PutItem")
+                yield from _all(role, [f"dynamodb:{verb}" for verb in verbs], cloud.arn(table))
 
 
 def _alarms(cloud: Cloud) -> Iterator[Request]:
