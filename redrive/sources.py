@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from serverless_patterns.lambdas.foundation import aws
-
-from ..limits import SQS_BATCH_ENTRIES
+from serverless_patterns.patterns.limits import SQS_BATCH_ENTRIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,8 +23,7 @@ SHORTEST_HIDING = 300  # seconds
 class Letter:
     """A message of a queue, or an object of a bucket, by its message id or its key.
 
-    ``problem`` is why its body could not be read, or ""; ``given`` are its attributes as SQS
-    returns them.
+    ``problem`` is why its body could not be read, or ""; ``message`` is what SQS returned.
     """
 
     id: str
@@ -32,27 +31,59 @@ class Letter:
     sent_at: float
     attributes: dict[str, str] = field(default_factory=dict)
     problem: str = ""
-    given: dict[str, Any] = field(default_factory=dict)
+    message: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def system(self) -> dict[str, str]:
+        """What SQS says of a message: how often it was received, its group, where it failed."""
+        found: dict[str, str] = self.message.get("Attributes", {})
+        return found
 
 
 class Queue:
     """Failed events in an SQS queue; ``hiding`` is how long one stays hidden after it was read."""
 
     def __init__(self, sqs: Any, url: str, hiding: int = SHORTEST_HIDING) -> None:
-        self._sqs, self._url, self._hiding = sqs, url, hiding
+        self._sqs, self.url, self.hiding = sqs, url, hiding
         self._handles: dict[str, str] = {}
+
+    @property
+    def name(self) -> str:
+        """The queue's name."""
+        return self.url.rpartition("/")[2]
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the messages of a group have an order."""
+        return self.url.endswith(".fifo")
+
+    @cached_property
+    def arn(self) -> str:
+        """Its ARN, of AWS."""
+        return self._ask("QueueArn")["QueueArn"]
+
+    def count(self) -> tuple[int, int]:
+        """Return about how many messages it shows, and how many are hidden."""
+        names = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
+        shown, hidden = (int(self._ask(*names)[name]) for name in names)
+        return shown, hidden
+
+    def _ask(self, *names: str) -> dict[str, str]:
+        answer = self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=[*names])
+        found: dict[str, str] = answer["Attributes"]
+        return found
 
     def batches(self) -> Iterator[list[Letter]]:
         """Yield the messages, each once, up to ten at a time."""
         while True:
             # A long poll asks every server, so one that finds nothing new is the end.
             answer = self._sqs.receive_message(
-                QueueUrl=self._url,
+                QueueUrl=self.url,
                 MaxNumberOfMessages=BATCH,
-                VisibilityTimeout=self._hiding,
+                VisibilityTimeout=self.hiding,
                 WaitTimeSeconds=POLL_SECONDS,
                 MessageAttributeNames=["All"],
-                MessageSystemAttributeNames=["SentTimestamp"],
+                MessageSystemAttributeNames=["All"],
             )
             found = {message["MessageId"]: message for message in answer.get("Messages", [])}
             new = [_letter(found[id_]) for id_ in found if id_ not in self._handles]
@@ -64,7 +95,7 @@ class Queue:
     def delete(self, ids: Sequence[str]) -> int:
         """Delete up to ten; return how many are still there."""
         entries = [{"Id": id_, "ReceiptHandle": self._handles[id_]} for id_ in ids]
-        answer = self._sqs.delete_message_batch(QueueUrl=self._url, Entries=entries)
+        answer = self._sqs.delete_message_batch(QueueUrl=self.url, Entries=entries)
         kept = {failure["Id"] for failure in answer.get("Failed", [])}
         for id_ in set(ids) - kept:
             del self._handles[id_]
@@ -77,19 +108,29 @@ class Queue:
             for id_, handle in self._handles.items()
         ]
         for ten in aws.batches(entries, most=BATCH):
-            self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=ten)
+            self._sqs.change_message_visibility_batch(QueueUrl=self.url, Entries=ten)
 
 
 class Bucket:
     """Failed events in a bucket that is a failure destination, below a prefix of its keys."""
 
     def __init__(self, s3: Any, name: str, prefix: str) -> None:
-        self._s3, self._name, self._prefix = s3, name, prefix
+        self._s3, self.bucket, self._prefix = s3, name, prefix
+        self.ordered = False
+        self.name = f"{name}/{prefix}"
+        self.arn = f"arn:aws:s3:::{name}"
+
+    def count(self) -> tuple[int, int]:
+        """Return how many objects there are; none is hidden."""
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=self._prefix
+        )
+        return sum(len(page.get("Contents", [])) for page in pages), 0
 
     def batches(self) -> Iterator[list[Letter]]:
         """Yield the objects, each once, up to ten at a time."""
         pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self._name, Prefix=self._prefix, PaginationConfig={"PageSize": BATCH}
+            Bucket=self.bucket, Prefix=self._prefix, PaginationConfig={"PageSize": BATCH}
         )
         for page in pages:
             yield [self._letter(found["Key"], found) for found in page.get("Contents", [])]
@@ -97,7 +138,7 @@ class Bucket:
     def _letter(self, key: str, found: Any) -> Letter:
         written = found["LastModified"].timestamp()
         try:
-            body = self._s3.get_object(Bucket=self._name, Key=key)["Body"].read()
+            body = self._s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         except ClientError as error:  # archived, encrypted with another key, removed meanwhile
             return Letter(key, "", written, problem=aws.code(error))
         # What is not UTF-8 is unreadable, and nothing that anybody would send.
@@ -106,7 +147,7 @@ class Bucket:
     def delete(self, ids: Sequence[str]) -> int:
         """Delete up to ten; return how many are still there."""
         objects = {"Objects": [{"Key": key} for key in ids], "Quiet": True}
-        answer = self._s3.delete_objects(Bucket=self._name, Delete=objects)
+        answer = self._s3.delete_objects(Bucket=self.bucket, Delete=objects)
         return len(answer.get("Errors", []))
 
     def release(self) -> None:
@@ -114,12 +155,11 @@ class Bucket:
 
 
 def _letter(message: Any) -> Letter:
-    given = message.get("MessageAttributes", {})
-    attributes = given.items()
+    attributes = message.get("MessageAttributes", {}).items()
     return Letter(
         message["MessageId"],
         message["Body"],
         int(message["Attributes"]["SentTimestamp"]) / 1000,
         {name: value["StringValue"] for name, value in attributes if "StringValue" in value},
-        given=given,
+        message=message,
     )
