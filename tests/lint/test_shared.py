@@ -58,6 +58,7 @@ from serverless_patterns.patterns.blocks.stream_consumers import (
 )
 from serverless_patterns.patterns.blocks.transforms import Transform
 from serverless_patterns.patterns.blocks.undo import check_undo
+from serverless_patterns.patterns.claim_check.construct import Payloads
 from serverless_patterns.patterns.delay_and_visibility.construct import DelayedQueue
 from serverless_patterns.patterns.dynamodb_streams_lambda.construct import (
     DynamoDbStreamsToLambda,
@@ -69,6 +70,7 @@ from serverless_patterns.patterns.s3_events_lambda.construct import S3EventsToSq
 from serverless_patterns.patterns.scheduler_lambda.rules import expression_of
 from serverless_patterns.patterns.sns_fifo_fanout import rules as fanout_rules
 from tests.appsync_live.builds import make as make_live
+from tests.claim_check.builds import make as make_claims
 from tests.conftest import ROOT
 from tests.inline import function
 
@@ -80,6 +82,7 @@ SHARED = {str(rule.id): rule for rule in rules() if getattr(rule, "shared", None
 CALLBACK = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
 # What each side has words of its own for, besides names.
 WORDS = {"fix": "…", "instead": "…", "otherwise": "…", "kind": "…", "resource": CALLBACK}
+DAYS_18 = Duration.days(18)
 BERLIN_SKIPS = datetime(2099, 3, 29, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
 EMPTY = sns.BetweenCondition(start=10, stop=5)
 TO_QUEUE = {"QueueUrl": "${Queue}", "MessageBody": "{}"}
@@ -249,6 +252,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9196": lambda stack: saga(express=True, Resource=CALLBACK, TimeoutSeconds=1),
     "E9189": twice,
     "E9204": lambda stack: routed(stack, bus=events.EventBus(stack, "Shop")),
+    "W9218": lambda stack: make_claims(stack, payloads=Payloads(prefix="lists/", kept=DAYS_18)),
     "W9205": lambda _: Watch("lists/*"),
     "E9206": lambda stack: watch_bucket(stack, watch=[Watch("lists/"), Watch("lists/new/")]),
     "E9207": lambda _: expression_of("Report", BERLIN_SKIPS),
