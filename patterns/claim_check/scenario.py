@@ -93,7 +93,7 @@ class Catalogs:
         id_ = f"{self.shop.run}-{self._made:04}"
         part = {"sku": "BRK-PAD-F", "price": "49.90", "description": "Bremsbelag vorn. " * 100}
         line = json.dumps(part if size else part | {"description": "Bremsbelag"})
-        parts = 2 + size // len(line)
+        parts = 2 + size // len(line) if size else 0  # of one line, it is JSON as a whole
         head = {"catalog_id": id_, "supplier": f"supplier-{self._made % 9}", "parts": said or parts}
         return Event(id_, "\n".join([json.dumps(head), *[line] * parts]).encode())
 
@@ -292,5 +292,15 @@ def _compare(drive: Driver, promise: str, rows: Sequence[dict[str, Any]]) -> Non
         for row in rows
         if row["catalog_id"] in sent
     }
-    wrong = [r["catalog_id"] for r in rows if prints.get(r["catalog_id"]) != r["fingerprint"]]
+    wrong = [
+        row["catalog_id"]
+        for row in rows
+        if prints.get(row["catalog_id"]) != row["fingerprint"]
+        or _supplier(sent[row["catalog_id"]]) != row["supplier"]
+    ]
     drive.check(promise, not wrong, wrong[:6])
+
+
+def _supplier(event: Event) -> str:
+    found: str = json.loads(event.body.partition(b"\n")[0])["supplier"]
+    return found
