@@ -55,16 +55,13 @@ def write(parsed: Sequence[tuple[Said, Message]]) -> dict[str, Outcome]:
         return READ
 
     outcomes = dict(batch.one_by_one(work)(parsed))
-    return outcomes | (orders.store(catalogs, orders.put_each) if catalogs else {})
+    return outcomes | (orders.store(catalogs) if catalogs else {})
 
 
 def work(said: Said, message: Message) -> Outcome:
     """Read one body and store what is kept of it, for a queue that keeps an order."""
     found = read(said)
-    stored = (
-        found if isinstance(found, Outcome) else orders.store([(found, message)], orders.put_each)
-    )
-    return stored if isinstance(stored, Outcome) else stored[message.id]
+    return found if isinstance(found, Outcome) else orders.store([(found, message)])[message.id]
 
 
 def read(said: Said) -> Order | Outcome:
