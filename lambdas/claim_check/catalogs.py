@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     Said = Order | Pointer
 
 READ = Outcome("read")
-MAX_ENTRIES = 10  # Amazon SQS API reference, "DeleteMessageBatch"
 
 
 def pointer_in(message: Message) -> Pointer | None:
@@ -110,7 +109,7 @@ def _mark(done: Sequence[tuple[Message, str]]) -> dict[str, str]:
 
 def _delete(messages: Sequence[Message]) -> dict[str, str]:
     failed: dict[str, str] = {}
-    for some in aws.batches(messages, most=MAX_ENTRIES):
+    for some in aws.batches(messages, most=dead_letters.MAX_ENTRIES):
         entries = [{"Id": one.id, "ReceiptHandle": one.receipt_handle} for one in some]
         failed |= dead_letters.call_twice(
             aws.client("sqs").delete_message_batch, os.environ["QUEUE_URL"], entries

@@ -111,7 +111,6 @@ CONSUMERS = {
     ),
 }
 LIMITS = {
-    "catalogs.MAX_ENTRIES": limits.SQS_BATCH_ENTRIES,
     "payloads.MAX_KEYS": limits.S3_DELETE_KEYS,
     "wire.MAX_BYTES": limits.EXTENDED_CLIENT_GB * 1024**3,
     "wire.MAX_KEY": limits.S3_KEY_BYTES,
