@@ -56,6 +56,12 @@ def sort_key(state: str, at: int | str) -> str:
     return f"{state}-{at}"
 
 
+def expiry(now: int) -> dict[str, int]:
+    """Return when what is written now expires; nothing if it is kept (no ``STATUS_SECONDS``)."""
+    kept = os.environ.get("STATUS_SECONDS")
+    return {"expires_at": now + int(kept)} if kept else {}
+
+
 def put(ends: Mapping[str, End]) -> dict[str, str]:
     """Write how jobs ended; return the error codes of those that were not written, by name.
 
@@ -110,7 +116,6 @@ def _job(message: Message) -> str:
 
 def _new(end: End) -> Any:
     now, (key, _, at) = int(time.time()), end.job.rpartition("-")
-    expires = now + int(os.environ["STATUS_SECONDS"])
-    said = {"at": now, "expires_at": expires, **end.said}
+    said = {"at": now, **expiry(now), **end.said}
     item = {"pk": key, "sk": sort_key(end.state, at), **said}
     return tables.new(os.environ["STATUS_TABLE_NAME"], item)

@@ -25,7 +25,7 @@ def items(key: str) -> list[dict[str, Any]]:
     return [tables.deserialize(item) for item in answer["Items"]]
 
 
-def accept(item: Mapping[str, Any]) -> dict[str, Any] | None:
+def accept(item: Mapping[str, Any], _: str) -> dict[str, Any] | None:
     """Put a job whose key is free, or whose job has expired; else return the item that has it.
 
     DynamoDB deletes an expired item within days. Source:
