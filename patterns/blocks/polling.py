@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Duration
 from constructs import Construct
@@ -145,7 +145,7 @@ def check_deadline(deadline: Duration) -> None:
         raise ValueError("deadline is 0 s, so every job would fail at once. Give it at least 1 s.")
 
 
-def check_queue(name: str, queue: object) -> None:
+def check_queue(name: str, queue: Any) -> None:
     """Reject a queue that does not take jobs.
 
     Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
