@@ -70,8 +70,8 @@ def relay() -> tuple[int, dict[str, str]]:
 
     What is sent when this ends before the commit is sent again by the next one.
     """
-    with data_api.transaction() as transaction:
-        found = data_api.rows(TAKE, transaction, most=BATCH)
+    with data_api.transaction() as within:
+        found = data_api.rows(TAKE, within, most=BATCH)
         failed = outbox.send(
             outbox.entry(str(row["number"]), row["job"], row["body"]) for row in found
         )
@@ -80,7 +80,7 @@ def relay() -> tuple[int, dict[str, str]]:
             (FAILED, [*failed]),
         ):
             if numbers:
-                data_api.execute(statement, transaction, numbers=",".join(numbers))
+                data_api.execute(statement, within, numbers=",".join(numbers))
     return len(found), failed
 
 

@@ -30,20 +30,20 @@ def client() -> Any:
     return aws.client("rds-data", read_timeout=READ_TIMEOUT)
 
 
-def execute(sql: str, transaction: str = "", /, **values: str | int) -> int:
+def execute(sql: str, within: str = "", /, **values: str | int) -> int:
     """Run a statement; return how many rows it has written.
 
     Args:
         sql: With ``:name`` for each of the values.
-        transaction: Its id. Default: none.
+        within: Id of its transaction. Default: none.
         values: Of the parameters.
     """
-    return int(_call(sql, transaction, values)["numberOfRecordsUpdated"])
+    return int(_call(sql, within, values)["numberOfRecordsUpdated"])
 
 
-def rows(sql: str, transaction: str = "", /, **values: str | int) -> list[dict[str, Any]]:
+def rows(sql: str, within: str = "", /, **values: str | int) -> list[dict[str, Any]]:
     """Run a query; return its rows, by column. It takes what ``execute`` does."""
-    answer = _call(sql, transaction, values, formatRecordsAs="JSON")
+    answer = _call(sql, within, values, formatRecordsAs="JSON")
     found: list[dict[str, Any]] = json.loads(answer["formattedRecords"])
     return found
 
@@ -67,12 +67,12 @@ def transaction() -> Iterator[str]:
     client().commit_transaction(**of_it)
 
 
-def _call(sql: str, transaction: str, values: dict[str, str | int], **more: str) -> Any:
+def _call(sql: str, within: str, values: dict[str, str | int], **more: str) -> Any:
     kinds = {str: "stringValue", int: "longValue"}
     parameters = [
         {"name": name, "value": {kinds[type(value)]: value}} for name, value in values.items()
     ]
-    more |= {"transactionId": transaction} if transaction else {}
+    more |= {"transactionId": within} if within else {}
     return client().execute_statement(**_where(), sql=sql, parameters=parameters, **more)
 
 

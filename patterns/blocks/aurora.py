@@ -75,7 +75,7 @@ class NewAurora:
         low, high = number(self.min_capacity), number(self.max_capacity)
         if low is None or high is None:
             return
-        steps = (2 * low).is_integer() and (2 * high).is_integer()
+        steps = (2 * low) % 1 == (2 * high) % 1 == 0
         if not (0 <= low <= high and 1 <= high <= AURORA_MAX_CAPACITY and steps):
             raise ValueError(
                 f"The capacity is {low:g} to {high:g} ACUs; Aurora takes 0 to "
@@ -199,10 +199,18 @@ def grant_data_api(
 
     Source: https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/data-api.access.html
     """
-    secret_of(cluster).grant_read(grantee)
+    secret = secret_of(cluster)
+    if secret.encryption_key:
+        secret.encryption_key.grant_decrypt(grantee)
     actions = ("ExecuteStatement", *(TRANSACTIONS if transactions else ()))
-    return iam.Grant.add_to_principal(
-        grantee=grantee,
-        actions=[f"rds-data:{action}" for action in actions],
-        resource_arns=[cluster.cluster_arn],
+    of_secret = ["secretsmanager:GetSecretValue"]
+    grant = iam.Grant.add_to_principal(
+        grantee=grantee, actions=of_secret, resource_arns=[secret.secret_arn]
+    )
+    return grant.combine(
+        iam.Grant.add_to_principal(
+            grantee=grantee,
+            actions=[f"rds-data:{action}" for action in actions],
+            resource_arns=[cluster.cluster_arn],
+        )
     )

@@ -21,6 +21,7 @@ from ..blocks.tables import TableSettings
 from ..blocks.values import Path, expect, seconds
 
 if TYPE_CHECKING:
+    from aws_cdk import aws_cloudwatch as cloudwatch
     from aws_cdk import aws_sqs as sqs
     from constructs import Construct
 
@@ -69,6 +70,18 @@ class Decoupled(Polled):
             ValueError: the queue is imported, so its dead-letter queue is not known here.
         """
         return self.work.dead_letter_queue
+
+    def metric_approximate_age_of_oldest_message(self, **options: Any) -> cloudwatch.Metric:
+        """Age of the oldest message in the queue, in seconds. ``options``: of the metric."""
+        return self.work.metric_approximate_age_of_oldest_message(**options)
+
+    def metric_dead_letters(self, **options: Any) -> cloudwatch.Metric:
+        """Messages in the dead-letter queue. ``options``: of the metric.
+
+        Raises:
+            ValueError: the queue is imported, so its dead-letter queue is not known here.
+        """
+        return self.work.metric_dead_letters(**options)
 
 
 class DecoupledMessaging(Decoupled):
