@@ -64,7 +64,8 @@ class Postgres:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def connect(self) -> Connection:
-        return Connection(**NAMES, unix_sock=str(self._folder / ".s.PGSQL.5432"))
+        socket = str(self._folder / ".s.PGSQL.5432")
+        return Connection(**NAMES, unix_sock=socket, ssl_context=False)
 
     def _programs(self) -> Path:
         """Return the folder with the programs; a copy of it if nobody cannot read them there."""
@@ -103,6 +104,7 @@ class DataApi:
         self._server, self._ids, self._lock = server, count(1), Lock()
         self._alone = server.connect()
         self._open: dict[str, Connection] = {}
+        self._free: list[Connection] = []
         self.resuming = False
 
     def __call__(self, operation: str, sent: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -123,7 +125,8 @@ class DataApi:
 
     def close(self) -> None:
         self.expire()
-        self._alone.close()
+        for connection in (self._alone, *self._free):
+            connection.close()
 
     def query(self, sql: str) -> Any:
         """Run a test's own statement."""
@@ -131,7 +134,8 @@ class DataApi:
             return self._alone.run(sql)
 
     def _begintransaction(self, _: dict[str, Any]) -> dict[str, Any]:
-        id_, connection = f"transaction-{next(self._ids)}", self._server.connect()
+        id_ = f"transaction-{next(self._ids)}"
+        connection = self._free.pop() if self._free else self._server.connect()
         connection.run("BEGIN")
         self._open[id_] = connection
         return {"transactionId": id_}
@@ -172,5 +176,5 @@ class DataApi:
         connection = self._known(id_)
         del self._open[id_]
         connection.run(how)
-        connection.close()
+        self._free.append(connection)
         return {"transactionStatus": how}
