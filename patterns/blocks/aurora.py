@@ -14,7 +14,7 @@ from ..limits import AURORA_MAX_CAPACITY, AURORA_PAUSE
 from . import keys
 from .findings import acknowledge
 from .places import check_here, check_key_here
-from .values import Path, child_of, expect, expect_fields, number, seconds
+from .values import Path, child_of, expect, expect_fields, number, seconds, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import aws_kms as kms
@@ -173,7 +173,8 @@ def _check_own(scope: Construct, cluster: rds.IDatabaseCluster) -> None:
     path = Path(cluster)
     check_here(scope, Path(cluster, "database "), cluster, HERE)
     resource: Any = child_of(cluster)
-    if isinstance(resource, rds.CfnDBCluster) and resource.enable_http_endpoint is not True:
+    made = isinstance(resource, rds.CfnDBCluster)
+    if made and stack_of(cluster).resolve(resource.enable_http_endpoint) is not True:
         raise ValueError(
             f"database {path} has no Data API, so no function could reach it. Give it "
             "enable_data_api=True."
