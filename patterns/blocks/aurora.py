@@ -78,8 +78,8 @@ class NewAurora:
         steps = (2 * low) % 1 == (2 * high) % 1 == 0
         if not (0 <= low <= high and 1 <= high <= AURORA_MAX_CAPACITY and steps):
             raise ValueError(
-                f"The capacity is {low:g} to {high:g} ACUs; Aurora takes 0 to "
-                f"{AURORA_MAX_CAPACITY}, in steps of 0.5, and at least 1 as the most."
+                f"The capacity is {low:g} to {high:g} ACUs. It must be 0 to {AURORA_MAX_CAPACITY}, "
+                "in steps of 0.5, and at least 1 as the most."
             )
 
 

@@ -123,7 +123,7 @@ def test_an_imported_cluster_with_its_secret_is_used(stack: Stack) -> None:
         (lambda _: NewAurora(min_capacity=0.3), "capacity is 0.3 to 2 ACUs"),
         (lambda _: NewAurora(max_capacity=0.5), "capacity is 0 to 0.5 ACUs"),
         (lambda _: NewAurora(min_capacity=4, max_capacity=2), "capacity is 4 to 2 ACUs"),
-        (lambda _: NewAurora(max_capacity=512), "capacity is 0 to 512 ACUs; Aurora takes 0 to 256"),
+        (lambda _: NewAurora(max_capacity=512), "capacity is 0 to 512 ACUs. It must be 0 to 256"),
         (lambda _: "database", "database"),
     ],
 )

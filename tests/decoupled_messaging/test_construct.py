@@ -12,6 +12,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
 
+from serverless_patterns.patterns import catalog
 from serverless_patterns.patterns.blocks.tables import new_table
 from serverless_patterns.patterns.decoupled_messaging.aurora import NewAurora, Relay
 from serverless_patterns.patterns.decoupled_messaging.construct import (
@@ -19,7 +20,9 @@ from serverless_patterns.patterns.decoupled_messaging.construct import (
     Endpoint,
     StreamConsumer,
 )
+from tests.conftest import page_of
 from tests.inline import function, granted, only, properties, rejected
+from tools import runbook
 
 from .builds import make, make_on_aurora
 
@@ -104,6 +107,13 @@ def test_every_part_goes_off_before_an_order_is_lost(stack: Stack) -> None:
         found = {one["MetricName"] for one in properties(it, "CloudWatch::Alarm")}
         assert found >= own | {"5XXError", "Errors", "Throttles", "ApproximateAgeOfOldestMessage"}
         assert "ApproximateNumberOfMessagesVisible" in found
+
+
+def test_the_page_says_what_to_do_about_the_alarms_of_aurora(stack: Stack) -> None:
+    make_on_aurora(stack)
+    entries = runbook.section(Template.from_stack(stack).to_json()).split("### ")
+    page = page_of(catalog.find("decoupled_messaging"))
+    assert [entry for entry in entries if entry.strip() not in page] == []
 
 
 def test_statements_are_all_that_the_front_may_run_and_transactions_are_for_the_relay(
