@@ -10,6 +10,8 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_rds as rds
 
+from ..checks import aurora as checks
+from ..checks import reject
 from ..limits import AURORA_MAX_CAPACITY, AURORA_PAUSE
 from . import keys
 from .findings import acknowledge
@@ -79,7 +81,7 @@ class NewAurora:
         if not (0 <= low <= high and 1 <= high <= AURORA_MAX_CAPACITY and steps):
             raise ValueError(
                 f"The capacity is {low:g} to {high:g} ACUs. It must be 0 to {AURORA_MAX_CAPACITY}, "
-                "in steps of 0.5, and at least 1 as the most."
+                "in halves, and at least 1 as the most."
             )
 
 
@@ -173,12 +175,9 @@ def _check_own(scope: Construct, cluster: rds.IDatabaseCluster) -> None:
     path = Path(cluster)
     check_here(scope, Path(cluster, "database "), cluster, HERE)
     resource: Any = child_of(cluster)
-    made = isinstance(resource, rds.CfnDBCluster)
-    if made and stack_of(cluster).resolve(resource.enable_http_endpoint) is not True:
-        raise ValueError(
-            f"database {path} has no Data API, so no function could reach it. Give it "
-            "enable_data_api=True."
-        )
+    if isinstance(resource, rds.CfnDBCluster):
+        enabled = stack_of(cluster).resolve(resource.enable_http_endpoint) is True
+        reject(checks.no_data_api(Path(cluster, "database "), enabled=enabled))
     if secret_of(cluster) is None:
         raise ValueError(
             f"database {path} has no secret, which the Data API asks for. Let RDS make it "
