@@ -20,9 +20,11 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 from uuid import uuid4
 
+from . import signing
 from .executor import MEGABYTE, Processes
 
-OPEN = "/_aws/execute-api/"  # an API's methods have an authorization of their own
+# An API's methods have an authorization of their own; a certificate is everybody's.
+OPEN = ("/_aws/execute-api/", signing.PATH)
 HEALTH = "/_sandbox/health"
 ALARMS = "/_sandbox/alarms"  # with the parameter ``at``, a time: evaluate each alarm as of then
 INTERNAL = "x-sandbox-internal"
@@ -58,6 +60,8 @@ def apply_all() -> None:
     tell_metrics_apart()
     read_metrics_at_once()
     look_at_alarms_when_asked()
+    signing.sign_as_sns()
+    signing.deliver_as_sns()
     require_signatures()
     lock()
 

@@ -1,0 +1,394 @@
+"""The executable promises of the demo stack: every state change reaches each client once.
+
+Knows only the stack's outputs and the AWS APIs. The clients are HTTP servers on this machine that
+fail, hang, redirect, answer 410 and recover; behind the garage's is the stack's own receiver. On a
+real account, which reaches no server here, the garage receives at its URL. The ledger counts
+deliveries: a change counts once for each client.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from threading import Event as Signal
+from typing import TYPE_CHECKING, Any
+
+from serverless_patterns.lambdas.foundation import webhooks
+from serverless_patterns.lambdas.foundation.outcomes import RefusedError
+from serverless_patterns.sandbox import outages, queues
+from serverless_patterns.sandbox.driver import Driver
+from serverless_patterns.sandbox.listener import Post, listening
+from serverless_patterns.sandbox.sender import Event, batch
+
+from ..redrive.subscription import Redelivery
+from ..shop import Document, Shop, as_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from serverless_patterns.sandbox import Deployment
+    from serverless_patterns.sandbox.report import Report
+
+ENGINE = "localstack"  # it signs what it posts, and has dead-letter queues of subscriptions
+ORDERS, UNLUCKY, EACH = 80, 12, 3
+CLIENTS = ("Garage", "Carrier")
+QUEUE, DEAD_LETTERS, UNDELIVERED = "QueueUrl", "DeadLetterQueueUrl", "UndeliveredQueueUrl"
+FAULTS = {"fails": 500, "redirects": 302, "is gone": 410, "hangs": 0}
+# What nobody may register: this machine, private and metadata addresses, their spellings.
+PRIVATE = (
+    "https://127.0.0.1/", "https://localhost/", "https://169.254.169.254/latest/meta-data/",
+    "https://10.0.0.8/hook", "https://[::1]/", "https://[::ffff:10.0.0.8]/", "https://2130706433/",
+    "https://0x7f.1/", "http://partner.example.com/", "https://partner.example.com:8443/",
+    "https://user:secret@partner.example.com/", "https://metadata.google.internal/",
+    "file:///etc/passwd", "gopher://partner.example.com/",
+)  # fmt: skip
+
+
+@dataclass
+class Client:
+    """A client's server: what it was sent, and how it answers now.
+
+    Attributes:
+        works: Takes a post while nothing is wrong, and returns its status.
+        fault: What is wrong: one of ``FAULTS``, or nothing.
+        taken: The posts that it answered with success, as they came.
+        failed: How many it failed.
+        followed: How many came to where a redirect points.
+    """
+
+    works: Any
+    fault: str = ""
+    taken: list[Post] = field(default_factory=list)
+    failed: int = 0
+    followed: int = 0
+    _over: Signal = field(default_factory=Signal)
+
+    def answer(self, post: Post) -> int:
+        """Take a request."""
+        if post.path != "/hook":
+            self.followed += 1
+            return 200
+        status = FAULTS[self.fault] if self.fault else int(self.works(post))
+        if status == 200:
+            self.taken.append(post)
+            return status
+        self.failed += 1
+        if not status:
+            self._over.wait(30)
+        return status or 503
+
+    @contextmanager
+    def out_of_order(self, fault: str) -> Iterator[None]:
+        """Let something be wrong for a while."""
+        self.fault = fault
+        self._over.clear()
+        try:
+            yield
+        finally:
+            self.fault = ""
+            self._over.set()
+
+
+def run(stack: Deployment, report: Report) -> None:
+    """Drive every promise of the page through the deployed stack."""
+    drive, shop = Driver(stack, report), Shop("whk")
+    with ExitStack() as here:
+        here.enter_context(drive.calm_retries(QUEUE))
+        garage = Client(partial(receive, drive))
+        carrier = Client(partial(verified, drive))
+        arn = subscribe(drive, here.enter_context(listening(garage.answer)))
+        origin = here.enter_context(listening(carrier.answer))
+        use = here.enter_context(allowing(drive, origin))
+        register(drive, origin)
+
+        drive.title("Changes of state, sent twice, and some that nobody can read")
+        changes = shop.state_changes(ORDERS, EACH)
+        publish(drive, "Changes of orders", changes)
+        publish(drive, "Duplicates", changes[:60])
+        wrong = [one | {"state": "lost"} for one in shop.state_changes(6, 1)]
+        publish(drive, "Changes to a state that there is not", wrong)
+        settled(drive, shop, carrier, {one["change_id"] for one in wrong})
+        take_poison(drive, wrong)
+        refused_by_the_receiver(drive, garage, shop)
+        nobody_registers_a_private_address(drive)
+
+        drive.title("The garage's endpoint fails, hangs, redirects and answers 410, then recovers")
+        for fault in FAULTS:
+            unlucky = shop.state_changes(UNLUCKY, EACH)
+            with garage.out_of_order(fault):
+                publish(drive, f"Changes while it {fault}", unlucky)
+                kept = drive.wait_for_messages("they are dead letters", UNDELIVERED, len(unlucky))
+            promise = f"what the endpoint does not take while it {fault} is dead-lettered"
+            drive.check(promise, kept >= len(unlucky), kept)
+            redeliver_in_order(drive, garage, arn, fault)
+        drive.check("a redirect is not followed", not garage.followed, garage.followed)
+
+        drive.title("The carrier's endpoint is down, and its secret is rotated meanwhile")
+        third_party(drive, shop, carrier, use)
+
+        drive.title("Where is every change now? The ledger counts it once for each client")
+        settled(drive, shop, carrier)
+        drive.judge(judge_garage, {"rows": rows(drive, shop)})
+        posts = [json.loads(post.body) for post in carrier.taken]
+        drive.judge(judge_carrier, {"posts": posts}, at_least_once=True)
+        left = drive.backlog(DEAD_LETTERS, UNDELIVERED, "DeliveryDeadLetterQueueUrl")
+        drive.check("after the redeliveries no dead letter is left", left == 0, left)
+        drive.not_proven(
+            ("sns-delivery-policy", "SNS retries for up to an hour", "policy: tests/sns_webhook"),
+            ("", "TLS and the address that is connected to", "tests/lambdas/test_endpoints.py"),
+            ("lambda-function-urls", "the receiver's URL", "here the server calls the function"),
+            ("sns-metrics-and-alarms", "alarms", "metrics and dimensions: tests/contracts"),
+            ("service-roles", "the functions may use their tables", "policies: test_security"),
+        )
+
+
+def publish(drive: Driver, title: str, changes: Sequence[Document]) -> None:
+    """Publish changes; each is booked for both clients."""
+    made = [
+        Event(
+            one["change_id"],
+            as_json(one),
+            deliveries=[f"{name}: {one['change_id']}" for name in CLIENTS],
+        )
+        for one in changes
+    ]
+    topic = batch(
+        drive.client("sns").publish_batch,
+        "PublishBatchRequestEntries",
+        lambda event: {"Message": event.body.decode()},
+        TopicArn=drive["TopicArn"],
+    )
+    drive.send(title, topic, made, batch=10)
+
+
+def subscribe(drive: Driver, origin: str) -> str:
+    """Subscribe the garage's server, as the template does its URL; return the subscription."""
+    sns, topic = drive.client("sns"), drive["TopicArn"]
+    sns.subscribe(
+        TopicArn=topic,
+        Protocol="http",
+        Endpoint=f"{origin}/hook",
+        Attributes={
+            "RedrivePolicy": json.dumps({"deadLetterTargetArn": drive["UndeliveredQueueArn"]})
+        },
+    )
+
+    def confirmed() -> str:
+        found = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+        mine = [one["SubscriptionArn"] for one in found if one["Endpoint"].startswith(origin)]
+        return next((arn for arn in mine if arn.startswith(topic)), "")
+
+    drive.wait("the receiver has confirmed the subscription", lambda: bool(confirmed()))
+    return confirmed()
+
+
+def receive(drive: Driver, post: Post) -> int:
+    """Hand a post to the receiver as its URL does."""
+    event = {
+        "version": "2.0",
+        "headers": dict(post.headers),
+        "body": post.body.decode(),
+        "isBase64Encoded": False,
+    }
+    answer = drive.client("lambda").invoke(
+        FunctionName=drive["ReceiverFunctionName"], Payload=json.dumps(event)
+    )
+    return int(json.load(answer["Payload"]).get("statusCode", 500))
+
+
+def verified(drive: Driver, post: Post) -> int:
+    """Take a webhook as a third party does, with the secret that it was told at first."""
+    try:
+        webhooks.verify(post.headers, post.body, [secret(drive)], time.time())
+    except RefusedError:
+        return 401
+    return 200
+
+
+_KNOWN: dict[str, str] = {}
+
+
+def secret(drive: Driver) -> str:
+    """Return the carrier's secret as it was when it was first asked for."""
+    arn = drive["SecretArn"]
+    if arn not in _KNOWN:
+        _KNOWN[arn] = drive.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
+    return _KNOWN[arn]
+
+
+@contextmanager
+def allowing(drive: Driver, origin: str) -> Iterator[Any]:
+    """Let the shop post to a server on this machine, which nobody may register otherwise."""
+    register, deliver = drive["RegisterFunctionName"], drive["DeliverFunctionName"]
+    with (
+        outages.settings_of(drive.stack, register) as (_, use_register),
+        outages.settings_of(drive.stack, deliver) as (_, use),
+    ):
+        use_register(ALLOWED_ORIGINS=origin)
+        restart = partial(use, ALLOWED_ORIGINS=origin, LONGEST_WAIT_SECONDS="1")
+        restart()
+        yield restart
+
+
+def register(drive: Driver, *urls: str) -> list[str]:
+    """Register endpoints of the carrier, one after the other; return the answers."""
+    invoke, name = drive.client("lambda").invoke, drive["RegisterFunctionName"]
+    made = [{"url": url if url in PRIVATE else f"{url}/hook"} for url in urls]
+    answers = [invoke(FunctionName=name, Payload=json.dumps(one))["Payload"] for one in made]
+    return [str(json.load(answer)["status"]) for answer in answers]
+
+
+def nobody_registers_a_private_address(drive: Driver) -> None:
+    """Try to register what leads into a network that is not public."""
+    answers = register(drive, *PRIVATE)
+    promise = f"{len(PRIVATE)} endpoints of private networks are not registered"
+    drive.check(promise, answers == ["rejected"] * len(PRIVATE), answers)
+
+
+def refused_by_the_receiver(drive: Driver, garage: Client, shop: Shop) -> None:
+    """Post to the garage what was recorded: once more, and changed."""
+    post, before = (
+        next(one for one in garage.taken if b'"Notification"' in one.body),
+        rows(drive, shop),
+    )
+    said = json.loads(post.body)
+    again = [receive(drive, post) for _ in range(20)]
+    now = rows(drive, shop)
+    drive.check("20 replayed messages change nothing", again == [200] * 20 and now == before, again)
+    changed = [
+        {"Message": said["Message"].replace("order", "0rder")}, {"MessageId": "another"},
+        {"Timestamp": "2026-01-01T00:00:00.000Z"}, {"TopicArn": f"{said['TopicArn']}2"},
+        {"Type": "SubscriptionConfirmation", "Token": "t", "SubscribeURL": "https://evil.example/"},
+        {"SignatureVersion": "1"}, {"Signature": "AAAA"}, {"Subject": "another"},
+        {"SigningCertURL": "https://sns.us-east-1.amazonaws.com.evil.example/a.pem"},
+        {"SigningCertURL": said["SigningCertURL"].replace("https", "http")},
+    ]  # fmt: skip
+    altered = [receive(drive, Post("", {}, as_json(said | one))) for one in changed]
+    promise = f"{len(changed)} altered messages are rejected"
+    drive.check(promise, altered == [403] * len(changed), altered)
+    drive.check("nothing that was rejected has an effect", rows(drive, shop) == before)
+
+
+def take_poison(drive: Driver, wrong: Sequence[Document]) -> None:
+    """Check that what no retry can help is kept for each client."""
+    drive.wait_for_messages("the garage's dead letters are there", UNDELIVERED, len(wrong), 60)
+
+    def name(output: str, message: Document) -> str:
+        client = "Garage" if output == UNDELIVERED else "Carrier"
+        body = json.loads(message["Body"])
+        return (
+            f"{client}: {(json.loads(body['Message']) if 'Message' in body else body)['change_id']}"
+        )
+
+    reasons = {"Garage": "", "Carrier": "field"}
+    expected = {f"{n}: {one['change_id']}": reasons[n] for n in CLIENTS for one in wrong}
+    promise = "what no client can read is kept for each"
+    drive.dead_letters(promise, expected, name, UNDELIVERED, DEAD_LETTERS)
+
+
+def redeliver_in_order(drive: Driver, garage: Client, arn: str, fault: str) -> None:
+    """Deliver the dead letters again, and look at the order in which they arrive."""
+    before = len(garage.taken)
+    tool = Redelivery(drive.client, arn, order_by=("order_id", "version"))
+    with drive.report.step("Redelivery"):
+        done = tool.run()
+    drive.check(f"the dead letters are redelivered: it {fault} no more", done.good, done.lines())
+    arrived: dict[str, list[int]] = {}
+    for post in garage.taken[before:]:
+        change = json.loads(json.loads(post.body)["Message"])
+        arrived.setdefault(change["order_id"], []).append(change["version"])
+    wrong = {order: them for order, them in arrived.items() if them != sorted(them)}
+    drive.check(f"in order for each of {len(arrived)} orders", bool(arrived) and not wrong, wrong)
+
+
+def third_party(drive: Driver, shop: Shop, carrier: Client, use: Any) -> None:
+    """Let the carrier's endpoint fail for longer than its attempts, and be gone."""
+    for fault in ("fails", "redirects", "hangs"):
+        late = shop.state_changes(2, 1)
+        carrier.failed = 0
+        with carrier.out_of_order(fault):
+            publish(drive, f"Changes while it {fault}", late)
+            drive.wait("it was asked in vain", lambda: carrier.failed > 1)
+        settled(drive, shop, carrier)
+    drive.check("the carrier's redirect is not followed", not carrier.followed, carrier.followed)
+
+    client, arn = drive.client("secretsmanager"), drive["SecretArn"]
+    secret(drive)
+    client.put_secret_value(SecretId=arn, SecretString="c2VjcmV0" * 5)
+    use(SECRETS_FROM=str(time.time()))  # which starts it anew: it keeps secrets for five minutes
+    signed = len(carrier.taken)
+    publish(drive, "Changes after a rotation", shop.state_changes(5, 1))
+    settled(drive, shop, carrier)
+    both = all(b"," in post.headers["webhook-signature"].encode() and
+               len(post.headers["webhook-signature"].split()) == 2
+               for post in carrier.taken[signed:])  # fmt: skip
+    drive.check("during a rotation the old secret verifies, too", both)
+
+    with drive.quick_retries(QUEUE, attempts=2), carrier.out_of_order("fails"):
+        lost = shop.state_changes(5, 1)
+        publish(drive, "Changes while it is down for long", lost)
+        kept = drive.wait_for_messages("its attempts are used up", DEAD_LETTERS, len(lost))
+    drive.check("an outage beyond the attempts is dead-lettered", kept >= len(lost), kept)
+    drive.redrive(DEAD_LETTERS, QUEUE)
+    settled(drive, shop, carrier)
+
+    with carrier.out_of_order("is gone"):
+        publish(drive, "Changes while it answers 410", shop.state_changes(4, 1))
+        drive.drain(QUEUE)
+        kept = drive.wait_for_messages("they are dead letters", DEAD_LETTERS, 4, 60)
+    letters = [queues.reason(one) for one in peek(drive, DEAD_LETTERS)]
+    known = set(letters) <= {"gone", "no_endpoint"}
+    drive.check("410 ends the deliveries, and keeps the changes", kept >= 4 and known, letters)
+    register(drive, carrier_origin(use))
+    drive.redrive(DEAD_LETTERS, QUEUE)
+    settled(drive, shop, carrier)
+
+
+def carrier_origin(use: Any) -> str:
+    """Return where the carrier listens."""
+    return str(use.keywords["ALLOWED_ORIGINS"])
+
+
+def peek(drive: Driver, queue: str) -> list[Document]:
+    """Return messages of a queue, and leave them there."""
+    answer = drive.client("sqs").receive_message(
+        QueueUrl=drive[queue],
+        MaxNumberOfMessages=10,
+        VisibilityTimeout=0,
+        MessageAttributeNames=["All"],
+    )
+    return list(answer.get("Messages", []))
+
+
+def settled(drive: Driver, shop: Shop, carrier: Client, without: set[str] = frozenset()) -> None:  # type: ignore[assignment]
+    """Wait until each client has what it is meant to have."""
+    ledger = drive.ledger
+    wanted = {*ledger.accepted} - {*ledger.dead_lettered}
+    wanted -= {f"{name}: {one}" for name in CLIENTS for one in without}
+
+    def found() -> list[str]:
+        posts = [f"Carrier: {json.loads(post.body)['change_id']}" for post in carrier.taken]
+        return posts + [f"Garage: {row['change_id']}" for row in rows(drive, shop)]
+
+    drive.wait_for("each client has the changes", wanted, found, seconds=300)
+
+
+def rows(drive: Driver, shop: Shop) -> list[Document]:
+    """Return what the garage has of this run, without when it came."""
+    return drive.rows("ReceiverTableName", "begins_with(pk, :text)", shop.run)
+
+
+def judge_garage(drive: Driver, rows: Sequence[Document]) -> None:
+    """Book every change that the garage has stored."""
+    drive.ledger.processed.update(f"Garage: {row['change_id']}" for row in rows)
+    drive.as_sent("the garage has what was sent", ((row["change_id"], row) for row in rows))
+
+
+def judge_carrier(drive: Driver, posts: Sequence[Document]) -> None:
+    """Book every change that the carrier has taken; it knows a second one by its id."""
+    by_id = {post["change_id"]: post for post in posts}
+    drive.ledger.processed.update(f"Carrier: {id_}" for id_ in by_id)
+    drive.as_sent("the carrier has what was sent", by_id.items())
