@@ -3,7 +3,8 @@
 By hand means from plain L2 constructs: ``order_entry`` has the very resources of one
 ``ApiGatewayToSqsToLambda``; ``FIVE`` are the first five patterns as a tutorial writes them, with
 74 resources, and without an alarm, an archive or a check. ``five_raw`` has every resource of the
-five, and nothing that makes them: the least that the CDK itself takes for them.
+five, and nothing that makes them: the least that the CDK itself takes for them. Each app loads only
+the modules of the CDK that it uses, as imports are most of what a small app takes.
 """
 
 from __future__ import annotations
@@ -13,23 +14,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import aws_cdk as cdk
 from aws_cdk import App, CfnResource, Duration, Stack
-from aws_cdk import aws_apigateway as apigateway
-from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_dynamodb as dynamodb
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kinesis as kinesis
-from aws_cdk import aws_kinesisfirehose as firehose
-from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_lambda_destinations as destinations
-from aws_cdk import aws_lambda_event_sources as sources
-from aws_cdk import aws_logs as logs
-from aws_cdk import aws_s3 as s3
-from aws_cdk import aws_sns as sns
-from aws_cdk import aws_sns_subscriptions as subscriptions
-from aws_cdk import aws_sqs as sqs
-from aws_cdk import aws_stepfunctions as stepfunctions
-from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
 if TYPE_CHECKING:
@@ -43,84 +29,90 @@ BODY = "Action=SendMessage&MessageBody=$util.urlEncode($input.body)"
 FORM = {"integration.request.header.Content-Type": "'application/x-www-form-urlencoded'"}
 
 
-def function(scope: Construct, name: str) -> lambda_.Function:
+def function(scope: Construct, name: str) -> cdk.aws_lambda.Function:
     """Make a function with the code that the patterns have."""
-    return lambda_.Function(
+    return cdk.aws_lambda.Function(
         scope,
         name,
-        runtime=lambda_.Runtime.PYTHON_3_14,
+        runtime=cdk.aws_lambda.Runtime.PYTHON_3_14,
         handler="index.handler",
         timeout=Duration.seconds(10),
-        code=lambda_.Code.from_asset(LAMBDAS),
+        code=cdk.aws_lambda.Code.from_asset(LAMBDAS),
     )
 
 
-def table(scope: Construct, *users: lambda_.Function) -> None:
+def table(scope: Construct, *users: cdk.aws_lambda.Function) -> None:
     """Make a table that the functions use."""
-    key = dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING)
-    made = dynamodb.Table(scope, "Table", partition_key=key)
+    key = cdk.aws_dynamodb.Attribute(name="pk", type=cdk.aws_dynamodb.AttributeType.STRING)
+    made = cdk.aws_dynamodb.Table(scope, "Table", partition_key=key)
     for user in users:
         made.grant_read_write_data(user)
 
 
-def queue(scope: Construct, name: str, **settings: Any) -> tuple[sqs.Queue, sqs.Queue]:
+def queue(
+    scope: Construct, name: str, **settings: Any
+) -> tuple[cdk.aws_sqs.Queue, cdk.aws_sqs.Queue]:
     """Make a queue and its dead-letter queue."""
-    dead = sqs.Queue(scope, f"{name}Dead", retention_period=Duration.days(14), **settings)
-    settings["dead_letter_queue"] = sqs.DeadLetterQueue(queue=dead, max_receive_count=5)
-    return sqs.Queue(scope, name, visibility_timeout=Duration.minutes(1), **settings), dead
+    dead = cdk.aws_sqs.Queue(scope, f"{name}Dead", retention_period=Duration.days(14), **settings)
+    settings["dead_letter_queue"] = cdk.aws_sqs.DeadLetterQueue(queue=dead, max_receive_count=5)
+    return cdk.aws_sqs.Queue(scope, name, visibility_timeout=Duration.minutes(1), **settings), dead
 
 
-def to_sqs(scope: Construct, name: str, target: sqs.Queue) -> apigateway.AwsIntegration:
+def to_sqs(
+    scope: Construct, name: str, target: cdk.aws_sqs.Queue
+) -> cdk.aws_apigateway.AwsIntegration:
     """Let API Gateway send to the queue."""
-    role = iam.Role(
-        scope, f"{name}Role", assumed_by=iam.ServicePrincipal("apigateway.amazonaws.com")
+    role = cdk.aws_iam.Role(
+        scope, f"{name}Role", assumed_by=cdk.aws_iam.ServicePrincipal("apigateway.amazonaws.com")
     )
     target.grant_send_messages(role)
-    return apigateway.AwsIntegration(
+    return cdk.aws_apigateway.AwsIntegration(
         service="sqs",
         path=f"{Stack.of(scope).account}/{target.queue_name}",
-        options=apigateway.IntegrationOptions(
+        options=cdk.aws_apigateway.IntegrationOptions(
             credentials_role=role,
             request_parameters=FORM,
             request_templates={"application/json": BODY},
-            integration_responses=[apigateway.IntegrationResponse(status_code="202")],
+            integration_responses=[cdk.aws_apigateway.IntegrationResponse(status_code="202")],
         ),
     )
 
 
-ACCEPTED = [apigateway.MethodResponse(status_code="202")]
+ACCEPTED = [cdk.aws_apigateway.MethodResponse(status_code="202")]
 
 
-def order_entry(scope: Construct, name: str, consumer: lambda_.Function) -> None:
+def order_entry(scope: Construct, name: str, consumer: cdk.aws_lambda.Function) -> None:
     """Make the resources that one ``ApiGatewayToSqsToLambda`` makes."""
     scope = Construct(scope, name)
     wait = Duration.seconds(20)
     source, dead = queue(scope, "Queue", receive_message_wait_time=wait, enforce_ssl=True)
     consumer.add_event_source(
-        sources.SqsEventSource(
+        cdk.aws_lambda_event_sources.SqsEventSource(
             source, batch_size=10, max_concurrency=10, report_batch_item_failures=True
         )
     )
-    log = logs.LogGroup(scope, "Log", retention=logs.RetentionDays.ONE_MONTH)
-    api = apigateway.RestApi(
+    log = cdk.aws_logs.LogGroup(scope, "Log", retention=cdk.aws_logs.RetentionDays.ONE_MONTH)
+    api = cdk.aws_apigateway.RestApi(
         scope,
         "Api",
         cloud_watch_role=False,
-        deploy_options=apigateway.StageOptions(
-            access_log_destination=apigateway.LogGroupLogDestination(log),
+        deploy_options=cdk.aws_apigateway.StageOptions(
+            access_log_destination=cdk.aws_apigateway.LogGroupLogDestination(log),
             throttling_rate_limit=100,
             throttling_burst_limit=100,
             tracing_enabled=True,
         ),
     )
     api.add_gateway_response(
-        "Refused", type=apigateway.ResponseType.BAD_REQUEST_BODY, templates={"text/plain": "no"}
+        "Refused",
+        type=cdk.aws_apigateway.ResponseType.BAD_REQUEST_BODY,
+        templates={"text/plain": "no"},
     )
     api.root.add_resource("orders").add_method(
         "POST",
         to_sqs(scope, "Send", source),
         method_responses=ACCEPTED,
-        authorization_type=apigateway.AuthorizationType.IAM,
+        authorization_type=cdk.aws_apigateway.AuthorizationType.IAM,
         request_validator=api.add_request_validator("Validator", validate_request_body=True),
     )
     metrics = {
@@ -129,45 +121,53 @@ def order_entry(scope: Construct, name: str, consumer: lambda_.Function) -> None
         "Errors": api.metric_server_error(),
     }
     for alarm, metric in metrics.items():
-        cloudwatch.Alarm(scope, f"{alarm}Alarm", metric=metric, threshold=1, evaluation_periods=1)
+        cdk.aws_cloudwatch.Alarm(
+            scope, f"{alarm}Alarm", metric=metric, threshold=1, evaluation_periods=1
+        )
 
 
 def api_sqs_lambda(stack: Stack) -> None:
     """Build an API, a queue, a function and a table."""
     (source, _), consumer = queue(stack, "Orders"), function(stack, "Store")
-    api = apigateway.RestApi(stack, "Api", cloud_watch_role=False)
+    api = cdk.aws_apigateway.RestApi(stack, "Api", cloud_watch_role=False)
     entry = to_sqs(stack, "Orders", source)
     api.root.add_resource("orders").add_method("POST", entry, method_responses=ACCEPTED)
-    consumer.add_event_source(sources.SqsEventSource(source))
+    consumer.add_event_source(cdk.aws_lambda_event_sources.SqsEventSource(source))
     table(stack, consumer)
 
 
 def sns_fifo_fanout(stack: Stack) -> None:
     """Build a topic with two queues, functions and a table."""
-    topic = sns.Topic(stack, "Topic", fifo=True, content_based_deduplication=True)
+    topic = cdk.aws_sns.Topic(stack, "Topic", fifo=True, content_based_deduplication=True)
     consumers = []
     for name in ("Retail", "Wholesale"):
         (target, _), consumer = queue(stack, name, fifo=True), function(stack, f"Price{name}")
-        topic.add_subscription(subscriptions.SqsSubscription(target))
-        consumer.add_event_source(sources.SqsEventSource(target))
+        topic.add_subscription(cdk.aws_sns_subscriptions.SqsSubscription(target))
+        consumer.add_event_source(cdk.aws_lambda_event_sources.SqsEventSource(target))
         consumers.append(consumer)
     table(stack, *consumers)
 
 
 def kinesis_firehose_s3(stack: Stack) -> None:
     """Build a stream, its delivery with a transform, and a bucket."""
-    processor = firehose.LambdaFunctionProcessor(function(stack, "Clean"))
-    source = firehose.KinesisStreamSource(kinesis.Stream(stack, "Clicks", shard_count=1))
-    target = firehose.S3Bucket(s3.Bucket(stack, "Lake"), processors=[processor])
-    firehose.DeliveryStream(stack, "Delivery", source=source, destination=target)
+    processor = cdk.aws_kinesisfirehose.LambdaFunctionProcessor(function(stack, "Clean"))
+    source = cdk.aws_kinesisfirehose.KinesisStreamSource(
+        cdk.aws_kinesis.Stream(stack, "Clicks", shard_count=1)
+    )
+    target = cdk.aws_kinesisfirehose.S3Bucket(
+        cdk.aws_s3.Bucket(stack, "Lake"), processors=[processor]
+    )
+    cdk.aws_kinesisfirehose.DeliveryStream(stack, "Delivery", source=source, destination=target)
 
 
 def async_lambda(stack: Stack) -> None:
     """Build a function with a queue for each destination, and a table."""
     consumer = function(stack, "Issue")
     consumer.configure_async_invoke(
-        on_failure=destinations.SqsDestination(sqs.Queue(stack, "Failures")),
-        on_success=destinations.SqsDestination(sqs.Queue(stack, "Successes")),
+        on_failure=cdk.aws_lambda_destinations.SqsDestination(cdk.aws_sqs.Queue(stack, "Failures")),
+        on_success=cdk.aws_lambda_destinations.SqsDestination(
+            cdk.aws_sqs.Queue(stack, "Successes")
+        ),
         retry_attempts=2,
     )
     table(stack, consumer)
@@ -176,13 +176,21 @@ def async_lambda(stack: Stack) -> None:
 def step_functions_saga(stack: Stack) -> None:
     """Build a queue, a state machine that compensates, its functions and a table."""
     charge, refund, start = (function(stack, name) for name in ("Charge", "Refund", "Start"))
-    failed = stepfunctions.Fail(stack, "Failed")
-    undo = tasks.LambdaInvoke(stack, "Undo", lambda_function=refund).next(failed)
-    pay = tasks.LambdaInvoke(stack, "Pay", lambda_function=charge).add_catch(undo)
-    body = stepfunctions.DefinitionBody.from_chainable(pay)
-    machine = stepfunctions.StateMachine(stack, "Saga", definition_body=body)
+    caught = [{"ErrorEquals": ["States.ALL"], "Next": "Undo"}]
+    pay = {"Type": "Task", "Resource": charge.function_arn, "Next": "Done", "Catch": caught}
+    steps = {
+        "Pay": pay,
+        "Undo": {"Type": "Task", "Resource": refund.function_arn, "Next": "Failed"},
+        "Done": {"Type": "Succeed"},
+        "Failed": {"Type": "Fail"},
+    }
+    definition = json.dumps({"StartAt": "Pay", "States": steps})
+    body = cdk.aws_stepfunctions.DefinitionBody.from_string(definition)
+    machine = cdk.aws_stepfunctions.StateMachine(stack, "Saga", definition_body=body)
+    for step in (charge, refund):
+        step.grant_invoke(machine)
     machine.grant_start_execution(start)
-    start.add_event_source(sources.SqsEventSource(queue(stack, "Orders")[0]))
+    start.add_event_source(cdk.aws_lambda_event_sources.SqsEventSource(queue(stack, "Orders")[0]))
     table(stack, charge, refund)
 
 
@@ -191,7 +199,7 @@ FIVE = (api_sqs_lambda, sns_fifo_fanout, kinesis_firehose_s3, async_lambda, step
 
 def one_queue(app: App, _: int) -> None:
     """Build the floor: what the CDK itself takes."""
-    sqs.Queue(Stack(app, "floor"), "Queue")
+    cdk.aws_sqs.Queue(Stack(app, "floor"), "Queue")
 
 
 def first_five(app: App, _: int) -> None:
@@ -234,7 +242,7 @@ def orders(app: App, count: int) -> None:
         construct.ApiGatewayToSqsToLambda(scope, name, consumer=consumer, endpoint=endpoint)
 
 
-def _places(app: App, count: int) -> Iterator[tuple[Stack, str, lambda_.Function]]:
+def _places(app: App, count: int) -> Iterator[tuple[Stack, str, cdk.aws_lambda.Function]]:
     """Yield a stack, a name and a consumer for each construct; some share a stack."""
     for number in range(count):
         if number % PER_STACK == 0:

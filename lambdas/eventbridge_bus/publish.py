@@ -16,6 +16,8 @@ from ..foundation.outcomes import RefusedError
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from ..foundation.publishing import Published
+
 SOURCE = "shop.orders"
 ORDER_PLACED = "OrderPlaced"
 SERVICES = ("express", "standard")
@@ -61,11 +63,7 @@ def _read(id_: str, detail: Any) -> buses.Event | str:
         return error.reason
 
 
-def _result(one: buses.Event | str, published: buses.Published) -> dict[str, str]:
+def _result(one: buses.Event | str, published: Published) -> dict[str, str]:
     if isinstance(one, str):
         return {"status": "refused", "reason": one}
-    for status in ("refused", "unpublished"):
-        codes: dict[str, str] = getattr(published, status)
-        if one.id in codes:
-            return {"status": status, "reason": codes[one.id]}
-    return {"status": "published"}
+    return published.result(one.id)

@@ -9,15 +9,15 @@ import json
 import math
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from . import aws
+from .publishing import LONGEST_CALL, Published, send
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 # Amazon EventBridge API reference, "PutEvents": below 1 MB, which may be a decimal one.
 MAX_ENTRIES = 10
@@ -28,8 +28,6 @@ REFUSALS = {
     "NotAuthorizedForDetailTypeException", "NotAuthorizedForSourceException", "RedactionFailure",
     "ValidationException",
 }  # fmt: skip
-# Seconds: three attempts of a client that waits one to connect and two to read, and pauses.
-LONGEST_CALL = 15
 
 
 @dataclass(frozen=True)
@@ -49,21 +47,6 @@ class Event:
             "DetailType": self.detail_type,
             "Detail": json.dumps(self.detail, ensure_ascii=False, separators=(",", ":")),
         }
-
-
-@dataclass
-class Published:
-    """What became of events, by the sender's ids.
-
-    Args:
-        accepted: EventBridge's id of the event.
-        refused: Error code; sending it again unmodified would not help.
-        unpublished: Error code of the last attempt.
-    """
-
-    accepted: dict[str, str] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
-    unpublished: dict[str, str] = field(default_factory=dict)
 
 
 def publish(
@@ -90,12 +73,13 @@ def publish(
         sleep: Waits before the next attempt. Default: ``time.sleep``.
     """
     result, waiting = Published(), {event.id: event.entry(bus) for event in events}
+    put = partial(_put, client)
     for attempt in range(attempts):
         codes: dict[str, str] = {}
         for batch in aws.batches(waiting.items(), most=MAX_ENTRIES, largest=MAX_BYTES, size=size):
             late = seconds_left() < LONGEST_CALL
             ids = [id_ for id_, _ in batch]
-            codes |= dict.fromkeys(ids, "OutOfTime") if late else _put(client, batch, result)
+            codes |= dict.fromkeys(ids, "OutOfTime") if late else send(batch, put, REFUSALS, result)
         waiting, result.unpublished = {id_: waiting[id_] for id_ in codes}, codes
         if not waiting or seconds_left() < LONGEST_CALL:
             break
@@ -112,29 +96,12 @@ def size(named: tuple[str, Mapping[str, str]]) -> int:
 
 
 def _put(
-    client: Any, batch: Sequence[tuple[str, Mapping[str, str]]], result: Published
-) -> dict[str, str]:
-    """Send one batch; return the codes of events that may be sent again, by id."""
-    try:
-        answer = client.put_events(Entries=[entry for _, entry in batch])
-    except (ClientError, BotoCoreError) as error:
-        code = aws.code(error)
-        if code not in REFUSALS:
-            return dict.fromkeys((id_ for id_, _ in batch), code)
-        if len(batch) == 1:
-            result.refused[batch[0][0]] = code
-            return {}
-        again: dict[str, str] = {}
-        for one in batch:  # one of them is at fault: the others must not suffer
-            again |= _put(client, [one], result)
-        return again
-    codes: dict[str, str] = {}
+    client: Any, batch: Sequence[tuple[str, Mapping[str, str]]]
+) -> Iterator[tuple[str, str, str]]:
+    answer = client.put_events(Entries=[entry for _, entry in batch])
     for (id_, _), made in zip(batch, answer["Entries"], strict=True):
-        failure = made.get("ErrorCode")
-        if failure is None:
-            result.accepted[id_] = made["EventId"]
-        elif failure in REFUSALS:
-            result.refused[id_] = failure
+        code = made.get("ErrorCode")
+        if code is None:
+            yield id_, "accepted", made["EventId"]
         else:
-            codes[id_] = failure
-    return codes
+            yield id_, "refused" if code in REFUSALS else "again", code

@@ -34,7 +34,7 @@ def handler(event: Any, context: LambdaContext) -> dict[str, list[dict[str, str]
         valid,
         seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
     )
-    of_valid = iter([_result(change["event_id"], published) for change in valid])
+    of_valid = iter([published.result(change["event_id"]) for change in valid])
     results = [{"status": "refused", "reason": code} if code else next(of_valid) for code in codes]
     counts: dict[str, Any] = Counter(result["status"] for result in results)
     logger.info("Published", **counts)
@@ -48,11 +48,3 @@ def _reason(change: Any) -> str:
     except RefusedError as error:
         return error.reason
     return ""
-
-
-def _result(event_id: str, published: publisher.Published) -> dict[str, str]:
-    for status in ("refused", "unpublished"):
-        codes: dict[str, str] = getattr(published, status)
-        if event_id in codes:
-            return {"status": status, "reason": codes[event_id]}
-    return {"status": "published"}

@@ -10,16 +10,14 @@ import math
 import random
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from ..foundation import aws
+from ..foundation.publishing import LONGEST_CALL, Published, send
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     Change = Mapping[str, Any]
 
@@ -30,26 +28,8 @@ SENDERS_FAULTS = (
     "InvalidParameter", "InvalidParameterValue", "ValidationError", "BatchRequestTooLong",
     "InvalidParameterException", "ParameterValueInvalid",
 )  # fmt: skip
-# Seconds: three attempts of a client that waits one to connect and two to read, and pauses.
-LONGEST_CALL = 15
 # More than the group, the deduplication id and the attribute's name take.
 OVERHEAD = 512
-
-
-@dataclass
-class Published:
-    """What became of price changes, by event id.
-
-    Args:
-        accepted: SNS's message id.
-        refused: Error code; sending it again unmodified would not help.
-        unpublished: Error code of a change whose last attempt failed, or of the one before it:
-            nothing of a part is published behind a gap.
-    """
-
-    accepted: dict[str, str] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
-    unpublished: dict[str, str] = field(default_factory=dict)
 
 
 def publish(
@@ -80,6 +60,7 @@ def publish(
     for change in changes:
         groups.setdefault(change["part_id"], deque()).append(change)
     waiting, result = deque(groups.values()), Published()
+    call = partial(_call, client, topic_arn)
     failures: dict[str, int] = {}
     while waiting:
         if seconds_left() < LONGEST_CALL:
@@ -87,7 +68,8 @@ def publish(
             result.unpublished |= late
             break
         batch = _next_batch(waiting)
-        codes = _publish_batch(client, topic_arn, [group[0] for group in batch], result)
+        named = [(group[0]["event_id"], group[0]) for group in batch]
+        codes = send(named, call, SENDERS_FAULTS, result)
         for group in batch:
             event_id = group[0]["event_id"]
             if event_id in codes:
@@ -116,32 +98,16 @@ def _next_batch(waiting: deque[deque[Change]]) -> list[deque[Change]]:
     return [waiting.popleft() for _ in range(count)]
 
 
-def _publish_batch(
-    client: Any, topic_arn: str, changes: list[Change], result: Published
-) -> dict[str, str]:
-    """Publish one batch; return the codes of changes that may be sent again, by event id."""
-    entries = [_entry(str(number), change) for number, change in enumerate(changes)]
-    event_ids = [change["event_id"] for change in changes]
-    try:
-        answer = client.publish_batch(TopicArn=topic_arn, PublishBatchRequestEntries=entries)
-    except (ClientError, BotoCoreError) as error:
-        code = aws.code(error)
-        if code not in SENDERS_FAULTS:
-            return dict.fromkeys(event_ids, code)
-        if len(changes) == 1:
-            result.refused[event_ids[0]] = code
-            return {}
-        failed: dict[str, str] = {}
-        for change in changes:  # one of them is at fault: the others must not suffer
-            failed |= _publish_batch(client, topic_arn, [change], result)
-        return failed
-    for entry in answer.get("Successful", []):
-        result.accepted[event_ids[int(entry["Id"])]] = entry["MessageId"]
-    again: dict[str, str] = {}
-    for entry in answer.get("Failed", []):
-        codes = result.refused if entry["SenderFault"] else again
-        codes[event_ids[int(entry["Id"])]] = entry["Code"]
-    return again
+def _call(
+    client: Any, topic_arn: str, batch: Sequence[tuple[str, Change]]
+) -> Iterator[tuple[str, str, str]]:
+    entries = [_entry(str(number), change) for number, (_, change) in enumerate(batch)]
+    answer = client.publish_batch(TopicArn=topic_arn, PublishBatchRequestEntries=entries)
+    for one in answer.get("Successful", []):
+        yield batch[int(one["Id"])][0], "accepted", one["MessageId"]
+    for one in answer.get("Failed", []):
+        outcome = "refused" if one["SenderFault"] else "again"
+        yield batch[int(one["Id"])][0], outcome, one["Code"]
 
 
 def _entry(entry_id: str, change: Change) -> dict[str, Any]:

@@ -6,9 +6,11 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Rec
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..blocks.alarms import MINUTE, Alarms, Runbook
+from ..blocks.failures import AGAIN, FAILURES
 from ..blocks.queues import dead_letter_queue_of
 from ..blocks.values import seconds
 
@@ -20,21 +22,10 @@ if TYPE_CHECKING:
     from ..blocks.destinations import Target
     from .settings import Retries
 
-REDRIVE = "`python -m serverless_patterns.patterns.redrive`"
-_AGAIN = f"Fix the cause, then send the events again with {REDRIVE}."
-_NOT_BY_SQS = f"{_AGAIN} The redrive of Amazon SQS does not work for this queue."
-_EMPTY = "The queue is empty, and stays empty while the events run again."
-FAILURES = Runbook(
-    "Events failed; the record of each, with the error, is stored in the failure queue.",
-    f"Run {REDRIVE} with --dry-run: it counts the errors.",
-    _NOT_BY_SQS,
-    _EMPTY,
-)
-DEAD_LETTERS = Runbook(
-    "Events failed or were refused; each is stored unmodified in the dead-letter queue.",
-    "Read the attributes of a message: Reason and ReasonDetail, or ErrorCode and ErrorMessage.",
-    _NOT_BY_SQS,
-    _EMPTY,
+DEAD_LETTERS = replace(
+    FAILURES,
+    means="Events failed or were refused; each is stored unmodified in the dead-letter queue.",
+    see="Read the attributes of a message: Reason and ReasonDetail, or ErrorCode and ErrorMessage.",
 )
 # By metric: its statistic, after how many minutes in a row it goes off, and what to do then.
 OF_FUNCTION = {
@@ -53,7 +44,7 @@ OF_FUNCTION = {
     "AsyncEventsDropped": ("Sum", 1, Runbook(
         "Lambda gave up events that were too old or had failed too often.",
         "Read the failure destination and the dead-letter queue; what neither has is LOST.",
-        _AGAIN,
+        AGAIN,
         "AsyncEventsDropped stays at 0.",
     )),
     "DestinationDeliveryFailures": ("Sum", 1, Runbook(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from ..blocks.alarms import Alarms
-from ..blocks.destinations import deliver, deliver_to_new_queue, permissions
+from ..blocks.destinations import deliver, deliver_to_new_queue
+from ..blocks.failures import configure
 from ..blocks.invocations import check_only_configuration, grant_invoke, qualifier_of
 from ..limits import LAMBDA_ASYNC_MAX_AGE
 from .alarms import alarms_on_function, alarms_on_queues
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from aws_cdk import aws_codedeploy as codedeploy
     from aws_cdk import aws_iam as iam
     from aws_cdk import aws_kms as kms
+    from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_sqs as sqs
 
-    from ..blocks.destinations import Destination, SuccessDestination, Target
+    from ..blocks.destinations import Destination, SuccessDestination
 
 __all__ = ["Alarms", "AsyncLambda", "Retries"]
 
@@ -94,7 +95,16 @@ class AsyncLambda(Construct):
             self, "on_failure", on_failure, self.function
         ) or deliver_to_new_queue(self, "FailureQueue", "on_failure", self.function, key)
         self._dead_letters = invoked.dead_letters_in(self, key)
-        self.event_invoke_config = self._invoke_config(retries, succeeded)
+        age = retries.max_event_age
+        check_only_configuration(self, self.function, qualifier_of(self.target))
+        self.event_invoke_config = configure(
+            self,
+            self.target,
+            self._failed,
+            succeeded,
+            attempts=retries.attempts,
+            max_age=age.to_seconds() if age else LAMBDA_ASYNC_MAX_AGE,
+        )
         on_function = alarms_on_function(self, self.target, alarms, retries, invoked.timeout)
         on_queues = alarms_on_queues(self, alarms, self._failed, self._dead_letters)
         self.alarms = [*on_function.values(), *on_queues]
@@ -164,27 +174,6 @@ class AsyncLambda(Construct):
     def metric_dead_letters(self, **options: Any) -> cloudwatch.Metric:
         """Messages in ``dead_letter_queue``. ``options``: of the metric."""
         return self.dead_letter_queue.metric_approximate_number_of_messages_visible(**options)
-
-    def _invoke_config(
-        self, retries: Retries, succeeded: Target | None
-    ) -> lambda_.CfnEventInvokeConfig:
-        qualifier = qualifier_of(self.target)
-        check_only_configuration(self, self.function, qualifier)
-        part, age = lambda_.CfnEventInvokeConfig, retries.max_event_age
-        config = part(
-            self,
-            "EventInvokeConfig",
-            function_name=self.function.function_name,
-            qualifier=qualifier,
-            maximum_retry_attempts=retries.attempts,
-            maximum_event_age_in_seconds=age.to_seconds() if age else LAMBDA_ASYNC_MAX_AGE,
-            destination_config=part.DestinationConfigProperty(
-                on_success=part.OnSuccessProperty(destination=succeeded.arn) if succeeded else None,
-                on_failure=part.OnFailureProperty(destination=self._failed.arn),
-            ),
-        )
-        config.node.add_dependency(self.target, *permissions(self, self.function))
-        return config
 
     def _rollout(
         self, rollout: codedeploy.ILambdaDeploymentConfig, errors: cloudwatch.IAlarm

@@ -16,7 +16,7 @@ from ..blocks.destinations import Target
 from ..blocks.invocations import check_ends
 from ..blocks.places import check_here
 from ..blocks.stacks import beside, role_in, same_deployment, same_stack
-from ..blocks.values import Path, expect, expect_fields, in_seconds, number
+from ..blocks.values import Path, child_of, expect, expect_fields, in_seconds, number
 from ..checks import lambda_ as checks
 from ..checks import period, reject
 from ..limits import (
@@ -272,7 +272,7 @@ class Invoked:
         if self.resource is None or same_stack(scope, self.function):
             return
         queue = self.dead_letter_queue
-        if queue and queue.node.default_child and same_stack(scope, queue):
+        if queue and child_of(queue) and same_stack(scope, queue):
             raise ValueError(
                 "dead_letter_queue is in this stack, but the function is in another one, which "
                 "this stack needs: they would need each other. Make the queue in the function's "

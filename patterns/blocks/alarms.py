@@ -16,6 +16,7 @@ from ..checks import sns as sns_checks
 from ..checks import sqs as sqs_checks
 from ..limits import CLOUDWATCH_ALARM_ACTIONS
 from . import keys
+from .grants import service_principal
 from .partitions import check_partition
 from .places import check_environment
 from .values import (
@@ -365,7 +366,7 @@ def _allow_cloudwatch(key: kms.IKey | None) -> None:
         return
     _ALLOWED.add(key)
     allow = iam.PolicyStatement(
-        principals=[iam.ServicePrincipal(CLOUDWATCH)],
+        principals=[service_principal(CLOUDWATCH)],
         actions=["kms:Decrypt", "kms:GenerateDataKey"],
         resources=["*"],
     )

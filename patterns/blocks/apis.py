@@ -16,7 +16,7 @@ from ..checks import reject
 from .endpoints import JSON, Endpoint, NewApi
 from .findings import acknowledge
 from .stacks import apart, check_order
-from .values import Path, expect, stack_of
+from .values import Path, child_of, expect, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -183,7 +183,7 @@ def check_circle(
     """
     expect("endpoint", endpoint, Endpoint)
     api = endpoint.api
-    if isinstance(api, NewApi) or api.node.default_child is None or not apart(scope, api):
+    if isinstance(api, NewApi) or child_of(api) is None or not apart(scope, api):
         return
     plan = endpoint.usage_plan
     if plan and not apart(scope, plan):
@@ -192,7 +192,7 @@ def check_circle(
             "for what the API calls. Make the usage plan in the stack of the API."
         )
     for name, one in _named(given):
-        if one.node.default_child and not apart(one, api):
+        if child_of(one) and not apart(one, api):
             raise ValueError(
                 f"{name} {Path(one)} is in the stack of {Path(api)}. That stack needs "
                 "this one, for what the API calls, so this one cannot need it. Make this construct "
@@ -262,7 +262,7 @@ def keep_text(api: apigateway.IRestApi, content_types: Sequence[str]) -> None:
     Raises:
         ValueError: it is so now.
     """
-    resource = api.node.default_child
+    resource = child_of(api)
     if isinstance(resource, apigateway.CfnRestApi):
         validation = _TextStaysText(resource, content_types)
         reject(*validation.validate())

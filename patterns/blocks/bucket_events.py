@@ -22,13 +22,14 @@ from ..checks import s3 as checks
 from ..limits import S3_KEY_BYTES
 from . import keys, places
 from .buckets import NewBucket, make_bucket
+from .grants import service_principal
 from .names import bucket_name_known_before_creation, pattern_of_bucket_name
 from .queues import resource_of
 from .routes import route
 from .stacks import same_stack
 from .subscriptions import Subscription, deliver_to_queue
 from .topics import TopicSettings, new_source
-from .values import Path, expect, expect_fields, is_token, seconds, stack_of
+from .values import Path, account_of, child_of, expect, expect_fields, is_token, seconds, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -286,7 +287,7 @@ def _through_event_bridge(
 
 
 def _send_to_event_bridge(bucket: s3.IBucket) -> None:
-    resource: Any = bucket.node.default_child
+    resource: Any = child_of(bucket)
     if resource is None:
         Annotations.of(bucket).add_warning_v2(
             "serverless-patterns:imported-bucket-of-rule",
@@ -310,7 +311,7 @@ def _name_known_before_creation(scope: Construct, bucket: s3.IBucket) -> str:
     Raises:
         ValueError: this stack does not make the bucket, or its name is generated.
     """
-    resource = bucket.node.default_child
+    resource = child_of(bucket)
     name = resource.bucket_name if isinstance(resource, s3.CfnBucket) else None
     # The CDK's own is a token that becomes nothing where CloudFormation makes up the name.
     if same_stack(scope, bucket) and name is not None and stack_of(scope).resolve(name):
@@ -325,7 +326,7 @@ def _name_known_before_creation(scope: Construct, bucket: s3.IBucket) -> str:
 
 
 def _check_encryption(queue: sqs.IQueue) -> None:
-    key = queue.encryption_master_key
+    key = keys.key_of(queue)
     key_id = key.key_id if key else getattr(resource_of(queue), "kms_master_key_id", None)
     if key_id is not None:
         name = Path(queue, "queue ")
@@ -348,12 +349,12 @@ def _allow(
         named = name if same_stack(bucket, resource) else pattern
         arn = stack.format_arn(service="s3", region="", account="", resource=named)
         statement = iam.PolicyStatement(
-            principals=[iam.ServicePrincipal(S3)],
+            principals=[service_principal(S3)],
             actions=actions,
             resources=[acts_on],
             conditions={
                 "ArnLike": {"aws:SourceArn": arn},
-                "StringEquals": {"aws:SourceAccount": stack.account},
+                "StringEquals": {"aws:SourceAccount": account_of(stack)},
             },
         )
         extra = (True,) if acts_on == "*" else ()
@@ -391,7 +392,7 @@ def _notify(
     known = _NOTIFIED.get(bucket, [])
     for (_, _, one), other in product(known, watches):
         reject(checks.overlapping(Path(bucket, "bucket "), one, other.filter))
-    resource: Any = bucket.node.default_child
+    resource: Any = child_of(bucket)
     _configure(bucket, [(kind, arn, watch.filter) for watch in watches])
     resource.notification_configuration = _configuration_of(bucket)
     resource.node.add_dependency(*waits_for)
@@ -399,7 +400,7 @@ def _notify(
 
 def _configure(bucket: s3.IBucket, more: list[tuple[str, str, checks.Filter]]) -> None:
     if bucket not in _NOTIFIED:
-        _check_free(bucket, bucket.node.default_child)
+        _check_free(bucket, child_of(bucket))
         bucket.node.add_validation(_OneConfiguration(bucket))
     _NOTIFIED.setdefault(bucket, []).extend(more)
 
@@ -454,6 +455,12 @@ class _OneConfiguration:
         ]
 
 
+def arns_of_objects(bucket: s3.IBucket, objects: Iterable[str]) -> list[str]:
+    """Return what matches objects of a bucket in a policy, by what matches their keys."""
+    arn = bucket.bucket_arn
+    return [f"{arn}/{one}" for one in objects]
+
+
 def grant_on_objects(
     bucket: s3.IBucket,
     grantee: iam.IGrantable,
@@ -472,8 +479,8 @@ def grant_on_objects(
         on_bucket: Actions on the bucket. Default: none.
         key_actions: Actions on its key. Default: decrypt.
     """
-    key = bucket.encryption_key
-    wanted = ((on_object, [bucket.arn_for_objects(it) for it in objects]), (on_bucket, None))
+    key = keys.key_of(bucket)
+    wanted = ((on_object, arns_of_objects(bucket, objects)), (on_bucket, None))
     grants = [
         iam.Grant.add_to_principal_or_resource(
             grantee=grantee,

@@ -19,12 +19,13 @@ from . import keys, places
 from .alarms import Alarms, Runbook
 from .consumers import check_has_role, function_of
 from .failures import record_failures
+from .grants import principal_of, service_principal
 from .invocations import check_only_configuration, is_configured, qualifier_of
 from .names import pattern_of_name
 from .queues import queue_for_failures
 from .routes import EVENTBRIDGE
 from .stacks import same_stack
-from .values import Path, stack_of
+from .values import Path, account_of, path_of, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -106,12 +107,12 @@ def queue_of_bus(scope: Construct, name: str) -> sqs.Queue:
         scope, "BusDeadLetterQueue", reason="Events of a bus whose key fails wait for a person."
     )
     allow = iam.PolicyStatement(
-        principals=[iam.ServicePrincipal(EVENTBRIDGE)],
+        principals=[service_principal(EVENTBRIDGE)],
         actions=["sqs:SendMessage"],
         resources=[queue.queue_arn],
         conditions={
             "ArnLike": {"aws:SourceArn": _arn_of_bus(scope, name)},
-            "StringEquals": {"aws:SourceAccount": stack_of(scope).account},
+            "StringEquals": {"aws:SourceAccount": account_of(stack_of(scope))},
         },
     )
     queue.add_to_resource_policy(allow)
@@ -137,7 +138,7 @@ def allow_bus(scope: Construct, key: kms.IKey, name: str) -> None:
     added = False
     for actions, conditions in (uses, (["kms:DescribeKey"], {})):
         statement = iam.PolicyStatement(
-            principals=[iam.ServicePrincipal(EVENTBRIDGE)],
+            principals=[service_principal(EVENTBRIDGE)],
             actions=actions,
             resources=["*"],
             conditions=conditions,
@@ -191,8 +192,9 @@ def check_loop(route: Construct, routed: Routed, published: Published) -> None:
         ValueError: the rule that calls it matches what it is allowed to publish.
     """
     called = _CALLED.get(route)
-    role: Any = published.grantee.grant_principal
-    if called is None or called.role is None or role.node.path != called.role.node.path:
+    role: Any = principal_of(published.grantee)
+    own = called and called.role
+    if called is None or own is None or path_of(role) != path_of(own):
         return
     if not pattern_checks.can_match_both(routed.pattern, published.pattern):
         return
@@ -230,10 +232,10 @@ def _ways(
 ) -> Any:
     """Yield the patterns of the rules on each way from one bus to another."""
     for there, pattern in _FORWARDS.get(start, []):
-        if there.node.path == end.node.path:
+        if path_of(there) == path_of(end):
             yield [*met, pattern]
-        elif there.node.path not in passed:
-            yield from _ways(there, end, [*met, pattern], passed | {there.node.path})
+        elif path_of(there) not in passed:
+            yield from _ways(there, end, [*met, pattern], passed | {path_of(there)})
 
 
 def unmatched(routes: Sequence[Routed]) -> Mapping[str, Any]:

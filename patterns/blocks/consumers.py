@@ -27,7 +27,7 @@ from .findings import acknowledge
 from .grants import warn_of_fixed
 from .places import check_environment, check_here
 from .stacks import role_in
-from .values import Path, expect, expect_fields, in_seconds, number, place_of, stack_of
+from .values import Path, child_of, expect, expect_fields, in_seconds, number, place_of, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
@@ -163,7 +163,7 @@ def function_of(function: lambda_.IFunction) -> lambda_.IFunction:
 def resource_of(function: lambda_.IFunction) -> lambda_.CfnFunction | None:
     """Return the resource of a function, alias or version; None when it is imported."""
     function = function_of(function)
-    resource = function.node.default_child if isinstance(function, lambda_.Function) else None
+    resource = child_of(function) if isinstance(function, lambda_.Function) else None
     return resource if isinstance(resource, lambda_.CfnFunction) else None
 
 
@@ -236,7 +236,7 @@ def consume(
     role = role_in(scope, consumer.function)
     grant = queue.grant_consume_messages(role)
     warn_of_fixed(
-        role, f"receiving and deleting messages of {Path(queue)}, and the use of its key, if any"
+        role, Path(queue, "receiving and deleting messages of ", ", and the use of its key, if any")
     )
     mapping = lambda_.EventSourceMapping(
         scope,

@@ -15,19 +15,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Annotations, Stack
+from aws_cdk import Annotations
 from aws_cdk import aws_iam as iam
 
+from ..checks import lambda_ as lambda_checks
 from ..checks import period, reject
 from ..checks import sqs as sqs_checks
 from ..checks import stepfunctions as checks
 from ..limits import SQS_DEFAULT_RETENTION
 from . import keys, places
-from .consumers import check_may_run, facts_of
+from .consumers import facts_of
 from .findings import acknowledge_wildcards
 from .queues import ask_for_key, resource_of, retention_of
 from .states import CALL, PLACEHOLDER, State, check_fields
-from .values import expect
+from .values import child_of, expect, has, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -116,7 +117,7 @@ class Definition:
 
         That is ARNs of functions and calls, names of tables and buckets, URLs of queues.
         """
-        partition = Stack.of(scope).partition
+        partition = stack_of(scope).partition
         calls = dict.fromkeys(CALL.findall(self.text))
         return {_call_name(call): f"arn:{partition}:states:::{call}" for call in calls} | {
             name: _value(resource) for name, resource in resources.items()
@@ -136,7 +137,7 @@ class Definition:
         for state in self.states:
             for name, action, _ in state.permissions():
                 kind, attribute = _kind(action)
-                if not _has(resources[name], attribute):
+                if not has(resources[name], attribute):
                     raise ValueError(
                         f"{state.title} needs a {kind}, but {name} of resources is a "
                         f"{type(resources[name]).__name__}. Give a {kind} by that name."
@@ -148,9 +149,12 @@ class Definition:
     def grant(self, machine: Any, resources: Mapping[str, Resource]) -> None:
         """Let a state machine do what each state does, on the very resource that it names."""
         wanted = dict.fromkeys(one for state in self.states for one in state.permissions())
+        arns = {
+            name: str(getattr(resources[name], f"{_kind(action)[0]}_arn"))
+            for name, action in {name: action for name, action, _ in wanted}.items()
+        }
         for name, action, objects in wanted:
-            arn = getattr(resources[name], f"{_kind(action)[0]}_arn")
-            arn = f"{arn}/{objects}" if objects else arn
+            arn = f"{arns[name]}/{objects}" if objects else arns[name]
             # Not grant_invoke and the like: they add every version of a function.
             iam.Grant.add_to_principal(grantee=machine, actions=[action], resource_arns=[arn])
             if objects.endswith("*"):
@@ -170,15 +174,9 @@ def _value(resource: Any) -> str:
     (value,) = (
         str(getattr(resource, attribute))
         for _, attribute in _KINDS.values()
-        if _has(resource, attribute)
+        if has(resource, attribute)
     )
     return value
-
-
-def _has(resource: Any, attribute: str) -> bool:
-    # Of the class, since reading one asks the kernel; of an imported alias, of what it stands for.
-    proxied = getattr(resource, "_delegates", ())
-    return any(hasattr(type(one), attribute) for one in (resource, *proxied))
 
 
 def _kind(action: str) -> tuple[str, str]:
@@ -268,12 +266,12 @@ def check_places(scope: Construct, resources: Mapping[str, Resource]) -> None:
 def _check_resource(name: str, resource: Any, states: Sequence[State]) -> None:
     """Reject a resource on which its states would fail; warn of what an imported one needs."""
     keys.check_key_of(resource)
-    if _has(resource, "function_arn"):
+    if has(resource, "function_arn"):
         _check_function(resource, states)
-    elif _has(resource, "queue_arn"):
+    elif has(resource, "queue_arn"):
         _check_queue(name, resource, states)
-    elif resource.node.default_child is None and resource.encryption_key is None:
-        kind = "table" if _has(resource, "table_arn") else "bucket"
+    elif child_of(resource) is None and resource.encryption_key is None:
+        kind = "table" if has(resource, "table_arn") else "bucket"
         Annotations.of(resource).add_warning_v2(
             f"serverless-patterns:imported-{kind}",
             f"This {kind} is imported, so its key cannot be checked."
@@ -285,8 +283,10 @@ def _check_function(function: lambda_.IFunction, steps: Sequence[State]) -> None
     """Reject a function that never runs, or that continues when its step has given up."""
     step, facts = min(steps, key=lambda one: one.timeout), facts_of(function)
     otherwise = "the step would fail in every attempt"
-    check_may_run(f"The function of step {step.name}", function, otherwise)
-    reject(checks.outlives_step(step.name, step.timeout, facts.timeout))
+    reject(
+        lambda_checks.never_runs(f"The function of step {step.name}", facts.reserved, otherwise),
+        checks.outlives_step(step.name, step.timeout, facts.timeout),
+    )
     if not facts.own:
         after = f", after {period(step.timeout)}" if step.timeout < math.inf else ""
         Annotations.of(function).add_warning_v2(

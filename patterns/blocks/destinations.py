@@ -19,7 +19,7 @@ from .grants import warn_of_fixed
 from .places import check_here, check_key_here
 from .queues import grant_send, queue_for_failures
 from .stacks import beside, grantee_in, made_apart, role_apart, role_in, same_stack
-from .values import Path, expect
+from .values import Path, child_of, expect
 
 if TYPE_CHECKING:
     from aws_cdk import aws_events as events
@@ -120,7 +120,7 @@ class Target:
                     f"{self.name} is the function itself: every record would invoke it again, "
                     "without end. Name another function."
                 )
-        if behind.node.default_child is None:
+        if child_of(behind) is None:
             _, needs, key_argument = KINDS[self.kind]
             if key_argument and keys.key_of(self.resource) is None:
                 needs += (
@@ -148,7 +148,7 @@ class Target:
                 self.resource.grant_put(role, self.records)
                 look = iam.PolicyStatement(actions=["s3:ListBucket"], resources=[self.arn])
                 role.add_to_principal_policy(look)
-        warn_of_fixed(role, f"delivering to the {self.kind} {Path(self.resource)}")
+        warn_of_fixed(role, Path(self.resource, f"delivering to the {self.kind} "))
 
     def grant_take(self, scope: Construct, grantee: iam.IGrantable) -> list[iam.Grant]:
         """Let ``grantee`` read the records and delete them, if they are kept here."""
@@ -160,7 +160,7 @@ class Target:
             records = self.records
             grants = [kept.grant_read(grantee, records), kept.grant_delete(grantee, records)]
         if grants:
-            warn_of_fixed(grantee, f"taking what the {self.kind} {Path(kept)} holds")
+            warn_of_fixed(grantee, Path(kept, f"taking what the {self.kind} ", " holds"))
         return grants
 
 
@@ -195,7 +195,7 @@ def check_key_of_new_queues(
             "encryption_key was given, but no queue is new, so it would encrypt nothing. Encrypt "
             "your own queues, and leave it out."
         )
-    if key and key.node.default_child and not same_stack(key, function) and same_stack(key, scope):
+    if key and child_of(key) and not same_stack(key, function) and same_stack(key, scope):
         raise ValueError(
             "encryption_key is in this stack, but the function, and so its queues, are in another "
             "one, which this stack needs: they would need each other. Make the key in the "
@@ -219,7 +219,7 @@ def deliver(
     if resource is None:
         return None
     target, role = Target.of(name, resource, records), role_in(scope, function)
-    own = role.node.default_child is not None
+    own = child_of(role) is not None
     if target.kind == "function" and not own:
         _check_waits(Path(resource, f"{name} "), role, function, function_of(resource))
     target.permit(role_apart(scope, role) if own and target.kind == "function" else role)
@@ -236,7 +236,7 @@ def _check_waits(
     Raises:
         ValueError: what invokes ``target`` is, over others or not, what that one waits for.
     """
-    if target.role is None or target.node.default_child is None:
+    if target.role is None or child_of(target) is None:
         return
     waits = _WAITS.setdefault(function.node.root, {})
     waits.setdefault(role.node.path, set()).add(target.role.node.path)
@@ -256,7 +256,7 @@ def _check_waits(
 def permissions(scope: Construct, function: lambda_.IFunction) -> list[IDependable]:
     """Return the policies that let a function deliver and that it does not itself wait for."""
     role = role_in(scope, function)
-    found = role if role.node.default_child is None else made_apart(scope, role)
+    found = role if child_of(role) is None else made_apart(scope, role)
     return [found] if found else []
 
 

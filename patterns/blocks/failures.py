@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
     from constructs import Construct
 
-REDRIVE = "`python -m serverless_patterns.patterns.redrive`"
+    from .destinations import Target
+
+_REDRIVE = "`python -m serverless_patterns.patterns.redrive`"
+AGAIN = f"Fix the cause, then send the events again with {_REDRIVE}."
 FAILURES = Runbook(
     "Events failed; the record of each, with the error, is stored in the failure queue.",
-    f"Run {REDRIVE} with --dry-run: it counts the errors.",
-    f"Fix the cause, then send the events again with {REDRIVE}. The redrive of Amazon SQS does not "
-    "work for this queue.",
+    f"Run {_REDRIVE} with --dry-run: it counts the errors.",
+    f"{AGAIN} The redrive of Amazon SQS does not work for this queue.",
     "The queue is empty, and stays empty while the events run again.",
 )
 NOT_RECORDED = Runbook(
@@ -34,6 +36,44 @@ NOT_RECORDED = Runbook(
     "Fix what blocks the delivery, then send the event again.",
     "DestinationDeliveryFailures stays at 0 while events run.",
 )
+
+
+def configure(
+    scope: Construct,
+    target: lambda_.IFunction,
+    failed: Target,
+    succeeded: Target | None = None,
+    *,
+    attempts: int = LAMBDA_ASYNC_RETRIES,
+    max_age: float = LAMBDA_ASYNC_MAX_AGE,
+) -> lambda_.CfnEventInvokeConfig:
+    """Make the configuration of a function's asynchronous invocation.
+
+    It waits for what lets the function deliver the records.
+
+    Args:
+        scope: Where it is made.
+        target: The function, or an alias or a version of it.
+        failed: Where the records of failures go.
+        succeeded: Where those of successes go. Default: nowhere.
+        attempts: Retries. Default: 2.
+        max_age: How old an event may grow, in seconds. Default: 6 hours.
+    """
+    function, part = function_of(target), lambda_.CfnEventInvokeConfig
+    config = part(
+        scope,
+        "EventInvokeConfig",
+        function_name=function.function_name,
+        qualifier=qualifier_of(target),
+        maximum_retry_attempts=attempts,
+        maximum_event_age_in_seconds=max_age,
+        destination_config=part.DestinationConfigProperty(
+            on_success=part.OnSuccessProperty(destination=succeeded.arn) if succeeded else None,
+            on_failure=part.OnFailureProperty(destination=failed.arn),
+        ),
+    )
+    config.node.add_dependency(target, *permissions(scope, function))
+    return config
 
 
 def record_failures(
@@ -48,21 +88,8 @@ def record_failures(
         target: The function, or an alias or a version of it, which has none yet.
         key: Customer managed key of the queue.
     """
-    function = function_of(target)
-    failed = deliver_to_new_queue(scope, "FailureQueue", "on_failure", function, key)
-    part = lambda_.CfnEventInvokeConfig
-    config = part(
-        scope,
-        "EventInvokeConfig",
-        function_name=function.function_name,
-        qualifier=qualifier_of(target),
-        maximum_retry_attempts=LAMBDA_ASYNC_RETRIES,
-        maximum_event_age_in_seconds=LAMBDA_ASYNC_MAX_AGE,
-        destination_config=part.DestinationConfigProperty(
-            on_failure=part.OnFailureProperty(destination=failed.arn)
-        ),
-    )
-    config.node.add_dependency(target, *permissions(scope, function))
+    failed = deliver_to_new_queue(scope, "FailureQueue", "on_failure", function_of(target), key)
+    configure(scope, target, failed)
     queue: sqs.IQueue = failed.resource
     return queue
 

@@ -5,39 +5,51 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Acknowledgment, Stack, Validations
+from aws_cdk import Acknowledgment, Validations
+
+from .values import asked_once, child_of, stack_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from constructs import IConstruct
 
+EVENT_LOSS = "EventLoss::"
 
-def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
-    """Record why a finding on ``construct``, or on anything below it, does not apply.
+
+@asked_once
+def _validations(construct: IConstruct) -> Validations:
+    return Validations.of(construct)
+
+
+def acknowledge(construct: IConstruct, rules: str | Sequence[str], reason: str) -> None:
+    """Record why findings on ``construct``, or on anything below it, do not apply.
 
     Args:
-        construct: Where the finding is.
-        rule: Its id as the report has it, with the pack: ``Serverless::Serverless-LambdaDLQ``. For
-            one of ``EventLoss`` on a resource, the template has the reason too.
+        construct: Where the findings are.
+        rules: The id of one, or of each, as the report has it, with the pack:
+            ``Serverless::Serverless-LambdaDLQ``. For one of ``EventLoss`` on a resource, the
+            template has the reason too.
         reason: Why, for the auditor of the stack.
     """
-    Validations.of(construct).acknowledge(Acknowledgment(id=rule, reason=reason))
-    pack, _, check = rule.partition("::")
-    if pack == "EventLoss":
-        resource: Any = construct.node.default_child
+    rules = [rules] if isinstance(rules, str) else rules
+    _validations(construct).acknowledge(*(Acknowledgment(id=r, reason=reason) for r in rules))
+    for check in [rule.removeprefix(EVENT_LOSS) for rule in rules if rule.startswith(EVENT_LOSS)]:
+        resource: Any = child_of(construct)
         ignored = {"config": {"ignore_checks": [check]}, "reasons": {check: reason}}
         resource.add_metadata("cfn-lint", ignored)
 
 
 def acknowledge_wildcards(construct: IConstruct, reason: str, *resources: str) -> None:
     """Record why resources with a wildcard are in the policy of ``construct``."""
-    values = Stack.of(construct).resolve(list(dict.fromkeys(resources)))
+    values = stack_of(construct).resolve(list(dict.fromkeys(resources)))
     rules = [f"AwsSolutions::AwsSolutions-IAM5[Resource::{_spelled(value)}]" for value in values]
-    Validations.of(construct).acknowledge(*(Acknowledgment(id=r, reason=reason) for r in rules))
+    acknowledge(construct, rules, reason)
 
 
 def resource_in_findings(scope: IConstruct, resource: str) -> str:
     """Return a resource of a policy as cdk-nag names it: ``<Bucket1A2B.Arn>/clicks/*``."""
-    return _spelled(Stack.of(scope).resolve(resource))
+    return _spelled(stack_of(scope).resolve(resource))
 
 
 def _spelled(value: Any) -> str:

@@ -10,7 +10,9 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 
 from .findings import acknowledge
+from .grants import service_principal
 from .layer import ARCHITECTURE, LAMBDAS, RUNTIME
+from .values import made_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +52,7 @@ def python_function(
     )
     # A role of its own: the default one adds a managed policy for every log group there is.
     role = iam.Role(
-        scope, f"{construct_id}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com")
+        scope, f"{construct_id}Role", assumed_by=service_principal("lambda.amazonaws.com")
     )
     log_group.grant_write(role)
     acknowledge(
@@ -58,7 +60,7 @@ def python_function(
         "AwsSolutions::AwsSolutions-IAM5[Resource::*]",
         "AWS X-Ray takes no resource for the actions that send traces.",
     )
-    return lambda_.Function(
+    function = lambda_.Function(
         scope,
         construct_id,
         runtime=RUNTIME,
@@ -85,3 +87,5 @@ def python_function(
         log_group=log_group,
         tracing=lambda_.Tracing.ACTIVE,
     )
+    made_in(scope, role, function)
+    return function

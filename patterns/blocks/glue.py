@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Aws, Fn, Names, ScopedAws, Stack
+from aws_cdk import Aws, Fn, Names, ScopedAws
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_iam as iam
 from aws_cdk.aws_kinesisfirehose import CfnDeliveryStream
@@ -13,6 +13,7 @@ from constructs import Construct
 
 from .firehose import ACCOUNT, DAY, allow
 from .grants import check_policy
+from .values import stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import aws_s3 as s3
@@ -125,7 +126,7 @@ class LakeTable(Construct):
     @property
     def arns(self) -> list[str]:
         """What a principal needs permissions on to read the schema: catalog, database and table."""
-        database, stack = self.database_name, Stack.of(self)
+        database, stack = self.database_name, stack_of(self)
         names = ("catalog", f"database/{database}", f"table/{database}/{self.table_name}")
         return [stack.format_arn(service="glue", resource=name) for name in names]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Annotations
@@ -10,7 +11,7 @@ from aws_cdk import aws_iam as iam
 from .partitions import check_partition
 from .places import elsewhere
 from .stacks import check_order, needs, role_apart, same_stack
-from .values import Path, expect, is_token, stack_of
+from .values import Path, child_of, expect, has, is_token, path_of, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,23 +39,15 @@ def grantee_here(
         ValueError: it is nobody who can be granted anything, or is of another partition.
     """
     expect("grantee", grantee, "IGrantable")
-    role: Any = grantee.grant_principal
-    try:
-        fragment = role.policy_fragment
-    except RuntimeError as error:
-        raise ValueError(
-            "The grantee was imported without its role, so it cannot be granted permissions. "
-            "Import it with from_function_attributes() and role."
-        ) from error
-    for arn in fragment.principal_json.get("AWS", ()):
-        check_partition(scope, "The grantee", arn)
+    role: Any = principal_of(grantee)
     if not isinstance(role, iam.Role):
+        _check_known(scope, role)
         return grantee
     found = [getattr(it, name, None) for it in given for name in ("function", "encryption_key")]
-    known_here = [it for it in (*given, *found) if hasattr(it, "node")]
+    known_here = [it for it in (*given, *found) if has(it, "node")]
     if same_stack(role, scope):  # a function waits for the policy of its role
-        path = role.node.path
-        waits = apart or any(path == own.node.path for it in known_here if (own := _role_of(it)))
+        path = path_of(role)
+        waits = apart or any(path == path_of(own) for it in known_here if (own := _role_of(it)))
     else:
         waits = needs(scope, role) or any(same_stack(it, role) for it in known_here)
     if waits:
@@ -63,11 +56,35 @@ def grantee_here(
     return grantee
 
 
+def principal_of(grantee: iam.IGrantable) -> Any:
+    """Return who gets what a grantee is granted: a role itself, of a function its role."""
+    return grantee if has(grantee, "role_arn") else grantee.grant_principal
+
+
+def _check_known(scope: Construct, principal: Any) -> None:
+    """Reject a function that was imported without its role, and who is of another partition."""
+    try:
+        fragment = principal.policy_fragment
+    except RuntimeError as error:
+        raise ValueError(
+            "The grantee was imported without its role, so it cannot be granted permissions. "
+            "Import it with from_function_attributes() and role."
+        ) from error
+    for arn in fragment.principal_json.get("AWS", ()):
+        check_partition(scope, "The grantee", arn)
+
+
 def _role_of(it: Any) -> Any:
-    return getattr(it, "role", None) if hasattr(it, "function_arn") else None
+    return getattr(it, "role", None) if has(it, "function_arn") else None
 
 
-def warn_of_fixed(grantee: iam.IGrantable, what: str) -> None:
+@functools.cache
+def service_principal(name: str) -> iam.ServicePrincipal:
+    """Return a service of AWS as a principal; one object serves every policy."""
+    return iam.ServicePrincipal(name)
+
+
+def warn_of_fixed(grantee: iam.IGrantable, what: object) -> None:
     """Warn of a role that has taken no permission, although the CDK says so.
 
     Source: https://docs.aws.amazon.com/cdk/v2/guide/permissions.html
@@ -76,9 +93,9 @@ def warn_of_fixed(grantee: iam.IGrantable, what: str) -> None:
         grantee: To whom it was granted; a role that can be changed has a policy below it since.
         what: The permission, as a noun.
     """
-    role: Any = grantee.grant_principal
+    role: Any = principal_of(grantee)
     changeable = isinstance(role, iam.Role | iam.User | iam.Group | iam.PrincipalBase)
-    if changeable or not hasattr(role, "node") or role.node.children:
+    if changeable or not has(role, "node") or role.node.children:
         return
     Annotations.of(role).add_warning_v2(
         "serverless-patterns:fixed-role",
@@ -102,14 +119,14 @@ def check_grantee(scope: Construct, grantee: iam.IGrantable) -> None:
         ValueError: a service, an account or everybody; a function that was imported without its
             role; or a role or user of another account, or of a stack of another Region.
     """
-    principal: Any = grantee.grant_principal
+    principal: Any = principal_of(grantee)
     if isinstance(principal, iam.PrincipalBase | iam.UnknownPrincipal):
         raise ValueError(
             f"The grantee, of type {type(principal).__name__}, has no role or user to attach a "
             "policy to. Grant a role, a user, or a function that is imported with its role."
         )
     # A policy, as a grantee, is beside whatever it is attached to.
-    if hasattr(principal, "node") and (place := elsewhere(scope, principal)):
+    if has(principal, "node") and (place := elsewhere(scope, principal)):
         raise ValueError(
             f"The grantee is in {place}, where nothing can be granted from here. Let it assume a "
             "role of this account and Region, and grant that role."
@@ -143,7 +160,7 @@ def check_policy_of_imported(resource: IResource, grantee: iam.IGrantable) -> No
     Raises:
         ValueError: that policy cannot be changed here.
     """
-    if resource.node.default_child is None and not _has_policy(resource, grantee):
+    if child_of(resource) is None and not _has_policy(resource, grantee):
         raise ValueError(
             f"{Path(resource)} is imported, so its policy cannot be changed here to allow the "
             "grantee. Allow it in the stack of the resource, or grant a role of this account."
@@ -151,7 +168,7 @@ def check_policy_of_imported(resource: IResource, grantee: iam.IGrantable) -> No
 
 
 def _has_policy(scope: Any, grantee: iam.IGrantable) -> bool:
-    principal = grantee.grant_principal
+    principal: Any = principal_of(grantee)
     if isinstance(principal, iam.PrincipalBase):
         return False
     account, here = principal.principal_account, stack_of(scope).account

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import jsii
-from aws_cdk import Stack
 from aws_cdk import aws_lambda as lambda_
 from constructs import IConstruct, IValidation
 
 from ..checks import lambda_ as checks
 from .consumers import resource_of
 from .grants import grantee_here, warn_of_fixed
-from .values import Path, resource_behind
+from .values import Path, resource_behind, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -102,7 +101,7 @@ class _OneConfiguration:
     def validate(self) -> list[str]:
         constructs = self._root.node.find_all()
         aliases = {
-            Stack.of(one).get_logical_id(one): one.name
+            stack_of(one).get_logical_id(one): one.name
             for one in constructs
             if isinstance(one, lambda_.CfnAlias)
         }
@@ -122,7 +121,7 @@ def _subject(config: lambda_.CfnEventInvokeConfig, aliases: Mapping[str, str]) -
 
     ``aliases``: the names of those of this app, to which the CDK refers by logical id.
     """
-    stack, resource = Stack.of(config), resource_behind(config.function_name)
+    stack, resource = stack_of(config), resource_behind(config.function_name)
     if resource is None:  # imported by its name: that may be another function elsewhere
         unknown = "unknown" in stack.environment
         place = stack.node.path if unknown else stack.environment
@@ -171,7 +170,7 @@ def grant_invoke(
             "Give one of these."
         )
         raise ValueError(f"The grantee cannot be allowed to invoke it. {reason}") from error
-    warn_of_fixed(grantee, f"lambda:InvokeFunction on {Path(target)}")
+    warn_of_fixed(grantee, Path(target, "lambda:InvokeFunction on "))
     return grant
 
 

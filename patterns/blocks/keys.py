@@ -6,13 +6,14 @@ A key is recognized by its resource, so that no module is imported only to ask.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from aws_cdk import Annotations, FeatureFlags
 
 from ..checks import kms as checks
 from ..checks import reject
 from .partitions import check_partition
-from .values import Path, place_of, resource_behind, stack_of
+from .values import Path, child_of, place_of, resource_behind, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import aws_kms as kms
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 # Without it, the CDK drops every grant on a key that is imported by the name of its alias.
 GRANTS_BY_ALIAS = "@aws-cdk/aws-kms:applyImportedAliasPermissionsToPrincipal"
+_KEYS: WeakKeyDictionary[IConstruct, kms.IKey | None] = WeakKeyDictionary()
 KEY_ATTRIBUTES = ("encryption_master_key", "master_key", "encryption_key")
 
 
@@ -35,7 +37,7 @@ def check_key(name: object, key: kms.IKey | None) -> None:
             which the CDK grants nothing, or not a symmetric encryption key, the only type that
             queues, topics, streams and buckets take.
     """
-    if key is not None and key.node.default_child is None:
+    if key is not None and child_of(key) is None:
         check_region(name, key, key)
     _check_usable(name, key)
 
@@ -46,7 +48,7 @@ def _check_usable(name: object, key: kms.IKey | None) -> None:
     behind = _behind(key)
     if behind is None:
         _check_alias(name, key)
-    resource: Any = (behind or key).node.default_child
+    resource: Any = child_of(behind or key)
     if resource is None:
         _warn_of_imported_key(behind or key)
         return
@@ -57,7 +59,7 @@ def _check_usable(name: object, key: kms.IKey | None) -> None:
 def is_of_this_app(key: kms.IKey) -> bool:
     """Whether this app makes the key, or the one behind an alias, and so can change its policy."""
     behind = _behind(key)
-    return behind is not None and behind.node.default_child is not None
+    return behind is not None and child_of(behind) is not None
 
 
 def same(one: kms.IKey, other: kms.IKey) -> bool:
@@ -95,15 +97,21 @@ def check_key_of(resource: Any) -> None:
     """
     name = Path(resource, "The key of ")
     _check_usable(name, key_of(resource))
-    identifier = getattr(resource.node.default_child, "kms_key_identifier", None)
+    identifier = getattr(child_of(resource), "kms_key_identifier", None)
     check_resource(name, resource_behind(identifier))
 
 
 def key_of(resource: Any) -> kms.IKey | None:
     """Return the customer key of a queue, topic, stream, bucket or table; None if none is known."""
-    found = (getattr(resource, attribute, None) for attribute in KEY_ATTRIBUTES)
-    key: kms.IKey | None = next((key for key in found if key is not None), None)
-    return key
+    if resource not in _KEYS:
+        found = (getattr(resource, attribute, None) for attribute in KEY_ATTRIBUTES)
+        _KEYS[resource] = next((key for key in found if key is not None), None)
+    return _KEYS[resource]
+
+
+def remember_key(key: kms.IKey | None, *resources: IConstruct) -> None:
+    """Remember the customer key of new resources, so that nobody asks for it."""
+    _KEYS.update(dict.fromkeys(resources, key))
 
 
 def is_aws_managed(key: kms.IKey) -> bool:

@@ -9,7 +9,7 @@ from aws_cdk import Stage
 from . import keys
 from .partitions import check_partition
 from .stacks import check_order
-from .values import INTERFACES, Path, is_token, place_of, stack_of
+from .values import INTERFACES, Path, child_of, is_token, place_of, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import IResource
@@ -32,7 +32,7 @@ def elsewhere(scope: IConstruct, resource: IResource) -> str | None:
     here = place_of(stack_of(scope))
     if not any(here):  # nothing can be known to be elsewhere
         return None
-    if here[1] and resource.node.default_child is None:
+    if here[1] and child_of(resource) is None:
         found = (getattr(resource, attribute, None) for attribute, _ in INTERFACES.values())
         for arn in found:
             check_partition(scope, Path(resource), arn)
@@ -92,13 +92,13 @@ def check_environment(
             known.
     """
     here, there = stack_of(scope), stack_of(resource)
-    if here is not there and Stage.of(here) is not Stage.of(there) and resource.node.default_child:
+    if here is not there and Stage.of(here) is not Stage.of(there) and child_of(resource):
         raise ValueError(
             f"{name} is in stack {there.node.path}, but what needs it is in another stage, in "
             f"{here.node.path}: the CDK connects stacks of one stage only. Make both in one stage, "
             "or import the resource by its ARN."
         )
-    if here is there or not resource.node.default_child:
+    if here is there or not child_of(resource):
         return
     if here.environment == there.environment:
         if needed:
@@ -158,6 +158,6 @@ def check_key_here(scope: IConstruct, key: kms.IKey | None) -> None:
     if key is None:
         return
     keys.check_region("encryption_key", key, scope)
-    if key.node.default_child:
+    if child_of(key):
         reason = "its policy cannot be set from here. Import it with Key.from_key_arn()."
         check_here(scope, Path(key, "encryption_key "), key, reason)

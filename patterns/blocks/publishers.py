@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Annotations, Stack
+from aws_cdk import Annotations
 from aws_cdk import aws_iam as iam
 
 from ..checks import kms as kms_checks
 from ..checks import reject
 from ..checks import sns as checks
 from . import keys
-from .values import Path, expect, is_token
+from .values import Path, child_of, expect, is_token, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,7 @@ def grant_publish(topic: sns.ITopic, grantee: iam.IGrantable) -> iam.Grant:
             "permissions. Import it with its role, as from_function_attributes() does."
         ) from error
     said: Mapping[str, list[str]] = fragment.principal_json
-    services = Stack.of(topic).resolve(said.get("Service", []))
+    services = stack_of(topic).resolve(said.get("Service", []))
     of_source = re.search(FROM_SOURCE, str(fragment.conditions), re.IGNORECASE)
     if services and not of_source:
         raise ValueError(checks.publishes_for_anybody("grant_publish", services[0]))
@@ -63,7 +63,7 @@ def grant_publish(topic: sns.ITopic, grantee: iam.IGrantable) -> iam.Grant:
     if managed:
         _check_managed_key(topic, managed, services, others)
     known = [] if is_token(topic.env.account) else others
-    if topic.node.default_child is None and (services or known):
+    if child_of(topic) is None and (services or known):
         raise ValueError(
             f"{Path(topic, 'topic ')} is imported, so its policy cannot be changed here. Let that "
             f"policy allow sns:Publish to {', '.join([*services, *known])}, in the topic's stack."
@@ -90,7 +90,7 @@ def _accounts(principal: iam.IPrincipal, said: Mapping[str, list[str]]) -> list[
 
 def _managed_key(topic: sns.ITopic) -> str | None:
     """Return the key that AWS manages and that encrypts a topic; None if another key does."""
-    resource: Any = topic.node.default_child
+    resource: Any = child_of(topic)
     key = topic.master_key
     if key is not None:
         return key.key_id if keys.is_aws_managed(key) else None

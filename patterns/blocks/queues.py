@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Annotations, Duration, Stack
+from aws_cdk import Annotations, Duration
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
@@ -26,7 +26,18 @@ from .consumers import Consumer, consume, warn_of_imported_consumer
 from .findings import acknowledge
 from .names import name_known_before_creation
 from .places import check_key_here, elsewhere
-from .values import Path, expect, expect_fields, in_seconds, number, place_of, seconds, stack_of
+from .values import (
+    Path,
+    child_of,
+    expect,
+    expect_fields,
+    in_seconds,
+    made_in,
+    number,
+    place_of,
+    seconds,
+    stack_of,
+)
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -273,8 +284,9 @@ def queue_for_failures(
         encryption=_encryption(encryption_key),
         enforce_ssl=True,
     )
-    for rule in ("AwsSolutions::AwsSolutions-SQS3", "Serverless::Serverless-SQSRedrivePolicy"):
-        acknowledge(queue, rule, reason)
+    _remember(scope, encryption_key, queue)
+    rules = ("AwsSolutions::AwsSolutions-SQS3", "Serverless::Serverless-SQSRedrivePolicy")
+    acknowledge(queue, rules, reason)
     return queue
 
 
@@ -284,7 +296,7 @@ def grant_send(queue: sqs.IQueue, grantee: iam.IGrantable) -> None:
     The CDK's own ``grant_send_messages`` adds permissions to look into the queue.
     """
     queue.grant(grantee, "sqs:SendMessage")
-    key = queue.encryption_master_key
+    key = keys.key_of(queue)
     if key:
         key.grant(grantee, "kms:Decrypt", "kms:GenerateDataKey")
 
@@ -306,7 +318,7 @@ def _new_queues(scope: Construct, new: NewQueue) -> tuple[sqs.Queue, sqs.Queue]:
         encryption_master_key=new.encryption_key,
         enforce_ssl=True,
     )
-    resource: Any = dead_letter_queue.node.default_child
+    resource: Any = child_of(dead_letter_queue)
     source_arn = stack_of(scope).format_arn(service="sqs", resource=name)
     resource.redrive_allow_policy = {
         "redrivePermission": "byQueue",
@@ -335,7 +347,14 @@ def _new_queues(scope: Construct, new: NewQueue) -> tuple[sqs.Queue, sqs.Queue]:
             queue=dead_letter_queue, max_receive_count=new.max_receive_count
         ),
     )
+    _remember(scope, new.encryption_key, queue, dead_letter_queue)
     return queue, dead_letter_queue
+
+
+def _remember(scope: Construct, key: kms.IKey | None, *made: sqs.Queue) -> None:
+    """Keep what is known of new queues: each question to the CDK takes its time."""
+    made_in(scope, *made)
+    keys.remember_key(key, *made)
 
 
 def _encryption(key: kms.IKey | None) -> sqs.QueueEncryption:
@@ -404,7 +423,7 @@ def check_visibility(queue: object, hidden: float | None, consumer: Consumer | N
 
 def resource_of(queue: sqs.IQueue) -> sqs.CfnQueue | None:
     """Return the resource of a queue; None when it is imported."""
-    resource = queue.node.default_child
+    resource = child_of(queue)
     return resource if isinstance(resource, sqs.CfnQueue) else None
 
 
@@ -435,7 +454,7 @@ def dead_letter_queue_of(queue: sqs.IQueue) -> sqs.IQueue | None:
 
 def ask_for_key(queue: sqs.IQueue) -> str:
     """Return what a warning says of an imported queue's key; nothing when the key is known."""
-    if queue.encryption_master_key is not None:
+    if keys.key_of(queue) is not None:
         return ""
     return " If it has a customer key, import it with key_arn, so that the key's use is granted."
 
@@ -481,7 +500,7 @@ def _check_dead_letter_queue(
     if resource is None:
         _warn_of_imported_dead_letter_queue(dead_letter_queue, queue, kept)
         return
-    policy = Stack.of(resource).resolve(resource.redrive_allow_policy)
+    policy = stack_of(resource).resolve(resource.redrive_allow_policy)
     reason = _denies(policy, source) if isinstance(policy, Mapping) else None
     reject(checks.redrive_allowed(path, dead_letter_path, reason))
 
@@ -511,7 +530,7 @@ def _denies(policy: Mapping[str, Any], source: sqs.CfnQueue) -> str | None:
 
 def _is_of_another_queue(arn: Any, queue: sqs.CfnQueue) -> bool:
     """Whether an ARN is certainly not the queue's: it refers to another, or has another name."""
-    stack = Stack.of(queue)
+    stack = stack_of(queue)
     match arn, stack.resolve(queue.queue_name):
         case {"Fn::GetAtt": [logical_id, _]}, _:
             return bool(logical_id != stack.get_logical_id(queue))

@@ -15,10 +15,10 @@ from constructs import Construct
 from .alarms import Alarms, Runbook
 from .apis import Cors, check_authorizer, check_own_api, keep_text, new_api, warn_of_cors
 from .endpoints import JSON, Endpoint, NewApi, RequestField, check_fields
-from .grants import check_grantee, warn_of_fixed
+from .grants import check_grantee, service_principal, warn_of_fixed
 from .places import check_environment
 from .stacks import beside, grantee_in, same_stack
-from .values import Path, expect, seconds, stack_of
+from .values import Path, child_of, expect, seconds, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -195,7 +195,7 @@ class RestEntry(Construct):
             self._scope = beside(self, self.api)
         keep_text(self.api, endpoint.content_types)
         self.role = iam.Role(
-            self._scope, "Role", assumed_by=iam.ServicePrincipal("apigateway.amazonaws.com")
+            self._scope, "Role", assumed_by=service_principal("apigateway.amazonaws.com")
         )
         self._methods: list[apigateway.Method] = []
         with _in_own_words(lambda: f"The API {Path(self.api)} has no resource {endpoint.path!r}"):
@@ -258,7 +258,7 @@ class RestEntry(Construct):
             here = same_stack(principal, self)
             grantee = grantee_in(self._scope, grantee, self.api) if here else grantee
         first, *others = [method.grant_execute(grantee) for method in self._methods]
-        warn_of_fixed(grantee, f"execute-api:Invoke on {Path(self.api)}")
+        warn_of_fixed(grantee, Path(self.api, "execute-api:Invoke on "))
         return functools.reduce(lambda one, other: one.combine(other), others, first)
 
     def add_post(self, call: ServiceCall) -> apigateway.Method:
@@ -328,7 +328,7 @@ class RestEntry(Construct):
 
 def _join(plan: apigateway.UsagePlan, stage: apigateway.Stage) -> None:
     """Add a stage to a usage plan that does not have it: API Gateway takes each once."""
-    resource: Any = plan.node.default_child
+    resource: Any = child_of(plan)
     resolve = stack_of(plan).resolve
     joined = resolve(resource.api_stages) or ()
     if all(one["stage"] != resolve(stage.stage_name) for one in joined):

@@ -21,15 +21,20 @@ from ..limits import EVENTS_MAX_AGE, EVENTS_MAX_RETRIES
 from . import keys, places
 from .alarms import MINUTE, Alarms, Runbook
 from .consumers import check_may_run
+from .grants import service_principal
 from .names import name_known_before_creation
 from .queues import ask_for_key, queue_for_failures, resource_of
 from .stacks import same_stack
 from .values import (
     Path,
+    account_of,
+    child_of,
     expect,
     expect_fields,
+    has,
     in_seconds,
     number,
+    path_of,
     place_of,
     seconds,
     stack_of,
@@ -223,14 +228,15 @@ class Rule:
     ) -> None:
         self._scope, self._known = scope, bus_name is not None
         self.name = name_known_before_creation(scope, longest_path=LONGEST_NAME)
-        of_default = bus.event_bus_name == "default"
-        in_arn = self.name if of_default else f"{bus_name or bus.event_bus_name}/{self.name}"
+        own_name = bus.event_bus_name
+        of_default = own_name == "default"
+        in_arn = self.name if of_default else f"{bus_name or own_name}/{self.name}"
         self.arn = stack_of(scope).format_arn(
             service="events", resource="rule", resource_name=in_arn
         )
         self.dimensions = {"RuleName": self.name}
         if not of_default:
-            self.dimensions["EventBusName"] = bus.event_bus_name
+            self.dimensions["EventBusName"] = own_name
 
     def allow_queue(self, queue: sqs.IQueue) -> list[IDependable]:
         """Let EventBridge send to a queue; return what the rule waits for."""
@@ -244,8 +250,8 @@ class Rule:
                 f"sqs:SendMessage to {EVENTBRIDGE} with aws:SourceArn and aws:SourceAccount of the "
                 f"rule, or nothing is delivered.{ask_for_key(queue)}",
             )
-        if queue.encryption_master_key is not None:
-            self._allow_key(queue.encryption_master_key)
+        if key := keys.key_of(queue):
+            self._allow_key(key)
         return [added.policy_dependable] if added.policy_dependable is not None else []
 
     def allow_function(self, function: lambda_.IFunction) -> list[IDependable]:
@@ -257,13 +263,13 @@ class Rule:
             function_name=function.function_arn,
             principal=EVENTBRIDGE,
             source_arn=self.arn,
-            source_account=stack_of(self._scope).account,
+            source_account=account_of(stack_of(self._scope)),
         )
         return [permission]
 
     def role_for(self, action: str, arn: str) -> iam.Role:
         """Make the role with which EventBridge uses a target that takes no policy of its own."""
-        role = iam.Role(self._scope, "Role", assumed_by=iam.ServicePrincipal(EVENTBRIDGE))
+        role = iam.Role(self._scope, "Role", assumed_by=service_principal(EVENTBRIDGE))
         role.add_to_principal_policy(iam.PolicyStatement(actions=[action], resources=[arn]))
         return role
 
@@ -287,12 +293,12 @@ class Rule:
         if not same_stack(self._scope, resource) or (of_key and not self._known):
             arn = stack.format_arn(service="events", resource="rule", resource_name="*")
         return iam.PolicyStatement(
-            principals=[iam.ServicePrincipal(EVENTBRIDGE)],
+            principals=[service_principal(EVENTBRIDGE)],
             actions=actions,
             resources=[acts_on],
             conditions={
                 "ArnLike": {"aws:SourceArn": arn},
-                "StringEquals": {"aws:SourceAccount": stack_of(self._scope).account},
+                "StringEquals": {"aws:SourceAccount": account_of(stack_of(self._scope))},
             },
         )
 
@@ -348,7 +354,7 @@ def route(
     expect("delivery", delivery, Delivery)
     matched, kind = as_json(scope, pattern), kind_of(target)
     _check_target(scope, kind, target)
-    if kind == "event_bus_arn" and target.node.path == bus.node.path:
+    if kind == "event_bus_arn" and path_of(target) == path_of(bus):
         raise ValueError(checks.sends_to_its_own_bus(Path(scope), Path(bus)))
     allowed = Rule(scope, bus, bus_name)
     kept = _dead_letter_queue(scope, target, delivery, encryption_key)
@@ -364,7 +370,7 @@ def route(
         role = allowed.role_for(str(TARGETS[kind]), arn)
         waits_for.append(role)
     rule = events.Rule(scope, "Rule", rule_name=allowed.name, event_bus=bus, event_pattern=pattern)
-    resource: Any = rule.node.default_child
+    resource: Any = child_of(rule)
     form = delivery.input.bind(rule) if delivery.input else None
     resource.targets = [
         events.CfnRule.TargetProperty(
@@ -416,7 +422,7 @@ def kind_of(target: Any) -> str:
         ValueError: EventBridge is not sent to such a thing here.
     """
     for attribute in TARGETS:
-        if getattr(target, attribute, None) is not None:
+        if has(target, attribute):
             return attribute
     raise ValueError(
         f"target is a {type(target).__name__}; it must be a queue, function, state machine, event "
@@ -434,8 +440,9 @@ def _check_target(scope: Construct, kind: str, target: Any) -> None:
             key does not allow EventBridge.
     """
     name = Path(target, "target ")
-    here, there = place_of(stack_of(scope))[1], place_of(target)[1]
-    if kind == "queue_arn" and here == there and places.elsewhere(scope, target):
+    place = places.elsewhere(scope, target)
+    here = place and place_of(stack_of(scope))[1] == place_of(target)[1]  # in the same Region
+    if kind == "queue_arn" and here:
         Annotations.of(target).add_warning_v2(
             "serverless-patterns:queue-of-another-account",
             "This queue is of another account: its policy, and that of its key, must allow "
@@ -444,7 +451,7 @@ def _check_target(scope: Construct, kind: str, target: Any) -> None:
         return
     if kind == "event_bus_arn":
         places.check_name(scope, name, target.event_bus_arn, "event_bus_name")
-        if place := places.elsewhere(scope, target):
+        if place:
             Annotations.of(target).add_warning_v2(
                 "serverless-patterns:bus-elsewhere",
                 f"This event bus is in another {place}: its policy must allow events:PutEvents to "
@@ -476,7 +483,7 @@ def check_encryption(name: object, queue: sqs.IQueue) -> None:
         ValueError: it is encrypted with a key that AWS manages, or that encrypts nothing.
     """
     keys.check_key_of(queue)
-    key = queue.encryption_master_key
+    key = keys.key_of(queue)
     key_id = key.key_id if key else getattr(resource_of(queue), "kms_master_key_id", None)
     if key_id is not None:
         reject(kms_checks.service_may_use(name, key_id, EVENTBRIDGE, "every event would be lost"))
@@ -504,7 +511,7 @@ def _dead_letter_queue(
     name = Path(kept, "dead_letter_queue ")
     if kept.fifo:
         raise ValueError(checks.dead_letter_queue_standard(Path(target), Path(scope)))
-    if kept.node.path == target.node.path:
+    if path_of(kept) == path_of(target):
         raise ValueError(
             f"{name} is the target itself: an event that cannot be delivered to it would be lost. "
             "Give another queue, or leave it out."

@@ -10,7 +10,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 
 from . import keys, places
-from .values import is_token, place_of, stack_of
+from .values import child_of, is_token, place_of, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,8 +83,8 @@ class Source:
                 "aws:SourceAccount of the topic, and not be encrypted with the AWS managed key, or "
                 "nothing is delivered.",
             )
-        if queue.encryption_master_key is not None:
-            self.allow_key(queue.encryption_master_key)
+        if key := keys.key_of(queue):
+            self.allow_key(key)
         return [added.policy_dependable] if added.policy_dependable is not None else []
 
     def allow_key(self, key: kms.IKey) -> None:
@@ -126,7 +126,7 @@ class Source:
         """What matches the ARN without referring to the topic."""
         if self._known_pattern is not None:
             return self._known_pattern
-        resource: Any = self.topic.node.default_child
+        resource: Any = child_of(self.topic)
         if resource is None:
             return self._arn
         name = resource.topic_name

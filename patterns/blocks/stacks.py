@@ -9,7 +9,7 @@ from aws_cdk import FeatureFlags, Names
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from .values import is_token, stack_of
+from .values import child_of, is_token, path_of, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import Stack
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Without it, the CDK names the policy of an imported role by the role's path in its stack alone.
 SAFE_NAMES = "@aws-cdk/aws-iam:importedRoleStackSafeDefaultPolicyName"
 _IMPORTS: WeakKeyDictionary[IConstruct, dict[tuple[str, str], Stack]] = WeakKeyDictionary()
+# The roles that are imported so that their policies are a construct's own, by the roles' paths.
+_APART: WeakKeyDictionary[IConstruct, dict[str, iam.IRole]] = WeakKeyDictionary()
 # The stacks that a stack needs by what a construct in it was given, each with a name of that.
 _NEEDS: WeakKeyDictionary[Stack, WeakKeyDictionary[Stack, str]] = WeakKeyDictionary()
 
@@ -132,23 +134,25 @@ def role_apart(scope: Construct, role: iam.IRole) -> iam.IRole:
     A function waits for the policies of its role, but not for that one: so that may name what waits
     for the function.
     """
-    return made_apart(scope, role) or iam.Role.from_role_name(
+    if known := made_apart(scope, role):
+        return known
+    made = iam.Role.from_role_name(
         scope,
         Names.node_unique_id(role.node),
         role.role_name,
         # A role has one policy of a name, whichever of the stacks that share it made it.
         default_policy_name=Names.unique_resource_name(scope, max_length=100),
     )
+    return _APART.setdefault(scope, {}).setdefault(path_of(role), made)
 
 
 def made_apart(scope: Construct, role: iam.IRole) -> iam.IRole | None:
     """Return what ``role_apart`` has returned; None if it was not asked."""
-    known = scope.node.try_find_child(Names.node_unique_id(role.node))
-    return cast("iam.IRole | None", known)
+    return _APART.get(scope, {}).get(path_of(role))
 
 
 def _role_in(scope: Construct, role: iam.IRole) -> iam.IRole:
-    if role.node.default_child is None:
+    if child_of(role) is None:
         _check_policy_of_import(role)
         return role
     if same_stack(scope, role):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import ArnFormat, Fn, RemovalPolicy, Stack
+from aws_cdk import ArnFormat, Fn, RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as stepfunctions
@@ -16,7 +16,7 @@ from .definitions import check_places
 from .findings import acknowledge, acknowledge_wildcards
 from .grants import warn_of_fixed
 from .names import name_known_before_creation
-from .values import Path, seconds
+from .values import Path, child_of, seconds, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -157,7 +157,7 @@ def execution_arn_prefix(machine: stepfunctions.IStateMachine) -> str:
     """Return the ARN of a state machine's executions, up to their names."""
     # Of the ARN, since an imported state machine has no name attribute.
     name = Fn.select(6, Fn.split(":", machine.state_machine_arn))
-    return Stack.of(machine).format_arn(
+    return stack_of(machine).format_arn(
         service="states",
         resource="execution",
         resource_name=f"{name}:",
@@ -173,7 +173,7 @@ def grant_key(machine: stepfunctions.IStateMachine, grantee: iam.IGrantable) -> 
     Source:
     https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartSyncExecution.html
     """
-    resource: Any = machine.node.default_child
+    resource: Any = child_of(machine)
     key = getattr(getattr(resource, "encryption_configuration", None), "kms_key_id", None)
     if key:
         actions = ["kms:Decrypt", "kms:GenerateDataKey"]
@@ -197,7 +197,7 @@ def grant_start_execution(
 ) -> iam.Grant:
     """Let ``grantee`` start executions."""
     grant = machine.grant_start_execution(grantee)
-    warn_of_fixed(grantee, f"states:StartExecution on {Path(machine)} and the use of its key")
+    warn_of_fixed(grantee, Path(machine, "states:StartExecution on ", " and the use of its key"))
     return grant
 
 
@@ -218,9 +218,9 @@ def grant_resolve(
 def grant_describe(machine: stepfunctions.IStateMachine, grantee: iam.IGrantable) -> iam.Grant:
     """Let ``grantee`` read every execution's status, input and output."""
     grant = machine.grant_execution(grantee, "states:DescribeExecution")
-    resource, principal = machine.node.default_child, grantee.grant_principal
+    resource, principal = child_of(machine), grantee.grant_principal
     if isinstance(resource, stepfunctions.CfnStateMachine) and isinstance(principal, Construct):
-        ref = {"Ref": Stack.of(machine).get_logical_id(resource)}
+        ref = {"Ref": stack_of(machine).get_logical_id(resource)}
         name = json.dumps({"Fn::Select": [6, {"Fn::Split": [":", ref]}]}, separators=(",", ":"))
         arn = f"arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:{name}:*"
         acknowledge(
@@ -228,5 +228,5 @@ def grant_describe(machine: stepfunctions.IStateMachine, grantee: iam.IGrantable
             f"AwsSolutions::AwsSolutions-IAM5[Resource::{arn}]",
             "It may describe every execution of this state machine, whose names are the clients'.",
         )
-    warn_of_fixed(grantee, f"states:DescribeExecution on {Path(machine)} and the use of its key")
+    warn_of_fixed(grantee, Path(machine, "states:DescribeExecution on ", " and the use of its key"))
     return grant

@@ -34,7 +34,7 @@ from .destinations import Target, check_key_of_new_queues, deliver, deliver_to_n
 from .grants import grantee_here, warn_of_fixed
 from .places import check_here
 from .stacks import check_order, role_in
-from .values import Path, expect, expect_fields, in_seconds, number, seconds
+from .values import Path, child_of, expect, expect_fields, in_seconds, number, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -262,7 +262,7 @@ class StreamReader(Construct):
         self._failures.grant_take(self, grantee)
         self._source.grant_read(grantee)
         self._function.grant_invoke(grantee)
-        warn_of_fixed(grantee, f"reading {Path(self._source.resource)}")
+        warn_of_fixed(grantee, Path(self._source.resource, "reading "))
 
     def metric_iterator_age(self, **options: Any) -> cloudwatch.Metric:
         """How far the function is behind, in milliseconds. ``options``: of the metric."""
@@ -338,7 +338,7 @@ def _read(
         grants.append(
             iam.Grant.add_to_principal(grantee=role, actions=SUBSCRIBE, resource_arns=arns)
         )
-    warn_of_fixed(role, f"reading {Path(source.resource)}, and the use of its key, if any")
+    warn_of_fixed(role, Path(source.resource, "reading ", ", and the use of its key, if any"))
     if isinstance(start, datetime):
         time: float | None = start.timestamp()
         start = lambda_.StartingPosition.AT_TIMESTAMP
@@ -361,7 +361,7 @@ def _read(
         tumbling_window=consumer.tumbling_window,
         report_batch_item_failures=True,
     )
-    resource: Any = mapping.node.default_child
+    resource: Any = child_of(mapping)
     resource.destination_config = {"onFailure": {"destination": failures.arn}}
     if failures.kind != "queue":  # nothing else shows that something arrived there
         resource.metrics_config = {"metrics": ["EventCount"]}

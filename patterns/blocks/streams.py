@@ -22,6 +22,7 @@ from .places import check_here, check_key_here, other_account
 from .values import (
     Path,
     check_removal,
+    child_of,
     expect,
     expect_fields,
     in_seconds,
@@ -160,7 +161,7 @@ def _check_own_stream(stream: kinesis.IStream, age: float | None) -> None:
     Source: https://docs.aws.amazon.com/streams/latest/dev/kinesis-extended-retention.html
     """
     keys.check_key_of(stream)
-    if isinstance(stream.node.default_child, kinesis.CfnStream):
+    if isinstance(child_of(stream), kinesis.CfnStream):
         check_retention("the stream", age, kept_by(stream))
         return
     longer = "" if age is None else f", {period(age)}"
@@ -175,7 +176,7 @@ def _check_own_stream(stream: kinesis.IStream, age: float | None) -> None:
 
 def kept_by(stream: kinesis.IStream) -> float | None:
     """Return how long a stream keeps its records, in seconds; None when it is not known."""
-    resource = stream.node.default_child
+    resource = child_of(stream)
     if not isinstance(resource, kinesis.CfnStream):
         return None
     hours = resource.retention_period_hours
@@ -233,7 +234,7 @@ def grant_write(stream: kinesis.IStream, grantee: iam.IGrantable) -> iam.Grant:
             "under a role that it assumes. Grant that role."
         )
     account = other_account(stream, grantee)
-    if account and getattr(stream.node.default_child, "stream_encryption", None):
+    if account and getattr(child_of(stream), "stream_encryption", None):
         _check_managed_key(stream, account)
     check_policy_of_imported(stream, grantee)
     return stream.grant_write(grantee)

@@ -168,7 +168,7 @@ def deliver_to_queue(
         ValueError: see ``deliver``; or SNS may not use the queue's key, or the queue is its own
             dead-letter queue or of another account.
     """
-    check_encryption(f"queue {Path(queue)}", queue)
+    check_encryption(Path(queue, "queue "), queue)
     here, there = place_of(stack_of(scope))[0], place_of_endpoint(queue)[0]
     if here and there:
         reject(checks.queue_of_another_account(Path(queue, "queue "), here, there))
@@ -179,7 +179,7 @@ def deliver_to_queue(
         settings,
         protocol=sns.SubscriptionProtocol.SQS,
         endpoint=queue.queue_arn,
-        encryption_key=queue.encryption_master_key,
+        encryption_key=keys.key_of(queue),
         alarms=alarms,
     )
     # SNS does not deliver an event that comes before its permission.
@@ -350,7 +350,7 @@ def check_encryption(name: object, queue: sqs.IQueue) -> None:
     Raises:
         ValueError: it is encrypted with a key that AWS manages.
     """
-    key = queue.encryption_master_key
+    key = keys.key_of(queue)
     key_id = key.key_id if key else getattr(resource_of(queue), "kms_master_key_id", None)
     if key_id is None:
         return

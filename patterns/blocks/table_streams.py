@@ -17,7 +17,7 @@ from . import keys
 from .findings import acknowledge_wildcards
 from .places import check_here, check_key_here
 from .stream_consumers import StreamSource
-from .values import Path, check_removal, expect_fields, stack_of
+from .values import Path, check_removal, child_of, expect_fields, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import aws_kms as kms
@@ -119,13 +119,13 @@ def _check_own_table(scope: Construct, table: dynamodb.ITable) -> None:
     if table.table_stream_arn is None:
         how = (
             "Give it stream=StreamViewType.NEW_AND_OLD_IMAGES"
-            if table.node.default_child
+            if child_of(table)
             else "Import it with Table.from_table_attributes() and table_stream_arn"
         )
         raise ValueError(
             f"table {Path(table)} has no stream, so no change of it would be seen. {how}."
         )
-    if table.node.default_child is None:
+    if child_of(table) is None:
         missing = keys.ask_for_key(table.encryption_key, "Table.from_table_attributes")
         Annotations.of(table).add_warning_v2(
             "serverless-patterns:imported-table",
@@ -174,7 +174,7 @@ def check_reader(table: dynamodb.ITable, reader: object, consumer: StreamConsume
     Raises:
         ValueError: no change would match.
     """
-    resource, stack = table.node.default_child, stack_of(table)
+    resource, stack = child_of(table), stack_of(table)
     if isinstance(resource, dynamodb.CfnTable):
         patterns = [str(stack.resolve(one).get("pattern")) for one in consumer.filters]
         view = (stack.resolve(resource.stream_specification) or {}).get("streamViewType")

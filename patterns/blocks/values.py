@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import functools
 from textwrap import shorten
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from aws_cdk import Duration, Reference, RemovalPolicy, Stack, Tokenization
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aws_cdk import IResource
     from constructs import IConstruct
 
 # The CDK spells the token of a number as one below this, and that of a string with "${Token[".
 _TOKEN_NUMBERS = -1e280
+_T = TypeVar("_T")
 _STACKS: WeakKeyDictionary[IConstruct, Stack] = WeakKeyDictionary()
-_PLACES: WeakKeyDictionary[IConstruct, tuple[str | None, str | None]] = WeakKeyDictionary()
 # Interfaces of the CDK: the attribute that each one's classes have, and how to get one. An object
 # is recognized by the attribute, so that no module is imported only to ask.
 INTERFACES = {
@@ -46,13 +48,26 @@ BUILTIN = (None, bool, int, float, str, list, tuple, dict)
 
 
 class Path:
-    """A construct's path, looked up only when it is printed, with words before it."""
+    """A construct's path, looked up only when it is printed, with words before and after it."""
 
-    def __init__(self, construct: IConstruct, words: str = "") -> None:
-        self._construct, self._words = construct, words
+    def __init__(self, construct: IConstruct, words: str = "", after: str = "") -> None:
+        self._construct, self._words, self._after = construct, words, after
 
     def __str__(self) -> str:
-        return f"{self._words}{self._construct.node.path}"
+        return f"{self._words}{path_of(self._construct)}{self._after}"
+
+
+def asked_once(ask: Callable[[Any], _T]) -> Callable[[Any], _T]:
+    """Remember what a construct answers to a question whose answer stays the same."""
+    known: WeakKeyDictionary[Any, _T] = WeakKeyDictionary()
+
+    @functools.wraps(ask)
+    def answer(construct: Any) -> _T:
+        if construct not in known:
+            known[construct] = ask(construct)
+        return known[construct]
+
+    return answer
 
 
 def expect(argument: str, value: Any, *allowed: Kind) -> None:
@@ -88,8 +103,10 @@ def expect_fields(settings: Any, **allowed: tuple[Kind, ...]) -> None:
         expect(name, getattr(settings, name), *kinds)
 
 
-@functools.cache
 def _check_whole(argument: str, duration: Duration) -> None:
+    length = in_seconds(duration)
+    if length is not None and length % 1 == 0:
+        return
     try:
         duration.to_seconds()
     except RuntimeError as error:
@@ -119,13 +136,17 @@ def check_removal(policy: RemovalPolicy) -> None:
 
 def _is(value: Any, kind: Kind) -> bool:
     if isinstance(kind, str):
-        attribute, _ = INTERFACES[kind]
-        proxied = getattr(value, "_delegates", ())  # of a class that this app has no name for
-        return any(hasattr(type(one), attribute) for one in (value, *proxied))
+        return has(value, INTERFACES[kind][0])
     if kind is int:
         whole = isinstance(value, int) and not isinstance(value, bool)
         return whole or (isinstance(value, float) and number(value) is None)
     return value is None if kind is None else isinstance(value, kind)
+
+
+def has(value: Any, attribute: str) -> bool:
+    """Whether a value has an attribute by its class: reading it would ask the kernel."""
+    proxied = getattr(value, "_delegates", ())  # of a class that this app has no name for
+    return any(hasattr(type(one), attribute) for one in (value, *proxied))
 
 
 def _example(kind: Any) -> str:
@@ -172,7 +193,7 @@ def seconds(count: float) -> Duration:
 
 
 def stack_of(construct: IConstruct) -> Stack:
-    """Return the stack of a construct, asked for once: it stays the same."""
+    """Return the stack of a construct, asked for once."""
     if isinstance(construct, Stack):
         return construct
     if construct not in _STACKS:
@@ -180,16 +201,38 @@ def stack_of(construct: IConstruct) -> Stack:
     return _STACKS[construct]
 
 
+def made_in(scope: IConstruct, *constructs: IConstruct) -> None:
+    """Remember that constructs were made in ``scope``, so that nobody asks for their stack."""
+    _STACKS.update(dict.fromkeys(constructs, stack_of(scope)))
+
+
+@asked_once
+def path_of(construct: IConstruct) -> str:
+    """Return the path of a construct, asked for once."""
+    return construct.node.path
+
+
+@asked_once
+def child_of(construct: IConstruct) -> Any:
+    """Return the resource that an L2 construct makes, asked for once; None of an imported one."""
+    return construct.node.default_child
+
+
+@asked_once
+def account_of(stack: Stack) -> str:
+    """Return the account of a stack, a token or not, asked for once."""
+    return stack.account
+
+
+@asked_once
 def place_of(where: IResource | Stack) -> tuple[str | None, str | None]:
     """Return the account and Region of a resource or a stack, asked for once.
 
     None for each that only deployment knows.
     """
-    if where not in _PLACES:
-        place = where if isinstance(where, Stack) else where.env
-        account, region = (None if is_token(n) else n for n in (place.account, place.region))
-        _PLACES[where] = account, region
-    return _PLACES[where]
+    place = where if isinstance(where, Stack) else where.env
+    account, region = place.account, place.region
+    return None if is_token(account) else account, None if is_token(region) else region
 
 
 def resource_behind(value: Any) -> Any:

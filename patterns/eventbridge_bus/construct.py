@@ -18,7 +18,7 @@ from ..blocks.grants import check_policy, grantee_here, warn_of_fixed
 from ..blocks.names import name_known_before_creation
 from ..blocks.queues import NewQueue, SqsToLambda, queue_for_failures
 from ..blocks.routes import Delivery, Routed, kind_of, metric_of, route
-from ..blocks.values import Path, expect, expect_fields, in_seconds
+from ..blocks.values import Path, child_of, expect, expect_fields, in_seconds
 from ..checks import period
 
 if TYPE_CHECKING:
@@ -306,7 +306,7 @@ class EventBridgeBus(Construct):
             resource_arns=[self.bus.event_bus_arn],
             conditions=conditions if said else None,
         )
-        warn_of_fixed(to, f"events:PutEvents on {Path(self.bus)}")
+        warn_of_fixed(to, Path(self.bus, "events:PutEvents on "))
         return grant
 
     def metric_unmatched(self, **options: Any) -> cloudwatch.Metric:
@@ -361,7 +361,7 @@ class EventBridgeBus(Construct):
         kept = buses.queue_of_bus(self, str(self._name)) if key else None
         bus = events.EventBus(self, "Bus", event_bus_name=self._name, dead_letter_queue=kept)
         if key and kept:
-            resource: Any = bus.node.default_child
+            resource: Any = child_of(bus)
             resource.kms_key_identifier = key.key_arn
             bus.node.add_dependency(kept)
             buses.allow_bus(self, key, str(self._name))
@@ -408,5 +408,5 @@ class EventBridgeBus(Construct):
     def _narrow(self, catch_all: events.Rule) -> None:
         """Let the catch-all rule match what the rules that there are do not."""
         pattern = buses.unmatched([one.routed for one in self.routes])
-        resource: Any = catch_all.node.default_child
+        resource: Any = child_of(catch_all)
         resource.event_pattern = pattern

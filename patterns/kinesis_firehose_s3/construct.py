@@ -165,7 +165,9 @@ class KinesisToFirehoseToS3(Construct):
         """
         grantee = grantee_here(self, grantee, self._given)
         grant = grant_put(self._source, self.delivery_stream, grantee)
-        warn_of_fixed(grantee, f"putting records into {Path(self)} and the use of its key, if any")
+        warn_of_fixed(
+            grantee, Path(self, "putting records into ", " and the use of its key, if any")
+        )
         return grant
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
@@ -182,7 +184,7 @@ class KinesisToFirehoseToS3(Construct):
         check_policy_of_imported(self.bucket, grantee)
         of_table = self._table.grant_read(grantee) if self._table else None
         grant = self.bucket.grant_read(grantee, f"{self.prefix}*")
-        warn_of_fixed(grantee, f"reading {Path(self.bucket)} and its table, if any")
+        warn_of_fixed(grantee, Path(self.bucket, "reading ", " and its table, if any"))
         return grant.combine(of_table) if of_table else grant
 
     def metric_data_freshness(self, **options: Any) -> cloudwatch.Metric:

@@ -98,7 +98,9 @@ class KinesisToLambda(Construct):
         """
         grantee = grantee_here(self, grantee, (self._given, self.stream))
         grant = streams.grant_write(self.stream, grantee)
-        warn_of_fixed(grantee, f"putting records into {Path(self)} and the use of its key, if any")
+        warn_of_fixed(
+            grantee, Path(self, "putting records into ", " and the use of its key, if any")
+        )
         return grant
 
     def metric_iterator_age(self, **options: Any) -> cloudwatch.Metric:

@@ -19,6 +19,7 @@ from ..blocks.bucket_events import (
     ThroughEventBridge,
     ThroughTopic,
     Watch,
+    arns_of_objects,
     check_watches,
     connect,
     grant_on_objects,
@@ -26,9 +27,9 @@ from ..blocks.bucket_events import (
 )
 from ..blocks.consumers import Consumer, check_may_run
 from ..blocks.findings import acknowledge, acknowledge_wildcards
-from ..blocks.grants import grantee_here, warn_of_fixed
+from ..blocks.grants import grantee_here, principal_of, warn_of_fixed
 from ..blocks.queues import NewQueue, SqsToLambda, grant_send
-from ..blocks.values import Path, expect, expect_fields, is_token, seconds
+from ..blocks.values import Path, child_of, expect, expect_fields, has, is_token, seconds
 from ..checks import reject
 from ..checks import s3 as checks
 
@@ -181,10 +182,10 @@ class S3EventsToSqsToLambda(SqsToLambda):
             principal="events.amazonaws.com",
             source_arn=rule.rule_arn,
         )
-        resource: Any = rule.node.default_child
+        resource: Any = child_of(rule)
         resource.targets = [{"id": "Sweep", "arn": sweep.function.function_arn}]
-        for finding in ("Serverless::Serverless-EventBusDLQ", "EventLoss::I9183"):
-            acknowledge(rule, finding, "A run that could not start is made up for by the next.")
+        findings = ("Serverless::Serverless-EventBusDLQ", "EventLoss::I9183")
+        acknowledge(rule, findings, "A run that could not start is made up for by the next.")
         period = seconds(MINUTE)
         found = self._found(sweep, period=period, statistic="Sum")
         failed = sweep.function.metric_errors(period=period, statistic="Sum")
@@ -265,11 +266,11 @@ class S3EventsToSqsToLambda(SqsToLambda):
     ) -> iam.Grant:
         grantee = grantee_here(self, grantee, self._given)
         grant = grant_on_objects(self.bucket, grantee, objects, on_object, on_bucket, key_actions)
-        principal: Any = grantee.grant_principal
-        arns = [self.bucket.arn_for_objects(one) for one in objects]
-        if arns and hasattr(principal, "node"):
+        principal = principal_of(grantee)
+        if objects and has(principal, "node"):
+            arns = arns_of_objects(self.bucket, objects)
             acknowledge_wildcards(principal, "Who uploads makes up the names of objects.", *arns)
-        warn_of_fixed(grantee, f"the use of {Path(self.bucket)} and of its key, if any")
+        warn_of_fixed(grantee, Path(self.bucket, "the use of ", " and of its key, if any"))
         return grant
 
 

@@ -13,7 +13,7 @@ from ..blocks import keys
 from ..blocks.alarms import MINUTE, Alarms, Runbook
 from ..blocks.places import check_here, check_key_here
 from ..blocks.queues import ask_for_key
-from ..blocks.values import Path, expect, expect_fields, in_seconds, number, seconds
+from ..blocks.values import Path, child_of, expect, expect_fields, in_seconds, number, seconds
 from ..checks import period, reject
 from ..checks import scheduler as checks
 from ..limits import (
@@ -100,7 +100,7 @@ def check_given(
     reject(checks.dead_letter_queue(Path(scope), fifo=bool(queue.fifo)))
     check_here(scope, Path(queue, "dead_letter_queue "), queue, reason)
     keys.check_key_of(queue)
-    if queue.node.default_child is None:
+    if child_of(queue) is None:
         Annotations.of(queue).add_warning_v2(
             "serverless-patterns:imported-queue-of-schedules",
             "This queue is imported, so it cannot be checked: it must be a standard queue, and "

@@ -107,7 +107,6 @@ def test_a_url_that_only_deployment_knows_is_taken(stack: Stack) -> None:
             "sends text/csv, but what is not raw is",
         ),
     ],
-    ids=str,
 )  # fmt: skip
 def test_what_sns_would_reject_or_anybody_could_read_is_rejected(
     stack: Stack, given: Json, problem: str

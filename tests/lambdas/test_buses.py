@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serverless_patterns.lambdas.foundation import buses
-from serverless_patterns.lambdas.foundation.buses import Event, Published, publish
+from serverless_patterns.lambdas.foundation.buses import Event, publish
 from tests.moto_cloud import UNREACHABLE, client_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from serverless_patterns.lambdas.foundation.publishing import Published
 
 RETRIED, REFUSED = "InternalFailure", "MalformedDetail"
 
