@@ -118,6 +118,7 @@ SNS_TOPICS = Limit(100_000, "standard topics", _SNS_CREATE, "2026-11-26")
 SNS_FIFO_TOPICS = Limit(1_000, "FIFO topics", _SNS_CREATE, "2026-11-26")
 # By the topic's MaximumMessageSize; then it has few subscriptions.
 SNS_MAX_MESSAGE_BYTES = Limit(1024**2, "bytes", _SNS_CREATE, "2026-11-26")
+SNS_MIN_MESSAGE_BYTES = Limit(1024, "bytes", _SNS_CREATE, "2026-11-27")
 SNS_LARGE_SUBSCRIPTIONS = Limit(100, "subscriptions", _SNS_CREATE, "2026-11-26")
 # With FifoThroughputScope TOPIC.
 SNS_FIFO_MESSAGES = Limit(3_000, "messages/s", _AWS + "general/latest/gr/sns.html", "2026-11-26")
@@ -128,9 +129,11 @@ SNS_RAW_ATTRIBUTES = Limit(
 _SNS_FILTER = _AWS + "sns/latest/dg/subscription-filter-policy-constraints.html"
 SNS_FILTER_KEYS = Limit(5, "keys", _SNS_FILTER, "2026-11-26")
 SNS_FILTER_COMBINATIONS = Limit(150, "combinations", _SNS_FILTER, "2026-11-26")
+SNS_FILTERS = Limit(200, "filter policies of a topic", _SNS_FILTER, "2026-11-27")
 SNS_FILTER_DELAY = Limit(
     900, "s", _AWS + "sns/latest/dg/sns-subscription-filter-policies.html", "2026-11-26"
 )
+SNS_DATA_PROTECTION_LENGTH = Limit(30_720, "characters", _SNS_CREATE, "2026-11-27")
 SNS_MAX_ARCHIVE = Limit(
     365, "days", _AWS + "sns/latest/dg/message-archiving-and-replay-topic-owner.html"
 )

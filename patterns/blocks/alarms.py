@@ -311,7 +311,7 @@ def _check_action(action: cloudwatch.IAlarmAction, alarm: cloudwatch.Alarm) -> N
         )
     )
     keys.check_resource(f"The key of {path}", resource_behind(key))
-    _allow_cloudwatch(getattr(topic.node.scope, "master_key", None))
+    allow_cloudwatch(getattr(topic.node.scope, "master_key", None))
 
 
 def _check_function(alarm: cloudwatch.Alarm, arn: str) -> None:
@@ -355,7 +355,7 @@ def _check_flag(alarm: cloudwatch.Alarm) -> None:
         )
 
 
-def _allow_cloudwatch(key: kms.IKey | None) -> None:
+def allow_cloudwatch(key: kms.IKey | None) -> None:
     """Let CloudWatch use the key of a topic; warn of a key whose policy cannot be changed here.
 
     AWS documents no condition for it.

@@ -282,11 +282,12 @@ def _through_event_bridge(
         detail=detail,
     )
     bus = events.EventBus.from_event_bus_name(scope, "Bus", "default")
-    _send_to_event_bridge(bucket)
+    send_to_event_bridge(bucket)
     return route(scope, bus, pattern, queue, alarms=alarms, bus_name="default").alarms
 
 
-def _send_to_event_bridge(bucket: s3.IBucket) -> None:
+def send_to_event_bridge(bucket: s3.IBucket) -> None:
+    """Let a bucket send its events to EventBridge; warn of one that cannot be changed here."""
     resource: Any = child_of(bucket)
     if resource is None:
         Annotations.of(bucket).add_warning_v2(

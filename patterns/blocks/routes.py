@@ -18,7 +18,7 @@ from ..checks import patterns as pattern_checks
 from ..checks import reject
 from ..checks import sqs as sqs_checks
 from ..limits import EVENTS_MAX_AGE, EVENTS_MAX_RETRIES
-from . import keys, places
+from . import keys, places, publishers
 from .alarms import MINUTE, Alarms, Runbook
 from .consumers import check_may_run
 from .grants import service_principal
@@ -43,6 +43,7 @@ from .values import (
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
     from aws_cdk import aws_kms as kms
+    from aws_cdk import aws_sns as sns
     from aws_cdk import aws_sqs as sqs
     from aws_cdk import aws_stepfunctions as sfn
     from constructs import Construct, IDependable
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
         | sfn.IStateMachine
         | events.IEventBus
         | events.IApiDestination
+        | sns.ITopic
     )
 
 EVENTBRIDGE = "events.amazonaws.com"
@@ -76,6 +78,7 @@ TARGETS = {
     "state_machine_arn": "states:StartExecution",
     "event_bus_arn": "events:PutEvents",
     "api_destination_arn": "events:InvokeApiDestination",
+    "topic_arn": None,
 }
 UNDELIVERED = Runbook(
     means="EventBridge could not deliver events to this rule's target; each is stored in the "
@@ -267,6 +270,15 @@ class Rule:
         )
         return [permission]
 
+    def allow_topic(self, topic: sns.ITopic) -> list[IDependable]:
+        """Let EventBridge publish to a topic; return what the rule waits for."""
+        conditions = {
+            "ArnLike": {"aws:SourceArn": self.arn},
+            "StringEquals": {"aws:SourceAccount": stack_of(self._scope).account},
+        }
+        eventbridge = iam.ServicePrincipal(EVENTBRIDGE, conditions=conditions)
+        return [publishers.grant_publish(topic, eventbridge)]
+
     def role_for(self, action: str, arn: str) -> iam.Role:
         """Make the role with which EventBridge uses a target that takes no policy of its own."""
         role = iam.Role(self._scope, "Role", assumed_by=service_principal(EVENTBRIDGE))
@@ -342,7 +354,7 @@ def route(
         scope: Where all of it is made.
         bus: Whose events.
         pattern: Which of them.
-        target: Queue, function, state machine, bus or API destination.
+        target: Queue, function, state machine, bus, API destination or standard topic.
         delivery: In what form, and how often attempted.
         encryption_key: Customer managed key of a new dead-letter queue. Default: SQS-managed.
         alarms: What the alarms do.
@@ -366,6 +378,8 @@ def route(
         waits_for += allowed.allow_queue(target)
     elif kind == "function_arn":
         waits_for += allowed.allow_function(target)
+    elif kind == "topic_arn":
+        waits_for += allowed.allow_topic(target)
     else:
         role = allowed.role_for(str(TARGETS[kind]), arn)
         waits_for.append(role)
@@ -426,7 +440,7 @@ def kind_of(target: Any) -> str:
             return attribute
     raise ValueError(
         f"target is a {type(target).__name__}; it must be a queue, function, state machine, event "
-        "bus or API destination."
+        "bus, API destination or topic."
     )
 
 

@@ -7,18 +7,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 
 from ..checks import reject
 from ..checks import sns as checks
+from . import places
+from .consumers import check_may_run
+from .sources import SNS
 from .subscriptions import Delivery, Subscription, deliver
 from .values import Path, expect, in_seconds, is_token, number, seconds
 
 if TYPE_CHECKING:
+    from aws_cdk.aws_kinesisfirehose import CfnDeliveryStream
     from constructs import Construct
 
     from .alarms import Alarms
     from .sources import Source
+
+# https://docs.aws.amazon.com/sns/latest/dg/prereqs-kinesis-data-firehose.html
+PUT = ("DescribeDeliveryStream", "ListTagsForDeliveryStream", "PutRecord", "PutRecordBatch")
 
 # 14 retries within 34 to 56 minutes, by how SNS counts the backoff: it retries for an hour at most.
 DEFAULT_POLICY = sns.DeliveryPolicy(
@@ -120,3 +129,92 @@ def _retries(name: object, given: sns.HealthyRetryPolicy) -> dict[str, Any]:
     if given.backoff_function is not None:
         spelled["backoffFunction"] = given.backoff_function.name.lower()
     return counts | spelled
+
+
+def deliver_to_function(
+    scope: Construct,
+    source: Source,
+    function: lambda_.IFunction,
+    settings: Subscription,
+    *,
+    alarms: Alarms,
+) -> Delivery:
+    """Subscribe a function to a topic, and let SNS invoke it for this topic alone.
+
+    SNS is done once Lambda has accepted an event, which it wraps in its JSON; what the function
+    then fails is Lambda's to retry and to record: see ``failures.keep_failures``.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html
+
+    Args:
+        scope: Where subscription, permission, queue and alarm are made.
+        source: The topic, a standard one.
+        function: Function or alias.
+        settings: Which events.
+        alarms: What the alarm does.
+
+    Raises:
+        ValueError: the function is elsewhere or never runs, or see ``deliver``.
+    """
+    expect("function", function, "IFunction")
+    places.check_here(
+        scope,
+        Path(function, "function "),
+        function,
+        "its alarms and failures belong there. Subscribe it in a stack of that account and Region.",
+    )
+    check_may_run("function", function, "no event would be processed")
+    arn, protocol = function.function_arn, sns.SubscriptionProtocol.LAMBDA
+    delivery = deliver(scope, source, settings, protocol=protocol, endpoint=arn, alarms=alarms)
+    permission = lambda_.CfnPermission(
+        scope,
+        "Permission",
+        action="lambda:InvokeFunction",
+        function_name=arn,
+        principal=SNS,
+        source_arn=source.topic.topic_arn,
+    )
+    delivery.subscription.node.add_dependency(permission)
+    return delivery
+
+
+def deliver_to_firehose(
+    scope: Construct,
+    source: Source,
+    delivery_stream: CfnDeliveryStream,
+    settings: Subscription,
+    *,
+    alarms: Alarms,
+) -> Delivery:
+    """Subscribe a delivery stream to a topic, by a role with which SNS puts records into it.
+
+    Source: https://docs.aws.amazon.com/sns/latest/dg/prereqs-kinesis-data-firehose.html
+
+    Args:
+        scope: Where subscription, role, queue and alarm are made.
+        source: The topic, a standard one.
+        delivery_stream: With direct put.
+        settings: Which events, and in what form.
+        alarms: What the alarm does.
+
+    Raises:
+        ValueError: the topic takes larger messages than Firehose, or see ``deliver``.
+    """
+    resource: Any = source.topic.node.default_child
+    size = number(getattr(resource, "maximum_message_size", None))
+    reject(checks.record_size(Path(source.topic, "topic "), size or 0))
+    arn = delivery_stream.attr_arn
+    role = iam.Role(scope, "SubscriptionRole", assumed_by=iam.ServicePrincipal(SNS))
+    actions = [f"firehose:{action}" for action in PUT]
+    role.add_to_policy(iam.PolicyStatement(actions=actions, resources=[arn]))
+    delivery = deliver(
+        scope,
+        source,
+        settings,
+        protocol=sns.SubscriptionProtocol.FIREHOSE,
+        endpoint=arn,
+        alarms=alarms,
+        subscription_role_arn=role.role_arn,
+    )
+    delivery.subscription.node.add_dependency(role)
+    return delivery

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 DAY = 86_400
 # The endpoints that the subscriptions made here deliver to, by topic.
 _ENDPOINTS: WeakKeyDictionary[sns.ITopic, set[str]] = WeakKeyDictionary()
+# How many of them filter.
+_FILTERS: WeakKeyDictionary[sns.ITopic, int] = WeakKeyDictionary()
 # Whom raw delivery serves: an endpoint could not verify it, since it has no signature.
 RAW_BY_DEFAULT = (sns.SubscriptionProtocol.SQS, sns.SubscriptionProtocol.FIREHOSE)
 UNDELIVERED = Runbook(
@@ -44,8 +46,8 @@ UNDELIVERED = Runbook(
     "dead-letter queue.",
     see="Read the ErrorCode and ErrorMessage attributes of a message in that queue.",
     fix="Fix what they name: most often the policy of the subscribed queue or of its key. Then "
-    "send the messages to the subscriber, or replay the topic's archive; the redrive of SQS does "
-    "not work for this queue.",
+    "deliver the messages with `python -m serverless_patterns.patterns.redrive.subscription`, or "
+    "replay the topic's archive; the redrive of SQS does not work for this queue.",
     verify="The delivery dead-letter queue is empty, and stays empty while events are published.",
 )
 
@@ -227,6 +229,7 @@ def deliver(
         )
     endpoints.add(endpoint)
     _check_size(source.topic, protocol, len(endpoints))
+    _count_filter(source.topic, settings)
     kept = settings.dead_letter_queue
     _check_place(scope, source, kept)
     if kept is not None:
@@ -289,6 +292,15 @@ def _check_size(topic: sns.ITopic, protocol: sns.SubscriptionProtocol, count: in
     if size is not None:
         name = Path(topic, "topic ")
         reject(checks.large_messages(name, size, protocol.name.lower(), count))
+
+
+def _count_filter(topic: sns.ITopic, settings: Subscription) -> None:
+    """Warn of more filter policies than a topic has, unless AWS has raised the quota."""
+    if settings.filter_policy is None and settings.filter_policy_with_message_body is None:
+        return
+    _FILTERS[topic] = _FILTERS.get(topic, 0) + 1
+    if problem := checks.many_filters("This topic", _FILTERS[topic]):
+        Annotations.of(topic).add_warning_v2("serverless-patterns:many-filters", problem)
 
 
 def check_replay(topic: sns.ITopic, start: datetime) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aws_cdk import Annotations, Stack
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from ..checks import kms as kms_checks
-from ..checks import reject
+from ..checks import period, reject
 from ..checks import sns as checks
-from ..limits import SNS_RETRIES_TO_SQS
+from ..limits import SNS_HTTP_RETRY_TIME, SNS_RETRIES_TO_SQS
 from . import keys, places, publishers
 from .alarms import MINUTE, Alarms, Runbook
 from .consumers import Consumer
@@ -41,11 +41,12 @@ TOPIC_ALARMS = (
         "NumberOfNotificationsFailed",
         5,
         Runbook(
-            means=f"Deliveries keep failing. SNS retries for {SNS_RETRIES_TO_SQS} days when SQS is "
-            "at fault, and not at all when the queue, its policy or its key is.",
+            means=f"Deliveries keep failing. SNS retries for {SNS_RETRIES_TO_SQS} days when SQS, "
+            f"Lambda or Firehose is at fault, for up to {period(SNS_HTTP_RETRY_TIME)} when an "
+            "endpoint is, and not at all when a policy, a key or the address is.",
             see="Read the ErrorCode attribute of a message in a delivery dead-letter queue, or "
             "turn on the topic's delivery status logging.",
-            fix="Fix the policy of the subscribed queue or of its key, or bring the queue back.",
+            fix="Fix the policy of the subscriber or of its key, or bring the subscriber back.",
             verify="NumberOfNotificationsFailed falls to 0, and NumberOfNotificationsDelivered "
             "rises.",
         ),
@@ -188,6 +189,14 @@ def _allow_subscribing(scope: Construct, topic: sns.ITopic) -> bool:
     return topic.add_to_resource_policy(allow).statement_added
 
 
+class Subscriber(Protocol):
+    """What every subscriber of a topic has."""
+
+    subscription: sns.Subscription
+    delivery_dead_letter_queue: sqs.IQueue
+    alarms: list[cloudwatch.Alarm]
+
+
 class QueueSubscriber(SqsToLambda):
     """A subscriber of a topic that takes its events from a queue, at its own pace.
 
@@ -256,6 +265,22 @@ class TopicFanout(Construct):
             ValueError: a configuration that would fail or lose events; the message says what to
                 change.
         """
+        alarms = self._to_add(construct_id, subscription, alarms)
+        expect("consumer", consumer, Consumer, "IFunction")
+        expect("queue", queue, NewQueue, "IQueue")
+        if queue.fifo:
+            reject(checks.topic_of_fifo_queue(Path(self.topic, "topic "), fifo=self._source.fifo))
+        if isinstance(queue, NewQueue) and queue.encryption_key is None:
+            queue = replace(queue, encryption_key=self._source.encryption_key)
+        one = QueueSubscriber(self, construct_id, consumer=consumer, queue=queue, alarms=alarms)
+        one.subscribe_to(self._source, subscription, alarms)
+        self._added(one, construct_id, consumer, queue)
+        return one
+
+    def _to_add(
+        self, construct_id: str, subscription: Subscription, alarms: Alarms | None
+    ) -> Alarms:
+        """Reject what no subscriber can have, and return the alarms of the one to add."""
         expect("construct_id", construct_id, str)
         in_path = construct_id.replace("/", "--")  # as the CDK has it
         if not in_path or in_path in self._ids:
@@ -263,29 +288,22 @@ class TopicFanout(Construct):
             raise ValueError(
                 f"construct_id is {construct_id!r}, {taken}. Give the subscriber another one."
             )
-        expect("consumer", consumer, Consumer, "IFunction")
-        expect("queue", queue, NewQueue, "IQueue")
         expect("subscription", subscription, Subscription)
         expect("alarms", alarms, Alarms, None)
-        if queue.fifo:
-            reject(checks.topic_of_fifo_queue(Path(self.topic, "topic "), fifo=self._source.fifo))
-        if isinstance(queue, NewQueue) and queue.encryption_key is None:
-            queue = replace(queue, encryption_key=self._source.encryption_key)
         alarms = alarms or self._alarms
-        alarms = replace(alarms, runbook_url=alarms.runbook_url or self._alarms.runbook_url)
-        one = QueueSubscriber(self, construct_id, consumer=consumer, queue=queue, alarms=alarms)
-        one.subscribe_to(self._source, subscription, alarms)
+        return replace(alarms, runbook_url=alarms.runbook_url or self._alarms.runbook_url)
+
+    def _added(self, one: Subscriber, construct_id: str, *given: Any) -> None:
         self.subscribers.append(one)
-        self._given += [consumer, queue]
-        self._ids.add(in_path)
-        return one
+        self._given += given
+        self._ids.add(construct_id.replace("/", "--"))
 
     def _publish_from(self, source: Source, alarms: Alarms, module: str) -> None:
         """Deliver from a topic, and watch it. ``module``: see ``Alarms.of_pattern``."""
         expect("alarms", alarms, Alarms)
         alarms = alarms.of_pattern(module)
         self.topic, self._source, self._alarms = source.topic, source, alarms
-        self.subscribers: list[QueueSubscriber] = []
+        self.subscribers: list[Subscriber] = []
         self._given: list[Any] = [self.topic, source]
         rows = [
             (

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import ipaddress
+import json
+from collections.abc import Mapping
+from typing import Any
 from urllib import parse
 
 from ..limits import (
+    FIREHOSE_RECORD_BYTES,
+    SNS_DATA_PROTECTION_LENGTH,
     SNS_FILTER_COMBINATIONS,
     SNS_FILTER_KEYS,
+    SNS_FILTERS,
     SNS_HTTP_RETRIES,
     SNS_HTTP_RETRY_TIME,
     SNS_LARGE_SUBSCRIPTIONS,
     SNS_MAX_ARCHIVE,
+    SNS_MAX_MESSAGE_BYTES,
     SNS_MESSAGE_BYTES,
+    SNS_MIN_MESSAGE_BYTES,
 )
 from . import period
 from .sqs import KIND
@@ -276,6 +284,89 @@ def content_type(name: object, given: str) -> str | None:
     )
 
 
+def many_filters(topic: object, count: int) -> str | None:
+    """A topic has up to 200 filter policies, unless AWS has raised the quota.
+
+    Source: https://docs.aws.amazon.com/sns/latest/dg/subscription-filter-policy-constraints.html
+    """
+    if count <= SNS_FILTERS:
+        return None
+    return (
+        f"{topic} has {count} filter policies, but the quota is {SNS_FILTERS} unless AWS has "
+        "raised yours: SNS rejects the others."
+    )
+
+
+def max_message_size(name: object, size: float) -> str | None:
+    """A topic's largest message has 1 KiB to 1 MiB.
+
+    Source: https://docs.aws.amazon.com/sns/latest/dg/large-message-payloads.html
+    """
+    if SNS_MIN_MESSAGE_BYTES <= size <= SNS_MAX_MESSAGE_BYTES and size % 1024 == 0:
+        return None
+    return (
+        f"{name} is {size:,.0f} bytes; it must be whole KiB, {SNS_MIN_MESSAGE_BYTES:,} to "
+        f"{SNS_MAX_MESSAGE_BYTES:,} bytes."
+    )
+
+
+def data_protection_policy(name: object, policy: Mapping[str, Any]) -> str | None:
+    """A data protection policy has statements, one of them an audit at most.
+
+    Source:
+    https://docs.aws.amazon.com/sns/latest/dg/sns-message-data-protection-configure.html
+    """
+    statements = policy.get("Statement")
+    if not isinstance(statements, list) or not statements:
+        return f"{name} has no Statement, which SNS rejects. Give it a list of one or more."
+    operations = [one.get("Operation", {}) for one in statements if isinstance(one, Mapping)]
+    if sum("Audit" in operation for operation in operations) > 1:
+        return f"{name} has several statements that audit; SNS accepts one. Join them."
+    length = len(json.dumps(policy, separators=(",", ":"), default=str))
+    if length > SNS_DATA_PROTECTION_LENGTH:
+        return (
+            f"{name} has {length:,} characters; SNS accepts {SNS_DATA_PROTECTION_LENGTH:,}. Name "
+            "fewer kinds of data."
+        )
+    return None
+
+
+def text_messages(name: object, region: str | None) -> str | None:
+    """SNS sends no text messages from the Regions of China.
+
+    Source: https://docs.aws.amazon.com/sns/latest/dg/sns-supported-regions-countries.html and
+    https://docs.amazonaws.cn/en_us/aws/latest/userguide/sns.html
+
+    Args:
+        name: Who sends them, for the message.
+        region: From where; None if it is not known.
+    """
+    if region is None or not region.startswith("cn-"):
+        return None
+    return (
+        f"{name} sends text messages from {region}, where SNS has none. Leave phone_numbers out, "
+        "or tell people from another Region."
+    )
+
+
+def record_size(topic: object, size: float) -> str | None:
+    """A topic that is archived takes no larger messages than Firehose takes records.
+
+    Source: https://docs.aws.amazon.com/firehose/latest/dev/limits.html
+
+    Args:
+        topic: The topic, for the message.
+        size: Its largest message, in bytes.
+    """
+    if size <= FIREHOSE_RECORD_BYTES:
+        return None
+    return (
+        f"{topic} takes messages of {size:,.0f} bytes, but Firehose records of "
+        f"{FIREHOSE_RECORD_BYTES:,} bytes at most: larger ones would not be archived. Lower the "
+        "topic's maximum message size."
+    )
+
+
 def large_messages(topic: object, size: float, protocol: str, subscriptions: int) -> str | None:
     """A topic of large messages has few subscriptions, of queues, functions and Firehose.
 
@@ -301,3 +392,37 @@ def large_messages(topic: object, size: float, protocol: str, subscriptions: int
             f"{subscriptions}. Lower the topic's maximum message size, or use a second topic."
         )
     return None
+
+
+def signature(topic: object, version: object) -> str | None:
+    """A topic with endpoints signs its messages with SHA256, not with SHA1.
+
+    Lint W9214. Source: https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html
+
+    Args:
+        topic: The topic, for the message.
+        version: Its SignatureVersion; None is SNS's default, 1.
+    """
+    if version == "2":
+        return None
+    return (
+        f"{topic} signs its messages with SHA1 (signature version {version or 1}), which receivers "
+        "should reject. Set its signature_version to 2, which is SHA256."
+    )
+
+
+def unsigned(name: object, *, raw: bool) -> str | None:
+    """A raw delivery has no signature, so an endpoint cannot tell who has sent it.
+
+    Source: https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html
+
+    Args:
+        name: The endpoint, for the message.
+        raw: Whether it asks for raw delivery.
+    """
+    if not raw:
+        return None
+    return (
+        f"{name} asks for raw delivery, which has no signature: anybody could send to it. Leave "
+        "raw_message_delivery out."
+    )

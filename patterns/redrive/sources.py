@@ -23,7 +23,8 @@ SHORTEST_HIDING = 300  # seconds
 class Letter:
     """A message of a queue, or an object of a bucket, by its message id or its key.
 
-    ``problem`` is why its body could not be read, or "".
+    ``problem`` is why its body could not be read, or ""; ``given`` are its attributes as SQS
+    returns them.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Letter:
     sent_at: float
     attributes: dict[str, str] = field(default_factory=dict)
     problem: str = ""
+    given: dict[str, Any] = field(default_factory=dict)
 
 
 class Queue:
@@ -112,10 +114,12 @@ class Bucket:
 
 
 def _letter(message: Any) -> Letter:
-    attributes = message.get("MessageAttributes", {}).items()
+    given = message.get("MessageAttributes", {})
+    attributes = given.items()
     return Letter(
         message["MessageId"],
         message["Body"],
         int(message["Attributes"]["SentTimestamp"]) / 1000,
         {name: value["StringValue"] for name, value in attributes if "StringValue" in value},
+        given=given,
     )

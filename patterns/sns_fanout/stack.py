@@ -1,33 +1,68 @@
-"""Orders of an auto-parts shop: placed once, for fulfilment, express dispatch and finance."""
+"""Orders of an auto-parts shop: placed once, for six subscribers; a sample of them for tests."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aws_cdk import RemovalPolicy
 from aws_cdk import aws_sns as sns
 
-from ..blocks.demo import MAX_CONCURRENCY, ShopStack
+from ..blocks.demo import MAX_CONCURRENCY, ShopStack, called_by
 from ..blocks.values import seconds
-from .construct import Consumer, SnsFanout, Subscription
+from .construct import (
+    Alarms,
+    Alerts,
+    Buffering,
+    Consumer,
+    Lake,
+    NewBucket,
+    SnsFanout,
+    Subscription,
+)
 
 if TYPE_CHECKING:
     from constructs import Construct
 
-EXPRESS = sns.SubscriptionFilter.string_filter(allowlist=["express"])
-EURO = sns.SubscriptionFilter.string_filter(allowlist=["EUR"])
+EXPRESS = Subscription(
+    filter_policy={"service": sns.SubscriptionFilter.string_filter(allowlist=["express"])}
+)
+PARTNER = "https://partner.example.com/orders"
+ON_CALL = "on-call@example.com"
+
+
+def paid_in(currency: str) -> Subscription:
+    """Return which events have this currency in their body."""
+    chosen = sns.SubscriptionFilter.string_filter(allowlist=[currency])
+    by_body = {"currency": sns.FilterOrPolicy.filter(chosen)}
+    return Subscription(filter_policy_with_message_body=by_body)
 
 
 class DemoStack(ShopStack):
-    """Fulfilment takes every order, express by an attribute, finance those in euros by the body."""
+    """Queues for fulfilment, express and finance; an archive; a partner; a function for tests.
+
+    Context ``partner-endpoint`` is the partner's URL, and ``alert-email`` who is told of alarms.
+    """
 
     def __init__(self, scope: Construct, construct_id: str, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, **kwargs)
-        orders = SnsFanout(self, "OrderPlaced")
+        told = self.node.try_get_context("alert-email") or ON_CALL
+        alerts = Alerts(self, "Alerts", emails=[told])
+        alarms = Alarms([alerts.action])
+        orders = SnsFanout(self, "OrderPlaced", alarms=alarms)
         self._store("Fulfilment", orders, Subscription())
-        self._store("Express", orders, Subscription(filter_policy={"service": EXPRESS}))
-        by_body = {"currency": sns.FilterOrPolicy.filter(EURO)}
-        self._store("Finance", orders, Subscription(filter_policy_with_message_body=by_body))
-        self.outputs(TopicArn=orders.topic.topic_arn)
+        self._store("Express", orders, EXPRESS)
+        self._store("Finance", orders, paid_in("EUR"))
+        self._replicate(orders, SnsFanout(self, "TestOrderPlaced", alarms=alarms))
+        self._archive(orders, alerts)
+        url = self.node.try_get_context("partner-endpoint") or PARTNER
+        partner = orders.add_endpoint("Partner", url=url, subscription=EXPRESS)
+        of_partner: Any = partner.subscription.node.default_child
+        self.outputs(
+            TopicArn=orders.topic.topic_arn,
+            AlertTopicArn=alerts.topic.topic_arn,
+            PartnerSubscriptionArn=of_partner.ref,
+            PartnerDeliveryDeadLetterQueueUrl=partner.delivery_dead_letter_queue.queue_url,
+        )
 
     def _store(self, name: str, orders: SnsFanout, subscription: Subscription) -> None:
         table = self.table(f"{name}Orders", "pk")
@@ -54,4 +89,31 @@ class DemoStack(ShopStack):
                 f"{name}FunctionName": function.function_name,
                 f"{name}TableName": table.table_name,
             }
+        )
+
+    def _replicate(self, orders: SnsFanout, tests: SnsFanout) -> None:
+        """Publish a sample of the orders again for tests, without what is about a person."""
+        function = self.function("Replicate", "replicate", TOPIC_ARN=tests.topic.topic_arn)
+        called_by(function, "A topic calls it; what it fails is kept in its failure queue.")
+        tests.grant_publish(function)
+        replica = orders.add_function("Replica", function=function, subscription=paid_in("GBP"))
+        self._store("Test", tests, Subscription())
+        assert replica.failure_queue is not None  # noqa: S101 - nobody else keeps its failures
+        self.outputs(
+            ReplicaFunctionName=function.function_name,
+            ReplicaFailureQueueUrl=replica.failure_queue.queue_url,
+            ReplicaDeliveryDeadLetterQueueUrl=replica.delivery_dead_letter_queue.queue_url,
+        )
+
+    def _archive(self, orders: SnsFanout, alerts: Alerts) -> None:
+        archive = orders.add_archive(
+            "Archive",
+            bucket=NewBucket(removal_policy=RemovalPolicy.DESTROY),
+            lake=Lake("orders/", "errors/", buffering=Buffering(interval=seconds(60))),
+        )
+        alerts.on_upload("NotArchived", bucket=archive.bucket, prefix="errors/")
+        self.outputs(
+            BucketName=archive.bucket.bucket_name,
+            Prefix=archive.prefix,
+            ArchiveDeliveryDeadLetterQueueUrl=archive.delivery_dead_letter_queue.queue_url,
         )

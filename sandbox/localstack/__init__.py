@@ -37,6 +37,10 @@ GAPS = {
     "the run, and so does an API's method with IAM authorization.",
     "service-roles": "A role's permissions are not checked when a service acts under it.",
     "sns-archive-and-replay": "A topic's archive and a subscription's replay are ignored.",
+    "sns-delivery-policy": "A delivery to an endpoint is attempted once, whatever the delivery "
+    "policy says.",
+    "sns-firehose": "Not tried: a subscription of a delivery stream.",
+    "sns-maximum-message-size": "Not tried: messages of more than 256 KiB.",
     "sns-message-group-deduplication": "Not tried: deduplication within a message group.",
     "sns-metrics-and-alarms": "SNS emits no CloudWatch metrics, so alarms on them never change.",
     "sqs-eventual-consistency": "A queue's counts are exact, and its messages can be received at "

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from serverless_patterns.patterns.sns_fanout.construct import Alarms, NewTopic, SnsFanout
+from serverless_patterns.patterns.sns_fanout.construct import (
+    Alarms,
+    Alerts,
+    NewTopic,
+    SnsFanout,
+)
 from tests.contracts.builds import Build
 from tests.inline import function
 
@@ -12,6 +17,13 @@ if TYPE_CHECKING:
     from aws_cdk import Stack
 
     from serverless_patterns.patterns.blocks.topics import QueueSubscriber
+    from serverless_patterns.patterns.sns_fanout.subscribers import (
+        ArchiveSubscriber,
+        EndpointSubscriber,
+        FunctionSubscriber,
+    )
+
+URL = "https://partner.example.com/orders"
 
 
 def make(stack: Stack, construct_id: str = "Fanout", *, key: Any = None, **given: Any) -> SnsFanout:
@@ -35,7 +47,35 @@ def make_subscriber(
     return fanout.add_queue("Subscriber", consumer=consumer, **settings)
 
 
+def make_function(
+    stack: Stack, construct_id: str = "Fanout", **settings: Any
+) -> FunctionSubscriber:
+    fanout, called = SnsFanout(stack, construct_id), function(stack, f"{construct_id}Function")
+    return fanout.add_function("Subscriber", function=called, **settings)
+
+
+def make_archive(stack: Stack, construct_id: str = "Fanout", **settings: Any) -> ArchiveSubscriber:
+    return SnsFanout(stack, construct_id).add_archive("Subscriber", **settings)
+
+
+def make_endpoint(
+    stack: Stack, construct_id: str = "Fanout", **settings: Any
+) -> EndpointSubscriber:
+    return SnsFanout(stack, construct_id).add_endpoint("Subscriber", url=URL, **settings)
+
+
+def make_alerts(stack: Stack, construct_id: str = "Alerts", **settings: Any) -> Alerts:
+    texts = {"phone_numbers": ["+491701234567"], "monthly_sms_budget": 10} | settings
+    alerts = Alerts(stack, construct_id, emails=["on-call@example.com"], **texts)
+    alerts.on_scaling("Scaled", auto_scaling_group_name="workers")
+    return alerts
+
+
 BUILDS = [
     Build("sns_fanout", make, frozenset({"topic", "alarms"})),
     Build("sns_fanout subscriber", make_subscriber, frozenset({"queue", "consumer", "alarms"})),
+    Build("sns_fanout function", make_function, frozenset({"alarms"})),
+    Build("sns_fanout archive", make_archive, frozenset({"alarms"})),
+    Build("sns_fanout endpoint", make_endpoint, frozenset({"alarms"})),
+    Build("sns_fanout alerts", make_alerts),
 ]
