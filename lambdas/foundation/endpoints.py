@@ -32,6 +32,7 @@ MAX_URL = 2_048
 TUNNELS = tuple(
     map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
 )
+NOT_PUBLIC = (".internal", ".local", ".localhost", ".home.arpa")
 _NAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]")
 
 
@@ -93,8 +94,8 @@ def check(url: Any, allowed: Collection[str] = ()) -> Target:
         return Target(tls, host, port, path, trusted=True)
     if not tls or port != HTTPS_PORT:
         raise RefusedError("url", f"url must begin with https:// and use port {HTTPS_PORT}.")
-    if not _NAME.fullmatch(host) or len(host) > 253:
-        raise RefusedError("host", "url must have a domain name, not an address.")
+    if not _NAME.fullmatch(host) or len(host) > 253 or host.endswith(NOT_PUBLIC):
+        raise RefusedError("host", "url must have a public domain name, not an address.")
     return Target(tls, host, port, path, trusted=False)
 
 

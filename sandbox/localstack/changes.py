@@ -60,6 +60,7 @@ def apply_all() -> None:
     tell_metrics_apart()
     read_metrics_at_once()
     look_at_alarms_when_asked()
+    name_urls_as_https()
     signing.sign_as_sns()
     signing.deliver_as_sns()
     require_signatures()
@@ -109,6 +110,19 @@ def run_functions_as_processes() -> None:
     localstack("services.lambda_.invocation.runtime_executor").get_runtime_executor = lambda: (
         Processes
     )
+
+
+def name_urls_as_https() -> None:
+    """Let a function's URL begin with https://, as SNS asks of an HTTPS endpoint."""
+    utils = localstack("services.lambda_.api_utils")
+    told = utils.map_function_url_config
+
+    @wraps(told)
+    def as_https(given: Any) -> Any:
+        found = told(given)
+        return {**found, "FunctionUrl": found["FunctionUrl"].replace("http://", "https://", 1)}
+
+    utils.map_function_url_config = as_https
 
 
 def keep_tables_and_streams_in_moto() -> None:
