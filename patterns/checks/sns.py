@@ -397,7 +397,7 @@ def large_messages(topic: object, size: float, protocol: str, subscriptions: int
 def signature(topic: object, version: object) -> str | None:
     """A topic with endpoints signs its messages with SHA256, not with SHA1.
 
-    Lint W9214. Source: https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html
+    Source: https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html
 
     Args:
         topic: The topic, for the message.

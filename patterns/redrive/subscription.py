@@ -258,11 +258,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--subscription", required=True, help="ARN of the subscription")
     parser.add_argument("--dry-run", action="store_true", help="only look, deliver nothing")
+    said = "fields of an event: its group, and its turn in it, to deliver each group in turn"
+    parser.add_argument("--order-by", nargs=2, metavar=("GROUP", "TURN"), help=said)
     given = parser.parse_args(arguments)
+    order = (given.order_by[0], given.order_by[1]) if given.order_by else None
     region = os.environ.get("AWS_REGION")  # which boto3 does not read
     make: Any = boto3.client  # typed for literal names only
     run = Redelivery(
-        lambda service: make(service, region_name=region), given.subscription, given.dry_run
+        lambda service: make(service, region_name=region),
+        given.subscription,
+        given.dry_run,
+        order,
     )
     try:
         report = run.run()

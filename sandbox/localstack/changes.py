@@ -63,6 +63,7 @@ def apply_all() -> None:
     name_urls_as_https()
     signing.sign_as_sns()
     signing.deliver_as_sns()
+    signing.sign_batches()
     require_signatures()
     lock()
 

@@ -23,8 +23,10 @@ def sign_as_sns() -> None:
     Functions reach it there: see ``worker.reach_the_engine``.
     """
     sns = "localstack.services.sns."
-    certificate, config = import_module(f"{sns}certificate"), import_module("localstack.config")
-    import_module(f"{sns}constants").SNS_CERT_ENDPOINT = f"{PATH}{'6c' * 16}.pem"
+    certificate: Any = import_module(f"{sns}certificate")
+    config: Any = import_module("localstack.config")
+    constants: Any = import_module(f"{sns}constants")
+    constants.SNS_CERT_ENDPOINT = f"{PATH}{'6c' * 16}.pem"
     config.SNS_CERT_URL_HOST = f"sns.{REGION}.amazonaws.com"
     certificate.SNS_SERVER_CERT = _issued(certificate.SNS_SERVER_PRIVATE_KEY)
 
@@ -53,7 +55,7 @@ def _issued(key: Any) -> str:
 
 def deliver_as_sns() -> None:
     """Follow no redirect, which is a failure, and wait for an answer as long as SNS does."""
-    publisher = import_module("localstack.services.sns.publisher")
+    publisher: Any = import_module("localstack.services.sns.publisher")
     requests = publisher.requests
 
     def post(url: str, **given: Any) -> Any:
@@ -63,3 +65,17 @@ def deliver_as_sns() -> None:
         return answer
 
     publisher.requests = SimpleNamespace(**{**vars(requests), "post": post})
+
+
+def sign_batches() -> None:
+    """Hand the topic's signature version on to the messages of a batch, as to a single one."""
+    dispatcher = import_module("localstack.services.sns.publisher").PublishDispatcher
+    submit = dispatcher._submit_notification
+
+    def submit_with_attributes(self: Any, notifier: Any, ctx: Any, subscriber: Any) -> None:
+        if not ctx.topic_attributes:
+            topic = ctx.store.topics[subscriber["TopicArn"]]
+            ctx.topic_attributes = topic["attributes"]
+        submit(self, notifier, ctx, subscriber)
+
+    dispatcher._submit_notification = submit_with_attributes

@@ -86,7 +86,12 @@ CALLS: dict[str, dict[str, tuple[str, ...]]] = {
         "change_message_visibility": ("ChangeMessageVisibility",),
         "change_message_visibility_batch": ("ChangeMessageVisibility",),
     },
-    "sns": {"publish": ("Publish",), "publish_batch": ("Publish",)},
+    "sns": {
+        "publish": ("Publish",),
+        "publish_batch": ("Publish",),
+        "confirm_subscription": ("ConfirmSubscription",),
+    },
+    "secretsmanager": {"get_secret_value": ("GetSecretValue",)},
     "s3": {
         "put_object": ("PutObject",),
         # ListBucket: or a missing object is one that may not be read.
