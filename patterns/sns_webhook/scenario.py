@@ -231,7 +231,7 @@ def allowing(drive: Driver, origin: str) -> Iterator[Any]:
         outages.settings_of(drive.stack, deliver) as (_, use),
     ):
         use_register(ALLOWED_ORIGINS=origin)
-        restart = partial(use, ALLOWED_ORIGINS=origin, LONGEST_WAIT_SECONDS="1")
+        restart = partial(use, ALLOWED_ORIGINS=origin, LONGEST_WAIT_SECONDS="6")
         restart()
         yield restart
 
