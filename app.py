@@ -3,6 +3,7 @@
 ``cdk deploy api-sqs-lambda --exclusively`` builds that stack alone, which is quicker.
 """
 
+import gc
 import os
 import sys
 from fnmatch import fnmatch
@@ -15,6 +16,7 @@ from aws_cdk import App
 
 from serverless_patterns.patterns import catalog
 
+gc.disable()  # the app ends in seconds, and until then it needs what the CDK has loaded
 app = App()
 slug = app.node.try_get_context("pattern")
 # With --exclusively the CLI says here which stacks it wants; without, it says "**".

@@ -26,6 +26,7 @@ TOPICS = {
     "19": "Events that are never sent, or lost after one attempt",
     "20": "Pipes, state machines and schedules",
     "21": "Topics and their endpoints",
+    "22": "Events that clients do not see",
 }
 HEAD = """\
 # Rules for any template

@@ -113,6 +113,10 @@ SNS_RETRIES_TO_SQS = Limit(23, "days", _SNS_RETRIES)
 # To HTTPS endpoints: retries of a message, and their time in all.
 SNS_HTTP_RETRIES = Limit(100, "retries", _SNS_RETRIES, "2026-11-27")
 SNS_HTTP_RETRY_TIME = Limit(3600, "s", _SNS_RETRIES, "2026-11-27")
+SNS_HTTP_TIMEOUT = Limit(
+    15, "s", _AWS + "sns/latest/dg/SendMessageToHttp.prepare.html", "2026-11-27"
+)
+SNS_CONFIRMATION = Limit(2, "days", _AWS + "sns/latest/api/API_Subscribe.html", "2026-11-27")
 _SNS_CREATE = _AWS + "sns/latest/api/API_CreateTopic.html"
 SNS_TOPICS = Limit(100_000, "standard topics", _SNS_CREATE, "2026-11-26")
 SNS_FIFO_TOPICS = Limit(1_000, "FIFO topics", _SNS_CREATE, "2026-11-26")
@@ -277,6 +281,21 @@ SCHEDULER_SCHEDULES = Limit(10_000_000, "schedules", _OF_SCHEDULES, "2026-11-26"
 SCHEDULER_CREATES = Limit(5_000, "calls a second", _OF_SCHEDULES, "2026-11-26")
 SCHEDULER_CREATES_ELSEWHERE = Limit(250, "calls a second", _OF_SCHEDULES, "2026-11-26")
 SCHEDULER_INVOCATIONS = Limit(1_000, "calls a second", _OF_SCHEDULES, "2026-11-26")
+SCHEDULER_DESCRIPTION = Limit(
+    512, "characters", _SCHEDULER + "APIReference/API_CreateSchedule.html", "2026-11-27"
+)
 SCHEDULER_INPUT_BYTES = Limit(
     256 * 1024, "bytes", _SCHEDULER + "APIReference/API_Target.html", "2026-11-26"
+)
+
+# AWS AppSync Events
+
+_CHANNELS = _AWS + "appsync/latest/eventapi/"
+APPSYNC_EVENTS_A_PUBLISH = Limit(5, "events", _CHANNELS + "publish-http.html", "2026-11-27")
+APPSYNC_EVENT_KB = Limit(240, "KB", _CHANNELS + "event-api-concepts.html", "2026-11-27")
+APPSYNC_CHANNEL_SEGMENT = Limit(
+    50, "characters", _AWS + "appsync/latest/APIReference/API_ChannelNamespace.html", "2026-11-27"
+)
+APPSYNC_API_KEY_DAYS = Limit(
+    365, "days", _AWS + "appsync/latest/APIReference/API_CreateApiKey.html", "2026-11-27"
 )

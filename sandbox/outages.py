@@ -18,6 +18,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ConnectionClosedError
+
 from . import queues
 
 if TYPE_CHECKING:
@@ -300,6 +302,33 @@ class RecordsFailInPart:
         results = [failure if fate == 1 else one for one, fate in zip(results, fates, strict=True)]
         self.failed += sum("ErrorCode" in one for one in results)
         return {"FailedRecordCount": self.failed, "Records": results}
+
+
+@dataclass
+class AnswersLost:
+    """A client that does what it is told, and now and then is not answered: did it happen, or not?
+
+    So it is for a program that ends right after its write and is started again.
+    """
+
+    client: Any
+    operation: str  # whose answers are lost
+    every: int = 16
+    lost: int = 0  # answers
+    _count: Iterator[int] = field(default_factory=count)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the client has; its operation loses some answers."""
+        found = getattr(self.client, name)
+
+        def call(**given: Any) -> Any:
+            answer = found(**given)
+            if next(self._count) % self.every:
+                return answer
+            self.lost += 1
+            raise ConnectionClosedError(endpoint_url="made up")
+
+        return call if name == self.operation else found
 
 
 @dataclass

@@ -92,6 +92,16 @@ def take(stack: Deployment, *queue_urls: str) -> Iterator[dict[str, Any]]:
             delete(stack, url, messages)
 
 
+def peek(stack: Deployment, queue_url: str) -> list[dict[str, Any]]:
+    """Return a queue's messages, and show them again to others. It raises their receive count."""
+    found = [message for messages in receive(stack, queue_url) for message in messages]
+    for message in found:
+        stack.client("sqs").change_message_visibility(
+            QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
+        )
+    return found
+
+
 def reason(message: dict[str, Any]) -> str:
     """Return why a message was dead-lettered by its consumer; empty if SQS did it."""
     attribute = message.get("MessageAttributes", {}).get("Reason", {})

@@ -111,11 +111,11 @@ ROWS = (
     ),
     Row(
         "SNS::Subscription",
-        "of the subscriptions in a template those of queues and functions deliver only",
-        _says(r'"Protocol": "(firehose|https?|email|email-json|sms)"'),
+        "of the subscriptions in a template those of queues, functions and Firehose deliver only",
+        _says(r'"Protocol": "(https?|email|email-json|sms)"'),
     ),
     Row(
-        "Events::Connection|Events::ApiDestination|AppSync::Api",
+        "Events::Connection|Events::ApiDestination",
         "this resource type is unknown",
         fix="Make it by its API, which works, or leave it out of what you deploy here",
     ),

@@ -202,6 +202,11 @@ def test_no_resource_has_a_physical_name_that_a_second_stack_would_clash_with(
 DISPLAY_NAMES = {
     "AWS::ApiGateway::RestApi",
     "AWS::ApiGateway::Stage",
+    "AWS::ApiGatewayV2::Api",
+    "AWS::ApiGatewayV2::Authorizer",
+    "AWS::ApiGatewayV2::Stage",
+    "AWS::AppSync::Api",
+    "AWS::AppSync::ChannelNamespace",
     "AWS::IAM::Policy",
     "AWS::Lambda::Alias",
 }

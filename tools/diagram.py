@@ -88,7 +88,7 @@ def render(template: dict[str, Any], title: str) -> str:
         raise ValueError("There is nothing to draw: no resource of this template feeds another.")
     for form in FORMS:  # the first that fits, or else the last
         drawing = _Drawing(drawn, title, form)
-        if drawing.width <= WIDEST:
+        if drawing.width <= WIDEST and not (form.rows and drawing.back):  # circles are not wrapped
             break
     return drawing.svg()
 
@@ -98,7 +98,15 @@ class _Drawing:
 
     def __init__(self, drawn: Graph, title: str, form: Form) -> None:
         self.title, self.form = title, form
-        entered = {edge.target for edge in drawn.edges}
+        self.nodes, self.edges = drawn.nodes, drawn.edges
+        # What is uploaded to a bucket begins the flow, though results come back into it.
+        self.back = {
+            edge
+            for edge in drawn.edges
+            if drawn.nodes[edge.target].kind == "bucket"
+            and edge.source in self._reached(edge.target)
+        }
+        entered = {edge.target for edge in drawn.edges if edge not in self.back}
         entries = [n for n, what in drawn.nodes.items() if what.needs_event and n not in entered]
         sender = re.match("([a-z]+) →", title)  # it has the same name in the flow line
         client = {CLIENT: Node("Client", sender[1].capitalize() if sender else "Client", "", "")}
@@ -249,6 +257,8 @@ class _Drawing:
         width = max((_width(line, TERM) for line in edge.label), default=1)
         label = {"text": "label", "width": width, "height": len(edge.label) * (TERM + LEADING)}
         weight = {"elk.layered.priority.straightness": "1" if edge.kind == FAILURE else "10"}
+        if self.back:  # a circle is cut where it goes back
+            weight["elk.layered.priority.direction"] = "0" if edge in self.back else "10"
         return {
             "sources": ends[:1], "targets": ends[1:], "layoutOptions": weight,
             "labels": [label] if room else [],

@@ -35,6 +35,7 @@ RUNS = (
     ("tests/lambdas/", "handlers"),
     ("tests/redrive/", "handlers"),
     ("/test_handlers", "handlers"),
+    ("/test_client", "client"),
     ("/test_publisher", "handlers"),
     ("_rejected", "synthesis"),  # the promise is what the construct itself does
     ("tests/checks/", "synthesis"),

@@ -290,12 +290,16 @@ class _Template:
             for role in refs([properties.get(key) for key in ("Role", "RoleArn", "TaskRoleArn")])
         }
         failures = {edge.target for edge in self.edges.values() if edge.kind == FAILURE}
-        found = [
-            (callers[role], target, str(statement.get("Action")))
+        allowed = [
+            (role, statement)
             for node, policy in self.of(*POLICIES)
             for role in (node, *refs(policy.get("Roles")))
-            if role in callers
             for statement in _statements(policy)
+        ]
+        found = [
+            (callers[role], target, str(statement.get("Action")))
+            for role, statement in allowed
+            if role in callers
             for target in self.follow(statement.get("Resource"))
         ]
         for pattern, label in ((WRITES, ""), (READS, "reads")):
@@ -305,6 +309,17 @@ class _Template:
             for caller, target, actions in found:
                 if pattern.search(actions) and (caller, target) not in wired:
                     self.connect(caller, target, FAILURE if target in failures else FLOW, label)
+        # Code that passes a role to Scheduler makes schedules of what the role may start.
+        for caller, passed in [
+            (callers[role], refs(statement.get("Resource")))
+            for role, statement in allowed
+            if role in callers and "iam:PassRole" in str(statement.get("Action"))
+        ]:
+            given = set(passed)
+            for role, statement in allowed:
+                starts = role in given and "lambda:Invoke" in str(statement.get("Action"))
+                for target in self.follow(statement.get("Resource")) if starts else ():
+                    self.connect(caller, target, FLOW, "schedules")
 
     def read_alarms(self) -> None:
         """Make failures of the arrows to a queue that should be empty: see _alarms_at_one."""

@@ -59,20 +59,21 @@ class Producer:
 
     Without ``key``, order is not kept (Firehose keeps none): partition keys are random, so that a
     user who clicks a lot never makes one shard hot. With it, a call has one record of each key, so
-    that none overtakes one that failed. Small events share a record (Kinesis Producer Library's
-    format), which Firehose and ``shards`` take apart again.
+    that none overtakes one that failed. Aggregated, small events share a record (Kinesis Producer
+    Library's format), which Firehose and ``shards`` take apart again, and a plain Lambda function
+    does not.
 
     Args:
         client: Of Kinesis.
         stream_name: The stream.
-        aggregate: Whether small events share records. Default: yes.
+        aggregate: Whether small events share records. Default: only without ``key``.
         give_up_after: Seconds of sending again what Kinesis did not accept. Default: 60.
         key: Returns the partition key of an event. Default: random keys.
     """
 
     client: Any
     stream_name: str
-    aggregate: bool = True
+    aggregate: bool | None = None
     give_up_after: float = 60.0
     key: Callable[[bytes], str] | None = None
 
@@ -119,9 +120,10 @@ class Producer:
 
     def _groups(self, events: Sequence[tuple[int, bytes]]) -> Iterator[list[tuple[int, bytes]]]:
         """Yield the events that share a record."""
+        together = self.key is None if self.aggregate is None else self.aggregate
         return aws.batches(
             events,
-            most=len(events) if self.aggregate else 1,
+            most=len(events) if together else 1,
             largest=AGGREGATE_BYTES,
             size=lambda one: len(one[1]) + kpl.overhead(one[1]),
         )

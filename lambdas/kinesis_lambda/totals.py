@@ -27,5 +27,6 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     if event.get("isFinalInvokeForWindow") or event.get("isWindowTerminatedEarly"):
         if totals.first:
             store.put_totals(event["window"]["start"], event["shardId"], totals)
-        totals = Totals()  # what is left of a window that was ended early begins anew
+        # What is left of a window that was ended early begins anew, behind what was counted.
+        totals = Totals(last=totals.last)
     return {"state": totals.state(), "batchItemFailures": []}

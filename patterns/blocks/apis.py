@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from constructs import Construct, IConstruct
 
-# One line a request, with what finds a failure and nothing that names a person: the validator's
-# message quotes the body, so only the client gets it.
+# One line a request, with what finds a failure and nothing that names a person. Only the client
+# gets an error's message: the validator's quotes the body, IAM's the caller's token.
 ACCESS_LOG = {
     "requestId": "$context.requestId",
     "requestTime": "$context.requestTime",
@@ -35,7 +35,6 @@ ACCESS_LOG = {
     "responseLatency": "$context.responseLatency",
     "integrationLatency": "$context.integrationLatency",
     "errorType": "$context.error.responseType",
-    "errorMessage": "$context.error.message",
     "traceId": "$context.xrayTraceId",
 }
 REFUSED_BY_SCHEMA = (

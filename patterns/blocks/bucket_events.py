@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import TYPE_CHECKING, Any, Literal, get_args
+from urllib.parse import quote_plus
 from weakref import WeakKeyDictionary, WeakSet
 
 import jsii
@@ -92,6 +93,12 @@ class Watch:
                 f"events is {list(self.events)!r}; it must have some of "
                 f"{', '.join(get_args(Kind))}."
             )
+        for name, end, at in (("prefix", self.prefix, -1), ("suffix", self.suffix, 0)):
+            if end and end[at] == "*":
+                raise ValueError(
+                    f"{name} is {end!r}, but S3 compares * with itself, so no object would match. "
+                    "Leave the * out: a prefix matches what begins so, a suffix what ends so."
+                )
         length = len(f"{self.prefix}{self.suffix}".encode())
         if not is_token(self.prefix + self.suffix) and length > S3_KEY_BYTES:
             raise ValueError(
@@ -421,9 +428,18 @@ def _configuration_of(bucket: s3.IBucket) -> dict[str, Any]:
 
 
 def _configuration(kind: str, target: str, event: str, found: checks.Filter) -> dict[str, Any]:
-    ends = [{"name": n, "value": v} for n in ("prefix", "suffix") if (v := getattr(found, n))]
+    given = {name: getattr(found, name) for name in ("prefix", "suffix")}
+    ends = [{"name": name, "value": _encoded(end)} for name, end in given.items() if end]
     filter_ = {"filter": {"s3Key": {"rules": ends}}} if ends else {}
     return {"event": event, kind: target, **filter_}
+
+
+def _encoded(end: str) -> str:
+    """Return a prefix or suffix as S3 compares it: a blank is +, what is special is %XX.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
+    """
+    return end if is_token(end) else quote_plus(end, safe="/!_.*'()-")
 
 
 def _check_free(bucket: s3.IBucket, resource: Any) -> None:

@@ -176,6 +176,21 @@ def keep_failures(
     return queue
 
 
+def warn_of_aws_source(route: Construct, routed: Routed) -> None:
+    """Warn of a rule on a bus of its own that waits for events of AWS services.
+
+    Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event.html
+    """
+    sources = routed.pattern.get("source", ())
+    if any(isinstance(one, str) and one.startswith("aws.") for one in sources):
+        Annotations.of(route).add_warning_v2(
+            "serverless-patterns:source-of-default-bus",
+            "AWS services send their events to the default bus only, so this rule matches none, "
+            "unless a rule there forwards them. Use bus=EventBus.from_event_bus_name(self, "
+            "'Default', 'default').",
+        )
+
+
 def remember(route: Construct, function: lambda_.IFunction | None) -> None:
     """Remember whom a rule calls, at once or behind a queue."""
     if function is not None:

@@ -32,7 +32,7 @@ ERROR_RATE = 0.05
 SERVER_ERRORS = Runbook(
     means=f"More than {100 * ERROR_RATE:.0f} % of the requests are answered with 5xx, so clients "
     "must send them again.",
-    see="Read errorMessage, status and integrationStatus in the API's access log.",
+    see="Read errorType, status and integrationStatus in the API's access log.",
     fix="Fix what they name: most often the API's role, the key of what it calls, or a quota.",
     verify="A request of yours is accepted, and 5XXError falls.",
 )

@@ -272,12 +272,19 @@ class Rule:
 
     def allow_topic(self, topic: sns.ITopic) -> list[IDependable]:
         """Let EventBridge publish to a topic; return what the rule waits for."""
-        conditions = {
-            "ArnLike": {"aws:SourceArn": self.arn},
-            "StringEquals": {"aws:SourceAccount": stack_of(self._scope).account},
-        }
-        eventbridge = iam.ServicePrincipal(EVENTBRIDGE, conditions=conditions)
-        return [publishers.grant_publish(topic, eventbridge)]
+        statement = self._statement(topic, ["sns:Publish"], topic.topic_arn)
+        added = topic.add_to_resource_policy(statement)
+        if not added.statement_added:
+            Annotations.of(topic).add_warning_v2(
+                "serverless-patterns:imported-topic-of-rule",
+                "This topic is imported, so its policy cannot be changed here: it must allow "
+                f"sns:Publish to {EVENTBRIDGE} with aws:SourceArn and aws:SourceAccount of the "
+                "rule, or nobody is told.",
+            )
+        if topic.master_key is not None:
+            # Its requests to AWS KMS name no source, so that a condition on one is never met.
+            topic.master_key.grant(iam.ServicePrincipal(EVENTBRIDGE), *publishers.KEY_ACTIONS)
+        return [added.policy_dependable] if added.policy_dependable is not None else []
 
     def role_for(self, action: str, arn: str) -> iam.Role:
         """Make the role with which EventBridge uses a target that takes no policy of its own."""
@@ -344,6 +351,7 @@ def route(
     encryption_key: kms.IKey | None = None,
     alarms: Alarms = Alarms(),
     bus_name: str | None = None,
+    undelivered: str = "UndeliveredAlarm",
 ) -> Routed:
     """Make a rule that sends what it matches to one target, with a dead-letter queue and alarms.
 
@@ -359,6 +367,7 @@ def route(
         encryption_key: Customer managed key of a new dead-letter queue. Default: SQS-managed.
         alarms: What the alarms do.
         bus_name: The bus's name, if it is known before the bus is made. Default: not known.
+        undelivered: Id of the alarm on what could not be delivered.
 
     Raises:
         ValueError: no event can match, or events would be lost.
@@ -403,7 +412,7 @@ def route(
     ]
     on_rule = alarms.each(scope, made)
     if delivery.dead_letter_queue is None or places.elsewhere(scope, kept) is None:
-        on_rule.append(alarms.on_messages(scope, "UndeliveredAlarm", kept, UNDELIVERED))
+        on_rule.append(alarms.on_messages(scope, undelivered, kept, UNDELIVERED))
     return Routed(rule, matched, kept, on_rule, allowed.dimensions)
 
 
@@ -481,6 +490,8 @@ def _check_target(scope: Construct, kind: str, target: Any) -> None:
     )
     if kind == "function_arn":
         check_may_run("target", target, "no event would be processed")
+    if kind == "topic_arn":
+        _check_topic(name, target)
     if kind == "queue_arn":
         if target.fifo:
             raise ValueError(
@@ -488,6 +499,26 @@ def _check_target(scope: Construct, kind: str, target: Any) -> None:
                 "queue and an idempotent consumer."
             )
         check_encryption(name, target)
+
+
+def _check_topic(name: object, topic: sns.ITopic) -> None:
+    """Reject a topic to which EventBridge cannot publish.
+
+    Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-targets.html
+
+    Raises:
+        ValueError: it is FIFO, or encrypted with a key that AWS manages.
+    """
+    if topic.fifo:
+        raise ValueError(
+            f"{name} is a FIFO topic, but a rule names no message group: SNS would reject every "
+            "event. Use a standard topic."
+        )
+    resource: Any = topic.node.default_child
+    key = topic.master_key
+    key_id = key.key_id if key else getattr(resource, "kms_master_key_id", None)
+    if key_id is not None:
+        reject(kms_checks.service_may_use(name, key_id, EVENTBRIDGE, "every event would be lost"))
 
 
 def check_encryption(name: object, queue: sqs.IQueue) -> None:

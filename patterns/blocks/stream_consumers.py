@@ -85,7 +85,10 @@ class StreamConsumer:
         starting_position: Where a new reader starts: ``TRIM_HORIZON``, or a time with its zone,
             from which a Kinesis stream is read. ``LATEST`` is rejected. Default: ``TRIM_HORIZON``.
         filters: Patterns of the events wanted, of ``lambda_.FilterCriteria.filter()``; what none
-            matches is skipped. Default: every event.
+            matches is skipped. Of Kinesis they compare ``data``, which must be JSON, and aggregated
+            records with enhanced fan-out only; what they cannot read is skipped, too:
+            https://docs.aws.amazon.com/lambda/latest/dg/with-kinesis-filtering.html. Default:
+            every event.
         tumbling_window: Length of the windows over which the function totals, up to 900 s. It must
             return its state. Default: no windows.
         enhanced_fan_out: Read at 2 MB/s a shard of its own, and sooner; Kinesis only. Default: no.
@@ -375,7 +378,7 @@ FAILURES = Runbook(
     "batch is stored in the failure destination; the events are in the stream until it forgets "
     "them.",
     see="Run `python -m serverless_patterns.patterns.redrive.stream` with --dry-run: it names the "
-    "reasons, and how long the events are still there.",
+    "reasons, how many events are still there, and the time of the oldest.",
     fix="Fix the cause, then run it without --dry-run: it fetches the records back and runs them "
     "again.",
     verify="The failure destination is empty, and stays empty.",
@@ -391,7 +394,7 @@ OF_FUNCTION = {
         see="Read the function's log for errors, and compare its Errors, Throttles and Duration "
         "with the records that arrive.",
         fix="Fix what the log names. If the function only has too much to do, raise its "
-        "parallelization factor, or add shards.",
+        "parallelization factor, or add shards to a Kinesis stream.",
         verify="IteratorAge falls.",
     )),
     "Errors": ("Sum", 3, Runbook(
@@ -414,8 +417,9 @@ OF_FUNCTION = {
         "names the events, which are LOST unless you find them.",
         see="Look at the destination, its policy and key, and the function's role; AWS CloudTrail "
         "shows who changed them.",
-        fix="Fix what blocks the delivery. Then replay the stream from a time before that: a new "
-        "reader with a time as starting_position; effects are idempotent.",
+        fix="Fix what blocks the delivery. Then read the stream again: a new reader in place of "
+        "this one starts at the oldest record, or, of a Kinesis stream, at a time before that. "
+        "Effects are idempotent.",
         verify="DestinationDeliveryFailures stays at 0.",
     )),
 }  # fmt: skip

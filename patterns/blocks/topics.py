@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Annotations, Stack
 from aws_cdk import aws_iam as iam
@@ -189,14 +189,6 @@ def _allow_subscribing(scope: Construct, topic: sns.ITopic) -> bool:
     return topic.add_to_resource_policy(allow).statement_added
 
 
-class Subscriber(Protocol):
-    """What every subscriber of a topic has."""
-
-    subscription: sns.Subscription
-    delivery_dead_letter_queue: sqs.IQueue
-    alarms: list[cloudwatch.Alarm]
-
-
 class QueueSubscriber(SqsToLambda):
     """A subscriber of a topic that takes its events from a queue, at its own pace.
 
@@ -293,7 +285,7 @@ class TopicFanout(Construct):
         alarms = alarms or self._alarms
         return replace(alarms, runbook_url=alarms.runbook_url or self._alarms.runbook_url)
 
-    def _added(self, one: Subscriber, construct_id: str, *given: Any) -> None:
+    def _added(self, one: Any, construct_id: str, *given: Any) -> None:
         self.subscribers.append(one)
         self._given += given
         self._ids.add(construct_id.replace("/", "--"))
@@ -303,7 +295,7 @@ class TopicFanout(Construct):
         expect("alarms", alarms, Alarms)
         alarms = alarms.of_pattern(module)
         self.topic, self._source, self._alarms = source.topic, source, alarms
-        self.subscribers: list[Subscriber] = []
+        self.subscribers: list[QueueSubscriber] = []
         self._given: list[Any] = [self.topic, source]
         rows = [
             (

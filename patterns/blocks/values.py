@@ -28,6 +28,7 @@ INTERFACES = {
     "IAlarmAction": ("bind", "SnsAction(topic)"),
     "IAuthorizer": ("authorizer_id", "CognitoUserPoolsAuthorizer(…)"),
     "IBucket": ("bucket_arn", "Bucket.from_bucket_arn(…)"),
+    "IEventApi": ("realtime_dns", "EventApi.from_event_api_attributes(…)"),
     "IEventBus": ("event_bus_arn", "EventBus.from_event_bus_arn(…)"),
     "IFunction": ("function_arn", "Function.from_function_attributes(…)"),
     "IGrantable": ("grant_principal", "Role.from_role_arn(…)"),
@@ -42,6 +43,12 @@ INTERFACES = {
     "IStream": ("stream_arn", "Stream.from_stream_attributes(…)"),
     "ITable": ("table_arn", "Table.from_table_attributes(…)"),
     "ITopic": ("topic_arn", "Topic.from_topic_arn(…)"),
+}
+# Classes of the CDK that are not made by calling them.
+MADE_BY = {
+    "RuleTargetInput": ".from_event_path",
+    "ScheduleExpression": ".cron",
+    "TimeWindow": ".flexible",
 }
 Kind = type | str | None
 BUILTIN = (None, bool, int, float, str, list, tuple, dict)
@@ -152,7 +159,9 @@ def has(value: Any, attribute: str) -> bool:
 def _example(kind: Any) -> str:
     if kind is Duration:
         return "Duration.seconds(30)"
-    return INTERFACES[kind][1] if isinstance(kind, str) else f"{kind.__name__}(…)"
+    if isinstance(kind, str):
+        return INTERFACES[kind][1]
+    return f"{kind.__name__}{MADE_BY.get(kind.__name__, '')}(…)"
 
 
 def _full_name(kind: type) -> str:

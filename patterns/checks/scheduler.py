@@ -8,8 +8,18 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+from ..limits import (
+    SCHEDULER_DESCRIPTION,
+    SCHEDULER_INPUT_BYTES,
+    SCHEDULER_MAX_AGE,
+    SCHEDULER_MIN_AGE,
+    SCHEDULER_RETRIES,
+)
+from . import period
+
 AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
 CRON = re.compile(r"cron\((\S+) (\S+) (\S+) (\S+) (\S+) (\S+)\)")
+RATE = re.compile(r"rate\([1-9]\d* (minute|hour|day)s?\)")
 FIRST_YEAR, LAST_YEAR = 1970, 2200  # of a cron expression
 WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 MONTHS = (
@@ -36,6 +46,94 @@ def time_zone(zone: str) -> str | None:
     return (
         f"{zone} is no time zone of the IANA database, and EventBridge Scheduler would reject the "
         "schedule. Use a name such as Europe/Berlin or UTC."
+    )
+
+
+def expression(name: object, text: str) -> str | None:
+    """A schedule is ``at(…)``, ``rate(…)`` or ``cron(…)`` as Scheduler reads it.
+
+    Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+
+    Args:
+        name: The schedule.
+        text: When; one that only deployment knows passes.
+    """
+    if "${" in text or _moment(text) or RATE.fullmatch(text):
+        return None
+    cron = CRON.fullmatch(text)
+    if cron is None:
+        return (
+            f"{name} runs at {text!r}, which is no expression of EventBridge Scheduler. Use "
+            "at(yyyy-mm-ddThh:mm:ss), rate(value unit) or cron(fields)."
+        )
+    if (cron[3] == "?") is not (cron[5] == "?"):
+        return None
+    return (
+        f"{name} runs at {text}, which asks for the day of the month {cron[3]} and the day of the "
+        f"week {cron[5]}: one of them must be ?, and the other must not."
+    )
+
+
+def retries(attempts: float | None, age: float | None) -> str | None:
+    """Scheduler retries 185 times at most, for 1 minute to 24 hours.
+
+    Source: https://docs.aws.amazon.com/scheduler/latest/APIReference/API_RetryPolicy.html
+
+    Args:
+        attempts: Retries; None when only deployment knows.
+        age: How old a tick may grow, in seconds; None when only deployment knows.
+    """
+    if attempts is not None and not 0 <= attempts <= SCHEDULER_RETRIES:
+        return f"attempts is {attempts:g}; it must be 0 to {SCHEDULER_RETRIES}."
+    if age is not None and not SCHEDULER_MIN_AGE <= age <= SCHEDULER_MAX_AGE:
+        most = period(SCHEDULER_MAX_AGE)
+        return f"max_event_age is {period(age)}; it must be {period(SCHEDULER_MIN_AGE)} to {most}."
+    return None
+
+
+def words(name: object, of_input: int, of_description: int) -> str | None:
+    """A schedule's input has 256 KiB at most, its description 512 characters.
+
+    Source: https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html
+
+    Args:
+        name: The schedule.
+        of_input: Bytes of its input.
+        of_description: Characters of its description.
+    """
+    if of_input > SCHEDULER_INPUT_BYTES:
+        return (
+            f"{name} has {of_input:,} bytes of input, but Scheduler takes "
+            f"{SCHEDULER_INPUT_BYTES:,}. Store it, and give its place as the input."
+        )
+    if of_description > SCHEDULER_DESCRIPTION:
+        return (
+            f"{name} has a description of {of_description} characters, but Scheduler takes "
+            f"{SCHEDULER_DESCRIPTION}. Shorten it."
+        )
+    return None
+
+
+def once(name: object, text: str, *, period_given: bool) -> str | None:
+    """A one-time schedule has no start and no end: Scheduler ignores them.
+
+    Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+    """
+    if not (period_given and text.startswith("at(")):
+        return None
+    return f"{name} runs once, so Scheduler ignores its start and end. Leave them out."
+
+
+def ends(name: object, start: datetime, end: datetime) -> str | None:
+    """A schedule ends after it starts.
+
+    Source: https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html
+    """
+    if end > start:
+        return None
+    return (
+        f"{name} ends at {end.isoformat()}, before it starts at {start.isoformat()}, so it would "
+        "never run. Give a later end."
     )
 
 

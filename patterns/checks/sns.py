@@ -292,8 +292,8 @@ def many_filters(topic: object, count: int) -> str | None:
     if count <= SNS_FILTERS:
         return None
     return (
-        f"{topic} has {count} filter policies, but the quota is {SNS_FILTERS} unless AWS has "
-        "raised yours: SNS rejects the others."
+        f"{topic} has {count} filter policies, but the quota is {SNS_FILTERS}: SNS rejects the "
+        "others. Ask AWS for a higher quota, or use a second topic."
     )
 
 
@@ -334,8 +334,7 @@ def data_protection_policy(name: object, policy: Mapping[str, Any]) -> str | Non
 def text_messages(name: object, region: str | None) -> str | None:
     """SNS sends no text messages from the Regions of China.
 
-    Source: https://docs.aws.amazon.com/sns/latest/dg/sns-supported-regions-countries.html and
-    https://docs.amazonaws.cn/en_us/aws/latest/userguide/sns.html
+    Source: https://docs.aws.amazon.com/sns/latest/dg/sns-supported-regions-countries.html
 
     Args:
         name: Who sends them, for the message.

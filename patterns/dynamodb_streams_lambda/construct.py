@@ -1,4 +1,4 @@
-"""table → DynamoDB stream → Lambda;  failed changes ⇢ failure queue ⇢ alarm"""
+"""writer → DynamoDB table → Lambda;  failed changes ⇢ failure queue ⇢ alarm"""
 
 from __future__ import annotations
 

@@ -8,14 +8,19 @@ with the order that it is about.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ConnectionClosedError
 
 from serverless_patterns.lambdas.dynamodb_streams_lambda import outbox
 from serverless_patterns.sandbox import outages, queues
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.sender import Event, Reply
 
+from ..redrive.sources import Queue
+from ..redrive.stream import Replay, StreamReport
 from ..shop import Document, Shop, as_json
 
 if TYPE_CHECKING:
@@ -46,6 +51,10 @@ def run(stack: Deployment, report: Report) -> None:
         f"{changes.conflicts} writes met another one of their order, and were written after it"
     )
     drive.check(promise, changes.conflicts > 0)
+    lost = changes.client.lost
+    promise = f"{lost} writers ended right after their write, did it again, and no event is twice"
+    versions = {row["pk"]: int(row["version"]) for row in rows(drive, "OrdersTableName", shop)}
+    drive.check(promise, lost > 0 and versions == Counter(changes.written.values()))
     changes.write("The same events again", lasting[:50])
     canceled = [changes.event(order, "canceled") for order in orders[:10]]
     changes.write("Orders canceled", canceled)
@@ -75,6 +84,11 @@ def run(stack: Deployment, report: Report) -> None:
         )
         published = changes.take() & ids(down)
         drive.check("nothing is published while the publisher is down", not published, published)
+        if limited := stack.executes("lambda-stream-limits"):
+            what = "until all are given up"
+            drive.until(lambda: given_up(drive) >= len(down), seconds=120, what=what)
+    if limited:
+        publish_given_up(drive)
     changes.wait(ids(down))
 
     drive.title("Where is every event now, and is the projection the table?")
@@ -94,11 +108,39 @@ def run(stack: Deployment, report: Report) -> None:
     left = drive.backlog(*FAILURES)
     drive.check("no failure is left", left == 0, left)
     drive.not_proven(
+        ("lambda-stream-limits", "what is given up is fetched back from the table's stream",
+         "the same scenario on the second engine"),
         ("", "items whose time was over are told from those that somebody deleted",
          "records as DynamoDB writes them: tests/dynamodb_streams_lambda"),
         ("", "alarms", "metrics and dimensions: tests/contracts"),
         ("service-roles", "the mappings may read the stream", "policies: test_security"),
     )  # fmt: skip
+
+
+def given_up(drive: Driver) -> int:
+    """Return how many events the publisher's failure queue names; they stay there."""
+    queue, named = Queue(drive.client("sqs"), drive[FAILURES[1]]), 0
+    for letters in queue.batches():
+        infos = (json.loads(letter.body)["DDBStreamBatchInfo"] for letter in letters)
+        named += sum(info["batchSize"] for info in infos)
+    queue.release()
+    return named
+
+
+def publish_given_up(drive: Driver) -> None:
+    """Fetch what the publisher gave up back from the table's stream, and run it again."""
+
+    def replay(*, dry_run: bool) -> StreamReport:
+        clients = drive.client("lambda"), None, drive["PublisherFunctionName"], dry_run
+        run = Replay(*clients, of_tables=drive.client("dynamodbstreams"))
+        return run.run([Queue(drive.client("sqs"), drive[FAILURES[1]])])
+
+    seen = replay(dry_run=True)
+    promise = "a dry run says how many changes can be fetched back, and changes nothing"
+    drive.check(promise, seen.records > 0 and not seen.run_again, seen.lines())
+    done = replay(dry_run=False)
+    promise = "every range that was given up is fetched back from the table's stream and run again"
+    drive.check(promise, done.run_again > 0 and not done.kept, done.lines())
 
 
 class Changes:
@@ -107,18 +149,22 @@ class Changes:
     Attributes:
         published: The messages that were taken.
         conflicts: Transactions that met another one of their order, and were begun again.
+        written: The order that each event changed, by its id.
+        client: Of DynamoDB; some of its writes are not answered.
     """
 
     def __init__(self, drive: Driver, shop: Shop) -> None:
         self._drive, self._shop = drive, shop
         self.published: list[Document] = []
-        self.conflicts = self._count = 0
+        self.conflicts = self._number = 0
+        self.written = dict[str, str]()
+        self.client = outages.AnswersLost(drive.client("dynamodb"), "transact_write_items")
 
     def event(self, order: Document, kind: str, *, alone: bool = False) -> Event:
         """Return an event; those of an order come one after the other, unless ``alone``."""
-        self._count += 1
+        self._number += 1
         document = None if kind == "canceled" else order
-        said = {"event_id": f"{self._shop.run}-e{self._count:05}", "order_id": order["order_id"]}
+        said = {"event_id": f"{self._shop.run}-e{self._number:05}", "order_id": order["order_id"]}
         body = as_json(said | {"type": kind, "order": document})
         group = "" if alone else order["order_id"]
         return Event(said["event_id"], body, group, extra={"order": order, "document": document})
@@ -128,17 +174,21 @@ class Changes:
         self._drive.send(title, self._entry(), events)
 
     def _entry(self) -> Entry:
-        dynamodb, table = self._drive.client("dynamodb"), self._drive["OrdersTableName"]
+        table = self._drive["OrdersTableName"]
 
         def write(events: Sequence[Event]) -> list[Reply]:
             [event] = events
             said = (event.id, event.body.decode())
             order_id, document = event.extra["order"]["order_id"], event.extra["document"]
             try:
-                return [Reply(value=outbox.change(dynamodb, table, order_id, said, document))]
+                outbox.change(self.client, table, order_id, said, document)
             except outbox.ConflictError:
                 self.conflicts += 1
                 return [Reply("conflict", again=True)]
+            except ConnectionClosedError:
+                return [Reply("no answer", again=True)]
+            self.written[event.id] = order_id
+            return [Reply()]
 
         return write
 

@@ -344,6 +344,8 @@ class EventBridgeBus(Construct):
     def _added(self, one: QueueRoute | Route, function: lambda_.IFunction | None) -> None:
         self.routes.append(one)
         buses.remember(one, function)
+        if self.archive is not None:
+            buses.warn_of_aws_source(one, one.routed)
         self._check_loops()
         if self.unmatched is not None:
             self._narrow(self.unmatched.rule)

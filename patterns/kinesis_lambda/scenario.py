@@ -36,13 +36,12 @@ LANES, CHUNK = 4, 400  # senders at the same time, and what each puts at once
 EACH, SINGLY, UNLUCKY = 80, 6, 3  # movements of a part: aggregated, alone, during the outage
 # What no engine executes: the promise, and what proves it instead.
 NOT_PROVEN = (
-    ("", "a batch is halved until the record that fails is alone",
+    ("lambda-stream-batches", "a batch is halved until the record that fails is alone",
      "test_a_record_that_ends_the_function_is_isolated_named_and_replayed"),
-    ("", "records that were there before a split or a merge come before those after it",
+    ("kinesis-resharding", "records from before a split or a merge come before those after it",
      "test_none_is_lost_and_order_is_kept_while_shards_split_and_merge"),
-    ("", "a reader with enhanced fan-out",
-     "test_enhanced_fan_out_gives_a_reader_its_own_throughput"),
-    ("", "totals of windows", "test_totals_of_windows_equal_a_plain_count_whatever_comes_twice"),
+    ("lambda-stream-batches", "totals of windows",
+     "test_totals_of_windows_equal_a_plain_count_whatever_comes_twice"),
     ("kinesis-throttling", "records that Kinesis throttles are sent again, and no others",
      "test_only_what_kinesis_did_not_accept_is_sent_again"),
     ("service-roles", "the mappings may read the stream", "policies: test_security"),

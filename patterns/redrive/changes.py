@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.lambdas.foundation import aws
@@ -22,38 +23,61 @@ def fetch(streams: Any, range_: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
     Args:
         streams: Client of DynamoDB Streams.
-        range_: ``DDBStreamBatchInfo`` of a failure record.
+        range_: ``DDBStreamBatchInfo`` of a failure record. A reader that refuses a change is not
+            told its shard, so without one each is asked.
 
     Raises:
         GoneError: the first change is no longer there.
         KeyError: it is no range.
     """
-    arn, start, end = (
-        range_["streamArn"],
-        range_["startSequenceNumber"],
-        range_["endSequenceNumber"],
-    )
-    where = {"StreamArn": arn, "ShardId": range_["shardId"]}
-    trimmed = streams.exceptions.TrimmedDataAccessException
+    arn, start = range_["streamArn"], range_["startSequenceNumber"]
+    shards = [range_["shardId"]] if range_["shardId"] else _shards_of(streams, arn, int(start))
+    for shard in shards:
+        with suppress(GoneError):
+            yield from _of_shard(streams, arn, shard, start, int(range_["endSequenceNumber"]))
+            return
+    raise GoneError
+
+
+def _of_shard(streams: Any, arn: str, shard: str, start: str, end: int) -> Iterator[dict[str, Any]]:
+    errors = streams.exceptions
     try:
         iterator = streams.get_shard_iterator(
-            **where, ShardIteratorType="AT_SEQUENCE_NUMBER", SequenceNumber=start
+            StreamArn=arn,
+            ShardId=shard,
+            ShardIteratorType="AT_SEQUENCE_NUMBER",
+            SequenceNumber=start,
         )["ShardIterator"]
         number, empty = -1, 0
-        while iterator and number < int(end) and empty < EMPTY_ANSWERS:
+        while iterator and number < end and empty < EMPTY_ANSWERS:
             answer = streams.get_records(ShardIterator=iterator)
             for record in answer["Records"]:
                 first, number = number < 0, int(record["dynamodb"]["SequenceNumber"])
                 if first and number != int(start):
                     raise GoneError
-                if number <= int(end):
+                if number <= end:
                     yield _as_delivered(record, arn)
             empty = 0 if answer["Records"] else empty + 1
             iterator = answer.get("NextShardIterator")
-    except trimmed as error:
+    except (errors.TrimmedDataAccessException, errors.ResourceNotFoundException) as error:
         raise GoneError(aws.code(error)) from error
     if number < 0:
         raise GoneError
+
+
+def _shards_of(streams: Any, arn: str, number: int) -> Iterator[str]:
+    """Yield the shards that may have a change: several take changes at the same time."""
+    more: dict[str, str] = {}
+    while True:
+        about = streams.describe_stream(StreamArn=arn, **more)["StreamDescription"]
+        for shard in about["Shards"]:
+            has = shard["SequenceNumberRange"]
+            end = int(has.get("EndingSequenceNumber", number))
+            if int(has["StartingSequenceNumber"]) <= number <= end:
+                yield shard["ShardId"]
+        if not (last := about.get("LastEvaluatedShardId")):
+            return
+        more = {"ExclusiveStartShardId": last}
 
 
 def _as_delivered(record: Mapping[str, Any], arn: str) -> dict[str, Any]:

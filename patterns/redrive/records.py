@@ -3,6 +3,8 @@
 Forms: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
 and, of what a rule could not deliver, the whole event:
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-event-delivery.html
+and, of what a schedule could not deliver, the request to its target:
+https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html
 A topic or an event bus in front of a queue wraps a record.
 """
 
@@ -14,6 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+# What Scheduler fills in, by the attribute of a dead letter that has it.
+# https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
+CONTEXT = {
+    "schedule-arn": "SCHEDULE_ARN",
+    "scheduled-time": "SCHEDULED_TIME",
+    "execution-id": "EXECUTION_ID",
+    "attempt-number": "RETRY_ATTEMPTS",
+}
 
 
 class UnreadableError(Exception):
@@ -57,11 +69,12 @@ def _read(body: str, attributes: Mapping[str, str]) -> FailedEvent:
     if "RULE_ARN" in attributes:  # of an EventBridge rule whose target is the function
         kind, message = attributes.get("ERROR_CODE", ""), attributes.get("ERROR_MESSAGE", "")
         return FailedEvent(body.encode(), f"{kind}: {message}", attributes["RULE_ARN"])
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        raise UnreadableError("not JSON") from None
+    if "SCHEDULE_ARN" in attributes:
+        return _of_schedule(body, attributes)
+    document = _document(body)
     match document:
+        case None:
+            raise UnreadableError("not JSON")
         case {"Type": "Notification", "Message": str(inside), "MessageAttributes": dict(given)}:
             return _read(inside, {name: str(one["Value"]) for name, one in given.items()})
         case {"Type": "Notification", "Message": str(inside)}:
@@ -76,6 +89,32 @@ def _read(body: str, attributes: Mapping[str, str]) -> FailedEvent:
             # Left out by Lambda when the record would be too large: the dead letter has the event.
             raise UnreadableError("a record without its event")
     raise UnreadableError("neither an invocation record nor a dead letter")
+
+
+def _of_schedule(body: str, given: Mapping[str, str]) -> FailedEvent:
+    """Return the input of a schedule, with the time of its tick, however often it is sent again.
+
+    Scheduler keeps the request that it could not make; should it keep the input alone, that is it.
+    """
+    if given.get("IS_PAYLOAD_TRUNCATED") == "true":
+        raise UnreadableError("cut off by Scheduler")
+    payload, function = body, ""
+    match _document(body):
+        case {"FunctionName": str(function), "Payload": str(payload)}:
+            pass
+        case {"FunctionName": str(function), "Payload": _}:
+            payload = _member(body, "Payload")
+    for word, attribute in CONTEXT.items():
+        payload = payload.replace(f"<aws.scheduler.{word}>", given.get(attribute, "0"))
+    error = f"{given.get('ERROR_CODE', '')}: {given.get('ERROR_MESSAGE', '')}"
+    return FailedEvent(payload.encode(), error, given.get("EXECUTION_ID", ""), function)
+
+
+def _document(body: str) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _record(text: str, document: Mapping[str, Any]) -> FailedEvent:

@@ -20,6 +20,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -54,13 +55,16 @@ class StreamReport:
     found: int = 0  # failure records looked at
     run_again: int = 0  # failure records whose range was processed; deleted
     records: int = 0  # records of the stream that were fetched
+    oldest: float | None = None  # when the oldest of these arrived, in seconds since 1970
     kept: Counter[str] = field(default_factory=Counter)  # failure records, by why they stay
     reasons: Counter[str] = field(default_factory=Counter)  # why their ranges were given up
 
     def lines(self) -> list[str]:
         """Return the report as text."""
         lines = [f"{self.found:>12,}  failure records, {self.run_again:,} run again and deleted"]
-        lines += [f"{self.records:>12,}  records fetched from the stream"]
+        at = self.oldest and datetime.fromtimestamp(self.oldest, UTC)
+        since = f", the oldest of {at:%Y-%m-%d %H:%M} UTC" if at else ""
+        lines += [f"{self.records:>12,}  records fetched from the stream{since}"]
         lines += [f"{n:>12,}  given up: {reason}" for reason, n in self.reasons.most_common()]
         return lines + [f"{n:>12,}  kept: {why}" for why, n in self.kept.most_common()]
 
@@ -126,6 +130,8 @@ class Replay:
         records = self._events(failure)
         self.report.reasons[context.get("reason") or context["condition"]] += 1
         self.report.records += len(records)
+        times = [self.report.oldest, *map(_arrived, records)]
+        self.report.oldest = min(filter(None, times), default=None)
         size = LAMBDA_PAYLOAD_BYTES
         for some in aws.batches(records, most=CALL_RECORDS, largest=size, size=_size):
             if not self.dry_run:
@@ -162,10 +168,16 @@ def fetch(kinesis: Any, range_: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         GoneError: the first record is no longer there.
         KeyError: it is no range.
     """
-    arn, shard, end = range_["streamArn"], range_["shardId"], int(range_["endSequenceNumber"])
+    # That of enhanced fan-out may end with /consumer/name:time, which reads no records.
+    arn = range_["streamArn"].partition("/consumer/")[0]
+    shard, end = range_["shardId"], int(range_["endSequenceNumber"])
     start = range_["startSequenceNumber"]
     where = {"StreamARN": arn, "ShardId": shard, "ShardIteratorType": "AT_SEQUENCE_NUMBER"}
-    iterator = kinesis.get_shard_iterator(**where, StartingSequenceNumber=start)["ShardIterator"]
+    try:
+        answer = kinesis.get_shard_iterator(**where, StartingSequenceNumber=start)
+    except kinesis.exceptions.ResourceNotFoundException as error:  # the shard has expired, too
+        raise GoneError(aws.code(error)) from error
+    iterator = answer["ShardIterator"]
     number, first = -1, True
     while iterator and number < end:
         answer = kinesis.get_records(ShardIterator=iterator, StreamARN=arn)
@@ -203,6 +215,13 @@ def _as_delivered(record: Mapping[str, Any], shard: str, arn: str) -> dict[str, 
 def _size(record: Mapping[str, Any]) -> int:
     said = record["kinesis"]["data"] if "kinesis" in record else json.dumps(record["dynamodb"])
     return len(said) + RECORD_BYTES
+
+
+def _arrived(record: Mapping[str, Any]) -> float:
+    """Return when a record arrived, in seconds since 1970; 0 if it does not say so."""
+    kinesis, change = record.get("kinesis", {}), record.get("dynamodb", {})
+    name = "ApproximateCreationDateTime"
+    return float(kinesis.get("approximateArrivalTimestamp") or change.get(name) or 0)
 
 
 def _place(letter: Letter) -> tuple[str, int]:

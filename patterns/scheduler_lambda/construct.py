@@ -22,6 +22,7 @@ from .rules import (
     check_given,
     check_period,
     check_time,
+    check_words,
     expression_of,
     on_group,
     on_undelivered,
@@ -154,12 +155,13 @@ class SchedulerToLambda(Construct):
             description: For people. Default: none.
 
         Raises:
-            ValueError: a time that there is not, or not once; an unknown time zone; a period that
-                holds no time.
+            ValueError: a time that there is not, or not once; an unknown expression or time zone;
+                a period that holds no time; an input or a description that is too long.
         """
         text, zone = expression_of(construct_id, schedule)
         check_time(self, construct_id, text, zone)
-        check_period(construct_id, time_window, start, end)
+        check_period(construct_id, text, time_window, start, end)
+        check_words(construct_id, input, description, enabled)
         part = scheduler.CfnSchedule
         window = time_window or scheduler.TimeWindow.off()
         made = part(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -11,16 +12,13 @@ from aws_cdk import aws_scheduler as scheduler
 
 from ..blocks import keys
 from ..blocks.alarms import MINUTE, Alarms, Runbook
+from ..blocks.failures import AGAIN
 from ..blocks.places import check_here, check_key_here
 from ..blocks.queues import ask_for_key
 from ..blocks.values import Path, child_of, expect, expect_fields, in_seconds, number, seconds
-from ..checks import period, reject
+from ..checks import reject
 from ..checks import scheduler as checks
-from ..limits import (
-    SCHEDULER_MAX_AGE,
-    SCHEDULER_MIN_AGE,
-    SCHEDULER_RETRIES,
-)
+from ..limits import SCHEDULER_MAX_AGE, SCHEDULER_RETRIES
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -54,14 +52,7 @@ class Retries:
         Source: https://docs.aws.amazon.com/scheduler/latest/APIReference/API_RetryPolicy.html
         """
         expect_fields(self, attempts=(int,), max_event_age=(Duration, None))
-        attempts, age = number(self.attempts), in_seconds(self.max_event_age)
-        if attempts is not None and not 0 <= attempts <= SCHEDULER_RETRIES:
-            raise ValueError(f"attempts is {attempts:g}; it must be 0 to {SCHEDULER_RETRIES}.")
-        if age is not None and not SCHEDULER_MIN_AGE <= age <= SCHEDULER_MAX_AGE:
-            raise ValueError(
-                f"max_event_age is {period(age)}; it must be {period(SCHEDULER_MIN_AGE)} to "
-                f"{period(SCHEDULER_MAX_AGE)}."
-            )
+        reject(checks.retries(number(self.attempts), in_seconds(self.max_event_age)))
 
     @property
     def max_age(self) -> float:
@@ -136,15 +127,25 @@ def check_time(scope: Construct, construct_id: str, text: str, zone: str) -> Non
         ValueError: an unknown time zone, or a time that it does not have once.
     """
     now, name = datetime.now(UTC), f"Schedule {construct_id}"
-    reject(checks.time_zone(zone), checks.one_time(name, text, zone))
+    reject(checks.expression(name, text), checks.time_zone(zone), checks.one_time(name, text, zone))
     for problem in (checks.over(name, text, zone, now), checks.skipped(name, text, zone, now.year)):
         if problem:
             warning = f"serverless-patterns:time-of-{construct_id}"
             Annotations.of(scope).add_warning_v2(warning, problem)
 
 
+def check_words(construct_id: str, given: object, description: object, enabled: object) -> None:
+    """Reject an input or a description of a wrong type, or one that Scheduler rejects."""
+    expect("input", given, dict, None)
+    expect("description", description, str, None)
+    expect("enabled", enabled, bool)
+    size = len(json.dumps(given, default=str, ensure_ascii=False).encode())
+    reject(checks.words(f"Schedule {construct_id}", size, len(str(description))))
+
+
 def check_period(
     construct_id: str,
+    text: str,
     window: scheduler.TimeWindow | None,
     start: datetime | None,
     end: datetime | None,
@@ -157,15 +158,13 @@ def check_period(
         ValueError: it has no time zone, or ends before it starts.
     """
     expect("time_window", window, scheduler.TimeWindow, None)
+    reject(checks.once(f"Schedule {construct_id}", text, period_given=bool(start or end)))
     for argument, moment in (("start", start), ("end", end)):
         expect(argument, moment, datetime, None)
         if moment is not None:
             _check_zone(argument, construct_id, moment)
-    if start and end and end <= start:
-        raise ValueError(
-            f"{construct_id} ends at {end.isoformat()}, before it starts at {start.isoformat()}, "
-            "so it would never run. Give a later end."
-        )
+    if start and end:
+        reject(checks.ends(f"Schedule {construct_id}", start, end))
 
 
 def _check_zone(argument: str, construct_id: str, moment: datetime) -> None:
@@ -182,9 +181,8 @@ UNDELIVERED = Runbook(
     "Scheduler could not hand ticks to Lambda; each is stored in the dead-letter queue.",
     "Read the attributes of a message: ERROR_CODE and ERROR_MESSAGE say why, SCHEDULE_ARN and "
     "SCHEDULED_TIME which tick it is.",
-    "Fix what they name: most often the role, the function's concurrency, or a function that is "
-    "gone. Then invoke the function with the Payload of each message; the redrive of Amazon SQS "
-    "does not work for this queue.",
+    f"{AGAIN} It is most often the role, the function's concurrency, or a function that is gone. "
+    "The redrive of Amazon SQS does not work for this queue.",
     "The dead-letter queue is empty, and stays empty while schedules run.",
 )
 # By metric: after how many minutes in a row it goes off, and what to do then.

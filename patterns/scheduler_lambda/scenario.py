@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from serverless_patterns.sandbox import Deployment
     from serverless_patterns.sandbox.report import Report
 
-REMINDERS, MOVED, CANCELED, UNLUCKY = 300, 10, 10, 5
+REMINDERS, MOVED, CANCELED, UNLUCKY = 2_000, 10, 10, 5
 LATE = 7200  # seconds
-QUEUE, LETTERS, FAILURES = "QueueUrl", "DeadLetterQueueUrl", "FailureQueueUrl"
+QUEUE, LETTERS = "QueueUrl", "DeadLetterQueueUrl"
+FAILURES, UNDELIVERED = "FailureQueueUrl", "UndeliveredQueueUrl"
 ATTRIBUTES = ("scheduled-time", "execution-id", "attempt-number", "schedule-arn")
 
 
@@ -43,18 +44,19 @@ def run(stack: Deployment, report: Report) -> None:
         plan(drive, "Duplicates", made[:20])
         plan(drive, "Reminders that are moved", moved, counted=False)
         plan(drive, "To another time", earlier)
-        plan(drive, "Reminders that are canceled", canceled + never, counted=False)
+        plan(drive, "Reminders that are canceled", canceled, counted=False)
+        plan(drive, "No reminders", never, counted=False)
         wrong = [one | {"remind_at": "tomorrow"} for one in reminders(shop, 5, seconds=20)]
         plan(drive, "Reminders at no time", wrong)
         drive.drain(QUEUE)
         reasons = {one["order_id"]: "time" for one in wrong}
         promise = "what no retry can fix is kept with its reason"
         drive.dead_letters(promise, reasons, drive.sent_body, LETTERS)
-        wanted = {*names(made + earlier)}
-        drive.wait_for("every reminder has come", wanted, lambda: names(ticks(drive, shop)))
         drive.eventually(
             "a reminder's schedule is deleted once it has run", lambda: not planned(drive, shop)
         )
+        wanted = {*names(made + earlier)}
+        drive.wait_for("every reminder has come", wanted, lambda: names(ticks(drive, shop)))
 
         drive.title("The same tick again, and one that comes late")
         again_and_late(drive, made[0], routine)
@@ -66,22 +68,25 @@ def run(stack: Deployment, report: Report) -> None:
             kept = drive.wait_for_messages("each has failed three times", FAILURES, UNLUCKY, 400)
         promise = "a tick that fails in every attempt is recorded in the failure queue"
         drive.check(promise, kept == UNLUCKY, kept)
-        redrive(drive)
+        redrive(drive, FAILURES)
         lucky = {*names(unlucky)}
         drive.wait_for("each has come", lucky, lambda: names(ticks(drive, shop)))
+
+    drive.title("Scheduler could not hand ticks over, and leaves them in the dead-letter queue")
+    undelivered(drive, routine)
 
     drive.title("Where is every reminder now?")
     drive.judge(judge_reminders, {"came": ticks(drive, shop)})
     came = {*names(ticks(drive, shop))} & {*names(canceled)}
     drive.check("a canceled reminder never comes", not came, came)
-    for output in (FAILURES, "UndeliveredQueueUrl"):
+    for output in (FAILURES, UNDELIVERED):
         left = drive.backlog(output)
         drive.check(f"after the redrive {output.removesuffix('Url')} is empty", left == 0, left)
     drive.not_proven(
         ("scheduler-dead-letters", "what Scheduler cannot hand over is a dead letter",
          "the template in test_construct.py, the grants in tests/contracts"),
         ("scheduler-time-zones", "a schedule runs by the clock of its time zone",
-         "the template; the hours of a change in tests/checks/test_scheduler.py"),
+         "the hours of a change in every time zone: tests/checks/test_scheduler.py"),
         ("scheduler-context-attributes", "Scheduler fills in the time of a tick",
          "AWS documents it; the scenario fills in those of the template itself"),
         ("service-roles", "Scheduler may run the function with the schedules' role",
@@ -105,19 +110,11 @@ def reminders(shop: Shop, count: int, seconds: int) -> list[Document]:
 
 
 def plan(drive: Driver, title: str, changes: Sequence[Document], *, counted: bool = True) -> None:
-    """Send changes to the queue, in the order of each order; those not counted come to nothing."""
-    queue = drive.client("sqs")
-    if not counted:
-        with drive.report.step(title):
-            for first in range(0, len(changes), 10):
-                entries = [
-                    {"Id": str(n), **_entry(Event(one["order_id"], as_json(one)))}
-                    for n, one in enumerate(changes[first : first + 10])
-                ]
-                queue.send_message_batch(QueueUrl=drive[QUEUE], Entries=entries)
-        return
-    put = batch(queue.send_message_batch, "Entries", _entry, QueueUrl=drive[QUEUE])
-    drive.send(title, put, [Event(one["order_id"], as_json(one)) for one in changes], batch=10)
+    """Send changes to the queue; those that are not counted come to nothing."""
+    send = drive.client("sqs").send_message_batch
+    deliveries = None if counted else ()
+    events = [Event(one["order_id"], as_json(one), deliveries=deliveries) for one in changes]
+    drive.send(title, batch(send, "Entries", _entry, QueueUrl=drive[QUEUE]), events, batch=10)
 
 
 def _entry(event: Event) -> dict[str, Any]:
@@ -183,11 +180,34 @@ def invoke(drive: Driver, event: Document) -> Document:
     return found
 
 
-def redrive(drive: Driver) -> None:
-    """Send the ticks that failed to the function again, as the command does."""
+def redrive(drive: Driver, queue: str) -> None:
+    """Send the ticks in a queue to the function again, as the command does."""
     tool = Redrive(drive.client("lambda"), drive["FunctionName"])
-    with drive.report.step("Sending the failed ticks again"):
-        tool.run([Queue(drive.client("sqs"), drive[FAILURES])])
+    with drive.report.step("Sending the ticks again"):
+        done = tool.run([Queue(drive.client("sqs"), drive[queue])])
+    drive.check(f"the redrive of {queue.removesuffix('Url')} sends every tick", done.good)
+
+
+def undelivered(drive: Driver, routine: Sequence[Any]) -> None:
+    """Leave dead letters of the template's schedules as Scheduler does, and redrive them.
+
+    https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html
+    """
+    put, at, wanted = drive.client("sqs").send_message, due(-3 * LATE), set()
+    for schedule in routine:
+        said = {"SCHEDULE_ARN": schedule["Arn"], "SCHEDULED_TIME": at, "EXECUTION_ID": "dead"}
+        said |= {"ERROR_CODE": "TooManyRequestsException", "RETRY_ATTEMPTS": "185"}
+        request = {"FunctionName": schedule["Target"]["Arn"], "InvocationType": "Event"}
+        body = json.dumps(request | {"Payload": schedule["Target"]["Input"]})
+        given = {name: {"DataType": "String", "StringValue": text} for name, text in said.items()}
+        put(QueueUrl=drive[UNDELIVERED], MessageBody=body, MessageAttributes=given)
+        wanted.add(f"{schedule['Arn']}#{at}")
+    redrive(drive, UNDELIVERED)
+    of_template = "begins_with(pk, :text)", "arn:"
+    drive.eventually(
+        "a tick that Scheduler could not hand over takes effect once it is redriven",
+        lambda: {row["pk"] for row in drive.rows("TableName", *of_template)} >= wanted,
+    )
 
 
 def ticks(drive: Driver, shop: Shop) -> list[Document]:

@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import ArnFormat
+from aws_cdk import ArnFormat, RemovalPolicy
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
@@ -16,7 +16,6 @@ from constructs import Construct
 
 from ..blocks.alarms import CLOUDWATCH, MINUTE, Alarms, Runbook, allow_cloudwatch
 from ..blocks.bucket_events import send_to_event_bridge
-from ..blocks.publishers import grant_publish
 from ..blocks.routes import Delivery, Routed, route
 from ..blocks.subscriptions import Subscription, deliver
 from ..blocks.topics import TopicSettings, new_source
@@ -71,8 +70,9 @@ class Alerts(Construct):
         monthly_sms_budget: US dollars for text messages of this account and Region, each month; an
             alarm goes off at 80 % of it. Needed with phone numbers. What stops the spend is the
             account's ``MonthlySpendLimit``, which no template sets.
-        encryption_key: Customer managed key of the topic and its queues. Default: a new one,
-            because neither CloudWatch nor EventBridge can use the key that AWS manages.
+        encryption_key: Customer managed key of the topic and of the dead-letter queues of its
+            subscriptions. Default: a new one, because neither CloudWatch nor EventBridge can use
+            the key that AWS manages.
 
     Attributes:
         topic: What alerts are published to.
@@ -100,7 +100,10 @@ class Alerts(Construct):
         from aws_cdk import aws_cloudwatch_actions as actions  # not every stack has it
 
         expect("encryption_key", encryption_key, "IKey", None)
-        self.encryption_key = encryption_key or kms.Key(self, "Key", enable_key_rotation=True)
+        # It goes with what it encrypts: the topic's dead-letter queues.
+        self.encryption_key = encryption_key or kms.Key(
+            self, "Key", enable_key_rotation=True, removal_policy=RemovalPolicy.DESTROY
+        )
         self._names: set[str] = set()
         self.topic = sns.Topic(
             self, "Topic", master_key=self.encryption_key, enforce_ssl=True, signature_version="2"
@@ -108,7 +111,7 @@ class Alerts(Construct):
         settings = TopicSettings(encryption_key=self.encryption_key)
         self._source = new_source(self.topic, settings)
         allow_cloudwatch(self.encryption_key)
-        grant_publish(self.topic, _alarms_of(self))
+        self.topic.add_to_resource_policy(_alarms_may_publish(self, self.topic))
         self.action: cloudwatch.IAlarmAction = actions.SnsAction(self.topic)
         self._alarms = Alarms([self.action]).of_pattern(__name__)
         self.alarms: list[cloudwatch.Alarm] = []
@@ -179,8 +182,8 @@ class Alerts(Construct):
             events.EventPattern(source=[source], detail_type=[*detail_type], detail=detail),
             self.topic,
             delivery=Delivery(input=events.RuleTargetInput.from_object(text)),
-            encryption_key=self.encryption_key,
             alarms=self._alarms,
+            undelivered="RuleUndeliveredAlarm",  # a subscription has one of the other name
         )
         self.alarms += routed.alarms
         return routed
@@ -208,8 +211,8 @@ class Alerts(Construct):
         self.alarms.append(alarm)
 
 
-def _alarms_of(scope: Construct) -> iam.ServicePrincipal:
-    """Return CloudWatch for the alarms of this account and Region."""
+def _alarms_may_publish(scope: Construct, topic: sns.Topic) -> iam.PolicyStatement:
+    """Return what lets CloudWatch publish for the alarms of this account and Region."""
     stack = stack_of(scope)
     arn = stack.format_arn(
         service="cloudwatch",
@@ -217,11 +220,15 @@ def _alarms_of(scope: Construct) -> iam.ServicePrincipal:
         resource_name="*",
         arn_format=ArnFormat.COLON_RESOURCE_NAME,
     )
-    conditions = {
-        "ArnLike": {"aws:SourceArn": arn},
-        "StringEquals": {"aws:SourceAccount": stack.account},
-    }
-    return iam.ServicePrincipal(CLOUDWATCH, conditions=conditions)
+    return iam.PolicyStatement(
+        principals=[iam.ServicePrincipal(CLOUDWATCH)],
+        actions=["sns:Publish"],
+        resources=[topic.topic_arn],
+        conditions={
+            "ArnLike": {"aws:SourceArn": arn},
+            "StringEquals": {"aws:SourceAccount": stack.account},
+        },
+    )
 
 
 def _check(

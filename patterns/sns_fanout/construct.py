@@ -17,12 +17,16 @@ from ..blocks.lakes import JsonLines, Lake, Raw
 from ..blocks.queues import NewQueue
 from ..blocks.subscribers import DEFAULT_POLICY
 from ..blocks.subscriptions import Subscription
+from ..blocks.topic_subscribers import (
+    ArchiveSubscriber,
+    EndpointSubscriber,
+    FunctionSubscriber,
+)
 from ..blocks.topics import TopicFanout, TopicSettings, new_source, own_source
 from ..blocks.values import expect, expect_fields
 from ..checks import reject
 from ..checks import sns as checks
 from .alerts import Alerts
-from .subscribers import ArchiveSubscriber, EndpointSubscriber, FunctionSubscriber
 
 if TYPE_CHECKING:
     from aws_cdk import aws_lambda as lambda_
@@ -105,6 +109,8 @@ class SnsFanout(TopicFanout):
         ValueError: a configuration that would fail or lose events; the message says what to
             change.
     """
+
+    subscribers: list[Any]
 
     def __init__(
         self,
@@ -245,7 +251,7 @@ def _new_topic(scope: Construct, new: NewTopic) -> sns.Topic:
         resource.data_protection_policy = dict(new.data_protection_policy)
         Annotations.of(made).add_warning_v2(
             "serverless-patterns:data-protection-policy",
-            "AWS accepts a data protection policy only from accounts that had one before "
-            "2026-04-30. Elsewhere, remove personal data before it is published.",
+            "AWS accepts a data protection policy only from accounts that had one before it closed "
+            "the feature. Elsewhere, remove personal data before it is published.",
         )
     return made

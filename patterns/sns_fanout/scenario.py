@@ -79,7 +79,8 @@ def run(stack: Deployment, report: Report) -> None:
         found = {name: orders.stored(name) for name in STORES}
         drive.judge(judge_what_is_stored, found)
         drive.judge(judge_the_archive, {"documents": orders.archived()}, at_least_once=True)
-        drive.judge(judge_the_partner, {"bodies": endpoint.taken}, at_least_once=True)
+        taken = [order_of(body) for body in endpoint.taken]
+        drive.judge(judge_the_partner, {"documents": taken}, at_least_once=True)
     left = drive.backlog(*DEAD_LETTERS, FAILURES)
     drive.check("after the redrives nothing is left", left == 0, left)
     names = [*STORES, "Replica", "Archive", "Partner"]
@@ -299,8 +300,8 @@ def judge_what_is_stored(drive: Driver, **orders: Sequence[Document]) -> None:
     for name, rows in orders.items():
         drive.ledger.processed.update(f"{name}: {row['order_id']}" for row in rows)
         if name == "Test":
-            persons = {row["customer_id"] for row in rows} - {NOBODY}
-            drive.check("no order of the tests is about a person", not persons, len(persons))
+            persons = [row["order_id"] for row in rows if row["customer_id"] != NOBODY]
+            drive.check("no order of the tests is about a person", not persons, persons[:6])
             sent = drive.sender.events
             whole = {row["order_id"]: sent.get(row["order_id"]) for row in rows}
             rows = [row | customer(whole[row["order_id"]]) for row in rows]
@@ -319,8 +320,8 @@ def judge_the_archive(drive: Driver, documents: Sequence[Document]) -> None:
     drive.as_sent("the archive has what was published", stored)
 
 
-def judge_the_partner(drive: Driver, bodies: Sequence[str]) -> None:
+def judge_the_partner(drive: Driver, documents: Sequence[Document]) -> None:
     """Book every order that the partner's endpoint has taken, at least once."""
-    orders = [order_of(body) for body in bodies]
-    drive.ledger.processed.update({f"Partner: {order['order_id']}" for order in orders})
-    drive.as_sent("the partner got what was published", ((o["order_id"], o) for o in orders))
+    drive.ledger.processed.update({f"Partner: {order['order_id']}" for order in documents})
+    taken = ((order["order_id"], order) for order in documents)
+    drive.as_sent("the partner got what was published", taken)

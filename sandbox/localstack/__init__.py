@@ -28,11 +28,15 @@ GAPS = {
     "on them never change.",
     "firehose-source-backup": "Source records are not backed up.",
     "http-apis": "API Gateway has REST APIs only: neither HTTP nor WebSocket APIs.",
+    "kinesis-resharding": "A split or a merge moves records to the new shards, under new numbers, "
+    "and a mapping never learns of these shards.",
     "kinesis-throttling": "A shard takes any number of records, so no call fails in part.",
     "lambda-event-age": "No event grows too old: its age is checked before a retry only.",
     "lambda-function-urls": "A function's URL has a host name that does not resolve.",
     "lambda-payload-checks": "An invocation takes any payload: not JSON, or larger than 1 MB.",
     "lambda-reserved-concurrency": "A function's reserved concurrency in a template is ignored.",
+    "lambda-stream-batches": "Of a stream's mapping bisecting, windows and parallel batches are "
+    "ignored; enhanced fan-out is read by GetRecords.",
     "policies": "No policy is enforced, neither a role's nor a resource's: a call needs keys of "
     "the run, and so does an API's method with IAM authorization.",
     "service-roles": "A role's permissions are not checked when a service acts under it.",

@@ -47,6 +47,7 @@ def apply_all() -> None:
     name_operations_of_tables()
     copy_tables_quickly()
     forget_canceled_changes()
+    read_streams_as_asked()
     log_where_functions_say()
     keep_events_through_updates()
     evaluate_jsonata_in_python()
@@ -217,6 +218,46 @@ def forget_canceled_changes() -> None:
             raise
 
     backend.transact_write_items = transact_or_forget
+
+
+def read_streams_as_asked() -> None:
+    """Read a stream for a consumer of it, and from a time: moto knows a stream by its own ARN only.
+
+    It is read by GetRecords, with enhanced fan-out, too. LocalStack loses the time on its way.
+    """
+    mappings = "services.lambda_.event_source_mapping"
+    poller = localstack(f"{mappings}.pollers.kinesis_poller").KinesisPoller
+    factory = localstack(f"{mappings}.esm_worker_factory").EsmWorkerFactory
+    provider = localstack("services.lambda_.provider").LambdaProvider
+    exists, make = provider.check_service_resource_exists, factory.get_esm_worker
+
+    def make_worker(self: Any) -> Any:
+        worker = make(self)
+        if time := self.esm_config.get("StartingPositionTimestamp"):
+            worker.poller.stream_parameters["StartingPositionTimestamp"] = time
+        return worker
+
+    def shards(self: Any) -> dict[str, str]:
+        where, settings = self.stream_arn_param(), self.stream_parameters
+        start = {"ShardIteratorType": settings["StartingPosition"]}
+        if time := settings.get("StartingPositionTimestamp"):
+            start["Timestamp"] = time
+        client = self.source_client
+        found = client.describe_stream(**where)["StreamDescription"]["Shards"]
+        names = [shard["ShardId"] for shard in found]
+        iterators = (client.get_shard_iterator(**where, ShardId=one, **start) for one in names)
+        return {n: it["ShardIterator"] for n, it in zip(names, iterators, strict=True)}
+
+    provider.check_service_resource_exists = lambda self, service, arn, *names: exists(
+        self, service, _stream(arn), *names
+    )
+    factory.get_esm_worker, poller.initialize_shards = make_worker, shards
+    poller.stream_arn_param = lambda self: {"StreamARN": _stream(self.source_arn)}
+
+
+def _stream(arn: str) -> str:
+    """The ARN of the stream that a consumer reads; any other ARN as it is."""
+    return arn.partition("/consumer/")[0] if ":kinesis:" in arn else arn
 
 
 def log_where_functions_say() -> None:

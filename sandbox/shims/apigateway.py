@@ -14,6 +14,7 @@ from ._forward import afterwards, around, is_true, ministack, resources, succeed
 GAPS = {
     "api-gateway-access-logs": "A stage's access log settings are ignored: no line is written.",
     "api-gateway-http-cors": "The CORS settings of an HTTP API in a template are ignored.",
+    "api-gateway-http-jwt": "An HTTP API accepts no token of a user pool where the server has TLS.",
     "api-gateway-mapping-context": "In a mapping template, $context has nothing but authorizer, "
     "and $input.params() does not tell headers from the query string.",
     "api-gateway-request-validation": "A request validator in a template is ignored: a body that "
@@ -141,8 +142,18 @@ def http_cors() -> None:
             succeeded("AWS::ApiGatewayV2::Api CorsConfiguration", answer)
 
 
+def http_jwt() -> None:
+    """Forward an authorizer to the keys of a user pool where they are, by HTTPS."""
+
+    @around(ministack("services.apigateway"), "_resolve_jwks_url")
+    async def resolve(original: Any, authorizer: dict[str, Any]) -> Any:
+        url = await original(authorizer)
+        return url and url.replace("http://localhost:", "https://localhost:", 1)
+
+
 SHIMS = {
     "api-gateway-http-cors": http_cors,
+    "api-gateway-http-jwt": http_jwt,
     "api-gateway-mapping-context": mapping_context,
     "api-gateway-request-validation": request_validation,
     "api-gateway-sqs-errors": sqs_errors,

@@ -1,3 +1,7 @@
 """Kinesis Data Streams."""
 
-GAPS = {"kinesis-throttling": "A shard takes any number of records, so no call fails in part."}
+GAPS = {
+    "kinesis-resharding": "A shard that is split or merged is gone at once, with the records that "
+    "nobody has read.",
+    "kinesis-throttling": "A shard takes any number of records, so no call fails in part.",
+}

@@ -22,6 +22,8 @@ GAPS = {
     "lambda-on-success": "Records of successful asynchronous invocations are not sent.",
     "lambda-payload-checks": "An invocation takes any payload: not JSON, or larger than 1 MB.",
     "lambda-reserved-concurrency": "A function's reserved concurrency in a template is ignored.",
+    "lambda-stream-batches": "Of a stream's mapping bisecting, windows, parallel batches and "
+    "consumers with enhanced fan-out are ignored.",
     "lambda-stream-limits": "Of a stream's mapping retries, age, bisecting and failure destination "
     "are ignored: a failing batch is retried without end.",
     "lambda-retry-settings": "A retry of an asynchronous invocation runs with the settings of its "

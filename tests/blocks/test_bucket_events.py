@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from aws_cdk import App, Duration, Stack
+from aws_cdk import App, Duration, NestedStack, Stack
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_notifications as notifications
@@ -17,7 +17,7 @@ from serverless_patterns.patterns.s3_events_lambda.construct import (
     ThroughTopic,
     Watch,
 )
-from tests.inline import properties, rejected, warned
+from tests.inline import function, properties, rejected, warned
 from tests.s3_events_lambda.builds import make, make_topic
 
 if TYPE_CHECKING:
@@ -69,6 +69,21 @@ def test_removals_include_what_a_lifecycle_rule_expires(stack: Stack) -> None:
     ends = {"prefix": "lists/", "suffix": ".csv"}
     of_queue = bucket(stack)["NotificationConfiguration"]["QueueConfigurations"]
     assert filters(of_queue) == [("s3:ObjectRemoved:*", ends), ("s3:LifecycleExpiration:*", ends)]
+
+
+def test_a_filter_is_encoded_as_s3_compares_it_and_a_pattern_of_eventbridge_is_not(
+    stack: Stack,
+) -> None:
+    """S3 wants + for a blank and %XX for what is special; a raw filter would match nothing."""
+    watch = Watch("price lists/Ü+(1)_*/", " x.csv")
+    made = make(stack, watch=[watch])
+    make(stack, "Rule", bucket=made.bucket, watch=[watch], sweep=None)
+    [(_, ends)] = filters(bucket(stack)["NotificationConfiguration"]["QueueConfigurations"])
+    assert ends == {"prefix": "price+lists/%C3%9C%2B(1)_*/", "suffix": "+x.csv"}
+    [pattern] = [
+        r["EventPattern"] for r in properties(stack, "Events::Rule") if "EventPattern" in r
+    ]
+    assert pattern["detail"]["object"]["key"] == [{"wildcard": r"price lists/Ü+(1)_\*/* x.csv"}]
 
 
 def test_a_topic_lets_several_consumers_have_the_same_objects(stack: Stack) -> None:
@@ -167,6 +182,27 @@ def test_an_imported_bucket_is_watched_with_a_warning(stack: Stack) -> None:
     warned(stack, "notifications to EventBridge must be on, or nothing arrives")
 
 
+@pytest.mark.parametrize("there", ["another stack", "parent", "nested"])
+def test_a_bucket_of_another_stack_is_watched_through_eventbridge_and_nothing_depends_in_a_circle(
+    there: str,
+) -> None:
+    app = App()
+    first = Stack(app, "First")
+    second = Stack(app, "Second") if there == "another stack" else NestedStack(first, "Second")
+    here, other = (first, second) if there == "nested" else (second, first)
+    theirs = s3.Bucket(other, "Theirs", encryption_key=kms.Key(other, "Key"))
+    made = make(here, bucket=theirs, watch=[Watch("lists/")], results_prefix="reports/")
+    made.grant_read(function(here, "Reader"))
+    made.grant_write_results(function(here, "Writer"))
+    app.synth()  # it rejects a circle
+    [rule] = [one for one in properties(here, "Events::Rule") if "EventPattern" in one]
+    assert here.resolve(theirs.bucket_name) in rule["EventPattern"]["detail"]["bucket"]["name"]
+    [of_bucket] = properties(other, "S3::Bucket")
+    assert of_bucket["NotificationConfiguration"] == {
+        "EventBridgeConfiguration": {"EventBridgeEnabled": True}
+    }
+
+
 def test_one_rule_asks_for_the_same_events_of_all_objects(stack: Stack) -> None:
     watch = [Watch("a/"), Watch("b/", events=["ObjectRemoved"])]
     with rejected("watch asks for different events of different objects"):
@@ -220,9 +256,11 @@ def test_notifications_that_the_cdk_would_replace_are_rejected_at_synthesis() ->
         (lambda: Watch(events=["s3:ObjectCreated:*"]), "it must have some of"),  # type: ignore[list-item]
         (lambda: Watch("ü" * 512, "x"), "1025 bytes, but a key has 1,024 at most"),
         (lambda: Watch("ü" * 512), None),
+        (lambda: Watch("lists/*"), r"prefix is 'lists/\*', but S3 compares \* with itself"),
+        (lambda: Watch(suffix="*.csv"), r"suffix is '\*.csv', but S3 compares \* with itself"),
         (ThroughTopic, "encryption_key is None, but S3 cannot publish"),
     ],
-    ids=["none", "unknown", "too-long", "longest", "topic-without-key"],
+    ids=["none", "unknown", "too-long", "longest", "any-end", "any-start", "topic-without-key"],
 )
 def test_settings_that_nothing_would_match_are_rejected(
     made: Callable[[], object], problem: str | None

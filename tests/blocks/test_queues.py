@@ -19,7 +19,6 @@ from serverless_patterns.patterns.blocks.queues import (
     check_own_queue,
     queue_for_failures,
 )
-from serverless_patterns.patterns.limits import SQS_LONG_POLL
 from tests.contracts.test_queues import ARN, FUNCTION_ARN, imported_function
 from tests.inline import function, properties, rejected
 
@@ -136,7 +135,7 @@ def test_a_fifo_queue_is_in_high_throughput_mode_with_a_fifo_dead_letter_queue(
 def test_a_new_queue_is_polled_long_so_that_no_empty_answer_hides_a_message(stack: Stack) -> None:
     QueueWithDeadLetterQueue(stack, "Orders")
     (source,) = [one for one in properties(stack, "SQS::Queue") if "RedrivePolicy" in one]
-    assert source["ReceiveMessageWaitTimeSeconds"] == SQS_LONG_POLL
+    assert source["ReceiveMessageWaitTimeSeconds"] == 20
 
 
 # A queue of your own

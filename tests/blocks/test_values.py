@@ -9,6 +9,7 @@ from aws_cdk import Duration, Stack
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
+from aws_cdk.aws_events import RuleTargetInput
 
 from serverless_patterns.patterns.blocks.queues import NewQueue
 from serverless_patterns.patterns.blocks.values import expect
@@ -45,6 +46,7 @@ def test_a_value_of_the_right_type_passes_imported_or_not(stack: Stack) -> None:
     [
         ("arn:x", ("IQueue", NewQueue), "^argument is 'arn:x'; it must be of type IQueue or NewQ"),
         ({"fifo": True}, (NewQueue,), r"is {'fifo': True}; .* such as NewQueue\(…\)"),
+        ("$.detail", (RuleTargetInput,), r"such as RuleTargetInput.from_event_path\(…\)"),
         (30, (Duration, None), r"is 30; .* type Duration, such as Duration.seconds\(30\)\.$"),
         (2.5, (int,), r"is 2.5; it must be of type int\.$"),
         (Duration.millis(1500), (Duration, None), "is 1500 ms; it must be whole seconds"),

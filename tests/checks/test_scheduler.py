@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 
 from serverless_patterns.patterns.checks import scheduler
 
 NEVER, TWICE = "clocks skip", "clocks show twice"
+HOUR = timedelta(hours=1)
 
 
 CHANGES = {
@@ -26,6 +28,36 @@ def test_the_hours_of_a_change_are_known_to_the_minute(zone: str) -> None:
     found = scheduler.changes(ZoneInfo(zone), 2027)
     told = [(f"{one.start:%m-%d %H:%M}", f"{one.end:%H:%M}", one.skips) for one in found]
     assert told == CHANGES[zone]
+
+
+def test_the_hours_of_every_change_are_found_in_every_time_zone_and_no_others() -> None:
+    """Beside a count by hand: the clocks of each zone are read every hour of a year in UTC."""
+    hours = [datetime(2027, 1, 1, tzinfo=UTC) + timedelta(hours=hour) for hour in range(8_760)]
+    rules: dict[tuple[scheduler.Change, ...], str] = {}
+    for name in sorted(available_timezones()):
+        rules.setdefault(scheduler.changes(ZoneInfo(name), 2027), name)
+    assert len(rules) > 10
+    for told, name in rules.items():
+        clock = [moment.astimezone(ZoneInfo(name)).replace(tzinfo=None) for moment in hours]
+        moved = [after - before for before, after in pairwise(clock) if after - before != HOUR]
+        assert moved == [HOUR + (1 if one.skips else -1) * (one.end - one.start) for one in told]
+
+
+@pytest.mark.parametrize("zone", [name for name in CHANGES if name != "UTC"])
+def test_a_one_time_schedule_is_rejected_at_just_those_minutes_that_there_are_not_or_twice(
+    zone: str,
+) -> None:
+    """Beside what the database of time zones says: there and back again, and by both folds."""
+    clock = ZoneInfo(zone)
+    days = {change.start.date() for change in scheduler.changes(clock, 2027)}
+    for day in days or {datetime(2027, 3, 28).date()}:
+        for minute in range(24 * 60):
+            local = datetime(day.year, day.month, day.day) + timedelta(minutes=minute)
+            there = {local.replace(tzinfo=clock, fold=fold).astimezone(UTC) for fold in (0, 1)}
+            same = [one for one in there if one.astimezone(clock).replace(tzinfo=None) == local]
+            found = scheduler.one_time("It", f"at({local:%Y-%m-%dT%H:%M:%S})", zone)
+            problem = {0: NEVER, 1: None, 2: TWICE}[len(same)]
+            assert (found is None) if problem is None else problem in (found or ""), local
 
 
 @pytest.mark.parametrize(
@@ -67,6 +99,30 @@ def test_a_schedule_of_an_hour_that_is_skipped_is_found(cron: str, lost: str | N
     found = scheduler.skipped("It", f"cron({cron})", "Europe/Berlin", 2027)
     assert (found is None) if lost is None else f"It runs at {lost} in" in (found or "")
     assert scheduler.skipped("It", f"cron({cron})", "UTC", 2027) is None
+
+
+@pytest.mark.parametrize(
+    ("expression", "problem"),
+    [
+        ("rate(1 hour)", None),
+        ("rate(15 minutes)", None),
+        ("at(2027-03-28T02:00:00)", None),
+        ("cron(0 6 * * ? *)", None),
+        ("cron(0/5 8-17 ? * MON-FRI 2027-2030)", None),
+        ("rate(90 seconds)", "is no expression of"),
+        ("rate(0 hours)", "is no expression of"),
+        ("at(2027-03-28 02:00)", "is no expression of"),
+        ("cron(0 6 * * *)", "is no expression of"),
+        ("0 6 * * *", "is no expression of"),
+        ("cron(0 6 * * * *)", "one of them must be ?"),
+        ("cron(0 6 1 * MON *)", "one of them must be ?"),
+        ("cron(0 6 ? * ? *)", "one of them must be ?"),
+        ("rate(${Rate})", None),
+    ],
+)
+def test_an_expression_is_one_that_scheduler_reads(expression: str, problem: str | None) -> None:
+    found = scheduler.expression("It", expression)
+    assert (found is None) if problem is None else problem in (found or "")
 
 
 def test_a_time_that_is_over_is_so_in_its_time_zone() -> None:

@@ -35,11 +35,13 @@ ENCRYPTED_BY = {
 # Metric → the statistic by which its alarm goes off as soon as one event is at stake.
 # https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Best_Practice_Recommended_Alarms_AWS_Services.html
 STATISTICS = {
+    "4XXError": "Sum",
     "5XXError": "Average",  # the rate
     "ApproximateAgeOfOldestMessage": "Maximum",
     "ApproximateNumberOfMessagesVisible": "Maximum",
     "AsyncEventAge": "Maximum",
     "AsyncEventsDropped": "Sum",
+    "BroadcastEventServerError": "Sum",
     "DeadLetterErrors": "Sum",
     "DeliveryToS3.DataFreshness": "Maximum",
     "DestinationDeliveryFailures": "Sum",
@@ -189,7 +191,8 @@ def test_every_mapping_reports_failed_records_one_by_one(resources: Resources) -
 def test_every_alarm_watches_a_resource_and_is_quiet_without_data(resources: Resources) -> None:
     alarms = of(resources, "AWS::CloudWatch::Alarm")
     assert alarms
-    named = ("AWS::ApiGateway::RestApi", "AWS::Scheduler::ScheduleGroup")
+    named = ("AWS::ApiGateway::RestApi", "AWS::Scheduler::ScheduleGroup",
+             "AWS::AppSync::ChannelNamespace")  # fmt: skip
     names = {str(one.get("Name")) for kind in named for one in of(resources, kind).values()}
     for logical_id, alarm in alarms.items():
         assert alarm["TreatMissingData"] == "notBreaching", logical_id

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from serverless_patterns.patterns.blocks.endpoints import Endpoint, NewApi
 from tests.contracts.builds import Build, builds, every_build
 from tests.velocity import (
+    CONTEXT,
     FIELD,
     HOSTILE,
     Method,
@@ -63,6 +64,20 @@ FAULTS = {
         "ValidationException": 404,
     },
 }
+# What API Gateway alone says of a request: an identifier, a time, a number, or a word of its own.
+OF_GATEWAY = (
+    "error.responseType",
+    "httpMethod",
+    "integrationLatency",
+    "integrationStatus",
+    "requestId",
+    "requestTime",
+    "resourcePath",
+    "responseLatency",
+    "status",
+    "xrayTraceId",
+)
+TOKEN = "Bearer of-a-customer"
 OURS = ("AccessDenied", "ThrottlingException", "KMSAccessDeniedException", "QueueDoesNotExist", "")
 ORIGINS = ["https://shop.example", "https://desk.example"]
 
@@ -278,3 +293,21 @@ def test_the_engine_renders_as_apache_velocity_does(
     """The texts are those of Apache Velocity 1.7, whose language API Gateway's templates have."""
     rendered = render(template, Sent('{"a": "it\'s"}'))
     assert (rendered.text, rendered.status) == (text, status)
+
+
+@every_build("endpoint")
+def test_no_access_log_quotes_what_a_client_sent(build: Build, stack: Stack) -> None:
+    """A request has one line of JSON, whatever API Gateway says of it.
+
+    An error's message quotes the client: the validator's the body, IAM's the whole Authorization.
+    """
+    build.make(stack, "Pattern")
+    for stage in Template.from_stack(stack).find_resources("AWS::ApiGateway::Stage").values():
+        form = stage["Properties"]["AccessLogSetting"]["Format"]
+        for quoted in (*HOSTILE, f"'token' is not a valid key=value pair: '{TOKEN}'"):
+            said = {".".join(filter(None, found)): quoted for found in re.findall(CONTEXT, form)}
+            line = render(form, Sent(context=said | dict.fromkeys(OF_GATEWAY, "-"))).text
+            assert json.loads(line).keys() == json.loads(form).keys()
+            assert "\n" not in line
+            assert TOKEN not in line
+        assert "$context.requestId" in json.loads(form).values()

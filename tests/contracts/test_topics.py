@@ -311,7 +311,7 @@ def _consumer_that_publishes(build: Build, here: Stack, there: Stack) -> None:
 
 
 @every_build("topic")
-@pytest.mark.parametrize("relation", ["another", "nested", "parent"])
+@pytest.mark.parametrize("relation", ["another", "nested", "in_nested"])
 @pytest.mark.parametrize(
     "owned",
     [
@@ -332,7 +332,7 @@ def test_nothing_depends_in_a_circle_on_what_another_stack_owns(
     app = App()
     stack = Stack(app, "Stack")
     other = Stack(app, "Other") if relation == "another" else NestedStack(stack, "Nested")
-    here, there = (other, stack) if relation == "parent" else (stack, other)
+    here, there = (other, stack) if relation == "in_nested" else (stack, other)
     owned(build, here, there)
     for one in (here, there):
         Template.from_stack(one)  # it rejects a circle

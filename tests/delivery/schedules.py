@@ -13,7 +13,7 @@ from serverless_patterns.lambdas.foundation import strict_json
 from tests.lambdas import consumers
 from tests.moto_cloud import Context, text
 
-from .sources import FifoQueue, Queue, Sent, Stream, Transform
+from .sources import TOO_SHORT, FifoQueue, Queue, Sent, Stream, Transform
 from .trouble import Trouble
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Schedule:
         self.redriven: set[str] = set()
         self.running = 0
         self.trouble = Trouble(self.dice, self.dice.randrange(FAULTS + 1))
+        self.trouble.never = TOO_SHORT if self.consumer.alone else ""
 
     def play(self) -> tuple[int, int]:
         """Return how many events there were, and how many deliveries of them."""
@@ -176,12 +177,16 @@ class Schedule:
             self._check_order(cloud)
 
     def _overtaken(self) -> set[str]:
-        """Return the ids of events that were redriven behind a newer one, if that one counts."""
+        """Return the ids of events that were redriven behind a newer one, if that one counts.
+
+        A copy of such an event, which arrives behind the newer one, changes nothing either.
+        """
         if not self.consumer.newest_counts:
             return set()
         newest = dict(sorted(self.claims.values()))
-        late = self.redriven & self.claims.keys()
-        return {id_ for id_ in late if self.claims[id_][1] < newest[self.claims[id_][0]]}
+        late = {self.claims[id_] for id_ in self.redriven & self.claims.keys()}
+        overtaken = {claim for claim in late if claim[1] < newest[claim[0]]}
+        return {id_ for id_, claim in self.claims.items() if claim in overtaken}
 
     def _letters(self, cloud: Cloud, source: Source) -> dict[str, str]:
         """Return the reason of each refused event, by its id; what is kept is what was sent."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ARRIVED_AT = SENT_AT  # in milliseconds
 _NUMBERS = count()
+TOO_SHORT = "a visibility timeout is too short"
 
 
 @dataclass
@@ -137,7 +138,7 @@ class Queue(Source):
         dice, received = self.trouble.dice, list[Sent]()
         seen = [sent for sent in self.messages if sent.id not in self._hidden]
         waiting = {sent.id for batch in self._returning for sent in batch}
-        if self._hidden - waiting and self.trouble.strikes("a visibility timeout is too short", 4):
+        if self._hidden - waiting and self.trouble.strikes(TOO_SHORT, 4):
             seen = list(self.messages)
         elif self.fifo:
             locked = {sent.group for sent in self.messages if sent.id in self._hidden}

@@ -35,16 +35,18 @@ class Trouble:
         dice: Decides.
         left: How many more there are.
         seen: What happened so far, by name.
+        never: What cannot happen to this handler, by name. Default: all may.
     """
 
     dice: Random
     left: int
     seen: Counter[str] = field(default_factory=Counter)
+    never: str = ""
     _clock: int = 1_790_000_000_000_000_000
 
     def strikes(self, name: str, one_in: int) -> bool:
         """Whether something goes wrong now."""
-        if self.left and self.dice.randrange(one_in) == 0:
+        if self.left and name != self.never and self.dice.randrange(one_in) == 0:
             self.left -= 1
             self.seen[name] += 1
             return True

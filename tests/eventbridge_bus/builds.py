@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aws_cdk import Duration, SecretValue
 from aws_cdk import aws_events as events
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as sfn
 
 from serverless_patterns.patterns.eventbridge_bus.construct import (
     Alarms,
@@ -16,11 +19,68 @@ from tests.contracts.builds import Build
 from tests.inline import function
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aws_cdk import Stack
 
-    from serverless_patterns.patterns.eventbridge_bus.construct import QueueRoute
+    from serverless_patterns.patterns.eventbridge_bus.construct import QueueRoute, Route
 
 PLACED = events.EventPattern(source=["shop.orders"], detail_type=["OrderPlaced"])
+
+
+def machine(stack: Stack, construct_id: str) -> sfn.StateMachine:
+    body = sfn.DefinitionBody.from_chainable(sfn.Pass(stack, f"{construct_id}Pass"))
+    return sfn.StateMachine(stack, f"{construct_id}Machine", definition_body=body)
+
+
+def api(stack: Stack, construct_id: str) -> events.ApiDestination:
+    secret = SecretValue.unsafe_plain_text("x")
+    connection = events.Connection(
+        stack,
+        f"{construct_id}Connection",
+        authorization=events.Authorization.api_key("key", secret),
+    )
+    endpoint = "https://carrier.example/parcels"
+    return events.ApiDestination(
+        stack, f"{construct_id}Api", connection=connection, endpoint=endpoint
+    )
+
+
+def theirs(stack: Stack, construct_id: str) -> events.IEventBus:
+    arn = f"arn:{stack.partition}:events:eu-west-1:222222222222:event-bus/theirs"
+    return events.EventBus.from_event_bus_arn(stack, f"{construct_id}Theirs", arn)
+
+
+def queue(stack: Stack, construct_id: str) -> sqs.Queue:
+    key, fortnight = kms.Key(stack, f"{construct_id}KeyOfQueue"), Duration.days(14)
+    return sqs.Queue(
+        stack,
+        f"{construct_id}Queue",
+        encryption_master_key=key,
+        enforce_ssl=True,
+        retention_period=fortnight,
+    )
+
+
+# By the construct id of its rule: every kind of target, and what EventBridge does to it.
+TARGETS: dict[str, tuple[str, Callable[[Stack, str], Any]]] = {
+    "ToBus": ("events:PutEvents", lambda stack, id_: events.EventBus(stack, f"{id_}Second")),
+    "ToTheirs": ("events:PutEvents", theirs),
+    "ToMachine": ("states:StartExecution", machine),
+    "ToApi": ("events:InvokeApiDestination", api),
+    "ToFunction": ("lambda:InvokeFunction", lambda stack, id_: function(stack, f"{id_}Called")),
+    "ToQueue": ("sqs:SendMessage", queue),
+}
+
+
+def every_target(
+    stack: Stack, bus: EventBridgeBus, construct_id: str = "To"
+) -> dict[str, Route | QueueRoute]:
+    """Add a rule for each kind of target."""
+    return {
+        kind: bus.add_target(kind, pattern=PLACED, target=target(stack, construct_id))
+        for kind, (_, target) in TARGETS.items()
+    }
 
 
 def make(stack: Stack, construct_id: str = "Bus", **given: Any) -> EventBridgeBus:
@@ -33,6 +93,13 @@ def make(stack: Stack, construct_id: str = "Bus", **given: Any) -> EventBridgeBu
 def make_encrypted(stack: Stack, construct_id: str = "Bus", **given: Any) -> EventBridgeBus:
     key = kms.Key(stack, f"{construct_id}Key")
     return make(stack, construct_id, bus=NewBus(encryption_key=key), **given)
+
+
+def make_every_target(stack: Stack, construct_id: str = "Bus", **given: Any) -> EventBridgeBus:
+    key = kms.Key(stack, f"{construct_id}Key")
+    bus = EventBridgeBus(stack, construct_id, bus=NewBus(encryption_key=key), **given)
+    every_target(stack, bus, construct_id)
+    return bus
 
 
 def make_route(
@@ -50,6 +117,6 @@ def make_route(
 
 BUILDS = [
     Build("eventbridge_bus", make, frozenset({"alarms"})),
-    Build("eventbridge_bus encrypted", make_encrypted, frozenset({"alarms"})),
+    Build("eventbridge_bus encrypted", make_every_target, frozenset({"alarms"})),
     Build("eventbridge_bus route", make_route, frozenset({"queue", "consumer", "alarms"})),
 ]

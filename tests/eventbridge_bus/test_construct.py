@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from aws_cdk import App, Duration, Environment, NestedStack, SecretValue, Stack
+from aws_cdk import App, Duration, Environment, NestedStack, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
-from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns.eventbridge_bus.construct import (
@@ -22,10 +21,7 @@ from serverless_patterns.patterns.eventbridge_bus.construct import (
 )
 from tests.inline import function, granted, only, properties, rejected, warned
 
-from .builds import PLACED, make, make_encrypted
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from .builds import PLACED, TARGETS, every_target, make, make_encrypted
 
 PAID = events.EventPattern(source=["shop.bank"], detail_type=["Paid"])
 ACCOUNT = "111111111111"
@@ -41,68 +37,44 @@ def rule_to(stack: Stack, part: str) -> dict[str, Any]:
     return rule
 
 
-def machine(stack: Stack) -> sfn.StateMachine:
-    body = sfn.DefinitionBody.from_chainable(sfn.Pass(stack, "Pass"))
-    return sfn.StateMachine(stack, "Machine", definition_body=body)
-
-
-def api(stack: Stack) -> events.ApiDestination:
-    secret = SecretValue.unsafe_plain_text("x")
-    connection = events.Connection(
-        stack, "Connection", authorization=events.Authorization.api_key("key", secret)
-    )
-    endpoint = "https://carrier.example/parcels"
-    return events.ApiDestination(stack, "Api", connection=connection, endpoint=endpoint)
-
-
-TARGETS: dict[str, Callable[[Stack], Any]] = {
-    "events:PutEvents": lambda stack: events.EventBus(stack, "Second"),
-    "states:StartExecution": machine,
-    "events:InvokeApiDestination": api,
-    "lambda:InvokeFunction": function,
-    "sqs:SendMessage": lambda stack: sqs.Queue(stack, "Own"),
-}
-
-
-@pytest.mark.parametrize("action", TARGETS)
-def test_every_kind_of_target_gets_its_permission_before_its_rule(
-    action: str, stack: Stack
-) -> None:
-    bus = EventBridgeBus(stack, "Bus", bus=NewBus(catch_all=False))
-    bus.add_target("To", pattern=PLACED, target=TARGETS[action](stack))
+def test_every_kind_of_target_gets_its_permission_before_its_rule(stack: Stack) -> None:
+    every_target(stack, EventBridgeBus(stack, "Bus", bus=NewBus(catch_all=False)))
     template = Template.from_stack(stack)
-    ((_, rule),) = template.find_resources("AWS::Events::Rule").items()
-    by_role = {one for one, _ in granted(template, "BusToRole")}
-    waited_for = {
-        template.to_json()["Resources"][name]["Type"].rsplit("::", 1)[1]
-        for name in rule["DependsOn"]
+    types = {name: one["Type"].rsplit("::", 1)[1] for name, one in of_all(template).items()}
+    rules = template.find_resources("AWS::Events::Rule")
+    waits_for = {
+        kind: {
+            types[w] for name in rules if f"Bus{kind}Rule" in name for w in rules[name]["DependsOn"]
+        }
+        for kind in TARGETS
     }
-    if action.startswith(("events", "states")):
-        assert by_role == {action}
-        assert {"Role", "Policy", "QueuePolicy"} <= waited_for
-    elif action.startswith("lambda"):
-        permission = only(template, "AWS::Lambda::Permission")
-        assert ":rule/" in json.dumps(permission["SourceArn"])
-        assert permission["SourceAccount"] == {"Ref": "AWS::AccountId"}
-        assert {"Permission", "QueuePolicy"} <= waited_for
-    else:
-        assert waited_for == {"QueuePolicy"}
-        assert len(rule["DependsOn"]) == 2
+    for kind, (action, _) in TARGETS.items():
+        by_role = {one for one, _ in granted(template, f"Bus{kind}Role")}
+        assert by_role == ({action} if action.startswith(("events", "states")) else set())
+        assert {"QueuePolicy", *(("Role", "Policy") if by_role else ())} <= waits_for[kind]
+    assert waits_for["ToFunction"] == {"Permission", "QueuePolicy"}
+    permission = only(template, "AWS::Lambda::Permission")
+    assert ":rule/" in json.dumps(permission["SourceArn"])
+    assert permission["SourceAccount"] == {"Ref": "AWS::AccountId"}
 
 
-@pytest.mark.parametrize("action", TARGETS)
-def test_a_rule_retries_for_a_day_and_keeps_what_it_cannot_deliver(
-    action: str, stack: Stack
-) -> None:
-    route = make(stack).add_target("To", pattern=PLACED, target=TARGETS[action](stack))
-    for rule in properties(stack, "Events::Rule"):
+def of_all(template: Template) -> dict[str, Any]:
+    found: dict[str, Any] = template.to_json()["Resources"]
+    return found
+
+
+def test_a_rule_retries_for_a_day_and_keeps_what_it_cannot_deliver(stack: Stack) -> None:
+    routes = every_target(stack, make(stack))
+    found = properties(stack, "Events::Rule")
+    assert len(found) == len(TARGETS) + 3
+    for rule in found:
         (target,) = rule["Targets"]
         assert target["RetryPolicy"] == {
             "MaximumRetryAttempts": 185,
             "MaximumEventAgeInSeconds": 86_400,
         }
         assert "DeadLetterConfig" in target
-    assert not route.delivery_dead_letter_queue.fifo
+    assert not any(route.delivery_dead_letter_queue.fifo for route in routes.values())
 
 
 def test_a_delivery_has_the_form_and_the_retries_that_it_is_given(stack: Stack) -> None:
@@ -236,6 +208,12 @@ def test_a_pattern_that_nothing_matches_is_rejected(
     bus, called = EventBridgeBus(stack, "Bus", bus=NewBus(catch_all=False)), function(stack)
     with rejected(problem):
         bus.add_target("To", pattern=events.EventPattern(**pattern), target=called)
+
+
+def test_a_rule_for_aws_services_on_a_new_bus_is_warned_of(stack: Stack) -> None:
+    pattern = events.EventPattern(source=["aws.s3"])
+    EventBridgeBus(stack, "Bus").add_target("To", pattern=pattern, target=function(stack))
+    warned(stack, "to the default bus only, so this rule matches none", "/Stack/Bus/To")
 
 
 @pytest.mark.parametrize(
@@ -407,44 +385,27 @@ def test_a_function_of_another_region_is_rejected() -> None:
         EventBridgeBus(stack, "Bus").add_target("To", pattern=PLACED, target=function(there))
 
 
-def _bus(here: Stack, there: Stack) -> None:
-    key = kms.Key(there, "Key")
-    bus = EventBridgeBus(here, "Bus", bus=events.EventBus(there, "Shop", kms_key=key))
-    bus.add_queue("To", pattern=PLACED, consumer=function(here))
+def owned_there(here: Stack, there: Stack) -> None:
+    key, kept = (kms.Key(there, name) for name in ("Key", "KeyOfQueue"))
+    theirs = events.EventBus(there, "Shop", kms_key=kms.Key(there, "KeyOfShop"))
+    bus = EventBridgeBus(here, "OfShop", bus=theirs)
+    bus.add_queue("To", pattern=PLACED, consumer=function(here, "Reader"))
     bus.grant_put_events_to(function(here, "Publisher"))
-
-
-def _key(here: Stack, there: Stack) -> None:
-    make(here, bus=NewBus(encryption_key=kms.Key(there, "Key")))
-
-
-def _targets(here: Stack, there: Stack) -> None:
-    bus = EventBridgeBus(here, "Bus")
-    for number, target in enumerate(TARGETS.values()):
-        bus.add_target(f"To{number}", pattern=PLACED, target=target(there))
-
-
-def _keyed_queue(here: Stack, there: Stack) -> None:
-    queue = sqs.Queue(there, "Queue", encryption_master_key=kms.Key(there, "Key"))
+    ours = EventBridgeBus(here, "Bus", bus=NewBus(encryption_key=key))
+    for kind, (_, target) in TARGETS.items():
+        ours.add_target(kind, pattern=PLACED, target=target(there, kind))
+    queue = sqs.Queue(there, "Queue", encryption_master_key=kept)
     given = Delivery(dead_letter_queue=queue)
-    bus = EventBridgeBus(here, "Bus")
-    bus.add_target("To", pattern=PLACED, target=function(here), delivery=given)
+    ours.add_target("WithKept", pattern=PLACED, target=function(here, "Called"), delivery=given)
+    ours.grant_put_events_to(function(there, "Publisher"), source="shop.web")
 
 
-def _publisher(here: Stack, there: Stack) -> None:
-    bus = make_encrypted(here)
-    bus.grant_put_events_to(function(there, "Publisher"), source="shop.web")
-
-
-@pytest.mark.parametrize("relation", ["another", "nested", "parent"])
-@pytest.mark.parametrize("owned", [_bus, _key, _targets, _keyed_queue, _publisher])
-def test_nothing_depends_in_a_circle_on_what_another_stack_owns(
-    relation: str, owned: Callable[[Stack, Stack], None]
-) -> None:
+@pytest.mark.parametrize("relation", ["another", "nested", "in_nested"])
+def test_nothing_depends_in_a_circle_on_what_another_stack_owns(relation: str) -> None:
     app = App()
     stack = Stack(app, "Stack")
     other = Stack(app, "Other") if relation == "another" else NestedStack(stack, "Nested")
-    here, there = (other, stack) if relation == "parent" else (stack, other)
-    owned(here, there)
+    here, there = (other, stack) if relation == "in_nested" else (stack, other)
+    owned_there(here, there)
     for one in (here, there):
         Template.from_stack(one)  # it rejects a circle

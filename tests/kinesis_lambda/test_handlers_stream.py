@@ -303,6 +303,34 @@ def test_totals_of_many_parts_fit_into_items(cloud: Cloud) -> None:
     assert sum(int(item["events"]) for item in cloud.items()) == len(sold)
 
 
+def test_a_thousand_movements_of_a_window_cost_one_call_where_one_by_one_cost_a_thousand(
+    cloud: Cloud,
+) -> None:
+    every, state = records(*sent(125))["Records"], dict[str, Any]()
+    window = {"window": {"start": "10:00"}, "shardId": "shard-0"}
+    for first in range(0, 1_000, 100):
+        event = {"Records": every[first : first + 100], "state": state} | window
+        state = totals.handler(event, CONTEXT)["state"]
+    totals.handler(
+        {"Records": [], "state": state, "isFinalInvokeForWindow": True} | window, CONTEXT
+    )
+    assert cloud.calls == {"PutItem": 1}
+    cloud.calls.clear()
+    for one in every[:10]:
+        totals.handler({"Records": [one], "isFinalInvokeForWindow": True} | window, CONTEXT)
+    assert cloud.calls == {"PutItem": 10}
+
+
+def test_a_record_that_comes_again_after_its_window_was_ended_early_is_not_counted_again(
+    cloud: Cloud,
+) -> None:
+    some, window = records(*sent(3)), {"window": {"start": "10:00"}, "shardId": "shard-0"}
+    ended = totals.handler(some | {"isWindowTerminatedEarly": True} | window, CONTEXT)
+    again = some | {"state": ended["state"], "isFinalInvokeForWindow": True} | window
+    totals.handler(again, CONTEXT)
+    assert sum(int(item["events"]) for item in cloud.items()) == 24
+
+
 def test_a_window_without_events_stores_nothing(cloud: Cloud) -> None:
     event = {"Records": [], "state": {}, "window": {"start": "10:00"}, "shardId": "shard-0"}
     answer = totals.handler(event | {"isFinalInvokeForWindow": True}, CONTEXT)

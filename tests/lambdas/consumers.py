@@ -44,6 +44,8 @@ class Consumer:
             Default: none, so its queue keeps no order.
         newest_counts: Whether an older event that comes behind a newer one of its group changes
             nothing. Default: no.
+        alone: Whether it relies on the queue's visibility timeout, which outlasts the function, to
+            have one event of a group at a time: its service writes without conditions. Default: no.
         other: Returns another event that claims the id of a good one: the first of the two wins.
             Default: no id that two events can claim.
         effects: Returns what took effect: events, or their fingerprints; one that did twice is
@@ -62,6 +64,7 @@ class Consumer:
     other: Callable[[int, int], Any] | None = None
     effects: Callable[[Cloud], Iterable[Any]] = stored
     newest_counts: bool = False
+    alone: bool = False
 
     @property
     def fifo(self) -> bool:

@@ -126,6 +126,7 @@ def test_json_that_is_none_or_can_be_read_in_two_ways_is_refused(body: str, reas
     with pytest.raises(RefusedError) as refused:
         strict_json.parse(body)
     assert refused.value.reason == reason
+    assert ("such as '49.90'" in refused.value.detail) == (reason == "number")
 
 
 @given(DOCUMENTS)

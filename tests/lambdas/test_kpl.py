@@ -40,6 +40,16 @@ def test_events_that_share_a_record_come_apart_again_and_need_no_more_room_than_
     assert len(together) - len(kpl.aggregate("key", [])) <= most
 
 
+@pytest.mark.parametrize("size", [0, 119, 127, 128, 16_380, 20_000])
+def test_the_room_of_an_event_is_counted_to_the_byte_at_every_length_of_its_size(size: int) -> None:
+    event = b"x" * size
+    together = kpl.aggregate("key", [event])
+    assert kpl.split(together) == [event]
+    needed = len(together) - len(kpl.aggregate("key", [])) - size
+    # The record's size is that of its event, and a few bytes: near a power of 128 it may be longer.
+    assert kpl.overhead(event) - needed == (1 if size in (127, 16_380) else 0)
+
+
 @settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_other_record_is_one_event(data: bytes) -> None:
@@ -54,19 +64,20 @@ def test_a_record_with_a_wrong_checksum_is_one_event(position: int) -> None:
 
 
 BROKEN = {
-    "no length": b"\x1a",
-    "too short": b"\x1a\x7f",
-    "huge length": b"\x1a" + b"\xff" * 9 + b"\x7f",
-    "group": b"\x1b",
-    "no data": b"\x1a\x02\x08\x00",
-    "long number": b"\x08" + b"\xff" * 11,
-    "short inside": b"\x1a\x03\x1a\x7f1",
+    "no length": (b"\x1a", "ValueError"),
+    "too short": (b"\x1a\x7f", "a field beyond the end"),
+    "huge length": (b"\x1a" + b"\xff" * 9 + b"\x7f", "OverflowError"),
+    "group": (b"\x1b", "KeyError"),
+    "no data": (b"\x1a\x02\x08\x00", "KeyError"),
+    "long number": (b"\x08" + b"\xff" * 11, "a number of more than 64 bits"),
+    "one byte too long": (b"\x08" + b"\x80" * 10 + b"\x01", "a number of more than 64 bits"),
+    "short inside": (b"\x1a\x03\x1a\x7f1", "a field beyond the end"),
 }
 
 
-@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
-def test_a_broken_record_is_rejected_as_a_whole(body: bytes) -> None:
-    with pytest.raises(kpl.BrokenAggregateError):
+@pytest.mark.parametrize(("body", "why"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_record_is_rejected_as_a_whole_with_the_reason(body: bytes, why: str) -> None:
+    with pytest.raises(kpl.BrokenAggregateError, match=why):
         kpl.split(checksummed(body))
 
 

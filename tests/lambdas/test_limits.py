@@ -12,6 +12,8 @@ from tests.lambdas import consumers
 
 SAME = {
     "foundation.buses.MAX_ENTRIES": limits.EVENTS_BATCH_ENTRIES,
+    "foundation.channels.MAX_EVENTS": limits.APPSYNC_EVENTS_A_PUBLISH,
+    "foundation.channels.MAX_EVENT_BYTES": 1000 * limits.APPSYNC_EVENT_KB,
     "foundation.dead_letters.MAX_ENTRIES": limits.SQS_BATCH_ENTRIES,
     "foundation.dead_letters.MAX_BYTES": limits.SQS_MESSAGE_BYTES,
     "foundation.dead_letters.MAX_ATTRIBUTES": limits.SQS_MESSAGE_ATTRIBUTES,

@@ -10,6 +10,7 @@ import pytest
 from serverless_patterns.lambdas.foundation import kpl
 from serverless_patterns.lambdas.foundation.streams import (
     AGGREGATE_BYTES,
+    KEY_BYTES,
     MAX_CALL_BYTES,
     MAX_RECORD_BYTES,
     MAX_RECORDS,
@@ -37,6 +38,8 @@ class Kinesis:
         self.data: list[bytes] = []
 
     def put_records(self, StreamName: str, Records: list[Any]) -> dict[str, Any]:  # noqa: N803
+        assert StreamName == "stream"
+        assert Records, "a call without records"
         self.calls.append(Records)
         failing = self.failures.pop(0) if self.failures else []
         if isinstance(failing, Exception):
@@ -122,6 +125,7 @@ def test_between_two_attempts_it_waits_longer_and_longer_with_jitter(waits: list
     assert len(waits) == 30
     assert all(wait <= min(5.0, 0.1 * 2 ** (n + 1)) for n, wait in enumerate(waits))
     assert len(set(waits)) > 20
+    assert max(waits) > 2
 
 
 def test_an_event_that_no_record_can_hold_is_refused_and_no_other() -> None:
@@ -139,6 +143,36 @@ def test_a_call_keeps_to_the_limits_of_put_records() -> None:
         assert len(call) <= MAX_RECORDS
         assert sum(len(r["Data"]) + len(r["PartitionKey"]) for r in call) <= MAX_CALL_BYTES
     assert (len(kinesis.calls), len(kinesis.data)) == (4, 1_107)
+
+
+def test_a_call_is_full_to_the_byte_with_its_partition_keys_and_so_is_an_aggregate() -> None:
+    kinesis, full = Kinesis(), [b"x" * (MAX_CALL_BYTES // 8 - KEY_BYTES)] * 8
+    put(kinesis, [*full, b"one more", *full], aggregate=False)
+    assert [len(call) for call in kinesis.calls] == [8, 8, 1]
+    assert {len(record["PartitionKey"]) for record in kinesis.calls[0]} == {KEY_BYTES}
+    event = b"x" * (AGGREGATE_BYTES // 8)
+    event = event[: -kpl.overhead(event)]
+    kinesis = Kinesis()
+    put(kinesis, [*[event] * 8, b"y", *[event] * 8])
+    assert [len(kpl.split(data)) for data in kinesis.data] == [8, 8, 1]
+
+
+def test_time_is_up_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 1.0)
+    kinesis = Kinesis([0], [0], AssertionError("sent after the end"))
+    assert put(kinesis, [b"a"], give_up_after=0).calls == 1
+
+
+def test_failures_of_every_call_are_reported_and_their_keys_stay_behind() -> None:
+    """The first call of a round fails, the second does not: neither is forgotten."""
+    first, rest = Kinesis(client_error("AccessDenied")), client_error("AccessDenied")
+    events = [b"%d:%d" % (key, turn) for turn in range(2) for key in range(MAX_RECORDS + 1)]
+    options: dict[str, Any] = {"key": key_of, "aggregate": False, "give_up_after": 0}
+    sent = put(first, events, **options)
+    assert sent.accepted == [MAX_RECORDS, len(events) - 1]
+    assert len(sent.failed) == len(events) - 2
+    sent = put(Kinesis(rest, rest), events, **options)
+    assert [*sent.failed.values()].count("AccessDenied") == MAX_RECORDS + 1
 
 
 def key_of(event: bytes) -> str:
@@ -160,6 +194,14 @@ def test_no_record_of_a_key_overtakes_one_that_failed(aggregate: bool) -> None:
     for call in kinesis.calls:
         keys = [record["PartitionKey"] for record in call]
         assert len(keys) == len(set(keys)), "a call has one record of a key"
+
+
+def test_events_with_a_key_share_records_only_on_request() -> None:
+    events = [b"a:1", b"b:1", b"a:2"]
+    for aggregate, records in ((None, 3), (True, 2)):
+        kinesis = Kinesis()
+        put(kinesis, events, key=key_of, aggregate=aggregate)
+        assert len(kinesis.data) == records
 
 
 def test_events_behind_one_that_was_given_up_are_not_sent() -> None:

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from aws_cdk import App, Duration, Size, Stack
+from aws_cdk import aws_appsync as appsync
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
 from aws_cdk import aws_dynamodb as dynamodb
@@ -69,6 +70,7 @@ from serverless_patterns.patterns.scheduler_lambda.rules import (
     expression_of,
 )
 from serverless_patterns.patterns.sns_fifo_fanout import rules as fanout_rules
+from tests.appsync_live.builds import make as make_live
 from tests.conftest import ROOT
 from tests.inline import function
 
@@ -83,6 +85,10 @@ WORDS = {"fix": "…", "instead": "…", "otherwise": "…", "kind": "…", "res
 BERLIN_SKIPS = datetime(2099, 3, 29, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
 EMPTY = sns.BetweenCondition(start=10, stop=5)
 TO_QUEUE = {"QueueUrl": "${Queue}", "MessageBody": "{}"}
+
+
+def event_api_with_a_key(stack: Stack) -> Any:
+    make_live(stack, api=appsync.EventApi(stack, "Api", api_name="live"))
 
 
 def seconds(count: int) -> Duration:
@@ -233,6 +239,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9204": lambda stack: routed(stack, bus=events.EventBus(stack, "Shop")),
     "E9206": lambda stack: watch_bucket(stack, watch=[Watch("lists/"), Watch("lists/new/")]),
     "E9207": lambda _: expression_of("Report", BERLIN_SKIPS),
+    "W9221": event_api_with_a_key,
     "W9211": lambda stack: endpoint(stack, "http://partner.example.com/orders"),
     "E9212": lambda stack: endpoint(stack, size=262_145),
     "E9213": lambda stack: endpoint(stack, num_min_delay_retries=4),

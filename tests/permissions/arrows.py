@@ -35,6 +35,7 @@ USES = {
     "lambda": "lambda:InvokeFunction",
     "states": "states:StartExecution",
     "events": "events:PutEvents",
+    "api-destination": "events:InvokeApiDestination",
     "kinesis": "kinesis:PutRecord",
     "firehose": "firehose:PutRecord",
 }
@@ -43,6 +44,12 @@ READ_STREAM = (
     "kinesis:GetShardIterator",
     "kinesis:GetRecords",
     "kinesis:ListShards",
+)
+# https://docs.aws.amazon.com/sns/latest/dg/prereqs-kinesis-data-firehose.html
+PUT_BY_TOPIC = (
+    "firehose:DescribeDeliveryStream",
+    "firehose:ListTagsForDeliveryStream",
+    "firehose:PutRecordBatch",
 )
 READ_TABLE = ("glue:GetTable", "glue:GetTableVersion", "glue:GetTableVersions")
 # https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html#using-iam-s3
@@ -74,6 +81,7 @@ CALLS: dict[str, dict[str, tuple[str, ...]]] = {
     "dynamodb": {
         "put_item": ("PutItem",),
         "get_item": ("GetItem",),
+        "query": ("Query",),
         "update_item": ("UpdateItem",),
         "batch_get_item": ("BatchGetItem",),
         "batch_write_item": ("BatchWriteItem",),
@@ -119,12 +127,13 @@ def arrows(cloud: Cloud) -> list[Request]:
     for way in (_trusts, _functions, _mappings, _destinations, _entries, _subscriptions):
         found += way(cloud)
     for way in (
-        _buses,
         _notifications,
         _buses,
         _rules,
         _schedules,
         _planners,
+        _channels,
+        _routes,
         _alarms,
         _deliveries,
         _machines,
@@ -209,6 +218,8 @@ def _calls(cloud: Cloud, properties: Mapping[str, Any]) -> Iterator[Request]:
                 if only_with and only_with not in texts:
                     continue
                 on = arn
+                if action == "Query":
+                    on = f"{arn}/index/{properties['Environment']['Variables']['INDEX_NAME']}"
                 if service == "s3" and not action.startswith("List"):
                     on = f"{arn}/{_object(cloud, properties, call.key)}"
                 on = _execution(arn) if action == "DescribeExecution" else on
@@ -310,6 +321,31 @@ def _subscriptions(cloud: Cloud) -> Iterator[Request]:
             targets.append(properties["Endpoint"])
         for target in filter(None, targets):
             yield from _uses("sns", target, context, role if ":firehose:" in target else None)
+            if ":firehose:" in target:
+                yield from _all(str(role), PUT_BY_TOPIC, target)
+
+
+def _channels(cloud: Cloud) -> Iterator[Request]:
+    """What reads a stream publishes to the channels of the stack."""
+    for channels in cloud.of("AWS::AppSync::ChannelNamespace").values():
+        api = f"arn:aws:appsync:{REGION}:{ACCOUNT}:apis/{channels['ApiId']}"
+        for mapping in cloud.of("AWS::Lambda::EventSourceMapping").values():
+            role = _role(cloud, mapping["FunctionName"])
+            yield Request(
+                role, "appsync:EventPublish", f"{api}/channelNamespace/{channels['Name']}"
+            )
+
+
+def _routes(cloud: Cloud) -> Iterator[Request]:
+    """An HTTP API calls the function of a route."""
+    integrations = cloud.of("AWS::ApiGatewayV2::Integration")
+    for route in cloud.of("AWS::ApiGatewayV2::Route").values():
+        function = next(
+            one["IntegrationUri"] for name, one in integrations.items() if name in route["Target"]
+        )
+        path = f"{route['ApiId']}/$default/{route['RouteKey'].replace(' ', '')}"
+        source = of_source(f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{path}")
+        yield Request("apigateway.amazonaws.com", "lambda:InvokeFunction", function, source)
 
 
 def _notifications(cloud: Cloud) -> Iterator[Request]:
@@ -324,7 +360,7 @@ def _notifications(cloud: Cloud) -> Iterator[Request]:
 
 def _uses(service: str, target: str, source: Mapping[str, str], role: Any) -> Iterator[Request]:
     """A service uses a target: with its role, or as itself for its source."""
-    action = USES[target.split(":")[2]]
+    action = USES["api-destination" if ":api-destination/" in target else target.split(":")[2]]
     if role:
         yield Request(role, action, target)
     else:
@@ -404,6 +440,8 @@ def _deliveries(cloud: Cloud) -> Iterator[Request]:
             stream = f"{group}:log-stream:{logs['LogStreamName']}"
             yield Request(role, "logs:PutLogEvents", stream)
         for processor in s3.get("ProcessingConfiguration", {}).get("Processors", []):
+            if processor["Type"] != "Lambda":
+                continue
             given = {one["ParameterName"]: one["ParameterValue"] for one in processor["Parameters"]}
             yield Request(given["RoleArn"], "lambda:InvokeFunction", given["LambdaArn"])
         if schema := s3.get("DataFormatConversionConfiguration", {}).get("SchemaConfiguration"):
@@ -518,6 +556,8 @@ def _keys(cloud: Cloud, arrow: Request) -> Iterator[Request]:
         return
     via = {"kms:ViaService": f"{arrow.action.split(':')[0]}.{REGION}.amazonaws.com"}
     context = {**arrow.context, **(via if arrow.who.startswith("arn:") else {})}
+    if arrow.action == "sns:Publish" and not arrow.who.startswith("arn:"):
+        context = {}  # a service that publishes does not tell the key for what it does
     actions = ["kms:Decrypt"] * (arrow.action in READS + SENDS)
     actions += ["kms:GenerateDataKey"] * (arrow.action in SENDS)
     for action in actions:
@@ -537,12 +577,15 @@ def _beside(cloud: Cloud, arrow: Request) -> str | None:
     """Return the nearest source that a policy must refuse; None if it cannot.
 
     A policy cannot name a source that needs what has the policy. A delivery stream needs its role:
-    any of the account may use it. A topic without a name needs its key: any of the Region may.
+    any of the account may use it. A topic without a name needs its key: any of the Region may. A
+    topic that people hear of alarms by does not know those: any of the Region may.
     """
     own = arrow.context["aws:SourceArn"]
     source = cloud.properties.get(cloud.named(own) or "", {})
     if arrow.who == "firehose.amazonaws.com":
         return None
+    if arrow.who == "cloudwatch.amazonaws.com":
+        return own.replace(f":{REGION}:", ":eu-west-1:")
     needs = cloud.named(source.get("KmsMasterKeyId")) == cloud.named(arrow.on)
     if needs and "TopicName" not in source:
         return own.replace(f":{REGION}:", ":eu-west-1:")

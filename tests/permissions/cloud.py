@@ -23,6 +23,7 @@ PSEUDO = {
 NAMES = {
     "AWS::CloudWatch::Alarm": ("AlarmName", "cloudwatch", "alarm:"),
     "AWS::DynamoDB::Table": ("TableName", "dynamodb", "table/"),
+    "AWS::Events::ApiDestination": ("Name", "events", "api-destination/"),
     "AWS::Events::EventBus": ("Name", "events", "event-bus/"),
     "AWS::Events::Rule": ("Name", "events", "rule/"),
     "AWS::IAM::Role": ("RoleName", "iam", "role/"),

@@ -106,7 +106,10 @@ def test_a_change_that_a_failure_has_with_it_is_run_without_the_stream(cloud: Cl
     assert [item["pk"] for item in cloud.items()] == ["order-4"]
 
 
-def test_a_range_that_the_stream_has_forgotten_is_kept_and_said_to_be_lost(cloud: Cloud) -> None:
+@pytest.mark.parametrize("code", ["TrimmedDataAccessException", "ResourceNotFoundException"])
+def test_a_range_that_the_stream_has_forgotten_is_kept_and_said_to_be_lost(
+    code: str, cloud: Cloud
+) -> None:
     orders = Orders()
     real = orders.streams
 
@@ -114,8 +117,8 @@ def test_a_range_that_the_stream_has_forgotten_is_kept_and_said_to_be_lost(cloud
         exceptions = real.exceptions
 
         def get_shard_iterator(self, **_: Any) -> Any:
-            response: Any = {"Error": {"Code": "TrimmedDataAccessException", "Message": "old"}}
-            raise real.exceptions.TrimmedDataAccessException(response, "GetShardIterator")
+            response: Any = {"Error": {"Code": code, "Message": "old"}}
+            raise getattr(real.exceptions, code)(response, "GetShardIterator")
 
     orders.streams = Forgets()
     report = replay(cloud, orders, orders.range(0, 3))
@@ -127,3 +130,36 @@ def test_a_range_whose_first_change_is_gone_is_kept(cloud: Cloud) -> None:
     orders = Orders()
     with pytest.raises(changes.GoneError):
         list(changes.fetch(orders.streams, orders.range(100, 120)))
+
+
+def test_a_change_too_large_for_its_failure_is_found_in_the_shard_that_has_it(cloud: Cloud) -> None:
+    """The reader that refused it knows its number, and not which of several shards has it."""
+    orders = Orders()
+    real, asked = orders.streams, list[str]()
+
+    class Several:
+        exceptions = real.exceptions
+        get_records = real.get_records
+
+        def describe_stream(self, **given: Any) -> Any:
+            has = {"StartingSequenceNumber": str(orders.first)}
+            closed = has | {"EndingSequenceNumber": str(orders.first + 1)}
+            page = [("closed", closed), ("other", has)]
+            if "ExclusiveStartShardId" in given:
+                page = [(orders.shard, has)]
+            shards = [{"ShardId": id_, "SequenceNumberRange": has} for id_, has in page]
+            more = {} if len(page) == 1 else {"LastEvaluatedShardId": "other"}
+            return {"StreamDescription": {"Shards": shards, **more}}
+
+        def get_shard_iterator(self, ShardId: str, **given: Any) -> Any:  # noqa: N803
+            asked.append(ShardId)
+            wrong = {"SequenceNumber": str(orders.first + 9)} if ShardId == "other" else {}
+            return real.get_shard_iterator(**{"ShardId": orders.shard, **given, **wrong})
+
+    orders.streams = Several()
+    named = orders.range(4, 4) | {"shardId": ""}
+    report = replay(cloud, orders, named, payload=None)
+    assert (report.records, report.run_again, report.kept) == (1, 1, {})
+    assert [item["pk"] for item in cloud.items()] == ["order-4"]
+    assert asked == ["other", orders.shard]
+    assert replay(cloud, orders, orders.range(100, 100) | {"shardId": ""}).kept == {GONE: 1}

@@ -60,6 +60,39 @@ def test_what_a_rule_could_not_deliver_is_the_whole_event() -> None:
     assert found.error == "NO_PERMISSIONS: denied"
 
 
+OF_SCHEDULE = {
+    "SCHEDULE_ARN": "arn:schedule", "SCHEDULED_TIME": "2027-01-31T08:00:00Z", "EXECUTION_ID": "e-1",
+    "RETRY_ATTEMPTS": "185", "ERROR_CODE": "AccessDenied", "ERROR_MESSAGE": "no", "TARGET_ARN": ARN,
+    "IS_PAYLOAD_TRUNCATED": "false",
+}  # fmt: skip
+TICK = '{"at": "<aws.scheduler.scheduled-time>", "of": "<aws.scheduler.schedule-arn>", "n": 1.10}'
+FILLED = '{"at": "2027-01-31T08:00:00Z", "of": "arn:schedule", "n": 1.10}'
+
+
+@pytest.mark.parametrize(
+    ("body", "function"),
+    [
+        (json.dumps({"FunctionName": ARN, "InvocationType": "Event", "Payload": TICK}), ARN),
+        (f'{{"FunctionName": "{ARN}", "Payload": {TICK}}}', ARN),
+        (TICK, ""),
+        (FILLED, ""),
+        ("{no JSON", ""),
+    ],
+    ids=["request", "object", "input", "filled in", "text"],
+)
+def test_what_a_schedule_could_not_hand_over_is_its_input_with_the_time_of_the_tick(
+    body: str, function: str
+) -> None:
+    found = records.read(body, OF_SCHEDULE)
+    event = body if body.startswith("{no") else FILLED
+    assert found == records.FailedEvent(event.encode(), "AccessDenied: no", "e-1", function)
+
+
+def test_what_scheduler_has_cut_off_is_unreadable() -> None:
+    with pytest.raises(records.UnreadableError, match="cut off by Scheduler"):
+        records.read(TICK, OF_SCHEDULE | {"IS_PAYLOAD_TRUNCATED": "true"})
+
+
 class Failures:
     """A failure queue and a dead-letter queue on moto, and the function that failed."""
 

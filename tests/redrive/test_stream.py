@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -141,6 +142,26 @@ def test_a_range_that_the_stream_no_longer_has_is_called_lost_and_stays(there: G
     assert (report.kept, function.runs, there.left) == ({GONE: 1}, [], 1)
 
 
+def test_a_range_of_a_shard_that_has_expired_after_a_resharding_is_called_lost(
+    there: Given,
+) -> None:
+    gone = there.failure(0, 1)
+    gone["KinesisBatchInfo"] |= {"shardId": "shardId-000000000009"}
+    there.fail(gone)
+    assert (there.run(Function()).kept, there.left) == ({GONE: 1}, 1)
+
+
+def test_a_range_that_a_reader_with_enhanced_fan_out_gave_up_is_fetched_from_its_stream(
+    there: Given,
+) -> None:
+    failure = there.failure(3, 4)
+    failure["KinesisBatchInfo"] |= {"streamArn": f"{there.arn}/consumer/fast:1790000000"}
+    there.fail(failure)
+    function = Function()
+    assert there.run(function).run_again == 1
+    assert function.runs == [[b"event 3", b"event 4"]]
+
+
 def test_what_is_no_failure_record_stays(there: Given) -> None:
     there.fail("hello", {"requestContext": {}}, [1])
     report = there.run(Function())
@@ -181,7 +202,9 @@ def test_the_command_says_what_it_did_and_whether_anything_is_left(
     there.fail(there.failure(3, 5))
     arguments = ["--function", "stock", "--queue-url", there.url]
     assert command.main([*arguments, "--dry-run"]) == 0
-    assert "Dry run: nothing was changed." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Dry run: nothing was changed." in said
+    assert f"fetched from the stream, the oldest of {datetime.now(UTC):%Y-%m-%d} " in said
     assert command.main(arguments) == 0
     assert "1  failure records, 1 run again and deleted" in capsys.readouterr().out
     there.fail("hello")

@@ -116,12 +116,20 @@ def synthesized(folder: Path, **templates: dict[str, Any]) -> Path:
 
 def create_stack(target: Target, name: str, made: dict[str, Any]) -> Deployment:
     """Create a stack without the CLI."""
+    return _put_stack(target, "create", name, made)
+
+
+def update_stack(target: Target, name: str, made: dict[str, Any]) -> Deployment:
+    """Update a stack without the CLI."""
+    return _put_stack(target, "update", name, made)
+
+
+def _put_stack(target: Target, what: str, name: str, made: dict[str, Any]) -> Deployment:
     cloudformation = target.client("cloudformation")
-    cloudformation.create_stack(
-        StackName=name, TemplateBody=json.dumps(made), Capabilities=["CAPABILITY_IAM"]
-    )
-    created = cloudformation.get_waiter("stack_create_complete")
-    created.wait(StackName=name, WaiterConfig=OFTEN)
+    put = getattr(cloudformation, f"{what}_stack")
+    put(StackName=name, TemplateBody=json.dumps(made), Capabilities=["CAPABILITY_IAM"])
+    done = cloudformation.get_waiter(f"stack_{what}_complete")
+    done.wait(StackName=name, WaiterConfig=OFTEN)
     return target.deployed(name)
 
 

@@ -11,13 +11,18 @@ import io
 import json
 import secrets
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from aws_cdk import App, CfnOutput, DefaultStackSynthesizer, Duration, Stack
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk.assertions import Template
 from rich.console import Console
 
 from serverless_patterns.lambdas.sns_fifo_fanout.publisher import publish
 from serverless_patterns.patterns import catalog
+from serverless_patterns.patterns.async_lambda.construct import Alarms, AsyncLambda, Retries
 from serverless_patterns.patterns.shop import Shop
 from serverless_patterns.patterns.sns_fifo_fanout.scenario import SUBSCRIBERS
 from serverless_patterns.patterns.step_functions_saga import scenario as saga
@@ -27,12 +32,13 @@ from serverless_patterns.sandbox.queues import until
 from serverless_patterns.sandbox.report import Report
 from tests.conftest import ROOT
 from tests.running import AT_ONCE, Run, every_promise_holds, it_names_every_fault, selected, start
+from tests.sandbox.helpers import create_stack
 from tests.sandbox.test_localstack import pytestmark as pytestmark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from serverless_patterns.sandbox import Deployment
+    from serverless_patterns.sandbox import Deployment, Target
 
 ONLY_HERE = [p.slug for p in catalog.patterns() if p.engine == "localstack"]
 # And how many events are fewer: the load is the first engine's.
@@ -40,15 +46,19 @@ SCENARIOS = {
     "async_lambda": {"INVOICES": 60},
     "api_sqs_lambda": {"ORDERS": 200, "CHANGED_ORDERS": 10},
     "sns_fifo_fanout": {"CHANGES_EACH": 5},
+    "dynamodb_streams_lambda": {"ORDERS": 30, "CHANGES_EACH": 4},
 }
 SAGA, FIFO = "step-functions-saga", "sns-fifo-fanout"
+AGE, LONG = 60, {"seconds": 75}  # the lowest age that Lambda takes, and an event that runs longer
+SLEEP = "import time\ndef handler(event, context):\n    time.sleep(event['seconds'])\n"
 
 
 class Runs(NamedTuple):
-    """The scenarios by slug, and the deployed stacks by name."""
+    """The scenarios by slug, the deployed stacks by name, and one with an event that grows old."""
 
     scenarios: dict[str, Run]
     stacks: Mapping[str, Deployment]
+    aging: Deployment
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +77,37 @@ def runs(
         names = {*(pattern.stack_name for pattern in patterns), SAGA, FIFO}
         stacks = target.deploy(stacks=sorted(names), cwd=ROOT)
         started = {p.slug: start(pool, p, stacks[p.stack_name]) for p in patterns}
-        yield Runs(started, stacks)
+        yield Runs(started, stacks, let_an_event_grow_old(target))
         pool.shutdown(cancel_futures=True)
+
+
+def let_an_event_grow_old(target: Target) -> Deployment:
+    """Let two long events meet a function that runs one at a time: the other waits for too long."""
+    no_rule = DefaultStackSynthesizer(generate_bootstrap_version_rule=False)
+    made = Stack(App(), "Stack", synthesizer=no_rule)
+    function = lambda_.Function(
+        made,
+        "Function",
+        runtime=lambda_.Runtime.PYTHON_3_13,
+        handler="index.handler",
+        code=lambda_.Code.from_inline(SLEEP),
+        timeout=Duration.seconds(90),
+    )
+    retries = Retries(attempts=0, max_event_age=Duration.seconds(AGE))
+    alarms = Alarms(max_age=Duration.seconds(AGE / 2))
+    pattern = AsyncLambda(made, "Async", function=function, retries=retries, alarms=alarms)
+    for name, value in {
+        "FunctionName": function.function_name,
+        "FailureQueueUrl": pattern.failure_queue.queue_url,
+        "DeadLetterQueueUrl": pattern.dead_letter_queue.queue_url,
+    }.items():
+        CfnOutput(made, name, value=value)
+    stack = create_stack(target, "aging", dict(Template.from_stack(made).to_json()))
+    client, name = stack.client("lambda"), stack["FunctionName"]
+    client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
+    for _ in range(2):
+        client.invoke(FunctionName=name, InvocationType="Event", Payload=json.dumps(LONG))
+    return stack
 
 
 def test_orders_of_the_sagas_api_are_started_once_and_it_tells_how_they_ended(runs: Runs) -> None:
@@ -125,6 +164,21 @@ def test_a_scenario_is_red_and_names_the_event_whatever_is_wrong_in_a_store(
     slug: str, runs: Runs
 ) -> None:
     it_names_every_fault(runs.scenarios[slug])
+
+
+def test_an_event_past_its_age_is_recorded_and_a_dead_letter(runs: Runs) -> None:
+    stack, found = runs.aging, {}
+
+    def arrived(url: str) -> bool:
+        return queues.backlog(stack, url) > 0
+
+    for name in ("FailureQueueUrl", "DeadLetterQueueUrl"):
+        until(partial(arrived, stack[name]), seconds=AGE + 60, what="until it is past its age")
+        [message] = queues.take(stack, stack[name])
+        found[name] = json.loads(message["Body"])
+    record = found["FailureQueueUrl"]
+    assert record["requestContext"]["condition"] == "EventAgeExceeded"
+    assert record["requestPayload"] == found["DeadLetterQueueUrl"] == LONG
 
 
 def test_what_sns_cannot_deliver_is_kept_for_each_subscriber_alone(runs: Runs) -> None:

@@ -67,7 +67,6 @@ OF_LOCALSTACK: list[tuple[str, dict[str, Any], dict[str, Any] | None]] = [
 CALLS = {"ServiceToken": arn("AWS679f53fac002430cb0da5b7982bd22872D164C4C")}
 STOPS = [
     ("AWS::Events::Connection", "Make it by its API"),
-    ("AWS::AppSync::Api", "Make it by its API"),
     ("AWS::AmazonMQ::Broker", "Leave it out"),
     ("Custom::CDKBucketDeployment", "upload the files"),
     ("Custom::VpcRestrictDefaultSG", "restrict_default_security_group=False"),

@@ -110,5 +110,6 @@ CONSUMERS = {
         applied=applied,
         effects=effects,
         newest_counts=True,
+        alone=True,
     )
 }

@@ -25,11 +25,6 @@ HOURLY = ScheduleExpression.rate(Duration.hours(1))
 SCHEDULE, ALARM = "AWS::Scheduler::Schedule", "AWS::CloudWatch::Alarm"
 
 
-@pytest.fixture
-def stack() -> Stack:
-    return Stack(App(), "Stack")
-
-
 def make(stack: Stack, **settings: Any) -> SchedulerToLambda:
     settings.setdefault("function", None)
     settings["function"] = settings["function"] or function(stack)
@@ -54,11 +49,13 @@ def test_a_schedule_of_the_calendar_runs_in_its_time_zone_with_the_ticks_name_in
     }
 
 
-def test_hourly_within_fifteen_minutes_and_in_a_period(stack: Stack) -> None:
+def test_hourly_within_fifteen_minutes_in_a_period_and_not_enabled_yet(stack: Stack) -> None:
     window = TimeWindow.flexible(Duration.minutes(15))
     start, end = (datetime(2099, month, 1, tzinfo=UTC) for month in (1, 2))
-    make(stack).add_schedule("Hourly", HOURLY, time_window=window, start=start, end=end)
+    period = {"start": start, "end": end, "enabled": False}
+    make(stack).add_schedule("Hourly", HOURLY, time_window=window, **period)  # type: ignore[arg-type]
     made = only(Template.from_stack(stack), SCHEDULE)
+    assert made["State"] == "DISABLED"
     assert made["FlexibleTimeWindow"] == {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15}
     assert (made["StartDate"], made["EndDate"]) == (start.isoformat(), end.isoformat())
 
@@ -68,11 +65,6 @@ def test_a_moment_of_any_time_zone_is_a_one_time_schedule_in_utc(stack: Stack) -
     made = only(Template.from_stack(stack), SCHEDULE)
     assert made["ScheduleExpression"] == "at(2099-07-01T04:00:00)"
     assert made["ScheduleExpressionTimezone"] == "UTC"
-
-
-def test_a_schedule_can_be_made_that_does_not_run_yet(stack: Stack) -> None:
-    make(stack).add_schedule("Hourly", HOURLY, enabled=False)
-    assert only(Template.from_stack(stack), SCHEDULE)["State"] == "DISABLED"
 
 
 @pytest.mark.parametrize(
@@ -99,6 +91,16 @@ def test_a_schedule_can_be_made_that_does_not_run_yet(stack: Stack) -> None:
             {name: datetime(2099, 1, 1, tzinfo=UTC) for name in ("start", "end")},
             "before it starts .* never run",
         ),
+        (HOURLY, {"input": "report"}, "input is 'report'; it must be of type dict"),
+        (
+            HOURLY,
+            {"input": {"text": "ü" * 140_000}},
+            "Wrong has 280,... bytes of input, .* 262,144",
+        ),
+        (HOURLY, {"enabled": "no"}, "enabled is 'no'; it must be of type bool"),
+        (HOURLY, {"description": "x" * 513}, "has a description of 513 characters, .* 512"),
+        (datetime(2099, 1, 1, tzinfo=UTC), {"end": datetime(2099, 2, 1, tzinfo=UTC)}, "runs once"),
+        (ScheduleExpression.expression("cron(0 6 * * * *)"), {}, "one of them must be [?]"),
     ],
 )
 def test_a_time_that_there_is_not_is_rejected(

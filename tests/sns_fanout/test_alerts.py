@@ -7,13 +7,18 @@ from typing import Any
 
 import pytest
 from aws_cdk import App, CfnParameter, Environment, Stack
+from aws_cdk import aws_events as events
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
+from constructs import Construct
 
+from serverless_patterns.patterns.blocks.routes import route
 from serverless_patterns.patterns.sns_fanout.construct import Alarms, Alerts, SnsFanout
-from tests.inline import properties, rejected
+from tests.inline import properties, rejected, warned
 
 MAIL, PHONE = "on-call@example.com", "+491701234567"
-TEXTS = {"phone_numbers": [PHONE], "monthly_sms_budget": 5}
+TEXTS: dict[str, Any] = {"phone_numbers": [PHONE], "monthly_sms_budget": 5}
 
 
 def subscriptions(stack: Stack, protocol: str) -> list[dict[str, Any]]:
@@ -130,3 +135,28 @@ def test_text_messages_from_a_region_without_them_are_rejected() -> None:
     beijing = Stack(App(), "Stack", env=Environment(account="1" * 12, region="cn-north-1"))
     with rejected("sends text messages from cn-north-1, where SNS has none"):
         Alerts(beijing, "Alerts", emails=[MAIL], **TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("topic", "problem"),
+    [
+        ({"fifo": True}, "is a FIFO topic, but a rule names no message group"),
+        ({"master_key": "alias/aws/sns"}, "AWS managed key"),
+        ({}, None),
+    ],
+)
+def test_a_rule_publishes_to_a_topic_that_takes_its_events_and_to_no_other(
+    stack: Stack, topic: dict[str, Any], problem: str | None
+) -> None:
+    if key := topic.get("master_key"):
+        topic = {"master_key": kms.Alias.from_alias_name(stack, "Key", key)}
+    bus, pattern = events.EventBus(stack, "Bus"), events.EventPattern(source=["shop"])
+    with rejected(problem):
+        route(Construct(stack, "R"), bus, pattern, sns.Topic(stack, "Topic", **topic))
+
+
+def test_an_imported_topic_of_a_rule_is_warned_of(stack: Stack) -> None:
+    bus, pattern = events.EventBus(stack, "Bus"), events.EventPattern(source=["shop"])
+    arn = "arn:aws:sns:eu-central-1:111111111111:told"
+    route(Construct(stack, "R"), bus, pattern, sns.Topic.from_topic_arn(stack, "Theirs", arn))
+    warned(stack, "must allow sns:Publish to events.amazonaws.com")

@@ -39,7 +39,7 @@ MASK = {
         }
     ],
 }
-AUDITS = {"Statement": [{"Operation": {"Audit": {}}}, {"Operation": {"Audit": {}}}]}
+AUDITS: dict[str, Any] = {"Statement": [{"Operation": {"Audit": {}}}, {"Operation": {"Audit": {}}}]}
 
 
 def whole(stack: Stack, **given: Any) -> SnsFanout:

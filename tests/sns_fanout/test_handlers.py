@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from ast import literal_eval
+from typing import TYPE_CHECKING, Any
 
-from serverless_patterns.lambdas.sns_fanout import orders
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from serverless_patterns.lambdas.foundation.outcomes import RefusedError
+from serverless_patterns.lambdas.sns_fanout import orders, replicate
 from tests.lambdas.orders import order
-from tests.moto_cloud import fixture, record
+from tests.moto_cloud import Context, fixture, record
 
 from . import handlers
 
@@ -28,3 +35,35 @@ def test_an_order_that_is_sent_twice_in_a_batch_is_stored_once(cloud: Cloud) -> 
     assert cloud.run(orders.handler, record(order()), record(order())) == []
     assert len(cloud.items()) == 1
     assert cloud.letters() == []
+
+
+def replicated(cloud: Cloud, *messages: Any) -> list[Any]:
+    """Run the function with notifications; return what it publishes."""
+    topic = boto3.client("sns").create_topic(Name="tests")["TopicArn"]
+    cloud.monkeypatch.setenv("TOPIC_ARN", topic)
+    texts = [one if isinstance(one, str) else json.dumps(one) for one in messages]
+    replicate.handler({"Records": [{"Sns": {"Message": text}} for text in texts]}, Context())  # type: ignore[arg-type]
+    bodies = [body for operation, body in cloud.requests if operation == "Publish"]
+    return [literal_eval(body)["Message"] for body in bodies]
+
+
+def test_tests_get_an_order_without_what_is_about_a_person_in_one_call(cloud: Cloud) -> None:
+    secret: Any = {"email": "jane@example.com", "note": "Geheimnis"}
+    line = order()["lines"][0] | {"gift_for": "Jane"}
+    [text] = replicated(cloud, order(lines=[line], **secret))
+    assert json.loads(text) == order(lines=order()["lines"][:1], customer_id="somebody")
+    assert not any(word in cloud.log.getvalue() for word in ("Geheimnis", "customer-7", "Jane"))
+
+
+@pytest.mark.parametrize("wrong", ["no JSON", "[]", '{"lines": 1}', '{"lines": [1]}'])
+def test_what_is_no_order_fails_and_is_not_published(cloud: Cloud, wrong: str) -> None:
+    with pytest.raises(RefusedError, match=r"not_json|field"):
+        replicated(cloud, wrong)
+    assert "Publish" not in cloud.calls
+
+
+def test_an_order_that_sns_does_not_take_fails(cloud: Cloud) -> None:
+    cloud.monkeypatch.setenv("TOPIC_ARN", "arn:aws:sns:eu-central-1:123456789012:gone")
+    event = {"Records": [{"Sns": {"Message": json.dumps(order())}}]}
+    with pytest.raises(ClientError, match="NotFound"):
+        replicate.handler(event, Context())  # type: ignore[arg-type]

@@ -211,6 +211,17 @@ WIRED: dict[str, tuple[dict[str, Resource], list[str]]] = {
         },
         ["Invoice → Done on success", "Invoice ⇢ Failed on failure"],
     ),
+    "a function that makes schedules, and the function that they start": (
+        {
+            "PlanRole": resource("IAM::Role"),
+            "Plan": resource("Lambda::Function", Role=arn("PlanRole")),
+            "ScheduleRole": resource("IAM::Role"),
+            "Run": FUNCTION,
+            "Pass": allow("PlanRole", "ScheduleRole", "iam:PassRole"),
+            "Start": allow("ScheduleRole", "Run", "lambda:InvokeFunction"),
+        },
+        ["Plan → Run schedules"],
+    ),
     "an unknown resource between two others": (
         {
             "From": QUEUE,
@@ -360,6 +371,13 @@ def test_lines_of_two_sources_that_fan_out_stay_apart_and_differ_in_colour() -> 
 @pytest.mark.parametrize("sender", ["client", "publisher"])
 def test_the_sender_has_its_name_of_the_flow_line(sender: str) -> None:
     assert f">{sender.capitalize()}</text>" in render(shop(), f"{sender} → API → SQS")
+
+
+def test_a_bucket_is_uploaded_to_though_results_come_back_into_it() -> None:
+    notifies = {"QueueConfigurations": [{"Queue": arn("OrdersQueue")}]}
+    bucket = resource("S3::Bucket", NotificationConfiguration=notifies)
+    parts = lane("Orders", "Bucket", "s3:PutObject") | {"Bucket": bucket}
+    assert ">Upload</text>" in render(template(**parts), "upload → S3 → SQS")
 
 
 @pytest.fixture(scope="module", params=[*sorted(DIAGRAMS), "long chain"])

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from constructs import Construct
 
-from ..blocks import subscribers
-from ..blocks.buckets import NewBucket, bucket_of
-from ..blocks.deliveries import alarms_of_source
-from ..blocks.deliveries import deliver as deliver_to_s3
-from ..blocks.failures import keep_failures
-from ..blocks.firehose import (
+from . import subscribers
+from .buckets import NewBucket, bucket_of
+from .deliveries import alarms_of_source
+from .deliveries import deliver as deliver_to_s3
+from .failures import keep_failures
+from .firehose import (
     DirectPut,
     alarms_of_delivery,
     data_freshness,
     logs_of_firehose,
     role_of_firehose,
 )
-from ..blocks.lakes import SOURCE_PREFIX, Lake
-from ..blocks.values import expect
+from .lakes import SOURCE_PREFIX, Lake
+from .values import expect
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
     from aws_cdk.aws_kinesisfirehose import CfnDeliveryStream
 
-    from ..blocks.alarms import Alarms
-    from ..blocks.sources import Source
-    from ..blocks.subscriptions import Delivery, Subscription
+    from .alarms import Alarms
+    from .sources import Source
+    from .subscriptions import Delivery, Subscription
 
 WATCH = "no alarm goes off when records fail: watch {} yourself, for example with request metrics"
 

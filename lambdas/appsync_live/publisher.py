@@ -1,0 +1,41 @@
+"""Table → stream → AppSync Events: each change of an order, to the channel of its customer.
+
+At least once, and not always in order: a client tells both by the version.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from ..foundation import channels, shards
+from ..foundation.outcomes import Outcome
+from . import logic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..foundation.messages import Message
+
+PUBLISHED = Outcome("published")
+
+
+def publish(changes: Sequence[tuple[tuple[str, str] | None, Message]]) -> dict[str, Outcome]:
+    """Publish the changes; return what became of each, by its message's id."""
+    events: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    for change, message in changes:
+        if change:
+            channel = channels.channel(os.environ["NAMESPACE"], change[0])
+            events[channel].append((message.id, change[1]))
+    failed = channels.publish(os.environ["EVENTS_HOST"], events)
+
+    def outcome(change: tuple[str, str] | None, message: Message) -> Outcome:
+        if message.id in failed:
+            return Outcome.failed(failed[message.id])
+        return PUBLISHED if change else logic.IGNORED
+
+    return {message.id: outcome(change, message) for change, message in changes}
+
+
+handler = shards.handler(logic.event, publish)

@@ -1,0 +1,43 @@
+"""How the contract suites make the construct."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_cdk import aws_appsync as appsync
+from aws_cdk import aws_cognito as cognito
+
+from serverless_patterns.patterns.appsync_live.construct import (
+    LiveUpdates,
+    NewTable,
+    StreamConsumer,
+    Viewers,
+)
+from tests.contracts.builds import Build
+from tests.inline import function
+
+if TYPE_CHECKING:
+    from aws_cdk import Stack
+
+
+def by_user_pool(stack: Stack, construct_id: str = "Users") -> appsync.AppSyncAuthProvider:
+    return appsync.AppSyncAuthProvider(
+        authorization_type=appsync.AppSyncAuthorizationType.USER_POOL,
+        cognito_config=appsync.AppSyncCognitoConfig(
+            user_pool=cognito.UserPool(stack, construct_id)
+        ),
+    )
+
+
+def make(stack: Stack, construct_id: str = "Pattern", *, key: Any = None,
+         consumer: Any = None, **given: Any) -> LiveUpdates:  # fmt: skip
+    consumer = consumer or function(stack, f"{construct_id}Consumer")
+    if key is not None:
+        consumer = StreamConsumer(function=consumer, encryption_key=key)
+        given["table"] = NewTable(encryption_key=key)
+    if "viewers" not in given:
+        given["viewers"] = Viewers(provider=by_user_pool(stack, f"{construct_id}Users"))
+    return LiveUpdates(stack, construct_id, publisher=consumer, **given)
+
+
+BUILDS = [Build("appsync_live", make, frozenset({"alarms"}))]
