@@ -85,7 +85,7 @@ def mark_gone(url: str) -> None:
 
 def secrets() -> list[str]:
     """Return the client's valid secrets: the current one, and the one before a rotation."""
-    arn = os.environ["SECRET_ARN"]
+    arn = os.environ["SIGNING_ARN"]
     until, found = _secrets.get(arn, (0.0, []))
     if until < time.monotonic():
         found = [one for stage in ("AWSCURRENT", "AWSPREVIOUS") if (one := _secret(arn, stage))]

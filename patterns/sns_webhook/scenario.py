@@ -277,7 +277,8 @@ def refused_by_the_receiver(drive: Driver, garage: Client, shop: Shop) -> None:
 
 def take_poison(drive: Driver, wrong: Sequence[Document]) -> None:
     """Check that what no retry can help is kept for each client."""
-    drive.wait_for_messages("the garage's dead letters are there", UNDELIVERED, len(wrong), 60)
+    for queue in (UNDELIVERED, DEAD_LETTERS):
+        drive.wait_for_messages("the dead letters are there", queue, len(wrong), 60)
 
     def name(output: str, message: Document) -> str:
         client = "Garage" if output == UNDELIVERED else "Carrier"

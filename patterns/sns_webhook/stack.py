@@ -73,7 +73,7 @@ class DemoStack(ShopStack):
             "deliver",
             CLIENT=CARRIER,
             ENDPOINTS_TABLE_NAME=endpoints.table_name,
-            SECRET_ARN=secret.secret_arn,
+            SIGNING_ARN=secret.secret_arn,
         )
         read = ["secretsmanager:GetSecretValue"]
         deliver.add_to_role_policy(iam.PolicyStatement(actions=read, resources=[secret.secret_arn]))

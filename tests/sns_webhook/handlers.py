@@ -26,7 +26,7 @@ POSTED: list[tuple[dict[str, str], bytes]] = []  # headers and bodies of the las
 @contextmanager
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     environment = {
-        "CLIENT": "carrier", "ENDPOINTS_TABLE_NAME": moto_cloud.TABLE, "SECRET_ARN": "secret",
+        "CLIENT": "carrier", "ENDPOINTS_TABLE_NAME": moto_cloud.TABLE, "SIGNING_ARN": "secret",
     }  # fmt: skip
     tables = {moto_cloud.TABLE: ("pk",)}
     with moto_cloud.cloud(monkeypatch, tables=tables, environment=environment) as here:

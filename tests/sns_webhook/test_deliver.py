@@ -146,11 +146,11 @@ def test_during_a_rotation_the_secret_before_is_valid_too(monkeypatch: pytest.Mo
 
     monkeypatch.undo()
     monkeypatch.setattr(store.aws, "client", lambda _: Secrets())
-    monkeypatch.setenv("SECRET_ARN", "rotated")
+    monkeypatch.setenv("SIGNING_ARN", "rotated")
     assert store.secrets() == ["new", "old"]
     del stages["AWSPREVIOUS"]
     assert store.secrets() == ["new", "old"]  # kept for five minutes
-    monkeypatch.setenv("SECRET_ARN", "fresh")
+    monkeypatch.setenv("SIGNING_ARN", "fresh")
     assert store.secrets() == ["new"]
 
 
