@@ -253,7 +253,11 @@ class WebhookReceiver(Construct):
         )
         self.seen_table.grant(function, "dynamodb:PutItem")
         function.add_to_role_policy(
-            iam.PolicyStatement(actions=["sns:ConfirmSubscription"], resources=arns)
+            iam.PolicyStatement(
+                actions=["sns:ConfirmSubscription"],
+                resources=arns,
+                conditions={"Bool": {"aws:SecureTransport": "true"}},
+            )
         )
         for name, value in (
             ("TOPIC_ARNS", " ".join(arns)),

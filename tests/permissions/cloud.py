@@ -35,10 +35,14 @@ NAMES = {
     "AWS::S3::Bucket": ("BucketName", "s3", ""),
     "AWS::SNS::Topic": ("TopicName", "sns", ""),
     "AWS::SQS::Queue": ("QueueName", "sqs", ""),
+    "AWS::SecretsManager::Secret": ("Name", "secretsmanager", "secret:"),
     "AWS::Scheduler::ScheduleGroup": ("Name", "scheduler", "schedule-group/"),
     "AWS::StepFunctions::StateMachine": ("StateMachineName", "states", "stateMachine:"),
 }
-ARN_IS_REF = ("AWS::SNS::Topic", "AWS::StepFunctions::StateMachine", "AWS::IAM::ManagedPolicy")
+ARN_IS_REF = (
+    "AWS::IAM::ManagedPolicy", "AWS::SNS::Topic", "AWS::SecretsManager::Secret",
+    "AWS::StepFunctions::StateMachine",
+)  # fmt: skip
 GLOBAL = ("iam", "s3")
 # Resource policies: where each names what it is of, and where it has its document.
 POLICIES = {
