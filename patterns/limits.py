@@ -233,6 +233,8 @@ DYNAMODB_GLOBAL_STREAM_READERS = Limit(1, "reader", _READERS, "2026-11-26")
 # AWS Step Functions
 
 EXPRESS_MAX_DURATION = Limit(300, "s", _STATES + "choosing-workflow-type.html")
+STATES_DESCRIBES = Limit(15, "calls a second", _STATES + "service-quotas.html", "2026-11-27")
+STATES_DESCRIBES_AT_ONCE = Limit(300, "calls", _STATES + "service-quotas.html", "2026-11-27")
 STATES_DISTRIBUTED_MAP_CONCURRENCY = Limit(
     10_000, "executions", _STATES + "state-map-distributed.html", "2026-11-26"
 )

@@ -126,7 +126,9 @@ CALLERS_THAT_KEEP_EVENTS = {
     "AWS::StepFunctions::StateMachine",
     "Custom::S3AutoDeleteObjects",
 }
-NO_CALLERS = {"AWS::CloudWatch::Alarm", "AWS::IAM::Policy"}
+# Its client waits for the answer, and is told of a failure.
+CALLERS_THAT_WAIT = {"AWS::ApiGateway::Method", "AWS::ApiGatewayV2::Integration"}
+NO_CALLERS = {"AWS::CloudWatch::Alarm", "AWS::IAM::Policy", "AWS::Lambda::Permission"}
 
 
 def _is_encrypted_by_sqs(template: dict[str, Any], queue: str) -> bool:
@@ -141,7 +143,8 @@ def _is_called_by_what_keeps_events(template: dict[str, Any], function: str) -> 
     callers = {r["Type"] for r in resources if f'"{function}"' in json.dumps(r)} - NO_CALLERS
     if not callers:  # a program calls it by its output, and waits: the stack tells cdk-nag so
         return {"Ref": function} in [output["Value"] for output in template["Outputs"].values()]
-    return callers <= CALLERS_THAT_KEEP_EVENTS or _keeps_failures_or_runs_again(template, function)
+    known = CALLERS_THAT_KEEP_EVENTS | CALLERS_THAT_WAIT
+    return callers <= known or _keeps_failures_or_runs_again(template, function)
 
 
 def _keeps_failures_or_runs_again(template: dict[str, Any], function: str) -> bool:
@@ -155,9 +158,21 @@ def _has_no_answer_to_cache(template: dict[str, Any], _stage: str) -> bool:
     return all(
         method["Properties"]["HttpMethod"] == "POST"
         or "action/DescribeExecution" in json.dumps(method["Properties"]["Integration"])
+        or "Statuses" in json.dumps(_answers(template, method))
         for method in template["Resources"].values()
         if method["Type"] == "AWS::ApiGateway::Method"
     )
+
+
+def _answers(template: dict[str, Any], method: dict[str, Any]) -> Any:
+    """What the function is told that answers a method: where the statuses are that it tells."""
+    uri = json.dumps(method["Properties"]["Integration"].get("Uri"))
+    functions = [
+        resource["Properties"]
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::Lambda::Function" and f'"{name}"' in uri
+    ]
+    return [one["Environment"]["Variables"].get("STATUS_TABLE_NAME") for one in functions]
 
 
 def _is_never_deleted_from(template: dict[str, Any], _bucket: str) -> bool:

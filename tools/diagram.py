@@ -61,6 +61,7 @@ class Form(NamedTuple):
     term: int = 22
     fold: bool = False  # the last stop of an event is below the one before
     rows: float = 0  # width to height, if the columns are wrapped into rows
+    deep: bool = False  # the only stop after one is below it, with what is below that
 
 
 FORMS = (
@@ -69,6 +70,7 @@ FORMS = (
     Form(13, 18, fold=True),
     *(Form(rows=r) for r in (1.5, 1, 0.6)),
     Form(12, 15, fold=True),
+    Form(10, 13, fold=True, deep=True),
 )
 RUN_ELK = """
 const ELK = require("elkjs/lib/elk.bundled.js");
@@ -136,8 +138,10 @@ class _Drawing:
         for edge in sorted(self.edges, key=lambda edge: edge.kind == FLOW):
             others = [e for e in self.edges if e.target == edge.target and e != edge]
             if edge.kind == FLOW:
-                last = edge.source != CLIENT and edge.target not in going
-                fits = self.form.fold and last and not others
+                last = edge.target not in going
+                only = sum(e.source == edge.source and e.kind != FAILURE for e in self.edges) == 1
+                folds = (self.form.fold and last) or (self.form.deep and only)
+                fits = folds and edge.source != CLIENT and not others
             else:
                 reached = self._reached(edge.source)
                 fits = all(
@@ -145,7 +149,8 @@ class _Drawing:
                     and (e.source in reached or edge.source in self._reached(e.source))
                     for e in others
                 )
-            if fits and not {edge.source, edge.target} & (below.keys() | owners):
+            taken = below.keys() | (owners - {edge.target} if self.form.deep else owners)
+            if fits and not {edge.source, edge.target} & taken:
                 below[edge.target] = edge
                 owners.add(edge.source)
         return below
@@ -200,17 +205,27 @@ class _Drawing:
             ],
         }
 
+    def _column(self, owner: str) -> list[str]:
+        """A resource and what is below it, from top to bottom."""
+        below = [node for node, edge in self.below.items() if edge.source == owner]
+        return [owner, *(lower for node in below for lower in self._column(node))]
+
+    def _beside(self, node: str) -> list[str]:
+        """The lines of the label of the arrow down to a node."""
+        chars = self.form.term if self.form.deep else 99
+        return [t for label in self.below[node].label for t in _wrap(label, chars)]
+
     def _box(self, owner: str) -> dict[str, Any]:
         right, height, ports = ICON / 2 + AIR, 0.0, []
-        for node in (owner, *(n for n, edge in self.below.items() if edge.source == owner)):
-            height += DROP if height else 0
+        for node in self._column(owner):
+            beside = self._beside(node) if node != owner else []
+            height += DROP + max(len(beside) - 1, 0) * (TERM + LEADING) if height else 0
             middle = height + AIR + ICON / 2
             ports += [
                 {"id": f"{node} {side} {aside}", "x": side, "y": middle + aside}
                 for side in ("in", "out")
                 for aside in (*DOCKS, ASIDE)
             ]
-            beside = self.below[node].label if node in self.below else ()
             label, tall = self._label_size(node)
             right = max(right, label / 2, *(_width(line, TERM) + 16 for line in beside))
             height += ICON + 2 * AIR + tall
@@ -230,14 +245,11 @@ class _Drawing:
     def _lines(self, node: str) -> tuple[list[str], list[str]]:
         """A node's name, in lines about as long as each other, and its term."""
         what = self.nodes[node]
-        wraps = [
-            textwrap.wrap(what.name, chars, break_on_hyphens=False, break_long_words=False)
-            for chars in range(self.form.name, 0, -1)
-        ]
+        wraps = [_wrap(what.name, chars) for chars in range(self.form.name, 0, -1)]
         name = [lines for lines in wraps if len(lines) == len(wraps[0])][-1]
         short = len(what.term) <= self.form.term
         terms = [what.term] if short else [what.service, what.kind]
-        return name, [line for term in terms for line in textwrap.wrap(term, self.form.term)]
+        return name, [line for term in terms for line in _wrap(term, self.form.term)]
 
     def _goes_back(self, edge: Edge) -> bool:
         """Whether a failure goes back, to a resource below an earlier one."""
@@ -363,8 +375,9 @@ class _Drawing:
             if self.below.get(edge.target) == edge:
                 top = from_y + ICON + AIR + self._label_size(edge.source)[1]
                 yield _line([(x, top + 2), (x, y - AIR)], edge.kind, colour)
-                middle = (top + y) / 2 + TERM / 3
-                yield _text(x + 8, middle, edge.label, size=TERM, colour=colour, anchor="start")
+                beside = self._beside(edge.target)
+                middle = (top + y - (TERM + LEADING) * max(len(beside) - 1, 0)) / 2 + TERM / 3
+                yield _text(x + 8, middle, beside, size=TERM, colour=colour, anchor="start")
                 continue
             (section,) = routes[str(n)]["sections"]
             points = [section["startPoint"], *section.get("bendPoints", []), section["endPoint"]]
@@ -417,6 +430,11 @@ def _heading(title: str, room: float) -> list[str]:
         longer = " ".join([*lines[-1:], part])
         lines[-1:] = [longer] if _width(longer, TITLE, bold=True) <= room else [*lines[-1:], part]
     return lines
+
+
+def _wrap(text: str, chars: int) -> list[str]:
+    """A text in lines of so many characters; a longer word is whole."""
+    return textwrap.wrap(text, chars, break_on_hyphens=False, break_long_words=False)
 
 
 def _width(text: str, size: int, *, bold: bool = False) -> float:

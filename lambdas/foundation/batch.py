@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
     Write = Callable[[Sequence[tuple[T, Message]]], Mapping[str, Outcome]]
+    Report = Callable[[Sequence[Message], Mapping[str, Outcome]], Mapping[str, Outcome]]
     Handler = Callable[[dict[str, Any], LambdaContext], PartialItemFailureResponse]
 
 
@@ -36,7 +37,13 @@ class NotDoneError(Exception):
     """Tells Powertools to report a record as failed, so that SQS delivers it again."""
 
 
-def handler(parse: Callable[[Message], T], write: Write[T], *, fifo: bool = False) -> Handler:
+def handler(
+    parse: Callable[[Message], T],
+    write: Write[T],
+    *,
+    fifo: bool = False,
+    report: Report | None = None,
+) -> Handler:
     """Return the handler of a queue.
 
     It raises ``BatchProcessingError`` if every record failed: an outage, which Lambda's Errors
@@ -48,6 +55,9 @@ def handler(parse: Callable[[Message], T], write: Write[T], *, fifo: bool = Fals
             each, by message id. An error of AWS that it raises fails all of them.
         fifo: Whether the queue keeps an order: messages behind a failure of their group then fail
             too. Default: no.
+        report: Tells somebody what became of the messages, before the refused ones are
+            dead-lettered; returns those that are to be delivered again for that, by message id.
+            Default: nobody is told.
     """
 
     @logger.inject_lambda_context
@@ -56,6 +66,8 @@ def handler(parse: Callable[[Message], T], write: Write[T], *, fifo: bool = Fals
         outcomes = process(messages, parse, write)
         if fifo:  # a refused message behind a failure waits for its turn
             outcomes = hold_back(messages, outcomes)
+        if report:
+            outcomes |= report(messages, outcomes)
         outcomes |= _dead_letter(messages, outcomes)
         if fifo:  # a message that the dead-letter queue did not take has failed as well
             outcomes = hold_back(messages, outcomes)

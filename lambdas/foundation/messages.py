@@ -56,13 +56,13 @@ class Message:
     @property
     def request_id(self) -> str:
         """The API's id of the request; the message's id if it was sent to the queue directly."""
-        sent = self._text("RequestId")
+        sent = self.text("RequestId")
         return sent if 0 < len(sent) <= MAX_REQUEST_ID_LENGTH else self.id
 
     @property
     def received_at(self) -> int:
         """When the API took the request, else when SQS did, in milliseconds since 1970."""
-        sent = self._text("ReceivedAt")
+        sent = self.text("ReceivedAt")
         is_number = sent.isascii() and sent.isdigit() and len(sent) <= 15
         return int(sent) if is_number else self.sent_at
 
@@ -71,5 +71,6 @@ class Message:
         """The ids that a log line names it by."""
         return {"message_id": self.id, "request_id": self.request_id, "group_id": self.group_id}
 
-    def _text(self, name: str) -> str:
+    def text(self, name: str) -> str:
+        """Return a message attribute as it was sent; nothing if it has none of this name."""
         return self.attributes.get(name, {}).get("stringValue") or ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from boto3.dynamodb.types import TypeSerializer
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from . import aws
@@ -44,6 +44,12 @@ def client(attempts: int = 3) -> DynamoDBClient:
 def serialize(item: Mapping[str, Any]) -> Any:
     """Return an item in DynamoDB's types."""
     return TypeSerializer().serialize(item)["M"]
+
+
+def deserialize(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an item in Python's types."""
+    read = TypeDeserializer().deserialize
+    return {name: read(value) for name, value in item.items()}
 
 
 def new(table: str, item: Mapping[str, Any], key: str = "pk") -> Any:

@@ -21,13 +21,9 @@ if TYPE_CHECKING:
     from ..blocks.endpoints import RequestField
 
 ACCOUNT = Aws.ACCOUNT_ID
-# The trace id goes as a header: SQS keeps it as the message's AWSTraceHeader, and no message is
-# refused when a request has none.
-# https://docs.aws.amazon.com/xray/latest/devguide/xray-services-sqs.html
-HEADERS = {
-    "integration.request.header.Content-Type": "'application/x-www-form-urlencoded'",
-    "integration.request.header.X-Amzn-Trace-Id": "context.xrayTraceId",
-}
+# No trace id: API Gateway knows it without "Root=", and SQS rejects a call whose X-Amzn-Trace-Id
+# has another form. https://github.com/aws/aws-xray-sdk-python/issues/213
+HEADERS = {"integration.request.header.Content-Type": "'application/x-www-form-urlencoded'"}
 # The errors, with status 400, of a message that the client can fix. Everything else that SQS
 # refuses with 400 (no such queue, a key it may not use, throttling) is ours: 503, send it again.
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html

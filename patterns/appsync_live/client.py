@@ -101,13 +101,14 @@ class Hosts:
             more = {"sock": socket.create_connection(self.address, 10), "ssl": self.trust}
             more["server_hostname"] = self.address[0]
         protocols: Any = [SUBPROTOCOL, f"header-{header}"]
-        return connect(
+        opened: ClientConnection = connect(
             f"wss://{self.realtime}/event/realtime",
             subprotocols=protocols,
             proxy=None,
             open_timeout=30,
             **more,
         )
+        return opened
 
 
 class Viewer(threading.Thread):
@@ -141,7 +142,8 @@ class Viewer(threading.Thread):
         self.feed, self.rejected, self.connections = feed or Feed(), "", 0
         self._hosts, self._channel, self._token = hosts, channel, token
         self._fetch, self._on_change = fetch, on_change
-        self._over, self._socket = threading.Event(), None
+        self._over = threading.Event()
+        self._socket: ClientConnection | None = None
 
     def run(self) -> None:
         """Connect, and again whenever the connection ends."""

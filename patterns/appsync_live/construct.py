@@ -191,11 +191,12 @@ class LiveUpdates(Construct):
         dimensions = {"EventAPIId": self.api.api_id}
         if name not in OF_API:
             dimensions["ChannelNamespaceName"] = self._namespace
+        given: dict[str, Any] = {"statistic": "Sum", "period": seconds(MINUTE)} | options
         return cloudwatch.Metric(
             namespace="AWS/AppSync",
             metric_name=name,
             dimensions_map=dimensions,
-            **{"statistic": "Sum", "period": seconds(MINUTE)} | options,
+            **given,
         )
 
 

@@ -258,8 +258,8 @@ def unreadable(screens: Screens, customer: Customer) -> None:
     broken = Event(f"{shop.run}-broken", b"{", deliveries=[f"{shop.run}-broken"])
 
     def put(events: Sequence[Event]) -> list[Reply]:
-        feed.put(drive.client("dynamodb"), drive["TableName"], customer.id, f"{shop.run}-broken",
-                 {"status": "placed", "order": events[0].body.decode()})  # fmt: skip
+        item = {"status": "placed", "order": events[0].body.decode(), "change": broken.id}
+        feed.put(drive.client("dynamodb"), drive["TableName"], customer.id, broken.id, item)
         return [Reply()]
 
     drive.send("An order that is not JSON", put, [broken])
@@ -344,8 +344,8 @@ def plain(document: Document) -> str:
 
 
 def in_failure(_: str, message: Document) -> str:
-    """Return the id of the order that a failure names, which has its change."""
+    """Return the id of the change that a failure has."""
     with suppress(KeyError, TypeError, ValueError):
         (one,) = json.loads(message["Body"])["payload"]["Records"]
-        return str(one["dynamodb"]["Keys"]["sk"]["S"]).removeprefix("ORDER#")
+        return str(one["dynamodb"]["NewImage"]["change"]["S"])
     return str(message["Body"])[:60]

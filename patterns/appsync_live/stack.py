@@ -18,6 +18,7 @@ from aws_cdk import aws_logs as logs
 
 from ..blocks.demo import ShopStack, called_by
 from ..blocks.findings import acknowledge
+from ..blocks.tables import new_table
 from .construct import LiveUpdates, StreamConsumer, Viewers
 
 if TYPE_CHECKING:
@@ -92,24 +93,16 @@ class DemoStack(ShopStack):
         return users
 
     def _orders(self) -> dynamodb.Table:
-        def key(name: str, kind: dynamodb.AttributeType) -> dynamodb.Attribute:
-            return dynamodb.Attribute(name=name, type=kind)
-
-        table = dynamodb.Table(
+        table = new_table(
             self,
             "Orders",
-            partition_key=key("pk", dynamodb.AttributeType.STRING),
-            sort_key=key("sk", dynamodb.AttributeType.STRING),
-            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-                point_in_time_recovery_enabled=True
-            ),
+            "pk",
+            "sk",
             stream=dynamodb.StreamViewType.NEW_IMAGE,
             removal_policy=RemovalPolicy.DESTROY,
         )
-        table.add_local_secondary_index(
-            index_name=BY_VERSION, sort_key=key("version", dynamodb.AttributeType.NUMBER)
-        )
+        version = dynamodb.Attribute(name="version", type=dynamodb.AttributeType.NUMBER)
+        table.add_local_secondary_index(index_name=BY_VERSION, sort_key=version)
         return table
 
     def _catch_up(

@@ -53,11 +53,12 @@ class Cors:
 
     Attributes:
         headers: Name and value, as a mapping of API Gateway spells it.
+        origins: Whose pages may read the answers.
         template: Names the caller's own origin, if there are several.
     """
 
     def __init__(self, options: apigateway.CorsOptions | None) -> None:
-        origins = list(options.allow_origins) if options else []
+        self.origins = origins = list(options.allow_origins) if options else []
         self.headers: dict[str, str] = {}
         if origins:
             self.headers["Access-Control-Allow-Origin"] = f"'{origins[0]}'"

@@ -63,20 +63,13 @@ class ShopStack(Stack):
         time_to_live: str | None = None,
     ) -> dynamodb.Table:
         """Make a table that is removed with the stack."""
-        from aws_cdk import aws_dynamodb as dynamodb  # not every stack has a table
+        from .tables import new_table  # not every stack has a table
 
-        def key(name: str) -> dynamodb.Attribute:
-            return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)
-
-        return dynamodb.Table(
+        return new_table(
             self,
             construct_id,
-            partition_key=key(partition_key),
-            sort_key=key(sort_key) if sort_key else None,
-            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-                point_in_time_recovery_enabled=True
-            ),
+            partition_key,
+            sort_key,
             time_to_live_attribute=time_to_live,
             removal_policy=RemovalPolicy.DESTROY,
         )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from aws_cdk import aws_cloudwatch as cloudwatch
+    from aws_cdk import aws_lambda as lambda_
 
 REQUEST_ID = '"requestId": "$context.requestId"'
 _FAILED = f'{{"message": "The request was not accepted. Send it again.", {REQUEST_ID}}}'
@@ -153,7 +154,6 @@ class RestEntry(Construct):
 
     Attributes:
         api: The API.
-        role: What API Gateway may do for these methods.
         alarms: On 5xx answers of a new API; none for your own.
 
     Raises:
@@ -194,9 +194,6 @@ class RestEntry(Construct):
             self.api = endpoint.api
             self._scope = beside(self, self.api)
         keep_text(self.api, endpoint.content_types)
-        self.role = iam.Role(
-            self._scope, "Role", assumed_by=service_principal("apigateway.amazonaws.com")
-        )
         self._methods: list[apigateway.Method] = []
         with _in_own_words(lambda: f"The API {Path(self.api)} has no resource {endpoint.path!r}"):
             self._resource = self.api.root.resource_for_path(endpoint.path)
@@ -215,6 +212,17 @@ class RestEntry(Construct):
             _join(endpoint.usage_plan, self._stage("usage_plan"))
             if not self._authorizer:
                 _warn_of_key_alone(self)
+
+    @functools.cached_property
+    def role(self) -> iam.Role:
+        """What API Gateway may do for these methods; functions that answer need none."""
+        principal = service_principal("apigateway.amazonaws.com")
+        return iam.Role(self._scope, "Role", assumed_by=principal)
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins whose pages may read the answers; a function has to say so in its own."""
+        return self._cors.origins
 
     @property
     def url(self) -> str:
@@ -263,6 +271,10 @@ class RestEntry(Construct):
 
     def add_post(self, call: ServiceCall) -> apigateway.Method:
         """Answer POST with a call of a service, once the body has passed the schema."""
+        return self._add(self._resource, "POST", call, self._validated())
+
+    def _validated(self) -> dict[str, Any]:
+        """Return the options of a method whose body has to pass the schema."""
         schema = self._endpoint.schema
         options: dict[str, Any] = {
             "request_validator": apigateway.RequestValidator(
@@ -278,11 +290,25 @@ class RestEntry(Construct):
                 self._scope, "Schema", rest_api=self.api, content_type=JSON, schema=schema
             )
             options["request_models"] = {JSON: model}
-        return self._add(self._resource, "POST", call, options)
+        return options
 
     def add_get(self, below: str, call: ServiceCall) -> apigateway.Method:
         """Answer GET of a resource below the path, such as ``{name}``, with a call of a service."""
         return self._add(self._resource.add_resource(below), "GET", call, {})
+
+    def add_function(
+        self, http_method: str, function: lambda_.IFunction, below: str | None = None
+    ) -> apigateway.Method:
+        """Answer a method with what a function says: of the path, or of a resource below it.
+
+        Source:
+        https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
+        """
+        resource = self._resource.add_resource(below) if below else self._resource
+        # No permission for the console's test, which nobody has asked for.
+        integration = apigateway.LambdaIntegration(function, allow_test_invoke=False)
+        options = self._validated() if http_method == "POST" else {}
+        return self._method(resource, http_method, integration, options)
 
     def _add(
         self,
@@ -306,19 +332,29 @@ class RestEntry(Construct):
                 integration_responses=call.responses(self._cors),
             ),
         )
+        responses = [
+            apigateway.MethodResponse(
+                status_code=str(status),
+                response_parameters=dict.fromkeys(self._cors.of_method, True) or None,
+            )
+            for status in call.statuses
+        ]
+        answers = {**options, "method_responses": responses}
+        return self._method(resource, http_method, integration, answers)
+
+    def _method(
+        self,
+        resource: apigateway.IResource,
+        http_method: str,
+        integration: apigateway.Integration,
+        options: Mapping[str, Any],
+    ) -> apigateway.Method:
         with _in_own_words(
             lambda: f"The API {Path(self.api)} takes no {http_method} of {resource.path}"
         ):
             method = resource.add_method(
                 http_method,
                 integration,
-                method_responses=[
-                    apigateway.MethodResponse(
-                        status_code=str(status),
-                        response_parameters=dict.fromkeys(self._cors.of_method, True) or None,
-                    )
-                    for status in call.statuses
-                ],
                 **self._endpoint.authorization(self._authorizer),
                 **options,
             )

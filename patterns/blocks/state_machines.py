@@ -9,7 +9,6 @@ from aws_cdk import ArnFormat, Fn, RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as stepfunctions
-from constructs import Construct
 
 from .alarms import MINUTE, Runbook
 from .definitions import check_places
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from aws_cdk import aws_cloudwatch as cloudwatch
     from aws_cdk import aws_sqs as sqs
+    from constructs import Construct
 
     from .alarms import Alarms
     from .definitions import Definition, Resource
@@ -88,7 +88,7 @@ def new_state_machine(
         scope,
         "StateMachine",
         definition_body=stepfunctions.DefinitionBody.from_string(definition.for_any_partition),
-        definition_substitutions=definition.values(scope, resources),
+        definition_substitutions=definition.values(scope, resources) or None,
         state_machine_type=kind.EXPRESS if express else kind.STANDARD,
         tracing_enabled=True,
         logs=stepfunctions.LogOptions(
@@ -218,8 +218,9 @@ def grant_resolve(
 def grant_describe(machine: stepfunctions.IStateMachine, grantee: iam.IGrantable) -> iam.Grant:
     """Let ``grantee`` read every execution's status, input and output."""
     grant = machine.grant_execution(grantee, "states:DescribeExecution")
-    resource, principal = child_of(machine), grantee.grant_principal
-    if isinstance(resource, stepfunctions.CfnStateMachine) and isinstance(principal, Construct):
+    resource = child_of(machine)
+    principal: Any = grantee.grant_principal
+    if isinstance(resource, stepfunctions.CfnStateMachine) and hasattr(principal, "node"):
         ref = {"Ref": stack_of(machine).get_logical_id(resource)}
         name = json.dumps({"Fn::Select": [6, {"Fn::Split": [":", ref]}]}, separators=(",", ":"))
         arn = f"arn:<AWS::Partition>:states:<AWS::Region>:<AWS::AccountId>:execution:{name}:*"

@@ -17,6 +17,7 @@ from . import keys
 from .findings import acknowledge_wildcards
 from .places import check_here, check_key_here
 from .stream_consumers import StreamSource
+from .tables import new_table
 from .values import Path, check_removal, child_of, expect_fields, stack_of
 
 if TYPE_CHECKING:
@@ -89,24 +90,16 @@ def table_of(
         _check_own_table(scope, table)
         return table
     check_key_here(scope, table.encryption_key)
-    return dynamodb.Table(
+    return new_table(
         scope,
         construct_id,
-        partition_key=_key(table.partition_key),
-        sort_key=_key(table.sort_key) if table.sort_key else None,
-        billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-        point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-            point_in_time_recovery_enabled=True
-        ),
+        table.partition_key,
+        table.sort_key,
         stream=table.stream,
         time_to_live_attribute=table.time_to_live_attribute,
         encryption_key=table.encryption_key,
         removal_policy=table.removal_policy,
     )
-
-
-def _key(name: str) -> dynamodb.Attribute:
-    return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)
 
 
 def _check_own_table(scope: Construct, table: dynamodb.ITable) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from serverless_patterns.lambdas.sns_fanout.replicate import NOBODY
 from serverless_patterns.sandbox import buckets, outages, queues
 from serverless_patterns.sandbox.driver import Driver
-from serverless_patterns.sandbox.endpoint import Endpoint, listening
+from serverless_patterns.sandbox.http_endpoint import Endpoint, listening
 from serverless_patterns.sandbox.sender import Event, batch
 
 from ..redrive.run import Redrive

@@ -160,7 +160,8 @@ def outage(drive: Driver, topic: Entry, shop: Shop) -> set[str]:
     def has(name: str) -> set[str]:
         return {item["event_id"] for item in price_list(drive, name, shop.run)}
 
-    with drive.quick_retries(queue):
+    # More attempts than a busy machine uses up until retail has them: a dead letter loses its turn.
+    with drive.quick_retries(queue, attempts=100):
         with drive.table_unavailable(function):
             meanwhile = shop.price_changes(parts, 5, **BOTH)
             publish_all(drive, topic, "Changes during the outage", meanwhile)

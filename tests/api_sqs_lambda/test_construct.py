@@ -110,9 +110,10 @@ def test_attributes_that_sqs_does_not_take_are_rejected(
         rules.check_attributes(attributes)
 
 
-def test_the_trace_goes_with_the_message(default: dict[str, Any]) -> None:
-    headers = default["RequestParameters"]
-    assert headers["integration.request.header.X-Amzn-Trace-Id"] == "context.xrayTraceId"
+def test_no_header_lets_sqs_reject_a_call(default: dict[str, Any]) -> None:
+    """SQS rejects one whose X-Amzn-Trace-Id is none, such as an id without Root=."""
+    form = "'application/x-www-form-urlencoded'"
+    assert default["RequestParameters"] == {"integration.request.header.Content-Type": form}
 
 
 # Who may send

@@ -72,7 +72,7 @@ def test_a_client_may_subscribe_to_its_own_channel_only(
     def who(tenant: Any) -> dict[str, Any]:
         return {where: {"tenant": tenant, "sub": "s"}, "sub": "s"}
 
-    asked = [
+    asked: list[Any] = [
         (who("one"), "orders", "one"),
         (who("one"), "orders", "two"),
         (who("one"), "orders", "*"),

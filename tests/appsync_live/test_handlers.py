@@ -101,7 +101,7 @@ def publish(*records: Any) -> list[str]:
         answer = publisher.handler({"Records": list(records)}, CONTEXT)
     except NotDoneError:
         return [records[0]["dynamodb"]["SequenceNumber"]]
-    return [one["itemIdentifier"] for one in answer["batchItemFailures"]]
+    return [str(one["itemIdentifier"]) for one in answer["batchItemFailures"]]
 
 
 # Publishing

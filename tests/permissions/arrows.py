@@ -124,7 +124,7 @@ CALLS: dict[str, dict[str, tuple[str, ...]]] = {
 def arrows(cloud: Cloud) -> list[Request]:
     """Return every request that a stack makes of AWS, its own people's among them."""
     found: list[Request] = []
-    for way in (_trusts, _functions, _mappings, _destinations, _entries, _subscriptions):
+    for way in (_trusts, _functions, _mappings, _destinations, _entries, _proxies, _subscriptions):
         found += way(cloud)
     for way in (
         _notifications,
@@ -218,8 +218,9 @@ def _calls(cloud: Cloud, properties: Mapping[str, Any]) -> Iterator[Request]:
                 if only_with and only_with not in texts:
                     continue
                 on = arn
-                if action == "Query":
-                    on = f"{arn}/index/{properties['Environment']['Variables']['INDEX_NAME']}"
+                index = properties["Environment"]["Variables"].get("INDEX_NAME")
+                if action == "Query" and index:
+                    on = f"{arn}/index/{index}"
                 if service == "s3" and not action.startswith("List"):
                     on = f"{arn}/{_object(cloud, properties, call.key)}"
                 on = _execution(arn) if action == "DescribeExecution" else on
@@ -311,6 +312,36 @@ def _entries(cloud: Cloud) -> Iterator[Request]:
             given = json.loads(text)
             on = given.get("stateMachineArn") or given.get("executionArn")
             yield Request(role, f"{called[1]}:{called[2]}", on)
+
+
+def _proxies(cloud: Cloud) -> Iterator[Request]:
+    """A method calls the function that answers it, for this path of this stage."""
+    stages = {one["RestApiId"]: name for name, one in cloud.of("AWS::ApiGateway::Stage").items()}
+    for properties in cloud.of("AWS::ApiGateway::Method").values():
+        if properties["Integration"]["Type"] != "AWS_PROXY":
+            continue
+        function = re.findall(r"/functions/(.+)/invocations", properties["Integration"]["Uri"])[0]
+        api, at = properties["RestApiId"], cloud.named(properties["ResourceId"])
+        parts: list[str] = []
+        while at and cloud.types[at] == "AWS::ApiGateway::Resource":
+            parts.insert(0, cloud.properties[at]["PathPart"].replace("{", "a-").strip("}"))
+            at = cloud.named(cloud.properties[at]["ParentId"])
+        called = f"{api}/{stages[api]}/{properties['HttpMethod']}/{'/'.join(parts)}"
+        source = {"aws:SourceArn": f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{called}"}
+        yield Request("apigateway.amazonaws.com", "lambda:InvokeFunction", function, source)
+        for role in _roles_of_people(cloud) if properties["AuthorizationType"] == "AWS_IAM" else ():
+            yield Request(ADMIN, "sts:AssumeRole", role)
+            yield Request(role, "execute-api:Invoke", source["aws:SourceArn"])
+
+
+def _roles_of_people(cloud: Cloud) -> list[str]:
+    """The roles that people and programs of the account assume, to call what a stack offers."""
+    root = f"arn:aws:iam::{ACCOUNT}:root"
+    return [
+        cloud.arn(name)
+        for name, one in cloud.of("AWS::IAM::Role").items()
+        if root in json.dumps(one["AssumeRolePolicyDocument"])
+    ]
 
 
 def _subscriptions(cloud: Cloud) -> Iterator[Request]:
@@ -556,8 +587,8 @@ def _keys(cloud: Cloud, arrow: Request) -> Iterator[Request]:
         return
     via = {"kms:ViaService": f"{arrow.action.split(':')[0]}.{REGION}.amazonaws.com"}
     context = {**arrow.context, **(via if arrow.who.startswith("arn:") else {})}
-    if arrow.action == "sns:Publish" and not arrow.who.startswith("arn:"):
-        context = {}  # a service that publishes does not tell the key for what it does
+    if arrow.action == "sns:Publish" and arrow.who.split(".")[0] in ("cloudwatch", "events"):
+        context = {}  # AWS documents no condition of theirs on a topic's key
     actions = ["kms:Decrypt"] * (arrow.action in READS + SENDS)
     actions += ["kms:GenerateDataKey"] * (arrow.action in SENDS)
     for action in actions:
@@ -590,6 +621,8 @@ def _beside(cloud: Cloud, arrow: Request) -> str | None:
     if needs and "TopicName" not in source:
         return own.replace(f":{REGION}:", ":eu-west-1:")
     beside = own.replace(":stateMachine:", ":activity:")
+    if re.search(r":execute-api:.*/a-[^/]*$", own):  # of any value of a path's parameter
+        beside = re.sub("/(GET|POST)/", "/PUT/", own)
     return beside if beside != own else f"{own}-beside"
 
 

@@ -11,7 +11,7 @@ from botocore.exceptions import NoRegionError
 
 from serverless_patterns.patterns.redrive import subscription as command
 from serverless_patterns.patterns.redrive.subscription import Redelivery, SubscriptionReport
-from serverless_patterns.sandbox.endpoint import Endpoint, listening
+from serverless_patterns.sandbox.http_endpoint import Endpoint, listening
 from tests import moto_cloud
 from tests.moto_cloud import client_error
 

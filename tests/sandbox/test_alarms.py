@@ -1,12 +1,13 @@
 """Every alarm of every demo stack goes off and returns in an engine, and somebody hears of it.
 
 The alarms are those of the synthesized templates, as they are there, and what they watch has the
-type and the name that it has there, but nothing else: no function runs. Three things differ, and
+type and the name that it has there, but nothing else: no function runs. Four things differ, and
 each is proven elsewhere. A topic is the action of each alarm, as demo stacks know nobody to tell
 (contracts: ``Alarms(actions=...)`` reaches each alarm). A percentile is a maximum, which the engine
 can evaluate: equal values have the same of both; the other engine evaluates the percentile itself.
-And time does not pass: data have the timestamps of the periods before now, and the engine is asked
-to look at its alarms as of now, and as of an hour later, when the data are too old.
+A log group is in place of what this engine cannot make (``UNKNOWN``); the other one makes it. And
+time does not pass: data have the timestamps of the periods before now, and the engine is asked to
+look at its alarms as of now, and as of an hour later, when the data are too old.
 
 The messages in a queue are the engine's own metric. All other data are put, under the dimensions
 that the service gives them in its user guide (``WATCHED``), which are taken from the resource, and
@@ -16,6 +17,7 @@ not from its alarm: an alarm on another name or value hears nothing.
 from __future__ import annotations
 
 import json
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -39,6 +41,7 @@ ROLE = "arn:aws:iam::000000000000:role/any"
 BUCKET = {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::any"}
 HOUR = 3600
 LATER = 20  # seconds, so that what the engine reports meanwhile is of the last period
+OF_CHANNELS = ("EventAPIId", "ChannelNamespaceName")
 WAITING = ("AWS/SQS", "ApproximateNumberOfMessagesVisible")  # the engine reports it itself
 
 
@@ -80,7 +83,8 @@ def _of_rule(id_: str, _: Json) -> list[Json]:
 # CloudWatch", "Types of metrics for Lambda functions", "Monitoring the Kinesis Data Streams service
 # with CloudWatch", "Monitor Firehose with CloudWatch metrics", "Amazon S3 metrics and dimensions",
 # "Monitoring Step Functions metrics using CloudWatch", "Amazon API Gateway dimensions and metrics",
-# "Monitoring Amazon EventBridge", "Monitoring Amazon EventBridge Scheduler with Amazon CloudWatch".
+# "Monitoring Amazon EventBridge", "Monitoring Amazon EventBridge Scheduler with Amazon CloudWatch",
+# "CloudWatch metrics" of AppSync Events.
 WATCHED = {
     "AWS::SQS::Queue": Watched(
         "AWS/SQS",
@@ -121,8 +125,19 @@ WATCHED = {
     "AWS::Scheduler::ScheduleGroup": Watched(
         "AWS/Scheduler", lambda name, _: [{"ScheduleGroup": name}], ("Name",)
     ),
+    "AWS::AppSync::Api": Watched("AWS/AppSync", lambda id_, _: [{"EventAPIId": id_}]),
+    "AWS::AppSync::ChannelNamespace": Watched(
+        "AWS/AppSync",
+        lambda id_, _: [dict(zip(OF_CHANNELS, id_.split("/"), strict=True))],
+        ("ApiId", "Name"),
+    ),
 }
-BY_NAME = ("AWS::Events::Rule", "AWS::Scheduler::ScheduleGroup")
+BY_NAME = (
+    "AWS::AppSync::ChannelNamespace",
+    "AWS::Events::Rule",
+    "AWS::Scheduler::ScheduleGroup",
+)
+UNKNOWN = ("AWS::AppSync::Api", "AWS::AppSync::ChannelNamespace")  # the engine cannot make them
 OTHER = Watched("", lambda _id, _properties: [])
 
 
@@ -148,7 +163,7 @@ def alarms_of(resources: Json) -> Json:
 def watched_by(alarm: Json, resources: Json) -> list[str]:
     """The resources that an alarm refers to; if none, each one of its namespace.
 
-    An alarm has the name of a rule or group in place of a reference, which would be of more.
+    An alarm has the name of a namespace, rule or group, as a reference would give more than that.
     """
     values = [each["Value"] for each in alarm["Dimensions"]]
     named = [name for name, found in resources.items() if found["Type"] in BY_NAME
@@ -191,6 +206,23 @@ def with_alarms_only(resources: Json) -> Json:
     return template(told | watched | alarms | deaf)
 
 
+def with_stand_ins(resources: Json) -> Json:
+    """The resources with a log group in place of each that the engine does not know.
+
+    Its name is made of what is kept of the other, and is what each attribute of that gives.
+    """
+    unknown = {name: found for name, found in resources.items() if found["Type"] in UNKNOWN}
+    text = json.dumps(resources)
+    for name in unknown:
+        text = re.sub(rf'{{"Fn::GetAtt": \["{name}", "\w+"\]}}', json.dumps(ref(name)), text)
+    made: Json = json.loads(text)
+    for name in unknown:
+        parts = [*made[name]["Properties"].values()]
+        named = {"LogGroupName": {"Fn::Join": ["/", parts]}} if parts else {}
+        made[name] = resource("Logs::LogGroup", **named)
+    return made
+
+
 class Metric(NamedTuple):
     """What an alarm watches, and the periods in which it has to be too high, or too low."""
 
@@ -223,7 +255,8 @@ class Stack:
     def __init__(self, target: Target, slug: str, whole: Json) -> None:
         self.made = with_alarms_only(whole["Resources"])["Resources"]
         self.alarms = alarms_of(whole["Resources"])
-        self.deployment = create_stack(target, slug.replace("_", "-"), {"Resources": self.made})
+        made = {"Resources": with_stand_ins(self.made)}
+        self.deployment = create_stack(target, slug.replace("_", "-"), made)
         pages = target.client("cloudformation").get_paginator("list_stack_resources")
         self.ids = {
             found["LogicalResourceId"]: found["PhysicalResourceId"]

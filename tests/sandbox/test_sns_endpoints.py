@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.sandbox import buckets, queues
-from serverless_patterns.sandbox.endpoint import Endpoint, listening
+from serverless_patterns.sandbox.http_endpoint import Endpoint, listening
 
 from . import helpers as cfn
 from .test_localstack import pytestmark as needs_the_second_engine

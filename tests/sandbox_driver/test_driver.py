@@ -89,7 +89,7 @@ def test_too_few_messages_are_returned_and_no_error(monkeypatch: pytest.MonkeyPa
 )
 def test_a_redelivered_batch_must_be_acknowledged_as_a_whole(answer: Any, *, holds: bool) -> None:
     client = Mock()
-    client.invoke.return_value = {"Payload": io.BytesIO(json.dumps(answer).encode())}
+    client.invoke.side_effect = lambda **_: {"Payload": io.BytesIO(json.dumps(answer).encode())}
     drive = driver(client)
     drive.redeliver("FunctionName", ["é".encode(), b"2"])
     records = json.loads(client.invoke.call_args.kwargs["Payload"])["Records"]

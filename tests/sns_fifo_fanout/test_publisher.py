@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serverless_patterns.lambdas.sns_fifo_fanout.publisher import MAX_BYTES, Published, publish
+from serverless_patterns.lambdas.sns_fifo_fanout.publisher import MAX_BYTES, publish
 from tests import moto_cloud
 from tests.moto_cloud import UNREACHABLE, client_error
 
@@ -20,6 +20,8 @@ from .handlers import change
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from serverless_patterns.lambdas.foundation.publishing import Published
 
     Entry = dict[str, Any]
 

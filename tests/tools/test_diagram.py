@@ -14,7 +14,7 @@ import pytest
 from tests.sandbox.helpers import arn, document, ref, resource
 from tools import diagram
 from tools.diagram import render
-from tools.wiring import ARROWS, FAILURE, graph
+from tools.wiring import ARROWS, FAILURE, graph, readable, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -286,6 +286,11 @@ def machine(*steps: str) -> Resource:
     return resource("StepFunctions::StateMachine", DefinitionString=definition)
 
 
+@pytest.mark.parametrize("logical_id", ["OrdersMailc63654f3Queue552CC68A", "OrdersMailQueue"])
+def test_a_name_has_no_hashes(logical_id: str) -> None:
+    assert readable(words(logical_id)) == "Orders mail queue"
+
+
 def test_a_state_machine_calls_its_functions_in_the_order_of_its_definition() -> None:
     steps = ["Reserve", "Charge", "Ship"]
     found = graph(template(**dict.fromkeys(steps, FUNCTION), Saga=machine(*steps)))
@@ -356,6 +361,21 @@ def test_events_flow_from_left_to_right_and_failures_down(drawn: str) -> None:
     queue, below = at["Orders queue"], at["Orders"]
     assert below[0] == queue[0]
     assert below[1] > queue[1]
+
+
+def test_in_the_narrowest_form_the_only_stop_after_one_is_below_it_with_its_failures() -> None:
+    parts = lane("Orders", "Table", "dynamodb:PutItem") | {
+        "Table": resource("DynamoDB::Table", KinesisStreamSpecification=arn("Changes")),
+        "Changes": resource("Kinesis::Stream"),
+        "ChangesSource": source("Changes", "Share"),
+        "Share": resource("Lambda::Function", DeadLetterConfig=arn("Discarded")),
+        "Discarded": QUEUE,
+    }
+    narrow = diagram._Drawing(graph(template(**parts)), TITLE, diagram.FORMS[-1])
+    column = [narrow.at[name] for name in ("Changes", "Share", "Discarded")]
+    assert len({x for x, _ in column}) == 1
+    assert [y for _, y in column] == sorted({y for _, y in column})
+    assert narrow._beside("OrdersDeadLetterQueue") == ["after 5", "receives"]
 
 
 def test_lines_of_two_sources_that_fan_out_stay_apart_and_differ_in_colour() -> None:
