@@ -9,13 +9,10 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
-import http.client
 import os
-import ssl
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from aws_lambda_powertools import single_metric
 from aws_lambda_powertools.metrics import MetricUnit
@@ -24,26 +21,24 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ..foundation import aws
 from ..foundation.logs import logger
 from ..foundation.outcomes import RefusedError
+from ..foundation.sns_messages import (
+    CONFIRMATION,
+    DISTRUSTED,
+    MAX_BODY,
+    NOTIFICATION,
+    Notification,
+    UnavailableError,
+    Verifier,
+    fetch,
+)
 from . import store
-from .notifications import CONFIRMATION, MAX_BODY, NOTIFICATION, Notification, Verifier
 from .states import parse
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-FETCH_SECONDS = 3
-MAX_CERTIFICATE = 65_536
-# Why nobody knows whom it is from; anything else is wrong in itself.
-DISTRUSTED = (
-    "topic", "signature_version", "certificate_url", "certificate", "signature", "timestamp",
-    "token",
-)  # fmt: skip
 # Whoever may not confirm, or has a token that is over: no retry helps.
 FINAL = ("InvalidParameter", "NotFound", "AuthorizationError", "InvalidParameterException")
-
-
-class UnavailableError(Exception):
-    """The certificate could not be fetched: SNS is to deliver the message again."""
 
 
 @logger.inject_lambda_context
@@ -97,7 +92,13 @@ def _refused(error: RefusedError) -> dict[str, Any]:
         metric.add_dimension(
             name="FunctionName", value=os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
         )
-    status = 403 if error.reason in DISTRUSTED else 413 if error.reason == "too_large" else 400
+    status = (
+        403
+        if error.reason in (*DISTRUSTED, "token")
+        else 413
+        if error.reason == "too_large"
+        else 400
+    )
     return {"statusCode": status, "body": error.reason}
 
 
@@ -120,28 +121,3 @@ def _verifier() -> Verifier:
         max_age=float(os.environ["MAX_AGE_SECONDS"]),
         trust_store=Path(trusted).read_bytes() if trusted else b"",
     )
-
-
-@functools.lru_cache(maxsize=16)
-def fetch(url: str) -> bytes:
-    """Return the certificate at a URL of SNS; a redirect is not followed.
-
-    Raises:
-        UnavailableError: it could not be had now. The next message asks again.
-    """
-    parts = urlsplit(url)
-    context = ssl.create_default_context()
-    connection = http.client.HTTPSConnection(
-        str(parts.hostname), timeout=FETCH_SECONDS, context=context
-    )
-    try:
-        connection.request("GET", parts.path)
-        answer = connection.getresponse()
-        found = answer.read(MAX_CERTIFICATE)
-    except (OSError, http.client.HTTPException) as error:
-        raise UnavailableError(type(error).__name__) from None
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise UnavailableError(f"HTTP {answer.status}")
-    return found

@@ -12,7 +12,7 @@ from ..foundation import aws, tables
 from ..foundation.outcomes import CONFLICT, RefusedError, compare
 
 if TYPE_CHECKING:
-    from .notifications import Notification
+    from ..foundation.sns_messages import Notification
     from .states import StateChange
 
 DAY = 86_400

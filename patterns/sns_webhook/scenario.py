@@ -1,8 +1,8 @@
 """The executable promises of the demo stack: every state change reaches each client once.
 
 Knows only the stack's outputs and the AWS APIs. The clients are HTTP servers on this machine that
-fail, hang, redirect, answer 410 and recover; behind the garage's is the stack's own receiver. On a
-real account, which reaches no server here, the garage receives at its URL. The ledger counts
+fail, hang, redirect, answer 410 and recover, so it runs on an embedded AWS only: a real account
+reaches no server here. Behind the garage's is the stack's own receiver. The ledger counts
 deliveries: a change counts once for each client.
 """
 
@@ -11,25 +11,24 @@ from __future__ import annotations
 import json
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
-from threading import Event as Signal
 from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.lambdas.foundation import webhooks
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from serverless_patterns.sandbox import outages, queues
 from serverless_patterns.sandbox.driver import Driver
-from serverless_patterns.sandbox.listener import Post, listening
+from serverless_patterns.sandbox.http_endpoint import Post, listening
 from serverless_patterns.sandbox.sender import Event, batch
 
 from ..redrive.subscription import Redelivery
 from ..shop import Document, Shop, as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from serverless_patterns.sandbox import Deployment
+    from serverless_patterns.sandbox.http_endpoint import Endpoint
     from serverless_patterns.sandbox.report import Report
 
 ENGINE = "localstack"  # it signs what it posts, and has dead-letter queues of subscriptions
@@ -47,62 +46,16 @@ PRIVATE = (
 )  # fmt: skip
 
 
-@dataclass
-class Client:
-    """A client's server: what it was sent, and how it answers now.
-
-    Attributes:
-        works: Takes a post while nothing is wrong, and returns its status.
-        fault: What is wrong: one of ``FAULTS``, or nothing.
-        taken: The posts that it answered with success, as they came.
-        failed: How many it failed.
-        followed: How many came to where a redirect points.
-    """
-
-    works: Any
-    fault: str = ""
-    taken: list[Post] = field(default_factory=list)
-    failed: int = 0
-    followed: int = 0
-    _over: Signal = field(default_factory=Signal)
-
-    def answer(self, post: Post) -> int:
-        """Take a request."""
-        if post.path != "/hook":
-            self.followed += 1
-            return 200
-        status = FAULTS[self.fault] if self.fault else int(self.works(post))
-        if status == 200:
-            self.taken.append(post)
-            return status
-        self.failed += 1
-        if not status:
-            self._over.wait(30)
-        return status or 503
-
-    @contextmanager
-    def out_of_order(self, fault: str) -> Iterator[None]:
-        """Let something be wrong for a while."""
-        self.fault = fault
-        self._over.clear()
-        try:
-            yield
-        finally:
-            self.fault = ""
-            self._over.set()
-
-
 def run(stack: Deployment, report: Report) -> None:
     """Drive every promise of the page through the deployed stack."""
     drive, shop = Driver(stack, report), Shop("whk")
     with ExitStack() as here:
         here.enter_context(drive.calm_retries(QUEUE))
-        garage = Client(partial(receive, drive))
-        carrier = Client(partial(verified, drive))
-        arn = subscribe(drive, here.enter_context(listening(garage.answer)))
-        origin = here.enter_context(listening(carrier.answer))
-        use = here.enter_context(allowing(drive, origin))
-        register(drive, origin)
+        garage = here.enter_context(listening(partial(receive, drive)))
+        carrier = here.enter_context(listening(partial(verified, drive)))
+        arn = subscribe(drive, garage)
+        restart = here.enter_context(allowing(drive, carrier))
+        register(drive, carrier.url)
 
         drive.title("Changes of state, sent twice, and some that nobody can read")
         changes = shop.state_changes(ORDERS, EACH)
@@ -110,30 +63,20 @@ def run(stack: Deployment, report: Report) -> None:
         publish(drive, "Duplicates", changes[:60])
         wrong = [one | {"state": "lost"} for one in shop.state_changes(6, 1)]
         publish(drive, "Changes to a state that there is not", wrong)
-        settled(drive, shop, carrier, {one["change_id"] for one in wrong})
+        settled(drive, shop, carrier, [one["change_id"] for one in wrong])
         take_poison(drive, wrong)
         refused_by_the_receiver(drive, garage, shop)
         nobody_registers_a_private_address(drive)
 
         drive.title("The garage's endpoint fails, hangs, redirects and answers 410, then recovers")
-        for fault in FAULTS:
-            # While it hangs, each costs SNS its patience.
-            unlucky = shop.state_changes(UNLUCKY if FAULTS[fault] else 3, EACH)
-            with garage.out_of_order(fault):
-                publish(drive, f"Changes while it {fault}", unlucky)
-                kept = drive.wait_for_messages("they are dead letters", UNDELIVERED, len(unlucky))
-            promise = f"what the endpoint does not take while it {fault} is dead-lettered"
-            drive.check(promise, kept >= len(unlucky), kept)
-            redeliver_in_order(drive, garage, arn, fault)
-        drive.check("a redirect is not followed", not garage.followed, garage.followed)
-
+        garage_out_of_order(drive, shop, garage, arn)
         drive.title("The carrier's endpoint is down, and its secret is rotated meanwhile")
-        third_party(drive, shop, carrier, use)
+        carrier_out_of_order(drive, shop, carrier, restart)
 
         drive.title("Where is every change now? The ledger counts it once for each client")
         settled(drive, shop, carrier)
         drive.judge(judge_garage, {"rows": rows(drive, shop)})
-        posts = [json.loads(post.body) for post in carrier.taken]
+        posts = [json.loads(body) for body in carrier.taken]
         drive.judge(judge_carrier, {"posts": posts}, at_least_once=True)
         left = drive.backlog(DEAD_LETTERS, UNDELIVERED, "DeliveryDeadLetterQueueUrl")
         drive.check("after the redeliveries no dead letter is left", left == 0, left)
@@ -165,23 +108,21 @@ def publish(drive: Driver, title: str, changes: Sequence[Document]) -> None:
     drive.send(title, topic, made, batch=10)
 
 
-def subscribe(drive: Driver, origin: str) -> str:
+def subscribe(drive: Driver, garage: Endpoint) -> str:
     """Subscribe the garage's server, as the template does its URL; return the subscription."""
-    sns, topic = drive.client("sns"), drive["TopicArn"]
+    sns, topic, letters = drive.client("sns"), drive["TopicArn"], drive["UndeliveredQueueArn"]
     # Here nobody serves the URL of the template, so that its confirmation is a dead letter.
     list(queues.take(drive.stack, drive[UNDELIVERED]))
     sns.subscribe(
         TopicArn=topic,
         Protocol="http",
-        Endpoint=f"{origin}/hook",
-        Attributes={
-            "RedrivePolicy": json.dumps({"deadLetterTargetArn": drive["UndeliveredQueueArn"]})
-        },
+        Endpoint=garage.url,
+        Attributes={"RedrivePolicy": as_json({"deadLetterTargetArn": letters}).decode()},
     )
 
     def confirmed() -> str:
         found = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
-        mine = [one["SubscriptionArn"] for one in found if one["Endpoint"].startswith(origin)]
+        mine = [one["SubscriptionArn"] for one in found if one["Endpoint"] == garage.url]
         return next((arn for arn in mine if arn.startswith(topic)), "")
 
     drive.wait("the receiver has confirmed the subscription", lambda: bool(confirmed()))
@@ -223,15 +164,14 @@ def secret(drive: Driver) -> str:
 
 
 @contextmanager
-def allowing(drive: Driver, origin: str) -> Iterator[Any]:
+def allowing(drive: Driver, carrier: Endpoint) -> Iterator[Any]:
     """Let the shop post to a server on this machine, which nobody may register otherwise."""
-    register, deliver = drive["RegisterFunctionName"], drive["DeliverFunctionName"]
     with (
-        outages.settings_of(drive.stack, register) as (_, use_register),
-        outages.settings_of(drive.stack, deliver) as (_, use),
+        outages.settings_of(drive.stack, drive["RegisterFunctionName"]) as (_, use_register),
+        outages.settings_of(drive.stack, drive["DeliverFunctionName"]) as (_, use),
     ):
-        use_register(ALLOWED_ORIGINS=origin)
-        restart = partial(use, ALLOWED_ORIGINS=origin, LONGEST_WAIT_SECONDS="6")
+        use_register(ALLOWED_ORIGINS=carrier.origin)
+        restart = partial(use, ALLOWED_ORIGINS=carrier.origin, LONGEST_WAIT_SECONDS="2")
         restart()
         yield restart
 
@@ -239,8 +179,7 @@ def allowing(drive: Driver, origin: str) -> Iterator[Any]:
 def register(drive: Driver, *urls: str) -> list[str]:
     """Register endpoints of the carrier, one after the other; return the answers."""
     invoke, name = drive.client("lambda").invoke, drive["RegisterFunctionName"]
-    made = [{"url": url if url in PRIVATE else f"{url}/hook"} for url in urls]
-    answers = [invoke(FunctionName=name, Payload=json.dumps(one))["Payload"] for one in made]
+    answers = [invoke(FunctionName=name, Payload=as_json({"url": url}))["Payload"] for url in urls]
     return [str(json.load(answer)["status"]) for answer in answers]
 
 
@@ -251,12 +190,10 @@ def nobody_registers_a_private_address(drive: Driver) -> None:
     drive.check(promise, answers == ["rejected"] * len(PRIVATE), answers)
 
 
-def refused_by_the_receiver(drive: Driver, garage: Client, shop: Shop) -> None:
+def refused_by_the_receiver(drive: Driver, garage: Endpoint, shop: Shop) -> None:
     """Post to the garage what was recorded: once more, and changed."""
-    post, before = (
-        next(one for one in garage.taken if b'"Notification"' in one.body),
-        rows(drive, shop),
-    )
+    post = next(one for one in garage.posts if b'"Notification"' in one.body)
+    before = rows(drive, shop)
     said = json.loads(post.body)
     again = [receive(drive, post) for _ in range(20)]
     now = rows(drive, shop)
@@ -293,89 +230,89 @@ def take_poison(drive: Driver, wrong: Sequence[Document]) -> None:
     drive.dead_letters(promise, expected, name, UNDELIVERED, DEAD_LETTERS)
 
 
-def redeliver_in_order(drive: Driver, garage: Client, arn: str, fault: str) -> None:
+def garage_out_of_order(drive: Driver, shop: Shop, garage: Endpoint, arn: str) -> None:
+    """Let the garage's endpoint be slow, which loses nothing, and out of order in each way."""
+    garage.delay = 1
+    slow = shop.state_changes(UNLUCKY, 1)
+    publish(drive, "Changes while it is slow", slow)
+    ids = {one["change_id"] for one in slow}
+    drive.wait_for("they are there", ids, lambda: [r["change_id"] for r in rows(drive, shop)])
+    garage.delay = 0
+    drive.check("a slow endpoint gets its changes", drive.backlog(UNDELIVERED) == 0)
+    for fault, status in FAULTS.items():
+        # While it hangs, each costs SNS its patience.
+        unlucky = shop.state_changes(UNLUCKY if status else 3, EACH)
+        with garage.failing(status):
+            publish(drive, f"Changes while it {fault}", unlucky)
+            kept = drive.wait_for_messages("they are dead letters", UNDELIVERED, len(unlucky))
+        promise = f"what the endpoint does not take while it {fault} is dead-lettered"
+        drive.check(promise, kept >= len(unlucky), kept)
+        redeliver_in_order(drive, garage, arn, fault)
+    drive.check("a redirect is not followed", not garage.followed, garage.followed)
+
+
+def redeliver_in_order(drive: Driver, garage: Endpoint, arn: str, fault: str) -> None:
     """Deliver the dead letters again, and look at the order in which they arrive."""
     before = len(garage.taken)
-    tool = Redelivery(drive.client, arn, order_by=("order_id", "version"))
     with drive.report.step("Redelivery"):
-        done = tool.run()
+        done = Redelivery(drive.client, arn, order_by=("order_id", "version")).run()
     drive.check(f"the dead letters are redelivered: it {fault} no more", done.good, done.lines())
     arrived: dict[str, list[int]] = {}
-    for post in garage.taken[before:]:
-        change = json.loads(json.loads(post.body)["Message"])
+    for body in garage.taken[before:]:
+        change = json.loads(json.loads(body)["Message"])
         arrived.setdefault(change["order_id"], []).append(change["version"])
     wrong = {order: them for order, them in arrived.items() if them != sorted(them)}
     drive.check(f"in order for each of {len(arrived)} orders", bool(arrived) and not wrong, wrong)
 
 
-def third_party(drive: Driver, shop: Shop, carrier: Client, use: Any) -> None:
-    """Let the carrier's endpoint fail for longer than its attempts, and be gone."""
+def carrier_out_of_order(drive: Driver, shop: Shop, carrier: Endpoint, restart: Any) -> None:
+    """Let the carrier's endpoint fail for longer than its attempts, and answer 410."""
     for fault in ("fails", "redirects", "hangs"):
-        late = shop.state_changes(2, 1)
-        carrier.failed = 0
-        with carrier.out_of_order(fault):
-            publish(drive, f"Changes while it {fault}", late)
-            drive.wait("it was asked in vain", lambda: carrier.failed > 1)
+        with carrier.failing(FAULTS[fault]):
+            publish(drive, f"Changes while it {fault}", shop.state_changes(2, 1))
+            drive.wait("it was asked in vain", lambda: carrier.refused + carrier.followed > 1)
         settled(drive, shop, carrier)
     drive.check("the carrier's redirect is not followed", not carrier.followed, carrier.followed)
 
     client, arn = drive.client("secretsmanager"), drive["SecretArn"]
-    secret(drive)
     client.put_secret_value(SecretId=arn, SecretString="c2VjcmV0" * 5)
-    use(SECRETS_FROM=str(time.time()))  # which starts it anew: it keeps secrets for five minutes
-    signed = len(carrier.taken)
+    restart(RESTARTED=str(time.time()))  # or it keeps the secrets that it has for five minutes
+    before = len(carrier.posts)
     publish(drive, "Changes after a rotation", shop.state_changes(5, 1))
     settled(drive, shop, carrier)
-    both = all(b"," in post.headers["webhook-signature"].encode() and
-               len(post.headers["webhook-signature"].split()) == 2
-               for post in carrier.taken[signed:])  # fmt: skip
-    drive.check("during a rotation the old secret verifies, too", both)
+    signed = [post.headers["webhook-signature"].split() for post in carrier.posts[before:]]
+    promise = "during a rotation the old secret verifies, too"
+    drive.check(promise, [len(one) for one in signed] == [2] * 5, signed)
 
-    with drive.quick_retries(QUEUE, attempts=2), carrier.out_of_order("fails"):
-        lost = shop.state_changes(5, 1)
-        publish(drive, "Changes while it is down for long", lost)
-        kept = drive.wait_for_messages("its attempts are used up", DEAD_LETTERS, len(lost))
-    drive.check("an outage beyond the attempts is dead-lettered", kept >= len(lost), kept)
+    with drive.quick_retries(QUEUE, attempts=2), carrier.failing(503):
+        late = shop.state_changes(5, 1)
+        publish(drive, "Changes while it is down for long", late)
+        kept = drive.wait_for_messages("its attempts are used up", DEAD_LETTERS, len(late))
+    drive.check("an outage beyond the attempts is dead-lettered", kept >= len(late), kept)
     drive.redrive(DEAD_LETTERS, QUEUE)
     settled(drive, shop, carrier)
 
-    with carrier.out_of_order("is gone"):
+    with carrier.failing(410):
         publish(drive, "Changes while it answers 410", shop.state_changes(4, 1))
         drive.drain(QUEUE)
         kept = drive.wait_for_messages("they are dead letters", DEAD_LETTERS, 4, 60)
-    letters = [queues.reason(one) for one in peek(drive, DEAD_LETTERS)]
-    known = set(letters) <= {"gone", "no_endpoint"}
-    drive.check("410 ends the deliveries, and keeps the changes", kept >= 4 and known, letters)
-    register(drive, carrier_origin(use))
+    why = [queues.reason(one) for one in queues.peek(drive.stack, drive[DEAD_LETTERS])]
+    known = set(why) <= {"gone", "no_endpoint"}
+    drive.check("410 ends the deliveries, and keeps the changes", kept >= 4 and known, why)
+    register(drive, carrier.url)
     # SQS moves back what it has dead-lettered itself; these are of the function.
     queues.move_back(drive.stack, drive[DEAD_LETTERS], drive[QUEUE])
     settled(drive, shop, carrier)
 
 
-def carrier_origin(use: Any) -> str:
-    """Return where the carrier listens."""
-    return str(use.keywords["ALLOWED_ORIGINS"])
-
-
-def peek(drive: Driver, queue: str) -> list[Document]:
-    """Return messages of a queue, and leave them there."""
-    answer = drive.client("sqs").receive_message(
-        QueueUrl=drive[queue],
-        MaxNumberOfMessages=10,
-        VisibilityTimeout=0,
-        MessageAttributeNames=["All"],
-    )
-    return list(answer.get("Messages", []))
-
-
-def settled(drive: Driver, shop: Shop, carrier: Client, without: set[str] = frozenset()) -> None:  # type: ignore[assignment]
+def settled(drive: Driver, shop: Shop, carrier: Endpoint, without: Iterable[str] = ()) -> None:
     """Wait until each client has what it is meant to have."""
     ledger = drive.ledger
     wanted = {*ledger.accepted} - {*ledger.dead_lettered}
     wanted -= {f"{name}: {one}" for name in CLIENTS for one in without}
 
     def found() -> list[str]:
-        posts = [f"Carrier: {json.loads(post.body)['change_id']}" for post in carrier.taken]
+        posts = [f"Carrier: {json.loads(body)['change_id']}" for body in carrier.taken]
         return posts + [f"Garage: {row['change_id']}" for row in rows(drive, shop)]
 
     drive.wait_for("each client has the changes", wanted, found, seconds=120)

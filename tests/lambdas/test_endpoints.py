@@ -11,7 +11,7 @@ import pytest
 from serverless_patterns.lambdas.foundation import endpoints
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from serverless_patterns.patterns.sns_webhook.scenario import PRIVATE
-from serverless_patterns.sandbox.listener import Post, listening
+from serverless_patterns.sandbox.http_endpoint import Post, listening
 
 LONGER = "https://" + "a" * 2_048 + ".example.com/"
 
@@ -74,20 +74,15 @@ def test_a_name_is_resolved_once_and_the_address_that_was_checked_is_connected_t
 
 
 def post(answer: Any, seconds: float = 5) -> endpoints.Answer:
-    with listening(answer) as origin:
-        target = endpoints.check(f"{origin}/hook", [origin])
-        return endpoints.post(target, b"body", {"webhook-id": "1"}, seconds=seconds)
+    with listening(answer) as endpoint:
+        target = endpoints.check(endpoint.url, [endpoint.origin])
+        found = endpoints.post(target, b"body", {"webhook-id": "1"}, seconds=seconds)
+        assert not endpoint.followed
+        return found
 
 
 def test_a_redirect_is_an_answer_and_not_followed() -> None:
-    paths: list[str] = []
-
-    def answer(asked: Post) -> int:
-        paths.append(asked.path)
-        return 302
-
-    assert post(answer).status == 302
-    assert paths == ["/hook"]
+    assert post(lambda _: 302).status == 302
 
 
 def test_the_body_and_its_headers_arrive_as_they_were_given() -> None:
@@ -99,8 +94,8 @@ def test_the_body_and_its_headers_arrive_as_they_were_given() -> None:
 def test_an_endpoint_that_hangs_is_cut_off() -> None:
     started = time.monotonic()
     with pytest.raises(endpoints.UnreachableError, match="timeout"):
-        post(lambda _: time.sleep(2) or 200, seconds=0.2)
-    assert time.monotonic() - started < 4
+        post(lambda _: 0, seconds=0.2)
+    assert time.monotonic() - started < 10
 
 
 def test_an_endpoint_that_answers_a_byte_now_and_then_is_cut_off() -> None:

@@ -3,17 +3,21 @@
 Only what is signed is read: anybody on the way can change the attributes, the type in the headers
 and the links of a message without breaking its signature.
 
-Pure: no AWS, no environment, no clock. Certificates are handed in.
+No AWS, no environment, no clock: only ``fetch`` leaves the function, to SNS's own host.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import functools
+import http.client
 import re
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -21,8 +25,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509 import verification
 
-from ..foundation import strict_json
-from ..foundation.outcomes import RefusedError
+from . import strict_json
+from .outcomes import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -31,6 +35,12 @@ if TYPE_CHECKING:
 MAX_BODY = 2 * 1024**2
 CLOCK_SKEW = 300  # seconds
 FEWEST_BITS = 2_048
+FETCH_SECONDS = 3
+MAX_CERTIFICATE = 65_536
+# Reasons why nobody knows whom a message is from; any other says what is wrong in itself.
+DISTRUSTED = (
+    "topic", "signature_version", "certificate_url", "certificate", "signature", "timestamp",
+)  # fmt: skip
 NOTIFICATION, CONFIRMATION = "Notification", "SubscriptionConfirmation"
 # https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message-verify-message-signature.html
 SIGNED = {
@@ -48,6 +58,10 @@ SIGNED = {
 SIGNED["UnsubscribeConfirmation"] = SIGNED[CONFIRMATION]
 _ARN = re.compile(r"arn:[a-z-]+:sns:([a-z0-9-]+):[0-9]{12}:[A-Za-z0-9_-]{1,256}")
 _PATH = r"/SimpleNotificationService-[0-9a-f]{32}\.pem"
+
+
+class UnavailableError(Exception):
+    """The certificate could not be fetched: SNS is to deliver the message again."""
 
 
 @dataclass(frozen=True)
@@ -222,3 +236,28 @@ def _timestamp(text: str) -> float:
         return datetime.fromisoformat(text).timestamp()
     except ValueError:
         raise RefusedError("timestamp", "Timestamp is no point in time.") from None
+
+
+@functools.lru_cache(maxsize=16)
+def fetch(url: str) -> bytes:
+    """Return the certificate at a URL of SNS; a redirect is not followed.
+
+    Raises:
+        UnavailableError: it could not be had now. The next message asks again.
+    """
+    parts = urlsplit(url)
+    context = ssl.create_default_context()
+    connection = http.client.HTTPSConnection(
+        str(parts.hostname), timeout=FETCH_SECONDS, context=context
+    )
+    try:
+        connection.request("GET", parts.path)
+        answer = connection.getresponse()
+        found = answer.read(MAX_CERTIFICATE)
+    except (OSError, http.client.HTTPException) as error:
+        raise UnavailableError(type(error).__name__) from None
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise UnavailableError(f"HTTP {answer.status}")
+    return found

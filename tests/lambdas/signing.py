@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from serverless_patterns.lambdas.sns_webhook.notifications import to_sign
+from serverless_patterns.lambdas.foundation.sns_messages import to_sign
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:changes"
