@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..foundation.messages import Message
 
 SECONDS = 5  # for an answer: a batch of five fits into the function's time
-FIRST_WAIT, LONGEST_WAIT = 20, 900  # seconds
+FIRST_WAIT, LONGEST_WAIT = 60, 3_600  # seconds: five attempts take more than an hour
 
 
 def write(parsed: Sequence[tuple[StateChange, Message]]) -> dict[str, Outcome]:
@@ -73,12 +73,12 @@ def _post(endpoint: dict[str, Any], change: StateChange) -> tuple[Outcome, int]:
 
 
 def _postpone(message: Message, asked: int) -> None:
-    """Hide a message for a while that doubles with each attempt, and is random within it.
+    """Hide a message for a while, four times as long after each attempt, and random within it.
 
     Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
     longest = float(os.environ.get("LONGEST_WAIT_SECONDS", LONGEST_WAIT))
-    most = min(longest, FIRST_WAIT * 2.0 ** (message.receive_count - 1))
+    most = min(longest, FIRST_WAIT * 4.0 ** (message.receive_count - 1))
     wait = max(min(asked, longest), most * (0.5 + random.random() / 2))  # noqa: S311
     try:
         aws.client("sqs").change_message_visibility(

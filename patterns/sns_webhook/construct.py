@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Annotations, Duration, RemovalPolicy
 from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
@@ -15,8 +14,10 @@ from constructs import Construct
 from ..blocks.alarms import MINUTE, Alarms, Runbook
 from ..blocks.consumers import Consumer
 from ..blocks.queues import NewQueue
-from ..blocks.subscribers import DEFAULT_POLICY, deliver_to_endpoint
+from ..blocks.subscribers import DEFAULT_POLICY
 from ..blocks.subscriptions import Subscription
+from ..blocks.tables import new_table
+from ..blocks.topic_subscribers import EndpointSubscriber
 from ..blocks.topics import TopicFanout, TopicSettings, new_source, own_source
 from ..blocks.values import Path, expect, in_seconds, seconds
 from ..checks import period, reject
@@ -25,8 +26,6 @@ from ..limits import SNS_HTTP_RETRY_TIME, SQS_MAX_RETENTION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from aws_cdk import aws_sqs as sqs
 
     from ..blocks.sources import Source
 
@@ -50,8 +49,8 @@ RECEIVER_ALARMS = {
         verify="Throttles falls to 0.",
     ),
     "RejectedAlarm": Runbook(
-        means="Requests to the receiver have been rejected for 15 minutes: somebody sends what is "
-        "not of SNS, or messages of SNS no longer pass.",
+        means="The receiver keeps rejecting requests: somebody sends what is not of SNS, or "
+        "messages of SNS no longer pass.",
         see="Read the Reason in the receiver's log: certificate and timestamp are of our side, "
         "topic and signature of somebody else's.",
         fix="For certificate, renew the trust store; for timestamp, raise max_age. Block senders "
@@ -63,26 +62,6 @@ RECEIVER_ALARMS = {
 
 class NewTopic(TopicSettings):
     """Settings of a new standard topic, whose messages are signed with SHA256."""
-
-
-class WebhookEndpoint(Construct):
-    """An HTTPS endpoint that gets the events of a topic.
-
-    Attributes:
-        subscription: Topic to endpoint; it is confirmed by the endpoint.
-        delivery_dead_letter_queue: What SNS could not deliver, signed as it was.
-        alarms: The endpoint's alarms.
-    """
-
-    subscription: sns.Subscription
-    delivery_dead_letter_queue: sqs.IQueue
-    alarms: list[cloudwatch.Alarm]
-
-    def metric_undelivered(self, **options: Any) -> cloudwatch.Metric:
-        """Messages that SNS could not deliver. ``options``: of the metric."""
-        return self.delivery_dead_letter_queue.metric_approximate_number_of_messages_visible(
-            **options
-        )
 
 
 class SnsWebhook(TopicFanout):
@@ -124,7 +103,7 @@ class SnsWebhook(TopicFanout):
         delivery_policy: sns.DeliveryPolicy = DEFAULT_POLICY,
         subscription: Subscription = Subscription(),
         alarms: Alarms | None = None,
-    ) -> WebhookEndpoint:
+    ) -> EndpointSubscriber:
         """Add an HTTPS endpoint that verifies signatures of SNS, such as a ``WebhookReceiver``.
 
         SNS asks the endpoint to confirm when the subscription is deployed, and forgets it if it
@@ -143,16 +122,13 @@ class SnsWebhook(TopicFanout):
                 has no signature; the message says what to change.
         """
         alarms = self._to_add(construct_id, subscription, alarms)
-        reject(checks.unsigned(Path(self, f"The endpoint {construct_id} of "), raw=bool(
-            subscription.raw_message_delivery
-        )))  # fmt: skip
-        one = WebhookEndpoint(self, construct_id)
-        delivery = deliver_to_endpoint(
-            one, self._source, url, subscription, delivery_policy=delivery_policy, alarms=alarms
+        name, raw = (
+            Path(self, f"The endpoint {construct_id} of "),
+            subscription.raw_message_delivery,
         )
-        one.subscription = delivery.subscription
-        one.delivery_dead_letter_queue = delivery.dead_letter_queue
-        one.alarms = [delivery.alarm] if delivery.alarm else []
+        reject(checks.unsigned(name, raw=bool(raw)))
+        one = EndpointSubscriber(self, construct_id)
+        one.subscribe_to(self._source, url, delivery_policy, subscription, alarms)
         self._added(one, construct_id)
         return one
 
@@ -173,7 +149,7 @@ def source_of(scope: Construct, topic: sns.ITopic | NewTopic) -> Source:
             signature_version="2",
         )
         return new_source(made, topic)
-    name = Path(topic, "topic ")
+    name, source = Path(topic, "topic "), own_source(scope, topic, fifo=False)
     if topic.fifo:
         raise ValueError(
             f"{name} is a FIFO topic, which delivers to SQS queues only, and to no endpoint. "
@@ -188,7 +164,7 @@ def source_of(scope: Construct, topic: sns.ITopic | NewTopic) -> Source:
             "This topic is imported, so it cannot be checked: its SignatureVersion must be 2, or "
             "receivers reject its messages.",
         )
-    return own_source(scope, topic, fifo=False)
+    return source
 
 
 class WebhookReceiver(Construct):
@@ -240,15 +216,11 @@ class WebhookReceiver(Construct):
         if not arns:
             raise ValueError("topics is empty, so every message would be rejected. Name one.")
         self.function = function
-        self.seen_table = dynamodb.Table(
+        self.seen_table = new_table(
             self,
             "Seen",
-            partition_key=dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING),
-            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            "pk",
             time_to_live_attribute="expires_at",
-            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-                point_in_time_recovery_enabled=True
-            ),
             removal_policy=RemovalPolicy.DESTROY,
         )
         self.seen_table.grant(function, "dynamodb:PutItem")
@@ -280,12 +252,11 @@ class WebhookReceiver(Construct):
 
     def _watch(self, alarms: Alarms) -> list[cloudwatch.Alarm]:
         every: dict[str, Any] = {"period": seconds(MINUTE), "statistic": "Sum"}
-        quarter: dict[str, Any] = {"period": seconds(5 * MINUTE), "statistic": "Sum"}
         errors, throttles = self.function.metric_errors, self.function.metric_throttles
         rows = (
             ("ErrorsAlarm", errors(**every), 3),
             ("ThrottlesAlarm", throttles(**every), 5),
-            ("RejectedAlarm", self.metric_rejected(**quarter), 3),
+            ("RejectedAlarm", self.metric_rejected(**every), 15),
         )
         return alarms.each(
             self, [(name, metric, RECEIVER_ALARMS[name], 0, n) for name, metric, n in rows]

@@ -12,14 +12,13 @@ from ..blocks.demo import MAX_CONCURRENCY, ShopStack, called_by
 from ..blocks.findings import acknowledge
 from ..blocks.layer import compiled_layer
 from ..blocks.values import seconds
-from .construct import Consumer, NewQueue, SnsWebhook, WebhookReceiver
+from .construct import Consumer, SnsWebhook, WebhookReceiver
 
 if TYPE_CHECKING:
     from aws_cdk import aws_dynamodb as dynamodb
     from aws_cdk import aws_lambda as lambda_
     from constructs import Construct
 
-ATTEMPTS = 10
 CARRIER = "carrier"
 
 
@@ -86,7 +85,6 @@ class DemoStack(ShopStack):
                 max_batching_window=seconds(1),
                 max_concurrency=MAX_CONCURRENCY,
             ),
-            queue=NewQueue(max_receive_count=ATTEMPTS),
         )
         deliver.add_environment("QUEUE_URL", subscriber.queue.queue_url)
         self.keep_refused(deliver, subscriber.dead_letter_queue)

@@ -214,11 +214,14 @@ def _permission(properties: Mapping[str, Any], function: str) -> Document:
     source = {
         "ArnLike": {"aws:SourceArn": properties.get("SourceArn")},
         "StringEquals": {"aws:SourceAccount": properties.get("SourceAccount")},
+        "StringLike": {"lambda:FunctionUrlAuthType": properties.get("FunctionUrlAuthType")},
+        "Bool": {"lambda:InvokedViaFunctionUrl": properties.get("InvokedViaFunctionUrl")},
     }
     conditions = {key: each for key, each in source.items() if None not in each.values()}
+    anybody = properties["Principal"] == "*"
     return {
         "Effect": "Allow",
-        "Principal": {"Service": properties["Principal"]},
+        "Principal": "*" if anybody else {"Service": properties["Principal"]},
         "Action": properties["Action"],
         "Resource": function,
         **({"Condition": conditions} if conditions else {}),

@@ -15,7 +15,7 @@ from serverless_patterns.patterns.sns_webhook.construct import (
 )
 from tests.inline import function, properties
 
-from .builds import URL, make, make_receiver
+from .builds import TOPIC, URL, make, make_receiver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +30,9 @@ def test_messages_are_signed_with_sha256(stack: Stack) -> None:
 def test_an_endpoint_gets_signed_messages_retries_and_a_dead_letter_queue_of_its_own(
     stack: Stack,
 ) -> None:
-    webhook = make(stack)
-    webhook.add_endpoint("Second", url=f"{URL}/second")
+    webhook = SnsWebhook(stack, "Webhook")
+    for name in ("First", "Second"):
+        webhook.add_endpoint(name, url=f"{URL}/{name}")
     found = [one for one in properties(stack, "SNS::Subscription") if one["Protocol"] == "https"]
     assert [one["RawMessageDelivery"] for one in found] == [False, False]
     assert all(one["DeliveryPolicy"]["healthyRetryPolicy"]["numRetries"] > 0 for one in found)
@@ -114,4 +115,4 @@ def test_the_receiver_may_confirm_subscriptions_of_its_topics_only(stack: Stack)
         for one in policy["PolicyDocument"]["Statement"]
         if one["Action"] == "sns:ConfirmSubscription"
     ]
-    assert allowed == ["arn:aws:sns:us-east-1:123456789012:changes"]
+    assert allowed == [stack.resolve(TOPIC)]

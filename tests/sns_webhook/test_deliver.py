@@ -76,9 +76,9 @@ def test_attempts_wait_longer_each_time_by_chance_and_as_long_as_the_endpoint_as
         one = record(change())
         one["attributes"]["ApproximateReceiveCount"] = str(attempt)
         cloud.run(deliver.handler, one)
-    assert 10 <= waited[0] <= 20 < 40 <= waited[1] <= 80
-    assert 450 <= waited[2] <= 900
-    assert waited[3:] == [300, 900]
+    assert 30 <= waited[0] <= 60 < 480 <= waited[1] <= 960
+    assert 1_800 <= waited[2] <= 3_600
+    assert waited[3:] == [300, 3_600]
     answers(monkeypatch, 503)
     cloud.run(deliver.handler, *[record(change(number)) for number in range(20)])
     assert len(set(waited[5:])) > 1
