@@ -29,21 +29,19 @@ FIRST_WAIT, LONGEST_WAIT = 60, 3_600  # seconds: five attempts take more than an
 
 
 def write(parsed: Sequence[tuple[StateChange, Message]]) -> dict[str, Outcome]:
-    """Post each event. Once one has failed the others of the batch wait, too."""
+    """Post each event. Once the endpoint cannot be reached the others of the batch wait, too."""
     endpoint = store.endpoint()
     outcomes: dict[str, Outcome] = {}
-    down: Outcome | None = None
+    unreachable: Outcome | None = None
     for change, message in parsed:
         wait = 0
-        if down is None:
-            try:
-                outcome, wait = _post(endpoint, change)
-            except RefusedError as error:
-                outcome = Outcome.refused(error)
-        else:
-            outcome = down
+        try:
+            outcome, wait = (unreachable, 0) if unreachable else _post(endpoint, change)
+        except RefusedError as error:
+            outcome = Outcome.refused(error)
+        except endpoints.UnreachableError as error:
+            outcome = unreachable = Outcome.failed(str(error))
         if outcome.kind == "failed":
-            down = outcome
             _postpone(message, wait)
         outcomes[message.id] = outcome
     return outcomes
@@ -58,14 +56,12 @@ def _post(endpoint: dict[str, Any], change: StateChange) -> tuple[Outcome, int]:
     # Signed for each attempt: the receiver rejects a webhook that is five minutes old.
     headers = webhooks.sign(change.id, int(time.time()), body, store.secrets())
     headers |= {"Content-Type": "application/json", "User-Agent": "shop-webhooks/1"}
-    try:
-        target = endpoints.check(endpoint["url"], allowed)
-        answer = endpoints.post(target, body, headers, seconds=SECONDS)
-    except endpoints.UnreachableError as error:
-        return Outcome.failed(str(error)), 0
+    target = endpoints.check(endpoint["url"], allowed)
+    answer = endpoints.post(target, body, headers, seconds=SECONDS)
     if 200 <= answer.status < 300:
         return Outcome("delivered"), 0
     if answer.status == 410:
+        endpoint["gone"] = True
         store.mark_gone(endpoint["url"])
         raise RefusedError("gone", "The endpoint answers 410: the client wants no more events.")
     # A redirect, too: where it leads to, nobody has checked.

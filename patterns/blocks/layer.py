@@ -68,8 +68,12 @@ def _layer(
     )
 
 
-def build(archive: Path, lock: Path = LOCK, folder: str = "python") -> None:
-    """Install a lock and pack it into ``archive``, which appears only when it is complete."""
+def build(archive: Path, lock: Path | None = None, folder: str = "python") -> None:
+    """Install a lock, by default that of all handlers, and pack it into ``archive``.
+
+    The archive appears only when it is complete.
+    """
+    lock = lock or LOCK
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=archive.parent) as temporary:
         packages, packed = Path(temporary, "layer", folder), Path(temporary, archive.name)

@@ -6,7 +6,9 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from serverless_patterns.lambdas.foundation import endpoints
+from botocore.exceptions import BotoCoreError, ClientError
+
+from serverless_patterns.lambdas.foundation import endpoints, strict_json
 from serverless_patterns.lambdas.sns_webhook import deliver, store
 from tests import moto_cloud
 from tests.lambdas.consumers import Consumer
@@ -35,7 +37,14 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         POSTED.clear()
 
         def post(_: Any, body: bytes, headers: Any, **__: Any) -> endpoints.Answer:
-            POSTED.append((dict(headers), body))
+            try:
+                at(here, "before", body)
+                POSTED.append((dict(headers), body))
+                at(here, "after", body)
+            except BotoCoreError as error:
+                raise endpoints.UnreachableError(type(error).__name__) from None
+            except ClientError:
+                return endpoints.Answer(503)
             return endpoints.Answer(200)
 
         monkeypatch.setattr(endpoints, "post", post)
@@ -43,6 +52,12 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
             TableName=moto_cloud.TABLE, Item={"pk": {"S": "carrier"}, "url": {"S": URL}}
         )
         yield here
+
+
+def at(here: Cloud, moment: str, body: bytes) -> None:
+    """Let go wrong what goes wrong with a call of AWS."""
+    for fault in list(here.faults):
+        fault("Post", moment, body.decode())
 
 
 def change(number: int = 1, place: int = 0, **fields: Any) -> dict[str, Any]:
@@ -55,7 +70,8 @@ def change(number: int = 1, place: int = 0, **fields: Any) -> dict[str, Any]:
 
 def effects(_: Cloud) -> list[str]:
     """The client knows a second webhook by its id."""
-    return sorted({json.loads(body)["change_id"] for _, body in POSTED})
+    taken = {headers["webhook-id"]: body for headers, body in POSTED}
+    return [strict_json.fingerprint(json.loads(body)) for body in taken.values()]
 
 
 CONSUMERS = {
