@@ -12,6 +12,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from serverless_patterns.lambdas.foundation.sns_messages import to_sign
 
@@ -62,7 +63,7 @@ class Authority:
             identifier = x509.SubjectKeyIdentifier.from_public_key(holder.public_key())
             made = made.add_extension(identifier, critical=False)
         else:
-            names, purpose = [x509.DNSName(host)], [x509.ExtendedKeyUsageOID.SERVER_AUTH]
+            names, purpose = [x509.DNSName(host)], [ExtendedKeyUsageOID.SERVER_AUTH]
             made = made.add_extension(x509.SubjectAlternativeName(names), critical=False)
             made = made.add_extension(x509.ExtendedKeyUsage(purpose), critical=False)
         return made.sign(issuer, hashes.SHA256())
