@@ -64,8 +64,9 @@ torture: setup ## A million events through every handler, with faults: EVENTS=, 
 		$(if $(SEED),--seed $(SEED)) $(if $(SCHEDULE),--schedule $(SCHEDULE)) \
 		$(if $(NAMED),--pattern $(NAMED))
 
-mutants: setup ## Change the code in small ways, and count which changes a test notices (an hour)
-	@$(RUN); nice python -m tools.mutants
+mutants: setup ## Change the code in small ways; which changes does a test notice? SAMPLE=, SEED=
+	@$(RUN); nice python -m tools.mutants $(if $(SAMPLE),--sample $(SAMPLE)) \
+		$(if $(SEED),--seed $(SEED))
 
 break: setup ## Break a pattern's running stack on purpose, while events flow: PATTERN=<slug>, or all
 	@$(RUN); python -m tests.delivery.breaking "$(PATTERN)"

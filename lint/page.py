@@ -27,6 +27,7 @@ TOPICS = {
     "20": "Pipes, state machines and schedules",
     "21": "Topics and their endpoints",
     "22": "Events that clients do not see",
+    "23": "Delays",
 }
 HEAD = """\
 # Rules for any template

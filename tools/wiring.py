@@ -324,9 +324,19 @@ class _Template:
         ]:
             given = set(passed)
             for role, statement in allowed:
-                starts = role in given and "lambda:Invoke" in str(statement.get("Action"))
-                for target in self.follow(statement.get("Resource")) if starts else ():
-                    self.connect(caller, target, FLOW, "schedules")
+                actions = str(statement.get("Action")) if role in given else ""
+                for target in self.follow(statement.get("Resource")):
+                    if "lambda:Invoke" in actions:
+                        self.connect(caller, target, FLOW, "schedules")
+                    elif "sqs:SendMessage" in actions:
+                        self._schedules_message(caller, target)
+
+    def _schedules_message(self, caller: str, queue: str) -> None:
+        """Draw where the schedules that code makes send: as the code, else what is undelivered."""
+        if (caller, queue, False) in self.edges:
+            self.edges[caller, queue, False] = Edge(caller, queue, FLOW, ("now, or by schedule",))
+        elif all(edge.target != queue for edge in self.edges.values()):
+            self.connect(caller, queue, FAILURE, "undelivered")
 
     def read_alarms(self) -> None:
         """Make failures of the arrows to a queue that should be empty: see _alarms_at_one."""

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from . import aws
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from .messages import Message
     from .outcomes import Outcome
@@ -44,10 +44,21 @@ def send(letters: Iterable[tuple[Message, Outcome]]) -> dict[str, str]:
 
 def send_batch(queue_url: str, entries: list[Any]) -> dict[str, str]:
     """Send a batch, and again the entries that SQS did not take; return the codes of failures."""
+    return call_twice(aws.client("sqs").send_message_batch, queue_url, entries)
+
+
+def call_twice(call: Callable[..., Any], queue_url: str, entries: list[Any]) -> dict[str, str]:
+    """Call a batch operation of SQS, and again for the entries that it failed; return their codes.
+
+    Args:
+        call: Such as the client's ``send_message_batch``.
+        queue_url: Of the queue.
+        entries: Ten at most.
+    """
     codes: dict[str, str] = {}
     for _ in range(2):
         try:
-            answer = aws.client("sqs").send_message_batch(QueueUrl=queue_url, Entries=entries)
+            answer = call(QueueUrl=queue_url, Entries=entries)
         except (ClientError, BotoCoreError) as error:
             return dict.fromkeys((entry["Id"] for entry in entries), aws.code(error))
         codes = {failure["Id"]: failure["Code"] for failure in answer.get("Failed", [])}

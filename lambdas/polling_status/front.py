@@ -74,7 +74,7 @@ def _accept(of: str, asked: str | None, event: Mapping[str, Any]) -> dict[str, A
     known = store.accept(job, item)
     if known and known["fingerprint"] != fingerprint:
         return refused(409, "Idempotency-Key is that of another request.")
-    status = Status.of(store.items(job)) if known else Status(logic.ACCEPTED, now, now, fingerprint)
+    status = Status.of(store.items(job)) if known else Status(logic.ACCEPTED, now, now)
     if status is None:  # it has just expired
         return refused(503, AGAIN)
     if status.state == logic.ACCEPTED:  # whoever wrote it may have ended before this

@@ -40,14 +40,12 @@ class Status:
         state: ``accepted``, ``done`` or ``failed``.
         accepted_at: In Unix seconds.
         deadline: Until when it has to end, in Unix seconds.
-        fingerprint: Tells its request from another one.
         said: What the client is told of its end.
     """
 
     state: str
     accepted_at: int
     deadline: int
-    fingerprint: str
     said: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -63,7 +61,7 @@ class Status:
         if "result" in end:
             said["result"] = json.loads(end["result"])
         numbers = int(job["at"]), int(job["deadline"])
-        return cls(state, *numbers, job["fingerprint"], said)
+        return cls(state, *numbers, said)
 
 
 def owner(context: Mapping[str, Any]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,8 +15,11 @@ from serverless_patterns.patterns.limits import (
 )
 
 from .. import wiring
-from ..template import Finding, Findings, Resource, Scenario, rule
+from ..definitions import definition, tasks
+from ..template import At, Finding, Findings, Resource, Scenario, rule
 from . import alarms
+
+SENDS = re.compile(r":(?:states:::(?:aws-sdk:)?|scheduler:::aws-sdk:)sqs:sendMessage\b")
 
 
 def _with_dead_letter_queue(scenario: Scenario) -> Iterator[tuple[Resource, Resource]]:
@@ -146,3 +151,60 @@ def expires_before_dead_lettering(scenario: Scenario) -> Findings:
         if count is not None and hidden is not None and kept is not None:
             problem = sqs.expires_before_dead_lettering(queue, count, hidden, kept)
             yield Finding(queue, problem, ("RedrivePolicy", "maxReceiveCount"))
+
+
+@rule("E9231", "sqs", shared=sqs.expires_while_delayed)
+def expires_while_delayed(scenario: Scenario) -> Findings:
+    """A queue must keep a message for longer than it delays it.
+
+    The retention period begins when the message is sent, so a delay as long as that deletes every
+    message before anybody can receive it. Raise MessageRetentionPeriod, or lower DelaySeconds.
+    """
+    for queue in scenario.of("AWS::SQS::Queue"):
+        kept = queue.number("MessageRetentionPeriod", SQS_DEFAULT_RETENTION)
+        delayed = queue.number("DelaySeconds", 0)
+        if kept is not None and delayed is not None:
+            problem = sqs.expires_while_delayed(queue, delayed, kept)
+            yield Finding(queue, problem, ("DelaySeconds",))
+
+
+@rule("E9232", "sqs", "stepfunctions", "scheduler", shared=sqs.message_delay)
+def message_delay(scenario: Scenario) -> Findings:
+    """A message may have a delay of its own in a standard queue only, of {SQS_MAX_DELAY} s at most.
+
+    SQS rejects DelaySeconds of a message to a FIFO queue, and a longer one of any message. Delay
+    the whole queue, or let EventBridge Scheduler send the message when it is due.
+    """
+    for sender, name, sent, at in _sent(scenario):
+        if "DelaySeconds" in {key.removesuffix(".$") for key in sent}:
+            queue, given = scenario.queue(sent.get("QueueUrl")), sent.get("DelaySeconds")
+            seconds = given if isinstance(given, int) else None
+            fifo = queue.flag("FifoQueue") if queue else _fifo_url(sent.get("QueueUrl"))
+            called = queue or scenario.name(sent.get("QueueUrl"), "a queue")
+            problem = sqs.message_delay(name, called, seconds, fifo=fifo)
+            yield Finding(sender, problem, at)
+
+
+def _sent(scenario: Scenario) -> Iterator[tuple[Resource, object, Mapping[str, Any], At]]:
+    """Yield what state machines and schedules send: the sender, its name, the message, and where.
+
+    The queue's URL is that of ``QueueUrl``, of whatever language the state machine speaks.
+    """
+    for machine in scenario.of("AWS::StepFunctions::StateMachine"):
+        for step, task in tasks(definition(machine)):
+            sent = task.get("Parameters") or task.get("Arguments")
+            if SENDS.search(str(task.get("Resource"))) and isinstance(sent, Mapping):
+                yield machine, f"{step} of {machine}", sent, ("DefinitionString",)
+    for schedule in scenario.of("AWS::Scheduler::Schedule"):
+        if SENDS.search(str(schedule.get("Target.Arn"))):
+            try:
+                sent = json.loads(str(schedule.get("Target.Input")))
+            except ValueError:
+                continue
+            if isinstance(sent, Mapping):
+                yield schedule, schedule, sent, ("Target", "Input")
+
+
+def _fifo_url(url: Any) -> bool | None:
+    """Tell whether the URL of a queue that is not in the template is of a FIFO queue."""
+    return str(url).endswith(".fifo") or None

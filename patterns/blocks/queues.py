@@ -62,6 +62,11 @@ class NewQueue:
             6 x the consumer's timeout plus its batching window, else 30 s
             (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html).
         retention_period: How long a message waits, 60 s to 14 days. Default: 4 days.
+        delivery_delay: How long every message is hidden at first, 0 to 15 minutes; a message of a
+            standard queue may have a delay of its own, which wins. A change applies to messages
+            that are in the queue already if it is FIFO only
+            (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-delay-queues.html).
+            Default: none.
         dead_letter_retention_period: The same for the dead-letter queue. Default: 14 days.
         max_receive_count: Receives before a message is dead-lettered, 5 to 1,000. Default: 5, the
             fewest that AWS recommends for a Lambda consumer.
@@ -75,6 +80,7 @@ class NewQueue:
     content_based_deduplication: bool | None = None
     visibility_timeout: Duration | None = None
     retention_period: Duration | None = None
+    delivery_delay: Duration | None = None
     dead_letter_retention_period: Duration | None = None
     max_receive_count: int = SQS_LAMBDA_MIN_RECEIVES
     encryption_key: kms.IKey | None = None
@@ -87,6 +93,7 @@ class NewQueue:
             content_based_deduplication=(bool, None),
             visibility_timeout=(Duration, None),
             retention_period=(Duration, None),
+            delivery_delay=(Duration, None),
             dead_letter_retention_period=(Duration, None),
             max_receive_count=(int,),
             encryption_key=("IKey", None),
@@ -98,6 +105,11 @@ class NewQueue:
             reject(checks.retention("retention_period", kept))
         if hidden is not None:
             reject(checks.visibility_range("visibility_timeout", hidden))
+        delay = in_seconds(self.delivery_delay)
+        if delay is not None:
+            reject(checks.delay("delivery_delay", delay))
+            if kept is not None:
+                reject(checks.expires_while_delayed("The new queue", delay, kept))
         if there is not None:
             reject(checks.retention("dead_letter_retention_period", there))
         if kept is not None and there is not None:
@@ -249,7 +261,7 @@ class SqsToLambda(QueueWithDeadLetterQueue):
     ) -> None:
         consumer = Consumer.of(consumer)
         super().__init__(scope, construct_id, queue=queue, consumer=consumer, alarms=alarms)
-        warn_of_imported_consumer(consumer, _visibility_given(queue))
+        warn_of_imported_consumer(consumer, visibility_given(queue))
         self.event_source_mapping = consume(
             self, "EventSource", self.queue, consumer, fifo=self._fifo
         )
@@ -338,6 +350,7 @@ def _new_queues(scope: Construct, new: NewQueue) -> tuple[sqs.Queue, sqs.Queue]:
         deduplication_scope=sqs.DeduplicationScope.MESSAGE_GROUP if new.fifo else None,
         fifo_throughput_limit=(sqs.FifoThroughputLimit.PER_MESSAGE_GROUP_ID if new.fifo else None),
         visibility_timeout=new.visibility_timeout,
+        delivery_delay=new.delivery_delay,
         retention_period=new.retention_period or seconds(SQS_DEFAULT_RETENTION),
         receive_message_wait_time=seconds(SQS_LONG_POLL),
         encryption=_encryption(new.encryption_key),
@@ -361,7 +374,8 @@ def _encryption(key: kms.IKey | None) -> sqs.QueueEncryption:
     return sqs.QueueEncryption.KMS if key else sqs.QueueEncryption.SQS_MANAGED
 
 
-def _visibility_given(queue: sqs.IQueue | NewQueue) -> float | None:
+def visibility_given(queue: sqs.IQueue | NewQueue) -> float | None:
+    """Return the visibility timeout that a queue was given, in seconds; None when it was not."""
     if isinstance(queue, NewQueue):
         return in_seconds(queue.visibility_timeout)
     return visibility_of(queue)
@@ -397,7 +411,9 @@ def check_own_queue(
         raise ValueError(checks.no_dead_letter_queue(f"queue {path}"))
     kept, hidden = retention_of(queue), visibility_of(queue)
     _check_dead_letter_queue(queue.dead_letter_queue.queue, queue, resource, kept)
-    receives = float(queue.dead_letter_queue.max_receive_count)
+    receives, delay = float(queue.dead_letter_queue.max_receive_count), delay_of(queue)
+    if delay is not None and kept is not None:
+        reject(checks.expires_while_delayed(path, delay, kept))
     reject(checks.receives(path, receives))
     check_visibility(path, hidden, consumer)
     if hidden is not None and kept is not None:
@@ -434,6 +450,18 @@ def retention_of(queue: sqs.IQueue) -> float | None:
         return SQS_MAX_RETENTION
     kept = resource.message_retention_period
     return SQS_DEFAULT_RETENTION if kept is None else number(kept)
+
+
+def delay_of(queue: sqs.IQueue) -> float | None:
+    """Return how long a queue delays messages, in seconds; None when it is not known."""
+    resource = resource_of(queue)
+    return None if resource is None else number(resource.delay_seconds or 0)
+
+
+def receives_of(queue: sqs.IQueue) -> float | None:
+    """Return after how many receives a queue dead-letters a message; None when it is not known."""
+    found = queue.dead_letter_queue if isinstance(queue, sqs.Queue) else None
+    return number(found.max_receive_count) if found else None
 
 
 def visibility_of(queue: sqs.IQueue) -> float | None:

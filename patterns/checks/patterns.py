@@ -164,7 +164,7 @@ def _leaves(pattern: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path,
     for name, wanted in pattern.items():
         if isinstance(wanted, Mapping):
             yield from _leaves(wanted, (*path, name))
-        elif isinstance(wanted, list) and name != "$or":
+        elif isinstance(wanted, list):  # the ways of $or are no values
             yield (*path, name), wanted
 
 

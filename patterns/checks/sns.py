@@ -211,7 +211,7 @@ def _is_public(host: str) -> bool:
     A name whose last part begins with a digit is an address in decimal, octal or hexadecimal.
     """
     host = host.rstrip(".")
-    private = ("localhost", ".localhost", ".local", ".internal", ".home.arpa")
+    private = (".localhost", ".local", ".internal", ".home.arpa")
     return bool(re.search(r"\.[^\d.:][^.:]*$", host)) and not host.endswith(private)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..limits import (
     SQS_LAMBDA_MIN_RECEIVES,
     SQS_LAMBDA_VISIBILITY_FACTOR,
+    SQS_MAX_DELAY,
     SQS_MAX_RECEIVES,
     SQS_MAX_RETENTION,
     SQS_MAX_VISIBILITY,
@@ -165,6 +166,122 @@ def expires_before_dead_lettering(
         f"{period(visibility)} take {period(needed)}: a message that always fails is deleted "
         f"before it is dead-lettered. Raise the retention period above {period(needed)}, or lower "
         "the maximum receive count or the visibility timeout."
+    )
+
+
+def delay(name: str, seconds: float) -> str | None:
+    """A queue delays its messages by 15 minutes at most.
+
+    Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-delay-queues.html
+    """
+    if 0 <= seconds <= SQS_MAX_DELAY:
+        return None
+    return (
+        f"{name} is {period(seconds)}; it must be 0 s to {period(SQS_MAX_DELAY)}. For a longer "
+        "delay, let EventBridge Scheduler send the message when it is due."
+    )
+
+
+def expires_while_delayed(queue: object, delayed: float, kept: float) -> str | None:
+    """A queue keeps a message for longer than it delays it.
+
+    Lint E9231. Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+    """
+    if delayed < kept:
+        return None
+    return (
+        f"{queue} delays messages by {period(delayed)}, but keeps them for {period(kept)} only: "
+        "each is deleted before anybody can receive it. Raise the retention period above "
+        f"{period(delayed)}, or lower the delay."
+    )
+
+
+def message_delay(
+    sender: object, queue: object, seconds: float | None, *, fifo: bool | None
+) -> str | None:
+    """A message has a delay of its own in a standard queue only, of 15 minutes at most.
+
+    Lint E9232. Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-timers.html
+
+    Args:
+        sender: What sends it.
+        queue: Where to.
+        seconds: The delay; None when that is not known.
+        fifo: Whether the queue is FIFO; None when that is not known.
+    """
+    if fifo and seconds != 0:
+        return (
+            f"{sender} gives messages to the FIFO queue {queue} a delay of their own: SQS rejects "
+            "DelaySeconds there. Delay the whole queue, or let EventBridge Scheduler send each "
+            "message when it is due."
+        )
+    problem = None if seconds is None else delay("DelaySeconds", seconds)
+    return f"{sender} to {queue}: {problem}" if problem else None
+
+
+def backoff_beyond_visibility(name: str, longest: float, worked: float) -> str | None:
+    """A message stays hidden for 12 hours at most since it was received.
+
+    Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
+
+    Args:
+        name: Of the longest delay.
+        longest: That delay, in seconds.
+        worked: How long a consumer may have the message before it fails, in seconds.
+    """
+    most = SQS_MAX_VISIBILITY - worked
+    if longest <= most:
+        return None
+    return (
+        f"{name} is {period(longest)}, but a message may have been hidden for {period(worked)} "
+        f"when it fails, and SQS hides it for {period(SQS_MAX_VISIBILITY)} at most since it was "
+        f"received. Lower it to {period(most)} or less."
+    )
+
+
+def expires_between_retries(
+    queue: object, max_receive_count: float, waits: float, worked: float, kept: float
+) -> str | None:
+    """A queue keeps a message until its last delayed retry has ended.
+
+    Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
+
+    Args:
+        queue: The queue.
+        max_receive_count: Receives before a message is dead-lettered.
+        waits: The delay of the queue and those between the receives, in seconds.
+        worked: How long each receive may hide a message before it fails, in seconds.
+        kept: The retention period, in seconds.
+    """
+    needed = waits + max_receive_count * worked
+    if needed < kept:
+        return None
+    return (
+        f"{queue} keeps a message for {period(kept)}, but {max_receive_count:g} receives of "
+        f"{period(worked)} and the delays between them, {period(waits)}, take {period(needed)}: a "
+        "message that always fails is deleted before it is dead-lettered. Raise the retention "
+        f"period above {period(needed)}, or lower the delays or the maximum receive count."
+    )
+
+
+def uses_up_receives(queue: object, batch: float, *, fifo: bool) -> str | None:
+    """A FIFO queue with growing delays hands over one message at a time.
+
+    SQS hands over several messages of a group together, and counts a receive of each, also of those
+    that wait behind a failure. Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/FIFO-queues-understanding-logic.html
+    """
+    if not fifo or batch == 1:
+        return None
+    return (
+        f"{queue} is a FIFO queue with batch_size={batch:g}: messages behind one that fails are "
+        "received with it each time, so they use up their receives and are dead-lettered without "
+        "an attempt. Set batch_size=1."
     )
 
 

@@ -5,28 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import RemovalPolicy
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
-from constructs import Construct
 
-from ..blocks import keys
 from ..blocks.alarms import Alarms
-from ..blocks.failures import keep_failures
-from ..blocks.findings import acknowledge_wildcards
-from ..blocks.grants import check_grantee, grantee_here, warn_of_fixed
-from ..blocks.names import name_known_before_creation
-from ..blocks.queues import grant_send, queue_for_failures
-from ..blocks.values import check_removal, stack_of
-from .rules import (
-    Retries,
-    check_given,
-    check_period,
-    check_time,
-    check_words,
-    expression_of,
-    on_group,
-    on_undelivered,
-)
+from ..blocks.failures import AGAIN, keep_failures
+from ..blocks.schedules import Retries, Schedules, check_given, on_group, on_undelivered
+from ..blocks.values import stack_of
+from .rules import check_period, check_time, check_words, expression_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,11 +21,10 @@ if TYPE_CHECKING:
     from aws_cdk import aws_kms as kms
     from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_sqs as sqs
+    from constructs import Construct
 
 __all__ = ["Alarms", "Retries", "SchedulerToLambda"]
 
-SCHEDULER = "scheduler.amazonaws.com"
-LONGEST_PATH = 27  # so that the name of the group has at most 64 characters
 # https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
 TICK = {
     "schedule": "<aws.scheduler.schedule-arn>",
@@ -48,10 +32,9 @@ TICK = {
     "execution": "<aws.scheduler.execution-id>",
     "attempt": "<aws.scheduler.attempt-number>",
 }
-MANAGES = [f"scheduler:{verb}Schedule" for verb in ("Create", "Get", "Update", "Delete")]
 
 
-class SchedulerToLambda(Construct):
+class SchedulerToLambda(Schedules):
     """Run a function at a time: once, at a rate, or by the calendar of a time zone.
 
     ``add_schedule()`` makes a schedule in the template; ``grant_schedule()`` lets code make
@@ -95,28 +78,15 @@ class SchedulerToLambda(Construct):
         alarms: Alarms = Alarms(),
     ) -> None:
         super().__init__(scope, construct_id)
-        check_removal(removal_policy)
-        check_given(self, function, retries, dead_letter_queue, encryption_key, alarms)
+        own, key = dead_letter_queue, encryption_key
+        check_given(self, "function", function, retries, own, key, alarms)
         alarms = alarms.of_pattern(__name__)
-        self.function, self._retries, self._key = function, retries, encryption_key
-
-        self.schedule_group = scheduler.ScheduleGroup(
-            self,
-            "Group",
-            schedule_group_name=name_known_before_creation(self, longest_path=LONGEST_PATH),
-            removal_policy=removal_policy,
-        )
-        self.dead_letter_queue = dead_letter_queue or queue_for_failures(
-            self,
-            "DeadLetterQueue",
-            reason="Ticks that Scheduler could not hand over wait here for a person.",
-            encryption_key=encryption_key,
-        )
-        self.role = self._role()
+        self.function = function
+        self._hand_over_to(function, retries, own, key, removal_policy)
         self._failures, of_function = keep_failures(self, function, encryption_key, alarms)
         self.alarms: list[cloudwatch.Alarm] = [
             *on_group(self, alarms, self.schedule_group),
-            on_undelivered(self, alarms, self.dead_letter_queue),
+            on_undelivered(self, alarms, self.dead_letter_queue, AGAIN),
             *of_function,
         ]
 
@@ -188,77 +158,6 @@ class SchedulerToLambda(Construct):
         return made
 
     @property
-    def schedule_request(self) -> str:
-        """What ``CreateSchedule`` needs besides name, expression and input; JSON.
-
-        For the environment of code that was granted ``grant_schedule()``. Such a schedule runs
-        once, and is deleted afterwards.
-
-        Source: https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html
-        """
-        key = {"KmsKeyArn": self._key.key_arn} if self._key else {}
-        request = {
-            "GroupName": self.schedule_group.schedule_group_name,
-            "ActionAfterCompletion": "DELETE",
-            "FlexibleTimeWindow": {"Mode": "OFF"},
-            "Target": {
-                "Arn": self.function.function_arn,
-                "RoleArn": self.role.role_arn,
-                "DeadLetterConfig": {"Arn": self.dead_letter_queue.queue_arn},
-                "RetryPolicy": {
-                    "MaximumRetryAttempts": self._retries.attempts,
-                    "MaximumEventAgeInSeconds": self._retries.max_age,
-                },
-            },
-        }
-        return str(stack_of(self).to_json_string(request | key))
-
-    def grant_schedule(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let ``grantee`` create, read, change and delete schedules of this group.
-
-        The schedules that it makes can run with ``role`` only.
-
-        Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/security_iam_id-based-policies.html
-
-        Raises:
-            ValueError: it is no role, user or function with a role of this account.
-        """
-        grantee = grantee_here(self, grantee, (self.function, self._key))
-        check_grantee(self, grantee)
-        stack, group = stack_of(self), self.schedule_group.schedule_group_name
-        schedules = stack.format_arn(
-            service="scheduler", resource="schedule", resource_name=f"{group}/*"
-        )
-        add = iam.Grant.add_to_principal
-        grant = add(grantee=grantee, actions=MANAGES, resource_arns=[schedules])
-        passed = {"StringEquals": {"iam:PassedToService": SCHEDULER}}
-        grant = grant.combine(
-            add(
-                grantee=grantee,
-                actions=["iam:PassRole"],
-                resource_arns=[self.role.role_arn],
-                conditions=passed,
-            )
-        )
-        if self._key:
-            via = f"scheduler.{stack.region}.{stack.url_suffix}"
-            context = {"kms:EncryptionContext:aws:scheduler:schedule:arn": schedules}
-            grant = grant.combine(
-                add(
-                    grantee=grantee,
-                    actions=["kms:DescribeKey", "kms:GenerateDataKey", "kms:Decrypt"],
-                    resource_arns=[self._key.key_arn],
-                    conditions={"StringLike": {"kms:ViaService": via} | context},
-                )
-            )
-        role: Any = grantee.grant_principal
-        if hasattr(role, "node"):
-            reason = "Code makes up the names of its schedules; the group is this construct's own."
-            acknowledge_wildcards(role, reason, schedules)
-        warn_of_fixed(grantee, "scheduler:CreateSchedule in the group, and iam:PassRole")
-        return grant
-
-    @property
     def failure_queue(self) -> sqs.IQueue:
         """The queue with the records of ticks that failed in the function.
 
@@ -271,42 +170,6 @@ class SchedulerToLambda(Construct):
                 "the failure_queue of that construct."
             )
         return self._failures
-
-    def metric_dropped(self, **options: Any) -> cloudwatch.Metric:
-        """Ticks that Scheduler gave up. ``options``: of the metric."""
-        return self.schedule_group.metric_dropped(**options)
-
-    def metric_target_errors(self, **options: Any) -> cloudwatch.Metric:
-        """Attempts in which Lambda answered with an error. ``options``: of the metric."""
-        return self.schedule_group.metric_target_errors(**options)
-
-    def metric_dead_letters(self, **options: Any) -> cloudwatch.Metric:
-        """Messages in ``dead_letter_queue``. ``options``: of the metric."""
-        return self.dead_letter_queue.metric_approximate_number_of_messages_visible(**options)
-
-    def _role(self) -> iam.Role:
-        """Make the role that Scheduler assumes for this group, and for no other.
-
-        Source:
-        https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
-        """
-        stack = stack_of(self)
-        of_group = {
-            "aws:SourceAccount": stack.account,
-            "aws:SourceArn": self.schedule_group.schedule_group_arn,
-        }
-        principal = iam.ServicePrincipal(SCHEDULER, conditions={"StringEquals": of_group})
-        role = iam.Role(self, "Role", assumed_by=principal)
-        role.add_to_policy(
-            iam.PolicyStatement(
-                actions=["lambda:InvokeFunction"], resources=[self.function.function_arn]
-            )
-        )
-        grant_send(self.dead_letter_queue, role)
-        of_queue = self.dead_letter_queue.encryption_master_key
-        if self._key and not (of_queue and keys.same(self._key, of_queue)):
-            self._key.grant(role, "kms:Decrypt")
-        return role
 
     def _target(self, given: str) -> scheduler.CfnSchedule.TargetProperty:
         part, retries = scheduler.CfnSchedule, self._retries

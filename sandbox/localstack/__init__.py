@@ -44,7 +44,6 @@ GAPS = {
     "sns-delivery-policy": "A delivery to an endpoint is attempted once, whatever the delivery "
     "policy says.",
     "sns-firehose": "Not tried: a subscription of a delivery stream.",
-    "sns-maximum-message-size": "Not tried: messages of more than 256 KiB.",
     "sns-message-group-deduplication": "Not tried: deduplication within a message group.",
     "sns-metrics-and-alarms": "SNS emits no CloudWatch metrics, so alarms on them never change.",
     "sqs-eventual-consistency": "A queue's counts are exact, and its messages can be received at "

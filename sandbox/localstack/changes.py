@@ -13,6 +13,7 @@ import secrets
 import socket
 import threading
 from collections import defaultdict
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from importlib import import_module
@@ -55,6 +56,7 @@ def apply_all() -> None:
     fail_on_unknown_types()
     empty_buckets()
     take_large_forms()
+    take_large_messages()
     keep_bodies()
     rename_dead_letters()
     unwrap_sqs_errors()
@@ -344,6 +346,39 @@ def take_large_forms() -> None:
     import_module("werkzeug").Request.max_form_memory_size = 16 * MEGABYTE
 
 
+def take_large_messages() -> None:
+    """Let a topic take a message as large as its MaximumMessageSize says: LocalStack takes 256 KiB.
+
+    It keeps the attribute, if it is a string, and delivers such a message as any other.
+    """
+    of_templates = localstack("services.sns.resource_providers.aws_sns_topic").SNSTopicProvider
+    create = of_templates.create
+
+    def create_with_a_string(self: Any, request: Any) -> Any:
+        if size := request.desired_state.get("MaximumMessageSize"):
+            request.desired_state["MaximumMessageSize"] = str(size)
+        return create(self, request)
+
+    of_templates.create = create_with_a_string
+    module = localstack("services.sns.provider")
+    publish, size_of = module.SnsProvider.publish, module._get_total_publish_size
+    above: ContextVar[int] = ContextVar("above", default=0)  # bytes more than LocalStack takes
+
+    @wraps(publish)
+    def with_its_size(self: Any, context: Any, message: str, **more: Any) -> Any:
+        arn = more.get("topic_arn") or more.get("target_arn")
+        topic = self.get_store(context.account_id, context.region).topics.get(arn, {})
+        limit = topic.get("attributes", {}).get("MaximumMessageSize")
+        above.set(int(limit or module.MAXIMUM_MESSAGE_LENGTH) - module.MAXIMUM_MESSAGE_LENGTH)
+        try:
+            return publish(self, context, message, **more)
+        finally:
+            above.set(0)
+
+    module.SnsProvider.publish = with_its_size
+    module._get_total_publish_size = lambda *args: size_of(*args) - above.get()
+
+
 def keep_bodies() -> None:
     """Hand a function a message's body byte for byte: LocalStack parses it and writes it anew."""
     poller = localstack("services.lambda_.event_source_mapping.pollers.sqs_poller")
@@ -573,18 +608,32 @@ def lock() -> None:
     def init_locked(self: Any, *args: Any, **more: Any) -> None:
         init(self, *args, **more)
         self.request_handlers.insert(0, guard)
+        routed = self.request_handlers.index(app.handlers.serve_edge_router_rules)
+        self.request_handlers.insert(routed + 1, close)
 
     def guard(chain: Any, context: Any, response: Any) -> None:
-        request = context.request
-        if request.path == HEALTH:
-            chain.respond(200, json.dumps({"edition": os.environ["SANDBOX_MARK"]}))
-        elif hmac.compare_digest(request.headers.get(INTERNAL, ""), secret):
+        request, own = context.request, secret.encode()
+        if hmac.compare_digest(request.headers.get(INTERNAL, "").encode(), own):
             request.headers.remove(INTERNAL)
-        elif not request.path.startswith(OPEN) and not _is_ours(_access_key(request)):
-            chain.respond(403, json.dumps({"__type": "InvalidClientTokenId", "message": CLOSED}))
-        elif request.path == ALARMS:
-            _look_at_alarms(request.args.get("at", ""))
-            chain.respond(200, "{}")
+            context.is_ours = True
+        elif _is_ours(_access_key(request)):
+            context.is_ours = True
+            if request.path == ALARMS:
+                _look_at_alarms(request.args.get("at", ""))
+                chain.respond(200, "{}")
+        elif request.path == HEALTH:
+            answer(chain, context, 200, edition=os.environ["SANDBOX_MARK"])
+        elif not request.path.startswith(OPEN):
+            answer(chain, context, 403, **CLOSED)
+
+    def close(chain: Any, context: Any, response: Any) -> None:
+        """No API has this path: LocalStack would look for a service in the host and the headers."""
+        if not hasattr(context, "is_ours"):
+            answer(chain, context, 403, **CLOSED)
+
+    def answer(chain: Any, context: Any, status: int, **document: str) -> None:
+        context.request.headers.pop("Origin", None)  # or the answer would be any page's to read
+        chain.respond(status, json.dumps(document))
 
     app.LocalstackAwsGateway.__init__ = init_locked
 
@@ -606,7 +655,10 @@ def _set(headers: Any, secret: str) -> None:
     headers[INTERNAL] = secret
 
 
-CLOSED = "The security token included in the request is invalid."
+CLOSED = {
+    "__type": "InvalidClientTokenId",
+    "message": "The security token included in the request is invalid.",
+}
 
 
 def _access_key(request: Any) -> str:

@@ -153,9 +153,23 @@ def test_what_still_fails_is_reported_and_the_channel_is_left_alone(
         return (429, b'{"errors": [{"errorType": "Throttled"}]}') if '"c2"' in str(events) else {}
 
     appsync.answer = answer
+    codes = channels.publish(HOST, {"a": [("1", '"c2"')], "b": [("2", '"c2"')]}, post=appsync.post)
+    assert codes == {"1": "Throttled", "2": "Throttled"}
+    appsync.calls.clear()
     records = [change(n, "two", status="c2") for n in range(2, 20)]
     assert publish(change(1), *records)[0] == "2"
     assert Counter(name for name, _ in appsync.calls) == {"orders/one": 1, "orders/two": 3}
+
+
+def test_between_two_attempts_it_waits_twice_as_long_with_jitter(
+    appsync: AppSync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    appsync.answer = lambda *_: (500, b"")
+    waits: list[float] = []
+    for share in (1.0, 0.5):
+        monkeypatch.setattr("random.random", lambda share=share: share)
+        channels.publish(HOST, {"a": [("1", "{}")]}, post=appsync.post, sleep=waits.append)
+    assert waits == [0.2, 0.4, 0.1, 0.2]
 
 
 @pytest.mark.parametrize("status", [401, 500])
@@ -176,6 +190,16 @@ def test_an_unreachable_appsync_fails_every_event(
 
     monkeypatch.setattr(channels, "signed_post", post)
     assert publish(change(1)) == ["1"]
+    assert set(channels.publish(HOST, {"a": [("1", "{}")]}, post=post).values()) == {
+        "EndpointConnectionError"
+    }
+
+
+def test_what_is_behind_five_events_that_failed_at_once_is_not_attempted(appsync: AppSync) -> None:
+    appsync.answer = lambda *_: (500, b"")
+    sent = [(str(number), "{}") for number in range(7)]
+    codes = channels.publish(HOST, {"a": sent}, post=appsync.post, sleep=lambda _: None)
+    assert codes == dict.fromkeys("01234", "Http500") | dict.fromkeys("56", "BehindAFailure")
 
 
 def test_an_order_that_no_event_can_hold_is_named_for_clients_to_fetch(
@@ -238,7 +262,9 @@ def test_a_publication_is_signed_by_the_functions_role_for_appsync(
         assert channels.signed_post(HOST, b"{}") == (200, b"{}")
     assert [one.url for one in sent] == [f"https://{HOST}/event", "https://127.0.0.1:4566/event"]
     for one in sent:
+        assert one.method == "POST"
         assert one.headers["Host"] == HOST
+        assert one.headers["Content-Type"] == "application/json"
         assert f"/{REGION}/appsync/aws4_request" in str(one.headers["Authorization"])
 
 

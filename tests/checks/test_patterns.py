@@ -130,8 +130,8 @@ def test_a_value_without_an_opposite_counts_as_matched(value: Any) -> None:
 
 
 def test_a_star_in_a_value_is_no_wildcard() -> None:
-    rest = patterns.others([{"source": ["a*b", {"prefix": "c"}]}])
-    assert rest == {"source": [{"anything-but": {"wildcard": ["a\\*b", "c*"]}}]}
+    rest = patterns.others([{"source": ["a*b", {"prefix": "c"}, {"wildcard": "b*d"}]}])
+    assert rest == {"source": [{"anything-but": {"wildcard": ["a\\*b", "b*d", "c*"]}}]}
 
 
 @pytest.mark.parametrize(

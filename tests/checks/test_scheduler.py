@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
 
 from serverless_patterns.patterns.checks import scheduler
+from tests.checks.rules import agree, boundaries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NEVER, TWICE = "clocks skip", "clocks show twice"
 HOUR = timedelta(hours=1)
@@ -93,6 +98,8 @@ def test_a_one_time_schedule_is_at_a_time_that_there_is_once(at: str, problem: s
         ("0 3 * * ? *", None),
         ("0 * * * ? *", None),  # the next hour comes at once
         ("0 99 * * ? *", None),  # no hour: Scheduler says so
+        ("0 24 * * ? *", None),
+        ("75 2 * * ? *", "02:00"),  # no minute: so nobody knows which
     ],
 )
 def test_a_schedule_of_an_hour_that_is_skipped_is_found(cron: str, lost: str | None) -> None:
@@ -115,7 +122,7 @@ def test_a_schedule_of_an_hour_that_is_skipped_is_found(cron: str, lost: str | N
         ("cron(0 6 * * *)", "is no expression of"),
         ("0 6 * * *", "is no expression of"),
         ("cron(0 6 * * * *)", "one of them must be ?"),
-        ("cron(0 6 1 * MON *)", "one of them must be ?"),
+        ("cron(0 6 1 * MON *)", "day of the month 1 and the day of the week MON: one of them must"),
         ("cron(0 6 ? * ? *)", "one of them must be ?"),
         ("rate(${Rate})", None),
     ],
@@ -130,6 +137,10 @@ def test_a_time_that_is_over_is_so_in_its_time_zone() -> None:
     six = "at(2027-06-01T06:00:00)"
     assert scheduler.over("It", six, "UTC", now)
     assert scheduler.over("It", six, "America/New_York", now) is None
+    assert "It is at 2027-06-01 06:30 in UTC, which is over" in str(
+        scheduler.over("It", "at(2027-06-01T06:30:00)", "UTC", now)
+    )
+    assert scheduler.over("It", "at(2027-06-01T06:30:01)", "UTC", now) is None
     assert scheduler.over("It", "rate(1 hour)", "UTC", now) is None
 
 
@@ -137,3 +148,57 @@ def test_a_time_zone_is_one_of_the_database() -> None:
     assert scheduler.time_zone("Europe/Berlin") is None
     for wrong in ("Europe/Atlantis", "", "../../etc/passwd"):
         assert "no time zone of the IANA database" in (scheduler.time_zone(wrong) or "")
+
+
+START = datetime(2027, 6, 1, tzinfo=UTC)
+
+
+@boundaries(
+    lambda: {
+        "Scheduler retries 185 times at most": [
+            (scheduler.retries(number, None), expected)
+            for number, expected in (
+                (None, None),
+                (0, None),
+                (185, None),
+                (-1, "attempts is -1; it must be 0 to 185."),
+                (186, "attempts is 186; it must be 0 to 185."),
+            )
+        ],
+        "and for 60 seconds to 24 hours": [
+            (scheduler.retries(185, age), expected)
+            for age, expected in (
+                (60, None),
+                (86_400, None),
+                (59, "max_event_age is 59 s; it must be 60 s to 1 day."),
+                (86_401, "max_event_age is 1 day 1 s; it must be"),
+            )
+        ],
+        "an input has 256 KiB, a description 512 characters at most": [
+            (scheduler.words("It", 262_144, 512), None),
+            (scheduler.words("It", 262_145, 0), "It has 262,145 bytes of input, but Scheduler"),
+            (scheduler.words("It", 0, 513), "It has a description of 513 characters, but"),
+        ],
+        "what runs once has no period": [
+            (scheduler.once("It", "rate(1 hour)", period_given=True), None),
+            (scheduler.once("It", "at(2027-06-01T06:00:00)", period_given=False), None),
+            (
+                scheduler.once("It", "at(2027-06-01T06:00:00)", period_given=True),
+                "It runs once, so",
+            ),
+        ],
+        "a schedule ends after it starts": [
+            (scheduler.ends("It", START, START + timedelta(seconds=1)), None),
+            (
+                scheduler.ends("It", START, START),
+                "It ends at 2027-06-01T00:00:00+00:00, before it starts at 2027-06-01T00:00:00+00",
+            ),
+        ],
+        "a dead-letter queue is standard": [
+            (scheduler.dead_letter_queue("It", fifo=False), None),
+            (scheduler.dead_letter_queue("It", fifo=True), "It has a FIFO dead-letter queue"),
+        ],
+    }
+)
+def test_a_rule_says_what_is_wrong(said: Callable[[], str | None], expected: str | None) -> None:
+    agree(said, expected)

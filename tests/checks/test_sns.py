@@ -14,6 +14,11 @@ ONE, OTHER = "1" * 12, "2" * 12
 NO_QUEUE = "One has the protocol lambda, but a FIFO topic delivers to SQS queues only. Subscribe"
 
 
+def protecting(length: int) -> dict[str, list[str]]:
+    """A data protection policy of so many characters."""
+    return {"Statement": ["x" * (length - len('{"Statement":[""]}'))]}
+
+
 @boundaries(
     lambda: {
         "a FIFO topic delivers to queues only": [
@@ -64,9 +69,12 @@ NO_QUEUE = "One has the protocol lambda, but a FIFO topic delivers to SQS queues
                 ("partner.example.com", "It has no TLS: anybody"),
                 ("https://[partner", "It is no URL."),
                 ("https://shop:secret@partner.example.com/", "It has a user name or a password"),
+                ("https://shop@partner.example.com/", "It has a user name or a password"),
                 ("https://10.0.0.7/", "It has the host 10.0.0.7, which SNS cannot reach"),
                 ("https://[::1]/", "It has the host ::1, which SNS cannot reach"),
                 ("https://localhost/", "It has the host localhost, which SNS cannot reach"),
+                ("https://shop.localhost/", "It has the host shop.localhost, which"),
+                ("https://printer.local/", "It has the host printer.local, which"),
                 ("https://orders.internal/", "It has the host orders.internal, which SNS cannot"),
                 ("https:///orders", "It has the host of no name"),
                 *(
@@ -112,7 +120,10 @@ NO_QUEUE = "One has the protocol lambda, but a FIFO topic delivers to SQS queues
         ],
         "the JSON of SNS is sent as JSON or text": [
             (sns.content_type("It", "application/json; charset=UTF-8"), None),
-            (sns.content_type("It", "text/csv"), "It sends text/csv, but what is not raw is"),
+            (
+                sns.content_type("It", "text/csv"),
+                "what is not raw is application/json or text/plain.",
+            ),
         ],
         "large messages go to few queues, functions and Firehose": [
             (sns.large_messages("Orders", size, protocol, count), expected)
@@ -122,6 +133,51 @@ NO_QUEUE = "One has the protocol lambda, but a FIFO topic delivers to SQS queues
                 (262_145, "email", 1, "which SNS does not deliver by email"),
                 (262_145, "lambda", 101, "so it can have 100 subscriptions, and not 101."),
             )
+        ],
+        "a topic has 200 filter policies at most": [
+            (sns.many_filters("Orders", 200), None),
+            (
+                sns.many_filters("Orders", 201),
+                "Orders has 201 filter policies, but the quota is 200",
+            ),
+        ],
+        "a largest message is whole KiB, 1 to 1,024 of them": [
+            (sns.max_message_size("It", size), expected)
+            for size, expected in (
+                (1_024, None),
+                (1_048_576, None),
+                (0, "It is 0 bytes; it must be whole KiB, 1,024 to 1,048,576 bytes."),
+                (1_025, "It is 1,025 bytes; it must be"),
+                (1_049_600, "It is 1,049,600 bytes; it must be"),
+            )
+        ],
+        "a data protection policy has statements, of which one audits at most": [
+            (sns.data_protection_policy("It", policy), expected)
+            for policy, expected in (
+                ({"Statement": [{"Operation": {"Audit": {}}}, {"Operation": {"Deny": {}}}]}, None),
+                ({"Statement": [{}, "text"]}, None),
+                ({}, "It has no Statement"),
+                ({"Statement": []}, "It has no Statement"),
+                ({"Statement": {"Operation": {}}}, "It has no Statement"),
+                (
+                    {"Statement": [{"Operation": {"Audit": {}}}] * 2},
+                    "several statements that audit",
+                ),
+                (protecting(30_720), None),
+                (protecting(30_721), "It has 30,721 characters; SNS accepts 30,720."),
+            )
+        ],
+        "China's Regions send no text messages": [
+            (sns.text_messages("It", None), None),
+            (sns.text_messages("It", "ca-central-1"), None),
+            (
+                sns.text_messages("It", "cn-north-1"),
+                "It sends text messages from cn-north-1, where",
+            ),
+        ],
+        "an archive takes as much as a record of Firehose": [
+            (sns.record_size("Orders", 1_024_000), None),
+            (sns.record_size("Orders", 1_024_001), "Orders takes messages of 1,024,001 bytes, but"),
         ],
         "an archive keeps messages for 1 to 365 days": within(
             sns.archive, 1, 365, "it must be 1 to 365"

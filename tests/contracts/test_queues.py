@@ -100,6 +100,12 @@ def test_the_settings_of_a_new_queue_reach_it(build: Build, stack: Stack) -> Non
     assert queue["RedrivePolicy"]["maxReceiveCount"] == 7
 
 
+@every_build("queue")
+def test_a_new_queue_dead_letters_after_five_receives(build: Build, stack: Stack) -> None:
+    build.make(stack, "Pattern")
+    assert source(stack)["RedrivePolicy"]["maxReceiveCount"] == 5
+
+
 @every_build("queue", "consumer")
 def test_a_customer_key_encrypts_both_queues_and_the_consumer_may_decrypt(
     build: Build, stack: Stack

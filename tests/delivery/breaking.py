@@ -2,8 +2,9 @@
 
     make break PATTERN=api_sqs_lambda
 
-Events flow into the queue of every consumer while one thing at a time goes wrong; afterwards each
-event has taken effect once, no message is left, and every setting is as it was.
+Events flow into the queue of every consumer, or to a function that is invoked asynchronously, while
+one thing at a time goes wrong; afterwards each event has taken effect once, no message is left, and
+every setting is as it was. What Lambda records as failed is redriven first.
 """
 
 from __future__ import annotations
@@ -30,14 +31,17 @@ from urllib.parse import urlsplit
 
 from serverless_patterns.lambdas.foundation import strict_json
 from serverless_patterns.patterns import catalog
+from serverless_patterns.patterns.redrive.run import Redrive
+from serverless_patterns.patterns.redrive.sources import Queue
 from serverless_patterns.sandbox import embedded, outages, queues
 from tests.lambdas import consumers
 from tests.moto_cloud import text
 
 from . import reliability
+from .sources import Asynchronous
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from serverless_patterns.sandbox import Deployment
@@ -104,7 +108,6 @@ class Running:
         """All that a fault may change."""
         lambda_, name = self.stack.client("lambda"), {"FunctionName": self.function}
         sqs, function = self.stack.client("sqs"), lambda_.get_function_configuration(**name)
-        mapping = lambda_.get_event_source_mapping(UUID=self.mapping)
         everything = sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=["All"])
         attributes = everything["Attributes"]
         return {
@@ -114,13 +117,100 @@ class Running:
             "concurrency": lambda_.get_function_concurrency(**name).get(
                 "ReservedConcurrentExecutions"
             ),
-            "mapping": (mapping["State"], mapping["FunctionArn"], mapping["BatchSize"]),
+            "delivery": self.delivery(),
             "queue": {
                 key: value
                 for key, value in attributes.items()
                 if not key.startswith("Approximate") and key != "LastModifiedTimestamp"
             },
         }
+
+    def delivery(self) -> Any:
+        """How events reach the function."""
+        mapping = self.stack.client("lambda").get_event_source_mapping(UUID=self.mapping)
+        return mapping["State"], mapping["FunctionArn"], mapping["BatchSize"]
+
+    def deliver_to(self, function: str) -> None:
+        """Have events reach another version of the function."""
+        lambda_ = self.stack.client("lambda")
+        lambda_.update_event_source_mapping(UUID=self.mapping, FunctionName=function)
+
+    def retried_soon(self) -> AbstractContextManager[Any]:
+        """Let failed events come again soon, however often."""
+        return outages.quick_retries(self.stack, self.queue_url, seconds=2, attempts=100)
+
+    def send(self, event: Any, group: str | None) -> None:
+        """Send an event, to a group of a FIFO queue."""
+        ids = {"MessageGroupId": group, "MessageDeduplicationId": f"{time.monotonic_ns()}"}
+        self.stack.client("sqs").send_message(
+            QueueUrl=self.queue_url, MessageBody=text(event), **(ids if group else {})
+        )
+
+    def effects(self) -> Counter[str]:
+        """How often each event took effect, by its fingerprint."""
+        cloud: Any = self
+        return Counter(
+            it if isinstance(it, str) else strict_json.fingerprint(it)
+            for it in self.consumer.effects(cloud)
+        )
+
+    def settle(self, sent: Iterable[str]) -> None:
+        """Wait until every event has ended."""
+        queues.wait_until_empty(self.stack, self.queue_url, seconds=60)
+
+
+class Invoked(Running):
+    """A function that is invoked asynchronously; its queue has the records of what failed."""
+
+    def deliver_to(self, function: str) -> None:
+        """Invoke this one from now on, an alias with the settings of the function: it has none."""
+        if function != self.function:
+            settings = _invoke_config(self.stack, self.function)
+            lambda_ = self.stack.client("lambda")
+            lambda_.put_function_event_invoke_config(FunctionName=function, **settings)
+        self.mapping = function
+
+    def delivery(self) -> Any:
+        """Which function is invoked, and how Lambda retries."""
+        return self.mapping, _invoke_config(self.stack, self.function)
+
+    def retried_soon(self) -> AbstractContextManager[Any]:
+        """The engine retries within seconds."""
+        return ExitStack()
+
+    def send(self, event: Any, group: str | None) -> None:
+        """Invoke the function."""
+        self.stack.client("lambda").invoke(
+            FunctionName=self.mapping, InvocationType="Event", Payload=text(event)
+        )
+
+    def settle(self, sent: Iterable[str]) -> None:
+        """Redrive what three failures have left recorded, until every event took effect."""
+        wanted, sqs, lambda_ = {*sent}, self.stack.client("sqs"), self.stack.client("lambda")
+
+        def ended() -> bool:
+            kept = [
+                json.loads(one["Body"])
+                for url in (self.queue_url, self.dead_letters_url)
+                for one in queues.peek(self.stack, url)
+            ]
+            kept = [body.get("requestPayload", body) for body in kept]
+            return wanted <= self.effects().keys() | {*map(strict_json.fingerprint, kept)}
+
+        def took_effect() -> bool:
+            # Anew, as each shows no message twice. MiniStack dead-letters what an alias fails.
+            kept = [Queue(sqs, url) for url in (self.queue_url, self.dead_letters_url)]
+            # One at a time: a process that MiniStack cannot start takes all others with it.
+            Redrive(lambda_, self.function, 1).run(kept)
+            return wanted <= self.effects().keys()
+
+        queues.until(ended, seconds=300, what="until each took effect or is recorded")
+        # MiniStack retries with the settings of when it was invoked, and keeps that process.
+        lambda_.update_function_code(FunctionName=self.function, **_code(self))
+        queues.until(took_effect, seconds=300, what="until each took effect", pause=1)
+        # A dead letter beside a record is the event a second time.
+        letters = [one["Body"] for one in queues.take(self.stack, self.dead_letters_url)]
+        assert {strict_json.fingerprint(json.loads(one)) for one in letters} <= wanted
 
 
 def running(stack: Deployment, slug: str) -> Iterator[Running]:
@@ -153,6 +243,35 @@ def running(stack: Deployment, slug: str) -> Iterator[Running]:
                 )
                 break
             break
+
+
+def invoked(stack: Deployment, slug: str) -> Iterator[Invoked]:
+    """Yield every function of a pattern that is invoked asynchronously."""
+    lambda_, sqs = stack.client("lambda"), stack.client("sqs")
+    for of, module, delivered in consumers.declared("DELIVERED"):
+        if of != slug or delivered.source is not Asynchronous:
+            continue
+        for function in sorted(stack.functions.values()):
+            configuration = lambda_.get_function_configuration(FunctionName=function)
+            if not configuration["Handler"].endswith(f".{module}.handler"):
+                continue
+            settings = _invoke_config(stack, function)
+            record = settings["DestinationConfig"]["OnFailure"]["Destination"]
+            dead = configuration["DeadLetterConfig"]["TargetArn"]
+            failed, letters = (
+                sqs.get_queue_url(QueueName=arn.rsplit(":", 1)[1])["QueueUrl"]
+                for arn in (record, dead)
+            )
+            variables = configuration["Environment"]["Variables"]
+            name, consumer = f"{slug}.{module}", delivered.consumer
+            yield Invoked(stack, name, consumer, function, function, failed, letters, variables)
+
+
+def _invoke_config(stack: Deployment, function: str) -> dict[str, Any]:
+    configs = stack.client("lambda").list_function_event_invoke_configs(FunctionName=function)
+    found = configs["FunctionEventInvokeConfigs"]
+    [own] = [one for one in found if one["FunctionArn"].endswith((f":{function}", ":$LATEST"))]
+    return {name: own[name] for name in ("MaximumRetryAttempts", "DestinationConfig")}
 
 
 # The faults. Each goes wrong while its block runs.
@@ -221,8 +340,8 @@ def broken_version(one: Running) -> Iterator[None]:
         first = lambda_.publish_version(**name)["Version"]
         alias = lambda_.create_alias(**name, Name="live", FunctionVersion=first)["AliasArn"]
         undo.callback(lambda_.delete_alias, **name, Name="live")
-        _point(one, alias)
-        undo.callback(_point, one, one.function)
+        one.deliver_to(alias)
+        undo.callback(one.deliver_to, one.function)
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as made:
             module = lambda_.get_function_configuration(**name)["Handler"].rsplit(".", 1)[0]
@@ -233,7 +352,7 @@ def broken_version(one: Running) -> Iterator[None]:
         lambda_.update_alias(**name, Name="live", FunctionVersion=second)
         yield
         lambda_.update_alias(**name, Name="live", FunctionVersion=first)
-        queues.wait_until_empty(one.stack, one.queue_url)
+        one.settle(())
 
 
 def _code(one: Running) -> dict[str, str]:
@@ -247,11 +366,6 @@ def _code(one: Running) -> dict[str, str]:
     for name, value in (("AccountId", one.stack.account), ("Region", one.stack.region)):
         bucket = bucket.replace(f"${{AWS::{name}}}", value)
     return {"S3Bucket": bucket, "S3Key": code["S3Key"]}
-
-
-def _point(one: Running, function: str) -> None:
-    lambda_ = one.stack.client("lambda")
-    lambda_.update_event_source_mapping(UUID=one.mapping, FunctionName=function)
 
 
 @contextmanager
@@ -362,7 +476,7 @@ def break_it(one: Running, fault: Callable[[Running], AbstractContextManager[Non
     numbers = [first + place % GROUPS for place in range(EVENTS)]
     places: Counter[int] = Counter()
     sent: dict[str, Any] = {}
-    with outages.quick_retries(one.stack, one.queue_url, seconds=2, attempts=100):
+    with one.retried_soon():
         for part in range(3):
             with fault(one) if part == 1 else ExitStack():
                 for number in numbers[part::3] if not one.consumer.fifo else _third(numbers, part):
@@ -370,16 +484,13 @@ def break_it(one: Running, fault: Callable[[Running], AbstractContextManager[Non
                     args = (number, places[number]) if one.consumer.fifo else (next(_NUMBERS), 1)
                     event = one.consumer.good(*args)
                     sent[strict_json.fingerprint(event)] = event
-                    _send(one, event, one.consumer.name(number) if one.consumer.fifo else None)
+                    one.send(event, one.consumer.name(number) if one.consumer.fifo else None)
                     time.sleep(0.05)
                 time.sleep(1 if part == 1 else 0)  # so that what is sent meets the fault
-        queues.wait_until_empty(one.stack, one.queue_url, seconds=60)
+        one.settle(sent)
     wrong = []
     cloud: Any = one
-    effects = Counter(
-        it if isinstance(it, str) else strict_json.fingerprint(it)
-        for it in one.consumer.effects(cloud)
-    )
+    effects = one.effects()
     if lost := sent.keys() - effects.keys():
         wrong.append(f"{len(lost)} lost, such as {sent[next(iter(lost))]}")
     if twice := {effect for effect in sent if effects[effect] > 1}:
@@ -407,13 +518,6 @@ def _third(numbers: list[int], part: int) -> list[int]:
     return numbers[part * size : (part + 1) * size if part < 2 else None]
 
 
-def _send(one: Running, event: Any, group: str | None) -> None:
-    ids = {"MessageGroupId": group, "MessageDeduplicationId": f"{time.monotonic_ns()}"}
-    one.stack.client("sqs").send_message(
-        QueueUrl=one.queue_url, MessageBody=text(event), **(ids if group else {})
-    )
-
-
 def main(slug: str, *names: str) -> int:
     """Break every consumer of a pattern, or of all, with faults whose names begin with these.
 
@@ -424,7 +528,8 @@ def main(slug: str, *names: str) -> int:
     with embedded() as target:
         stacks = target.deploy(stacks=[pattern.stack_name for pattern in chosen])
         for pattern in chosen:
-            for one in running(stacks[pattern.stack_name], pattern.slug):
+            stack = stacks[pattern.stack_name]
+            for one in (*running(stack, pattern.slug), *invoked(stack, pattern.slug)):
                 if "task_token" in one.consumer.good(1, 1):
                     print(f"{one.name}: only a running execution has tokens: see its scenario")
                     continue

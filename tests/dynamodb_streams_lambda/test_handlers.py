@@ -133,6 +133,7 @@ def test_an_older_change_never_brings_a_deleted_item_back(cloud: Readers) -> Non
     written, deleted = table.write("order", {"version": 1}), table.write("order", None)
     assert cloud.read(projection.handler, deleted) == []
     assert cloud.read(projection.handler, written) == []
+    assert cloud.outcomes() == {"stale": 1}
     assert cloud.projected() == []
     again = table.write("order", {"version": 2})
     assert cloud.read(projection.handler, again) == []
@@ -164,8 +165,17 @@ def test_changes_of_one_item_in_a_batch_take_one_write(cloud: Readers) -> None:
     table = Table()
     records = [table.write("order", {"version": number}) for number in range(50)]
     assert cloud.read(projection.handler, *records) == []
-    assert len(cloud.requests) == 1
+    [(_, sent)] = cloud.requests
+    assert '"ReturnValuesOnConditionCheckFailure": "ALL_OLD"' in str(sent)
     assert cloud.projected() == plain(table)
+    assert cloud.outcomes() == {"stored": 1, "stale": 49}
+
+
+def test_an_event_of_the_outbox_is_passed_over_and_not_what_follows_it(cloud: Readers) -> None:
+    table = Table()
+    assert cloud.read(projection.handler, table.event(), table.write("order", {"n": 1})) == []
+    assert [item["pk"] for item in cloud.projected()] == ["order"]
+    assert cloud.outcomes() == {"ignored": 1, "stored": 1}
 
 
 def test_a_change_that_fails_holds_up_its_item_only_from_itself_on(cloud: Readers) -> None:

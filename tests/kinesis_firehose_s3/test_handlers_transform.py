@@ -65,6 +65,18 @@ def test_a_field_that_the_table_does_not_have_is_ignored_whatever_it_holds() -> 
     assert row(scrolled=0.75, experiments=[{"id": 1.5}]) == row()
 
 
+def test_a_row_takes_no_more_bytes_than_its_letters_need() -> None:
+    line = outcome(click(page="/部品")).data.decode()
+    assert '"page":"/部品","' in line
+    assert " " not in line.replace("2026-11-21 11", "")
+
+
+def test_a_click_may_have_64_kib_and_no_byte_more() -> None:
+    longest = to_bytes(click()).ljust(64 * 1024)
+    assert outcome(longest).kind == "Ok"
+    assert outcome(longest + b" ").reason == "too_large"
+
+
 def test_nothing_of_a_query_string_gets_into_the_lake() -> None:
     line = outcome(click()).data
     assert not [word for word in (b"someone", b"secret") if word in line]
@@ -126,7 +138,8 @@ def test_a_person_is_not_treated_as_a_bot() -> None:
         (b"\xff", "not_text"),
         (BROKEN, "aggregate"),
     ],
-    ids=lambda value: value[:12].decode("latin-1") if isinstance(value, bytes) else None,
+    # No backslash: pytest escapes it again each time that it collects.
+    ids=lambda value: repr(value[:12]).replace("\\", "") if isinstance(value, bytes) else None,
 )
 def test_a_record_that_is_no_click_fails_with_its_reason(record: bytes, reason: str) -> None:
     made = outcome(record)

@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 
 from serverless_patterns.lambdas.foundation import buses
 from serverless_patterns.lambdas.foundation.buses import Event, publish
+from serverless_patterns.lambdas.foundation.publishing import Published
 from tests.moto_cloud import UNREACHABLE, client_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from serverless_patterns.lambdas.foundation.publishing import Published
 
 RETRIED, REFUSED = "InternalFailure", "MalformedDetail"
 
@@ -109,6 +108,8 @@ def test_a_call_that_fails_as_a_whole_is_repeated() -> None:
 
     bus = Unreachable()
     assert len(put(bus, events(10)).accepted) == 10
+    given_up = put(Unreachable(), events(2), attempts=1)
+    assert given_up.unpublished == dict.fromkeys("01", "EndpointConnectionError")
 
 
 def test_one_event_at_fault_fails_no_other_of_its_call() -> None:
@@ -128,6 +129,30 @@ def test_a_call_holds_less_than_a_megabyte(size: int, calls: int) -> None:
     bus = Bus()
     put(bus, events(10, size))
     assert bus.calls == calls
+
+
+def test_between_two_attempts_it_waits_longer_and_longer_up_to_five_seconds_with_jitter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("random.random", lambda: 0.5)
+    put(Bus(lambda *_: RETRIED), events(1), sleep=waits.append)
+    assert waits == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.5, 2.5]
+
+
+def test_as_long_as_a_call_fits_into_the_time_left_it_is_made() -> None:
+    bus = Bus(lambda _, call: RETRIED if call == 1 else None)
+    assert len(put(bus, events(1), seconds_left=lambda: 15.0).accepted) == 1
+    assert bus.calls == 2
+
+
+def test_a_result_says_what_became_of_an_event_and_why() -> None:
+    found = Published({"1": "id-1"}, {"2": REFUSED}, {"3": RETRIED})
+    assert [found.result(id_) for id_ in "123"] == [
+        {"status": "published"},
+        {"status": "refused", "reason": REFUSED},
+        {"status": "unpublished", "reason": RETRIED},
+    ]
 
 
 def test_what_does_not_fit_into_the_time_left_is_returned() -> None:

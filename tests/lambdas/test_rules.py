@@ -10,7 +10,12 @@ import pytest
 from serverless_patterns.lambdas.async_lambda import logic as invoices
 from serverless_patterns.lambdas.async_lambda import rendering
 from serverless_patterns.lambdas.foundation.messages import Message
-from serverless_patterns.lambdas.foundation.outcomes import RefusedError
+from serverless_patterns.lambdas.foundation.outcomes import (
+    DUPLICATE,
+    STORED,
+    Outcome,
+    RefusedError,
+)
 from serverless_patterns.lambdas.kinesis_firehose_s3 import logic as clicks
 from serverless_patterns.lambdas.s3_events_lambda import logic as lists
 from serverless_patterns.lambdas.sns_fifo_fanout import logic as prices
@@ -118,6 +123,15 @@ def test_a_refused_price_list_names_the_line(content: bytes, reason: str, said: 
         lists.read(content)
     assert refused.value.reason == reason
     assert refused.value.detail.startswith(said)
+
+
+def test_the_worst_of_its_events_counts_for_a_message() -> None:
+    failed, refused = Outcome.failed("Denied"), Outcome("refused", "sku")
+    assert lists.together([DUPLICATE, STORED, refused, failed]) == failed
+    assert lists.together([DUPLICATE, STORED, refused]) == refused
+    assert lists.together([DUPLICATE, STORED]) == STORED
+    assert lists.together([DUPLICATE, DUPLICATE]) == DUPLICATE
+    assert lists.together([]) == lists.TESTED
 
 
 @pytest.mark.parametrize(

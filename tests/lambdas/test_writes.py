@@ -148,6 +148,35 @@ def test_each_message_is_refused_or_fails_alone_until_aws_cannot_be_reached() ->
     ]
 
 
+def test_one_by_one_nothing_behind_a_failure_of_its_group_is_attempted() -> None:
+    messages = [Message.of(record({}, group)) for group in ("a", "a", "b", "a")]
+    attempted: list[str | None] = []
+
+    def work(_: str, message: Message) -> Outcome:
+        attempted.append(message.group_id)
+        if message.group_id == "a":
+            raise error("Denied")
+        return STORED
+
+    outcomes = batch.one_by_one(work, fifo=True)([("", message) for message in messages])
+    assert attempted == ["a", "b"]
+    behind = Outcome("failed", "BehindAFailure")
+    assert [outcomes[message.id] for message in messages] == [
+        Outcome("failed", "Denied"),
+        behind,
+        STORED,
+        behind,
+    ]
+
+
+def test_only_a_batch_with_a_failure_is_logged_as_an_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    batch.log_summary({"1": STORED, "2": Outcome("refused", "size")})
+    batch.log_summary({"1": STORED, "2": Outcome.failed("Denied")})
+    assert [one.levelname for one in caplog.records] == ["INFO", "ERROR"]
+
+
 @pytest.mark.parametrize("fifo", [{}, {"fifo": True}])
 def test_a_message_behind_a_failure_waits_only_where_the_queue_keeps_an_order(fifo: Any) -> None:
     records = [record({"number": number}) for number in range(3)]

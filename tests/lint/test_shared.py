@@ -49,6 +49,7 @@ from serverless_patterns.patterns.blocks.invocations import (
 from serverless_patterns.patterns.blocks.lakes import Lake, Table
 from serverless_patterns.patterns.blocks.queues import NewQueue, SqsToLambda, check_own_queue
 from serverless_patterns.patterns.blocks.routes import Delivery, route
+from serverless_patterns.patterns.blocks.schedules import Retries, check_given
 from serverless_patterns.patterns.blocks.sources import Source
 from serverless_patterns.patterns.blocks.stream_consumers import (
     StreamConsumer,
@@ -57,6 +58,7 @@ from serverless_patterns.patterns.blocks.stream_consumers import (
 )
 from serverless_patterns.patterns.blocks.transforms import Transform
 from serverless_patterns.patterns.blocks.undo import check_undo
+from serverless_patterns.patterns.delay_and_visibility.construct import DelayedQueue
 from serverless_patterns.patterns.dynamodb_streams_lambda.construct import (
     DynamoDbStreamsToLambda,
     NewTable,
@@ -64,11 +66,7 @@ from serverless_patterns.patterns.dynamodb_streams_lambda.construct import (
 )
 from serverless_patterns.patterns.limits import SQS_DEFAULT_RETENTION
 from serverless_patterns.patterns.s3_events_lambda.construct import S3EventsToSqsToLambda, Watch
-from serverless_patterns.patterns.scheduler_lambda.rules import (
-    Retries,
-    check_given,
-    expression_of,
-)
+from serverless_patterns.patterns.scheduler_lambda.rules import expression_of
 from serverless_patterns.patterns.sns_fifo_fanout import rules as fanout_rules
 from serverless_patterns.patterns.sns_webhook.construct import SnsWebhook
 from tests.appsync_live.builds import make as make_live
@@ -113,6 +111,11 @@ def dead_letters_elsewhere(_stack: Stack) -> None:
     there = sqs.Queue.from_queue_arn(here, "There", "arn:aws:sqs:us-east-1:111111111111:failed")
     dead_letters = sqs.DeadLetterQueue(queue=there, max_receive_count=5)
     check_own_queue(sqs.Queue(here, "Queue", dead_letter_queue=dead_letters))
+
+
+def delayed_fifo(stack: Stack) -> DelayedQueue:
+    consumer = Consumer(function(stack), batch_size=1)
+    return DelayedQueue(stack, "Delayed", consumer=consumer, queue=NewQueue(fifo=True))
 
 
 def consume(stack: Stack, hidden: int = 60, reserved: int | None = None, **settings: Any) -> None:
@@ -214,7 +217,13 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     ),
     "E9136": lambda stack: routed(stack, dead_letters={"fifo": True}),
     "E9137": lambda stack: check_given(
-        stack, function(stack), Retries(), sqs.Queue(stack, "Queue", fifo=True), None, Alarms()
+        stack,
+        "function",
+        function(stack),
+        Retries(),
+        sqs.Queue(stack, "Queue", fifo=True),
+        None,
+        Alarms(),
     ),
     "E9138": send,
     "E9141": lambda stack: Transform(function(stack), batch_size=Size.mebibytes(3.1)),
@@ -229,6 +238,8 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "W9188": lambda stack: Alarms(max_age=Duration.days(4)).on_oldest_message(
         stack, "Alarm", sqs.Queue(stack, "Queue"), SQS_DEFAULT_RETENTION
     ),
+    "E9231": lambda stack: NewQueue(delivery_delay=seconds(900), retention_period=seconds(900)),
+    "E9232": lambda stack: delayed_fifo(stack).sender_environment,
     "E9174": lambda stack: api_rules.check_message(NewQueue(fifo=True), None, None),
     "E9190": lambda stack: subscriptions.Subscription(
         filter_policy={"total": sns.SubscriptionFilter.numeric_filter(between=EMPTY)}

@@ -133,6 +133,7 @@ def arrows(cloud: Cloud) -> list[Request]:
         _rules,
         _schedules,
         _planners,
+        _workers,
         _channels,
         _routes,
         _alarms,
@@ -453,10 +454,41 @@ def _planners(cloud: Cloud) -> Iterator[Request]:
         manage = [f"scheduler:{verb}Schedule" for verb in ("Create", "Get", "Update", "Delete")]
         yield from _all(role, manage, on)
         passed = {"iam:PassedToService": "scheduler.amazonaws.com"}
-        yield Request(role, "iam:PassRole", given["Target"]["RoleArn"], passed)
+        target, runs_by = given["Target"], given["Target"]["RoleArn"]
+        yield Request(role, "iam:PassRole", runs_by, passed)
+        group = f"arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule-group/{given['GroupName']}"
+        yield Request("scheduler.amazonaws.com", "sts:AssumeRole", runs_by, of_source(group))
+        for one in (target, target["DeadLetterConfig"]):
+            yield from _uses("scheduler", one["Arn"], {}, runs_by)
+        if "KmsKeyArn" in given:
+            yield Request(runs_by, "kms:Decrypt", given["KmsKeyArn"])
         via = {"kms:ViaService": f"scheduler.{REGION}.amazonaws.com", OF_SCHEDULE: on}
         for action in ("DescribeKey", "GenerateDataKey", "Decrypt") if "KmsKeyArn" in given else ():
             yield Request(role, f"kms:{action}", given["KmsKeyArn"], via)
+
+
+def _workers(cloud: Cloud) -> Iterator[Request]:
+    """A container works on the queues that no function consumes, with tables that none uses."""
+    functions = json.dumps([
+        *cloud.of("AWS::Lambda::Function").values(),
+        *cloud.of("AWS::Lambda::EventSourceMapping").values(),
+    ])  # fmt: skip
+    for name, one in cloud.of("AWS::IAM::Role").items():
+        if "ecs-tasks." not in json.dumps(one["AssumeRolePolicyDocument"]):
+            continue
+        role = cloud.arn(name)
+        yield Request("ecs-tasks.amazonaws.com", "sts:AssumeRole", role)
+        for queue, its in cloud.of("AWS::SQS::Queue").items():
+            if "RedrivePolicy" in its and cloud.arn(queue) not in functions:
+                on = cloud.arn(queue)
+                verbs = ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility")
+                yield from _all(role, [f"sqs:{verb}" for verb in verbs], on)
+                refused = its["RedrivePolicy"]["deadLetterTargetArn"]
+                yield Request(role, "sqs:SendMessage", refused)
+        for table in cloud.of("AWS::DynamoDB::Table"):
+            if f'"{table}"' not in functions:
+                verbs = ("GetItem", "PutItem")
+                yield from _all(role, [f"dynamodb:{verb}" for verb in verbs], cloud.arn(table))
 
 
 def _alarms(cloud: Cloud) -> Iterator[Request]:

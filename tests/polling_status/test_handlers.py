@@ -51,6 +51,7 @@ def test_an_accepted_job_says_where_its_status_is_and_when_to_ask(cloud: Cloud) 
     assert said(answer) == (202, {"id": "job-1", "state": "accepted"})
     assert answer["headers"]["Location"] == "orders/job-1"
     assert answer["headers"]["Retry-After"] == "1"
+    assert answer["headers"]["Content-Type"] == "application/json"
     assert said(get(cloud)) == (200, {"id": "job-1", "state": "accepted"})
 
 
@@ -121,7 +122,7 @@ def test_a_client_is_not_told_of_anothers_job_nor_that_there_is_one(cloud: Cloud
     post(cloud)
     stranger = {"who": "AROASTRANGER:session"}
     assert said(get(cloud, **stranger)) == said(get(cloud, "no-such-job", **stranger))
-    assert get(cloud, **stranger)["statusCode"] == 404
+    assert said(get(cloud, **stranger)) == (404, {"message": "There is no such job."})
     assert post(cloud, body=json.dumps(order(2)), **stranger)["statusCode"] == 202, "its own"
     assert get(cloud, who="AROACUSTOMER:another-session")["statusCode"] == 200
 
@@ -190,6 +191,7 @@ def test_a_job_that_nobody_finishes_fails_at_its_deadline_and_may_still_be_done(
     later(901)
     ended = said(get(cloud))[1]
     assert (ended["state"], ended["reason"]) == ("failed", "DeadlineExceeded")
+    assert ended["detail"].startswith("It took too long, and may still be done.")
     later(0)
     assert said(get(cloud))[1] == ended, "it is written down"
     statuses.put({"": End(KEY, DONE, {"result": "7"})})
@@ -266,7 +268,7 @@ def test_an_execution_is_started_once_under_a_name_that_says_nothing(
         ({"status": "RUNNING"}, {"state": "accepted"}),
         ({"status": "SUCCEEDED", "output": '{"a": 1.5}'}, {"state": "done", "result": {"a": 1.5}}),
         ({"status": "FAILED", "error": "Unknown", "cause": "Geheimnis"},
-         {"state": "failed", "reason": "Unknown"}),
+         {"state": "failed", "reason": "Unknown", "detail": "The work could not be finished."}),
         ({"status": "TIMED_OUT"}, {"state": "failed", "reason": "TIMED_OUT"}),
         ({"status": "ABORTED"}, {"state": "failed", "reason": "ABORTED"}),
     ],
@@ -316,7 +318,8 @@ def test_a_page_of_an_origin_that_may_read_answers_can(cloud: Cloud) -> None:
     for origin, told in (("https://desk.example", "desk"), ("https://evil.example", "shop")):
         for answer in (get(cloud, Origin=origin), get(cloud, "none", Origin=origin)):
             assert told in answer["headers"]["Access-Control-Allow-Origin"]
-            assert "Retry-After" in answer["headers"]["Access-Control-Expose-Headers"]
+            exposed = answer["headers"]["Access-Control-Expose-Headers"]
+            assert exposed == "ETag,Location,Retry-After"
             assert answer["headers"]["Vary"] == "Origin"
 
 
@@ -338,6 +341,7 @@ def test_a_job_ends_as_its_message_does(cloud: Cloud) -> None:
     assert found["job-1"]["sk"] == "done"
     assert json.loads(found["job-1"]["result"]) == {"outcome": "stored"}
     assert (found["job-2"]["sk"], found["job-2"]["reason"]) == ("failed", "total")
+    assert found["job-2"]["detail"].startswith("total is not the sum")
 
 
 def test_a_message_that_says_no_job_is_processed_all_the_same(cloud: Cloud) -> None:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serverless_patterns.lambdas.foundation import aws, objects, sweeps
-from serverless_patterns.lambdas.foundation.messages import Message
+from serverless_patterns.lambdas.foundation import aws, sweeps, tables
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from serverless_patterns.lambdas.s3_events_lambda import logic, price_lists, sweep
 from tests.lambdas.consumers import stored
-from tests.moto_cloud import Context, client, client_error, fixture, record
+from tests.moto_cloud import UNREACHABLE, Context, client, client_error, fixture, record
 
 from . import handlers
 from .handlers import BAD, BUCKET, GOOD, event, put, records
@@ -104,8 +103,31 @@ def test_one_event_that_fails_in_a_message_neither_loses_nor_repeats_the_others(
     cloud.fail("GetObject", client_error("SlowDown"))
     assert len(run(cloud, message)) == 1
     assert len(stored(cloud)) == 2
-    assert run(cloud, message) == []
+    for outcome in ("stored", "duplicate"):
+        assert run(cloud, message) == []
+        assert cloud.outcomes() == {outcome: 1}
     assert len(stored(cloud)) == len(set(stored(cloud))) == 3
+
+
+def test_a_result_that_is_not_stored_fails_its_message_with_the_code(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    puts = tables.Puts(failed={f"current {KEY}": "Denied"})
+    monkeypatch.setattr(tables, "put_new", lambda _: puts)
+    said = [records(event(**put(key))) for key in (KEY, "b.csv")]
+    assert len(run(cloud, *said)) == 1
+    assert cloud.log_lines("Batch")[-1]["failures"] == {"Denied": 1}
+
+
+def test_once_s3_cannot_be_reached_no_other_list_is_attempted(cloud: Cloud) -> None:
+    messages = [records(event(**put(key))) for key in ("a.csv", "b.csv", "c.csv")]
+    calls = []
+    for number in (1, 3):
+        before = cloud.calls["GetObject"]
+        cloud.fail("GetObject", UNREACHABLE, times=9)
+        assert len(run(cloud, *messages[:number])) == number
+        calls.append(cloud.calls["GetObject"] - before)
+    assert calls[0] == calls[1] > 0
 
 
 def test_a_message_with_a_bad_list_and_good_ones_is_kept_and_the_good_ones_are_read(
@@ -201,13 +223,6 @@ def test_what_is_no_event_of_the_bucket_is_refused(cloud: Cloud, body: Any, reas
     assert run(cloud, body) == []
     assert cloud.reasons() == {reason: 1}
     assert cloud.items() == []
-
-
-def test_a_key_that_is_not_utf_8_is_refused() -> None:
-    one = event("k", "v")
-    one["s3"]["object"]["key"] = "%FF"
-    with pytest.raises(RefusedError):
-        objects.parse(Message.of(record(records(one))), BUCKET)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from aws_cdk import Stack
+
     from serverless_patterns.sandbox import Deployment, Target
 
 OF_THE_CALLER = (
@@ -117,6 +119,24 @@ def synthesized(folder: Path, **templates: dict[str, Any]) -> Path:
 def create_stack(target: Target, name: str, made: dict[str, Any]) -> Deployment:
     """Create a stack without the CLI."""
     return _put_stack(target, "create", name, made)
+
+
+def without_bootstrap() -> Stack:
+    """Return an empty stack for constructs, which needs no bootstrap stack."""
+    from aws_cdk import App, DefaultStackSynthesizer, Stack
+
+    no_rule = DefaultStackSynthesizer(generate_bootstrap_version_rule=False)
+    return Stack(App(), "Stack", synthesizer=no_rule)
+
+
+def create_constructs(target: Target, name: str, made: Stack, **outputs: str) -> Deployment:
+    """Create a stack of constructs without the CLI; outputs by name."""
+    from aws_cdk import CfnOutput
+    from aws_cdk.assertions import Template
+
+    for output, value in outputs.items():
+        CfnOutput(made, output, value=value)
+    return create_stack(target, name, dict(Template.from_stack(made).to_json()))
 
 
 def update_stack(target: Target, name: str, made: dict[str, Any]) -> Deployment:

@@ -26,7 +26,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from serverless_patterns.patterns import catalog
-from tests.sandbox.helpers import create_stack, function, ref, resource, subscription, template
+from serverless_patterns.patterns.sns_fanout.construct import Alerts
+from serverless_patterns.sandbox import queues
+from tests.sandbox.helpers import (
+    create_constructs,
+    create_stack,
+    function,
+    ref,
+    resource,
+    subscription,
+    template,
+    without_bootstrap,
+)
 from tests.sandbox.test_localstack import pytestmark as pytestmark
 
 if TYPE_CHECKING:
@@ -394,3 +405,39 @@ def test_an_alarm_on_a_percentile_counts_the_share_of_bad_values(
         assert state_with(allowed - 2) == "OK"
         assert state_with(allowed + 5) == "ALARM"
         assert state_with(1) == "OK"
+
+
+def test_an_alarm_tells_people_before_text_messages_cost_more_than_their_budget(
+    second: Target,
+) -> None:
+    """SNS's metric has no dimension ("Monitoring Amazon SNS topics using CloudWatch")."""
+    stack = without_bootstrap()
+    alerts = Alerts(
+        stack,
+        "Alerts",
+        emails=["on-call@example.com"],
+        phone_numbers=["+491701234567"],
+        monthly_sms_budget=5,
+    )
+    [alarm] = [it for it in alerts.alarms if it.node.id == "SmsSpendAlarm"]
+    outputs = {"Alarm": alarm.alarm_name, "Topic": alerts.topic.topic_arn}
+    run = create_constructs(second, "text-messages", stack, **outputs)
+    cloudwatch, sqs, sns = run.client("cloudwatch"), run.client("sqs"), run.client("sns")
+    url = sqs.create_queue(QueueName="told-of-text-messages")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+    sns.subscribe(TopicArn=run["Topic"], Protocol="sqs", Endpoint=arn["QueueArn"])
+
+    def spent(dollars: float) -> str:
+        """The state of the alarm when so much is spent."""
+        data = {"MetricName": "SMSMonthToDateSpentUSD", "Value": dollars, "Timestamp": time.time()}
+        cloudwatch.put_metric_data(Namespace="AWS/SNS", MetricData=[data])
+        second.http.post(f"{second.endpoint_url}/_sandbox/alarms?at={time.time() + LATER}")
+        [found] = cloudwatch.describe_alarms(AlarmNames=[run["Alarm"]])["MetricAlarms"]
+        return str(found["StateValue"])
+
+    assert spent(3.9) == "OK"
+    assert spent(4.1) == "ALARM"
+    second.http.post(f"{second.endpoint_url}/_sandbox/alarms")  # time goes on
+    queues.until(lambda: queues.backlog(run, url) == 1, seconds=30, what="until people are told")
+    [told] = queues.take(run, url)
+    assert json.loads(json.loads(told["Body"])["Message"])["NewStateValue"] == "ALARM"

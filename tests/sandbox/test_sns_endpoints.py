@@ -1,4 +1,4 @@
-"""What a topic delivers to a function, Firehose and an endpoint: the shims, the second engine."""
+"""What a topic delivers to a function, Firehose and an endpoint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from serverless_patterns.sandbox import buckets, queues
 from serverless_patterns.sandbox.http_endpoint import Endpoint, listening
 
 from . import helpers as cfn
-from .test_localstack import pytestmark as needs_the_second_engine
 
 if TYPE_CHECKING:
     from serverless_patterns.sandbox import Deployment, Target
@@ -108,15 +107,3 @@ def test_functions_firehose_and_endpoints_get_what_a_topic_publishes_or_it_is_ke
         assert sorted(letters) == ['{"kept": false}', '{"kept": true}']
         [(_, body)] = buckets.objects(stack, stack["BucketName"], "data/")
         assert json.loads(body) == {"kept": True}
-
-
-@needs_the_second_engine
-def test_what_an_endpoint_does_not_take_is_kept_by_the_second_engine(second: Target) -> None:
-    resources = {"Topic": cfn.resource("SNS::Topic"), "Queue": cfn.resource("SQS::Queue")}
-    outputs: dict[str, Any] = {"TopicArn": cfn.ref("Topic"), "QueueUrl": cfn.ref("Queue")}
-    made = cfn.template(resources, **outputs, QueueArn=cfn.arn("Queue"))
-    stack = cfn.create_stack(second, "sns-endpoints", made)
-    with listening() as endpoint:
-        deliver(stack, endpoint)
-        found = kept(stack, 2)
-    assert sorted(one["Message"] for one in found) == ['{"kept": false}', '{"kept": true}']

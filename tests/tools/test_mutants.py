@@ -30,8 +30,10 @@ def test_the_page_counts_what_was_noticed_and_explains_what_was_not(
             "b.py", "i", ('-    raise E("Set it to one.")', '+    raise E("XXSet it to one.XX")'), 0
         ),
     ]
-    page = mutants.page(found, "2026-11-26")
-    assert "mutmut made 6 changes and tried 5 of them. Tests noticed 2: **40.0 %**. 1 more" in page
+    page = mutants.page(found, "2026-11-26", "a random sample")
+    assert "mutmut made 6 changes and tried 5 of them, a random sample. Tests noticed 2: " in page
+    assert "2: **40.0 %** (11.8 % to 76.9 %). 1 more" in page
+    assert "the share is **50.0 %** (15.0 % to 85.0 %)" in page
     assert "| `a.py` | 3 | 2 | 67 % |\n| `b.py` | 2 | 0 | 0 % |" in page
     assert "Set it" not in page
     assert "- `a.py` g: `logger.info(1)` → `logger.info(2)`. The wording of a log.\n" in page
@@ -59,6 +61,35 @@ def test_wording_is_a_sentences_words_and_neither_a_name_nor_a_value(
     before: str, after: str, is_wording: bool
 ) -> None:
     assert Mutant("a.py", "f", (f"-{before}", f"+{after}"), 0).is_wording is is_wording
+
+
+def test_a_sample_is_random_and_the_same_for_its_seed_whatever_the_groups() -> None:
+    made = {
+        "a": [f"a{number}" for number in range(90)],
+        "b": [f"b{number}" for number in range(10)],
+    }
+    one, again, other = (mutants.drawn(made, 20, seed) for seed in (1, 1, 2))
+    assert one == again != other
+    assert sum(map(len, one.values())) == 20
+    assert one["a"]
+    assert (
+        mutants.drawn(made, None, 1)
+        == mutants.drawn(made, 1_000, 1)
+        == {group: sorted(names) for group, names in made.items()}
+    )
+
+
+@pytest.mark.parametrize(
+    ("killed", "tried", "said"),
+    [
+        (0, 0, "**0.0 %** (0.0 % to 79.3 %)"),
+        (95, 100, "**95.0 %** (88.8 % to 97.8 %)"),
+        (570, 600, "**95.0 %** (93.0 % to 96.5 %)"),
+    ],
+)
+def test_a_share_of_a_sample_says_how_exact_it_is(killed: int, tried: int, said: str) -> None:
+    """Wilson's interval, as other calculators give it."""
+    assert mutants.share(killed, tried) == said
 
 
 @pytest.mark.parametrize("group", mutants.GROUPS)

@@ -1,13 +1,17 @@
 """Changes the code in small ways and counts which changes a test notices: ``make mutants``.
 
 mutmut mutates a copy of the project in ``.build/mutants``, and runs the fast tests that reach each
-change. The result goes into ``docs/reliability.md``, with every change that no test noticed.
+change. All of them take hours, so a random sample is tried: ``SAMPLE=600 SEED=1``, or
+``SAMPLE=all``. The result goes into ``docs/reliability.md``: every change tried that none noticed.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import math
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -28,6 +32,7 @@ PYTHON = WORK / ".venv" / "bin" / "python"
 PACKAGE = "serverless_patterns"
 EXPLAINED = Path(__file__).with_name("survivors.toml")
 PAGE = ROOT / "docs" / "reliability.md"
+SAMPLE = WORK / "sample.txt"  # says which changes the last run tried
 BEGIN, END = "<!-- mutants -->\n", "<!-- /mutants -->\n"
 GOAL = 95  # percent
 # By a name for the command line: what is mutated, and the tests that are to notice it.
@@ -61,16 +66,39 @@ KILLED, TIMED_OUT = (1, 3), (-24, 24, 36, 152, 255)  # mutmut's codes; -24: SIGX
 STRING = re.compile(r'f?"((?:[^"\\]|\\.)*)"')
 
 # For the tests: a process that mutmut forks has no thread for what jsii waits for at its
-# end, and a change that an example shows need not be shown by the smallest one.
+# end, and a change that an example shows need not be shown by the smallest one. The quickest
+# tests go first: most changes turn one of them red.
 CONFTEST = """
 
 import atexit, os
 from hypothesis import Phase
 
+def pytest_collection_modifyitems(items):
+    stats = Path("mutmut-stats.json")
+    seconds = json.loads(stats.read_text())["duration_by_test"] if stats.exists() else {}
+    items.sort(key=lambda item: seconds.get(item.nodeid, 0))
+
 os.register_at_fork(after_in_child=atexit._clear)
 quick = {"max_examples": 20, "phases": (Phase.explicit, Phase.generate), "database": None}
 settings.register_profile("mutants", settings.get_profile("parallel"), **quick)
 settings.load_profile("mutants")
+"""
+
+# Makes the mutants without running them, and prints their names.
+NAMES = """
+import contextlib, io, json
+from mutmut import __main__ as mutmut
+from mutmut.mutation.trampoline import set_mutant_under_test
+
+with contextlib.redirect_stdout(io.StringIO()):
+    set_mutant_under_test("mutant_generation")
+    mutmut.Path("mutants").mkdir()
+    mutmut.copy_src_dir()
+    mutmut.copy_also_copy_files()
+    mutmut.setup_source_paths()
+    mutmut.create_mutants(1)
+    found, _ = mutmut.collect_source_file_mutation_data(mutant_names=())
+print(json.dumps(sorted(name for _, name, _ in found)))
 """
 
 # Prints, by the name of each mutant, the lines that it takes out and puts in.
@@ -150,12 +178,36 @@ def prepare(group: str) -> Path:
     return work
 
 
-def run(folder: Path, *command: str, **options: Any) -> None:
+def run(folder: Path, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command in a folder; exit with its code if it fails."""
     folder.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(command, cwd=folder, check=False, **options)
+    done = subprocess.run(command, cwd=folder, check=False, text=True, **options)
     if done.returncode:
         sys.exit(done.returncode)
+    return done
+
+
+def names(group: str) -> list[str]:
+    """Make the mutants of a group that is prepared, and return their names."""
+    made = run(WORK / group, str(PYTHON), "-c", NAMES, stdout=subprocess.PIPE)
+    found: list[str] = json.loads(made.stdout)
+    return found
+
+
+def drawn(made: dict[str, list[str]], size: int | None, seed: int) -> dict[str, list[str]]:
+    """Return a random sample of all mutants by group; each has the same chance."""
+    every = [(group, name) for group in sorted(made) for name in made[group]]
+    chosen = random.Random(seed).sample(every, min(size or len(every), len(every)))  # noqa: S311
+    return {group: sorted(name for of, name in chosen if of == group) for group in made}
+
+
+def share(killed: int, tried: int) -> str:
+    """Say a share, and where that of all changes is with a confidence of 95 % (Wilson)."""
+    tried, z = max(1, tried), 1.96
+    share = killed / tried
+    half = z * math.sqrt(share * (1 - share) / tried + (z / (2 * tried)) ** 2)
+    low, high = ((share + z * z / (2 * tried) + it) / (1 + z * z / tried) for it in (-half, half))
+    return f"**{share:.1%}** ({low:.1%} to {high:.1%})".replace("%", " %")
 
 
 def mutants(group: str) -> Iterator[Mutant]:
@@ -184,17 +236,18 @@ def mutants(group: str) -> Iterator[Mutant]:
             yield Mutant(file, function, tuple(changes.get(name, ())), code)
 
 
-def page(found: Sequence[Mutant], day: str) -> str:
-    """Return the generated part of the page."""
+def page(found: Sequence[Mutant], day: str, sample: str) -> str:
+    """Return the generated part of the page; ``sample`` says which changes were tried."""
     reasons = tomllib.loads(EXPLAINED.read_text(encoding="utf-8"))
     ran = [it for it in found if it.code is not None]
     killed = sum(it.is_killed for it in ran)
     wording = [it for it in ran if not it.is_killed and it.is_wording]
     lines = [
-        f"On {day} mutmut made {len(found):,} changes and tried {len(ran):,} of them. Tests "
-        f"noticed {killed:,}: **{100 * killed / max(1, len(ran)):.1f} %**. {len(wording):,} more "
+        f"On {day} mutmut made {len(found):,} changes and tried {len(ran):,} of them, {sample}. "
+        f"Tests noticed {killed:,}: {share(killed, len(ran))}. {len(wording):,} more "
         "change only words of a sentence for a reader, and no value in it: no test repeats those. "
-        f"Without them the share is **{100 * killed / max(1, len(ran) - len(wording)):.1f} %**.",
+        f"Without them the share is {share(killed, len(ran) - len(wording))}. In brackets: where "
+        "the share of all changes is, with a confidence of 95 %.",
         "", "| File | Tried | Noticed | Share |", "|---|--:|--:|--:|",
     ]  # fmt: skip
     tried, noticed = Counter(it.file for it in ran), Counter(it.file for it in ran if it.is_killed)
@@ -213,22 +266,44 @@ def page(found: Sequence[Mutant], day: str) -> str:
 
 def main() -> int:
     """Mutate the groups named, or all, and write the page; with ``--page`` only write it."""
-    for group in () if "--page" in sys.argv else sys.argv[1:] or GROUPS:
-        work = prepare(group)
-        environment = {**os.environ, "CI": "1", "PATH": f"{PYTHON.parent}:{os.environ['PATH']}"}
-        log = work / "log.txt"
-        print(f"Mutating {group}; mutmut writes to {log.relative_to(ROOT)}", flush=True)
-        with log.open("w") as output:
-            command = [str(PYTHON), "-m", "mutmut", "run"]
-            run(work, *command, stdout=output, stderr=output, env=environment)
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(GROUPS))
+    parser.add_argument("--sample", default="600", help="how many changes to try, or all")
+    parser.add_argument("--seed", type=int, default=1, help="another one draws another sample")
+    parser.add_argument("--page", action="store_true", help="write the page from the last run")
+    asked = parser.parse_args()
+    if not asked.page:
+        mutate(asked.groups or [*GROUPS], asked.sample, asked.seed)
     text = PAGE.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     found = [it for group in GROUPS if (WORK / group).exists() for it in mutants(group)]
-    made = page(found, f"{datetime.now(UTC):%Y-%m-%d}")
+    made = page(found, f"{datetime.now(UTC):%Y-%m-%d}", SAMPLE.read_text(encoding="utf-8"))
     PAGE.write_text(before + BEGIN + made + END + rest.split(END)[1], encoding="utf-8")
     print(made.splitlines()[0])
     judged = [it for it in found if it.code is not None and (it.is_killed or not it.is_wording)]
     return int(100 * sum(it.is_killed for it in judged) < GOAL * len(judged))
+
+
+def mutate(groups: Sequence[str], sample: str, seed: int) -> None:
+    """Make the changes of some groups, and try a sample of them, one at a time."""
+    for group in GROUPS:
+        shutil.rmtree(WORK / group, ignore_errors=True)
+    made = {prepare(group).name: names(group) for group in groups}
+    size = None if sample == "all" else int(sample)
+    SAMPLE.write_text(f"a random sample (`SEED={seed}`)" if size else "all", encoding="utf-8")
+    for group, chosen in drawn(made, size, seed).items():
+        if not chosen:
+            continue
+        work = WORK / group
+        environment = {**os.environ, "CI": "1", "PATH": f"{PYTHON.parent}:{os.environ['PATH']}"}
+        log = work / "log.txt"
+        print(
+            f"{group}: {len(chosen)} of {len(made[group])} changes; see {log.relative_to(ROOT)}",
+            flush=True,
+        )
+        with log.open("w") as output:
+            command = [str(PYTHON), "-m", "mutmut", "run", "--max-children", "1", *chosen]
+            run(work, *command, stdout=output, stderr=output, env=environment)
 
 
 if __name__ == "__main__":
