@@ -7,13 +7,10 @@ that come back are not met by everything at once.
 from __future__ import annotations
 
 import os
-import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from ..foundation import aws, batch, endpoints, strict_json, webhooks
+from ..foundation import batch, endpoints, strict_json, visibility, webhooks
 from ..foundation.logs import logger
 from ..foundation.outcomes import Outcome, RefusedError
 from . import store
@@ -25,13 +22,15 @@ if TYPE_CHECKING:
     from ..foundation.messages import Message
 
 SECONDS = 5  # for an answer: a batch of five fits into the function's time
-FIRST_WAIT, LONGEST_WAIT = 60, 3_600  # seconds: five attempts take more than an hour
+# Seconds: five attempts take more than an hour.
+BACKOFF = visibility.Backoff(first=60, factor=4, longest=3_600)
 
 
 def write(parsed: Sequence[tuple[StateChange, Message]]) -> dict[str, Outcome]:
     """Post each event. Once the endpoint cannot be reached the others of the batch wait, too."""
     endpoint = store.endpoint()
     outcomes: dict[str, Outcome] = {}
+    waits: dict[str, int] = {}
     unreachable: Outcome | None = None
     for change, message in parsed:
         wait = 0
@@ -42,8 +41,11 @@ def write(parsed: Sequence[tuple[StateChange, Message]]) -> dict[str, Outcome]:
         except endpoints.UnreachableError as error:
             outcome = unreachable = Outcome.failed(str(error))
         if outcome.kind == "failed":
-            _postpone(message, wait)
+            waits[message.receipt_handle] = _wait(message, wait)
         outcomes[message.id] = outcome
+    if failed := visibility.change(os.environ["QUEUE_URL"], waits):
+        # Then they wait as long as the queue says.
+        logger.warning("NotHidden", records=len(failed), codes=sorted(set(failed.values())))
     return outcomes
 
 
@@ -68,22 +70,10 @@ def _post(endpoint: dict[str, Any], change: StateChange) -> tuple[Outcome, int]:
     return Outcome.failed(f"HTTP {answer.status}"), answer.retry_after
 
 
-def _postpone(message: Message, asked: int) -> None:
-    """Hide a message for a while, four times as long after each attempt, and random within it.
-
-    Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-    """
-    longest = float(os.environ.get("LONGEST_WAIT_SECONDS", LONGEST_WAIT))
-    most = min(longest, FIRST_WAIT * 4.0 ** (message.receive_count - 1))
-    wait = max(min(asked, longest), most * (0.5 + random.random() / 2))  # noqa: S311
-    try:
-        aws.client("sqs").change_message_visibility(
-            QueueUrl=os.environ["QUEUE_URL"],
-            ReceiptHandle=message.receipt_handle,
-            VisibilityTimeout=int(wait),
-        )
-    except (ClientError, BotoCoreError) as error:  # then it waits as long as the queue says
-        logger.warning("Not postponed", error=aws.code(error), **message.ids)
+def _wait(message: Message, asked: int) -> int:
+    """Return for how long a message waits, at least as long as the endpoint asks for."""
+    longest = int(os.environ.get("LONGEST_WAIT_SECONDS", BACKOFF.longest))
+    return min(longest, max(asked, BACKOFF.delay(message.receive_count)))
 
 
 handler = batch.handler(lambda message: parse(message.body), write)

@@ -38,15 +38,16 @@ def answers(monkeypatch: pytest.MonkeyPatch, status: int, retry_after: int = 0) 
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found: list[int] = []
 
-    class Sqs:
-        def change_message_visibility(self, **given: Any) -> None:
-            found.append(given["VisibilityTimeout"])
+    def change(url: str, seconds: dict[str, int]) -> dict[str, str]:
+        found.extend(seconds.values())
+        return {}
 
-    made = deliver.aws.client
-    monkeypatch.setattr(
-        deliver.aws, "client", lambda name, **more: Sqs() if name == "sqs" else made(name, **more)
-    )
+    monkeypatch.setattr(deliver.visibility, "change", change)
     return found
+
+
+def several(count: int) -> list[dict[str, Any]]:
+    return [record(change(number)) | {"receiptHandle": str(number)} for number in range(count)]
 
 
 def test_an_event_is_signed_with_each_valid_secret_for_each_attempt(cloud: Cloud) -> None:
@@ -62,8 +63,7 @@ def test_what_an_endpoint_does_not_take_is_delivered_again(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     asked, waited = answers(monkeypatch, status), waits(monkeypatch)
-    batch = [record(change(number)) for number in range(5)]
-    assert len(cloud.run(deliver.handler, *batch)) == 5
+    assert len(cloud.run(deliver.handler, *several(5))) == 5
     assert (len(asked), len(waited)) == (5, 5)
 
 
@@ -71,8 +71,7 @@ def test_the_rest_of_a_batch_waits_while_the_endpoint_cannot_be_reached(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked, waited = answers(monkeypatch, 0), waits(monkeypatch)
-    batch = [record(change(number)) for number in range(5)]
-    assert len(cloud.run(deliver.handler, *batch)) == 5
+    assert len(cloud.run(deliver.handler, *several(5))) == 5
     assert (len(asked), len(waited)) == (1, 5)
 
 
@@ -89,7 +88,7 @@ def test_attempts_wait_longer_each_time_by_chance_and_as_long_as_the_endpoint_as
     assert 1_800 <= waited[2] <= 3_600
     assert waited[3:] == [300, 3_600]
     answers(monkeypatch, 503)
-    cloud.run(deliver.handler, *[record(change(number)) for number in range(20)])
+    cloud.run(deliver.handler, *several(20))
     assert len(set(waited[5:])) > 1
 
 
@@ -164,6 +163,6 @@ def test_during_a_rotation_the_secret_before_is_valid_too(monkeypatch: pytest.Mo
 
 
 def test_events_are_posted_one_by_one_and_the_endpoint_is_read_once_a_batch(cloud: Cloud) -> None:
-    cloud.run(deliver.handler, *[record(change(number)) for number in range(5)])
+    cloud.run(deliver.handler, *several(5))
     assert cloud.calls == {"GetItem": 1}
     assert len(POSTED) == 5
