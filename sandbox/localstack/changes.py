@@ -43,6 +43,7 @@ def localstack(module: str) -> Any:
 def apply_all() -> None:
     """Make each change. Called once, before LocalStack starts."""
     stay_on_this_machine()
+    signing.sign_as_sns()  # early: who imports SNS's provider routes to its certificate
     run_functions_as_processes()
     keep_tables_and_streams_in_moto()
     name_operations_of_tables()
@@ -64,7 +65,6 @@ def apply_all() -> None:
     read_metrics_at_once()
     look_at_alarms_when_asked()
     name_urls_as_https()
-    signing.sign_as_sns()
     signing.deliver_as_sns()
     signing.sign_batches()
     require_signatures()
