@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import ClientError
 
 from . import assembly, cdk, process
@@ -24,8 +25,6 @@ from .signed_http import CONNECTIONS, SignedHttp
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
-
-    from botocore.credentials import ReadOnlyCredentials
 
 INSTALLS_SDK = "@aws-cdk/customresources:installLatestAwsSdkDefault"
 EMULATOR_SECONDS, AWS_SECONDS = 300, 3600
@@ -274,6 +273,14 @@ class Deployment:
     def http(self) -> SignedHttp:
         """HTTP client that signs requests to API Gateway with the target's credentials."""
         return self.target.http
+
+    def http_as(self, role: str) -> SignedHttp:
+        """HTTP client that signs requests to API Gateway as a role, given its ARN."""
+        sts, target = self.client("sts"), self.target
+        found = sts.assume_role(RoleArn=role, RoleSessionName="scenario")["Credentials"]
+        names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+        keys = ReadOnlyCredentials(*(found[name] for name in names))
+        return SignedHttp(lambda: keys, target.region, target.endpoint_url, target.certificate)
 
     @property
     def account(self) -> str:

@@ -299,15 +299,28 @@ def fixture(make: Callable[[pytest.MonkeyPatch], AbstractContextManager[Any]]) -
     return cloud
 
 
-def make_table(name: str, *keys: str) -> None:
-    """Make a table: its partition key, and its sort key if there is one; an older one is gone."""
+def make_table(name: str, *keys: str, by_number: str = "") -> None:
+    """Make a table: its partition key, and its sort key if there is one; an older one is gone.
+
+    ``by_number``: a number by which the local index ``by-<it>`` sorts. Default: no index.
+    """
     _tables().pop(name, None)
-    kinds = zip(keys, ("HASH", "RANGE"), strict=False)
+
+    def schema(*keys: str) -> list[dict[str, str]]:
+        kinds = zip(keys, ("HASH", "RANGE"), strict=False)
+        return [{"AttributeName": key, "KeyType": kind} for key, kind in kinds]
+
+    types = dict.fromkeys(keys, "S") | ({by_number: "N"} if by_number else {})
+    index = {"IndexName": f"by-{by_number}", "Projection": {"ProjectionType": "ALL"},
+             "KeySchema": schema(keys[0], by_number)}  # fmt: skip
     client("dynamodb").create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in kinds],
+        AttributeDefinitions=[
+            {"AttributeName": key, "AttributeType": kind} for key, kind in types.items()
+        ],
+        KeySchema=schema(*keys),
+        **({"LocalSecondaryIndexes": [index]} if by_number else {}),
     )
 
 

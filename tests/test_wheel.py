@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT, run
+from tools.copy_pattern import below
 
 CFN_LINT = "from cfnlint.runner import main; main()"
 UV = Path(sys.executable).with_name("uv")
@@ -72,11 +73,13 @@ def test_the_wheel_asks_for_what_the_lock_holds(venv: Path, tmp_path: Path) -> N
     assert Path(printed.strip()).is_relative_to(venv), "it is the wheel's, not this checkout's"
 
 
-def test_the_wheel_has_the_pages_to_which_alarms_link(venv: Path) -> None:
+def test_the_wheel_has_every_file_of_a_pattern_and_the_pages_to_which_alarms_link(
+    venv: Path,
+) -> None:
     (package,) = venv.glob("lib/python*/site-packages/serverless_patterns")
-    pages = {page.relative_to(ROOT) for page in ROOT.glob("patterns/*/README.md")}
-    assert pages
-    assert [page for page in pages if not (package / page).is_file()] == []
+    files = {file.relative_to(ROOT) for file in below(ROOT / "patterns")}
+    assert Path("patterns", "appsync_live", "page", "live.js") in files
+    assert [file for file in files if not (package / file).is_file()] == []
 
 
 # What only an extra brings cannot be imported.

@@ -95,6 +95,14 @@ def render(template: dict[str, Any], title: str) -> str:
     return drawing.svg()
 
 
+def _client(title: str, drawn: Graph) -> str:
+    """The name that the client has in the flow line: who begins it, or who is told in the end."""
+    flow = re.match("([a-z]+) →[^;]*?([a-z]+)?(?:;|$)", title)
+    names = flow.groups() if flow else ()
+    kinds = {node.kind for node in drawn.nodes.values()}
+    return next((name.capitalize() for name in names if name and name not in kinds), "Client")
+
+
 class _Drawing:
     """A graph with its layout."""
 
@@ -110,8 +118,7 @@ class _Drawing:
         }
         entered = {edge.target for edge in drawn.edges if edge not in self.back}
         entries = [n for n, what in drawn.nodes.items() if what.needs_event and n not in entered]
-        sender = re.match("([a-z]+) →", title)  # it has the same name in the flow line
-        client = {CLIENT: Node("Client", sender[1].capitalize() if sender else "Client", "", "")}
+        client = {CLIENT: Node("Client", _client(title, drawn), "", "")}
         self.nodes = (client if entries else {}) | drawn.nodes
         self.edges = [*(Edge(CLIENT, node, FLOW) for node in entries), *drawn.edges]
         self.alarms, self.told = drawn.alarms, drawn.told

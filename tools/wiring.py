@@ -39,6 +39,7 @@ SERVICES = {
 TERMS = {
     "AWS::ApiGatewayV2::Api": "{ProtocolType} API",
     "AWS::AppSync::Api": "Event API",
+    "AWS::AppSync::ChannelNamespace": "channels, by WebSocket",
     "AWS::AppSync::GraphQLApi": "GraphQL API",
     "AWS::DynamoDB::GlobalTable": "table",
     "AWS::ECS::TaskDefinition": "task",
@@ -49,6 +50,7 @@ TERMS = {
 }
 # An endpoint is outside of the template: its subscription is drawn instead, with its own icon.
 ENDPOINTS = dict.fromkeys(("http", "https"), "AmazonSimpleNotificationServiceHTTPNotification")
+CLIENTS = {"ChannelNamespace": "Client"}  # and so is who subscribes to channels
 FLOW, BOTH, FAILURE = "flow", "both", "failure"
 ARROWS = {"→": FLOW, "⇄": BOTH, "⇢": FAILURE}
 # The wiring: resource type, source → target, label. Source and target are properties, "." is the
@@ -62,6 +64,7 @@ AWS::ApiGatewayV2::Route ApiId → Target {RouteKey}
 AWS::AppSync::DataSource ApiId → LambdaConfig
 AWS::AppSync::DataSource ApiId → DynamoDBConfig
 AWS::AppSync::DataSource ApiId → EventBridgeConfig
+AWS::AppSync::ChannelNamespace ApiId → .
 AWS::DynamoDB::Table . → KinesisStreamSpecification
 AWS::Events::Rule EventBusName → .
 AWS::Events::Rule EventPattern → .
@@ -449,7 +452,7 @@ def _node(node: str, resource: dict[str, Any]) -> Node:
     term = term.replace("{Protocol}", protocol.upper())
     starts = kind != "Schedule" and "ScheduleExpression" not in properties
     fifo = "FIFO " * _is_fifo(resource)
-    icon = ENDPOINTS.get(protocol, names[-1].replace(" ", ""))
+    icon = ENDPOINTS.get(protocol, CLIENTS.get(kind, names[-1].replace(" ", "")))
     return Node(icon, node, names[0], fifo + term, needs_event=starts)
 
 

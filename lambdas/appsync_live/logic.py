@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from boto3.dynamodb.types import TypeDeserializer
-
 from ..foundation import channels, strict_json
 from ..foundation.changes import Change
 from ..foundation.outcomes import Outcome, RefusedError
+from ..foundation.tables import deserialize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from ..foundation.messages import Message
 
 FIELDS = ("version", "status", "changed_at", "order")
-FEED, ORDER = "FEED", "ORDER#"  # sort keys: the customer's newest version, and an order
+ORDER = "ORDER#"  # sort keys of orders begin with it
 IGNORED = Outcome("ignored")  # of a replay, which has changes for others, too
 
 
@@ -29,7 +28,7 @@ def view(item: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         RefusedError: it is not one that ``feed`` has written.
     """
-    found = {name: TypeDeserializer().deserialize(value) for name, value in item.items()}
+    found = deserialize(item)
     if missing := [name for name in FIELDS if name not in found]:
         raise RefusedError("field", f"The item lacks {', '.join(missing)}.")
     return {
@@ -42,7 +41,7 @@ def view(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def event(message: Message) -> tuple[str, str] | None:
-    """Return the owner of a changed order, and the JSON to publish; None for any other change.
+    """Return the channel's owner and the JSON to publish of a changed order; None for the rest.
 
     An order that no event can hold is only named, and clients fetch it.
 
@@ -52,8 +51,7 @@ def event(message: Message) -> tuple[str, str] | None:
     change = Change.of(message)
     if change.after is None or not change.keys["sk"]["S"].startswith(ORDER):
         return None
-    seen = view(change.after)
-    owner = change.keys["pk"]["S"]
+    seen, owner = view(change.after), change.keys["pk"]["S"]
     channels.channel("any", owner)
     text = json.dumps(seen, ensure_ascii=False)
     if len(text.encode()) > channels.MAX_EVENT_BYTES:

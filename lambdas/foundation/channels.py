@@ -78,10 +78,14 @@ def publish(
 def _publish(
     post: Post, sleep: Callable[[float], None], host: str, path: str, events: Sequence[Event]
 ) -> dict[str, str]:
-    """Publish the events of one channel, until five at once fail: the function's time is short."""
+    """Publish the events of one channel until a call fails: the function's time is short."""
     failed: dict[str, str] = {}
-    for first in range(0, len(events), MAX_EVENTS):
-        batch = events[first : first + MAX_EVENTS]
+    done = 0
+    # A call has the bytes of one event at most: no quota tells how many more it may have.
+    for batch in aws.batches(
+        events, most=MAX_EVENTS, largest=MAX_EVENT_BYTES, size=lambda event: len(event[1].encode())
+    ):
+        done += len(batch)
         codes = _call(post, host, path, batch)
         for attempt in range(1, ATTEMPTS):
             if codes:
@@ -89,8 +93,7 @@ def _publish(
                 codes = _call(post, host, path, [event for event in batch if event[0] in codes])
         failed |= codes
         if len(codes) == len(batch):
-            behind = events[first + MAX_EVENTS :]
-            return failed | dict.fromkeys((name for name, _ in behind), "BehindAFailure")
+            return failed | dict.fromkeys((name for name, _ in events[done:]), "BehindAFailure")
     return failed
 
 
@@ -103,9 +106,12 @@ def _call(post: Post, host: str, path: str, events: Sequence[Event]) -> dict[str
         return dict.fromkeys((name for name, _ in events), aws.code(error))
     if status != 200:
         return dict.fromkeys((name for name, _ in events), _error(status, answer))
-    said = json.loads(answer)
-    done = {entry["index"] for entry in said["successful"]}
-    codes = {entry["index"]: str(entry.get("code", "Failed")) for entry in said["failed"]}
+    try:
+        said = json.loads(answer)
+        done = {entry["index"] for entry in said["successful"]}
+        codes = {entry["index"]: str(entry.get("code", "Failed")) for entry in said["failed"]}
+    except (ValueError, LookupError, TypeError):
+        return dict.fromkeys((name for name, _ in events), "Unanswered")
     return {
         name: codes.get(at, "Unanswered") for at, (name, _) in enumerate(events) if at not in done
     }

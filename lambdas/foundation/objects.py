@@ -55,19 +55,23 @@ class ObjectEvent:
 
 
 def parse(message: Message, bucket: str) -> list[ObjectEvent]:
-    """Return the events in a message; none in the test event that S3 sends when it is connected.
+    """Return the events in a message; see ``events_in``."""
+    return events_in(strict_json.parse(message.body), bucket)
+
+
+def events_in(body: Any, bucket: str) -> list[ObjectEvent]:
+    """Return the events in a notification; none in the test event that S3 sends when connected.
 
     Sources: https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html,
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 
     Args:
-        message: From the queue.
-        bucket: Name of the only bucket whose events are good: a message may claim any.
+        body: As S3 or EventBridge sent it, parsed.
+        bucket: Name of the only bucket whose events are good: a notification may claim any.
 
     Raises:
         RefusedError: it is no event of the bucket.
     """
-    body = strict_json.parse(message.body)
     try:
         if body.get("Event") == "s3:TestEvent":
             return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,12 @@ def store(
         return STORED if message is stored else compare(order.fingerprint, winner.fingerprint)
 
     return {message.id: outcome(order, message) for order, message in received}
+
+
+def put_each(first: Mapping[str, tuple[Order, Message]]) -> tables.Puts:
+    """Put orders into the table ``TABLE_NAME``, each with the id of its message."""
+    received = {id_: (order, message.id) for id_, (order, message) in first.items()}
+    return put_in(os.environ["TABLE_NAME"], received)
 
 
 def put_in(table: str, received: Mapping[str, tuple[Order, str]]) -> tables.Puts:

@@ -1,20 +1,23 @@
 """How a job ended, for the client that polls: written once, by whoever knows it first.
 
-A job has up to three items of the table ``STATUS_TABLE_NAME``: ``job`` from its acceptance,
-``done`` or ``failed`` from its end. Nothing changes an item, so a late or repeated report takes
-nothing back: a job that is done stays done, and a failed one becomes done if a redrive succeeds.
+A job has up to four items of the table ``STATUS_TABLE_NAME``: ``job`` from its acceptance,
+``running`` if its worker says so, ``done`` or ``failed`` from its end. Nothing changes an item, so
+a late or repeated report takes nothing back: a job that is done stays done, and a failed one
+becomes done if a redrive succeeds. A key that is used again after its job has expired is another
+job: all but ``job`` have the time of the acceptance in their sort keys.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import tables
-from .outcomes import Outcome
+from .outcomes import DUPLICATE, STORED, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,15 +26,16 @@ if TYPE_CHECKING:
 
 # The attribute of a message that says which job it is.
 ATTRIBUTE = "Job"
-JOB, DONE, FAILED = "job", "done", "failed"
+JOB, RUNNING, DONE, FAILED = "job", "running", "done", "failed"
+_NAME = re.compile(r"[0-9a-f]{64}-\d+")
 
 
 @dataclass(frozen=True)
 class End:
-    """How a job ended.
+    """How a job ended, or that it is ``running``.
 
     Args:
-        job: Its key.
+        job: Its name, which its message says.
         state: ``done`` or ``failed``.
         said: What the client is told: ``result``, JSON, of one that is done; ``reason`` and
             ``detail`` of one that failed.
@@ -40,6 +44,16 @@ class End:
     job: str
     state: str
     said: Mapping[str, str]
+
+
+def job_name(key: str, at: int) -> str:
+    """Return the name of the job that was accepted under a key at a time."""
+    return f"{key}-{at}"
+
+
+def sort_key(state: str, at: int | str) -> str:
+    """Return the sort key of what is said of a job that was accepted at a time."""
+    return f"{state}-{at}"
 
 
 def put(ends: Mapping[str, End]) -> dict[str, str]:
@@ -56,6 +70,14 @@ def put(ends: Mapping[str, End]) -> dict[str, str]:
     return {name: failed[it] for name, it in names.items() if it in failed}
 
 
+def start(messages: Sequence[Message]) -> None:
+    """Write that the jobs of a batch are running; a job whose that is not written is ``accepted``.
+
+    It costs a write a job, as its end does.
+    """
+    put({message.id: End(job, RUNNING, {}) for message in messages if (job := _job(message))})
+
+
 def report(messages: Sequence[Message], outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
     """Write what became of the jobs of a batch; return those that have failed for that, by id.
 
@@ -67,20 +89,28 @@ def report(messages: Sequence[Message], outcomes: Mapping[str, Outcome]) -> dict
 
 
 def _end(message: Message, outcome: Outcome) -> End | None:
-    job = message.text(ATTRIBUTE)
+    job = _job(message)
     last = message.receive_count >= int(os.environ["MAX_RECEIVE_COUNT"])
     if not job or outcome.kind == "postponed" or (outcome.kind == "failed" and not last):
         return None
     if outcome.kind == "failed":
-        detail = "The work was attempted for the last time. It can be asked for again."
+        detail = "The last attempt failed. Ask again before you send it again: it may be repeated."
         return End(job, FAILED, {"reason": outcome.reason, "detail": detail})
     if outcome.kind == "refused":
         return End(job, FAILED, {"reason": outcome.reason, "detail": outcome.detail})
-    return End(job, DONE, {"result": json.dumps({"outcome": outcome.kind})})
+    # A message that is delivered again finds what it has done itself.
+    done = STORED if outcome == DUPLICATE else outcome
+    return End(job, DONE, {"result": json.dumps({"outcome": done.kind})})
+
+
+def _job(message: Message) -> str:
+    said = message.text(ATTRIBUTE)
+    return said if _NAME.fullmatch(said) else ""
 
 
 def _new(end: End) -> Any:
-    now = int(time.time())
-    kept = int(os.environ["STATUS_SECONDS"])
-    item = {"pk": end.job, "sk": end.state, "at": now, "expires_at": now + kept, **end.said}
+    now, (key, _, at) = int(time.time()), end.job.rpartition("-")
+    expires = now + int(os.environ["STATUS_SECONDS"])
+    said = {"at": now, "expires_at": expires, **end.said}
+    item = {"pk": key, "sk": sort_key(end.state, at), **said}
     return tables.new(os.environ["STATUS_TABLE_NAME"], item)

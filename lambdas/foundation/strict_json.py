@@ -12,15 +12,22 @@ from typing import Any, NoReturn
 from .outcomes import RefusedError
 
 
-def parse(body: str) -> Any:
+def parse(body: str, *, floats: bool = False) -> Any:
     """Return the document in a message's body.
+
+    Args:
+        body: JSON.
+        floats: Whether numbers may have a fraction, which is then rounded. Default: no.
 
     Raises:
         RefusedError: it is not JSON, or can be read in two ways.
     """
     try:
         document = json.loads(
-            body, object_pairs_hook=_unique, parse_float=_no_float, parse_constant=_no_float
+            body,
+            object_pairs_hook=_unique,
+            parse_float=float if floats else _no_float,
+            parse_constant=_no_float,
         )
     except json.JSONDecodeError as error:
         raise RefusedError("not_json", f"The body is not JSON at character {error.pos}.") from None

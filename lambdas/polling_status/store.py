@@ -1,4 +1,4 @@
-"""The front's calls of AWS: the table of statuses, and the queue or state machine that works."""
+"""The front's calls of AWS: statuses, and who works. Each raises botocore's errors."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from ..foundation import aws, tables
-from ..foundation.statuses import ATTRIBUTE, JOB
-from . import logic
+from ..foundation.statuses import ATTRIBUTE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def items(job: str) -> list[dict[str, Any]]:
-    """Return the items of a job."""
+def items(key: str) -> list[dict[str, Any]]:
+    """Return the items of the jobs that had a key."""
     answer = tables.client().query(
         TableName=os.environ["STATUS_TABLE_NAME"],
-        KeyConditionExpression="pk = :job",
-        ExpressionAttributeValues={":job": {"S": job}},
+        KeyConditionExpression="pk = :key",
+        ExpressionAttributeValues={":key": {"S": key}},
         ConsistentRead=True,
     )
     return [tables.deserialize(item) for item in answer["Items"]]
 
 
-def accept(job: str, item: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Put a job that is new; return the item of one that is not.
+def accept(item: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Put a job whose key is free, or whose job has expired; else return the item that has it.
 
-    Raises:
-        ClientError: AWS did not take it. Or another error of botocore.
+    DynamoDB deletes an expired item within days. Source:
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
     """
-    put = tables.new(os.environ["STATUS_TABLE_NAME"], {"pk": job, "sk": JOB, **item})
+    put = tables.new(os.environ["STATUS_TABLE_NAME"], item)
+    put["ConditionExpression"] += " OR expires_at <= :now"
+    put["ExpressionAttributeValues"] = {":now": {"N": str(item["at"])}}
     client = tables.client()
     try:
         client.put_item(**put)
@@ -43,11 +44,7 @@ def accept(job: str, item: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def hand_over(job: str, body: str) -> None:
-    """Give a request to who works; the same one twice has one effect.
-
-    Raises:
-        ClientError: AWS did not take it. Or another error of botocore.
-    """
+    """Give a request to who works; the same one twice has one effect."""
     if "QUEUE_URL" in os.environ:
         said = {ATTRIBUTE: {"DataType": "String", "StringValue": job}}
         aws.client("sqs").send_message(
@@ -57,9 +54,7 @@ def hand_over(job: str, body: str) -> None:
     states = aws.client("stepfunctions")
     try:
         states.start_execution(
-            stateMachineArn=os.environ["STATE_MACHINE_ARN"],
-            name=logic.execution(job),
-            input=body,
+            stateMachineArn=os.environ["STATE_MACHINE_ARN"], name=job, input=body
         )
     except states.exceptions.ExecutionAlreadyExists:
         return  # it has ended
@@ -75,7 +70,7 @@ def look(job: str) -> Mapping[str, Any] | None:
     prefix = os.environ["STATE_MACHINE_ARN"].replace(":stateMachine:", ":execution:")
     states = aws.client("stepfunctions")
     try:
-        found: Any = states.describe_execution(executionArn=f"{prefix}:{logic.execution(job)}")
+        found: Any = states.describe_execution(executionArn=f"{prefix}:{job}")
     except states.exceptions.ExecutionDoesNotExist:
         return None
     except ClientError as error:

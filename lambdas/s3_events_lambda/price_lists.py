@@ -13,7 +13,7 @@ from . import logic, store
 from .logic import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..foundation.messages import Message
     from ..foundation.objects import ObjectEvent
@@ -34,7 +34,13 @@ def write(parsed: Sequence[tuple[list[ObjectEvent], Message]]) -> dict[str, Outc
     A message may have several events. It is done when each of them is; those that are done already
     are found done when it comes again.
     """
-    events = {_name(event): event for said, _ in parsed for event in said}
+    outcome = read(event for said, _ in parsed for event in said)
+    return {message.id: logic.together(map(outcome, said)) for said, message in parsed}
+
+
+def read(said: Iterable[ObjectEvent]) -> Callable[[ObjectEvent], Outcome]:
+    """Read what the events are about, and return the function that returns each one's outcome."""
+    events = {_name(event): event for event in said}
     works = _work(events)
     answer = tables.put_new(_puts(events, works))
 
@@ -46,7 +52,7 @@ def write(parsed: Sequence[tuple[list[ObjectEvent], Message]]) -> dict[str, Outc
         found = works[name].outcome
         return DUPLICATE if found == STORED and name in answer.found else found
 
-    return {message.id: logic.together(map(outcome, said)) for said, message in parsed}
+    return outcome
 
 
 def _work(events: Mapping[str, ObjectEvent]) -> dict[str, Work]:

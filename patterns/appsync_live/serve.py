@@ -47,40 +47,32 @@ def policy(of: Mapping[str, str]) -> str:
     )
 
 
-class _Handler(SimpleHTTPRequestHandler):
-    """Serves the page's files, and its configuration."""
-
-    def __init__(self, of: Mapping[str, str], *args: object) -> None:
-        self._config = of
-        super().__init__(*args, directory=str(PAGE))  # type: ignore[arg-type]
-
-    def end_headers(self) -> None:
-        """Add what protects the page."""
-        self.send_header("Content-Security-Policy", policy(self._config))
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Referrer-Policy", "no-referrer")
-        self.send_header("Cache-Control", "no-store")
-        super().end_headers()
-
-    def do_GET(self) -> None:
-        """Answer with a file, or with the configuration."""
-        if self.path != "/config.json":
-            super().do_GET()
-            return
-        body = json.dumps(self._config).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 def server(of: Mapping[str, str], port: int = PORT) -> ThreadingHTTPServer:
     """Return the server of a page with this configuration; 0: a port that is free."""
-    return ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, of))
+    body = json.dumps(of).encode()
+
+    class Handler(SimpleHTTPRequestHandler):
+        def end_headers(self) -> None:
+            self.send_header("Content-Security-Policy", policy(of))
+            self.send_header("X-Content-Type-Options", "nosniff")
+            self.send_header("Referrer-Policy", "no-referrer")
+            self.send_header("Cache-Control", "no-store")
+            super().end_headers()
+
+        def do_GET(self) -> None:
+            if self.path != "/config.json":
+                super().do_GET()
+                return
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    return ThreadingHTTPServer(("127.0.0.1", port), partial(Handler, directory=str(PAGE)))
 
 
 if __name__ == "__main__":

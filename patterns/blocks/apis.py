@@ -131,6 +131,32 @@ def new_api(scope: Construct, new: NewApi) -> apigateway.RestApi:
     return api
 
 
+def check_uncached(endpoint: Endpoint) -> None:
+    """Reject a stage that keeps what GET below a path answers, where the answer is of who asks.
+
+    The cache's key has neither the path's parameter nor the signature, and headers in it are as the
+    client spells them. Source:
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-caching.html
+
+    Raises:
+        ValueError: a stage of an API of this app does.
+    """
+    if isinstance(endpoint.api, NewApi):
+        return
+    path = f"/{endpoint.path.strip('/')}/{{id}}"
+    order = (("/" + path.replace("/", "~1"), "GET"), ("/*", "GET"), ("/*", "*"))
+    for stage in endpoint.api.node.find_all():
+        if isinstance(stage, apigateway.CfnStage):
+            each = stack_of(stage).resolve(stage.method_settings) or ()
+            said = {(it["resourcePath"], it["httpMethod"]): it.get("cachingEnabled") for it in each}
+            if next((said[it] for it in order if said.get(it) is not None), False):
+                raise ValueError(
+                    f"{Path(stage)} caches GET, and its cache does not know who asks: a client "
+                    "would be told what is another one's. Set caching_enabled=False for "
+                    f"{path}/GET in the method_options of the stage."
+                )
+
+
 def check_own_api(api: apigateway.IRestApi) -> None:
     """Reject an API of an OpenAPI document; warn of what an imported API needs.
 

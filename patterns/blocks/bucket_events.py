@@ -1,4 +1,4 @@
-"""S3 → SQS: which events of a bucket reach a queue, and by which way."""
+"""S3 → SQS, Lambda: which events of a bucket reach a queue or function, and by which way."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import TYPE_CHECKING, Any, Literal, get_args
-from urllib.parse import quote_plus
 from weakref import WeakKeyDictionary, WeakSet
 
 import jsii
 from aws_cdk import Annotations
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from constructs import IValidation
@@ -30,7 +30,17 @@ from .routes import route
 from .stacks import same_stack
 from .subscriptions import Subscription, deliver_to_queue
 from .topics import TopicSettings, new_source
-from .values import Path, account_of, child_of, expect, expect_fields, is_token, seconds, stack_of
+from .values import (
+    Path,
+    account_of,
+    asked_once,
+    child_of,
+    expect,
+    expect_fields,
+    is_token,
+    seconds,
+    stack_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -93,12 +103,10 @@ class Watch:
                 f"events is {list(self.events)!r}; it must have some of "
                 f"{', '.join(get_args(Kind))}."
             )
-        for name, end, at in (("prefix", self.prefix, -1), ("suffix", self.suffix, 0)):
-            if end and end[at] == "*":
-                raise ValueError(
-                    f"{name} is {end!r}, but S3 compares * with itself, so no object would match. "
-                    "Leave the * out: a prefix matches what begins so, a suffix what ends so."
-                )
+        reject(
+            checks.wildcard("prefix", self.prefix),
+            checks.wildcard("suffix", self.suffix, suffix=True),
+        )
         length = len(f"{self.prefix}{self.suffix}".encode())
         if not is_token(self.prefix + self.suffix) and length > S3_KEY_BYTES:
             raise ValueError(
@@ -255,6 +263,40 @@ def connect(
     allowed = _allow(bucket, topic, name, "sns:Publish", topic.topic_arn)
     _notify(bucket, "topic", topic.topic_arn, watches, [allowed, delivery.subscription])
     return topic, [delivery.alarm] if delivery.alarm else []
+
+
+def connect_function(
+    scope: Construct, bucket: s3.IBucket, watches: Sequence[Watch], function: lambda_.IFunction
+) -> str:
+    """Let S3 invoke a function for a bucket of this account alone; return the bucket's name.
+
+    The account is named too: the name of a bucket that was deleted may become somebody else's. The
+    function, for which the bucket waits, can use the name that is returned: it does not wait.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-s3.html
+
+    Raises:
+        ValueError: S3 would reject it, or the function is in another account or Region.
+    """
+    places.check_here(
+        scope,
+        Path(function, "function "),
+        function,
+        "S3 notifies functions of the bucket's own place. Use this construct in a stack there.",
+    )
+    stack, name = stack_of(scope), _name_known_before_creation(scope, bucket)
+    arn = function.function_arn
+    permission = lambda_.CfnPermission(
+        scope,
+        "Permission",
+        action="lambda:InvokeFunction",
+        function_name=arn,
+        principal=S3,
+        source_arn=stack.format_arn(service="s3", region="", account="", resource=name),
+        source_account=account_of(stack),
+    )
+    _notify(bucket, "lambda", arn, watches, [permission])
+    return name
 
 
 def _through_event_bridge(
@@ -429,17 +471,14 @@ def _configuration_of(bucket: s3.IBucket) -> dict[str, Any]:
 
 def _configuration(kind: str, target: str, event: str, found: checks.Filter) -> dict[str, Any]:
     given = {name: getattr(found, name) for name in ("prefix", "suffix")}
-    ends = [{"name": name, "value": _encoded(end)} for name, end in given.items() if end]
+    ends = [
+        {"name": name, "value": end if is_token(end) else checks.encoded(end)}
+        for name, end in given.items()
+        if end
+    ]
     filter_ = {"filter": {"s3Key": {"rules": ends}}} if ends else {}
-    return {"event": event, kind: target, **filter_}
-
-
-def _encoded(end: str) -> str:
-    """Return a prefix or suffix as S3 compares it: a blank is +, what is special is %XX.
-
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
-    """
-    return end if is_token(end) else quote_plus(end, safe="/!_.*'()-")
+    named = "function" if kind == "lambda" else kind
+    return {"event": event, named: target, **filter_}
 
 
 def _check_free(bucket: s3.IBucket, resource: Any) -> None:
@@ -472,9 +511,14 @@ class _OneConfiguration:
         ]
 
 
+@asked_once
+def _arn_of(bucket: s3.IBucket) -> str:
+    return bucket.bucket_arn
+
+
 def arns_of_objects(bucket: s3.IBucket, objects: Iterable[str]) -> list[str]:
     """Return what matches objects of a bucket in a policy, by what matches their keys."""
-    arn = bucket.bucket_arn
+    arn = _arn_of(bucket)
     return [f"{arn}/{one}" for one in objects]
 
 
@@ -502,7 +546,7 @@ def grant_on_objects(
         iam.Grant.add_to_principal_or_resource(
             grantee=grantee,
             actions=[*actions],
-            resource_arns=arns or [bucket.bucket_arn],
+            resource_arns=arns or [_arn_of(bucket)],
             resource=bucket,
         )
         for actions, arns in wanted

@@ -167,11 +167,28 @@ def check_reader(table: dynamodb.ITable, reader: object, consumer: StreamConsume
     Raises:
         ValueError: no change would match.
     """
-    resource, stack = child_of(table), stack_of(table)
-    if isinstance(resource, dynamodb.CfnTable):
+    if view := _view_of(table):
+        stack = stack_of(table)
         patterns = [str(stack.resolve(one).get("pattern")) for one in consumer.filters]
-        view = (stack.resolve(resource.stream_specification) or {}).get("streamViewType")
         reject(checks.missing_image(reader, patterns, Path(table), view))
+
+
+def check_new_images(table: dynamodb.ITable) -> None:
+    """Reject a stream that does not say what an item is now; of some tables it is not known.
+
+    Raises:
+        ValueError: no change could be shown.
+    """
+    reject(checks.no_new_image(Path(table), _view_of(table)))
+
+
+def _view_of(table: dynamodb.ITable) -> str:
+    """Return what the stream of a table has of each change; nothing if that is not known."""
+    resource = child_of(table)
+    if not isinstance(resource, dynamodb.CfnTable):
+        return ""
+    specification = stack_of(table).resolve(resource.stream_specification) or {}
+    return str(specification.get("streamViewType", ""))
 
 
 def check_readers(table: dynamodb.ITable, readers: int) -> None:

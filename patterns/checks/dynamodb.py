@@ -42,6 +42,24 @@ def missing_image(name: object, patterns: Iterable[str], table: object, view: ob
     return None
 
 
+def no_new_image(table: object, view: str) -> str | None:
+    """The stream of a table says what a changed item is now.
+
+    Source:
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_StreamSpecification.html
+
+    Args:
+        table: Whose stream it is.
+        view: What it has of each change.
+    """
+    if "NewImage" in IMAGES.get(view, EVERY_IMAGE):
+        return None
+    return (
+        f"The stream of {table} has {view}, so nothing says what a changed item is now, and no "
+        "change would be shown. Set its StreamViewType to NEW_IMAGE."
+    )
+
+
 def _images(pattern: str) -> set[str]:
     """Return the images without which nothing matches a pattern."""
     try:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from urllib.parse import quote_plus
+
+_ENCODED = re.compile(r"([\w/!.*'()+-]|%[0-9A-Fa-f]{2})*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,41 @@ def overlapping(bucket: object, one: Filter, other: Filter) -> str | None:
 
 def _covers(pattern: str, event: str) -> bool:
     return event.startswith(pattern[:-1]) if pattern.endswith("*") else event == pattern
+
+
+def wildcard(name: object, end: str, *, suffix: bool = False) -> str | None:
+    """A prefix does not end with *, and a suffix does not begin with it: it would be a character.
+
+    Lint W9205. Source:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
+    """
+    if (end[:1] if suffix else end[-1:]) != "*":
+        return None
+    return (
+        f"{name} is {end!r}, but S3 compares * with itself, so no object would match. Leave the * "
+        "out: a prefix matches what begins so, a suffix what ends so."
+    )
+
+
+def unencoded(name: object, end: str) -> str | None:
+    """A filter is URL-encoded, as S3 compares it. The constructs encode theirs by ``encoded``.
+
+    A + is not found: it is a blank, unless somebody means a plus.
+
+    Source:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-filtering.html
+    """
+    if _ENCODED.fullmatch(end):
+        return None
+    return (
+        f"{name} is {end!r}, but S3 compares filters with keys that are URL-encoded, so no object "
+        f"would match. Write {encoded(end)!r}: a blank is +, and what is special is %XX."
+    )
+
+
+def encoded(end: str) -> str:
+    """Return a prefix or suffix as S3 compares it: a blank is +, what is special is %XX."""
+    return quote_plus(end, safe="/!_.*'()-").replace("~", "%7E")
 
 
 def loop(name: object, results: str, watched: Filter) -> str | None:

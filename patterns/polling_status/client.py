@@ -10,16 +10,12 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urljoin
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Any
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds
 CONNECTION_SECONDS = 35  # API Gateway answers within 29
-FINAL = ("done", "failed")
 
 
 class JobError(Exception):
@@ -27,8 +23,7 @@ class JobError(Exception):
 
     Args:
         job_id: Which.
-        reason: Why: of the server, ``HTTP <status>`` for a request that it rejects, or
-            ``deadline`` when this client has waited long enough.
+        reason: The server's, ``HTTP <status>`` for a request that it rejects, or ``deadline``.
         detail: Plain sentence of the same.
     """
 
@@ -50,27 +45,22 @@ class Answer:
     body: bytes
 
 
-class Send(Protocol):
-    """Sends one request; raises ``OSError`` if there is no answer. Follows no redirect."""
-
-    def __call__(
-        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> Answer:
-        """Send a request, signed or with whatever else the server asks for."""
-        ...
+# Sends one request (method, URL, body, headers), such as a signed one, and follows no redirect; it
+# raises OSError if there is no answer.
+Send = Callable[[str, str, bytes | None, Mapping[str, str]], Answer]
 
 
 class StatusClient:
     """Submits jobs, and waits for how they end.
 
-    It asks no earlier than ``Retry-After`` says, each time somewhat later, so that many clients do
-    not ask at once. What may be repeated (no answer, 429, 5xx) is repeated, under the id of the
-    job, which has one effect.
+    It asks at ``<url>/<id>``, which is what ``Location`` says, when ``Retry-After`` is over and up
+    to a tenth later, so that many clients do not ask at once. What may be repeated (no answer, 429,
+    5xx) is repeated, under the id of the job, which has one effect.
 
     Args:
         url: Where to POST jobs.
         send: Sends a request, such as one that signs it. Default: as it is.
-        deadline: Seconds for a job, from its submission or from ``wait()``. Default: 15 minutes.
+        deadline: Seconds for a job, from the call of a method. Default: 15 minutes.
 
     Attributes:
         requests: How many requests it has sent.
@@ -78,12 +68,16 @@ class StatusClient:
     """
 
     def __init__(self, url: str, *, send: Send | None = None, deadline: float = 900) -> None:
-        self._url, self._send, self._deadline = url, send or _send, deadline
+        self._url, self._send, self._deadline = url.rstrip("/"), send or _send, deadline
         self.requests = self.empty = 0
 
     def run(self, document: Any, *, job_id: str | None = None) -> Any:
         """Submit a job and return its result. See ``submit`` and ``wait``."""
-        return self.wait(self.submit(document, job_id=job_id))
+        ends = time.monotonic() + self._deadline
+        job_id, asked = self._submit(document, job_id, ends)
+        if asked:
+            self._sleep(job_id, ends, asked)
+        return self._wait(job_id, ends)
 
     def submit(self, document: Any, *, job_id: str | None = None) -> str:
         """Submit a job and return its id.
@@ -97,14 +91,7 @@ class StatusClient:
             JobError: the server rejects it.
             StillRunningError: it did not answer in time; it may have taken the job.
         """
-        job_id = job_id or uuid.uuid4().hex
-        headers = {"Content-Type": "application/json", "Idempotency-Key": job_id}
-        body = json.dumps(document, ensure_ascii=False).encode()
-        ends = time.monotonic() + self._deadline
-        answer = self._until_answered(job_id, ends, "POST", self._url, body, headers)
-        if answer.status != 202:
-            raise JobError(job_id, f"HTTP {answer.status}", _message(answer))
-        return job_id
+        return self._submit(document, job_id, time.monotonic() + self._deadline)[0]
 
     def wait(self, job_id: str) -> Any:
         """Return the result of a job, once it is done.
@@ -113,40 +100,44 @@ class StatusClient:
             JobError: it failed, or there is no such job.
             StillRunningError: this client has waited long enough.
         """
-        url = urljoin(self._url, f"{self._url.rstrip('/').rpartition('/')[2]}/{job_id}")
-        ends, tag, pause = time.monotonic() + self._deadline, "", FIRST_PAUSE
+        return self._wait(job_id, time.monotonic() + self._deadline)
+
+    def _submit(self, document: Any, job_id: str | None, ends: float) -> tuple[str, float]:
+        job_id = job_id or uuid.uuid4().hex
+        headers = {"Content-Type": "application/json", "Idempotency-Key": job_id}
+        body = json.dumps(document, ensure_ascii=False).encode()
+        answer = self._until_answered(job_id, ends, "POST", self._url, body, headers)
+        if answer.status != 202:
+            raise JobError(job_id, f"HTTP {answer.status}", _said(answer).get("message", ""))
+        return job_id, _seconds(answer)
+
+    def _wait(self, job_id: str, ends: float) -> Any:
+        url, pause = f"{self._url}/{job_id}", FIRST_PAUSE
+        headers: dict[str, str] = {}
         while True:
-            headers = {"If-None-Match": tag} if tag else {}
             answer = self._until_answered(job_id, ends, "GET", url, None, headers)
-            if answer.status not in (200, 304):
-                raise JobError(job_id, f"HTTP {answer.status}", _message(answer))
-            said = {} if answer.status == 304 else _said(job_id, answer)
+            said = _said(answer)
+            if answer.status not in (200, 304) or (answer.status == 200 and "state" not in said):
+                detail = said.get("message", "The answer is no status.")
+                raise JobError(job_id, f"HTTP {answer.status}", detail)
             if said.get("state") == "failed":
-                raise JobError(job_id, said["reason"], said.get("detail", ""))
+                raise JobError(job_id, said.get("reason", "failed"), said.get("detail", ""))
             if said.get("state") == "done":
                 return said.get("result")
-            tag = answer.headers.get("etag", tag)
+            if "etag" in answer.headers:
+                headers = {"If-None-Match": answer.headers["etag"]}
             self.empty += 1
-            asked = _seconds(answer)
             pause = min(LONGEST_PAUSE, pause * 2)
             jittered = random.uniform(pause / 2, pause)  # noqa: S311
-            self._sleep(job_id, ends, jittered if asked is None else asked)
+            self._sleep(job_id, ends, _seconds(answer) or jittered)
 
-    def _until_answered(
-        self,
-        job_id: str,
-        ends: float,
-        method: str,
-        url: str,
-        body: bytes | None,
-        headers: Mapping[str, str],
-    ) -> Answer:
+    def _until_answered(self, job_id: str, ends: float, *request: Any) -> Answer:
         pause = FIRST_PAUSE
         while True:
             self.requests += 1
-            asked = None
+            asked = 0.0
             try:
-                answer = self._send(method, url, body, headers)
+                answer = self._send(*request)
             except OSError as error:
                 if isinstance(getattr(error, "reason", error), ssl.SSLCertVerificationError):
                     raise  # nothing was sent, and never will be
@@ -154,7 +145,7 @@ class StatusClient:
                 if answer.status != 429 and answer.status < 500:
                     return answer
                 asked = _seconds(answer)
-            self._sleep(job_id, ends, max(asked or 0, random.uniform(0, pause)))  # noqa: S311
+            self._sleep(job_id, ends, max(asked, random.uniform(0, pause)))  # noqa: S311
             pause = min(LONGEST_PAUSE, pause * 2)
 
     def _sleep(self, job_id: str, ends: float, seconds: float) -> None:
@@ -166,24 +157,18 @@ class StatusClient:
         time.sleep(min(left, seconds * random.uniform(1, 1.1)))  # noqa: S311
 
 
-def _seconds(answer: Answer) -> float | None:
-    """Return what ``Retry-After`` says, if it is a number of seconds."""
+def _seconds(answer: Answer) -> float:
+    """Return what ``Retry-After`` says; 0 if it is no number of seconds."""
     said = answer.headers.get("retry-after", "")
-    return float(said) if said.isdigit() else None
+    return float(said) if said.isdecimal() else 0.0
 
 
-def _said(job_id: str, answer: Answer) -> Any:
+def _said(answer: Answer) -> dict[str, Any]:
+    """Return the object in an answer; an empty one if there is none."""
     try:
         return dict(json.loads(answer.body))
-    except (ValueError, TypeError) as error:
-        raise JobError(job_id, f"HTTP {answer.status}", "The answer is no status.") from error
-
-
-def _message(answer: Answer) -> str:
-    try:
-        return str(json.loads(answer.body).get("message", ""))
-    except (ValueError, AttributeError):
-        return ""
+    except (ValueError, TypeError):
+        return {}
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

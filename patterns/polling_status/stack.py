@@ -1,8 +1,7 @@
-"""Orders of an auto-parts shop, accepted now and asked about later: by a queue, by a saga."""
+"""Orders of an auto-parts shop, accepted now, asked about later: a queue's, a state machine's."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import RemovalPolicy
@@ -20,33 +19,22 @@ from ..blocks.values import seconds
 from .construct import Alarms, Endpoint, NewApi, NewStatuses, PollingStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aws_cdk import aws_lambda as lambda_
 
-RECEIVES = 5
-DEADLINE = seconds(120)
+RECEIVES, DEADLINE = 5, seconds(120)
 # Prices an order, or fails as the supplier does: by its currency.
-QUOTE = json.dumps(
-    {
-        "QueryLanguage": "JSONata",
-        "StartAt": "Known",
-        "States": {
-            "Known": {
-                "Type": "Choice",
-                "Choices": [{"Condition": "{% $states.input.currency = 'EUR' %}", "Next": "Price"}],
-                "Default": "Unknown",
-            },
-            "Price": {
-                "Type": "Pass",
-                "Output": {
-                    "order_id": "{% $states.input.order_id %}",
-                    "total": "{% $states.input.total %}",
-                },
-                "End": True,
-            },
-            "Unknown": {"Type": "Fail", "Error": "UnknownCurrency"},
-        },
-    }
-)
+QUOTE = """{
+  "QueryLanguage": "JSONata",
+  "StartAt": "Known",
+  "States": {
+    "Known": {"Type": "Choice", "Default": "Unknown",
+      "Choices": [{"Condition": "{% $states.input.currency = 'EUR' %}", "Next": "Price"}]},
+    "Price": {"Type": "Pass", "End": true,
+      "Output": "{% {'order_id': $states.input.order_id, 'total': $states.input.total} %}"},
+    "Unknown": {"Type": "Fail", "Error": "UnknownCurrency"}
+}}"""
 STATUSES = NewStatuses(removal_policy=RemovalPolicy.DESTROY)
 
 
@@ -65,33 +53,25 @@ class DemoStack(ShopStack):
         super().__init__(scope, construct_id, **kwargs)
         table = self.table("Orders", "pk")
         store = self.function("StoreOrders", "orders", TABLE_NAME=table.table_name)
+        settings: dict[str, Any] = {"batch_size": 50, "max_batching_window": seconds(1)}
         queue = SqsToLambda(
             self,
             "Queue",
-            consumer=Consumer(
-                store,
-                batch_size=50,
-                max_batching_window=seconds(1),
-                max_concurrency=MAX_CONCURRENCY,
-            ),
+            consumer=Consumer(store, max_concurrency=MAX_CONCURRENCY, **settings),
             queue=NewQueue(max_receive_count=RECEIVES),
             alarms=Alarms().of_pattern(__name__),
         )
         quote = new_state_machine(Construct(self, "Quote"), Definition(QUOTE), {})
         api = NewApi(rate_limit=400, burst_limit=400, cloud_watch_role=self.sets_cloud_watch_role)
-        orders, front = self._polled(
-            "OrderJobs", queue.queue, Endpoint("orders", schema=_schema("Order"), api=api)
-        )
-        quotes, _ = self._polled(
-            "QuoteJobs", quote, Endpoint("quotes", schema=_schema("Quote"), api=orders.entry.api)
-        )
+        own = Endpoint("orders", schema=_schema("Order"), api=api)
+        orders, front = self._polled("OrderJobs", queue.queue, own)
+        shared = Endpoint("quotes", schema=_schema("Quote"), api=orders.entry.api)
+        quotes, _ = self._polled("QuoteJobs", quote, shared)
 
         table.grant(store, "dynamodb:PutItem")
         self.keep_refused(store, queue.dead_letter_queue)
         orders.grant_report(store)
-        for name, value in orders.report_environment.items():
-            store.add_environment(name, value)
-        store.add_environment("MAX_RECEIVE_COUNT", str(RECEIVES))
+        _set(store, {**orders.report_environment, "MAX_RECEIVE_COUNT": str(RECEIVES)})
         customer = iam.Role(self, "Customer", assumed_by=iam.AccountRootPrincipal())
         for jobs in (orders, quotes):
             jobs.grant_execute(customer)
@@ -107,7 +87,6 @@ class DemoStack(ShopStack):
             FrontFunctionName=front.function_name,
             TableName=table.table_name,
             StatusTableName=orders.table.table_name,
-            QuoteStatusTableName=quotes.table.table_name,
             StateMachineArn=quote.state_machine_arn,
             CustomerRoleArn=customer.role_arn,
         )
@@ -117,15 +96,12 @@ class DemoStack(ShopStack):
     ) -> tuple[PollingStatus, lambda_.Function]:
         front = self.function(f"{name}Front", "front")
         called_by(front, "An API calls it, and its client is told what fails.")
-        made = PollingStatus(
-            self,
-            name,
-            front=front,
-            work=work,
-            endpoint=endpoint,
-            statuses=STATUSES,
-            deadline=DEADLINE,
-        )
-        for variable, value in made.environment.items():
-            front.add_environment(variable, value)
+        given: dict[str, Any] = {"endpoint": endpoint, "statuses": STATUSES, "deadline": DEADLINE}
+        made = PollingStatus(self, name, front=front, work=work, **given)
+        _set(front, made.environment)
         return made, front
+
+
+def _set(function: lambda_.Function, variables: Mapping[str, str]) -> None:
+    for name, value in variables.items():
+        function.add_environment(name, value)

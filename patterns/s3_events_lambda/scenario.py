@@ -16,6 +16,8 @@ from serverless_patterns.sandbox import buckets, outages
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.sender import Event, Reply, single
 
+from ..redrive.run import Redrive
+from ..redrive.sources import Queue
 from ..shop import Shop
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ def run(stack: Deployment, report: Report) -> None:
         good_uploads(drive, uploads)
         drive.title("Offers, whose events come through EventBridge")
         offers(drive, uploads)
+        drive.title("Corrections, for which S3 invokes the function itself")
+        corrections(drive, uploads)
         drive.title("Many uploads to one key, and events that come again and in another order")
         several_versions(drive, uploads)
         drive.title("Objects that are gone or overwritten before their events are read")
@@ -190,6 +194,29 @@ def offers(drive: Driver, uploads: Uploads) -> None:
     drive.check(promise, all(states[key] == "read" for key in keys))
 
 
+def corrections(drive: Driver, uploads: Uploads) -> None:
+    """Upload good corrections and wrong ones, and good ones during an outage, and redrive these."""
+
+    def put(title: str, names: Iterable[Any], **same: Any) -> tuple[list[str], list[str]]:
+        keys = [uploads.key(name, "correction", folder="corrections") for name in names]
+        return keys, uploads.send(title, keys, **same)
+
+    good, versions = put("Corrections with strange keys", STRANGE)
+    uploads.wait_for("all of them are read", good, versions)
+    wrong, _ = put("Corrections with a wrong price", range(5), body=b"SKU-1,1.2.3,EUR\n")
+    drive.wait_for_messages("they are recorded", "FailureQueueUrl", 5, seconds=300)
+    promise = "what the function fails is recorded after its retries"
+    drive.dead_letters(promise, dict.fromkeys(wrong, ""), event_of, "FailureQueueUrl")
+    with drive.table_unavailable("CorrectionsFunctionName"):
+        late, versions = put("Corrections during an outage", range(10, 15))
+        drive.wait_for_messages("the retries are used up", "FailureQueueUrl", 5, seconds=300)
+    tool = Redrive(drive.client("lambda"), drive["CorrectionsFunctionName"], 20)
+    done = tool.run([Queue(drive.client("sqs"), drive["FailureQueueUrl"])])
+    uploads.wait_for("after the redrive they are read", late, versions)
+    promise = "an outage longer than the retries loses no event: the redrive sends each again"
+    drive.check(promise, done.good, done.lines())
+
+
 def in_parts(drive: Driver) -> Any:
     """Return the entry of a multipart upload, of one part: only the last may be small."""
     s3 = drive.client("s3")
@@ -267,7 +294,8 @@ def poison(drive: Driver, uploads: Uploads) -> None:
 def event_of(_: str, message: dict[str, Any]) -> str:
     """Return the id of the upload that a dead letter is about."""
     try:
-        [record] = json.loads(message["Body"])["Records"]
+        body = json.loads(message["Body"])
+        [record] = body.get("requestPayload", body)["Records"]
         key: str = record["s3"]["object"]["key"]
     except (ValueError, KeyError):
         return str(message["Body"])[:60]

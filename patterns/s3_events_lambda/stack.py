@@ -8,19 +8,29 @@ from aws_cdk import RemovalPolicy
 
 from ..blocks.demo import MAX_CONCURRENCY, ShopStack, called_by
 from ..blocks.values import seconds
-from .construct import Consumer, NewBucket, S3EventsToSqsToLambda, Sweep, ThroughEventBridge, Watch
+from .construct import (
+    Consumer,
+    NewBucket,
+    S3EventsToLambda,
+    S3EventsToSqsToLambda,
+    Sweep,
+    ThroughEventBridge,
+    Watch,
+)
 
 if TYPE_CHECKING:
     from aws_cdk import aws_lambda as lambda_
     from constructs import Construct
 
 LISTS = Watch("price-lists/", ".csv", ("ObjectCreated", "ObjectRemoved"))
+REPORTS = "reports/"
 
 
 class DemoStack(ShopStack):
-    """``price-lists/*.csv`` by notifications, ``offers/*.csv`` of the same bucket by a rule.
+    """``price-lists/*.csv``, ``offers/*.csv`` and ``corrections/*.csv`` of one bucket.
 
-    Both are read into one table, with a report of each below ``reports/``.
+    Lists come by notifications to a queue, offers by a rule, and corrections, which cannot wait,
+    straight to a function. All are read into one table, with a report of each below ``reports/``.
     """
 
     def __init__(self, scope: Construct, construct_id: str, **kwargs: Any) -> None:
@@ -43,6 +53,18 @@ class DemoStack(ShopStack):
             watch=[Watch("offers/", ".csv")],
             through=ThroughEventBridge(),
         )
+        correct = self.function("Correct", "corrections", TABLE_NAME=name)
+        corrections = S3EventsToLambda(
+            self,
+            "Corrections",
+            function=correct,
+            bucket=lists.bucket,
+            watch=[Watch("corrections/", ".csv")],
+            results_prefix=REPORTS,
+        )
+        called_by(correct, "Its failure queue holds what it fails.")
+        self._may_read(correct, corrections, corrections.bucket_name)
+        assert corrections.failure_queue  # noqa: S101 - nobody else keeps its failures
         self.results.grant(sweep, "dynamodb:BatchGetItem")
         lists.grant_sweep(sweep)
         called_by(sweep, "Nothing is lost with a run that fails: the next one finds the same.")
@@ -54,6 +76,8 @@ class DemoStack(ShopStack):
             DeadLetterQueueUrl=lists.dead_letter_queue.queue_url,
             OffersQueueUrl=offers.queue.queue_url,
             FunctionName=read.function_name,
+            CorrectionsFunctionName=correct.function_name,
+            FailureQueueUrl=corrections.failure_queue.queue_url,
             SweepFunctionName=sweep.function_name,
             TableName=name,
         )
@@ -66,12 +90,18 @@ class DemoStack(ShopStack):
             max_batching_window=seconds(1),
             max_concurrency=MAX_CONCURRENCY,
         )
-        made = S3EventsToSqsToLambda(
-            self, name, consumer=consumer, results_prefix="reports/", **given
-        )
+        made = S3EventsToSqsToLambda(self, name, consumer=consumer, results_prefix=REPORTS, **given)
+        self._may_read(function, made, made.bucket.bucket_name)
+        self.keep_refused(function, made.dead_letter_queue)
+        return made, function
+
+    def _may_read(
+        self,
+        function: lambda_.Function,
+        made: S3EventsToSqsToLambda | S3EventsToLambda,
+        bucket_name: str,
+    ) -> None:
         self.results.grant(function, "dynamodb:PutItem")
         made.grant_read(function)
         made.grant_write_results(function)
-        self.keep_refused(function, made.dead_letter_queue)
-        function.add_environment("BUCKET_NAME", made.bucket.bucket_name)
-        return made, function
+        function.add_environment("BUCKET_NAME", bucket_name)

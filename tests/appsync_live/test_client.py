@@ -1,4 +1,4 @@
-"""What the clients promise, in Python and in JavaScript, against AppSync's documented frames."""
+"""What the browser's client promises, run in Node against AppSync's documented frames."""
 
 from __future__ import annotations
 
@@ -13,110 +13,41 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 from websockets.sync.server import serve
 
-from serverless_patterns.patterns.appsync_live import client
 from serverless_patterns.patterns.appsync_live import serve as page
-from serverless_patterns.patterns.appsync_live.client import Feed, Hosts, Viewer
-
-from .node import run
+from serverless_patterns.patterns.appsync_live.client import RECHECKS, Client, Clients
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from websockets.sync.server import ServerConnection
 
-UNAUTHORIZED = {"errors": [{"errorType": "UnauthorizedException", "message": "no"}]}
-JAVASCRIPT = """import { Feed } from './live.js';
-const feed = new Feed();
-const needs = given.map(([what, said]) => feed[what](said));
-const { version, shown, late, orders: all } = feed;
-const orders = Object.fromEntries(all);
-console.log(JSON.stringify({ needs, version, shown, late, orders }));
-"""
+UNAUTHORIZED, LIMIT = "UnauthorizedException", "LimitExceededError"
 
 
 class Shop:
     """A customer's orders, and what a client may be told of their changes."""
 
-    def __init__(self) -> None:
-        self.version, self.orders = 0, dict[str, Any]()
+    def __init__(self, most: int = 10**6) -> None:
+        self.version, self.orders, self.most = 0, dict[str, Any](), most
+        self.fails, self.asked = 0, list[int]()
 
     def change(self, order_id: str) -> Any:
         self.version += 1
-        self.orders[order_id] = {"order_id": order_id, "version": self.version}
-        return self.orders[order_id]
+        changed = {"order_id": order_id, "version": self.version}
+        self.orders = {**self.orders, order_id: changed}  # a fetch may be reading them
+        return changed
 
-    def since(self, version: int, most: int = 10**6) -> Any:
+    def since(self, version: int) -> Any:
+        self.asked.append(version)
+        if self.fails:
+            self.fails -= 1
+            raise OSError(503)
         found = sorted((one for one in self.orders.values() if one["version"] > version),
-                       key=lambda one: int(one["version"]))  # fmt: skip
-        last = found[:most][-1]["version"] if found else version
-        return {"version": last, "orders": found[:most], "more": len(found) > most}
-
-
-# What a client knows
-
-
-def steps(seed: int) -> tuple[list[Any], Shop]:
-    """What one client may meet: events lost, late, twice, too large, and fetches in parts."""
-    dice, shop, asked = random.Random(seed), Shop(), list[Any]()  # noqa: S311 - test data
-    feed, held = Feed(), list[Any]()
-
-    def tell(event: Any) -> None:
-        asked.append(["event", event])
-        more = feed.event(event)
-        while more:
-            answer = shop.since(feed.version, dice.choice([1, 3, 100]))
-            asked.append(["fetched", answer])
-            more = feed.fetched(answer)
-
-    for _ in range(60):
-        event = shop.change(f"order-{dice.randrange(6)}")
-        fate = dice.random()
-        if fate < 0.15:
-            continue  # lost
-        if fate < 0.3:
-            held.append(event)
-            continue
-        tell({"version": event["version"], "fetch": True} if fate < 0.35 else event)
-        if held and dice.random() < 0.4:
-            tell(held.pop(dice.randrange(len(held))))
-        if dice.random() < 0.1:
-            tell(event)
-    asked.append(["fetched", shop.since(feed.version)])
-    return asked, shop
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_a_client_ends_with_the_state_whatever_is_lost_late_or_twice(
-    seed: int, tmp_path: Path
-) -> None:
-    asked, shop = steps(seed)
-    feed = Feed()
-    needs = [feed.event(said) if what == "event" else feed.fetched(said) for what, said in asked]
-    assert feed.orders == shop.orders
-    assert sorted([*feed.shown, *feed.late]) == list(range(1, shop.version + 1))
-    assert feed.shown == sorted(feed.shown)
-    (tmp_path / "live.js").write_text((page.PAGE / "live.js").read_text(encoding="utf-8"))
-    (tmp_path / "package.json").write_text('{"type": "module"}')
-    assert run(tmp_path, JAVASCRIPT, asked) == {
-        "needs": needs, "version": feed.version, "shown": feed.shown, "late": feed.late,
-        "orders": feed.orders,
-    }  # fmt: skip
-
-
-def test_an_older_state_never_replaces_a_newer_one() -> None:
-    feed = Feed()
-    feed.event({"version": 1, "order_id": "a", "status": "paid"})
-    assert not feed.event({"version": 1, "order_id": "a", "status": "placed"})
-    feed.fetched({"version": 1, "orders": [{"version": 1, "order_id": "a"}], "more": False})
-    assert feed.orders["a"]["status"] == "paid"
-    assert (feed.shown, feed.late) == ([1], [])
-
-
-# Frames
+                       key=lambda one: int(one["version"]))[: self.most]  # fmt: skip
+        last = found[-1]["version"] if found else version
+        return {"version": last, "orders": found, "more": len(found) == self.most}
 
 
 @dataclass
@@ -127,178 +58,214 @@ class AppSync:
     """
 
     patience: int = 300_000
-    refuses: str = ""
+    errors: dict[str, list[str]] = field(default_factory=dict)  # by frame, of its next answers
+    mute: bool = False
     told: list[Any] = field(default_factory=list)
-    protocols: list[str] = field(default_factory=list)
+    headers: list[Any] = field(default_factory=list)
     sockets: list[ServerConnection] = field(default_factory=list)
-    port: int = 0
 
     def talk(self, socket: ServerConnection) -> None:
         assert socket.request
-        self.protocols = socket.request.headers["Sec-WebSocket-Protocol"].split(", ")
+        self.headers.append(socket.request.headers)
         try:
             for text in socket:
-                self._answer(socket, json.loads(text))
+                if not self.mute:
+                    self._answer(socket, json.loads(text))
         except ConnectionClosed:
             pass
 
     def _answer(self, socket: ServerConnection, frame: Any) -> None:
         self.told.append(frame)
-        if self.refuses == frame["type"]:
+        if errors := self.errors.get(frame["type"]):
             kind = {"connection_init": "connection_error"}.get(frame["type"], "subscribe_error")
-            self.say(UNAUTHORIZED | {"type": kind}, socket)
+            said = {"type": kind, "errors": [{"errorType": errors.pop(), "message": "no"}]}
+            self.say(said, socket)
         elif frame["type"] == "connection_init":
             ack = {"type": "connection_ack", "connectionTimeoutMs": self.patience}
             self.say(ack, socket)
             self.say({"type": "ka"}, socket)
         else:
-            self.sockets.append(socket)
             self.say({"type": "subscribe_success", "id": frame["id"]}, socket)
+            self.sockets.append(socket)
 
     def say(self, frame: Any, socket: ServerConnection | None = None) -> None:
         (socket or self.sockets[-1]).send(json.dumps(frame))
 
+    def tell(self, *events: Any) -> None:
+        self.say({"type": "data", "id": "orders", "event": [json.dumps(one) for one in events]})
 
-class Loopback(Hosts):
-    """The same, without TLS."""
-
-    def open(self, token: str) -> Any:
-        said = json.dumps({"host": self.http, "Authorization": token}).encode()
-        header: Any = f"header-{base64.urlsafe_b64encode(said).decode().rstrip('=')}"
-        protocols: Any = [client.SUBPROTOCOL, header]
-        return connect(f"ws://{self.realtime}/event/realtime", subprotocols=protocols, proxy=None)
+    def cut(self) -> None:
+        """Cut the connection, as a network does."""
+        self.sockets[-1].close_socket()
 
 
 @contextmanager
-def appsync(**settings: Any) -> Iterator[AppSync]:
-    made = AppSync(**settings)
-    protocols: Any = [client.SUBPROTOCOL]
+def connected(made: AppSync, shop: Shop, **settings: Any) -> Iterator[Client]:
+    """A client of a shop's customer, connected unless it is not let in."""
+    tokens = iter(range(10**6))
+    protocols: Any = ["aws-appsync-event-ws"]
+    given: dict[str, Any] = {"rechecks": [60_000], "longestPause": 50, **settings}
     with serve(made.talk, "127.0.0.1", 0, subprotocols=protocols) as server:
-        made.port = server.socket.getsockname()[1]
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield made
+        here = f"real.example:{server.socket.getsockname()[1]}"
+        with Clients("ws", **given) as clients:
+            client = Client(lambda: f"token-{next(tokens)}", shop.since)
+            hosts = {"httpHost": "http.example", "realtimeHost": here}
+            clients.watch("one", hosts | {"channel": "/orders/one"}, client)
+            until(lambda: made.mute or client.states[-1] in ("live", "rejected"))
+            yield client
         server.shutdown()
 
 
-@contextmanager
-def viewer(made: AppSync, shop: Shop) -> Iterator[Viewer]:
-    tokens = iter(range(10**6))
-    hosts = Loopback("http.example", f"127.0.0.1:{made.port}")
-    watching = Viewer(hosts, "/orders/one", lambda: f"token-{next(tokens)}", shop.since)
-    watching.start()
-    try:
-        yield watching
-    finally:
-        watching.stop()
-
-
 def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "RECHECKS", (60.0, 60.0))
-    monkeypatch.setattr(client, "LONGEST_PAUSE", 0.05)
+@pytest.mark.parametrize("seed", range(8))
+def test_a_client_ends_with_the_state_whatever_is_lost_late_or_twice(seed: int) -> None:
+    """Fetches come in parts, some fail; the connection is cut in the middle of the burst."""
+    dice, shop, made = random.Random(seed), Shop(3), AppSync()  # noqa: S311 - test data
+    held = list[Any]()
+    with connected(made, shop) as client:
+        for number in range(120):
+            event, fate = shop.change(f"order-{dice.randrange(6)}"), dice.random()
+            large = {"version": event["version"], "fetch": True}
+            if fate < 0.3:  # half of them are lost
+                held += [event] if fate < 0.15 else []
+                continue
+            behind = [held.pop(dice.randrange(len(held)))] if held and fate < 0.6 else []
+            twice = [event] if fate > 0.9 else []
+            try:
+                made.tell(large if fate < 0.35 else event, *behind, *twice)
+            except ConnectionClosed:
+                continue
+            shop.fails += fate > 0.95
+            if number in (40, 80):
+                made.cut()
+        until(lambda: made.sockets[-1].state.name == "OPEN")
+        shop.change("order-0")
+        made.tell({"version": shop.version, "fetch": True})
+        until(lambda: client.version == shop.version)
+        assert client.orders == shop.orders
+        assert sorted([*client.shown, *client.late]) == list(range(1, shop.version + 1))
+        assert client.shown == sorted(client.shown)
 
 
-def data(event: Any, *, as_list: bool = True) -> dict[str, Any]:
-    text = json.dumps(event)
-    return {"type": "data", "id": "orders", "event": [text] if as_list else text}
+def test_an_older_state_never_replaces_a_newer_one() -> None:
+    shop, made = Shop(), AppSync()
+    with connected(made, shop) as client:
+        first, second = shop.change("a"), shop.change("a")
+        made.tell(first, second, first)
+        until(lambda: client.version == 2)
+        made.tell(shop.change("b"), first)
+        until(lambda: client.version == 3)
+        assert client.orders["a"]["version"] == 2
+        assert (client.shown, client.late) == ([1, 2, 3], [])
+
+
+def test_events_wait_for_a_fetch_that_is_under_way() -> None:
+    shop, made, go = Shop(), AppSync(), threading.Event()
+    with connected(made, shop) as client:
+        client.since = lambda version: (go.wait(20), found)[1] if version == 0 else None
+        shop.change("a")
+        made.tell(shop.change("b"))  # a gap
+        found = shop.since(0)
+        made.tell(shop.change("a"))
+        go.set()
+        until(lambda: client.version == 3)
+        assert client.orders == shop.orders
+        assert (client.shown, client.late) == ([3], [1, 2])
 
 
 def test_the_handshake_and_each_frame_are_as_documented() -> None:
-    with appsync() as made, viewer(made, Shop()) as watching:
-        until(lambda: watching.connections)
-        name, header = made.protocols
+    made = AppSync()
+    with connected(made, Shop()):
+        name, header = made.headers[0]["Sec-WebSocket-Protocol"].replace(" ", "").split(",")
         assert name == "aws-appsync-event-ws"
+        assert made.headers[0]["Host"].startswith("real.example:")
         said = header.removeprefix("header-")
         assert "=" not in said
-        assert json.loads(base64.urlsafe_b64decode(said + "=" * (-len(said) % 4))) == {
-            "host": "http.example", "Authorization": "token-0",
-        }  # fmt: skip
+        authorization = {"host": "http.example", "Authorization": "token-0"}
+        assert json.loads(base64.urlsafe_b64decode(said + "=" * (-len(said) % 4))) == authorization
         assert made.told == [
             {"type": "connection_init"},
             {"type": "subscribe", "id": "orders", "channel": "/orders/one",
-             "authorization": {"host": "http.example", "Authorization": "token-0"}},
+             "authorization": authorization},
         ]  # fmt: skip
 
 
 def test_events_are_shown_as_they_happen_in_either_form() -> None:
-    shop = Shop()
-    with appsync() as made, viewer(made, shop) as watching:
-        until(lambda: watching.connections)
-        made.say(data(shop.change("a")))
-        made.say({"type": "ka"})
-        made.say(data(shop.change("b"), as_list=False))
-        until(lambda: watching.feed.version == 2)
-        assert (watching.feed.shown, watching.feed.late) == ([1, 2], [])
+    shop, made = Shop(), AppSync()
+    with connected(made, shop) as client:
+        made.tell(shop.change("a"))
+        made.say({"type": "data", "id": "orders", "event": json.dumps(shop.change("b"))})
+        until(lambda: client.version == 2)
+        assert (client.shown, client.late) == ([1, 2], [])
 
 
 def test_a_gap_is_fetched_at_once_and_so_is_what_could_not_be_handed_on() -> None:
-    shop = Shop()
-    with appsync() as made, viewer(made, shop) as watching:
-        until(lambda: watching.connections)
+    shop, made = Shop(), AppSync()
+    with connected(made, shop) as client:
         shop.change("a")
-        made.say(data(shop.change("b")))
-        until(lambda: watching.feed.version == 2)
+        made.tell(shop.change("b"))
+        until(lambda: client.version == 2)
         shop.change("c")
         made.say({"type": "broadcast_error", "id": "orders", "errors": []})
-        until(lambda: watching.feed.version == 3)
-        assert watching.feed.late == [1, 2, 3]
+        until(lambda: client.version == 3)
+        assert client.late == [1, 2, 3]
 
 
 def test_a_client_that_was_cut_off_connects_again_with_a_new_token_and_fetches() -> None:
-    shop = Shop()
-    with appsync() as made, viewer(made, shop) as watching:
-        until(lambda: watching.connections)
-        watching.drop()
+    shop, made = Shop(), AppSync()
+    with connected(made, shop) as client:
+        made.cut()
         shop.change("a")
-        until(lambda: watching.feed.version == 1)
-        assert watching.connections == 2
+        until(lambda: client.version == 1)
+        assert len(made.sockets) == 2
         assert made.told[-1]["authorization"]["Authorization"] == "token-1"
 
 
-def test_a_connection_without_a_sign_of_life_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "RECHECKS", (0.05, 0.05))
-    with appsync(patience=200) as made, viewer(made, Shop()) as watching:
-        until(lambda: watching.connections > 1)
+@pytest.mark.parametrize("when", ["live", "at once"])
+def test_a_connection_without_a_sign_of_life_is_given_up(when: str) -> None:
+    made = AppSync(patience=200, mute=when == "at once")
+    with connected(made, Shop(), patience=200):
+        until(lambda: len(made.headers) > 1)
 
 
-def test_what_no_event_told_is_found_by_looking_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "RECHECKS", (0.1, 60.0))
-    shop = Shop()
-    with appsync() as made, viewer(made, shop) as watching:
-        until(lambda: watching.connections)
+def test_what_no_event_told_is_found_by_looking_again() -> None:
+    shop, made = Shop(), AppSync()
+    with connected(made, shop, rechecks=[100, 60_000]) as client:
         shop.change("a")
-        until(lambda: watching.feed.version == 1)
-        assert watching.connections == 1
+        until(lambda: client.version == 1)
+        assert len(made.sockets) == 1
 
 
-@pytest.mark.parametrize("refuses", ["connection_init", "subscribe"])
-def test_a_client_that_is_not_let_in_ends_and_says_why(refuses: str) -> None:
-    with appsync(refuses=refuses) as made, viewer(made, Shop()) as watching:
-        until(lambda: not watching.is_alive())
-        assert "UnauthorizedException" in watching.rejected
+@pytest.mark.parametrize("frame", ["connection_init", "subscribe"])
+@pytest.mark.parametrize("error", [UNAUTHORIZED, "Unauthorized", "BadRequestException"])
+def test_a_client_that_is_not_let_in_ends_and_says_so(frame: str, error: str) -> None:
+    made = AppSync(errors={frame: [error]})
+    with connected(made, Shop()) as client:
+        assert client.states == ["", "connecting", "rejected"]
 
 
-def test_a_client_waits_for_a_fetch_that_fails_and_loses_nothing() -> None:
-    shop, fails = Shop(), iter([True, True])
-    since = shop.since
+@pytest.mark.parametrize("frame", ["connection_init", "subscribe"])
+def test_a_limit_or_a_fault_of_appsync_passes(frame: str) -> None:
+    made = AppSync(errors={frame: [LIMIT, "InternalFailure"]})
+    with connected(made, Shop()) as client:
+        assert client.states.count("offline") == 2
 
-    def sometimes(version: int) -> Any:
-        if next(fails, False):
-            raise OSError(503)
-        return since(version)
 
-    shop.since = sometimes  # type: ignore[method-assign, assignment]
+def test_a_client_waits_ever_longer_for_fetches_that_fail_and_loses_nothing() -> None:
+    shop, made, started = Shop(), AppSync(), time.monotonic()
+    shop.fails = 3
     shop.change("a")
-    with appsync() as made, viewer(made, shop) as watching:
-        until(lambda: watching.feed.version == 1)
-        assert watching.connections == 3
+    with connected(made, shop, longestPause=10**6) as client:
+        assert client.version == 1
+        assert len(made.sockets) == 4
+        assert time.monotonic() - started > 0.2 + 0.4 + 0.8
 
 
 # The page
@@ -322,6 +289,7 @@ def test_the_page_runs_nothing_of_others_and_calls_the_stack_alone() -> None:
 def test_the_page_makes_no_html_of_text_and_has_neither_a_key_nor_inline_code() -> None:
     files = {file.name: file.read_text(encoding="utf-8") for file in page.PAGE.iterdir()}
     code = files["app.js"] + files["live.js"]
+    assert "rechecks = [{:_}, {:_}]".format(*(int(1000 * it) for it in RECHECKS)) in code
     for wrong in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(",
                   "x-api-key", "localStorage"):  # fmt: skip
         assert wrong not in code

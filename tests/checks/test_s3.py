@@ -40,6 +40,27 @@ TWO = "Lake has two notifications for the same event of the same object, for "
                 (((MADE,), "a/", ".jpg"), ((MADE,), "a/", ".png"), None),
             )
         ],
+        "a filter has no wildcard at its open end": [
+            (s3.wildcard("prefix", "a*/"), None),
+            (s3.wildcard("prefix", ""), None),
+            (s3.wildcard("prefix", "a/*"), "prefix is 'a/*', but S3 compares * with itself"),
+            (s3.wildcard("suffix", "*.csv", suffix=True), "suffix is '*.csv', but S3 compares"),
+            (s3.wildcard("suffix", "a*", suffix=True), None),
+        ],
+        "a filter is encoded": [
+            (s3.unencoded("prefix", good), None)
+            for good in ("", "a+b/", "%C3%9c%2B(1)_*!'.-/", "2026/", "year%3D2026/")
+        ]
+        + [
+            (s3.unencoded("prefix", bad), f"Write {better!r}: a blank is +")
+            for bad, better in (
+                ("price lists/", "price+lists/"),
+                ("Übersicht/", "%C3%9Cbersicht/"),
+                ("year=2026/", "year%3D2026/"),
+                ("100%", "100%25"),
+                ("~a", "%7Ea"),
+            )
+        ],
         "what a consumer writes does not invoke it again": [
             (s3.loop("results", results, Filter((MADE,), "in/")), expected)
             for results, expected in (

@@ -95,6 +95,26 @@ def test_what_is_no_event_is_refused_with_a_sentence(body: Any, reason: str, sai
     assert (refused.value.reason, refused.value.detail) == (reason, said)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"Records": "x"},
+        {"Records": [{"eventName": 1}]},
+        records(event("k", "v", sequencer="no hex")),
+        records(event("k", "v", at="yesterday")),
+        records(event("k" * 1025, "v")),
+        records(event("k", "a version")),
+        records(event("k")),
+        {"Event": "another"},
+    ],
+    ids=str,
+)
+def test_what_is_no_event_of_the_bucket_is_refused(body: Any) -> None:
+    with pytest.raises(RefusedError) as refused:
+        read(body)
+    assert refused.value.reason == "event"
+
+
 def test_a_key_that_is_not_utf_8_is_refused() -> None:
     one = event("k", "v")
     one["s3"]["object"]["key"] = "%FF"

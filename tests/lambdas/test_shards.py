@@ -6,6 +6,7 @@ import json
 from base64 import b64encode
 from typing import Any
 
+from serverless_patterns.lambdas.foundation.changes import Change
 from serverless_patterns.lambdas.foundation.outcomes import Outcome
 from serverless_patterns.lambdas.foundation.shards import Record
 from tests.dynamodb_streams_lambda.changes import STREAM, Table
@@ -79,3 +80,16 @@ def test_a_record_without_source_or_time_is_read_all_the_same() -> None:
     )
     found = Record.of(record)
     assert (found.shard, found.stream, found.events[0].sent_at) == ("", "", 0)
+
+
+def test_a_change_has_the_item_as_it_was_and_as_it_is() -> None:
+    table = Table()
+    for record, before, after in (
+        (table.write("o", {"n": 1}), None, "1"),
+        (table.write("o", {"n": 2}), "1", "2"),
+        (table.write("o", None), "2", None),
+    ):
+        change = Change.of(Record.of(record).events[0])
+        assert (change.before or {}).get("n") == (before and {"N": before})
+        assert (change.after or {}).get("n") == (after and {"N": after})
+        assert (change.at, change.operation) == (1_790_000_000, record["eventName"])

@@ -250,6 +250,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9196": lambda stack: saga(express=True, Resource=CALLBACK, TimeoutSeconds=1),
     "E9189": twice,
     "E9204": lambda stack: routed(stack, bus=events.EventBus(stack, "Shop")),
+    "W9205": lambda _: Watch("lists/*"),
     "E9206": lambda stack: watch_bucket(stack, watch=[Watch("lists/"), Watch("lists/new/")]),
     "E9207": lambda _: expression_of("Report", BERLIN_SKIPS),
     "W9221": event_api_with_a_key,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tests.velocity import everything, methods, render
@@ -246,15 +247,18 @@ def _published(cloud: Cloud, texts: frozenset[str]) -> list[dict[str, str]]:
 
 def _object(cloud: Cloud, function: Mapping[str, Any], key: str) -> str:
     """Return a key that a call is about: unless it is known, one that the function is told of."""
+    own = [] if key else [one for one in cloud.types if cloud.properties[one] is function]
     queues = [
         one["EventSourceArn"]
         for one in cloud.of("AWS::Lambda::EventSourceMapping").values()
-        if not key and cloud.properties[cloud.named(one["FunctionName"]) or ""] is function
+        if cloud.named(one["FunctionName"]) in own
     ]
+    told = [*queues, *map(cloud.arn, own)]
     for bucket in cloud.of("AWS::S3::Bucket").values():
-        found = bucket.get("NotificationConfiguration", {}).get("QueueConfigurations", ())
-        for one in found:
-            if one["Queue"] in queues:
+        found = bucket.get("NotificationConfiguration", {})
+        kinds = [found.get(f"{kind}Configurations", ()) for kind in ("Queue", "Lambda")]
+        for one in chain(*kinds):
+            if (one.get("Queue") or one["Function"]) in told:
                 rules = one.get("Filter", {}).get("S3Key", {}).get("Rules", ())
                 ends = {rule["Name"]: rule["Value"] for rule in rules}
                 return f"{ends.get('prefix', '')}x{ends.get('suffix', '')}"

@@ -17,41 +17,29 @@ if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
 
 
-def queue(stack: Stack, construct_id: str, alarms: Any = None) -> sqs.IQueue:
-    consumer = inline.function(stack, f"{construct_id}Consumer")
+def queue(stack: Stack, name: str, alarms: Any = None) -> sqs.IQueue:
+    consumer = inline.function(stack, f"{name}Consumer")
     alarms = (alarms if isinstance(alarms, Alarms) else Alarms()).of_pattern(__name__)
-    return SqsToLambda(stack, f"{construct_id}Queue", consumer=consumer, alarms=alarms).queue
+    return SqsToLambda(stack, f"{name}Queue", consumer=consumer, alarms=alarms).queue
 
 
-def machine(
-    stack: Stack, construct_id: str, _: Any = None, **settings: Any
-) -> stepfunctions.StateMachine:
-    body = stepfunctions.DefinitionBody.from_chainable(
-        stepfunctions.Pass(stack, f"{construct_id}Pass")
-    )
-    return stepfunctions.StateMachine(
-        stack, f"{construct_id}Machine", definition_body=body, **settings
-    )
+def machine(stack: Stack, name: str, _: Any = None, **settings: Any) -> stepfunctions.StateMachine:
+    first = stepfunctions.Pass(stack, f"{name}Pass")
+    body = stepfunctions.DefinitionBody.from_chainable(first)
+    return stepfunctions.StateMachine(stack, f"{name}Machine", definition_body=body, **settings)
 
 
 def make(
-    stack: Stack,
-    construct_id: str = "Pattern",
-    /,
-    *,
-    work: Any = queue,
-    key: Any = None,
-    **settings: Any,
+    stack: Stack, name: str = "Pattern", /, *, work: Any = queue, key: Any = None, **settings: Any
 ) -> PollingStatus:
-    handler = "lambdas.polling_status.front.handler"
-    own = inline.function(stack, f"{construct_id}Front", handler=handler)
+    own = inline.function(stack, f"{name}Front", handler="lambdas.polling_status.front.handler")
     if callable(work):
-        work = work(stack, construct_id, settings.get("alarms"))
+        work = work(stack, name, settings.get("alarms"))
     if key:
         settings["statuses"] = NewStatuses(encryption_key=key)
-    made = PollingStatus(stack, construct_id, **{"front": own} | settings, work=work)
-    for name, value in made.environment.items():
-        own.add_environment(name, value)
+    made = PollingStatus(stack, name, **{"front": own} | settings, work=work)
+    for variable, value in made.environment.items():
+        own.add_environment(variable, value)
     return made
 
 

@@ -9,6 +9,7 @@ from aws_cdk import aws_kms as kms
 from serverless_patterns.patterns.s3_events_lambda.construct import (
     NewBucket,
     NewQueue,
+    S3EventsToLambda,
     S3EventsToSqsToLambda,
     Sweep,
     ThroughEventBridge,
@@ -45,9 +46,19 @@ def make_rule(stack: Stack, construct_id: str = "Events", **given: Any) -> S3Eve
     return make(stack, construct_id, through=ThroughEventBridge(), **given)
 
 
+def make_direct(
+    stack: Stack, construct_id: str = "Events", *, key: Any = None, **given: Any
+) -> S3EventsToLambda:
+    if key is not None:
+        given |= {"bucket": NewBucket(encryption_key=key), "encryption_key": key}
+    given.setdefault("function", function(stack, f"{construct_id}Function"))
+    return S3EventsToLambda(stack, construct_id, **given)
+
+
 TAKES = frozenset({"queue", "consumer", "alarms"})
 BUILDS = [
     Build("s3_events_lambda", make, TAKES),
+    Build("s3_events_lambda direct", make_direct, frozenset({"alarms", "key"})),
     Build("s3_events_lambda rule", make_rule, TAKES),
     Build("s3_events_lambda topic", make_topic, frozenset({"alarms"})),
 ]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serverless_patterns.lambdas.foundation import aws, sweeps, tables
+from serverless_patterns.lambdas.foundation import sweeps, tables
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
-from serverless_patterns.lambdas.s3_events_lambda import logic, price_lists, sweep
+from serverless_patterns.lambdas.s3_events_lambda import corrections, logic, price_lists, sweep
 from tests.lambdas.consumers import stored
 from tests.moto_cloud import UNREACHABLE, Context, client, client_error, fixture, record
 
@@ -204,28 +204,6 @@ def test_an_object_that_is_too_large_is_refused_before_it_is_read(
 
 
 @pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        (records(event("k", "v", bucket="another")), "bucket"),
-        ({"Records": "x"}, "event"),
-        ({"Records": [{"eventName": 1}]}, "event"),
-        (records(event("k", "v", sequencer="no hex")), "event"),
-        (records(event("k", "v", at="yesterday")), "event"),
-        (records(event("k" * 1025, "v")), "event"),
-        (records(event("k", "a version")), "event"),
-        (records(event("k")), "event"),
-        ([], "event"),
-        ({"Event": "another"}, "event"),
-    ],
-    ids=str,
-)
-def test_what_is_no_event_of_the_bucket_is_refused(cloud: Cloud, body: Any, reason: str) -> None:
-    assert run(cloud, body) == []
-    assert cloud.reasons() == {reason: 1}
-    assert cloud.items() == []
-
-
-@pytest.mark.parametrize(
     "content",
     [b"\xff\xfe", b"A,1.50", b"A,1.50,EUR,x", b"A,1.50,XXX", b"A B,1.50,EUR", b'"A,1.50,EUR'],
 )
@@ -246,6 +224,25 @@ def test_a_thousand_events_take_few_calls(cloud: Cloud) -> None:
         assert run(cloud, *messages[first : first + 50]) == []
     each_thousand = {operation: 10 * calls for operation, calls in cloud.calls.items()}
     assert each_thousand == {"GetObject": 1_000, "PutObject": 1_000, "TransactWriteItems": 20}
+
+
+def call(event: Any) -> str:
+    answer: Any = corrections.handler(event, Context())  # type: ignore[arg-type]
+    return str(answer["status"])
+
+
+def test_a_correction_is_read_once_and_every_failure_is_raised(cloud: Cloud) -> None:
+    good, bad = records(event(**put("corrections/a+b.csv"))), records(event(**put("x.csv", BAD)))
+    answers = [call(good) for _ in range(2)]
+    assert answers == ["stored", "duplicate"]
+    assert states(cloud, "corrections/a+b.csv")["current"] == "read"
+    with pytest.raises(RefusedError, match="amount"):
+        call(bad)
+    with pytest.raises(RefusedError, match="bucket"):
+        call(records(event("k", "v", bucket="another")))
+    cloud.fail("GetObject", client_error("SlowDown"))
+    with pytest.raises(corrections.NotReadError, match="SlowDown"):
+        call(records(event(**put("c.csv"))))
 
 
 # The sweep
@@ -342,27 +339,3 @@ def test_the_sweep_works_without_versions(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setenv("QUEUE_URL", url)
         put(KEY)
         assert (swept(), process(cloud, url), swept()) == (1, 1, 0)
-
-
-def test_the_sweep_sends_what_the_queue_did_not_take_again(
-    cloud: Cloud, queue: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sqs = client("sqs")
-    sent: list[list[str]] = []
-
-    class Flaky:
-        @staticmethod
-        def send_message_batch(QueueUrl: str, Entries: list[Any]) -> Any:  # noqa: N803
-            sent.append([one["Id"] for one in Entries])
-            taken = Entries if len(sent) > 1 else Entries[:1]
-            sqs.send_message_batch(QueueUrl=QueueUrl, Entries=taken)
-            return {"Failed": [{"Id": one["Id"]} for one in Entries if one not in taken]}
-
-    for number in range(3):
-        put(f"price-lists/{number}.csv")
-    real = aws.client
-    monkeypatch.setattr(
-        aws, "client", lambda name, **k: Flaky() if name == "sqs" else real(name, **k)
-    )
-    assert swept() == 3
-    assert sent == [["0", "1", "2"], ["1", "2"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import astuple
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,23 +43,22 @@ def without_shims(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         yield target
 
 
+@contextmanager
+def started(logs: Path) -> Iterator[Target]:
+    """The second engine, started by a caller that has credentials and settings of its own."""
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as caller:
+            for name in OF_THE_CALLER:
+                caller.setenv(name, "of-the-caller")
+            target = stack.enter_context(embedded(engine="localstack", log_dir=logs))
+        yield target
+
+
 @pytest.fixture(scope="session")
 def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    """The second engine, one for all workers, started by a caller that has credentials of its own.
-
-    So names of stacks differ from file to file.
-    """
+    """The second engine, one for all workers: so names of stacks differ from file to file."""
     base, chosen = tmp_path_factory.getbasetemp(), engines.find("localstack")
-
-    @contextmanager
-    def start() -> Iterator[Target]:
-        with ExitStack() as stack:
-            with pytest.MonkeyPatch.context() as caller:
-                for name in OF_THE_CALLER:
-                    caller.setenv(name, "of-the-caller")
-                running = embedded(engine="localstack", log_dir=tmp_path_factory.mktemp("logs"))
-                target = stack.enter_context(running)
-            yield target
+    start = partial(started, tmp_path_factory.mktemp("logs"))
 
     def tell(target: Target) -> list[str]:
         return [str(target.endpoint_url), str(target.log_dir), *astuple(target.keys)]
@@ -70,4 +70,11 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         return emulator_target(*where, chosen.gaps, None, Keys(*keys), chosen.check)
 
     with one_for_all(base.parent if WORKER else base, start, tell, join) as target:
+        yield target
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """A second engine that no other file uses, whose clock may be stopped."""
+    with started(tmp_path_factory.mktemp("logs")) as target:
         yield target

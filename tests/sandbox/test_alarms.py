@@ -323,19 +323,19 @@ class Stack:
 
 
 @pytest.fixture(scope="module")
-def seen(second: Target, stacks: Stacks) -> dict[str, Stack]:
+def seen(alone: Target, stacks: Stacks) -> dict[str, Stack]:
     """The stacks of all patterns, looked at before their alarms go off, while, and afterwards."""
     templates = {pattern.slug: stacks.template(pattern.slug) for pattern in catalog.patterns()}
     with ThreadPoolExecutor(4) as pool:
-        made = [*pool.map(partial(Stack, second), templates, templates.values())]
+        made = [*pool.map(partial(Stack, alone), templates, templates.values())]
         at = time.time() + LATER
         [*pool.map(lambda stack: stack.almost(at), made)]
-        look(second, made, at)
+        look(alone, made, at)
         [*pool.map(lambda stack: stack.bad(at), made)]
-        look(second, made, time.time() + LATER)
+        look(alone, made, time.time() + LATER)
         [*pool.map(Stack.listen, made)]
-        look(second, made, at + HOUR)
-        second.http.post(f"{second.endpoint_url}/_sandbox/alarms")  # time goes on
+        look(alone, made, at + HOUR)
+        alone.http.post(f"{alone.endpoint_url}/_sandbox/alarms")  # time goes on
     return dict(zip(templates, made, strict=True))
 
 
@@ -408,7 +408,7 @@ def test_an_alarm_on_a_percentile_counts_the_share_of_bad_values(
 
 
 def test_an_alarm_tells_people_before_text_messages_cost_more_than_their_budget(
-    second: Target,
+    alone: Target,
 ) -> None:
     """SNS's metric has no dimension ("Monitoring Amazon SNS topics using CloudWatch")."""
     stack = without_bootstrap()
@@ -421,7 +421,7 @@ def test_an_alarm_tells_people_before_text_messages_cost_more_than_their_budget(
     )
     [alarm] = [it for it in alerts.alarms if it.node.id == "SmsSpendAlarm"]
     outputs = {"Alarm": alarm.alarm_name, "Topic": alerts.topic.topic_arn}
-    run = create_constructs(second, "text-messages", stack, **outputs)
+    run = create_constructs(alone, "text-messages", stack, **outputs)
     cloudwatch, sqs, sns = run.client("cloudwatch"), run.client("sqs"), run.client("sns")
     url = sqs.create_queue(QueueName="told-of-text-messages")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
@@ -431,13 +431,13 @@ def test_an_alarm_tells_people_before_text_messages_cost_more_than_their_budget(
         """The state of the alarm when so much is spent."""
         data = {"MetricName": "SMSMonthToDateSpentUSD", "Value": dollars, "Timestamp": time.time()}
         cloudwatch.put_metric_data(Namespace="AWS/SNS", MetricData=[data])
-        second.http.post(f"{second.endpoint_url}/_sandbox/alarms?at={time.time() + LATER}")
+        alone.http.post(f"{alone.endpoint_url}/_sandbox/alarms?at={time.time() + LATER}")
         [found] = cloudwatch.describe_alarms(AlarmNames=[run["Alarm"]])["MetricAlarms"]
         return str(found["StateValue"])
 
     assert spent(3.9) == "OK"
     assert spent(4.1) == "ALARM"
-    second.http.post(f"{second.endpoint_url}/_sandbox/alarms")  # time goes on
+    alone.http.post(f"{alone.endpoint_url}/_sandbox/alarms")  # time goes on
     queues.until(lambda: queues.backlog(run, url) == 1, seconds=30, what="until people are told")
     [told] = queues.take(run, url)
     assert json.loads(json.loads(told["Body"])["Message"])["NewStateValue"] == "ALARM"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import re
 import secrets
@@ -18,6 +20,7 @@ import pytest
 from serverless_patterns.lambdas.appsync_live import feed
 from serverless_patterns.patterns.appsync_live import serve
 from serverless_patterns.patterns.shop import Shop
+from serverless_patterns.sandbox.users import User, sign_up
 from tests.conftest import ROOT
 
 if TYPE_CHECKING:
@@ -33,7 +36,13 @@ ARGUMENTS = [
     "--host-resolver-rules=MAP *.localhost 127.0.0.1",
 ]  # fmt: skip
 EVIL = '<img src=x onerror="document.title=1"> & </td>'
-PASSWORD = f"Aa1!{secrets.token_hex(12)}"
+
+PASSWORD = "Aa1!Aa1!Aa1!"
+COUNT_DRAWS = """() => {
+  window.draws = 0;
+  const observer = new MutationObserver(() => { window.draws += 1; });
+  observer.observe(document.getElementById("orders"), { childList: true });
+}"""
 
 pytestmark = pytest.mark.skipif(not BROWSER, reason="no browser: apt-get install chromium")
 
@@ -43,20 +52,9 @@ def stack(shared: Target) -> Deployment:
     return shared.deploy(stacks=["appsync-live"], cwd=ROOT)["appsync-live"]
 
 
-@pytest.fixture(scope="module")
-def customer(stack: Deployment) -> str:
-    """A user of the pool; its id."""
-    cognito, pool = stack.client("cognito-idp"), stack["UserPoolId"]
-    email = "browser@shop.example"
-    said = [{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"}]
-    user = cognito.admin_create_user(
-        UserPoolId=pool, Username=email, UserAttributes=said, MessageAction="SUPPRESS"
-    )["User"]
-    cognito.admin_set_user_password(
-        UserPoolId=pool, Username=email, Password=PASSWORD, Permanent=True
-    )
-    attributes = {one["Name"]: one["Value"] for one in user["Attributes"]}
-    return str(attributes["sub"])
+@pytest.fixture
+def customer(stack: Deployment) -> User:
+    return sign_up(stack, f"{secrets.token_hex(4)}@shop.example")
 
 
 class Relay(socketserver.ThreadingTCPServer):
@@ -126,53 +124,141 @@ def page(stack: Deployment, folder: Path) -> Iterator[tuple[Any, Relay]]:
     assert not [line for line in said if "Content Security Policy" in line], said
 
 
-def sign_in(opened: Any, password: str = PASSWORD) -> None:
-    opened.fill("input[name=email]", "browser@shop.example")
-    opened.fill("input[name=password]", password)
+def sign_in(opened: Any, customer: User, password: str = "") -> None:
+    opened.fill("input[name=email]", customer.email)
+    opened.fill("input[name=password]", password or customer.password)
     opened.click("button")
 
 
-def test_a_browser_shows_changes_as_they_happen_and_what_it_missed(
-    stack: Deployment, customer: str, tmp_path: Path
-) -> None:
+def parts(opened: Any) -> tuple[Any, Any, Any]:
+    """The page's state, its rows, and how many changes it counts."""
     from playwright.sync_api import expect
 
     expect.set_options(timeout=20_000)
-    dynamodb, shop = stack.client("dynamodb"), Shop("web")
+    state, rows, counts = (opened.locator(one) for one in ("#state", "#orders tr", "#counts"))
+    return state, rows, counts
 
-    def write(order: Any, status: str) -> None:
-        feed.change(dynamodb, stack["TableName"], customer, order, status)
 
-    orders = shop.orders(4)
+def write(stack: Deployment, customer: User, order: Any, status: str) -> None:
+    feed.change(stack.client("dynamodb"), stack["TableName"], customer.id, order, status)
+
+
+def picture(opened: Any, name: str) -> None:
+    """Take a picture, if a folder for it is given: nobody sees the page otherwise."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        opened.screenshot(path=f"{folder}/appsync_live-{name}.png", full_page=True)
+
+
+def test_a_browser_shows_changes_as_they_happen_and_what_it_missed(
+    stack: Deployment, customer: User, tmp_path: Path
+) -> None:
+    from playwright.sync_api import expect
+
+    orders = Shop("web").orders(4)
     orders[0]["lines"][0]["name"] = EVIL
-    write(orders[0], "placed")
+    write(stack, customer, orders[0], "placed")
     with page(stack, tmp_path / "profile") as (opened, relay):
-        state, rows, counts = (opened.locator(one) for one in ("#state", "#orders tr", "#counts"))
-        sign_in(opened, "Wrong1!wrong1!")
+        state, rows, counts = parts(opened)
+        sign_in(opened, customer, "Wrong1!wrong1!")
         expect(state).to_have_text("Email or password is wrong")
-        sign_in(opened)
+        picture(opened, "sign-in")
+        sign_in(opened, customer)
         expect(rows).to_have_count(1)  # it was there before
         expect(state).to_have_text("Live")
         expect(opened.locator("#sign-in")).to_be_hidden()
         expect(rows).to_contain_text(EVIL)
         expect(opened.locator("#orders img")).to_have_count(0)
 
-        write(orders[1], "placed")
-        write(orders[0], "shipped")
+        write(stack, customer, orders[1], "placed")
+        write(stack, customer, orders[0], "shipped")
         expect(rows).to_have_count(2)
         expect(rows.first).to_contain_text("shipped")
         expect(counts).to_have_text("3 changes: 2 live, 1 fetched")
 
         relay.go(away=True)
         expect(state).to_have_text(re.compile("Offline|Connecting"))
+        picture(opened, "offline")
         for order in orders[2:]:
-            write(order, "placed")
+            write(stack, customer, order, "placed")
         relay.go(away=False)
         expect(rows).to_have_count(4)
         expect(counts).to_have_text("5 changes: 2 live, 3 fetched")
         expect(state).to_have_text("Live")
-        if folder := os.environ.get("SCREENSHOTS"):
-            opened.screenshot(path=f"{folder}/appsync_live.png", full_page=True)
-        found = [row.split("\t")[0] for row in rows.all_inner_texts()]
+        picture(opened, "live")
+        opened.set_viewport_size({"width": 360, "height": 640})
+        picture(opened, "phone")
+        wide = opened.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+        assert not wide, "it fits on a phone"
+        found = [row.split("\n")[0] for row in rows.all_inner_texts()]
         assert found == [orders[at]["order_id"] for at in (3, 2, 0, 1)], "the newest first"
         assert opened.title() == "Your orders"
+
+
+def test_a_page_that_is_open_for_hours_gets_new_tokens_until_the_session_is_over(
+    stack: Deployment, customer: User, tmp_path: Path
+) -> None:
+    from playwright.sync_api import expect
+
+    [order] = Shop("web").orders(1)
+    with page(stack, tmp_path / "profile") as (opened, relay):
+        state, rows, _ = parts(opened)
+        asked: list[str] = []
+        opened.on("request", lambda request: asked.append(request.post_data or ""))
+        opened.clock.install()
+        sign_in(opened, customer)
+        expect(state).to_have_text("Live")
+        opened.clock.fast_forward("02:00:00")  # tokens are valid for one
+        relay.go(away=True)
+        expect(state).to_have_text(re.compile("Offline|Connecting"))
+        relay.go(away=False)
+        write(stack, customer, order, "placed")
+        opened.clock.run_for(60_000)
+        expect(rows).to_have_count(1)
+        expect(state).to_have_text("Live")
+        assert [flow for flow in asked if "REFRESH_TOKEN_AUTH" in flow]
+
+        pool = stack["UserPoolId"]
+        stack.client("cognito-idp").admin_delete_user(UserPoolId=pool, Username=customer.email)
+        opened.clock.fast_forward("02:00:00")
+        opened.clock.run_for(60_000)
+        expect(state).to_have_text("Not allowed. Sign in again.")
+        expect(opened.locator("#sign-in")).to_be_visible()
+
+
+def test_a_page_with_thousands_of_changes_draws_what_is_new_once_a_frame(
+    stack: Deployment, tmp_path: Path
+) -> None:
+    """AppSync, the user pool and the API are played here, so that the page alone is measured."""
+    from playwright.sync_api import expect
+
+    [order] = Shop("web").orders(1)
+    claims = base64.urlsafe_b64encode(b'{"sub": "one"}').decode().rstrip("=")
+    result = {"AuthenticationResult": {"IdToken": f"x.{claims}.x", "ExpiresIn": 3600}}
+    empty = {"orders": [], "version": 0, "more": False}
+    sockets: list[Any] = []
+
+    def change(version: int) -> str:
+        said = {"order_id": f"{version}", "version": version, "order": order, "changed_at": 1}
+        return json.dumps(said | {"status": "placed"})
+
+    def answer(socket: Any) -> None:
+        sockets.append(socket)
+        socket.send(json.dumps({"type": "connection_ack", "connectionTimeoutMs": 60_000}))
+        socket.send(json.dumps({"type": "subscribe_success"}))
+
+    with page(stack, tmp_path / "profile") as (opened, _):
+        state, rows, counts = parts(opened)
+        cors = {"access-control-allow-origin": "*", "access-control-allow-headers": "*"}
+        opened.route("**/", lambda route: route.fulfill(json=result, headers=cors))
+        opened.route("**/orders?*", lambda route: route.fulfill(json=empty, headers=cors))
+        opened.route_web_socket("**/event/realtime", answer)
+        sign_in(opened, User("one", "one@shop.example", PASSWORD, ""))
+        expect(state).to_have_text("Live")
+        opened.evaluate(COUNT_DRAWS)
+        for first in range(1, 5_001, 5):
+            events = [change(version) for version in range(first, first + 5)]
+            sockets[0].send(json.dumps({"type": "data", "event": events}))
+        said = "5000 changes: 5000 live, 0 fetched; the newest 200 of 5000 orders"
+        expect(counts).to_have_text(said)
+        expect(rows).to_have_count(200)
+        assert opened.evaluate("window.draws") < 500

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from typing import TYPE_CHECKING
+import socket
+import ssl
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from serverless_patterns.lambdas.foundation import channels
 
@@ -15,6 +22,13 @@ from . import helpers as cfn
 if TYPE_CHECKING:
     from serverless_patterns.sandbox import Target
 
+# The code of a namespace where a client subscribes to its own channel only.
+OWN_ONLY = """import { util } from '@aws-appsync/utils';
+export function onSubscribe(ctx) {
+  if (ctx.info.channel.segments[1] !== ctx.identity.claims.sub) { util.unauthorized(); }
+}
+"""
+PASSWORD = "Secret1!secret"
 IAM, POOL = {"AuthType": "AWS_IAM"}, {"AuthType": "AMAZON_COGNITO_USER_POOLS"}
 EVENT_API = cfn.template(
     {
@@ -88,6 +102,79 @@ def test_a_function_publishes_only_where_its_policy_lets_it(
     finally:
         channels._tools.cache_clear()
     shared.client("cloudformation").delete_stack(StackName="publishing")
+
+
+def signed_up(target: Target) -> tuple[str, str, str]:
+    """A pool with a user: the pool's id, the user's, and a token."""
+    cognito = target.client("cognito-idp")
+    pool = cognito.create_user_pool(PoolName="shop")["UserPool"]["Id"]
+    flows = ["ALLOW_ADMIN_USER_PASSWORD_AUTH"]
+    client = cognito.create_user_pool_client(
+        UserPoolId=pool, ClientName="page", ExplicitAuthFlows=flows
+    )["UserPoolClient"]["ClientId"]
+    user = cognito.admin_create_user(UserPoolId=pool, Username="one", MessageAction="SUPPRESS")
+    cognito.admin_set_user_password(
+        UserPoolId=pool, Username="one", Password=PASSWORD, Permanent=True
+    )
+    said = {"USERNAME": "one", "PASSWORD": PASSWORD}
+    answer = cognito.admin_initiate_auth(
+        UserPoolId=pool, ClientId=client, AuthFlow=flows[0][6:], AuthParameters=said
+    )
+    [sub] = [it["Value"] for it in user["User"]["Attributes"] if it["Name"] == "sub"]
+    return pool, sub, answer["AuthenticationResult"]["IdToken"]
+
+
+def subscribed(target: Target, dns: dict[str, str], token: str, channel: str) -> bool:
+    """Whether a client with this token may subscribe to a channel."""
+    said = {"host": dns["HTTP"], "Authorization": token}
+    header = base64.urlsafe_b64encode(json.dumps(said).encode()).decode().rstrip("=")
+    protocols: Any = ["aws-appsync-event-ws", f"header-{header}"]
+    here = urlsplit(str(target.endpoint_url))
+    frames = [
+        {"type": "connection_init"},
+        {"type": "subscribe", "id": "1", "channel": channel, "authorization": said},
+    ]
+    with connect(
+        f"wss://{dns['REALTIME']}/event/realtime",
+        subprotocols=protocols,
+        proxy=None,
+        sock=socket.create_connection((str(here.hostname), here.port or 443)),
+        ssl=ssl.create_default_context(cafile=str(target.certificate)),
+        server_hostname=str(here.hostname),
+    ) as opened:
+        with suppress(ConnectionClosed):  # as who is not let in is told, or by an error
+            for frame in frames:
+                opened.send(json.dumps(frame))
+            while not (kind := json.loads(opened.recv(30))["type"]).endswith("error"):
+                if kind == "subscribe_success":
+                    return True
+        return False
+
+
+def test_a_client_subscribes_with_a_token_that_is_its_own_to_what_the_code_lets_it(
+    shared: Target, without_shims: Target
+) -> None:
+    for target, closed in ((without_shims, False), (shared, True)):
+        pool, sub, token = signed_up(target)
+        appsync, of_pool = target.client("appsync"), {"userPoolId": pool, "awsRegion": "us-east-1"}
+        kind = {"authType": POOL["AuthType"]}
+        api = appsync.create_api(
+            name="live",
+            eventConfig={
+                "authProviders": [kind | {"cognitoConfig": of_pool}],
+                "connectionAuthModes": [kind],
+                "defaultPublishAuthModes": [kind],
+                "defaultSubscribeAuthModes": [kind],
+            },
+        )["api"]
+        appsync.create_channel_namespace(
+            apiId=api["apiId"], name="orders", subscribeAuthModes=[kind], codeHandlers=OWN_ONLY
+        )
+        own, forged = f"/orders/{sub}", f"{token[:-6]}AAAAAA"
+        assert subscribed(target, api["dns"], token, own)
+        # Else upstream runs the code, or verifies the token: remove the shim.
+        assert subscribed(target, api["dns"], token, "/orders/another") is not closed
+        assert subscribed(target, api["dns"], forged, own) is not closed
 
 
 def test_a_page_signs_in_without_aws_credentials(shared: Target, without_shims: Target) -> None:

@@ -67,6 +67,18 @@ def copy(slug: str, folder: Path) -> str:
     return "\n".join(copy_pattern.copy(catalog.find(slug), str(folder)))
 
 
+@pytest.mark.parametrize("existing", [False, True], ids=["new", "existing"])
+def test_the_scripts_and_styles_of_a_page_are_copied_which_nothing_imports(
+    existing: bool, tmp_path: Path
+) -> None:
+    pattern = catalog.find("appsync_live")
+    target = copy_pattern.Target(tmp_path, tmp_path / "app.py" if existing else None)
+    copied = copy_pattern.contents(ROOT, pattern, target)
+    own = {f.relative_to(ROOT) for f in copy_pattern.below(ROOT / "patterns" / pattern.slug)}
+    assert {"live.js", "app.js", "style.css", "index.html"} <= {file.name for file in own}
+    assert {Path("serverless_patterns", f) if existing else f for f in own} <= copied.keys()
+
+
 @pytest.mark.parametrize("link", ["patterns", "tests/contracts"])
 def test_nothing_is_written_through_a_link_that_leads_out_of_the_folder(
     link: str, tmp_path: Path

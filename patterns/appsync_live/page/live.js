@@ -1,9 +1,5 @@
-// Sees a customer's orders change, and misses nothing while it is offline. client.py is the same.
+// Shows a customer's orders as they change, and misses nothing while it is offline.
 // https://docs.aws.amazon.com/appsync/latest/eventapi/event-api-websocket-protocol.html
-
-// A subscription may miss events right after it is confirmed: look again soon, then now and then.
-const RECHECKS = [2_000, 60_000];
-const LONGEST_PAUSE = 30_000;
 
 /** What a client knows: the newest state of each order, and up to which change. No network. */
 export class Feed {
@@ -34,10 +30,16 @@ export class Feed {
 
 /**
  * Keeps a Feed up to date. Events that arrive during a fetch wait for it, in their order.
- * config: httpHost, realtimeHost, channel; token(): a token of the client, asked for each time;
- * fetchSince(version): the answer of GET /orders?since=; onChange(feed, state).
+ * config: httpHost, realtimeHost, channel; token(): a token that is valid now, asked for at each
+ * connection; fetchSince(version): the answer of GET /orders?since=; onChange(feed, state).
  */
 export class Live {
+  // A subscription may miss events right after it is confirmed: look again soon, then now and then.
+  static rechecks = [2_000, 300_000];
+  static longestPause = 30_000;
+  static patience = 30_000; // in silence, until AppSync says how long
+  // AppSync's errors that another attempt does not change; a limit or a fault passes.
+  static final = /^(Unauthorized|Forbidden|AccessDenied|BadRequest|UnsupportedOperation)/;
   feed = new Feed();
   #work = Promise.resolve();
   #attempt = 0;
@@ -51,7 +53,8 @@ export class Live {
     if (this.#over) return;
     this.#tell("connecting");
     try {
-      await this.#open(await this.token());
+      const token = await this.token();
+      if (!this.#over) this.#open(token);
     } catch {
       this.#again();
     }
@@ -63,21 +66,33 @@ export class Live {
     clearTimeout(this.recheck);
   }
 
-  async #open(token) {
+  #open(token) {
     const { httpHost: host, realtimeHost, channel } = this.config;
     const said = { host, Authorization: token };
     const protocols = ["aws-appsync-event-ws", `header-${base64url(JSON.stringify(said))}`];
     const socket = new WebSocket(`wss://${realtimeHost}/event/realtime`, protocols);
     const send = (frame) => socket.send(JSON.stringify(frame));
-    let patience = 300_000;
-    this.socket = socket;
-    const heard = () => {
-      clearTimeout(this.silence);
-      this.silence = setTimeout(() => socket.close(), patience);
+    // The work of a connection waits for its turn; if it fails, as a fetch may, all is done again.
+    const later = (work) => {
+      this.#work = this.#work.then(work).catch(() => socket.close());
     };
+    let patience = Live.patience;
+    let silence;
+    const heard = () => {
+      clearTimeout(silence);
+      silence = setTimeout(() => socket.close(), patience);
+    };
+    const recheck = (pause, ...rest) => {
+      this.recheck = setTimeout(() => {
+        later(() => this.#catchUp());
+        recheck(...(rest.length ? rest : [pause]));
+      }, pause);
+    };
+    this.socket = socket;
+    heard();
     socket.onopen = () => send({ type: "connection_init" });
     socket.onclose = () => {
-      clearTimeout(this.silence);
+      clearTimeout(silence);
       clearTimeout(this.recheck);
       this.#again();
     };
@@ -88,57 +103,49 @@ export class Live {
         patience = frame.connectionTimeoutMs;
         send({ type: "subscribe", id: "orders", channel, authorization: said });
       } else if (frame.type === "subscribe_success") {
-        this.#attempt = 0;
-        this.#later(() => this.#catchUp("live"));
-        this.#recheckAfter(...RECHECKS);
+        later(async () => {
+          await this.#catchUp();
+          this.#attempt = 0;
+        });
+        recheck(...Live.rechecks);
       } else if (frame.type === "data") {
-        this.#later(() => this.#take([frame.event].flat()));
+        later(() => this.#take([frame.event].flat())); // a list; one as text has been seen, too
       } else if (frame.type === "broadcast_error") {
-        this.#later(() => this.#catchUp("live"));
-      } else if (frame.type.endsWith("_error")) {
-        this.stop(); // not let in: a retry does not help
+        later(() => this.#catchUp());
+      } else if (frame.type.endsWith("error")) {
+        if (!frame.errors?.some((error) => Live.final.test(error.errorType))) return socket.close();
+        this.stop();
         this.#tell("rejected");
       }
     };
   }
 
-  #recheckAfter(pause, ...later) {
-    this.recheck = setTimeout(() => {
-      this.#later(() => this.#catchUp("live"));
-      this.#recheckAfter(...(later.length ? later : [pause]));
-    }, pause);
-  }
-
-  #later(work) {
-    this.#work = this.#work.then(work).catch(() => this.socket.close()); // a fetch failed
-  }
-
   async #take(texts) {
     for (const text of texts) {
-      if (this.feed.event(JSON.parse(text))) await this.#catchUp("live");
+      if (this.feed.event(JSON.parse(text))) await this.#catchUp();
     }
     this.#tell("live");
   }
 
-  async #catchUp(state) {
-    while (this.feed.fetched(await this.fetchSince(this.feed.version)));
-    this.#tell(state);
+  async #catchUp() {
+    while (!this.#over && this.feed.fetched(await this.fetchSince(this.feed.version)));
+    this.#tell("live");
   }
 
   #again() {
     if (this.#over) return;
     this.#tell("offline");
     this.#attempt += 1;
-    const pause = Math.min(LONGEST_PAUSE, 200 * 2 ** this.#attempt) * Math.random();
-    setTimeout(() => this.start(), pause);
+    const pause = Math.min(Live.longestPause, 200 * 2 ** this.#attempt);
+    setTimeout(() => this.start(), pause * (0.5 + Math.random() / 2)); // not all at once
   }
 
   #tell(state) {
-    this.onChange(this.feed, state);
+    if (!this.#over || state === "rejected") this.onChange(this.feed, state);
   }
 }
 
-export function base64url(text) {
+function base64url(text) {
   const bytes = String.fromCharCode(...new TextEncoder().encode(text));
   return btoa(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }

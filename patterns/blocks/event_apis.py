@@ -1,0 +1,165 @@
+"""An Event API of AWS AppSync, whose clients each see a channel of their own: new, or yours."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aws_cdk import Names
+from aws_cdk import aws_appsync as appsync
+from aws_cdk import aws_cloudwatch as cloudwatch
+
+from ..checks import appsync as checks
+from ..checks import reject
+from .alarms import MINUTE
+from .places import check_here
+from .stacks import check_order
+from .values import Path, child_of, expect_fields, seconds, stack_of
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+Kind = appsync.AppSyncAuthorizationType
+IAM = appsync.AppSyncAuthProvider(authorization_type=Kind.IAM)
+# How a client is authorized: the type in a template, and where a handler finds who it is. Source:
+# https://docs.aws.amazon.com/appsync/latest/eventapi/context-reference.html
+IDENTITY = {
+    Kind.USER_POOL: ("AMAZON_COGNITO_USER_POOLS", "claims"),
+    Kind.OIDC: ("OPENID_CONNECT", "claims"),
+    Kind.LAMBDA: ("AWS_LAMBDA", "handlerContext"),
+}
+ON_SUBSCRIBE = """import {{ util }} from '@aws-appsync/utils';
+
+// A client may subscribe to /{namespace}/<its own {key}>, and to nothing else.
+export function onSubscribe(ctx) {{
+  const owner = (ctx.identity.{where} ?? {{}})[{key}];
+  const segments = ctx.info.channel.segments;
+  if (!owner || owner === '*' || segments.length !== 2 || segments[1] !== owner) {{
+    util.unauthorized();
+  }}
+}}
+"""
+OF_API = ("4XXError", "5XXError", "Latency", "Requests", "TokensConsumed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Viewers:
+    """Whom the API lets in, and which channel is whose.
+
+    Attributes:
+        provider: How clients prove who they are: a Cognito user pool, another OpenID Connect
+            provider, or a Lambda authorizer. An API key is rejected.
+        owner: The claim of the token, or for a Lambda authorizer the key of its
+            ``handlerContext``, whose value names the client's own channel. Take one that a user
+            cannot set. Default: ``sub``.
+
+    Raises:
+        ValueError: everybody would see everything.
+    """
+
+    provider: appsync.AppSyncAuthProvider
+    owner: str = "sub"
+
+    def __post_init__(self) -> None:
+        """Reject what does not tell clients apart.
+
+        Source: https://docs.aws.amazon.com/appsync/latest/eventapi/configure-event-api-auth.html
+        """
+        expect_fields(self, provider=(appsync.AppSyncAuthProvider,), owner=(str,))
+        kind = self.provider.authorization_type
+        reject(checks.api_key("provider", [kind.value]))
+        if kind not in IDENTITY:
+            raise ValueError(
+                f"provider is {kind.value}, with which the server publishes. Give clients a user "
+                "pool, OpenID Connect or a Lambda authorizer."
+            )
+        if not self.owner:
+            raise ValueError("owner is empty, so no channel would be anybody's. Name a claim.")
+
+
+def event_api_of(
+    scope: Construct, api: appsync.IEventApi | None, viewers: Viewers
+) -> appsync.IEventApi:
+    """Make an Event API, or return yours, if viewers connect to it and IAM publishes.
+
+    Raises:
+        ValueError: yours is elsewhere, lets anybody in, or does not authorize the viewers or IAM.
+    """
+    return _new_api(scope, viewers) if api is None else _own_api(scope, api, viewers)
+
+
+def _new_api(scope: Construct, viewers: Viewers) -> appsync.EventApi:
+    """Make an API that viewers connect to, and that IAM alone publishes to. It has no key."""
+    kind = viewers.provider.authorization_type
+    return appsync.EventApi(
+        scope,
+        "Api",
+        api_name=Names.unique_resource_name(scope, max_length=50, separator="-"),
+        authorization_config=appsync.EventApiAuthConfig(
+            auth_providers=[viewers.provider, IAM],
+            connection_auth_mode_types=[kind],
+            default_publish_auth_mode_types=[Kind.IAM],
+            default_subscribe_auth_mode_types=[kind],
+        ),
+    )
+
+
+def _own_api(scope: Construct, api: appsync.IEventApi, viewers: Viewers) -> appsync.IEventApi:
+    here = "a namespace is made beside its API. Make this construct there."
+    check_here(scope, Path(api, "api "), api, here)
+    check_order(scope, Path(api, "api "), api)
+    kinds, viewer = [kind.value for kind in api.auth_provider_types], viewers.provider
+    reject(checks.api_key(Path(api), kinds))
+    for kind in (viewer.authorization_type, Kind.IAM):
+        if kind.value not in kinds:
+            raise ValueError(
+                f"{Path(api)} authorizes by {', '.join(kinds) or 'nothing that is known'}, but "
+                f"{kind.value} is needed: IAM to publish, viewers.provider to subscribe. Add it to "
+                "auth_providers; an imported API says them in auth_provider_types."
+            )
+    config: Any = stack_of(api).resolve(getattr(child_of(api), "event_config", None)) or {}
+    modes = [mode["authType"] for mode in config.get("connectionAuthModes", ())]
+    if config and IDENTITY[viewer.authorization_type][0] not in modes:
+        raise ValueError(
+            f"No viewer can connect to {Path(api)}: it lets {', '.join(modes)} connect. Add "
+            f"{viewer.authorization_type.value} to its connection_auth_mode_types."
+        )
+    return api
+
+
+def new_channels(
+    scope: Construct, api: appsync.IEventApi, namespace: str, viewers: Viewers
+) -> appsync.ChannelNamespace:
+    """Make a namespace, whose code lets a client subscribe to its own channel only.
+
+    Source: https://docs.aws.amazon.com/appsync/latest/eventapi/channel-namespace-handlers.html
+    """
+    reject(checks.namespace(namespace))
+    kind, key = viewers.provider.authorization_type, json.dumps(viewers.owner)
+    code = ON_SUBSCRIBE.format(namespace=namespace, where=IDENTITY[kind][1], key=key)
+    return appsync.ChannelNamespace(
+        scope,
+        "Channels",
+        api=api,
+        channel_namespace_name=namespace,
+        code=appsync.Code.from_inline(code),
+        authorization_config=appsync.NamespaceAuthConfig(
+            publish_auth_mode_types=[Kind.IAM], subscribe_auth_mode_types=[kind]
+        ),
+    )
+
+
+def metric(api: appsync.IEventApi, namespace: str, name: str, **options: Any) -> cloudwatch.Metric:
+    """Return a metric of the API or of the namespace, such as ``ActiveConnections``.
+
+    ``options``: of the metric. Source:
+    https://docs.aws.amazon.com/appsync/latest/eventapi/cw-metrics.html
+    """
+    dimensions = {"EventAPIId": api.api_id}
+    if name not in OF_API:
+        dimensions["ChannelNamespaceName"] = namespace
+    given: dict[str, Any] = {"statistic": "Sum", "period": seconds(MINUTE)} | options
+    return cloudwatch.Metric(
+        namespace="AWS/AppSync", metric_name=name, dimensions_map=dimensions, **given
+    )

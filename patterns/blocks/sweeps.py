@@ -1,0 +1,91 @@
+"""Schedule → sweep ⇢ alarm: a function that finds what no event announced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_events as events
+from aws_cdk import aws_lambda as lambda_
+
+from .alarms import MINUTE, Alarms, Runbook
+from .consumers import check_may_run
+from .findings import acknowledge
+from .values import child_of, expect_fields, seconds
+
+if TYPE_CHECKING:
+    from constructs import Construct
+
+HOUR = seconds(3600)
+NAMESPACE, FOUND = "ServerlessPatterns", "ObjectsFound"
+SWEEP_FAILS = Runbook(
+    means="The sweep fails, so objects that no event announced stay unnoticed.",
+    see="Read its log: a missing permission, a bucket too large for its timeout, or a dependency.",
+    fix="Fix the cause, then invoke the function by hand: it may run at any time.",
+    verify="A run ends without an error.",
+)
+SWEEP_FINDS = Runbook(
+    means="The sweep found objects that no event had announced, and sent them to the queue.",
+    see="Read the sweep's log for how many; AWS CloudTrail shows who changed the bucket's "
+    "notification configuration or the policy of the queue.",
+    fix="Deploy the stack again if the configuration has changed. The objects need nothing: the "
+    "consumer gets them now.",
+    verify="The next runs find none.",
+)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A function that finds objects which no event announced, and sends them to the queue.
+
+    Attributes:
+        function: Your function. It lists the bucket, compares it with the results, and reports how
+            many it found as the metric ``ObjectsFound`` of the namespace ``ServerlessPatterns``
+            with the dimension ``FunctionName``.
+        every: How often it runs. Default: every hour.
+
+    Raises:
+        ValueError: a value of the wrong type.
+    """
+
+    function: lambda_.IFunction
+    every: Duration = HOUR
+
+    def __post_init__(self) -> None:
+        """Reject what cannot run."""
+        expect_fields(self, function=("IFunction",), every=(Duration,))
+
+
+def run_by_schedule(
+    scope: Construct, sweep: Sweep, alarms: Alarms
+) -> tuple[events.Rule, list[cloudwatch.Alarm]]:
+    """Run a sweep by a rule that alone may invoke it; return the rule, and its alarms.
+
+    Raises:
+        ValueError: the function never runs.
+    """
+    check_may_run("The sweep", sweep.function, "nothing would be found")
+    rule = events.Rule(scope, "Schedule", schedule=events.Schedule.rate(sweep.every))
+    lambda_.CfnPermission(
+        rule,
+        "Permission",
+        action="lambda:InvokeFunction",
+        function_name=sweep.function.function_arn,
+        principal="events.amazonaws.com",
+        source_arn=rule.rule_arn,
+    )
+    resource: Any = child_of(rule)
+    resource.targets = [{"id": "Sweep", "arn": sweep.function.function_arn}]
+    findings = ("Serverless::Serverless-EventBusDLQ", "EventLoss::I9183")
+    acknowledge(rule, findings, "A run that could not start is made up for by the next.")
+    about: Any = {"period": seconds(MINUTE), "statistic": "Sum"}
+    name = {"FunctionName": sweep.function.function_name}
+    found = cloudwatch.Metric(namespace=NAMESPACE, metric_name=FOUND, dimensions_map=name, **about)
+    failed = sweep.function.metric_errors(**about)
+    rows = [
+        ("SweepFoundAlarm", found, SWEEP_FINDS, 0, 1),
+        ("SweepErrorsAlarm", failed, SWEEP_FAILS, 0, 1),
+    ]
+    return rule, alarms.each(scope, rows)

@@ -1,0 +1,121 @@
+"""What the constructs of a watched bucket share: who may upload, read, and write results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from constructs import Construct
+
+from ..checks import reject
+from ..checks import s3 as checks
+from .bucket_events import arns_of_objects, grant_on_objects
+from .findings import acknowledge_wildcards
+from .grants import grantee_here, principal_of, warn_of_fixed
+from .values import Path, expect, has, is_token, path_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aws_cdk import aws_iam as iam
+    from aws_cdk import aws_lambda as lambda_
+    from aws_cdk import aws_s3 as s3
+
+    from .bucket_events import Watch
+
+
+class WatchesBucket(Construct):
+    """Grants on the objects of a bucket that is watched, for a construct to inherit.
+
+    Attributes:
+        bucket: Where the objects are uploaded.
+    """
+
+    bucket: s3.IBucket
+    _given: tuple[object, ...]
+    _invoked: lambda_.IFunction
+    _watch: Sequence[Watch]
+    _results: str | None
+
+    def grant_put(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let ``grantee`` upload objects that are watched.
+
+        Raises:
+            ValueError: ``grantee`` is the function that is invoked for them, or cannot be granted
+                it.
+        """
+        role, own = principal_of(grantee), self._invoked.role
+        if own and has(role, "node") and path_of(role) == path_of(own):
+            raise ValueError(
+                f"{Path(self._invoked)} is invoked for the objects that grant_put() would let it "
+                "upload: it would invoke itself, without end. Give its construct a results_prefix, "
+                "and use grant_write_results()."
+            )
+        actions = ["s3:PutObject", "s3:AbortMultipartUpload"]
+        key = ["kms:Decrypt", "kms:GenerateDataKey"]
+        return self._grant(grantee, self._watched, actions, (), key)
+
+    def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let ``grantee`` read the objects that are watched, of any version.
+
+        It may list the bucket too: without that, S3 answers for an object that is gone as for one
+        that may not be read, with 403, and the consumer could not tell
+        (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html).
+
+        Raises:
+            ValueError: ``grantee`` cannot be granted it.
+        """
+        actions = ["s3:GetObject", "s3:GetObjectVersion"]
+        return self._grant(grantee, self._watched, actions, ["s3:ListBucket"])
+
+    def grant_write_results(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let ``grantee`` write below ``results_prefix``.
+
+        Raises:
+            ValueError: there is none, or ``grantee`` cannot be granted it.
+        """
+        if self._results is None:
+            raise ValueError(
+                f"{Path(self)} has no results_prefix, so nobody writes results into its bucket. "
+                "Give it one."
+            )
+        key = ["kms:Decrypt", "kms:GenerateDataKey"]
+        return self._grant(grantee, [f"{self._results}*"], ["s3:PutObject"], (), key)
+
+    @property
+    def _watched(self) -> list[str]:
+        return [one.objects for one in self._watch]
+
+    def _grant(
+        self,
+        grantee: iam.IGrantable,
+        objects: Sequence[str],
+        on_object: Sequence[str],
+        on_bucket: Sequence[str],
+        key_actions: Sequence[str] = ("kms:Decrypt",),
+    ) -> iam.Grant:
+        grantee = grantee_here(self, grantee, self._given)
+        grant = grant_on_objects(self.bucket, grantee, objects, on_object, on_bucket, key_actions)
+        principal = principal_of(grantee)
+        if objects and has(principal, "node"):
+            arns = arns_of_objects(self.bucket, objects)
+            acknowledge_wildcards(principal, "Who uploads makes up the names of objects.", *arns)
+        warn_of_fixed(grantee, Path(self.bucket, "the use of ", " and of its key, if any"))
+        return grant
+
+
+def check_results(results: str | None, watches: Sequence[Watch]) -> None:
+    """Reject results whose events would invoke the consumer again.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/with-s3.html
+
+    Raises:
+        ValueError: they are among what is watched.
+    """
+    expect("results_prefix", results, str, None)
+    if results is None or is_token(results):
+        return
+    if not results:
+        raise ValueError("results_prefix is empty. Give a folder such as 'results/'.")
+    for watch in watches:
+        if "ObjectCreated" in watch.events:
+            reject(checks.loop("results_prefix", results, watch.filter))
