@@ -26,7 +26,7 @@ QUICK = tests/$(NAMED) $(wildcard tests/contracts tests/lambdas tests/test_catal
 	-k "$(NAMED) and not fuzz and not nested" -m "not hypothesis"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup try up down test prove mutants lint check synth snapshot deploy destroy scenario copy new docs bench lock clean
+.PHONY: help setup try up down test prove mutants lint check synth snapshot deploy destroy scenario redrive copy new docs bench lock clean
 .PHONY: checkov checkov-venv test-venvs torture
 
 help: ## Show this list
@@ -91,6 +91,9 @@ destroy: setup ## Remove a pattern from your AWS account: PATTERN=<slug>
 
 scenario: setup ## Drive the stack you deployed into your AWS account: PATTERN=<slug>
 	@$(RUN); python -m serverless_patterns scenario "$(PATTERN)"
+
+redrive: setup ## Look into the dead-letter places of a pattern you deployed: PATTERN=<slug> DO="run --dry-run"
+	@$(RUN); python -m serverless_patterns.redrive $(or $(DO),list) --stack "$(subst _,-,$(PATTERN))"
 
 copy: setup ## Copy a pattern into your project: PATTERN=<slug> TO=<folder>
 	@$(RUN); python -m serverless_patterns copy "$(PATTERN)" "$$TO"

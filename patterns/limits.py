@@ -86,6 +86,9 @@ API_TIMEOUT = Limit(29, "s", _API, "2026-11-26")  # by default
 
 _KINESIS_LAMBDA = _LAMBDA + "services-kinesis-parameters.html"
 STREAM_LAMBDA_DEFAULT_BATCH = Limit(100, "records", _KINESIS_LAMBDA, "2026-11-26")
+_LAMBDA_FILTERS = _AWS + "lambda/latest/dg/invocation-eventfiltering.html"
+LAMBDA_FILTERS = Limit(5, "filters of a mapping", _LAMBDA_FILTERS, "2026-11-27")
+LAMBDA_MAX_FILTERS = Limit(10, "filters of a mapping", _LAMBDA_FILTERS, "2026-11-27")
 STREAM_LAMBDA_BATCH = Limit(10_000, "records", _KINESIS_LAMBDA, "2026-11-26")
 STREAM_LAMBDA_PARALLEL = Limit(10, "batches a shard", _KINESIS_LAMBDA, "2026-11-26")
 STREAM_LAMBDA_MAX_RETRIES = Limit(10_000, "retries", _KINESIS_LAMBDA, "2026-11-26")

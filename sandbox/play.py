@@ -55,14 +55,31 @@ _EXAMPLES = {
 _FIFO = '      --message-group-id one --message-deduplication-id "$(date +%s)"'
 
 
+def environment(target: Target) -> dict[str, str]:
+    """Return the environment in which a program of this machine reaches this target alone.
+
+    Of a real account, that is our own.
+    """
+    if not target.endpoint_url:
+        return dict(os.environ)
+    ours = {name: value for name, value in os.environ.items() if name not in THEIRS}
+    return ours | _variables(target)
+
+
+def _variables(target: Target) -> dict[str, str]:
+    return {
+        **process.made_up_aws(target.endpoint_url or "", target.keys),
+        **(process.trust(target.certificate) if target.certificate else {}),
+    }
+
+
 def shell(target: Target, deployments: Iterable[Deployment]) -> str:
     """Return lines for a shell: the AWS CLI, curl and every SDK then reach this target.
 
     Outputs come as variables of their names; an API's address is the one that answers here.
     """
     variables = {
-        **process.made_up_aws(target.endpoint_url or "", target.keys),
-        **(process.trust(target.certificate) if target.certificate else {}),
+        **_variables(target),
         "CURL_CA_BUNDLE": str(target.certificate or ""),
     }
     lines = [f"unset {' '.join(THEIRS)}"]

@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 QUOTED = re.findall(r"^\*\*`(.+?)`\*\*", PAGE, re.MULTILINE)
-FOLDERS = ("serverless_patterns", "sandbox", "tools", "patterns")
+FOLDERS = ("serverless_patterns", "sandbox", "tools", "patterns", "redrive")
 PARTS = r"…|: | failed"  # of a message; its values, and what is put together
 # What AWS and its tools say.
 OF_OTHERS = ("is not authorized to perform", "SSM parameter /cdk-bootstrap/")

@@ -18,7 +18,7 @@ from tools.copy_pattern import below
 CFN_LINT = "from cfnlint.runner import main; main()"
 UV = Path(sys.executable).with_name("uv")
 # Folders that a CDK app often has, named like those of this repository.
-THEIRS = ("patterns", "lambdas", "sandbox", "lint")
+THEIRS = ("patterns", "lambdas", "sandbox", "lint", "redrive")
 
 
 def output(*command: str | Path, **options: Any) -> str:
@@ -115,7 +115,7 @@ def test_without_extras_a_users_own_tests_run(
     [
         (["-c", "import serverless_patterns.sandbox"], "sandbox"),
         (["-m", "serverless_patterns", "try", "api_sqs_lambda"], "sandbox"),
-        (["-m", "serverless_patterns.patterns.redrive", "--help"], "sandbox"),
+        (["-m", "serverless_patterns.redrive", "--help"], "sandbox"),
         (["-m", "serverless_patterns.lint", "template.yaml"], "lint"),
     ],
 )

@@ -119,7 +119,12 @@ def contents(root: Path, pattern: Pattern, target: Target) -> dict[Path, Content
     """Every file that the copy needs, with its content, by its path in the copy."""
     tests, links = root / "tests", _links(root)
     seeds = [root / PACKAGE / "__main__.py", tests / "conftest.py"]
-    seeds += [*below(root / "sandbox"), *root.glob("lambdas/requirements.*")]
+    # Alarms name the redrive.
+    seeds += [
+        *below(root / "sandbox"),
+        *below(root / "redrive"),
+        *root.glob("lambdas/requirements.*"),
+    ]
     for folder in ("patterns", "lambdas", "tests"):
         seeds += below(root / folder / pattern.slug)
     seeds += _suites(root, with_imports(root, seeds))

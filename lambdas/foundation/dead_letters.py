@@ -96,7 +96,7 @@ def _attributes(message: Message, outcome: Outcome) -> dict[str, Any]:
     }
     for name, text in ours.items():
         more = attributes | {name: {"DataType": "String", "StringValue": text}}
-        if len(more) <= MAX_ATTRIBUTES and _size(message.body, more) <= MAX_BYTES:
+        if len(more) <= MAX_ATTRIBUTES and size_of(message.body, more) <= MAX_BYTES:
             attributes = more
     return attributes
 
@@ -112,10 +112,11 @@ def _attribute(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _size_of_entry(entry: Mapping[str, Any]) -> int:
-    return _size(entry["MessageBody"], entry["MessageAttributes"])
+    return size_of(entry["MessageBody"], entry["MessageAttributes"])
 
 
-def _size(body: str, attributes: Mapping[str, Mapping[str, Any]]) -> int:
+def size_of(body: str, attributes: Mapping[str, Mapping[str, Any]]) -> int:
+    """Return the bytes of a message with these attributes, as SQS counts them."""
     size = len(body.encode())
     for name, attribute in attributes.items():
         size += len(name) + len(attribute["DataType"])

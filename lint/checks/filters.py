@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from serverless_patterns.patterns.checks import patterns
+from serverless_patterns.patterns.checks import filters
 
 from .. import arns
 from ..template import Finding, Findings, Resource, Scenario, is_unknown, rule
@@ -14,34 +13,6 @@ from .queue_consumers import MAPPING, is_queue
 from .streams import STREAMS
 
 PIPE = "AWS::Pipes::Pipe"
-OF_ALL = {"eventSource", "eventSourceARN", "awsRegion"}
-OF_STREAMS = {"eventID", "eventName", "eventVersion", *OF_ALL}
-# The fields of a source's records, as Lambda and Pipes filter them.
-RECORDS = {
-    "sqs": {
-        "messageId",
-        "receiptHandle",
-        "body",
-        "attributes",
-        "messageAttributes",
-        "md5OfBody",
-        "md5OfMessageAttributes",
-        *OF_ALL,
-    },
-    "kinesis": {
-        "kinesis",
-        "kinesisSchemaVersion",
-        "partitionKey",
-        "sequenceNumber",
-        "data",
-        "approximateArrivalTimestamp",
-        "invokeIdentityArn",
-        *OF_STREAMS,
-    },
-    "dynamodb": {"dynamodb", "userIdentity", *OF_STREAMS},
-}
-CHANGES = ("INSERT", "MODIFY", "REMOVE")
-BELOW = {"sqs": "body", "kinesis": "data", "dynamodb": "dynamodb"}
 
 
 def _filtered(scenario: Scenario) -> Iterator[tuple[Resource, str, str, list[Any]]]:
@@ -51,10 +22,10 @@ def _filtered(scenario: Scenario) -> Iterator[tuple[Resource, str, str, list[Any
         (PIPE, "Source", "SourceParameters.FilterCriteria"),
     ):
         for reader in scenario.of(kind):
-            filters = reader.list(f"{place}.Filters")
-            service = _service(scenario, reader, reader.get(source)) if filters else None
-            if service in RECORDS:
-                yield reader, service, place, filters
+            found = reader.list(f"{place}.Filters")
+            service = _service(scenario, reader, reader.get(source)) if found else None
+            if service in filters.RECORDS:
+                yield reader, service, place, found
 
 
 def _service(scenario: Scenario, reader: Resource, source: Any) -> str | None:
@@ -67,51 +38,24 @@ def _service(scenario: Scenario, reader: Resource, source: Any) -> str | None:
     return arns.service(source)
 
 
-@rule("E9115", "sqs", "kinesis", "dynamodb", "lambda", "pipes")
+@rule("E9115", "sqs", "kinesis", "dynamodb", "lambda", "pipes", shared=filters.matches_nothing)
 def filter_matches_nothing(scenario: Scenario) -> Findings:
     """A filter must name fields and values that its source's records have.
 
     A record must have every field that a pattern names. With a field that no record has, Lambda
     deletes every message of a queue, and skips every record of a stream. Put the fields of the
-    message below body, those of a Kinesis record below data, and those of an item below dynamodb.
-
-    Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
+    message below body, those of a Kinesis record below data, and those of an item below dynamodb,
+    in an image, each with its type.
     """
-    for reader, service, place, filters in _filtered(scenario):
-        problems = [_problem(item, service) for item in filters]
-        if all(problems):
-            does = "deleted" if service == "sqs" else "skipped"
-            yield Finding(
-                reader,
-                f"{reader} filters {problems[0]}: every record is {does}. Put fields of your own "
-                f"below {BELOW[service]}.",
-                tuple(place.split(".")),
-            )
+    for reader, service, place, items in _filtered(scenario):
+        problem = filters.matches_nothing(reader, service, [_pattern(item) for item in items])
+        yield Finding(reader, problem, tuple(place.split(".")))
 
 
-def _problem(item: Any, service: str) -> str | None:
-    """Return why no record fits a filter; None also when that is not known."""
+def _pattern(item: Any) -> str | None:
+    """Return the pattern of a filter; None when that is not known."""
     pattern = item.get("Pattern") if isinstance(item, Mapping) else None
-    try:
-        fields = json.loads(pattern) if isinstance(pattern, str) else None
-    except ValueError:
-        return None
-    if not isinstance(fields, dict) or is_unknown(pattern):
-        return None
-    strange = {
-        name
-        for name, wanted in fields.items()
-        if name not in RECORDS[service] and not name.startswith("$") and "exists" not in str(wanted)
-    }
-    if strange:
-        return f"by {', '.join(sorted(strange))}, which no record of {service} has"
-    changes = fields.get("eventName")
-    if service == "dynamodb" and isinstance(changes, list) and changes:
-        texts = [change for change in changes if isinstance(change, str)]
-        if len(texts) == len(changes) and not set(texts) & {*CHANGES}:
-            return f"by eventName {texts[0]}, which is one of {', '.join(CHANGES)}"
-    why = patterns.why_nothing(fields)
-    return f"by a pattern that nothing fits ({why})" if why else None
+    return pattern if isinstance(pattern, str) and not is_unknown(pattern) else None
 
 
 @rule("I9116", "sqs", "lambda")

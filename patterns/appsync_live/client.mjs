@@ -14,11 +14,9 @@ if (local) { // of an emulator: every name is this machine's, and in no certific
   const found = { address: "127.0.0.1", family: 4 };
   dns.lookup = (_name, { all }, done) => done(null, ...(all ? [[found]] : ["127.0.0.1", 4]));
   tls.checkServerIdentity = () => undefined;
-}
-if (local === "ws") {
   globalThis.WebSocket = class extends WebSocket {
     constructor(url, protocols) {
-      super(url.replace("wss:", "ws:"), protocols);
+      super(url.replace("wss:", `${local}:`), protocols);
     }
   };
 }
@@ -46,9 +44,8 @@ for await (const line of createInterface({ input: process.stdin })) {
   if (command === "watch") {
     const old = clients.get(name); // one that comes back knows what it knew
     const feed = old?.feed ?? new Feed();
-    const since = (version) => ask(name, "since", version);
-    const token = () => ask(name, "token");
-    const live = new Live(config ?? old.config, token, since, tell(name, feed));
+    const asks = [() => ask(name, "token"), (version) => ask(name, "since", version)];
+    const live = new Live(config ?? old.config, ...asks, tell(name, feed));
     clients.set(name, Object.assign(live, { feed }));
     live.start();
   } else if (command === "answer") {

@@ -7,6 +7,7 @@ import os
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,7 @@ class Client:
     states: list[str] = field(default_factory=lambda: [""])
 
 
-class Clients:
+class Clients(AbstractContextManager["Clients"]):
     """A Node with clients in it; a context, at whose end all of them end.
 
     Args:
@@ -69,9 +70,6 @@ class Clients:
             text=True,
         )
         threading.Thread(target=self._hear, daemon=True).start()
-
-    def __enter__(self) -> Clients:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._node.kill()

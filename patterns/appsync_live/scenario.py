@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from ..shop import Document, Shop, as_json
 from .client import Client, Clients
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from serverless_patterns.sandbox import Deployment
     from serverless_patterns.sandbox.report import Report
@@ -47,6 +48,7 @@ class Screens:
         ]
         self.seen_at: dict[tuple[str, int], float] = {}
         self.changes: dict[tuple[str, int], str] = {}  # by customer and version
+        self.newest: Counter[str] = Counter()
         self.seen = {one.id: self.watch(one.id, one) for one in self.customers}
 
     def fetch(self, customer: User, since: int) -> Any:
@@ -80,7 +82,9 @@ class Screens:
         """Write changes of orders, many at once."""
         replies = self.drive.send(title, self._entry, events)
         for event, reply in zip(events, replies, strict=True):
-            self.changes[event.extra["customer"], reply.value] = event.id
+            customer = event.extra["customer"]
+            self.changes[customer, reply.value] = event.id
+            self.newest[customer] = max(self.newest[customer], reply.value)
 
     def _entry(self, events: Sequence[Event]) -> list[Reply]:
         [event] = events
@@ -90,12 +94,11 @@ class Screens:
             return [Reply(value=version)]
         return [Reply(again=True)]
 
-    def wait(self, title: str = "every change is seen") -> None:
+    def wait(self) -> None:
         """Wait until each customer knows all changes of its orders."""
-        newest = dict.fromkeys(self.seen, 0)
-        for customer, version in self.changes:
-            newest[customer] = max(newest[customer], version)
-        self.drive.wait(title, lambda: all(self.seen[one].version >= newest[one] for one in newest))
+        seen, last = self.seen, self.newest.items()
+        title = "every change is seen"
+        self.drive.wait(title, lambda: all(seen[it].version >= version for it, version in last))
 
     def count(self, how: str) -> int:
         """Return how many changes were seen, ``shown`` or ``late``."""
@@ -104,10 +107,9 @@ class Screens:
 
 def run(stack: Deployment, report: Report) -> None:
     """Drive every promise of the page through the deployed stack."""
-    target, drive = stack.target, Driver(stack, report)
-    scheme, rechecks = "wss" if target.endpoint_url else "", [2_000, 30_000]
-    with Clients(scheme, target.certificate, rechecks=rechecks) as clients:
-        drive_screens(Screens(drive, Shop("liv"), clients))
+    scheme, rechecks = "wss" if stack.target.endpoint_url else "", [2_000, 30_000]
+    with Clients(scheme, stack.target.certificate, rechecks=rechecks) as clients:
+        drive_screens(Screens(Driver(stack, report), Shop("liv"), clients))
 
 
 def drive_screens(screens: Screens) -> None:
@@ -151,8 +153,8 @@ def drive_screens(screens: Screens) -> None:
     unavailable(screens, all_orders[-20:])
 
     drive.title("What has every customer seen, and is it what was written?")
-    drive.judge(judge_changes, {"changes": found(screens)})
-    drive.judge(judge_orders, {"orders": orders(screens)})
+    drive.judge(judge_changes, {"changes": list(found(screens))})
+    drive.judge(judge_orders, {"orders": list(orders(screens))})
     left = drive.backlog("FailureQueueUrl")
     drive.check("no failure is left", left == 0, left)
     drive.not_proven(
@@ -197,10 +199,9 @@ def unreadable(screens: Screens, customer: User) -> None:
 
     def put(_: Sequence[Event]) -> list[Reply]:
         item = {"status": "placed", "order": "{", "change": broken.id}
-        table, key = drive["TableName"], f"ORDER#{broken.id}"
-        versions.put(drive.client("dynamodb"), table, customer.id, key, item)
-        return [Reply()]
+        return [Reply(value=versions.put(*where, customer.id, f"ORDER#{broken.id}", item))]
 
+    where = drive.client("dynamodb"), drive["TableName"]
     drive.send("An order that is not JSON", put, [broken])
     drive.wait_for_messages("it is named", "FailureQueueUrl", 1, seconds=60)
     promise = "what cannot be read is kept with its reason, and holds up nothing"
@@ -210,17 +211,16 @@ def unreadable(screens: Screens, customer: User) -> None:
     seen.late.remove(version)  # it was passed over
     shown = [*seen.shown]
     rows = drive.rows("TableName", "begins_with(sk, :text)", f"ORDER#{shop.run}")
-    records = [record(row) for row in rows if row["pk"] == customer.id and row["order"] != "{"]
-    payload = json.dumps({"Records": records[:50]})
+    again = [record(row) for row in rows if row["pk"] == customer.id and row["order"] != "{"]
+    payload = json.dumps({"Records": again[:50]})
     answer = drive.client("lambda").invoke(FunctionName=drive["FunctionName"], Payload=payload)
-    acknowledged = json.load(answer["Payload"]) == {"batchItemFailures": []}
-    promise = "changes that are published again change nothing"
-    drive.check(promise, acknowledged and seen.shown == shown)
+    same = json.load(answer["Payload"]) == {"batchItemFailures": []} and seen.shown == shown
+    drive.check("changes that are published again change nothing", same)
 
 
 def record(row: Document) -> Document:
     """Return a change as the table's stream tells it."""
-    keys = serialize({name: row[name] for name in ("pk", "sk")})
+    keys = serialize({"pk": row["pk"], "sk": row["sk"]})
     said = {"Keys": keys, "NewImage": serialize(row), "SequenceNumber": str(row["version"])}
     return {"eventName": "MODIFY", "eventSource": "aws:dynamodb", "dynamodb": said}
 
@@ -239,33 +239,29 @@ def unavailable(screens: Screens, every: Sequence[tuple[User, Document]]) -> Non
     drive.eventually(promise, lambda: screens.count("shown") + screens.count("late") == all_of_them)
 
 
-def found(screens: Screens) -> list[Document]:
-    """Return each change that a customer saw, and how."""
-    return [
-        {"change": screens.changes.get((one, version), f"{one} {version}"), "how": how}
-        for one, seen in screens.seen.items()
-        for how, versions in (("live", seen.shown), ("late", seen.late))
-        for version in versions
-    ]
+def found(screens: Screens) -> Iterator[Document]:
+    """Yield each change that a customer saw, and how."""
+    for one, seen in screens.seen.items():
+        for how, numbers in (("live", seen.shown), ("late", seen.late)):
+            for version in numbers:
+                change = screens.changes.get((one, version), f"{one} {version}")
+                yield {"change": change, "how": how}
 
 
-def orders(screens: Screens) -> list[Document]:
-    """Return what the customers see at the end: the newest change of each order."""
-    changes = screens.changes
-    return [
-        {"change": changes.get((one, order["version"]), "")} | {it: order[it] for it in SEEN}
-        for one, seen in screens.seen.items()
-        for order in seen.orders.values()
-    ]
+def orders(screens: Screens) -> Iterator[Document]:
+    """Yield what the customers see at the end: the newest change of each order."""
+    for one, seen in screens.seen.items():
+        for order in seen.orders.values():
+            change = screens.changes.get((one, order["version"]), "")
+            yield {"change": change} | {it: order[it] for it in SEEN}
 
 
 def judge_changes(drive: Driver, changes: Sequence[Document]) -> None:
     """Book every change that its customer saw, live or late."""
     for seen in changes:
         drive.ledger.processed[seen["change"]] += 1
-    late = [seen for seen in changes if seen["how"] == "late"]
-    missed = drive.ledger.lost
-    promise = f"{len(changes) - len(late)} changes were shown live, {len(late)} late, none missed"
+    late, missed = sum(seen["how"] == "late" for seen in changes), drive.ledger.lost
+    promise = f"{len(changes) - late} changes were shown live, {late} late, none missed"
     drive.check(promise, not missed, sorted(missed)[:6])
 
 

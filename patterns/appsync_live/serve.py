@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import json
 import sys
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from serverless_patterns.sandbox import pages
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from http.server import ThreadingHTTPServer
 
-PAGE = Path(__file__).parent / "page"
-PORT = 8000
+PAGE, PORT = Path(__file__).parent / "page", 8000
 
 
 def config(outputs: Mapping[str, str], sign_in_url: str = "") -> dict[str, str]:
@@ -37,42 +37,15 @@ def config(outputs: Mapping[str, str], sign_in_url: str = "") -> dict[str, str]:
     }
 
 
-def policy(of: Mapping[str, str]) -> str:
-    """Return the Content-Security-Policy: only what is here runs, and only the stack is called."""
-    calls = {f"https://{urlsplit(of[name]).netloc}" for name in ("ordersUrl", "signInUrl")}
-    connect = " ".join(sorted(calls | {f"wss://{of['realtimeHost']}"}))
-    return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; base-uri 'none'; "
-        f"form-action 'none'; frame-ancestors 'none'; connect-src 'self' {connect}"
-    )
+def calls(of: Mapping[str, str]) -> list[str]:
+    """Return what the page calls: the user pool, the API, and AppSync."""
+    urls = {f"https://{urlsplit(of[name]).netloc}" for name in ("ordersUrl", "signInUrl")}
+    return [*sorted(urls), f"wss://{of['realtimeHost']}"]
 
 
-def server(of: Mapping[str, str], port: int = PORT) -> ThreadingHTTPServer:
-    """Return the server of a page with this configuration; 0: a port that is free."""
-    body = json.dumps(of).encode()
-
-    class Handler(SimpleHTTPRequestHandler):
-        def end_headers(self) -> None:
-            self.send_header("Content-Security-Policy", policy(of))
-            self.send_header("X-Content-Type-Options", "nosniff")
-            self.send_header("Referrer-Policy", "no-referrer")
-            self.send_header("Cache-Control", "no-store")
-            super().end_headers()
-
-        def do_GET(self) -> None:
-            if self.path != "/config.json":
-                super().do_GET()
-                return
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    return ThreadingHTTPServer(("127.0.0.1", port), partial(Handler, directory=str(PAGE)))
+def server(of: Mapping[str, str]) -> ThreadingHTTPServer:
+    """Return the server of the page with this configuration."""
+    return pages.server(PAGE, of, calls(of), PORT)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 
 from ..blocks.demo import ShopStack, called_by
-from ..blocks.findings import acknowledge
-from ..blocks.http_apis import api_for_users
+from ..blocks.http_apis import api_for_users, demo_users
 from ..blocks.tables import new_table
 from .construct import LiveUpdates, StreamConsumer, Viewers
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 NAMESPACE, BY_VERSION = "orders", "by-version"
 PAGE = "http://127.0.0.1:8000"  # where `python -m …appsync_live.serve` shows it
-WHY_NO_MFA = "The demo's users are made up; the scenario signs them in by password."
 OF_ORDERS = {"eventName": ["INSERT", "MODIFY"]} | {
     "dynamodb": {"Keys": {"sk": {"S": [{"prefix": "ORDER#"}]}}}
 }
@@ -33,7 +31,7 @@ class DemoStack(ShopStack):
 
     def __init__(self, scope: Construct, construct_id: str, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, **kwargs)
-        users = self._users()
+        users = demo_users(self, "Customers")
         table = new_table(
             self,
             "Orders",
@@ -83,19 +81,3 @@ class DemoStack(ShopStack):
             FunctionName=publish.function_name,
             FailureQueueUrl=live.reader.failure_queue.queue_url,
         )
-
-    def _users(self) -> cognito.UserPool:
-        users = cognito.UserPool(
-            self,
-            "Customers",
-            self_sign_up_enabled=False,
-            sign_in_aliases=cognito.SignInAliases(email=True),
-            password_policy=cognito.PasswordPolicy(
-                min_length=12, require_lowercase=True, require_uppercase=True,
-                require_digits=True, require_symbols=True,
-            ),
-            removal_policy=RemovalPolicy.DESTROY,
-        )  # fmt: skip
-        for rule in ("AwsSolutions-COG2", "AwsSolutions-COG3", "AwsSolutions-COG8"):
-            acknowledge(users, f"AwsSolutions::{rule}", WHY_NO_MFA)
-        return users

@@ -34,7 +34,7 @@ class AsyncLambda(Construct):
     An event that still fails, or grows too old, becomes a record in ``on_failure`` and, unmodified,
     a message in ``dead_letter_queue``: the second holds what the first could not take (too large,
     no permission). Delivery is at least once and unordered, so ``function`` must be idempotent.
-    ``python -m serverless_patterns.patterns.redrive`` sends failed events again.
+    ``python -m serverless_patterns.redrive`` sends failed events again.
 
     Args:
         function: Function, alias or version to invoke. You own its code. Its dead-letter queue and

@@ -13,13 +13,15 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from serverless_patterns.redrive.run import Redrive
+from serverless_patterns.redrive.run import Report as Redriven
+from serverless_patterns.redrive.sources import Queue
+from serverless_patterns.redrive.ways import ToFunction
 from serverless_patterns.sandbox import outages, queues, tables
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.report import some
 from serverless_patterns.sandbox.sender import Event, batch, in_waves, invoke
 
-from ..redrive.run import Redrive, RedriveReport
-from ..redrive.sources import Queue
 from ..shop import Document, Shop, as_json
 
 if TYPE_CHECKING:
@@ -163,17 +165,19 @@ def redrive_all(drive: Driver, shop: Shop, reasons: dict[str, str]) -> None:
     """Send failed events again, in the steps in which an operator would."""
     before = drive.backlog(FAILURES), drive.backlog(LETTERS)
     found = send_again(drive, "A dry run", FAILURES, LETTERS, dry_run=True)
-    gone = send_again(drive, "To a function that does not exist", LETTERS, function="gone")
+    nobody = ToFunction(drive.client("lambda"), "gone")
+    gone = send_again(drive, "To a function that does not exist", LETTERS, way=nobody)
     after = drive.backlog(FAILURES), drive.backlog(LETTERS)
     drive.check("a dry run finds every failed event", found.matched == sum(before), found)
     promise = "nothing is deleted before Lambda has accepted its event"
-    kept = before == after and gone.sent_again == 0 and gone.failed.total() > 0
+    kept = before == after and gone.accepted == 0 and gone.kept.total() > 0
     drive.check(promise, kept, (before, after, gone))
     again = send_again(drive, "The timeouts only", FAILURES, error=r"Sandbox\.Timedout")
-    filtered = again.matched == again.sent_again == found.errors["Sandbox.Timedout"] > 0
+    filtered = again.matched == again.accepted == found.reasons["Sandbox.Timedout"] > 0
     drive.check("a filter by error sends those again and no others", filtered, again)
-    rest = send_again(drive, "All other records", FAILURES)
-    once = rest.sent_again == rest.matched - 1
+    way = ToFunction(drive.client("lambda"), drive["FunctionName"])
+    rest = send_again(drive, "All other records", FAILURES, way=way)
+    once = way.sent == rest.matched - 1
     drive.check("an event that is stored there twice is sent once", once, rest)
     of_the_shop = "|".join(sorted(set(reasons.values())))
     send_again(drive, "Dead letters that are fixed now", LETTERS, error=f"^(?!{of_the_shop})")
@@ -187,12 +191,16 @@ def redrive_all(drive: Driver, shop: Shop, reasons: dict[str, str]) -> None:
 
 
 def send_again(
-    drive: Driver, title: str, *outputs: str, function: str = "", error: str = "", **options: Any
-) -> RedriveReport:
+    drive: Driver,
+    title: str,
+    *outputs: str,
+    way: ToFunction | None = None,
+    error: str = "",
+    **options: Any,
+) -> Redriven:
     """Run the redrive tool as its command does."""
-    tool = Redrive(
-        drive.client("lambda"), function or drive["FunctionName"], 20, re.compile(error), **options
-    )
+    way = way or ToFunction(drive.client("lambda"), drive["FunctionName"])
+    tool = Redrive(way, 20, re.compile(error), **options)
     with drive.report.step(title):
         return tool.run([Queue(drive.client("sqs"), drive[output]) for output in outputs])
 

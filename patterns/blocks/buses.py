@@ -56,8 +56,7 @@ BUS_FAILED = Runbook(
 FUNCTION_FAILED = Runbook(
     means="The function failed events after all retries; each is stored in the failure queue.",
     see="Read responsePayload and requestContext of a message there, and the function's log.",
-    fix="Fix the function, then run `python -m serverless_patterns.patterns.redrive` with the "
-    "function and this queue.",
+    fix="Fix the function, then run `python -m serverless_patterns.redrive run` with this queue.",
     verify="The failure queue is empty, and the function's Errors stay at 0.",
 )
 # Who is called by which rules; and where each bus forwards events, with the pattern.

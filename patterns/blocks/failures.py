@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from .destinations import Target
 
-_REDRIVE = "`python -m serverless_patterns.patterns.redrive`"
-AGAIN = f"Fix the cause, then send the events again with {_REDRIVE}."
+REDRIVE = "python -m serverless_patterns.redrive"
+AGAIN = f"Fix the cause, then send the events again with `{REDRIVE} run`."
 FAILURES = Runbook(
     "Events failed; the record of each, with the error, is stored in the failure queue.",
-    f"Run {_REDRIVE} with --dry-run: it counts the errors.",
+    f"Run `{REDRIVE} list` with this queue: it counts the errors.",
     f"{AGAIN} The redrive of Amazon SQS does not work for this queue.",
     "The queue is empty, and stays empty while the events run again.",
 )

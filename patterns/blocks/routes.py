@@ -84,9 +84,10 @@ UNDELIVERED = Runbook(
     means="EventBridge could not deliver events to this rule's target; each is stored in the "
     "rule's delivery dead-letter queue.",
     see="Read the ERROR_CODE and ERROR_MESSAGE attributes of a message in that queue.",
-    fix="Fix what they name: most often the policy of the target or of its key. Then replay the "
-    "archive to this rule alone, and delete the messages; or send each to the target. The redrive "
-    "of SQS does not work for this queue.",
+    fix="Fix what they name: most often the policy of the target or of its key. Then run "
+    "`python -m serverless_patterns.redrive run` with this queue: it sends each to the target; or "
+    "replay the archive to this rule alone, and delete the messages. The redrive of SQS does not "
+    "work for this queue.",
     verify="The delivery dead-letter queue is empty, and the target has the events.",
 )
 # Metric, periods in a row, what to do:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -14,10 +15,12 @@ from aws_cdk import aws_kinesis as kinesis
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from ..checks import filters, reject
 from ..checks import lambda_ as checks
-from ..checks import reject
 from ..limits import (
     KINESIS_MIN_RETENTION,
+    LAMBDA_FILTERS,
+    LAMBDA_MAX_FILTERS,
     LAMBDA_MAX_WINDOW,
     STREAM_LAMBDA_BATCH,
     STREAM_LAMBDA_DEFAULT_BATCH,
@@ -34,7 +37,7 @@ from .destinations import Target, check_key_of_new_queues, deliver, deliver_to_n
 from .grants import grantee_here, warn_of_fixed
 from .places import check_here
 from .stacks import check_order, role_in
-from .values import Path, child_of, expect, expect_fields, in_seconds, number, seconds
+from .values import Path, child_of, expect, expect_fields, in_seconds, is_token, number, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -140,6 +143,8 @@ class StreamConsumer:
             ("tumbling_window", 1, STREAM_LAMBDA_MAX_WINDOW, " s"),
         ):
             _check_range(name, getattr(self, name), least, most, unit)
+        if self.tumbling_window is not None and self.parallelization_factor > 1:
+            raise ValueError(checks.parallel_windows(self.parallelization_factor))
         start = self.starting_position
         if start == lambda_.StartingPosition.LATEST:
             raise ValueError(checks.starts_at_the_latest("The stream's reader"))
@@ -303,6 +308,40 @@ def _check(scope: Construct, source: StreamSource, consumer: StreamConsumer) -> 
             )
         target.check(scope, function)
     check_order(scope, Path(source.resource, "stream "), source.resource)
+    _check_filters("kinesis" if source.kinesis else "dynamodb", consumer.filters)
+
+
+def _check_filters(service: str, given: Sequence[Mapping[str, Any]]) -> None:
+    """Reject filters that Lambda rejects, and those that would skip every record.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
+    """
+    if len(given) > LAMBDA_MAX_FILTERS:
+        raise ValueError(
+            f"filters has {len(given)} patterns, but a mapping takes {LAMBDA_MAX_FILTERS} at most, "
+            f"and {LAMBDA_FILTERS} until you ask AWS for more. A list in a pattern takes several "
+            "values."
+        )
+    for place, one in enumerate(given):
+        name = f"filters[{place}]"
+        pattern = one.get("pattern") if isinstance(one, dict) else None
+        if not isinstance(pattern, str):
+            raise ValueError(
+                f"{name} is {one!r}, without a pattern. Make it with FilterCriteria.filter()."
+            )
+        if not is_token(pattern) and not _is_object(pattern):
+            raise ValueError(
+                f"{name} has the pattern {pattern!r}, which is no JSON object. Make it with "
+                "FilterCriteria.filter()."
+            )
+        reject(filters.matches_nothing(name, service, [None if is_token(pattern) else pattern]))
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
 
 
 def _failures(scope: Construct, consumer: StreamConsumer) -> Target:
@@ -377,8 +416,8 @@ FAILURES = Runbook(
     means="Lambda gave up records of the stream, or the function refused them. A record of each "
     "batch is stored in the failure destination; the events are in the stream until it forgets "
     "them.",
-    see="Run `python -m serverless_patterns.patterns.redrive.stream` with --dry-run: it names the "
-    "reasons, how many events are still there, and the time of the oldest.",
+    see="Run `python -m serverless_patterns.redrive run` with this queue or bucket and --dry-run: "
+    "it names the reasons, how many events are still there, and the time of the oldest.",
     fix="Fix the cause, then run it without --dry-run: it fetches the records back and runs them "
     "again.",
     verify="The failure destination is empty, and stays empty.",

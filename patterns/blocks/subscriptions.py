@@ -46,8 +46,8 @@ UNDELIVERED = Runbook(
     "dead-letter queue.",
     see="Read the ErrorCode and ErrorMessage attributes of a message in that queue.",
     fix="Fix what they name: most often the policy of the subscribed queue or of its key. Then "
-    "deliver the messages with `python -m serverless_patterns.patterns.redrive.subscription`, or "
-    "replay the topic's archive; the redrive of SQS does not work for this queue.",
+    "deliver the messages to this subscriber alone with `python -m serverless_patterns.redrive "
+    "run`, or replay the topic's archive; the redrive of SQS does not work for this queue.",
     verify="The delivery dead-letter queue is empty, and stays empty while events are published.",
 )
 

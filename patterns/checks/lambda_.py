@@ -164,6 +164,18 @@ def record_age(name: object, age: float, stream: object, kept: float) -> str | N
     )
 
 
+def parallel_windows(factor: float) -> str:
+    """The state of a tumbling window is a shard's, so its batches run one after another.
+
+    Source: https://docs.aws.amazon.com/lambda/latest/dg/services-kinesis-windows.html
+    """
+    return (
+        f"tumbling_window was given with a parallelization_factor of {factor:g}, but the state of "
+        "a window is that of a shard, and Lambda rejects both together. Leave one out: more shards "
+        "are read at the same time, too."
+    )
+
+
 def starts_at_the_latest(name: object) -> str:
     """What reads a stream starts at its oldest record, or at a time.
 

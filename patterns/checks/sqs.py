@@ -337,6 +337,29 @@ def alarm_after_retention(
     )
 
 
+def warning_before_expiry(queue: object, left: float, early: float) -> str | None:
+    """A warning of dead letters that expire comes after they are there.
+
+    A standard dead-letter queue counts from the first send, so a message that waited in its source
+    until the end has the rest of the retention period left.
+
+    Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/setting-up-dead-letter-queue-retention.html
+
+    Args:
+        queue: Whose dead letters.
+        left: How long one is kept at least after it was dead-lettered, in seconds.
+        early: How long before that the warning comes.
+    """
+    if early < left:
+        return None
+    return (
+        f"warning is {period(early)}, but a dead letter of {queue} may be deleted {period(left)} "
+        "after it was dead-lettered: it would warn of each at once. Lower it, raise "
+        "dead_letter_retention_period, or lower retention_period."
+    )
+
+
 def fifo_message(
     sender: object,
     queue: object,

@@ -15,13 +15,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.lambdas.foundation import buses
+from serverless_patterns.redrive.run import Redrive
+from serverless_patterns.redrive.sources import Queue
+from serverless_patterns.redrive.ways import ToFunction
 from serverless_patterns.sandbox import outages, queues
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.sender import Event, Reply
 
 from ..limits import EVENTS_ARCHIVE_DELAY
-from ..redrive.run import Redrive
-from ..redrive.sources import Queue
 from ..shop import Document, Shop, as_json
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def publisher_checks(drive: Driver, good: Sequence[Document], wrong: Sequence[Do
 
 def redrive(drive: Driver) -> None:
     """Run the redrive tool as its command does."""
-    tool = Redrive(drive.client("lambda"), drive["ExpressFunctionName"], 20)
+    tool = Redrive(ToFunction(drive.client("lambda"), drive["ExpressFunctionName"]), 20)
     with drive.report.step("Redrive"):
         done = tool.run([Queue(drive.client("sqs"), drive[FAILURES])])
     drive.check("the redrive sends every failed event again", done.good, done.lines())

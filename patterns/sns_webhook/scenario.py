@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.lambdas.foundation import webhooks
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
+from serverless_patterns.redrive.run import Redrive
+from serverless_patterns.redrive.sources import InTurn
+from serverless_patterns.redrive.ways import ToSubscriber
 from serverless_patterns.sandbox import outages, queues
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.http_endpoint import Post, listening
 from serverless_patterns.sandbox.sender import Event, batch
 
-from ..redrive.subscription import Redelivery
 from ..shop import Document, Shop, as_json
 
 if TYPE_CHECKING:
@@ -219,10 +221,12 @@ def take_poison(drive: Driver, wrong: Sequence[Document]) -> None:
 
     def name(output: str, message: Document) -> str:
         client = "Garage" if output == UNDELIVERED else "Carrier"
-        body = json.loads(message["Body"])
-        return (
-            f"{client}: {(json.loads(body['Message']) if 'Message' in body else body)['change_id']}"
-        )
+        try:
+            body = json.loads(message["Body"])
+            change = json.loads(body["Message"]) if "Message" in body else body
+            return f"{client}: {change['change_id']}"
+        except (ValueError, LookupError):
+            return str(message["Body"])[:60]
 
     reasons = {"Garage": "", "Carrier": "field"}
     expected = {f"{n}: {one['change_id']}": reasons[n] for n in CLIENTS for one in wrong}
@@ -255,7 +259,8 @@ def redeliver_in_order(drive: Driver, garage: Endpoint, arn: str, fault: str) ->
     """Deliver the dead letters again, and look at the order in which they arrive."""
     before = len(garage.taken)
     with drive.report.step("Redelivery"):
-        done = Redelivery(drive.client, arn, order_by=("order_id", "version")).run()
+        letters = InTurn(drive.client("sqs"), drive[UNDELIVERED], ("order_id", "version"))
+        done = Redrive(ToSubscriber(drive.client, arn), 100).run([letters])
     drive.check(f"the dead letters are redelivered: it {fault} no more", done.good, done.lines())
     arrived: dict[str, list[int]] = {}
     for body in garage.taken[before:]:

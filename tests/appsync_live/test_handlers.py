@@ -34,9 +34,8 @@ def appsync(monkeypatch: pytest.MonkeyPatch) -> AppSync:
 
 @pytest.fixture(autouse=True)
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    environment = {
-        "TABLE_NAME": TABLE, "INDEX_NAME": "by-version", "NAMESPACE": "orders", "EVENTS_HOST": HOST,
-    }  # fmt: skip
+    environment = {"TABLE_NAME": TABLE, "INDEX_NAME": "by-version"}
+    environment |= {"NAMESPACE": "orders", "EVENTS_HOST": HOST}
     with moto_cloud.cloud(monkeypatch, environment=environment) as made:
         moto_cloud.make_table(TABLE, "pk", "sk", by_number="version")
         monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", made.queue_url)

@@ -289,7 +289,7 @@ def test_a_failed_event_raises_an_alarm_that_names_the_redrive() -> None:
                 "MetricName": "ApproximateNumberOfMessagesVisible",
                 "Dimensions": [{"Name": "QueueName", "Value": made.resolve(queue.queue_name)}],
                 "Threshold": 0,
-                "AlarmDescription": Match.string_like_regexp("python -m .*patterns.redrive"),
+                "AlarmDescription": Match.string_like_regexp("python -m .*redrive"),
             },
         )
 

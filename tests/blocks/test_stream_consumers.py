@@ -27,6 +27,7 @@ from tests.inline import function, granted, only, properties, rejected
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+EVERY = {"pattern": "{}"}
 DAY = 86_400
 
 
@@ -73,7 +74,6 @@ def test_every_setting_reaches_the_mapping(stack: Stack) -> None:
         max_record_age=seconds(3600),
         starting_position=datetime(2026, 11, 26, tzinfo=UTC),
         filters=[lambda_.FilterCriteria.filter({"data": {"kind": ["sale"]}})],
-        tumbling_window=seconds(60),
     )
     wanted = {
         "BatchSize": 500,
@@ -85,9 +85,19 @@ def test_every_setting_reaches_the_mapping(stack: Stack) -> None:
         "ParallelizationFactor": 10,
         "StartingPosition": "AT_TIMESTAMP",
         "StartingPositionTimestamp": 1_795_651_200,
-        "TumblingWindowInSeconds": 60,
     }
     assert wanted.items() <= mapping(stack).items()
+
+
+def test_a_tumbling_window_reaches_the_mapping(stack: Stack) -> None:
+    read(stack, tumbling_window=seconds(60))
+    assert mapping(stack)["TumblingWindowInSeconds"] == 60
+
+
+def test_ten_filters_and_one_that_only_deployment_knows_are_no_mistake(stack: Stack) -> None:
+    unknown = {"pattern": stack.to_json_string({"data": {"account": [stack.account]}})}
+    read(stack, filters=[EVERY] * 9 + [unknown])
+    assert len(mapping(stack)["FilterCriteria"]["Filters"]) == 10
 
 
 def test_half_of_what_a_stream_keeps_is_left_to_fetch_failed_records_back(stack: Stack) -> None:
@@ -107,6 +117,21 @@ def test_half_of_what_a_stream_keeps_is_left_to_fetch_failed_records_back(stack:
         ({"starting_position": lambda_.StartingPosition.LATEST}, "starts at LATEST: records that"),
         ({"starting_position": lambda_.StartingPosition.AT_TIMESTAMP}, "Give the time itself"),
         ({"starting_position": datetime(2026, 1, 1)}, "without a time zone"),
+        (
+            {"tumbling_window": seconds(60), "parallelization_factor": 2},
+            "with a parallelization_factor of 2.*Leave one out",
+        ),
+        (
+            {"filters": [{"data": {"a": ["b"]}}]},
+            r"filters\[0\] is .*without a pattern. Make it with",
+        ),
+        ({"filters": [{"pattern": "orders"}]}, "has the pattern 'orders', which is no JSON object"),
+        ({"filters": [{"pattern": "[]"}]}, "has the pattern '\\[\\]', which is no JSON object"),
+        ({"filters": [EVERY, {"pattern": '{"a": ["b"]}'}]}, r"filters\[1\] filters by a, which no"),
+        (
+            {"filters": [EVERY] * 11},
+            "filters has 11 patterns, but a mapping takes 10 at most, and 5",
+        ),
         ({"max_record_age": Duration.days(7)}, "but Stack/Stream keeps it for 7 days"),
     ],
 )

@@ -31,8 +31,9 @@ from urllib.parse import urlsplit
 
 from serverless_patterns.lambdas.foundation import strict_json
 from serverless_patterns.patterns import catalog
-from serverless_patterns.patterns.redrive.run import Redrive
-from serverless_patterns.patterns.redrive.sources import Queue
+from serverless_patterns.redrive.run import Redrive
+from serverless_patterns.redrive.sources import Queue
+from serverless_patterns.redrive.ways import ToFunction
 from serverless_patterns.sandbox import embedded, outages, queues
 from tests.lambdas import consumers
 from tests.moto_cloud import text
@@ -201,7 +202,7 @@ class Invoked(Running):
             # Anew, as each shows no message twice. MiniStack dead-letters what an alias fails.
             kept = [Queue(sqs, url) for url in (self.queue_url, self.dead_letters_url)]
             # One at a time: a process that MiniStack cannot start takes all others with it.
-            Redrive(lambda_, self.function, 1).run(kept)
+            Redrive(ToFunction(lambda_, self.function), 1).run(kept)
             return wanted <= self.effects().keys()
 
         queues.until(ended, seconds=300, what="until each took effect or is recorded")

@@ -200,6 +200,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9111": lambda stack: consume(stack, hidden=9),
     "W9112": lambda stack: consume(stack, hidden=64, max_batching_window=seconds(5)),
     "W9113": lambda stack: consume(stack, reserved=20, max_concurrency=21),
+    "E9115": lambda stack: read_stream(stack, filters=[{"pattern": '{"shop": ["north"]}'}]),
     "E9131": lambda stack: Target.of("on_failure", sqs.Queue(stack, "Queue", fifo=True)).check(
         stack, function(stack)
     ),

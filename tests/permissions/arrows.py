@@ -433,6 +433,18 @@ def _rules(cloud: Cloud) -> Iterator[Request]:
             yield from _uses("events", target["Arn"], source, target.get("RoleArn"))
             if failed := target.get("DeadLetterConfig"):
                 yield from _uses("events", failed["Arn"], source, None)
+            if "dead_letter_queue_url" in str(target.get("Input")):
+                yield from _moves(cloud, target)
+
+
+def _moves(cloud: Cloud, target: Any) -> Iterator[Request]:
+    """A redriver is told between which queues it moves messages."""
+    urls = json.loads(target["Input"])
+    letters, queue = (urls[name] for name in ("dead_letter_queue_url", "queue_url"))
+    role = _role(cloud, target["Arn"])
+    take = ("sqs:ReceiveMessage", "sqs:DeleteMessage")
+    yield from _all(role, take, cloud.arn(cloud.named(letters) or ""))
+    yield Request(role, "sqs:SendMessage", cloud.arn(cloud.named(queue) or ""))
 
 
 def _schedules(cloud: Cloud) -> Iterator[Request]:
@@ -491,8 +503,8 @@ def _workers(cloud: Cloud) -> Iterator[Request]:
                 yield Request(role, "sqs:SendMessage", refused)
         for table in cloud.of("AWS::DynamoDB::Table"):
             if f'"{table}"' not in functions:
-                verbs = ("GetItem", "PutItem")
-                yield from _all(role, [f"dynamodb:{verb}" for verb in verbs], cloud.arn(table))
+                on_table = ("dynamodb:GetItem", "dynamodb:PutItem")
+                yield from _all(role, on_table, cloud.arn(table))
 
 
 def _alarms(cloud: Cloud) -> Iterator[Request]:

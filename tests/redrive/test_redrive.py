@@ -5,25 +5,20 @@ from __future__ import annotations
 import json
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest.mock import Mock
 
 import boto3
 import pytest
-from botocore.exceptions import NoRegionError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serverless_patterns.patterns.redrive import __main__ as command
-from serverless_patterns.patterns.redrive import records, sources
-from serverless_patterns.patterns.redrive.run import Redrive, RedriveReport, function_name, hiding
-from serverless_patterns.patterns.redrive.sources import Bucket, Queue
+from serverless_patterns.redrive import records, sources
+from serverless_patterns.redrive.run import FILTERED, NEWER, OTHERS, Redrive, Report, hiding
+from serverless_patterns.redrive.sources import Bucket, Queue
+from serverless_patterns.redrive.ways import ToFunction, function_name
 from tests import moto_cloud
 from tests.moto_cloud import UNREACHABLE, Cloud, client_error
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 cloud = moto_cloud.fixture(moto_cloud.cloud)
 
@@ -134,10 +129,10 @@ class Failures:
                 QueueUrl=url or self.url, MessageBody=body, MessageAttributes=texts
             )
 
-    def run(self, *sources: Any, **options: Any) -> RedriveReport:
+    def run(self, *sources: Any, place: Any = None, **options: Any) -> Report:
         """Redrive the failure queue, or ``sources``."""
         time.sleep(0.002)  # what was sent just now is older than the run
-        run = Redrive(self, FUNCTION, **{"rate": 10_000.0} | options)
+        run = Redrive(ToFunction(self, FUNCTION, place), **{"rate": 10_000.0} | options)
         return run.run(sources or [Queue(self.sqs, self.url)])
 
     def left(self, url: str = "") -> int:
@@ -245,8 +240,8 @@ def test_every_record_is_sent_again_and_deleted_in_batches(
     sent = sorted(json.loads(payload)["order"] for payload in failures.accepted)
     assert sent == list(range(100))
     assert cloud.calls == {"ReceiveMessage": 11, "DeleteMessageBatch": 10}
-    assert (report.found, report.sent_again, report.good) == (100, 100, True)
-    assert report.errors == {"Sandbox.Timedout": 100}
+    assert (report.found, report.accepted, report.good) == (100, 100, True)
+    assert report.reasons == {"Sandbox.Timedout": 100}
     assert failures.left() == 0
 
 
@@ -257,7 +252,7 @@ def test_nothing_is_deleted_before_its_event_is_accepted(
     failures.send(*map(record, (0, 1, 2)), record(1))
     failures.refused[b'{"order": 1}'] = error
     report = failures.run()
-    assert (report.sent_again, report.failed.total(), report.good) == (2, 1, False)
+    assert (report.accepted, report.kept.total(), report.good) == (2, 2, False)
     assert failures.left() == 2, "a copy of what was not accepted stays too"
 
 
@@ -269,7 +264,7 @@ def test_a_record_and_its_dead_letter_are_sent_once(failures: Failures) -> None:
     queues = [Queue(failures.sqs, url) for url in (failures.url, failures.letters)]
     report = failures.run(*queues)
     assert sorted(failures.accepted) == [b'{"order": 1}', b'{"order": 2}']
-    assert (report.matched, report.sent_again) == (3, 2)
+    assert (report.matched, report.accepted) == (3, 3)
     assert (failures.left(), failures.left(failures.letters)) == (0, 0)
 
 
@@ -279,7 +274,7 @@ def test_an_event_with_the_request_id_of_another_one_does_not_take_its_place(
     failures.send(record(1), record(1, requestPayload="theirs"), record(1))
     report = failures.run()
     assert sorted(failures.accepted) == [b'"theirs"', b'{"order": 1}']
-    assert (report.matched, report.sent_again, failures.left()) == (3, 2, 0)
+    assert (report.matched, report.accepted, failures.left()) == (3, 3, 0)
 
 
 OTHER = record(context={"functionArn": f"{ARN}-2:$LATEST"})
@@ -292,10 +287,14 @@ HERE = {"place": ("eu-central-1", "123456789012")}
     ("bodies", "options", "reported"),
     [
         ([*map(record, range(12))], {"dry_run": True}, {"matched": 12}),
-        ([record()], {"error": re.compile("NotFound")}, {"found": 1, "matched": 0, "good": True}),
-        ([OTHER], {}, {"of_other_functions": 1, "good": True}),
-        ([THEIRS, ELSEWHERE], HERE, {"of_other_functions": 2, "good": True}),
-        (["nonsense"], {}, {"unreadable": {"not JSON": 1}, "good": False}),
+        (
+            [record()],
+            {"error": re.compile("NotFound")},
+            {"matched": 0, "kept": {FILTERED: 1}, "good": True},
+        ),
+        ([OTHER], {}, {"kept": {OTHERS: 1}, "good": True}),
+        ([THEIRS, ELSEWHERE], HERE, {"kept": {OTHERS: 2}, "good": True}),
+        (["nonsense"], {}, {"kept": {"not JSON": 1}, "good": False}),
     ],
     ids=["dry run", "filter", "another function", "another place", "unreadable"],
 )
@@ -305,7 +304,7 @@ def test_what_is_not_to_be_sent_stays_where_it_is(
     failures.send(*bodies)
     report = failures.run(**options)
     assert {name: getattr(report, name) for name in reported} == reported
-    assert (failures.accepted, report.sent_again) == ([], 0)
+    assert (failures.accepted, report.accepted) == ([], 0)
     assert failures.left() == len(bodies)
 
 
@@ -313,10 +312,10 @@ def test_a_filter_and_a_limit_leave_the_others_where_they_are(failures: Failures
     failures.send(*map(record, range(15)))
     failures.send(*(record(number, responsePayload=MISSING) for number in range(5)))
     report = failures.run(error=re.compile("ResourceNotFound"))
-    assert (report.found, report.matched, report.sent_again) == (20, 5, 5)
-    assert report.errors == {"StoreError": 5}
+    assert (report.found, report.matched, report.accepted) == (20, 5, 5)
+    assert report.reasons == {"StoreError": 5}
     assert failures.left() == 15
-    assert failures.run(limit=12).sent_again == 12
+    assert failures.run(limit=12).accepted == 12
     assert failures.left() == 3
 
 
@@ -330,11 +329,11 @@ def test_no_more_than_the_rate_is_sent(failures: Failures) -> None:
 def test_what_fails_again_during_the_run_waits_for_the_next_one(failures: Failures) -> None:
     failures.send(record())
     time.sleep(0.002)
-    run = Redrive(failures, FUNCTION)
+    run = Redrive(ToFunction(failures, FUNCTION))
     time.sleep(0.01)
     failures.send(record(2))
     report = run.run([Queue(failures.sqs, failures.url)])
-    assert (report.sent_again, report.newer_than_this_run) == (1, 1)
+    assert (report.accepted, report.kept) == (1, {NEWER: 1})
     assert failures.left() == 1
 
 
@@ -358,7 +357,7 @@ def test_what_was_accepted_and_not_deleted_is_reported(
 
     monkeypatch.setattr(failures.sqs, "delete_message_batch", fails)
     report = failures.run()
-    assert (report.sent_again, report.not_deleted, report.good) == (1, 1, False)
+    assert (report.accepted, report.not_deleted, report.good) == (1, 1, False)
     assert failures.left() == 1
 
 
@@ -382,8 +381,8 @@ def test_records_of_a_bucket_are_sent_again_and_deleted(failures: Failures) -> N
     s3.put_object(Bucket="failures", Key=archived, Body=b"{}", StorageClass="GLACIER")
     time.sleep(1.1)  # S3 tells the time in whole seconds
     report = failures.run(Bucket(s3, "failures", prefix))
-    assert (report.found, report.sent_again) == (13, 11)
-    assert report.unreadable == {"not JSON": 1, "InvalidObjectState": 1}
+    assert (report.found, report.accepted) == (13, 11)
+    assert report.kept == {"not JSON": 1, "InvalidObjectState": 1}
     left = [found["Key"] for found in s3.list_objects_v2(Bucket="failures")["Contents"]]
     assert left == [keys[0], archived, "aws/lambda/async/other/1"]
 
@@ -391,70 +390,3 @@ def test_records_of_a_bucket_are_sent_again_and_deleted(failures: Failures) -> N
 @pytest.mark.parametrize(("rate", "seconds"), [(10, 300), (0.05, 600), (0.0001, 43_200)])
 def test_a_batch_is_hidden_for_as_long_as_it_takes(rate: float, seconds: int) -> None:
     assert hiding(rate) == seconds
-
-
-# The command
-
-
-def test_the_command_prints_a_report_and_writes_it(
-    failures: Failures, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-) -> None:  # fmt: skip
-    clients = {"lambda": failures, "sqs": failures.sqs, "sts": boto3.client("sts")}
-    regions: list[str] = []
-    monkeypatch.setenv("AWS_REGION", "eu-north-1")
-
-    def client(service: str, region_name: str) -> Any:
-        regions.append(region_name)
-        return clients.get(service)
-
-    monkeypatch.setattr(boto3, "client", client)
-    failures.send(record())
-    time.sleep(0.002)
-    file = tmp_path / "report.json"
-    arguments = ["--function", FUNCTION, "--queue-url", failures.url]
-    assert command.main([*arguments, "--dry-run"]) == 0
-    assert set(regions) == {"eu-north-1"}
-    printed = capsys.readouterr().out
-    assert "Account 123456789012, Region eu-central-1, function invoices" in printed
-    assert "Dry run: nothing was changed." in printed
-    assert command.main([*arguments, "--json", str(file)]) == 0
-    printed = capsys.readouterr().out
-    assert re.search(r" 1  sent again", printed)
-    assert re.search(r" 1  errors: Sandbox\.Timedout", printed)
-    assert json.loads(file.read_text())["errors"] == {"Sandbox.Timedout": 1}
-    assert failures.accepted == [b'{"order": 1}']
-    failures.send(record(responsePayload={"errorType": "\x1b[2J"}))
-    failures.send("nonsense")
-    time.sleep(0.002)
-    assert command.main(arguments) == 1, "something is left"
-    assert "errors: \ufffd[2J" in capsys.readouterr().out, "not as it came"
-    assert command.main([*arguments[:-1], f"{failures.url}-gone"]) == 1
-    assert "Stopped: " in capsys.readouterr().out
-    failures.functions = [failures.url, failures.letters]
-    assert command.main(arguments) == 1
-    assert "is the dead-letter queue of function-0, too" in capsys.readouterr().out
-    assert command.main([*arguments, "--shared"]) == 1, "the nonsense is left"
-    assert "unreadable" in capsys.readouterr().out
-
-
-def test_a_shell_without_a_region_is_told_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def no_region(*_: str, **__: Any) -> None:
-        raise NoRegionError
-
-    monkeypatch.setattr(boto3, "client", no_region)
-    assert command.main(GOOD.split()) == 1
-    assert "You must specify a region. Nothing was read. Set AWS_REGION" in capsys.readouterr().out
-
-
-WRONG = ("rate 0", "rate nan", "limit 0", "limit x", "error (", "json nowhere/report.json")
-GOOD = "--function f --queue-url u"
-
-
-@pytest.mark.parametrize("line", ["", "--function f", *(f"{GOOD} --{wrong}" for wrong in WRONG)])
-def test_a_wrong_command_line_is_rejected(line: str) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        command.main(line.split())
-    assert exit_.value.code == 2

@@ -6,16 +6,14 @@ import base64
 import io
 import json
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from botocore.exceptions import NoRegionError
 
-from serverless_patterns.patterns.redrive import stream as command
-from serverless_patterns.patterns.redrive.sources import Bucket, Queue
-from serverless_patterns.patterns.redrive.stream import GONE, Replay, StreamReport
+from serverless_patterns.redrive.run import Redrive, Report
+from serverless_patterns.redrive.sources import Bucket, Queue
+from serverless_patterns.redrive.ways import GONE, ToStreamFunction
 from tests import moto_cloud
 from tests.moto_cloud import client_error
 
@@ -72,9 +70,13 @@ class Given:
             body = one if isinstance(one, str) else json.dumps(one)
             self.sqs.send_message(QueueUrl=self.url, MessageBody=body)
 
-    def run(self, function: Any, *, dry_run: bool = False) -> StreamReport:
-        made = Replay(function, self.kinesis, "stock", dry_run)
-        return made.run([Queue(self.sqs, self.url)])
+    def redrive(self, function: Any, *, dry_run: bool = False) -> Redrive:
+        clients = {"lambda": function, "kinesis": self.kinesis}
+        self.way = ToStreamFunction(clients.__getitem__, "stock")
+        return Redrive(self.way, 10_000, dry_run=dry_run)
+
+    def run(self, function: Any, *, dry_run: bool = False) -> Report:
+        return self.redrive(function, dry_run=dry_run).run([Queue(self.sqs, self.url)])
 
     @property
     def left(self) -> int:
@@ -101,7 +103,7 @@ def test_a_range_is_fetched_back_run_as_it_was_and_its_record_deleted(there: Giv
     [first, *_] = function.events
     assert first["eventID"] == f"{there.shard}:{there.numbers[3]}"
     assert (first["eventSourceARN"], first["kinesis"]["partitionKey"]) == (there.arn, "key")
-    assert (report.found, report.run_again, report.records, there.left) == (1, 1, 3, 0)
+    assert (report.found, report.accepted, there.way.records, there.left) == (1, 1, 3, 0)
     assert report.reasons == {"RetryAttemptsExhausted": 1}
 
 
@@ -116,7 +118,7 @@ def test_a_dry_run_counts_what_is_still_there_and_changes_nothing(there: Given) 
     function = Function()
     there.fail(there.failure(0, 9))
     report = there.run(function, dry_run=True)
-    assert (report.records, report.run_again, there.left, function.runs) == (10, 0, 1, [])
+    assert (there.way.records, report.accepted, there.left, function.runs) == (10, 0, 1, [])
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ def test_a_dry_run_counts_what_is_still_there_and_changes_nothing(there: Given) 
 def test_what_fails_again_stays_and_says_why(answer: Any, why: str, there: Given) -> None:
     there.fail(there.failure(3, 5))
     report = there.run(Function(answer))
-    assert (report.kept, report.run_again, there.left) == ({why: 1}, 0, 1)
+    assert (report.kept, report.accepted, there.left) == ({why: 1}, 0, 1)
 
 
 def test_a_range_that_the_stream_no_longer_has_is_called_lost_and_stays(there: Given) -> None:
@@ -158,7 +160,7 @@ def test_a_range_that_a_reader_with_enhanced_fan_out_gave_up_is_fetched_from_its
     failure["KinesisBatchInfo"] |= {"streamArn": f"{there.arn}/consumer/fast:1790000000"}
     there.fail(failure)
     function = Function()
-    assert there.run(function).run_again == 1
+    assert there.run(function).accepted == 1
     assert function.runs == [[b"event 3", b"event 4"]]
 
 
@@ -169,7 +171,7 @@ def test_what_is_no_failure_record_stays(there: Given) -> None:
 
 
 def test_what_failed_after_the_run_had_started_is_left_for_the_next(there: Given) -> None:
-    replay = Replay(Function(), there.kinesis, "stock")
+    replay = there.redrive(Function())
     replay._started = time.time() - 60
     there.fail(there.failure(1, 1))
     assert replay.run([Queue(there.sqs, there.url)]).kept == {"newer than this run": 1}
@@ -186,39 +188,8 @@ def test_a_bucket_has_the_events_so_the_stream_is_not_asked(as_text: bool, there
     body = json.dumps(there.failure(0, 0, payload=json.dumps(payload) if as_text else payload))
     there.s3.put_object(Bucket="failures", Key="aws/lambda/mapping/one", Body=body)
     function = Function()
-    replay = Replay(function, None, "stock")
+    replay = there.redrive(function)
     replay._started += 10  # S3 tells whole seconds
-    assert replay.run([Bucket(there.s3, "failures", "aws/lambda/")]).run_again == 1
+    assert replay.run([Bucket(there.s3, "failures", "aws/lambda/")]).accepted == 1
     assert function.runs == [[b"kept"]]
     assert "Contents" not in there.s3.list_objects_v2(Bucket="failures")
-
-
-def test_the_command_says_what_it_did_and_whether_anything_is_left(
-    there: Given, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    function, client = Function(), boto3.client
-    made = lambda name, **_: function if name == "lambda" else client(name)  # noqa: E731
-    monkeypatch.setattr(boto3, "client", made)
-    there.fail(there.failure(3, 5))
-    arguments = ["--function", "stock", "--queue-url", there.url]
-    assert command.main([*arguments, "--dry-run"]) == 0
-    said = capsys.readouterr().out
-    assert "Dry run: nothing was changed." in said
-    assert f"fetched from the stream, the oldest of {datetime.now(UTC):%Y-%m-%d} " in said
-    assert command.main(arguments) == 0
-    assert "1  failure records, 1 run again and deleted" in capsys.readouterr().out
-    there.fail("hello")
-    assert command.main(arguments) == 1
-    with pytest.raises(SystemExit):
-        command.main(["--function", "stock"])
-
-
-def test_without_a_region_the_command_says_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def client(*_: Any, **__: Any) -> None:
-        raise NoRegionError
-
-    monkeypatch.setattr(boto3, "client", client)
-    assert command.main(["--function", "stock", "--queue-url", "https://queue"]) == 1
-    assert "What was not run is still there." in capsys.readouterr().out

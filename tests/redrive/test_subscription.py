@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
-from botocore.exceptions import NoRegionError
 
-from serverless_patterns.patterns.redrive import subscription as command
-from serverless_patterns.patterns.redrive.subscription import Redelivery, SubscriptionReport
+from serverless_patterns.redrive.run import Redrive, Report
+from serverless_patterns.redrive.sources import Queue
+from serverless_patterns.redrive.ways import ToSubscriber
 from serverless_patterns.sandbox.http_endpoint import Endpoint, listening
 from tests import moto_cloud
 from tests.moto_cloud import client_error
@@ -24,6 +25,7 @@ cloud = moto_cloud.fixture(moto_cloud.cloud)
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:orders"
 ARN = f"{TOPIC}:one"
 SIGNED = json.dumps({"Type": "Notification", "MessageId": "m-1", "Message": "{}", "Signature": "x"})
+REDRIVES, ONCE = "Redrives", {"DataType": "Number", "StringValue": "1"}
 KIND = {"DataType": "String", "StringValue": "express"}
 ERROR = {"DataType": "String", "StringValue": "ServerError"}
 
@@ -53,20 +55,24 @@ class Given:
         self.url, self.calls, self.endpoint = cloud.queue_url, Calls(), "arn:aws:x:y:1:name"
         wanted: Any = {"QueueUrl": self.url, "AttributeNames": ["QueueArn"]}
         self.arn = self.sqs.get_queue_attributes(**wanted)["Attributes"]["QueueArn"]
-        self.protocol, self.policy = "lambda", json.dumps({"deadLetterTargetArn": self.arn})
+        self.protocol = "lambda"
 
-    def get_subscription_attributes(self, **_: str) -> Any:
-        given = {"Protocol": self.protocol, "Endpoint": self.endpoint, "RedrivePolicy": self.policy}
-        return {"Attributes": given}
+    def get_paginator(self, operation: str) -> Any:
+        assert operation == "list_subscriptions_by_topic"
+        said = {"Protocol": self.protocol, "Endpoint": self.endpoint}
+        others = [{"SubscriptionArn": f"{ARN}-other", "Protocol": "email", "Endpoint": "-"}]
+        page = {"Subscriptions": [*others, {"SubscriptionArn": ARN, **said}]}
+        return Mock(paginate=lambda TopicArn: [page] if TopicArn == TOPIC else [])  # noqa: N803
 
     def fail(self, *bodies: str) -> None:
         attributes = {"service": KIND, "ErrorCode": ERROR}
         for body in bodies:
             self.sqs.send_message(QueueUrl=self.url, MessageBody=body, MessageAttributes=attributes)
 
-    def run(self, *, dry_run: bool = False) -> SubscriptionReport:
+    def run(self, *, dry_run: bool = False) -> Report:
         made: dict[str, Any] = {"sns": self, "sqs": self.sqs}
-        return Redelivery(lambda name: made.get(name, self.calls), ARN, dry_run).run()
+        way = ToSubscriber(lambda name: made.get(name, self.calls), ARN)
+        return Redrive(way, 10_000, dry_run=dry_run).run([Queue(self.sqs, self.url)])
 
     @property
     def left(self) -> int:
@@ -101,11 +107,14 @@ def test_a_subscriber_gets_what_sns_could_not_deliver_as_sns_would_have_sent_it(
         there.endpoint = there.arn.rpartition(":")[0] + ":subscribed"
     there.fail(SIGNED)
     report = there.run()
-    assert (report.found, report.delivered, report.good, there.left) == (1, 1, True, 0)
+    assert (report.found, report.accepted, report.good, there.left) == (1, 1, True, 0)
     if protocol == "sqs":
         wanted = {"QueueUrl": other, "MessageAttributeNames": ["All"]}
         [got] = there.sqs.receive_message(**wanted)["Messages"]
-        assert (got["Body"], got["MessageAttributes"]) == (SIGNED, {"service": KIND})
+        assert (got["Body"], got["MessageAttributes"]) == (
+            SIGNED,
+            {"service": KIND, REDRIVES: ONCE},
+        )
         return
     [(operation, given)] = there.calls.made
     if protocol == "firehose":
@@ -129,7 +138,7 @@ def test_what_an_endpoint_does_not_take_is_kept(there: Given, endpoint: Endpoint
     endpoint.status = 503
     there.fail(SIGNED, "raw")
     report = there.run()
-    assert (report.delivered, report.kept, report.good) == (0, {"HTTP 503": 2}, False)
+    assert (report.accepted, report.kept, report.good) == (0, {"HTTP 503": 2}, False)
     assert there.left == 2
     endpoint.status = 302  # a redirect is no success, and is not followed
     assert there.run().kept == {"HTTP 302": 2}
@@ -146,7 +155,7 @@ def test_what_a_service_does_not_take_is_kept_and_the_rest_delivered(there: Give
     there.calls.failures.append(client_error("TooManyRequestsException"))
     there.fail(SIGNED, SIGNED)
     report = there.run()
-    assert (report.delivered, report.kept) == (1, {"TooManyRequestsException": 1})
+    assert (report.accepted, report.kept) == (1, {"TooManyRequestsException": 1})
     assert there.left == 1
 
 
@@ -159,49 +168,10 @@ def test_what_is_no_notification_is_not_handed_to_a_function(there: Given) -> No
 def test_a_dry_run_changes_nothing(there: Given) -> None:
     there.fail(SIGNED)
     report = there.run(dry_run=True)
-    assert (report.found, report.delivered, there.calls.made, there.left) == (1, 0, [], 1)
+    assert (report.found, report.accepted, there.calls.made, there.left) == (1, 0, [], 1)
 
 
-@pytest.mark.parametrize(
-    ("protocol", "endpoint", "policy", "problem"),
-    [
-        ("email", "a@example.com", "x", "Nobody but SNS delivers by email"),
-        ("sqs", "arn:aws:sqs:y:1:name.fifo", "x", "replay the topic's archive"),
-        ("lambda", "arn:x", "", "has no dead-letter queue"),
-    ],
-)
-def test_a_subscription_that_cannot_be_redriven_is_told_so(
-    there: Given, protocol: str, endpoint: str, policy: str, problem: str
-) -> None:
-    there.protocol, there.endpoint = protocol, endpoint
-    there.policy = policy and there.policy
-    with pytest.raises(ValueError, match=problem):
+def test_a_subscription_whose_protocol_only_sns_speaks_is_told_so(there: Given) -> None:
+    there.protocol = "email"
+    with pytest.raises(ValueError, match="Nobody but SNS delivers by email"):
         there.run()
-
-
-def test_the_command_says_what_became_of_the_messages(
-    there: Given, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
-    made: dict[str, Any] = {"sns": there, "sqs": there.sqs}
-    monkeypatch.setattr(boto3, "client", lambda name, **_: made[name])
-    there.fail(SIGNED)
-    assert command.main(["--subscription", ARN, "--dry-run"]) == 0
-    assert "Dry run: nothing was changed." in capsys.readouterr().out
-    endpoint.status = 500
-    assert command.main(["--subscription", ARN]) == 1
-    assert "kept: HTTP 500" in capsys.readouterr().out
-    endpoint.status = 200
-    assert command.main(["--subscription", ARN]) == 0
-    assert "1 found, 1 delivered".replace("1 found", "1  found") in capsys.readouterr().out
-
-
-def test_a_shell_without_a_region_is_told_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def none(*_: Any, **__: Any) -> None:
-        raise NoRegionError
-
-    monkeypatch.setattr(boto3, "client", none)
-    assert command.main(["--subscription", ARN]) == 1
-    assert "You must specify a region" in capsys.readouterr().out

@@ -15,8 +15,9 @@ from serverless_patterns.patterns.kinesis_lambda.construct import (
     NewStream,
     StreamConsumer,
 )
-from serverless_patterns.patterns.redrive.sources import Queue
-from serverless_patterns.patterns.redrive.stream import Replay
+from serverless_patterns.redrive.run import Redrive
+from serverless_patterns.redrive.sources import Queue
+from serverless_patterns.redrive.ways import ToStreamFunction
 from serverless_patterns.sandbox import outages
 from serverless_patterns.sandbox.queues import backlog, until
 from tests.sandbox.helpers import create_stack, update_stack
@@ -86,9 +87,10 @@ def test_a_reader_with_enhanced_fan_out_gets_every_record_and_what_it_gave_up_is
     until(lambda: backlog(stack, url) == 1, seconds=60, what="until the bad one is given up")
 
     outages.configure(stack, stack["Fast"], Environment={"Variables": {"WELL": "yes"}})
-    replay = Replay(stack.client("lambda"), stack.client("kinesis"), stack["Fast"])
+    way = ToStreamFunction(stack.client, stack["Fast"])
+    replay = Redrive(way, 100)
     report = replay.run([Queue(stack.client("sqs"), url)])
-    assert (report.records, report.run_again, report.kept) == (1, 1, {})
+    assert (way.records, report.accepted, report.kept) == (1, 1, {})
     until(lambda: "bad" in read(stack, "Fast"), seconds=20, what="until it is read")
     assert backlog(stack, url) == 0
 

@@ -18,7 +18,7 @@ from tools import copy_pattern
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-OURS = ("patterns", "lambdas", "sandbox", "lint")
+OURS = ("patterns", "lambdas", "sandbox", "lint", "redrive")
 REAL = catalog.patterns()
 FIRST = REAL[0]
 

@@ -14,16 +14,14 @@ const byId = (id) => document.getElementById(id);
 const config = await (await fetch("config.json")).json();
 let session, live, drawn;
 
-async function ask(flow, parameters) {
+async function ask(flow, said) {
   const answer = await fetch(config.signInUrl, {
     method: "POST",
     headers: {
       "Content-Type": "application/x-amz-json-1.1",
       "X-Amz-Target": "AWSCognitoIdentityProviderService.InitiateAuth",
     },
-    body: JSON.stringify({
-      AuthFlow: flow, ClientId: config.clientId, AuthParameters: parameters,
-    }),
+    body: JSON.stringify({ AuthFlow: flow, ClientId: config.clientId, AuthParameters: said }),
   });
   const { __type: error, AuthenticationResult: result } = await answer.json();
   if (!answer.ok) throw new Error(error);
@@ -84,9 +82,8 @@ byId("sign-in").addEventListener("submit", async (event) => {
   const form = new FormData(event.target);
   live?.stop();
   try {
-    await ask("USER_PASSWORD_AUTH", {
-      USERNAME: form.get("email"), PASSWORD: form.get("password"),
-    });
+    const said = { USERNAME: form.get("email"), PASSWORD: form.get("password") };
+    await ask("USER_PASSWORD_AUTH", said);
   } catch (error) {
     const wrong = REFUSED.test(error.message);
     byId("state").textContent = wrong ? "Email or password is wrong" : "Sign-in is unavailable";
@@ -94,17 +91,14 @@ byId("sign-in").addEventListener("submit", async (event) => {
   }
   byId("sign-in").hidden = true;
   event.target.reset();
-  const { sub } = claims(session.IdToken);
+  const claims = session.IdToken.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
   const fetchSince = async (since) => {
     const headers = { Authorization: await token() };
     const answer = await fetch(`${config.ordersUrl}?since=${since}`, { headers });
     if (!answer.ok) throw new Error(`${answer.status}`);
     return answer.json();
   };
-  live = new Live({ ...config, channel: `/orders/${sub}` }, token, fetchSince, show);
+  const channel = `/orders/${JSON.parse(atob(claims)).sub}`;
+  live = new Live({ ...config, channel }, token, fetchSince, show);
   await live.start();
 });
-
-function claims(token) {
-  return JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/")));
-}

@@ -1,4 +1,4 @@
-"""The failed event in an invocation record or a dead letter, byte for byte.
+"""What a dead letter is, why it failed, and the failed event in it, byte for byte.
 
 Forms: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
 and, of what a rule could not deliver, the whole event:
@@ -11,12 +11,17 @@ A topic or an event bus in front of a queue wraps a record.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .sources import Letter
+
+RULE, SCHEDULE, CALL, RECORD = "rule", "schedule", "function or subscription", "destination"
+STREAM, SAGA, FIREHOSE, MESSAGE = "stream", "saga", "firehose", "queue"
 
 # What Scheduler fills in, by the attribute of a dead letter that has it.
 # https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
@@ -49,6 +54,70 @@ class FailedEvent:
     function: str = ""
 
 
+def kind(letter: Letter) -> str:
+    """Return what a dead letter is, by its form: who has left it, and so who can take it back."""
+    if "RULE_ARN" in letter.attributes:
+        return RULE
+    if "SCHEDULE_ARN" in letter.attributes:
+        return SCHEDULE
+    match document(letter.body.partition("\n")[0]) or document(letter.body):
+        case {"requestContext": {"functionArn": _}, "KinesisBatchInfo": dict()}:
+            return STREAM
+        case {"requestContext": {"functionArn": _}, "DDBStreamBatchInfo": dict()}:
+            return STREAM
+        case {"rawData": str(), "errorCode": _}:
+            return FIREHOSE
+        case {"execution": str(), "task_token": str()} | {"execution": str(), "input": _}:
+            return SAGA
+    if "RequestID" in letter.attributes:
+        return CALL
+    try:
+        read(letter.body, letter.attributes)
+    except UnreadableError:
+        return MESSAGE
+    return RECORD
+
+
+def reason(letter: Letter) -> str:
+    """Return why a dead letter failed, such as ``StoreError: no such table``."""
+    if letter.problem:
+        return letter.problem
+    given, word = letter.attributes, ""
+    for name, more in (
+        ("Reason", "ReasonDetail"),
+        ("ERROR_CODE", "ERROR_MESSAGE"),
+        ("ErrorCode", "ErrorMessage"),
+    ):
+        if name in given:
+            return f"{given[name]}: {given.get(more, '')}"
+    match document(letter.body.partition("\n")[0]) or document(letter.body):
+        case {"requestContext": {"reason": str(word)}} | {"error": str(word)}:
+            return word
+        case {"requestContext": {"condition": str(word)}, **other} if "requestPayload" not in other:
+            return word
+        case {"errorCode": str(word), "errorMessage": more}:
+            return f"{word}: {more}"
+    try:
+        return read(letter.body, given).error
+    except UnreadableError:
+        return f"received {letter.system.get('ApproximateReceiveCount', '?')} times"
+
+
+def content(letter: Letter) -> str:
+    """Return what is the same each time that an event fails, to recognize it by."""
+    text = letter.body
+    if kind(letter) in (RECORD, SCHEDULE, CALL, RULE):
+        with suppress(UnreadableError):
+            text = read(text, letter.attributes).payload.decode()
+    if kind(letter) == STREAM:
+        said = document(text)
+        text = json.dumps(said.get("KinesisBatchInfo") or said["DDBStreamBatchInfo"])
+    try:
+        return json.dumps(json.loads(text), sort_keys=True)
+    except (ValueError, RecursionError):
+        return text
+
+
 def read(body: str, attributes: Mapping[str, str]) -> FailedEvent:
     """Return the failed event in a message or an object.
 
@@ -71,8 +140,8 @@ def _read(body: str, attributes: Mapping[str, str]) -> FailedEvent:
         return FailedEvent(body.encode(), f"{kind}: {message}", attributes["RULE_ARN"])
     if "SCHEDULE_ARN" in attributes:
         return _of_schedule(body, attributes)
-    document = _document(body)
-    match document:
+    found = document(body)
+    match found:
         case None:
             raise UnreadableError("not JSON")
         case {"Type": "Notification", "Message": str(inside), "MessageAttributes": dict(given)}:
@@ -84,7 +153,7 @@ def _read(body: str, attributes: Mapping[str, str]) -> FailedEvent:
         case {"requestContext": {"condition": "Success"}}:
             raise UnreadableError("a record of success")
         case {"requestContext": {"condition": _}, "requestPayload": _}:
-            return _record(body, document)
+            return _record(body, found)
         case {"requestContext": {"condition": _}}:
             # Left out by Lambda when the record would be too large: the dead letter has the event.
             raise UnreadableError("a record without its event")
@@ -99,7 +168,7 @@ def _of_schedule(body: str, given: Mapping[str, str]) -> FailedEvent:
     if given.get("IS_PAYLOAD_TRUNCATED") == "true":
         raise UnreadableError("cut off by Scheduler")
     payload, function = body, ""
-    match _document(body):
+    match document(body):
         case {"FunctionName": str(function), "Payload": str(payload)}:
             pass
         case {"FunctionName": str(function), "Payload": _}:
@@ -110,15 +179,16 @@ def _of_schedule(body: str, given: Mapping[str, str]) -> FailedEvent:
     return FailedEvent(payload.encode(), error, given.get("EXECUTION_ID", ""), function)
 
 
-def _document(body: str) -> Any:
+def document(body: str) -> Any:
+    """Return the JSON in a text; None if it is none."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
 
 
-def _record(text: str, document: Mapping[str, Any]) -> FailedEvent:
-    context, response = document["requestContext"], document.get("responsePayload")
+def _record(text: str, said: Mapping[str, Any]) -> FailedEvent:
+    context, response = said["requestContext"], said.get("responsePayload")
     response = response if isinstance(response, dict) else {}
     message = response.get("errorMessage") or response.get("message")
     kind = response.get("errorType") or ("Error" if message else context["condition"])

@@ -1,4 +1,4 @@
-"""Fetches changes back from the stream of a table, as Lambda delivers them."""
+"""Fetches ranges back from a stream, of Kinesis or of a table, as Lambda delivers them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,62 @@ class GoneError(Exception):
     """The stream no longer keeps the first record of a range."""
 
 
-def fetch(streams: Any, range_: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def fetch(kinesis: Any, range_: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the records of a range of a stream, in the form in which Lambda delivers them.
+
+    Args:
+        kinesis: Client.
+        range_: ``KinesisBatchInfo`` of a failure record.
+
+    Raises:
+        GoneError: the first record is no longer there.
+        KeyError: it is no range.
+    """
+    # That of enhanced fan-out may end with /consumer/name:time, which reads no records.
+    arn = range_["streamArn"].partition("/consumer/")[0]
+    shard, end = range_["shardId"], int(range_["endSequenceNumber"])
+    start = range_["startSequenceNumber"]
+    where = {"StreamARN": arn, "ShardId": shard, "ShardIteratorType": "AT_SEQUENCE_NUMBER"}
+    try:
+        answer = kinesis.get_shard_iterator(**where, StartingSequenceNumber=start)
+    except kinesis.exceptions.ResourceNotFoundException as error:  # the shard has expired, too
+        raise GoneError(aws.code(error)) from error
+    iterator = answer["ShardIterator"]
+    number, first = -1, True
+    while iterator and number < end:
+        answer = kinesis.get_records(ShardIterator=iterator, StreamARN=arn)
+        for record in answer["Records"]:
+            number = int(record["SequenceNumber"])
+            if first and number != int(start):
+                raise GoneError
+            if number <= end:
+                yield _record(record, shard, arn)
+            first = False
+        iterator = answer.get("NextShardIterator")
+        if not answer["Records"] and not answer.get("MillisBehindLatest"):
+            break
+    if first:
+        raise GoneError
+
+
+def _record(record: Mapping[str, Any], shard: str, arn: str) -> dict[str, Any]:
+    return {
+        "eventID": f"{shard}:{record['SequenceNumber']}",
+        "eventName": "aws:kinesis:record",
+        "eventSource": "aws:kinesis",
+        "eventSourceARN": arn,
+        "eventVersion": "1.0",
+        "kinesis": {
+            "kinesisSchemaVersion": "1.0",
+            "partitionKey": record["PartitionKey"],
+            "sequenceNumber": record["SequenceNumber"],
+            "data": base64.b64encode(record["Data"]).decode(),
+            "approximateArrivalTimestamp": record["ApproximateArrivalTimestamp"].timestamp(),
+        },
+    }
+
+
+def fetch_changes(streams: Any, range_: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield every change of a range, also those that the reader's filters leave out.
 
     Args:
@@ -56,7 +111,7 @@ def _of_shard(streams: Any, arn: str, shard: str, start: str, end: int) -> Itera
                 if first and number != int(start):
                     raise GoneError
                 if number <= end:
-                    yield _as_delivered(record, arn)
+                    yield _change(record, arn)
             empty = 0 if answer["Records"] else empty + 1
             iterator = answer.get("NextShardIterator")
     except (errors.TrimmedDataAccessException, errors.ResourceNotFoundException) as error:
@@ -80,7 +135,7 @@ def _shards_of(streams: Any, arn: str, number: int) -> Iterator[str]:
         more = {"ExclusiveStartShardId": last}
 
 
-def _as_delivered(record: Mapping[str, Any], arn: str) -> dict[str, Any]:
+def _change(record: Mapping[str, Any], arn: str) -> dict[str, Any]:
     said = dict(record["dynamodb"])
     if "ApproximateCreationDateTime" in said:
         said["ApproximateCreationDateTime"] = said["ApproximateCreationDateTime"].timestamp()

@@ -11,9 +11,10 @@ import pytest
 from botocore.config import Config
 
 from serverless_patterns.lambdas.dynamodb_streams_lambda import projection
-from serverless_patterns.patterns.redrive import changes
-from serverless_patterns.patterns.redrive.sources import Queue
-from serverless_patterns.patterns.redrive.stream import GONE, Replay
+from serverless_patterns.redrive import ranges
+from serverless_patterns.redrive.run import Redrive
+from serverless_patterns.redrive.sources import Queue
+from serverless_patterns.redrive.ways import GONE, ToStreamFunction
 from tests import moto_cloud
 from tests.moto_cloud import REGION, TABLE, Context, client
 
@@ -41,6 +42,8 @@ class Function:
 
 class Orders:
     """A table with twenty changes of orders and ten events, and a failure record of a range."""
+
+    way: ToStreamFunction
 
     def __init__(self) -> None:
         dynamodb: Any = client("dynamodb")
@@ -83,8 +86,9 @@ def replay(cloud: Cloud, orders: Orders, range_: dict[str, Any], **more: Any) ->
     context = {"condition": "RetryAttemptsExhausted"}
     body = {"requestContext": context, "DDBStreamBatchInfo": range_} | more
     sqs.send_message(QueueUrl=cloud.queue_url, MessageBody=json.dumps(body))
-    run = Replay(Function(), None, "function", of_tables=orders.streams)
-    return run.run([Queue(sqs, cloud.queue_url)])
+    clients = {"lambda": Function(), "dynamodbstreams": orders.streams}
+    orders.way = ToStreamFunction(clients.__getitem__, "function")
+    return Redrive(orders.way, 10_000).run([Queue(sqs, cloud.queue_url)])
 
 
 def test_the_changes_of_a_range_are_fetched_as_lambda_delivers_them_and_run_again(
@@ -92,7 +96,7 @@ def test_the_changes_of_a_range_are_fetched_as_lambda_delivers_them_and_run_agai
 ) -> None:
     orders = Orders()
     report = replay(cloud, orders, orders.range(3, 12))
-    assert (report.records, report.run_again, report.kept) == (10, 1, {})
+    assert (orders.way.records, report.accepted, report.kept) == (10, 1, {})
     projected = {item["pk"]: item["raw"] for item in cloud.items()}
     assert projected.keys() == {"order-1", "order-2", "order-4", "order-5"}
     assert cloud.letters() == []
@@ -100,9 +104,9 @@ def test_the_changes_of_a_range_are_fetched_as_lambda_delivers_them_and_run_agai
 
 def test_a_change_that_a_failure_has_with_it_is_run_without_the_stream(cloud: Cloud) -> None:
     orders = Orders()
-    kept = [*changes.fetch(orders.streams, orders.range(4, 4))]
+    kept = [*ranges.fetch_changes(orders.streams, orders.range(4, 4))]
     report = replay(cloud, orders, {"shardId": ""}, payload={"Records": kept})
-    assert (report.records, report.run_again) == (1, 1)
+    assert (orders.way.records, report.accepted) == (1, 1)
     assert [item["pk"] for item in cloud.items()] == ["order-4"]
 
 
@@ -123,13 +127,13 @@ def test_a_range_that_the_stream_has_forgotten_is_kept_and_said_to_be_lost(
     orders.streams = Forgets()
     report = replay(cloud, orders, orders.range(0, 3))
     assert report.kept == {GONE: 1}
-    assert report.run_again == 0
+    assert report.accepted == 0
 
 
 def test_a_range_whose_first_change_is_gone_is_kept(cloud: Cloud) -> None:
     orders = Orders()
-    with pytest.raises(changes.GoneError):
-        list(changes.fetch(orders.streams, orders.range(100, 120)))
+    with pytest.raises(ranges.GoneError):
+        list(ranges.fetch_changes(orders.streams, orders.range(100, 120)))
 
 
 def test_a_change_too_large_for_its_failure_is_found_in_the_shard_that_has_it(cloud: Cloud) -> None:
@@ -159,7 +163,7 @@ def test_a_change_too_large_for_its_failure_is_found_in_the_shard_that_has_it(cl
     orders.streams = Several()
     named = orders.range(4, 4) | {"shardId": ""}
     report = replay(cloud, orders, named, payload=None)
-    assert (report.records, report.run_again, report.kept) == (1, 1, {})
+    assert (orders.way.records, report.accepted, report.kept) == (1, 1, {})
     assert [item["pk"] for item in cloud.items()] == ["order-4"]
     assert asked == ["other", orders.shard]
     assert replay(cloud, orders, orders.range(100, 100) | {"shardId": ""}).kept == {GONE: 1}

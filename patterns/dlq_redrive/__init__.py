@@ -1,0 +1,1 @@
+"""The pattern: a queue whose dead letters are looked after."""

@@ -1,1 +1,0 @@
-"""Runs events that a function could not process again: asynchronous ones, and those of a stream."""
