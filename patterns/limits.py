@@ -45,6 +45,8 @@ SQS_MAX_DELAY = Limit(900, "s", _SQS + "sqs-delay-queues.html", "2026-11-27")
 SQS_LONG_POLL = Limit(20, "s", _SQS + "sqs-short-and-long-polling.html")
 SQS_IN_FLIGHT = Limit(120_000, "messages", _SQS + "quotas-fifo.html", "2026-11-26")
 SQS_MAX_RECEIVES = Limit(1_000, "receives", _SQS + "sqs-dead-letter-queues.html")
+# Of the extended client libraries; a Java array, which they fill, has 2 GiB.
+EXTENDED_CLIENT_GB = Limit(2, "GB", _SQS + "sqs-managing-large-messages.html", "2026-11-27")
 
 # A FIFO queue's default mode: calls of each action, and messages in batches.
 _SQS_THROTTLING = _SQS + "troubleshooting-fifo-throttling-issues.html"
@@ -197,6 +199,9 @@ DYNAMODB_BATCH_KEYS = Limit(
 )
 S3_KEY_BYTES = Limit(
     1024, "bytes", _AWS + "AmazonS3/latest/userguide/object-keys.html", "2026-11-26"
+)
+S3_DELETE_KEYS = Limit(
+    1000, "objects", _AWS + "AmazonS3/latest/API/API_DeleteObjects.html", "2026-11-27"
 )
 S3_NOTIFICATIONS = Limit(100, "configurations", _AWS + "general/latest/gr/s3.html", "2026-11-26")
 S3_EVENT_BYTES = Limit(

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import fcntl
 import json
+from collections import Counter
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from aws_cdk import App, CloudFormationValidatePlugin, Validations
 from cdk_nag import AwsSolutionsChecks, ServerlessChecks
+from jsii._kernel.providers.process import _NodeProcess
 
-from benchmarks.calls import counted_calls
 from serverless_patterns.patterns import catalog
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+
+@contextmanager
+def counted_calls() -> Iterator[Counter[str]]:
+    """Count the calls into the kernel, by the kind of request."""
+    found: Counter[str] = Counter()
+    send = _NodeProcess.send
+
+    def count(self: Any, request: Any, response_type: Any) -> Any:
+        found[type(request).__name__] += 1
+        return send(self, request, response_type)
+
+    with patch.object(_NodeProcess, "send", count):
+        yield found
 
 
 class Stacks:

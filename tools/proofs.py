@@ -28,6 +28,7 @@ SCENARIOS = ("tests/test_scenarios.py", "tests/sandbox/test_localstack_scenarios
 RUNS = (
     ("tests/sandbox/test_localstack", "LocalStack"),
     ("tests/sandbox/test_alarms", "LocalStack"),
+    ("tests/sandbox/test_redrive_task", "LocalStack"),
     ("tests/sandbox/", "MiniStack"),
     ("tests/contracts/test_mapping_templates", "Velocity"),
     ("tests/contracts/test_permissions", "policy simulator"),

@@ -187,7 +187,8 @@ def pick(value: Any, path: str) -> Any:
 
 def words(logical_id: str) -> list[str]:
     """The words of a logical id, without hashes, each repeated one at its last place only."""
-    plain = re.sub(r"(?<=.)[0-9A-F]{8}$|(?<=[a-z])(?=[a-f]*\d)[0-9a-f]{8}(?=[A-Z])", "", logical_id)
+    plain = re.sub(r"(?<=.)[0-9A-F]{8}$", "", logical_id)
+    plain = re.sub(r"(?<=[a-z])(?=[a-f]*\d)[0-9a-f]{8}(?=[A-Z])", "", plain)
     found = re.findall(r"S3|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", plain)
     return [word for n, word in enumerate(found) if word not in found[n + 1 :]] or [logical_id]
 

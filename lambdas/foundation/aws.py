@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
+from botocore import exceptions
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -48,6 +49,11 @@ def code(error: ClientError | BotoCoreError) -> str:
     code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
     action = re.search(r"perform: (\S+)", message)
     return f"{code} ({action[1]})" if action else code
+
+
+def never_answered(code: str) -> bool:
+    """Whether ``code`` names an error that never reached AWS, or got no answer."""
+    return hasattr(exceptions, code)
 
 
 def batches(

@@ -96,8 +96,10 @@ def one_by_one(work: Callable[[T, Message], Outcome], *, fifo: bool = False) -> 
             except ClientError as error:
                 outcome = Outcome.failed(aws.code(error))
             except BotoCoreError as error:
-                outcome = unreachable = Outcome.failed(aws.code(error))
+                outcome = Outcome.failed(aws.code(error))
             outcomes[message.id] = outcome
+            if outcome.kind == "failed" and aws.never_answered(outcome.reason):
+                unreachable = outcome
             if fifo and outcome.kind == "failed":
                 behind[message.group_id] = BEHIND_A_FAILURE
         return outcomes

@@ -37,6 +37,7 @@ class ObjectEvent:
         etag: Of its content; "" for one that is removed.
         at: When, in milliseconds since 1970.
         sequencer: Greater for a later event of the same key; None for what a sweep found.
+        size: Bytes of its content; 0 for one that is removed, or that a sweep found.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class ObjectEvent:
     etag: str
     at: int
     sequencer: str | None
+    size: int = 0
 
     @property
     def id(self) -> str:
@@ -121,6 +123,7 @@ def _of_record(record: Any) -> ObjectEvent:
         etag=one.get("eTag", ""),
         at=_milliseconds(record["eventTime"]),
         sequencer=sequence(one.get("sequencer")),
+        size=int(one.get("size", 0)),
     )
 
 
@@ -136,6 +139,7 @@ def _of_rule(event: Any) -> ObjectEvent:
         etag=one.get("etag", ""),
         at=_milliseconds(event["time"]),
         sequencer=sequence(one.get("sequencer")),
+        size=int(one.get("size", 0)),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a bucket has; and events, as S3 would send them, for what no event announced."""
+"""What a bucket and a table have; events, as S3 would send them, for what no event announced."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
+from aws_lambda_powertools import single_metric
+from aws_lambda_powertools.metrics import MetricUnit
+
 from . import aws
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+MAX_KEYS = 100  # Amazon DynamoDB API reference, "BatchGetItem"
 MAX_ENTRIES = 10  # Amazon SQS API reference, "SendMessageBatch"
 ATTEMPTS = 3
 
@@ -31,6 +35,36 @@ def latest() -> Iterator[list[Any]]:
     for page in pages.paginate(Bucket=os.environ["BUCKET_NAME"], Prefix=os.environ["PREFIX"]):
         each = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
         yield [one for one in each if one["IsLatest"] and one["Key"].endswith(ends)]
+
+
+def items(keys: list[Any], fields: str) -> list[Mapping[str, Any]]:
+    """Return what the table ``TABLE_NAME`` has of up to 100 keys, in DynamoDB's types.
+
+    Raises:
+        UnfinishedError: DynamoDB did not answer for every key.
+    """
+    found: list[Mapping[str, Any]] = []
+    wanted: Any = {
+        os.environ["TABLE_NAME"]: {
+            "Keys": keys,
+            "ProjectionExpression": fields,
+            "ConsistentRead": True,
+        }
+    }
+    for _ in range(ATTEMPTS):
+        answer = aws.client("dynamodb").batch_get_item(RequestItems=wanted)
+        found += answer["Responses"].get(os.environ["TABLE_NAME"], ())
+        wanted = answer.get("UnprocessedKeys")
+        if not wanted:
+            return found
+    raise UnfinishedError("DynamoDB did not answer for every key.")
+
+
+def measure(found: int, function: str) -> None:
+    """Print the metric ``ObjectsFound``; CloudWatch reads it from the log, without a call."""
+    about: Any = {"name": "ObjectsFound", "unit": MetricUnit.Count, "value": found}
+    with single_metric(**about, namespace="ServerlessPatterns") as metric:
+        metric.add_dimension(name="FunctionName", value=function)
 
 
 def id_of(found: Mapping[str, Any]) -> str:

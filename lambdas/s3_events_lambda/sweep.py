@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import single_metric
-from aws_lambda_powertools.metrics import MetricUnit
-
 from ..foundation import aws, sweeps
 from ..foundation.logs import logger
-from ..foundation.sweeps import ATTEMPTS, UnfinishedError
+from ..foundation.sweeps import MAX_KEYS, UnfinishedError
 from . import store
 
 if TYPE_CHECKING:
@@ -19,7 +15,6 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-MAX_KEYS = 100  # Amazon DynamoDB API reference, "BatchGetItem"
 MIN_AGE = 900  # an event is late by a minute at times; its message may wait for a retry
 ENDS_BEFORE = 20_000  # milliseconds that are left for the last page
 
@@ -51,32 +46,13 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:
                 raise UnfinishedError(f"{looked} objects were looked at, and there are more.")
     finally:
         logger.info("Sweep", looked=looked, found=found)
-        _measure(found, context.function_name)
+        sweeps.measure(found, context.function_name)
     return {"looked": looked, "found": found}
 
 
 def _unknown(found: list[Any]) -> list[Any]:
     """Return those whose key has a result of another version, or none."""
-    wanted: Any = {
-        os.environ["TABLE_NAME"]: {
-            "Keys": [{"pk": {"S": one["Key"]}, "sk": {"S": store.CURRENT}} for one in found],
-            "ProjectionExpression": "pk, version",
-            "ConsistentRead": True,
-        }
-    }
-    known: dict[str, str] = {}
-    for _ in range(ATTEMPTS):
-        answer = aws.client("dynamodb").batch_get_item(RequestItems=wanted)
-        items = answer["Responses"].get(os.environ["TABLE_NAME"], ())
-        known |= {item["pk"]["S"]: item["version"]["S"] for item in items}
-        wanted = answer.get("UnprocessedKeys")
-        if not wanted:
-            return [one for one in found if known.get(one["Key"]) != sweeps.id_of(one)]
-    raise UnfinishedError("DynamoDB did not answer for every key.")
-
-
-def _measure(found: int, function: str) -> None:
-    """Print the metric; CloudWatch reads it from the log, without a call."""
-    about: Any = {"name": "ObjectsFound", "unit": MetricUnit.Count, "value": found}
-    with single_metric(**about, namespace="ServerlessPatterns") as metric:
-        metric.add_dimension(name="FunctionName", value=function)
+    keys = [{"pk": {"S": one["Key"]}, "sk": {"S": store.CURRENT}} for one in found]
+    items = sweeps.items(keys, "pk, version")
+    known = {item["pk"]["S"]: item["version"]["S"] for item in items}
+    return [one for one in found if known.get(one["Key"]) != sweeps.id_of(one)]

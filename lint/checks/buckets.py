@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from serverless_patterns.patterns.checks import s3
+from serverless_patterns.patterns.limits import SQS_DEFAULT_RETENTION
 
 from .. import wiring
 from ..template import At, Finding, Findings, Resource, Scenario, as_list, is_unknown, rule
@@ -26,6 +27,41 @@ def overlapping_notifications(scenario: Scenario) -> Findings:
         found = [*_filters(bucket)]
         for (one, _), (other, at) in combinations(found, 2):
             yield Finding(bucket, s3.overlapping(bucket, one, other), at)
+
+
+@rule("W9218", "s3", "sqs", shared=s3.expires_before_read)
+def expires_before_read(scenario: Scenario) -> Findings:
+    """Objects must not expire while messages about them may wait.
+
+    A bucket notifies a queue, and a lifecycle rule of the same objects is over before the retention
+    periods of the queue and of its dead-letter queue are: what is read late, or redriven, finds no
+    object. Let objects expire later, or messages earlier.
+    """
+    for bucket in scenario.of("AWS::S3::Bucket"):
+        for item in bucket.parts("NotificationConfiguration.QueueConfigurations"):
+            queue, filter_ = scenario.queue(item.get("Queue")), _filter(item)
+            waits = _waits(scenario, queue) if queue else None
+            if waits is None or filter_ is None:
+                continue
+            for one in bucket.parts("LifecycleConfiguration.Rules"):
+                days, prefix = one.number("ExpirationInDays"), one.get("Prefix") or ""
+                ours = isinstance(prefix, str) and prefix.startswith(filter_.prefix)
+                if days is not None and one.get("Status") == "Enabled" and ours:
+                    objects = f"{bucket}: objects of '{prefix}*'"
+                    problem = s3.expires_before_read(objects, days * s3.DAY, queue, waits)
+                    yield Finding(bucket, problem, one.at)
+
+
+def _waits(scenario: Scenario, queue: Resource) -> float | None:
+    """Return how long a message may be in a queue and in its dead-letter queue, if known."""
+    target = scenario.queue(queue.get("RedrivePolicy.deadLetterTargetArn"))
+    kept = [
+        one.number("MessageRetentionPeriod", SQS_DEFAULT_RETENTION)
+        for one in (queue, target)
+        if one is not None
+    ]
+    known = [one for one in kept if one is not None]
+    return sum(known) if len(known) == len(kept) else None
 
 
 @rule("W9205", "s3", shared=s3.wildcard)

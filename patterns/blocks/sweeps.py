@@ -59,9 +59,15 @@ class Sweep:
 
 
 def run_by_schedule(
-    scope: Construct, sweep: Sweep, alarms: Alarms
+    scope: Construct,
+    sweep: Sweep,
+    alarms: Alarms,
+    fails: Runbook = SWEEP_FAILS,
+    finds: Runbook = SWEEP_FINDS,
 ) -> tuple[events.Rule, list[cloudwatch.Alarm]]:
     """Run a sweep by a rule that alone may invoke it; return the rule, and its alarms.
+
+    ``fails`` and ``finds`` are the runbooks of a run that fails, and of one that finds something.
 
     Raises:
         ValueError: the function never runs.
@@ -85,7 +91,7 @@ def run_by_schedule(
     found = cloudwatch.Metric(namespace=NAMESPACE, metric_name=FOUND, dimensions_map=name, **about)
     failed = sweep.function.metric_errors(**about)
     rows = [
-        ("SweepFoundAlarm", found, SWEEP_FINDS, 0, 1),
-        ("SweepErrorsAlarm", failed, SWEEP_FAILS, 0, 1),
+        ("SweepFoundAlarm", found, finds, 0, 1),
+        ("SweepErrorsAlarm", failed, fails, 0, 1),
     ]
     return rule, alarms.each(scope, rows)

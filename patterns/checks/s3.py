@@ -6,7 +6,10 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote_plus
 
+from . import period
+
 _ENCODED = re.compile(r"([\w/!.*'()+-]|%[0-9A-Fa-f]{2})*", re.ASCII)
+DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -108,4 +111,21 @@ def loop(name: object, results: str, watched: Filter) -> str | None:
         f"{name} is {results!r}, but {watched} is watched: what the consumer writes there would "
         "invoke it again, without end. Write the results below another prefix, or to another "
         "bucket."
+    )
+
+
+def expires_before_read(objects: object, kept: float, queue: object, waits: float) -> str | None:
+    """Objects outlive the messages about them.
+
+    ``waits`` are the seconds that a message may be in the queue and in its dead-letter queue.
+
+    Lint W9218. Source:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-expire-general-considerations.html
+    """
+    if kept > waits:
+        return None
+    return (
+        f"{objects} expire after {period(kept)}, but a message about one may wait for "
+        f"{period(waits)} in {queue} and its dead-letter queue: its object would be gone. Keep "
+        f"objects for more than {period(waits)}."
     )

@@ -22,13 +22,12 @@ def source_queues() -> None:
 
     def sources(data: dict[str, Any], _url: str) -> dict[str, Any]:
         arn = sqs._get_q(data["QueueUrl"])["attributes"]["QueueArn"]
-        policies = {
-            url: json.loads(queue["attributes"].get("RedrivePolicy") or "{}")
+        found = [
+            sqs._externalize_url(url)
             for url, queue in sqs._queues.items()
-        }
-        return {
-            "queueUrls": [u for u, it in policies.items() if it.get("deadLetterTargetArn") == arn]
-        }
+            if arn in json.loads(queue["attributes"].get("RedrivePolicy") or "{}").values()
+        ]
+        return {"queueUrls": found}
 
     sqs._HANDLERS["ListDeadLetterSourceQueues"] = sources
 

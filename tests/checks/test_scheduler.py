@@ -106,6 +106,8 @@ def test_a_schedule_of_an_hour_that_is_skipped_is_found(cron: str, lost: str | N
     found = scheduler.skipped("It", f"cron({cron})", "Europe/Berlin", 2027)
     assert (found is None) if lost is None else f"It runs at {lost} in" in (found or "")
     assert scheduler.skipped("It", f"cron({cron})", "UTC", 2027) is None
+    assert scheduler.skipped("It", f"cron({cron})", "No/Zone", 2027) is None
+    assert scheduler.skipped("It", "rate(1 hour)", "Europe/Berlin", 2027) is None
 
 
 @pytest.mark.parametrize(

@@ -347,7 +347,8 @@ def test_a_queue_of_another_account_is_used_without_alarms_or_rejected(
 ) -> None:
     stack = Stack(App(), "Stack", env=HERE)
     theirs = sqs.Queue.from_queue_arn(stack, "Theirs", "arn:aws:sqs:eu-west-1:222222222222:theirs")
-    if build.slug.startswith("sns"):  # nobody would confirm the subscription
+    # Nobody would confirm a subscription.
+    if build.slug.startswith("sns") or "subscriber" in build.name:
         with rejected("Subscribe the queue in a stack of 222222222222"):
             build.make(stack, "Pattern", queue=theirs)
         return

@@ -58,6 +58,7 @@ from serverless_patterns.patterns.blocks.stream_consumers import (
 )
 from serverless_patterns.patterns.blocks.transforms import Transform
 from serverless_patterns.patterns.blocks.undo import check_undo
+from serverless_patterns.patterns.claim_check.construct import Payloads
 from serverless_patterns.patterns.delay_and_visibility.construct import DelayedQueue
 from serverless_patterns.patterns.dynamodb_streams_lambda.construct import (
     DynamoDbStreamsToLambda,
@@ -70,6 +71,7 @@ from serverless_patterns.patterns.scheduler_lambda.rules import expression_of
 from serverless_patterns.patterns.sns_fifo_fanout import rules as fanout_rules
 from serverless_patterns.patterns.sns_webhook.construct import SnsWebhook
 from tests.appsync_live.builds import make as make_live
+from tests.claim_check.builds import make as make_claims
 from tests.conftest import ROOT
 from tests.inline import function
 
@@ -81,6 +83,7 @@ SHARED = {str(rule.id): rule for rule in rules() if getattr(rule, "shared", None
 CALLBACK = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
 # What each side has words of its own for, besides names.
 WORDS = {"fix": "…", "instead": "…", "otherwise": "…", "kind": "…", "resource": CALLBACK}
+DAYS_18 = Duration.days(18)
 BERLIN_SKIPS = datetime(2099, 3, 29, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
 RAW = subscriptions.Subscription(raw_message_delivery=True)
 EMPTY = sns.BetweenCondition(start=10, stop=5)
@@ -251,6 +254,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9196": lambda stack: saga(express=True, Resource=CALLBACK, TimeoutSeconds=1),
     "E9189": twice,
     "E9204": lambda stack: routed(stack, bus=events.EventBus(stack, "Shop")),
+    "W9218": lambda stack: make_claims(stack, payloads=Payloads(prefix="lists/", kept=DAYS_18)),
     "W9205": lambda _: Watch("lists/*"),
     "E9206": lambda stack: watch_bucket(stack, watch=[Watch("lists/"), Watch("lists/new/")]),
     "E9207": lambda _: expression_of("Report", BERLIN_SKIPS),

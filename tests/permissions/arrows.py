@@ -92,6 +92,7 @@ CALLS: dict[str, dict[str, tuple[str, ...]]] = {
     "sqs": {
         "send_message": ("SendMessage",),
         "send_message_batch": ("SendMessage",),
+        "delete_message_batch": ("DeleteMessage",),
         "change_message_visibility": ("ChangeMessageVisibility",),
         "change_message_visibility_batch": ("ChangeMessageVisibility",),
     },
@@ -105,6 +106,8 @@ CALLS: dict[str, dict[str, tuple[str, ...]]] = {
         "put_object": ("PutObject",),
         # ListBucket: or a missing object is one that may not be read.
         "get_object": ("GetObject", "GetObjectVersion", "ListBucket"),
+        "delete_objects": ("DeleteObject",),
+        "generate_presigned_url": ("PutObject",),  # who signs must be allowed what it signs
         "paginate": ("ListBucketVersions",),
     },
     "kinesis": {"put_record": ("PutRecord",), "put_records": ("PutRecords",)},
@@ -266,7 +269,8 @@ def _object(cloud: Cloud, function: Mapping[str, Any], key: str) -> str:
         if any(target["Arn"] in queues for target in rule.get("Targets", ())):
             [one] = rule["EventPattern"]["detail"]["object"]["key"]
             return str(one["wildcard"]).replace("*", "x")
-    return f"{key}x"
+    prefix = function.get("Environment", {}).get("Variables", {}).get("PREFIX", "")
+    return f"{key}x" if key else f"{prefix}x"
 
 
 def _execution(machine: str) -> str:

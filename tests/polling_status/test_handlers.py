@@ -178,7 +178,7 @@ def test_a_job_that_nobody_finishes_fails_at_its_deadline_and_may_still_be_done(
     cloud: Cloud, later: Later
 ) -> None:
     post(cloud)
-    later(899)
+    later(890)
     assert told(cloud)["state"] == "accepted"
     later(900)
     ended = told(cloud)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 from serverless_patterns.lambdas.s3_events_lambda import price_lists
-from serverless_patterns.patterns import limits
 from tests import moto_cloud
 from tests.lambdas.consumers import Consumer
 from tests.moto_cloud import TABLE, client
@@ -97,4 +96,3 @@ CONSUMERS = {
         effects=read_versions,
     )
 }
-LIMITS = {"sweep.MAX_KEYS": limits.DYNAMODB_BATCH_KEYS}

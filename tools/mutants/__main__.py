@@ -67,13 +67,18 @@ STRING = re.compile(r'f?"((?:[^"\\]|\\.)*)"')
 
 # For the tests: a process that mutmut forks has no thread for what jsii waits for at its
 # end, and a change that an example shows need not be shown by the smallest one. The quickest
-# tests go first: most changes turn one of them red.
+# tests go first: most changes turn one of them red. What functions have cached is of the run
+# before, in which nothing was changed.
 CONFTEST = """
 
-import atexit, os
+import atexit, os, sys
 from hypothesis import Phase
 
 def pytest_collection_modifyitems(items):
+    ours = [it for name, it in sys.modules.items() if name.startswith("serverless_patterns.")]
+    for made in [made for module in ours for made in vars(module).values()]:
+        if hasattr(made, "cache_clear"):
+            made.cache_clear()
     stats = Path("mutmut-stats.json")
     seconds = json.loads(stats.read_text())["duration_by_test"] if stats.exists() else {}
     items.sort(key=lambda item: seconds.get(item.nodeid, 0))

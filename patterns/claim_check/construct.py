@@ -1,0 +1,431 @@
+"""sender → S3 + SQS → Lambda → S3;  SQS ⇢ DLQ ⇢ alarm;  schedule → sweep → S3"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aws_cdk import Stack
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from ..blocks.alarms import MINUTE, Alarms, Runbook
+from ..blocks.bucket_events import Notification, ThroughEventBridge, Watch, connect
+from ..blocks.buckets import DAY, NewBucket
+from ..blocks.consumers import Consumer, check_has_role, check_may_run
+from ..blocks.endpoints import Endpoint, NewApi
+from ..blocks.grants import grantee_here
+from ..blocks.names import name_known_before_creation, pattern_of_name
+from ..blocks.queues import NewQueue, SqsToLambda, grant_send
+from ..blocks.rest import RestEntry
+from ..blocks.subscriptions import Subscription
+from ..blocks.sweeps import Sweep, run_by_schedule
+from ..blocks.topics import (
+    QueueSubscriber,
+    TopicFanout,
+    TopicSettings,
+    is_fifo,
+    new_source,
+    own_source,
+)
+from ..blocks.values import Path, child_of, expect, expect_fields, seconds
+from ..limits import SNS_RETRIES_TO_SQS, SQS_DEFAULT_RETENTION, SQS_MAX_RETENTION
+from .payloads import LAST_NET, Payloads, Store, waits
+
+if TYPE_CHECKING:
+    from aws_cdk import aws_events as events
+    from aws_cdk import aws_iam as iam
+    from aws_cdk import aws_lambda as lambda_
+    from aws_cdk import aws_sqs as sqs
+
+    from ..blocks.sources import Source
+
+__all__ = [
+    "Alarms",
+    "ClaimCheck",
+    "ClaimCheckFanout",
+    "Consumer",
+    "Endpoint",
+    "NewApi",
+    "NewBucket",
+    "NewQueue",
+    "NewTopic",
+    "Payloads",
+    "Subscription",
+    "Sweep",
+    "Uploads",
+]
+
+UPLOADS = "uploads/"
+SNS_WAITS = SNS_RETRIES_TO_SQS * DAY
+SWEEP_FAILS = Runbook(
+    means="The sweep fails, so bodies that no message needs are kept until they expire.",
+    see="Read its log: a missing permission, a bucket too large for its timeout, or a dependency.",
+    fix="Fix the cause, then invoke the function by hand: it may run at any time.",
+    verify="A run ends without an error.",
+)
+SWEEP_FINDS = Runbook(
+    means="The sweep deleted bodies that no message needed: a sender crashed before it had sent "
+    "the pointer, or a consumer before it had deleted the body.",
+    see="Read the sweep's log for how many, and the consumer's Errors and Duration: one that is "
+    "out of time or memory leaves bodies.",
+    fix="Fix what crashes. The bodies are deleted.",
+    verify="The next runs find none.",
+)
+FRONT_FAILS = Runbook(
+    means="Calls of the front fail, so clients get 502 and no address to upload to.",
+    see="Read its log for the error.",
+    fix="Deploy a front that works, or raise its timeout or memory if it runs out of them.",
+    verify="Errors falls to 0.",
+)
+
+
+class ClaimCheck(SqsToLambda):
+    """Send messages of up to 2 GB through a queue: the body waits in S3, and a pointer in SQS.
+
+    The messages are those of AWS's extended client libraries, so they and ``LargeMessages`` may
+    send and receive. The body is stored before its message is sent, and deleted after the message:
+    a crash leaves an orphan, which the sweep deletes, and never a message without its body.
+    Delivery is at least once, in order only within a FIFO queue's message group. What fails
+    ``max_receive_count`` times, or points elsewhere, moves to ``dead_letter_queue``; its body is
+    kept as long as it.
+
+    Args:
+        consumer: Function or alias that processes the messages, or with its settings, such as
+            ``lambdas/claim_check/catalogs.py``. It needs the variables of ``environment``.
+        payloads: Where the bodies are, and for how long.
+        queue: Your own queue, or the settings of a new one.
+        sweep: Deletes the bodies that no message needs, and says how many there were. Default: a
+            lifecycle rule alone, which is silent.
+        alarms: What the alarms do.
+
+    Attributes:
+        bucket: The bodies.
+        queue: Where the pointers wait; see also ``dead_letter_queue``.
+        event_source_mapping: Queue to consumer.
+        schedule: The rule that runs the sweep; None without one.
+        uploads: The way in for clients of an API; see ``add_uploads``.
+        alarms: Every alarm of the pattern.
+
+    Raises:
+        ValueError: a configuration that would fail or lose events; the message says what to change.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        consumer: lambda_.IFunction | Consumer,
+        payloads: Payloads = Payloads(),
+        queue: sqs.IQueue | NewQueue = NewQueue(),
+        sweep: Sweep | None = None,
+        alarms: Alarms = Alarms(),
+    ) -> None:
+        consumer = Consumer.of(consumer)
+        expect("payloads", payloads, Payloads)
+        expect("queue", queue, "IQueue", NewQueue)
+        expect("sweep", sweep, Sweep, None)
+        expect("alarms", alarms, Alarms)
+        _check_deduplication("queue", queue)
+        self._alarms = alarms.of_pattern(__name__)
+        super().__init__(scope, construct_id, consumer=consumer, queue=queue, alarms=self._alarms)
+        self._given: list[Any] = [consumer, payloads.bucket, queue, sweep]
+
+        self._store = Store(self, payloads, waits(queue), LAST_NET)
+        self._store.check(Path(self.queue), waits(queue))
+        self.bucket, self._is_new = self._store.bucket, isinstance(payloads.bucket, NewBucket)
+        self.uploads: Uploads | None = None
+        self.schedule: events.Rule | None = None
+        if sweep:
+            made = run_by_schedule(self, sweep, self._alarms, SWEEP_FAILS, SWEEP_FINDS)
+            self.schedule, on_sweep = made
+            self.alarms += on_sweep
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that the consumer needs; and, with them, a sender."""
+        return _place(self._store) | {"QUEUE_URL": self.queue.queue_url}
+
+    @property
+    def sweep_environment(self) -> dict[str, str]:
+        """The variables that the sweep needs."""
+        kept = str(int(self._store.kept))
+        return _place(self._store) | {"SUFFIX": "", "KEPT_SECONDS": kept}
+
+    def grant_send(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let ``grantee`` store bodies, and send messages.
+
+        It may delete a body, too: one whose message SQS has rejected.
+
+        Raises:
+            ValueError: ``grantee`` cannot be granted it.
+        """
+        grant_send(self.queue, grantee_here(self, grantee, self._given))
+        return self._store.grant(grantee, self._given, SENDER, writes=True)
+
+    def grant_claim(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let ``grantee``, the consumer, read bodies and delete them.
+
+        It may list the bucket: without that, S3 answers for a body that is gone with 403
+        (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html).
+
+        Raises:
+            ValueError: ``grantee`` cannot be granted it.
+        """
+        actions = ["s3:GetObject", "s3:DeleteObject"]
+        return self._store.grant(grantee, self._given, actions, ["s3:ListBucket"])
+
+    def grant_sweep(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let ``grantee``, the sweep, list the bucket and delete bodies.
+
+        Raises:
+            ValueError: ``grantee`` cannot be granted it.
+        """
+        actions = ["s3:DeleteObject"]
+        return self._store.grant(grantee, self._given, actions, ["s3:ListBucketVersions"])
+
+    def add_uploads(
+        self,
+        *,
+        front: lambda_.IFunction,
+        announcer: lambda_.IFunction | Consumer,
+        endpoint: Endpoint = Endpoint("uploads"),
+    ) -> Uploads:
+        """Let clients of an API upload bodies to S3 itself: the API takes 10 MB at the most.
+
+        POST answers 201 with a presigned URL, whose signature binds the size and the content type
+        that were asked for, and that nothing has been uploaded there. S3 then says that the body is
+        there, and ``announcer`` sends its pointer. The client has nothing to confirm, and so
+        nothing to forget.
+
+        Args:
+            front: Function that answers, such as ``lambdas/claim_check/uploads.py``. It needs the
+                variables of ``front_environment``.
+            announcer: Function that sends the pointers, or with its settings, such as
+                ``lambdas/claim_check/announce.py``. It needs those of ``announcer_environment``.
+            endpoint: Where clients POST to, and who may.
+
+        Raises:
+            ValueError: a FIFO queue, to which an upload cannot say its group; pages of other
+                origins; or a function that never runs.
+        """
+        expect("front", front, "IFunction")
+        expect("endpoint", endpoint, Endpoint)
+        if self._fifo:
+            raise ValueError(
+                f"{Path(self)} has a FIFO queue, but uploads come in no order and have no message "
+                "group. Give uploads a ClaimCheck with a standard queue."
+            )
+        check_has_role("front", front)
+        check_may_run(Path(front, "front "), front, "every request would be answered with 5xx")
+        self.uploads = Uploads(self, "Uploads")
+        self.uploads.take(self, front, Consumer.of(announcer), endpoint)
+        self.alarms += self.uploads.alarms
+        return self.uploads
+
+
+class Uploads(Construct):
+    """client → API Gateway → Lambda;  client → S3 → SQS → Lambda → SQS: bodies that are uploaded.
+
+    Attributes:
+        entry: The way in: its API, and ``grant_execute``.
+        events: The queue of what S3 says was uploaded, with its ``dead_letter_queue``.
+        front_environment, announcer_environment: The variables that the functions need.
+        alarms: The alarms on them.
+    """
+
+    entry: RestEntry
+    events: SqsToLambda
+
+    def take(
+        self, claims: ClaimCheck, front: lambda_.IFunction, announcer: Consumer, endpoint: Endpoint
+    ) -> None:
+        """Connect API, bucket and queue."""
+        alarms, store = claims._alarms, claims._store
+        self.front_environment = _place(store, UPLOADS)
+        self.announcer_environment = self.front_environment | {"QUEUE_URL": claims.queue.queue_url}
+        self.entry = RestEntry(self, "Entry", endpoint, alarms=alarms)
+        if self.entry.origins:
+            raise ValueError(
+                f"endpoint has CORS for {', '.join(self.entry.origins)}, but the bucket answers no "
+                "page of another origin. Leave cors out, and upload from a server."
+            )
+        self.entry.add_function("POST", front)
+        given = [*claims._given, front]
+        store.grant(front, given, ["s3:PutObject"], below=UPLOADS, writes=True)
+        self.events = SqsToLambda(self, "Events", consumer=announcer, alarms=alarms)
+        watch = Watch(f"{store.prefix}{UPLOADS}")
+        way = Notification() if claims._is_new else ThroughEventBridge()
+        _, on_way = connect(self, store.bucket, [watch], way, self.events.queue, alarms)
+        grant_send(claims.queue, grantee_here(self, announcer.function, given))
+        errors = front.metric_errors(period=seconds(MINUTE), statistic="Sum")
+        on_front = alarms.each(self, [("FrontErrorsAlarm", errors, FRONT_FAILS, 0, 3)])
+        self.alarms = [*self.entry.alarms, *on_front, *self.events.alarms, *on_way]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewTopic(TopicSettings):
+    """Settings of a new topic, which is encrypted and requires TLS.
+
+    Attributes:
+        fifo: A FIFO topic, in high-throughput mode, for which every publisher names a deduplication
+            id. Default: standard.
+        encryption_key: As of every topic: see ``TopicSettings``.
+
+    Raises:
+        ValueError: a key that encrypts nothing or that SNS may not use.
+    """
+
+    fifo: bool = False
+
+    def __post_init__(self) -> None:
+        """Reject a key with which SNS cannot deliver."""
+        super().__post_init__()
+        expect_fields(self, fifo=(bool,))
+
+
+class ClaimCheckFanout(TopicFanout):
+    """Publish messages of up to 2 GB to several queues: the body waits in S3, once for all of them.
+
+    No consumer knows whether the others have read a body, so none may delete it: it expires,
+    ``kept`` after it was stored. Everything else is as of ``ClaimCheck``.
+
+    Args:
+        payloads: Where the bodies are, and for how long. Default: twice as long as SNS and a queue
+            of the defaults may take, 82 days.
+        topic: Your own topic, or the settings of a new one.
+        alarms: What the alarms do.
+
+    Attributes:
+        bucket: The bodies.
+        topic: Where to publish.
+        subscribers: Those that were added, in that order.
+
+    Raises:
+        ValueError: a configuration that would fail or lose events; the message says what to change.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        payloads: Payloads = Payloads(),
+        topic: sns.ITopic | NewTopic = NewTopic(),
+        alarms: Alarms = Alarms(),
+    ) -> None:
+        super().__init__(scope, construct_id)
+        expect("payloads", payloads, Payloads)
+        self._publish_from(_source_of(self, topic), alarms, __name__)
+        usual = SNS_WAITS + SQS_DEFAULT_RETENTION + SQS_MAX_RETENTION
+        self._store = Store(self, payloads, usual, net=0)
+        self.bucket = self._store.bucket
+        self._given.append(payloads.bucket)
+        self._ids.add("Bucket")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of a consumer, such as ``lambdas/claim_check/catalogs_shared.py``."""
+        return _place(self._store)
+
+    def add_queue(
+        self,
+        construct_id: str,
+        *,
+        consumer: lambda_.IFunction | Consumer,
+        queue: sqs.IQueue | NewQueue = NewQueue(),
+        subscription: Subscription = Subscription(),
+        alarms: Alarms | None = None,
+    ) -> QueueSubscriber:
+        """Add a subscriber. See ``TopicFanout.add_queue``.
+
+        Raises:
+            ValueError: messages in the envelope of SNS, which no extended client reads; a filter by
+                the body, which is in S3; or bodies that expire while the queue may have messages.
+        """
+        expect("queue", queue, "IQueue", NewQueue)
+        expect("subscription", subscription, Subscription)
+        _check_deduplication("queue", queue)
+        if subscription.raw_message_delivery is False:
+            raise ValueError(
+                "raw_message_delivery is False, but a pointer and the attribute that tells it are "
+                "read from a raw message only. Leave it out."
+            )
+        if subscription.filter_policy_with_message_body is not None:
+            raise ValueError(
+                "filter_policy_with_message_body was given, but SNS sees the pointer in place of a "
+                "large body, and would drop the event. Use filter_policy, by attributes."
+            )
+        name = Path(self, "", f"/{construct_id}")
+        self._store.check(name, SNS_WAITS + waits(queue))
+        return super().add_queue(
+            construct_id, consumer=consumer, queue=queue, subscription=subscription, alarms=alarms
+        )
+
+    def grant_send(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let ``grantee`` store bodies, and publish messages: see ``grant_publish``.
+
+        Raises:
+            ValueError: ``grantee`` cannot be granted it.
+        """
+        granted = self.grant_publish(grantee)
+        return granted.combine(self._store.grant(grantee, self._given, SENDER, writes=True))
+
+    def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let ``grantee``, a consumer, read bodies.
+
+        Raises:
+            ValueError: ``grantee`` cannot be granted it.
+        """
+        return self._store.grant(grantee, self._given, ["s3:GetObject"], ["s3:ListBucket"])
+
+
+SENDER = ("s3:PutObject", "s3:AbortMultipartUpload", "s3:DeleteObject")
+
+
+def _place(store: Store, below: str = "") -> dict[str, str]:
+    return {"BUCKET_NAME": store.bucket.bucket_name, "PREFIX": f"{store.prefix}{below}"}
+
+
+def _check_deduplication(name: str, queue: sqs.IQueue | NewQueue) -> None:
+    """Reject deduplication by content: two pointers to equal bodies are not equal.
+
+    Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/using-messagededuplicationid-property.html
+
+    Raises:
+        ValueError: the queue deduplicates by the content of messages.
+    """
+    own: Any = queue if isinstance(queue, NewQueue) else child_of(queue)
+    if own is not None and own.content_based_deduplication:
+        raise ValueError(
+            f"{name} has content_based_deduplication, but each pointer has a key of its own, so a "
+            "message that is sent twice would be two. Leave it out: senders name a deduplication "
+            "id, such as the SHA-256 of the body, as LargeMessages does."
+        )
+
+
+def _source_of(scope: Construct, topic: sns.ITopic | NewTopic) -> Source:
+    expect("topic", topic, NewTopic, "ITopic")
+    if not isinstance(topic, NewTopic):
+        return own_source(scope, topic, fifo=bool(is_fifo(topic)))
+    if not topic.fifo:
+        made = sns.Topic(scope, "Topic", master_key=topic.encryption_key, enforce_ssl=True)
+        return new_source(made, topic)
+    name = name_known_before_creation(scope, ".fifo")
+    made = sns.Topic(
+        scope,
+        "Topic",
+        fifo=True,
+        topic_name=name,
+        fifo_throughput_scope=sns.FifoThroughputScope.MESSAGE_GROUP,
+        master_key=topic.encryption_key,
+        enforce_ssl=True,
+    )
+    # The ARN is made of the name: the policy of the topic's key cannot refer to the topic itself.
+    arn, pattern = (
+        Stack.of(scope).format_arn(service="sns", resource=resource)
+        for resource in (name, pattern_of_name(scope, ".fifo"))
+    )
+    return new_source(made, topic, arn=arn, pattern=pattern)

@@ -1,0 +1,306 @@
+"""The executable promises of the demo stack: every catalog is read, and no message lacks its body.
+
+Knows only the stack's outputs and the AWS APIs, so it runs the same on the embedded AWS and on a
+real account. Senders are ``LargeMessages`` and ``LargeNotifications``, as a user would run them.
+The ledger counts what a topic delivers once for each subscriber.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from serverless_patterns.lambdas.claim_check.wire import KIND, SIZE, Pointer
+from serverless_patterns.sandbox import buckets
+from serverless_patterns.sandbox.driver import Driver
+from serverless_patterns.sandbox.sender import Event, Reply, single
+
+from ..shop import Shop
+from .client import LargeMessages, LargeNotifications
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from serverless_patterns.sandbox import Deployment
+    from serverless_patterns.sandbox.report import Report
+
+SMALL, ALWAYS, ORDERED, SHARED, UPLOADED, POISON, UNLUCKY, ORPHANS = 100, 80, 40, 40, 10, 15, 15, 5
+MEBIBYTE = 1024**2
+READERS = ("Search", "Prices")
+FOLDERS = QUEUED, IN_ORDER, FANNED_OUT = "catalogs/", "in-order/", "shared/"
+QUEUES = ("QueueUrl", "FifoQueueUrl", "UploadsQueueUrl", *(f"{one}QueueUrl" for one in READERS))
+LETTERS, FIFO_LETTERS = "DeadLetterQueueUrl", "FifoDeadLetterQueueUrl"
+
+
+def run(stack: Deployment, report: Report) -> None:
+    """Drive every promise of the page through the deployed stack."""
+    drive = Driver(stack, report)
+    catalogs = Catalogs(drive, Shop("cat"))
+    with drive.calm_retries(*QUEUES):
+        drive.title("Catalogs of all sizes, in messages and in S3")
+        of_all_sizes(drive, catalogs)
+        drive.title("Uploads that no API has to carry")
+        uploads(drive, catalogs)
+        drive.title("Forged pointers, and catalogs that break a rule")
+        refused(drive, catalogs)
+        drive.title("The table is unavailable, then returns")
+        outage(drive, catalogs)
+        drive.title("Senders and consumers that crash, and the sweep")
+        swept(drive, catalogs)
+
+    drive.title("Where is every catalog now?")
+    drive.drain(*QUEUES)
+    drive.judge(judge_rows, {"rows": catalogs.rows("TableName")})
+    drive.judge(judge_readers, {name: catalogs.rows(f"{name}TableName") for name in READERS})
+    left = drive.backlog(LETTERS, FIFO_LETTERS, *(f"{one}{LETTERS}" for one in READERS))
+    drive.check("after the redrive no dead letter is left", left == 0, left)
+    left = len(catalogs.keys(QUEUED)) + len(catalogs.keys(IN_ORDER))
+    drive.check("every body of a queue is deleted, and of no other", left == 0, left)
+    kept = len(catalogs.keys(FANNED_OUT))
+    promise = "what a topic has sent to several consumers, none of them deletes"
+    drive.check(promise, kept >= SHARED, kept)
+    drive.latency("LargeMessages.send", drive.sender.seconds)
+    drive.not_proven(
+        ("", "alarms, and the metric of the sweep", "metrics and dimensions: tests/contracts"),
+        ("", "a presigned URL takes no other size or type", "its signature: tests/claim_check"),
+        ("", "bodies expire", "lifecycle rules: tests/claim_check/test_construct.py"),
+    )
+
+
+class Catalogs:
+    """Makes the catalogs of a run, sends them, and reads what became of them."""
+
+    def __init__(self, drive: Driver, shop: Shop) -> None:
+        self.drive, self.shop, self._made = drive, shop, 0
+        self.bucket = drive["BucketName"]
+        self.queue = self._messages("QueueUrl", QUEUED)
+        self.always = self._messages("QueueUrl", QUEUED, threshold=0)
+        self.in_order = self._messages("FifoQueueUrl", IN_ORDER, threshold=0)
+        where: Any = {"bucket": self.bucket, "prefix": FANNED_OUT, "session": drive}
+        self.topic = LargeNotifications(drive["TopicArn"], threshold=0, **where)
+
+    def _messages(self, queue: str, prefix: str, **given: Any) -> LargeMessages:
+        url = self.drive[queue]
+        return LargeMessages(url, bucket=self.bucket, prefix=prefix, session=self.drive, **given)
+
+    def make(self, count: int, size: int = 0, said: int | None = None) -> list[Event]:
+        """Return catalogs of at least so many bytes; ``said``: a wrong number of parts."""
+        return [self._one(size, said) for _ in range(count)]
+
+    def _one(self, size: int, said: int | None) -> Event:
+        self._made += 1
+        id_ = f"{self.shop.run}-{self._made:04}"
+        part = {"sku": "BRK-PAD-F", "price": "49.90", "description": "Bremsbelag vorn. " * 100}
+        line = json.dumps(part if size else part | {"description": "Bremsbelag"})
+        parts = 2 + size // len(line) if size else 0  # of one line, it is JSON as a whole
+        head = {"catalog_id": id_, "supplier": f"supplier-{self._made % 9}", "parts": said or parts}
+        return Event(id_, "\n".join([json.dumps(head), *[line] * parts]).encode())
+
+    def send(self, title: str, call: Callable[..., str], events: list[Event], **given: Any) -> None:
+        """Send catalogs: the bodies of a topic to each reader."""
+        entry = single(call, lambda event: {"body": event.body, **given, **event.extra})
+        self.drive.send(title, entry, events)
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """Return this run's catalogs that a table has."""
+        return self.drive.rows(table, "begins_with(pk, :text)", self.shop.run)
+
+    def wait_for(self, events: Iterable[Event], table: str = "TableName") -> None:
+        """Wait until these are stored, and nothing is under way."""
+        wanted = {event.id for event in events}
+        self.drive.wait_for("they are stored", wanted, lambda: (r["pk"] for r in self.rows(table)))
+
+    def keys(self, folder: str) -> list[str]:
+        """Return the keys of the bodies that are there."""
+        return buckets.keys(self.drive.stack, self.bucket, folder)
+
+    def pointers(self) -> dict[str, str]:
+        """Return the ids of the catalogs whose bodies are there, by the pointer to each."""
+        found = buckets.objects(self.drive.stack, self.bucket, QUEUED)
+        sent = self.drive.sender.sent
+        return {Pointer(self.bucket, key, 1).body: sent[body] for key, body in found}
+
+
+def of_all_sizes(drive: Driver, catalogs: Catalogs) -> None:
+    """Send catalogs of all sizes by every way, and some twice."""
+    small, always = catalogs.make(SMALL), catalogs.make(ALWAYS)
+    large = [*catalogs.make(3, MEBIBYTE), *catalogs.make(1, 9 * MEBIBYTE)]
+    catalogs.send("Catalogs in the message itself", catalogs.queue.send, small)
+    catalogs.send("Catalogs in S3, always", catalogs.always.send, always)
+    catalogs.send("Catalogs above the threshold, one of them in parts", catalogs.queue.send, large)
+    catalogs.send("The same catalogs again", catalogs.always.send, always[:20])
+    groups = [f"group-{number % 6}" for number in range(ORDERED)]
+    ordered = [
+        Event(one.id, one.body, group, extra={"group_id": group})
+        for one, group in zip(catalogs.make(ORDERED), groups, strict=True)
+    ]
+    catalogs.send("Catalogs in order", catalogs.in_order.send, ordered)
+    shared = [
+        Event(one.id, one.body, deliveries=[f"{name}: {one.id}" for name in READERS])
+        for one in catalogs.make(SHARED)
+    ]
+    catalogs.send("Catalogs for several", catalogs.topic.publish, shared)
+    catalogs.wait_for([*small, *always, *large, *ordered])
+    for name in READERS:
+        catalogs.wait_for(shared, f"{name}TableName")
+
+
+def uploads(drive: Driver, catalogs: Catalogs) -> None:
+    """Ask the API where to upload to, upload there, and do nothing more."""
+    http, url = drive.stack.http, f"{drive['ApiUrl'].rstrip('/')}/uploads"
+
+    def ask(size: object) -> Any:
+        asked = json.dumps({"content_type": "application/jsonl", "size": size}).encode()
+        return http.post(url, asked, {"Content-Type": "application/json"})
+
+    def upload(events: Sequence[Event]) -> list[Reply]:
+        [event] = events
+        answer = ask(len(event.body))
+        if answer.status != 201:
+            return [Reply(str(answer.status), again=answer.status >= 429)]
+        said = json.loads(answer.body)
+        headers = {name: it for name, it in said["headers"].items() if name != "Content-Length"}
+        put = http.post(said["url"], event.body, headers, signed=False, method="PUT")
+        return [Reply("" if put.status == 200 else str(put.status), again=put.status >= 500)]
+
+    made = [*catalogs.make(UPLOADED), *catalogs.make(1, 11 * MEBIBYTE)]
+    events = [Event(one.id, one.body, group="one client") for one in made]
+    drive.send("Uploads, one of them larger than an API takes", upload, events)
+    catalogs.wait_for(events)
+    statuses = [ask(size).status for size in (0, 2 * 1024 * MEBIBYTE + 1)]
+    drive.check("nobody may upload nothing, or more than 2 GB", statuses == [400, 400], statuses)
+
+
+def refused(drive: Driver, catalogs: Catalogs) -> None:
+    """Send what no consumer may read, and what it can make nothing of."""
+    wrong = catalogs.make(POISON, said=7)
+    drive.drain(*QUEUES)
+    catalogs.send("Catalogs that say another number of parts", catalogs.always.send, wrong)
+    s3, sqs, bucket = drive.client("s3"), drive.client("sqs"), catalogs.bucket
+    victims = [f"{IN_ORDER}victim", f"{QUEUED}{catalogs.shop.run}-victim"]
+    for key in victims:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"not yours")
+
+    def pointer(bucket: str, key: str) -> str:
+        return json.dumps([KIND, {"s3BucketName": bucket, "s3Key": key}])
+
+    forged = {
+        pointer(f"{bucket}-of-others", f"{QUEUED}any"): "bucket",
+        pointer(bucket, victims[0]): "key",
+        pointer(bucket, f"{QUEUED}../{victims[0]}"): "key",
+        pointer(bucket, f"{QUEUED}/{victims[0]}"): "key",
+        pointer(bucket, f"{QUEUED}%2e%2e/victim"): "key",
+        pointer(bucket, victims[1]): "payload_size",
+        pointer(bucket, f"{QUEUED}{catalogs.shop.run}-nobody"): "payload_gone",
+        json.dumps([KIND, {"s3BucketName": bucket}]): "pointer",
+        json.dumps(["another.Pointer", {"s3BucketName": bucket, "s3Key": victims[1]}]): "pointer",
+        '{"s3BucketName": "x"': "pointer",
+    }
+    size = {SIZE: {"DataType": "Number", "StringValue": "7"}}
+    reasons = {f"forged-{number}": why for number, why in enumerate(forged.values())}
+    events = [Event(id_, body.encode()) for id_, body in zip(reasons, forged, strict=True)]
+
+    def arguments(event: Event) -> dict[str, Any]:
+        said = {"QueueUrl": drive["QueueUrl"], "MessageBody": event.body.decode()}
+        return {**said, "MessageAttributes": size}
+
+    drive.send("Forged pointers", single(sqs.send_message, arguments), events)
+    drive.wait_for_messages("they are dead-lettered", LETTERS, len(events) + POISON, seconds=120)
+    drive.drain(*QUEUES)
+    there = [*catalogs.keys(IN_ORDER), *catalogs.keys(QUEUED)]
+    promise = "what a forged pointer names is neither read nor deleted"
+    drive.check(promise, {*victims} <= {*there}, there[:6])
+    s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in victims]})
+    known = catalogs.pointers()
+    promise = "the body of a dead letter is kept with it"
+    drive.check(promise, {*known.values()} == {event.id for event in wrong}, len(known))
+
+    def name(_: str, letter: dict[str, Any]) -> str:
+        return known.get(letter["Body"]) or drive.sent_body(_, letter)
+
+    promise = "forged pointers, and catalogs that break a rule, are kept with their reason"
+    expected = reasons | {event.id: "parts" for event in wrong}
+    drive.dead_letters(promise, expected, name, LETTERS)
+
+
+def outage(drive: Driver, catalogs: Catalogs) -> None:
+    """Send while nothing can be stored, and redrive what was dead-lettered."""
+    unlucky = catalogs.make(UNLUCKY)
+    with (
+        drive.quick_retries("QueueUrl", attempts=2),
+        drive.table_unavailable("FunctionName"),
+    ):
+        catalogs.send("Catalogs during the outage", catalogs.always.send, unlucky)
+        letters = drive.wait_for_messages("the attempts are used up", LETTERS, UNLUCKY)
+    known = {*catalogs.pointers().values()}
+    promise = "an outage dead-letters the pointers, and keeps their bodies"
+    drive.check(promise, letters >= UNLUCKY and {event.id for event in unlucky} <= known, letters)
+    drive.redrive(LETTERS, "QueueUrl")
+    catalogs.wait_for(unlucky)
+
+
+def swept(drive: Driver, catalogs: Catalogs) -> None:
+    """Leave bodies as crashes do, and sweep them."""
+    drive.drain(*QUEUES)
+    left = len(catalogs.keys(QUEUED))
+    s3 = drive.client("s3")
+    done = drive.rows("TableName", "begins_with(pk, :text)", f"payload#{QUEUED}")[:ORPHANS]
+    for row in done:  # the consumer crashed when it had deleted the message
+        key = row["pk"].removeprefix("payload#")
+        s3.put_object(Bucket=catalogs.bucket, Key=key, Body=b"x")
+    for number in range(ORPHANS):  # the sender crashed before it had sent the pointer
+        s3.put_object(
+            Bucket=catalogs.bucket, Key=f"{QUEUED}{catalogs.shop.run}-{number}", Body=b"x"
+        )
+    found = sweep(drive, older_than_seconds=-60)
+    promise = "the sweep deletes the bodies whose work is done, and no other"
+    drive.check(promise, found == ORPHANS == len(catalogs.keys(QUEUED)) - left, found)
+    found = sweep(drive, older_than_seconds=-60, kept_seconds=-60)
+    promise = "the sweep deletes the bodies that are older than any message"
+    drive.check(promise, found == ORPHANS + left and not catalogs.keys(QUEUED), found)
+    again = sweep(drive, older_than_seconds=-60, kept_seconds=-60)
+    drive.check("a second sweep finds nothing", again == 0, again)
+
+
+def sweep(drive: Driver, **event: int) -> int:
+    """Run the sweep over bodies of any age; return how many it found."""
+    answer = drive.client("lambda").invoke(
+        FunctionName=drive["SweepFunctionName"], Payload=json.dumps(event).encode()
+    )
+    found: int = json.load(answer["Payload"]).get("found", -1)
+    return found
+
+
+def judge_rows(drive: Driver, rows: Sequence[dict[str, Any]]) -> None:
+    """Book every catalog that is stored, and compare what was read with what was sent."""
+    drive.ledger.processed.update(row["catalog_id"] for row in rows)
+    _compare(drive, "each catalog was read as it was sent", rows)
+
+
+def judge_readers(drive: Driver, **readers: Sequence[dict[str, Any]]) -> None:
+    """Book every catalog that each subscriber has stored."""
+    for name, rows in readers.items():
+        drive.ledger.processed.update(f"{name}: {row['catalog_id']}" for row in rows)
+        _compare(drive, f"{name} has read each catalog as it was published", rows)
+
+
+def _compare(drive: Driver, promise: str, rows: Sequence[dict[str, Any]]) -> None:
+    sent = drive.sender.events
+    prints = {
+        row["catalog_id"]: hashlib.sha256(sent[row["catalog_id"]].body).hexdigest()
+        for row in rows
+        if row["catalog_id"] in sent
+    }
+    wrong = [
+        row["catalog_id"]
+        for row in rows
+        if prints.get(row["catalog_id"]) != row["fingerprint"]
+        or _supplier(sent[row["catalog_id"]]) != row["supplier"]
+    ]
+    drive.check(promise, not wrong, wrong[:6])
+
+
+def _supplier(event: Event) -> str:
+    found: str = json.loads(event.body.partition(b"\n")[0])["supplier"]
+    return found

@@ -1,0 +1,149 @@
+"""Catalogs of an auto-parts shop's suppliers, of any size: in a queue, in order, and for many."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk.aws_apigateway import JsonSchema, JsonSchemaType
+
+from ..blocks.demo import MAX_CONCURRENCY, ShopStack, called_by, signed_requests_only
+from ..blocks.values import seconds
+from .construct import (
+    ClaimCheck,
+    ClaimCheckFanout,
+    Consumer,
+    Endpoint,
+    NewApi,
+    NewBucket,
+    NewQueue,
+    Payloads,
+    Sweep,
+)
+
+if TYPE_CHECKING:
+    from aws_cdk import aws_lambda as lambda_
+    from constructs import Construct
+
+READERS = ("Search", "Prices")
+
+
+class DemoStack(ShopStack):
+    """A queue with uploads and a sweep, a FIFO queue, and a topic for two; one bucket for all."""
+
+    def __init__(self, scope: Construct, construct_id: str, **kwargs: Any) -> None:
+        super().__init__(scope, construct_id, **kwargs)
+        table = self.table("Catalogs", "pk")
+        sweep = self.function("Sweep", "sweep", timeout=900, TABLE_NAME=table.table_name)
+        called_by(sweep, "Nothing is lost with a run that fails: the next one finds the same.")
+        read, consumer = self._consumer("Read", "catalogs", table)
+        new = NewBucket(removal_policy=RemovalPolicy.DESTROY)
+        claims = ClaimCheck(
+            self,
+            "Claims",
+            consumer=consumer,
+            payloads=Payloads(bucket=new, prefix="catalogs/"),
+            sweep=Sweep(sweep),
+        )
+        self._connect(read, claims)
+        table.grant(sweep, "dynamodb:BatchGetItem")
+        claims.grant_sweep(sweep)
+        _tell(sweep, claims.sweep_environment)
+
+        ordered, one_by_one = self._consumer("ReadInOrder", "catalogs_in_order", table, window=None)
+        in_order = ClaimCheck(
+            self,
+            "InOrder",
+            consumer=one_by_one,
+            payloads=Payloads(bucket=claims.bucket, prefix="in-order/"),
+            queue=NewQueue(fifo=True),
+        )
+        self._connect(ordered, in_order)
+
+        fanout = ClaimCheckFanout(
+            self, "Fanout", payloads=Payloads(bucket=claims.bucket, prefix="shared/")
+        )
+        for name in READERS:
+            self._subscribe(name, fanout)
+        self._upload(claims)
+        self.outputs(
+            BucketName=claims.bucket.bucket_name,
+            QueueUrl=claims.queue.queue_url,
+            DeadLetterQueueUrl=claims.dead_letter_queue.queue_url,
+            MappingId=claims.event_source_mapping.event_source_mapping_id,
+            FunctionName=read.function_name,
+            FifoQueueUrl=in_order.queue.queue_url,
+            FifoDeadLetterQueueUrl=in_order.dead_letter_queue.queue_url,
+            TopicArn=fanout.topic.topic_arn,
+            SweepFunctionName=sweep.function_name,
+            TableName=table.table_name,
+        )
+
+    def _consumer(
+        self, name: str, module: str, table: Any, window: int | None = 1
+    ) -> tuple[lambda_.Function, Consumer]:
+        function = self.function(name, module, timeout=120, TABLE_NAME=table.table_name)
+        table.grant(function, "dynamodb:PutItem", "dynamodb:GetItem")
+        batches: dict[str, Any] = {}
+        if window:
+            batches = {"batch_size": 50, "max_batching_window": seconds(window)}
+        return function, Consumer(function, max_concurrency=MAX_CONCURRENCY, **batches)
+
+    def _connect(self, function: lambda_.Function, claims: ClaimCheck) -> None:
+        claims.grant_claim(function)
+        _tell(function, claims.environment)
+        self.keep_refused(function, claims.dead_letter_queue)
+
+    def _subscribe(self, name: str, fanout: ClaimCheckFanout) -> None:
+        table = self.table(f"{name}Catalogs", "pk")
+        function, consumer = self._consumer(f"ReadFor{name}", "catalogs_shared", table)
+        subscriber = fanout.add_queue(name, consumer=consumer)
+        fanout.grant_read(function)
+        _tell(function, fanout.environment)
+        self.keep_refused(function, subscriber.dead_letter_queue)
+        self.outputs(
+            **{
+                f"{name}QueueUrl": subscriber.queue.queue_url,
+                f"{name}DeadLetterQueueUrl": subscriber.dead_letter_queue.queue_url,
+                f"{name}FunctionName": function.function_name,
+                f"{name}TableName": table.table_name,
+            }
+        )
+
+    def _upload(self, claims: ClaimCheck) -> None:
+        front = self.function("Front", "uploads")
+        called_by(front, "An API calls it, and its client is told what fails.")
+        announcer = self.function("Announce", "announce")
+        api = NewApi(cloud_watch_role=self.sets_cloud_watch_role)
+        kind = JsonSchemaType
+        schema = JsonSchema(
+            title="Upload",
+            type=kind.OBJECT,
+            required=["content_type", "size"],
+            properties={
+                "content_type": JsonSchema(type=kind.STRING),
+                "size": JsonSchema(type=kind.INTEGER, minimum=1),
+            },
+        )
+        uploads = claims.add_uploads(
+            front=front,
+            announcer=Consumer(announcer, max_concurrency=MAX_CONCURRENCY),
+            endpoint=Endpoint("uploads", schema=schema, api=api),
+        )
+        _tell(front, uploads.front_environment)
+        _tell(announcer, uploads.announcer_environment)
+        self.keep_refused(announcer, uploads.events.dead_letter_queue)
+        signed_requests_only(uploads.entry.api)
+        client = iam.Role(self, "Client", assumed_by=iam.AccountRootPrincipal())
+        uploads.entry.grant_execute(client)
+        self.outputs(
+            ApiUrl=uploads.entry.api.deployment_stage.url_for_path(),
+            UploadsQueueUrl=uploads.events.queue.queue_url,
+            UploadsDeadLetterQueueUrl=uploads.events.dead_letter_queue.queue_url,
+        )
+
+
+def _tell(function: lambda_.Function, variables: dict[str, str]) -> None:
+    for name, value in variables.items():
+        function.add_environment(name, value)

@@ -1,0 +1,88 @@
+"""How the contract suites make the constructs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from serverless_patterns.patterns.claim_check.construct import (
+    Alarms,
+    ClaimCheck,
+    ClaimCheckFanout,
+    NewBucket,
+    NewQueue,
+    NewTopic,
+    Payloads,
+    Sweep,
+)
+from tests.contracts.builds import Build
+from tests.inline import function
+
+if TYPE_CHECKING:
+    from aws_cdk import Stack
+
+    from serverless_patterns.patterns.blocks.topics import QueueSubscriber
+
+
+def make(
+    stack: Stack,
+    construct_id: str = "Claims",
+    *,
+    key: Any = None,
+    consumer: Any = None,
+    **given: Any,
+) -> ClaimCheck:
+    if key is not None:
+        given["payloads"] = Payloads(bucket=NewBucket(encryption_key=key))
+        given["queue"] = NewQueue(encryption_key=key)
+    consumer = consumer or function(stack, f"{construct_id}Consumer")
+    given.setdefault("sweep", Sweep(function(stack, f"{construct_id}Sweep")))
+    return ClaimCheck(stack, construct_id, consumer=consumer, **given)
+
+
+def make_uploads(stack: Stack, construct_id: str = "Claims", **given: Any) -> ClaimCheck:
+    made = make(stack, construct_id, **given)
+    front, announcer = (
+        function(stack, f"{construct_id}{name}", handler=f"lambdas.claim_check.{name}.handler")
+        for name in ("uploads", "announce")
+    )
+    uploads = made.add_uploads(front=front, announcer=announcer)
+    for one, told in (
+        (front, uploads.front_environment),
+        (announcer, uploads.announcer_environment),
+    ):
+        for name, value in told.items():
+            one.add_environment(name, value)
+    return made
+
+
+def make_fanout(
+    stack: Stack, construct_id: str = "Fanout", *, key: Any = None, **given: Any
+) -> ClaimCheckFanout:
+    if key is not None:
+        given["topic"] = NewTopic(encryption_key=key)
+        given["payloads"] = Payloads(bucket=NewBucket(encryption_key=key))
+    fanout = ClaimCheckFanout(stack, construct_id, **given)
+    fanout.add_queue("Subscriber", consumer=function(stack, f"{construct_id}Consumer"))
+    return fanout
+
+
+def make_subscriber(
+    stack: Stack,
+    construct_id: str = "Fanout",
+    *,
+    alarms: Alarms = Alarms(),  # noqa: B008 - frozen
+    consumer: Any = None,
+    **settings: Any,
+) -> QueueSubscriber:
+    fanout = ClaimCheckFanout(stack, construct_id, alarms=alarms)
+    consumer = consumer or function(stack, f"{construct_id}Consumer")
+    return fanout.add_queue("Subscriber", consumer=consumer, **settings)
+
+
+TAKES = frozenset({"queue", "consumer", "alarms"})
+BUILDS = [
+    Build("claim_check", make, TAKES),
+    Build("claim_check uploads", make_uploads, frozenset({"alarms"})),
+    Build("claim_check fanout", make_fanout, frozenset({"alarms", "topic"})),
+    Build("claim_check subscriber", make_subscriber, TAKES),
+]

@@ -1,0 +1,281 @@
+"""The client, with AWS's own extended clients as peers, and bodies of 1 byte to 2 GB."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import os
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.exceptions import ClientError
+from moto.core.botocore_stubber import MockRawResponse
+
+from serverless_patterns.lambdas.claim_check import payloads, wire
+from serverless_patterns.lambdas.foundation.outcomes import RefusedError
+from serverless_patterns.patterns.claim_check.client import LargeMessages, LargeNotifications
+from serverless_patterns.patterns.limits import SNS_MESSAGE_BYTES, SQS_MESSAGE_BYTES
+from tests.claim_check.handlers import BUCKET, PREFIX
+from tests.claim_check.world import bodies, keys, messages, pointer
+from tests.moto_cloud import REGION, UNREACHABLE, client
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.moto_cloud import Cloud
+
+MEBIBYTE = 1024**2
+TEXT = "Bremsbelag é 部品 🚗 "
+STREAM = 2048 * MEBIBYTE
+
+
+@pytest.fixture
+def peer(cloud: Cloud) -> Any:
+    """Return what makes clients of the extended libraries, which replace boto3's own session."""
+    session, default, name = boto3.session.Session, boto3.DEFAULT_SESSION, "made-up"
+    try:
+        from sns_extended_client.session import SNSExtendedClientSession
+        from sqs_extended_client.client import SQSExtendedClientSession
+    finally:
+        boto3.session.Session = boto3.Session = session  # type: ignore[misc]
+        boto3.DEFAULT_SESSION = default
+
+    def make(service: str, **settings: Any) -> Any:
+        kind = SQSExtendedClientSession if service == "sqs" else SNSExtendedClientSession
+        opened: Any = kind(name, name, region_name=REGION)
+        made = opened.client(service)
+        made.large_payload_support = BUCKET
+        for setting, value in settings.items():
+            setattr(made, setting, value)
+        return made
+
+    return make
+
+
+def string(value: str) -> dict[str, str]:
+    return {"DataType": "String", "StringValue": value}
+
+
+def topic_for_the_queue() -> str:
+    """Make a topic to which the queue is subscribed for raw messages."""
+    arn: str = client("sns").create_topic(Name="catalogs")["TopicArn"]
+    queue = f"arn:aws:sqs:{REGION}:123456789012:claims"
+    raw = {"RawMessageDelivery": "true"}
+    client("sns").subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue, Attributes=raw)
+    return arn
+
+
+# AWS's own clients
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"always_through_s3": True},
+        {"always_through_s3": True, "use_legacy_attribute": True},
+        {},
+    ],
+    ids=["always", "legacy", "above-256-KiB"],
+)
+def test_what_the_extended_client_of_sqs_sends_is_received(
+    cloud: Cloud, peer: Any, settings: dict[str, Any]
+) -> None:
+    body = TEXT * (1 if settings else 11_000)
+    sent = peer("sqs", **settings)
+    own = {"S3Key": string(f"{PREFIX}own-key"), "Kind": string("full")}
+    for prefix, attributes in (("", {}), (PREFIX, own)):
+        sent.send_message(
+            QueueUrl=os.environ["QUEUE_URL"], MessageBody=body, MessageAttributes=attributes
+        )
+        assert wire.KINDS["use_legacy_attribute" in settings] in bodies()[0]
+        (message,) = messages(prefix=prefix).receive(wait_seconds=0)
+        assert message.read().decode() == body
+        assert {*message.attributes} == ({"S3Key", "Kind"} if prefix else set())
+        message.delete()
+        assert (bodies(), keys()) == ([], [])
+
+
+@pytest.mark.parametrize("size", [1, 1000, SQS_MESSAGE_BYTES + 1])
+@pytest.mark.parametrize("threshold", [0, SQS_MESSAGE_BYTES])
+def test_what_is_sent_the_extended_client_of_sqs_receives(
+    cloud: Cloud, peer: Any, size: int, threshold: int
+) -> None:
+    body = "x" * size
+    kind = string("full")
+    messages(threshold=threshold).send(body, attributes={"Kind": kind})
+    theirs = peer("sqs", delete_payload_from_s3=True)
+    url = os.environ["QUEUE_URL"]
+    (message,) = theirs.receive_message(QueueUrl=url, MessageAttributeNames=["All"])["Messages"]
+    assert message["Body"] == body
+    assert message["MessageAttributes"] == {"Kind": kind}
+    theirs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    assert (bodies(), keys()) == ([], [])
+
+
+def test_what_the_extended_client_of_sns_publishes_is_received(cloud: Cloud, peer: Any) -> None:
+    body, arn = TEXT * 11_000, topic_for_the_queue()
+    peer("sns").publish(TopicArn=arn, Message=body)
+    (message,) = messages(prefix="", shared=True).receive(wait_seconds=0)
+    assert message.read().decode() == body
+    message.delete()
+    assert bodies() == []
+    assert len(keys()) == 1, "the body of a topic has other readers"
+
+
+def test_what_is_published_the_extended_client_of_sqs_receives(cloud: Cloud, peer: Any) -> None:
+    body = "x" * (SNS_MESSAGE_BYTES + 1)
+    where: Any = {"bucket": BUCKET, "prefix": PREFIX, "session": boto3.DEFAULT_SESSION}
+    LargeNotifications(topic_for_the_queue(), **where).publish(body)
+    url = os.environ["QUEUE_URL"]
+    (message,) = peer("sqs").receive_message(QueueUrl=url)["Messages"]
+    assert message["Body"] == body
+
+
+def test_a_fifo_topic_and_a_fifo_queue_take_one_message_of_two_equal_ones(cloud: Cloud) -> None:
+    fifo = {"FifoTopic": "true"}
+    arn = client("sns").create_topic(Name="catalogs.fifo", Attributes=fifo)["TopicArn"]
+    kept = {"FifoQueue": "true"}
+    url = client("sqs").create_queue(QueueName="claims.fifo", Attributes=kept)["QueueUrl"]
+    queue = f"arn:aws:sqs:{REGION}:123456789012:claims.fifo"
+    raw = {"RawMessageDelivery": "true"}
+    client("sns").subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue, Attributes=raw)
+    where: Any = {"bucket": BUCKET, "prefix": PREFIX, "session": boto3.DEFAULT_SESSION}
+    ours = LargeMessages(url, threshold=0, **where)
+    for _ in range(2):
+        ours.send("of the queue", group_id="a")
+    LargeNotifications(arn, threshold=0, **where).publish("of the topic", group_id="b")
+    found = ours.receive(wait_seconds=0)
+    assert sorted(message.read() for message in found) == [b"of the queue", b"of the topic"]
+
+
+# Sizes
+
+
+def test_body_and_attributes_count_to_the_threshold(cloud: Cloud) -> None:
+    attributes = {"Kind": string("full")}
+    room = SQS_MESSAGE_BYTES - len("KindStringfull")
+    messages().send("é" * (room // 2), attributes=attributes)
+    assert keys() == []
+    messages().send("é" * (room // 2) + "xx", attributes=attributes)
+    assert len(keys()) == 1
+
+
+@pytest.mark.parametrize("body", [b"\xff\x00", b"\x00", "half \x0b"], ids=["bytes", "nul", "vt"])
+def test_what_sqs_takes_not_as_text_goes_to_s3_whatever_its_size(cloud: Cloud, body: Any) -> None:
+    messages().send(body)
+    (message,) = messages().receive(wait_seconds=0)
+    assert (message.read(), len(keys())) == (body.encode() if isinstance(body, str) else body, 1)
+
+
+def test_a_body_is_text_bytes_a_file_or_chunks(cloud: Cloud) -> None:
+    for body in ("abc", b"abc", io.BytesIO(b"abc"), iter([b"a", b"", b"bc"])):
+        messages(threshold=2).send(body)
+        (message,) = messages().receive(wait_seconds=0)
+        assert message.read() == b"abc"
+        message.delete()
+    assert (bodies(), keys()) == ([], [])
+
+
+def test_an_empty_body_one_that_is_too_large_and_too_many_attributes_are_rejected_and_leave_nothing(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ten = {f"name-{number}": string("x") for number in range(10)}
+    monkeypatch.setattr(payloads, "MAX_BYTES", 9 * MEBIBYTE)
+    chunks = (b"x" * MEBIBYTE for _ in itertools.count())
+    given: tuple[Any, ...] = (("", {}), (chunks, {}), ("x", ten), ("x", {wire.SIZE: string("1")}))
+    for body, attributes in given:
+        with pytest.raises(ValueError, match=r"empty|more than|has 10;|tells a pointer"):
+            messages(threshold=0).send(body, attributes=attributes)
+    assert (bodies(), keys()) == ([], [])
+    assert "Uploads" not in client("s3").list_multipart_uploads(Bucket=BUCKET)
+    with pytest.raises(ValueError, match=r"threshold is 1048577; it must be 0, for always, to"):
+        messages(threshold=SQS_MESSAGE_BYTES + 1)
+
+
+def test_a_body_of_any_size_takes_a_constant_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send and read 2 GB through a bucket that keeps nothing."""
+    session, seen = boto3.Session("made-up", "made-up", region_name=REGION), dict[str, int]()
+    chunk = b"x" * MEBIBYTE
+
+    class Content(io.RawIOBase):
+        left = STREAM
+
+        def read(self, amount: int = -1, **_: Any) -> bytes:
+            amount = min(self.left, MEBIBYTE if amount < 0 else amount)
+            self.left -= amount
+            return chunk[:amount]
+
+        def stream(self, **_: Any) -> Iterator[bytes]:
+            return iter([])
+
+    def answer(request: Any, event_name: str, **_: Any) -> Any:
+        name = event_name.rpartition(".")[2]
+        seen[name] = seen.get(name, 0) + 1
+        headers: Any = HTTPHeaders()
+        if name == "GetObject":
+            headers["Content-Length"] = str(STREAM)
+            return AWSResponse(request.url, 200, headers, Content())
+        if hasattr(request.body, "read"):
+            while request.body.read(MEBIBYTE):
+                pass
+        headers["ETag"] = '"e"'
+        said = "<r><UploadId>u</UploadId></r>" if name == "CreateMultipartUpload" else "<r/>"
+        return AWSResponse(request.url, 200, headers, MockRawResponse(said))
+
+    session.events.register_first("before-send.s3", answer)
+    s3 = session.client("s3")
+    tracemalloc.start()
+    try:
+        stored = payloads.put(s3, BUCKET, PREFIX, (chunk for _ in range(STREAM // MEBIBYTE)))
+        read = sum(len(part) for part in payloads.fetch(s3, stored))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert stored.size == read == STREAM
+    assert seen["UploadPart"] == STREAM // (8 * MEBIBYTE)
+    assert peak < 40 * MEBIBYTE
+
+
+# What goes wrong
+
+
+def test_the_message_is_deleted_before_its_body(cloud: Cloud) -> None:
+    messages(threshold=0).send("x")
+    (message,) = messages().receive(wait_seconds=0)
+    cloud.requests.clear()
+    message.delete()
+    assert [name for name, _ in cloud.requests] == ["DeleteMessage", "DeleteObjects"]
+
+
+@pytest.mark.parametrize(("certain", "left"), [(True, 0), (False, 1)])
+def test_the_body_of_a_message_that_sqs_has_certainly_rejected_is_deleted_at_once(
+    cloud: Cloud, certain: bool, left: int
+) -> None:
+    said: Any = {"HTTPStatusCode": 400, "RetryAttempts": 0}
+    response: Any = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": said}
+    cloud.fail("SendMessage", ClientError(response, "SendMessage") if certain else UNREACHABLE)
+    with pytest.raises(Exception, match=r"AccessDenied|Could not connect"):
+        messages(threshold=0).send("x")
+    assert len(keys()) == left
+
+
+def test_a_forged_pointer_is_not_followed(cloud: Cloud) -> None:
+    client("s3").put_object(Bucket=BUCKET, Key="secret", Body=b"x")
+    size = {wire.SIZE: {"DataType": "Number", "StringValue": "1"}}
+    for body in (pointer(BUCKET, "secret"), pointer("another", f"{PREFIX}x"), json.dumps([1, 2])):
+        client("sqs").send_message(
+            QueueUrl=os.environ["QUEUE_URL"], MessageBody=body, MessageAttributes=size
+        )
+        (message,) = messages().receive(wait_seconds=0)
+        for act in (message.read, message.delete):
+            with pytest.raises(RefusedError):
+                act()
+        client("sqs").delete_message(
+            QueueUrl=os.environ["QUEUE_URL"], ReceiptHandle=message.raw["ReceiptHandle"]
+        )
+    assert keys() == ["secret"]
