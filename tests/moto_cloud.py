@@ -123,18 +123,19 @@ class Cloud:
         return found
 
     def letters_there(self) -> list[tuple[str, dict[str, str]]]:
-        """Return body and attributes of every dead letter, and leave it where it is.
+        """Return body and attributes of every dead letter, and leave it where it is."""
+        both = (self.queue_url, self.fifo_queue_url)
+        return [letter for url in both for letter in self.messages_in(url)]
+
+    def messages_in(self, url: str) -> list[tuple[str, dict[str, str]]]:
+        """Return body and attributes of every message of a queue, and leave it where it is.
 
         Read where moto stores them, as ``items`` are.
         """
-        queues = sqs_backends["123456789012"][REGION].queues.values()
+        queue = sqs_backends["123456789012"][REGION].queues[url.rpartition("/")[2]]
         return [
-            (
-                letter.body,
-                {n: a.get("StringValue", "") for n, a in letter.message_attributes.items()},
-            )
-            for queue in queues
-            for letter in queue._messages
+            (one.body, {n: a.get("StringValue", "") for n, a in one.message_attributes.items()})
+            for one in queue._messages
         ]
 
     def reasons(self) -> Counter[str]:

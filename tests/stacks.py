@@ -87,10 +87,16 @@ class Stacks:
 
 def synthesize_and_validate(app: App) -> None:
     """Synthesize; ``validation-report.json`` has what the CDK's validator and cdk-nag find."""
-    validators = (CloudFormationValidatePlugin(), AwsSolutionsChecks(app), ServerlessChecks(app))
+    validators = (_cloudformation(), AwsSolutionsChecks(app), ServerlessChecks(app))
     Validations.of(app).add_plugins(*validators)
     try:
         app.synth()
     except RuntimeError as error:  # the report has the findings, all of them
         if "ValidationFailed" not in str(error):
             raise
+
+
+@cache
+def _cloudformation() -> CloudFormationValidatePlugin:
+    """The CDK's own validator: each takes a second and 150 MB that the kernel never gives back."""
+    return CloudFormationValidatePlugin()

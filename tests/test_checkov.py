@@ -175,16 +175,24 @@ def _answers(template: dict[str, Any], method: dict[str, Any]) -> Any:
     return [one["Environment"]["Variables"].get("STATUS_TABLE_NAME") for one in functions]
 
 
-def _is_never_deleted_from(template: dict[str, Any], _bucket: str) -> bool:
-    return not any(
-        action.startswith(("s3:Delete", "s3:*"))
+def _is_deleted_from_only_what_expires(template: dict[str, Any], bucket: str) -> bool:
+    lifecycle = template["Resources"][bucket]["Properties"].get("LifecycleConfiguration", {})
+    expiring = {
+        json.dumps({"Fn::Join": ["", [{"Fn::GetAtt": [bucket, "Arn"]}, f"/{rule['Prefix']}*"]]})
+        for rule in lifecycle.get("Rules", [])
+        if rule["Status"] == "Enabled" and rule.get("Prefix") and "ExpirationInDays" in rule
+    }
+    return all(
+        json.dumps(resource) in expiring
         for _, statement in allowed(template)
         for action in listed(statement["Action"])
+        if action.startswith(("s3:Delete", "s3:*"))
+        for resource in listed(statement["Resource"])
     )
 
 
 REASONS: dict[str, Callable[[dict[str, Any], str], bool]] = {
-    "CKV_AWS_21": _is_never_deleted_from,
+    "CKV_AWS_21": _is_deleted_from_only_what_expires,
     "CKV_AWS_27": _is_encrypted_by_sqs,
     "CKV_AWS_116": _is_called_by_what_keeps_events,
     "CKV_AWS_120": _has_no_answer_to_cache,

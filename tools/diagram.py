@@ -62,6 +62,7 @@ class Form(NamedTuple):
     fold: bool = False  # the last stop of an event is below the one before
     rows: float = 0  # width to height, if the columns are wrapped into rows
     deep: bool = False  # the only stop after one is below it, with what is below that
+    kept: bool = False  # a bucket is before who reads or deletes what it keeps
 
 
 FORMS = (
@@ -71,6 +72,7 @@ FORMS = (
     *(Form(rows=r) for r in (1.5, 1, 0.6)),
     Form(12, 15, fold=True),
     Form(10, 13, fold=True, deep=True),
+    Form(10, 13, fold=True, deep=True, kept=True),
 )
 RUN_ELK = """
 const ELK = require("elkjs/lib/elk.bundled.js");
@@ -259,7 +261,9 @@ class _Drawing:
         return name, [line for term in terms for line in _wrap(term, self.form.term)]
 
     def _goes_back(self, edge: Edge) -> bool:
-        """Whether a failure goes back, to a resource below an earlier one."""
+        """Whether an arrow goes back: a failure, to a resource below an earlier one; or a read."""
+        if self.form.kept and self.nodes[edge.target].kind == "bucket":
+            return edge.label in (("reads",), ("deletes",))
         owner = self.below.get(edge.target)
         return owner not in (None, edge) and edge.source in self._reached(owner.source)
 
@@ -267,7 +271,8 @@ class _Drawing:
         aside = ASIDE if edge.kind == FAILURE else 0
         ends = [f"{edge.source} out {aside}", f"{edge.target} in {self.docks[edge]}"]
         if self._goes_back(edge):
-            ends = [f"{edge.target} out 0", f"{edge.source} in {aside}"]
+            dock = 0 if edge.kind == FAILURE else self.docks[edge]
+            ends = [f"{edge.target} out {dock}", f"{edge.source} in {dock or ASIDE}"]
         # A label takes room between two columns: beside it, an arrow without one takes it too.
         beside = [
             e for e in self.edges if e.source == edge.source and e != self.below.get(e.target)

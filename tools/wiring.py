@@ -113,10 +113,11 @@ HELPERS = (
 CALLERS = ("AWS::ECS::TaskDefinition", "AWS::Lambda::Function", "AWS::StepFunctions::StateMachine")
 POLICIES = ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::Role")
 WRITES = re.compile(
-    r"(dynamodb:(Put|Update|Delete|BatchWrite|PartiQL)|s3:(Put|Delete)Object|sqs:SendMessage"
+    r"(dynamodb:(Put|Update|Delete|BatchWrite|PartiQL)|s3:PutObject|sqs:SendMessage"
     r"|sns:Publish|events:PutEvents|(kinesis|firehose):PutRecord|lambda:Invoke|states:Start"
     r"|execute-api:Invoke|scheduler:CreateSchedule|appsync:|dynamodb:\*|s3:\*)"
 )
+DELETES = re.compile(r"s3:DeleteObject")
 METRIC = "MetricStat.Metric"
 READS = re.compile(r"dynamodb:(Get|BatchGet|Query|Scan)|s3:GetObject")
 
@@ -313,7 +314,7 @@ class _Template:
             if role in callers
             for target in self.follow(statement.get("Resource"))
         ]
-        for pattern, label in ((WRITES, ""), (READS, "reads")):
+        for pattern, label in ((WRITES, ""), (READS, "reads"), (DELETES, "deletes")):
             wired = {(edge.source, edge.target) for edge in self.edges.values()}
             if pattern is READS:
                 wired |= {(target, source) for source, target in wired}

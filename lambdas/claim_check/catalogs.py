@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     Said = Order | Pointer
 
 READ = Outcome("read")
-MAX_ENTRIES = 10  # Amazon SQS API reference, "DeleteMessageBatch"
 
 
 def pointer_in(message: Message) -> Pointer | None:
@@ -55,16 +54,13 @@ def write(parsed: Sequence[tuple[Said, Message]]) -> dict[str, Outcome]:
         return READ
 
     outcomes = dict(batch.one_by_one(work)(parsed))
-    return outcomes | (orders.store(catalogs, orders.put_each) if catalogs else {})
+    return outcomes | (orders.store(catalogs) if catalogs else {})
 
 
 def work(said: Said, message: Message) -> Outcome:
     """Read one body and store what is kept of it, for a queue that keeps an order."""
     found = read(said)
-    stored = (
-        found if isinstance(found, Outcome) else orders.store([(found, message)], orders.put_each)
-    )
-    return stored if isinstance(stored, Outcome) else stored[message.id]
+    return found if isinstance(found, Outcome) else orders.store([(found, message)])[message.id]
 
 
 def read(said: Said) -> Order | Outcome:
@@ -113,7 +109,7 @@ def _mark(done: Sequence[tuple[Message, str]]) -> dict[str, str]:
 
 def _delete(messages: Sequence[Message]) -> dict[str, str]:
     failed: dict[str, str] = {}
-    for some in aws.batches(messages, most=MAX_ENTRIES):
+    for some in aws.batches(messages, most=dead_letters.MAX_ENTRIES):
         entries = [{"Id": one.id, "ReceiptHandle": one.receipt_handle} for one in some]
         failed |= dead_letters.call_twice(
             aws.client("sqs").delete_message_batch, os.environ["QUEUE_URL"], entries

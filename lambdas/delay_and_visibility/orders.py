@@ -20,12 +20,8 @@ if TYPE_CHECKING:
 
 def _put(first: Mapping[str, tuple[orders.Order, Message]]) -> tables.Puts:
     closed = os.environ.get("CLOSED", "").split()  # the currencies whose warehouse is
-    received = {
-        id_: (order, message.id)
-        for id_, (order, message) in first.items()
-        if order.document["currency"] not in closed
-    }
-    puts = orders.put_in(os.environ["TABLE_NAME"], received)
+    received = {id_: one for id_, one in first.items() if one[0].document["currency"] not in closed}
+    puts = orders.put_each(received)
     puts.failed |= {id_: "WarehouseClosed" for id_ in first if id_ not in received}
     return puts
 

@@ -49,13 +49,28 @@ def check(document: Any) -> Order:
     return Order(order["order_id"], order, strict_json.fingerprint(order))
 
 
+def put_each(first: Mapping[str, tuple[Order, Message]]) -> tables.Puts:
+    """Put orders into the table ``TABLE_NAME``, each with the id of its message."""
+    received = {id_: (order, message.id) for id_, (order, message) in first.items()}
+    return put_in(os.environ["TABLE_NAME"], received)
+
+
+def put_in(table: str, received: Mapping[str, tuple[Order, str]]) -> tables.Puts:
+    """Put orders, each with the id of the message that it came in, where none has their id."""
+    items = {
+        id_: {"pk": id_, **order.document, "message_id": message, "fingerprint": order.fingerprint}
+        for id_, (order, message) in received.items()
+    }
+    return tables.put_new({id_: tables.new(table, item) for id_, item in items.items()})
+
+
 def store(
     received: Sequence[tuple[Order, Message]],
-    put: Callable[[Mapping[str, tuple[Order, Message]]], tables.Puts],
+    put: Callable[[Mapping[str, tuple[Order, Message]]], tables.Puts] = put_each,
 ) -> dict[str, Outcome]:
     """Store the orders that are new, in one call of ``put``; it gets the first of each id.
 
-    Returns what became of each message, by its id.
+    Returns what became of each message, by its id. Default: into the table ``TABLE_NAME``.
     """
     first: dict[str, tuple[Order, Message]] = {}
     for order, message in received:
@@ -71,18 +86,3 @@ def store(
         return STORED if message is stored else compare(order.fingerprint, winner.fingerprint)
 
     return {message.id: outcome(order, message) for order, message in received}
-
-
-def put_each(first: Mapping[str, tuple[Order, Message]]) -> tables.Puts:
-    """Put orders into the table ``TABLE_NAME``, each with the id of its message."""
-    received = {id_: (order, message.id) for id_, (order, message) in first.items()}
-    return put_in(os.environ["TABLE_NAME"], received)
-
-
-def put_in(table: str, received: Mapping[str, tuple[Order, str]]) -> tables.Puts:
-    """Put orders, each with the id of the message that it came in, where none has their id."""
-    items = {
-        id_: {"pk": id_, **order.document, "message_id": message, "fingerprint": order.fingerprint}
-        for id_, (order, message) in received.items()
-    }
-    return tables.put_new({id_: tables.new(table, item) for id_, item in items.items()})

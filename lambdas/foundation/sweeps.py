@@ -11,13 +11,12 @@ from urllib.parse import quote_plus
 from aws_lambda_powertools import single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
-from . import aws
+from . import aws, dead_letters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 MAX_KEYS = 100  # Amazon DynamoDB API reference, "BatchGetItem"
-MAX_ENTRIES = 10  # Amazon SQS API reference, "SendMessageBatch"
 ATTEMPTS = 3
 
 
@@ -83,7 +82,7 @@ def announce(missing: Iterable[Any], listed: float) -> None:
     Raises:
         UnfinishedError: the queue did not take all of them.
     """
-    for some in aws.batches(missing, most=MAX_ENTRIES):
+    for some in aws.batches(missing, most=dead_letters.MAX_ENTRIES):
         entries = [
             {"Id": str(number), "MessageBody": json.dumps({"Records": [_record(one, listed)]})}
             for number, one in enumerate(some)

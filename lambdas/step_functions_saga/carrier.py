@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from ..foundation import aws, batch
+from ..foundation import batch, visibility
 from ..foundation.logs import logger
 from ..foundation.outcomes import POSTPONED, Outcome
 from . import executions, logic, store
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from ..foundation.messages import Message
 
 POSTPONED_SECONDS = 5
-MAX_ENTRIES = 10  # Amazon SQS API reference, "ChangeMessageVisibilityBatch"
 
 CANCELLED = Outcome("cancelled")
 ANSWERED = Outcome("answered")
@@ -61,23 +58,10 @@ def carry(received: Sequence[tuple[logic.Instruction, Message]]) -> dict[str, Ou
 
 def _postpone(messages: Sequence[Message]) -> dict[str, Outcome]:
     """Let SQS deliver messages again soon, instead of after the visibility timeout."""
-    failed: dict[str, Outcome] = {}
-    for part in aws.batches(messages, most=MAX_ENTRIES):
-        try:
-            aws.client("sqs").change_message_visibility_batch(
-                QueueUrl=os.environ["QUEUE_URL"],
-                Entries=[
-                    {
-                        "Id": message.id,
-                        "ReceiptHandle": message.receipt_handle,
-                        "VisibilityTimeout": POSTPONED_SECONDS,
-                    }
-                    for message in part
-                ],
-            )
-        except (ClientError, BotoCoreError) as error:
-            failed |= {message.id: Outcome.failed(aws.code(error)) for message in part}
-    return failed
+    seconds = {message.receipt_handle: POSTPONED_SECONDS for message in messages}
+    failed = visibility.change(os.environ["QUEUE_URL"], seconds)
+    of = {message.receipt_handle: message.id for message in messages}
+    return {of[handle]: Outcome.failed(code) for handle, code in failed.items()}
 
 
 handler = batch.handler(logic.parse_instruction, carry)

@@ -107,9 +107,9 @@ def _filter(item: Resource) -> s3.Filter | None:
     """Return what a notification is about; None where only deployment knows."""
     events = tuple(as_list(item.get("Event") or item.get("Events") or []))
     ends = {"prefix": "", "suffix": ""}
-    rules = item.get("Filter.S3Key.Rules") or item.get("Filter.Key.FilterRules") or []
-    for rule_ in as_list(rules):
-        ends[str(rule_.get("Name")).lower()] = rule_.get("Value")
+    for place in ("Filter.S3Key.Rules", "Filter.Key.FilterRules"):
+        for rule_ in item.parts(place):
+            ends[str(rule_.get("Name")).lower()] = rule_.get("Value")
     known = [*events, *ends.values()]
     if not events or any(not isinstance(one, str) or is_unknown(one) for one in known):
         return None

@@ -17,6 +17,7 @@ from . import keys, places, publishers
 from .alarms import MINUTE, Alarms, Runbook
 from .consumers import Consumer
 from .grants import grantee_here, warn_of_fixed
+from .names import name_known_before_creation, pattern_of_name
 from .queues import NewQueue, SqsToLambda
 from .sources import SNS, Source
 from .stacks import check_order
@@ -138,6 +139,23 @@ def new_source(
         resource: Any = topic.node.default_child
         resource.kms_master_key_id = AWS_MANAGED_KEY
     return source
+
+
+def new_fifo_source(
+    scope: Construct, settings: TopicSettings, kind: type[sns.Topic], **options: Any
+) -> Source:
+    """Return a new FIFO topic as a source of deliveries. ``kind``, ``options``: of the topic."""
+    name = name_known_before_creation(scope, ".fifo")
+    key = settings.encryption_key
+    made = kind(
+        scope, "Topic", fifo=True, topic_name=name, master_key=key, enforce_ssl=True, **options
+    )
+    # The ARN is made of the name: the policy of the topic's key cannot refer to the topic itself.
+    arn, pattern = (
+        Stack.of(scope).format_arn(service="sns", resource=resource)
+        for resource in (name, pattern_of_name(scope, ".fifo"))
+    )
+    return new_source(made, settings, arn=arn, pattern=pattern)
 
 
 def is_fifo(topic: sns.ITopic) -> bool | None:

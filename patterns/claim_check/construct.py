@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Stack
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
@@ -15,7 +14,6 @@ from ..blocks.buckets import DAY, NewBucket
 from ..blocks.consumers import Consumer, check_has_role, check_may_run
 from ..blocks.endpoints import Endpoint, NewApi
 from ..blocks.grants import grantee_here
-from ..blocks.names import name_known_before_creation, pattern_of_name
 from ..blocks.queues import NewQueue, SqsToLambda, grant_send
 from ..blocks.rest import RestEntry
 from ..blocks.subscriptions import Subscription
@@ -25,6 +23,7 @@ from ..blocks.topics import (
     TopicFanout,
     TopicSettings,
     is_fifo,
+    new_fifo_source,
     new_source,
     own_source,
 )
@@ -413,19 +412,5 @@ def _source_of(scope: Construct, topic: sns.ITopic | NewTopic) -> Source:
     if not topic.fifo:
         made = sns.Topic(scope, "Topic", master_key=topic.encryption_key, enforce_ssl=True)
         return new_source(made, topic)
-    name = name_known_before_creation(scope, ".fifo")
-    made = sns.Topic(
-        scope,
-        "Topic",
-        fifo=True,
-        topic_name=name,
-        fifo_throughput_scope=sns.FifoThroughputScope.MESSAGE_GROUP,
-        master_key=topic.encryption_key,
-        enforce_ssl=True,
-    )
-    # The ARN is made of the name: the policy of the topic's key cannot refer to the topic itself.
-    arn, pattern = (
-        Stack.of(scope).format_arn(service="sns", resource=resource)
-        for resource in (name, pattern_of_name(scope, ".fifo"))
-    )
-    return new_source(made, topic, arn=arn, pattern=pattern)
+    in_group = sns.FifoThroughputScope.MESSAGE_GROUP
+    return new_fifo_source(scope, topic, sns.Topic, fifo_throughput_scope=in_group)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import aws_sns as sns
-from aws_cdk import aws_sns_subscriptions as subscriptions
 
 from ..blocks.alarms import Alarms
 from ..blocks.demo import MAX_CONCURRENCY, ShopStack, called_by
-from ..blocks.failures import keep_failures
-from ..blocks.queues import queue_for_failures
-from ..blocks.subscriptions import UNDELIVERED
+from ..blocks.subscriptions import Subscription
+from ..blocks.topic_subscribers import FunctionSubscriber
+from ..blocks.topics import TopicSettings, new_source
 from ..blocks.values import seconds
 from .construct import Consumer, NewQueue, RedrivenQueue
 
@@ -75,17 +74,13 @@ class DemoStack(ShopStack):
         """Let a topic call the function; keep what it fails, and what SNS cannot deliver to it."""
         called_by(function, "A topic and people call it; its failure queue keeps what it fails.")
         alarms = Alarms().of_pattern(__name__)
-        failures, _ = keep_failures(self, function, None, alarms)
-        assert failures is not None  # noqa: S101 - nobody else keeps its failures
         topic = sns.Topic(self, "OrderPlaced", enforce_ssl=True)
-        reason = "What SNS cannot deliver waits here for a person."
-        letters = queue_for_failures(self, "UndeliveredQueue", reason=reason)
-        way = subscriptions.LambdaSubscription(function, dead_letter_queue=letters)
-        topic.add_subscription(way)
-        alarms.on_messages(self, "UndeliveredAlarm", letters, UNDELIVERED)
+        receipts = FunctionSubscriber(self, "Receipts")
+        receipts.subscribe_to(new_source(topic, TopicSettings()), function, Subscription(), alarms)
+        assert receipts.failure_queue is not None  # noqa: S101 - nobody else keeps its failures
         self.outputs(
             FunctionName=function.function_name,
-            FailureQueueUrl=failures.queue_url,
+            FailureQueueUrl=receipts.failure_queue.queue_url,
             TopicArn=topic.topic_arn,
-            UndeliveredQueueUrl=letters.queue_url,
+            UndeliveredQueueUrl=receipts.delivery_dead_letter_queue.queue_url,
         )

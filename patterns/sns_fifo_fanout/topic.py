@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aws_cdk import Stack
 from aws_cdk import aws_sns as sns
 
 from ..blocks import topics
-from ..blocks.names import name_known_before_creation, pattern_of_name
 from ..blocks.subscriptions import check_dead_letter_queue
 from ..blocks.values import expect, expect_fields, number
 from ..checks import reject
@@ -100,21 +98,11 @@ def source_of(scope: Construct, topic: sns.ITopic | NewTopic) -> Source:
     if not isinstance(topic, NewTopic):
         rules.check_topic(topic)
         return topics.own_source(scope, topic, fifo=True)
-    name = name_known_before_creation(scope, ".fifo")
-    made = FifoTopic(
+    return topics.new_fifo_source(
         scope,
-        "Topic",
-        fifo=True,
-        topic_name=name,
+        topic,
+        FifoTopic,
         content_based_deduplication=topic.content_based_deduplication or None,
         fifo_throughput_scope=topic.fifo_throughput_scope,
         message_retention_period_in_days=topic.message_retention_period_in_days,
-        master_key=topic.encryption_key,
-        enforce_ssl=True,
     )
-    # The ARN is made of the name: the policy of the topic's key cannot refer to the topic itself.
-    arn, pattern = (
-        Stack.of(scope).format_arn(service="sns", resource=resource)
-        for resource in (name, pattern_of_name(scope, ".fifo"))
-    )
-    return topics.new_source(made, topic, arn=arn, pattern=pattern)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,7 @@ from serverless_patterns.lambdas.claim_check import (
     catalogs_in_order,
     catalogs_shared,
 )
+from serverless_patterns.lambdas.foundation import strict_json
 from serverless_patterns.patterns import limits
 from tests import moto_cloud
 from tests.lambdas.consumers import Consumer
@@ -74,7 +77,7 @@ def _event(number: int, _: int) -> dict[str, Any]:
 
 def _sent(cloud: Cloud) -> list[dict[str, Any]]:
     """Return the events whose pointers were sent; consumers use each body once."""
-    found = {body for body, it in cloud.letters_there() if "ExtendedPayloadSize" in it}
+    found = {body for body, _ in cloud.messages_in(os.environ["QUEUE_URL"])}
     return [_event(int(body.rpartition("-")[2].rstrip('"}]')), 1) for body in found]
 
 
@@ -83,11 +86,12 @@ consumer = partial(
     cloud=cloud,
     good=_good,
     name=lambda number: f"list-{number}",
-    bad=catalog("list-0", parts=1, supplier="Geheimnis AG"),
+    bad=catalog("list-0", supplier="Geheimnis AG"),
     reason="field",
     work="TransactWriteItems",
     secrets=("Geheimnis",),
     other=lambda number, place: catalog(f"list-{number}-{place}", supplier="Geheimnis-2"),
+    identity=lambda text: hashlib.sha256(text.encode()).hexdigest(),
 )
 CONSUMERS = {
     "catalogs": consumer(catalogs.handler),
@@ -103,10 +107,10 @@ CONSUMERS = {
         work="SendMessage",
         other=None,
         effects=_sent,
+        identity=strict_json.fingerprint,
     ),
 }
 LIMITS = {
-    "catalogs.MAX_ENTRIES": limits.SQS_BATCH_ENTRIES,
     "payloads.MAX_KEYS": limits.S3_DELETE_KEYS,
     "wire.MAX_BYTES": limits.EXTENDED_CLIENT_GB * 1024**3,
     "wire.MAX_KEY": limits.S3_KEY_BYTES,

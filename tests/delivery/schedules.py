@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serverless_patterns.lambdas.foundation import strict_json
 from tests.lambdas import consumers
 from tests.moto_cloud import Context, text
 
@@ -38,13 +37,10 @@ class Delivered:
     Args:
         consumer: The handler and its events.
         source: The model of what delivers to it.
-        identity: Returns what makes an event the same one in its effects. Default: all that it
-            says.
     """
 
     consumer: Consumer
     source: Callable[..., Any]
-    identity: Callable[[Any], str] = strict_json.fingerprint
 
 
 def found() -> Iterator[tuple[str, Delivered]]:
@@ -154,7 +150,7 @@ class Schedule:
 
     def _account(self, cloud: Cloud, source: Source) -> None:
         """Find every event: it took effect once, or is a letter with its reason."""
-        identity = self.delivered.identity
+        identity = self.consumer.identity
         found = source.lines() if isinstance(source, Transform) else self.consumer.effects(cloud)
         effects = Counter(one if isinstance(one, str) else identity(one) for one in found)
         twice = [effect for effect, times in effects.items() if times > 1]

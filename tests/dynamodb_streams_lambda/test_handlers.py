@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from base64 import b64encode
 from functools import partial
@@ -256,7 +257,7 @@ def test_an_event_that_nobody_could_work_on_is_kept_with_its_change_and_holds_up
     records = [table.event(1, **wrong), table.event(2)]
     assert cloud.read(publisher.handler, *records) == []
     assert len(cloud.sent()) == 1
-    [(body, attributes)] = cloud.letters_there()
+    [(body, attributes)] = cloud.messages_in(os.environ["DEAD_LETTER_QUEUE_URL"])
     kept = json.loads(body)
     assert kept["payload"]["Records"] == [records[0]]
     assert kept["DDBStreamBatchInfo"]["startSequenceNumber"] == numbers(records[0])[0]
@@ -273,7 +274,7 @@ def test_a_replayed_range_has_changes_for_others_which_each_reader_leaves_alone(
     records.append(table.write("ord-1", None, "EVENT#e1", userIdentity=BY_DYNAMODB))
     assert cloud.read(publisher.handler, *records) == []
     assert cloud.read(projection.handler, *records) == []
-    assert (len(cloud.sent()), cloud.letters_there()) == (1, [])
+    assert (len(cloud.sent()), cloud.messages_in(os.environ["DEAD_LETTER_QUEUE_URL"])) == (1, [])
     assert [item["pk"] for item in cloud.items()] == ["order"]
 
 
@@ -281,7 +282,7 @@ def test_a_change_too_large_for_a_message_is_named_without_it(cloud: Readers) ->
     table = Table()
     record = table.event(1, more="€" * 380_000)
     assert cloud.read(publisher.handler, record) == []
-    [(body, _)] = cloud.letters_there()
+    [(body, _)] = cloud.messages_in(os.environ["DEAD_LETTER_QUEUE_URL"])
     assert json.loads(body)["payload"] is None
 
 

@@ -29,8 +29,8 @@ DELIVERED = {
             reason="field",
             work="",
             secrets=(),
+            identity=lambda event: str(event["click_id"]),
         ),
         Transform,
-        identity=lambda event: str(event["click_id"]),
     )
 }

@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from serverless_patterns.lambdas.foundation import strict_json
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
@@ -50,6 +52,8 @@ class Consumer:
             Default: no id that two events can claim.
         effects: Returns what took effect: events, or their fingerprints; one that did twice is
             there twice. Default: the fingerprints in the table.
+        identity: Returns what makes an event the same one in its effects. Default: all that it
+            says.
     """
 
     handler: Any
@@ -63,6 +67,7 @@ class Consumer:
     applied: Callable[[Cloud, int], list[int]] | None = None
     other: Callable[[int, int], Any] | None = None
     effects: Callable[[Cloud], Iterable[Any]] = stored
+    identity: Callable[[Any], str] = strict_json.fingerprint
     newest_counts: bool = False
     alone: bool = False
 

@@ -18,7 +18,6 @@ SAME = {
     "foundation.dead_letters.MAX_BYTES": limits.SQS_MESSAGE_BYTES,
     "foundation.dead_letters.MAX_ATTRIBUTES": limits.SQS_MESSAGE_ATTRIBUTES,
     "foundation.objects.MAX_KEY_BYTES": limits.S3_KEY_BYTES,
-    "foundation.sweeps.MAX_ENTRIES": limits.SQS_BATCH_ENTRIES,
     "foundation.sweeps.MAX_KEYS": limits.DYNAMODB_BATCH_KEYS,
     "foundation.tables.MAX_ACTIONS": limits.DYNAMODB_TRANSACTION_ACTIONS,
     "foundation.streams.MAX_RECORDS": limits.KINESIS_BATCH_RECORDS,

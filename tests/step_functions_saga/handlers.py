@@ -84,7 +84,6 @@ def cancel(name: str = "order-1") -> dict[str, str]:
 
 
 LIMITS = {
-    "carrier.MAX_ENTRIES": limits.SQS_BATCH_ENTRIES,
     "logic.MAX_INPUT_BYTES": limits.STATES_PAYLOAD_BYTES,
     "store.MAX_PUTS": limits.DYNAMODB_BATCH_PUTS,
 }

@@ -43,6 +43,7 @@ async function token() {
 
 function signOut(why) {
   live?.stop();
+  cancelAnimationFrame(drawn); // which would say again what was before
   byId("sign-in").hidden = false;
   byId("state").textContent = why;
   byId("state").dataset.live = false;
