@@ -116,18 +116,21 @@ class Queue:
 class InTurn(Queue):
     """Failed events whose group and turn their bodies name, in a queue that keeps no order.
 
-    All are read before the first is handed over. Each comes alone, so that what is behind one that
-    is not accepted stays; what has no group comes last.
+    All are read before the first is handed over, up to the number that SQS hides at a time. Each
+    comes alone, so what is behind one that is not accepted stays; what has no group comes last.
 
     Args:
         sqs: A client.
         url: Of the queue.
         order_by: The fields of an event with its group and its turn in it, such as
             ``("order_id", "version")``.
+        hiding: Seconds, in which all are handed over.
     """
 
-    def __init__(self, sqs: Any, url: str, order_by: tuple[str, str]) -> None:
-        super().__init__(sqs, url, HIDDEN_TOGETHER)
+    def __init__(
+        self, sqs: Any, url: str, order_by: tuple[str, str], hiding: int = HIDDEN_TOGETHER
+    ) -> None:
+        super().__init__(sqs, url, hiding)
         self._order_by = order_by
 
     @property

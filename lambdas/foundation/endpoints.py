@@ -28,9 +28,15 @@ if TYPE_CHECKING:
 
 HTTPS_PORT = 443
 MAX_URL = 2_048
-# They carry an IPv4 address, so they may lead where it does: NAT64, 6to4 and Teredo.
-TUNNELS = tuple(
-    map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
+# https://www.iana.org/assignments/ipv6-address-space has all public ones in here, but for those
+# that carry an IPv4 address and may lead where it does: 6to4 and Teredo.
+PUBLIC_IPV6 = ipaddress.IPv6Network("2000::/3")
+# Documentation, protocols and relays: not each Python knows them.
+OTHERS = tuple(
+    map(
+        ipaddress.ip_network,
+        ("2002::/16", "2001::/32", "3fff::/20", "192.0.0.0/24", "192.88.99.0/24"),
+    )
 )
 NOT_PUBLIC = (".internal", ".local", ".localhost", ".home.arpa")
 _NAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]")
@@ -127,8 +133,10 @@ def is_public(address: str) -> bool:
     if isinstance(found, ipaddress.IPv6Address):
         if found.ipv4_mapped is not None:
             return is_public(str(found.ipv4_mapped))
-        if any(found in tunnel for tunnel in TUNNELS):
+        if found not in PUBLIC_IPV6:
             return False
+    if any(found in network for network in OTHERS):
+        return False
     return found.is_global and not found.is_multicast and not found.is_reserved
 
 
@@ -146,7 +154,7 @@ def post(
         target: See ``check``.
         body: What to post.
         headers: Of the request.
-        seconds: For everything: an endpoint that answers a byte a second is cut off, too.
+        seconds: For all but the look-up: an endpoint that answers a byte a second is cut off, too.
         look_up: Resolves names.
 
     Raises:
@@ -162,7 +170,7 @@ def post(
         answer = connection.getresponse()
         return Answer(answer.status, _seconds(answer.headers.get("Retry-After", "")))
     except (OSError, http.client.HTTPException, ValueError) as error:
-        timeout = not watch.is_alive() or isinstance(error, TimeoutError)
+        timeout = connection.is_cut or isinstance(error, TimeoutError)
         raise UnreachableError("timeout" if timeout else type(error).__name__) from None
     finally:
         watch.cancel()
@@ -174,21 +182,27 @@ class _Connection(http.client.HTTPConnection):
 
     def __init__(self, target: Target, address: str, seconds: float) -> None:
         super().__init__(target.host, target.port, timeout=seconds)
-        self._tls, self._address = target.tls, address
+        self._tls, self._address, self.is_cut = target.tls, address, False
         self.default_port = HTTPS_PORT if target.tls else 80  # else Host would name the port
 
     def connect(self) -> None:
         self.sock = socket.create_connection((self._address, self.port), self.timeout)
         if self._tls:
+            # Detaches the socket, so that the one to cut has to be known before the handshake.
             self.sock = ssl.create_default_context().wrap_socket(
-                self.sock, server_hostname=self.host
+                self.sock, server_hostname=self.host, do_handshake_on_connect=False
             )
+        if self.is_cut:
+            raise TimeoutError
+        if isinstance(self.sock, ssl.SSLSocket):
+            self.sock.do_handshake()
 
     def cut(self) -> None:
         """End it from another thread."""
+        self.is_cut = True
         if sock := self.sock:
             try:
-                sock.shutdown(socket.SHUT_RDWR)
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
             except OSError:
                 return
 

@@ -68,6 +68,7 @@ def run(stack: Deployment, report: Report) -> None:
         settled(drive, shop, carrier, [one["change_id"] for one in wrong])
         take_poison(drive, wrong)
         refused_by_the_receiver(drive, garage, shop)
+        nobody_else_is_confirmed(drive, garage)
         nobody_registers_a_private_address(drive)
 
         drive.title("The garage's endpoint fails, hangs, redirects and answers 410, then recovers")
@@ -212,6 +213,23 @@ def refused_by_the_receiver(drive: Driver, garage: Endpoint, shop: Shop) -> None
     promise = f"{len(changed)} altered messages are rejected"
     drive.check(promise, altered == [403] * len(changed), altered)
     drive.check("nothing that was rejected has an effect", rows(drive, shop) == before)
+
+
+def nobody_else_is_confirmed(drive: Driver, garage: Endpoint) -> None:
+    """Subscribe the garage's server to a topic of somebody else, which SNS signs as well."""
+    sns, before = drive.client("sns"), len(garage.posts)
+    topic = sns.create_topic(Name=f"of-a-stranger-{before}", Attributes={"SignatureVersion": "2"})
+    try:
+        sns.subscribe(TopicArn=topic["TopicArn"], Protocol="http", Endpoint=garage.url)
+        drive.wait("the receiver was asked", lambda: len(garage.posts) > before)
+        answers = [receive(drive, one) for one in garage.posts[before:]]
+        found = sns.list_subscriptions_by_topic(TopicArn=topic["TopicArn"])["Subscriptions"]
+        arns = [one["SubscriptionArn"] for one in found]
+        refused = set(answers) == {403} and not any(arn.startswith("arn:") for arn in arns)
+        promise = "a subscription of an unknown topic is not confirmed"
+        drive.check(promise, refused, [*answers, *arns])
+    finally:
+        sns.delete_topic(TopicArn=topic["TopicArn"])
 
 
 def take_poison(drive: Driver, wrong: Sequence[Document]) -> None:
