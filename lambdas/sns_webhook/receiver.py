@@ -92,14 +92,8 @@ def _refused(error: RefusedError) -> dict[str, Any]:
         metric.add_dimension(
             name="FunctionName", value=os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
         )
-    status = (
-        403
-        if error.reason in (*DISTRUSTED, "token")
-        else 413
-        if error.reason == "too_large"
-        else 400
-    )
-    return {"statusCode": status, "body": error.reason}
+    known = {"too_large": 413} | dict.fromkeys((*DISTRUSTED, "token"), 403)
+    return {"statusCode": known.get(error.reason, 400), "body": error.reason}
 
 
 def _body(event: dict[str, Any]) -> bytes:

@@ -59,7 +59,8 @@ def make_endpoint(
 def make_receiver(stack: Stack, construct_id: str = "Receiver", **given: Any) -> WebhookReceiver:
     receives = "lambdas.sns_webhook.receiver.handler"  # its calls are those of our code
     receiver = function(stack, f"{construct_id}Function", handler=receives)
-    return WebhookReceiver(stack, construct_id, function=receiver, topics=[TOPIC], **given)
+    given = {"topics": [TOPIC]} | given
+    return WebhookReceiver(stack, construct_id, function=receiver, **given)
 
 
 BUILDS = [

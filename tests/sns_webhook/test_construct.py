@@ -8,12 +8,8 @@ import pytest
 from aws_cdk import App, Duration, Stack
 from aws_cdk import aws_sns as sns
 
-from serverless_patterns.patterns.sns_webhook.construct import (
-    SnsWebhook,
-    Subscription,
-    WebhookReceiver,
-)
-from tests.inline import function, properties
+from serverless_patterns.patterns.sns_webhook.construct import SnsWebhook, Subscription
+from tests.inline import properties
 
 from .builds import TOPIC, URL, make, make_receiver
 
@@ -51,37 +47,34 @@ def test_an_endpoint_of_a_private_network_or_without_tls_is_rejected(
         SnsWebhook(stack, "Webhook").add_endpoint("Endpoint", url=url)
 
 
-def fifo(stack: Stack) -> Any:
-    topic = sns.Topic(stack, "Own", fifo=True, topic_name="own.fifo")
-    return SnsWebhook(stack, "Webhook", topic=topic)
-
-
-def sha1(stack: Stack) -> Any:
-    return SnsWebhook(stack, "Webhook", topic=sns.Topic(stack, "Own"))
-
-
-def raw(stack: Stack) -> Any:
-    raw_delivery = Subscription(raw_message_delivery=True)
-    return SnsWebhook(stack, "Webhook").add_endpoint("To", url=URL, subscription=raw_delivery)
-
-
-def an_hour(stack: Stack) -> Any:
-    return make_receiver(stack, max_age=Duration.hours(1))
-
-
-def of_nobody(stack: Stack) -> Any:
-    receiver: Any = function(stack, "Function")
-    return WebhookReceiver(stack, "Receiver", function=receiver, topics=[])
+RAW = Subscription(raw_message_delivery=True)
 
 
 @pytest.mark.parametrize(
     ("build", "problem"),
     [
-        (fifo, r"Stack/Own is a FIFO topic.*no endpoint.*standard topic"),
-        (sha1, r"Stack/Own signs its messages with SHA1.*signature_version to 2"),
-        (raw, r"asks for raw delivery, which has no signature.*Leave raw_message_delivery out"),
-        (an_hour, r"max_age is 1 h.*reject what it retries last"),
-        (of_nobody, "topics is empty, so every message would be rejected"),
+        (
+            lambda it: SnsWebhook(
+                it, "Webhook", topic=sns.Topic(it, "Own", fifo=True, topic_name="own.fifo")
+            ),
+            r"Stack/Own is a FIFO topic.*no endpoint.*standard topic",
+        ),
+        (
+            lambda it: SnsWebhook(it, "Webhook", topic=sns.Topic(it, "Own")),
+            r"Stack/Own signs its messages with SHA1.*signature_version to 2",
+        ),
+        (
+            lambda it: SnsWebhook(it, "Webhook").add_endpoint("To", url=URL, subscription=RAW),
+            r"asks for raw delivery, which has no signature.*Leave raw_message_delivery out",
+        ),
+        (
+            lambda it: make_receiver(it, max_age=Duration.hours(1)),
+            r"max_age is 1 h.*reject what it retries last",
+        ),
+        (
+            lambda it: make_receiver(it, topics=[]),
+            "topics is empty, so every message would be rejected",
+        ),
     ],
 )
 def test_a_configuration_that_would_lose_or_reject_events_is_rejected(
