@@ -89,7 +89,7 @@ def reach_the_engine() -> None:
             return
         self.sock = socket.create_connection((engine.hostname, engine.port), self.timeout)
 
-    http.client.HTTPSConnection.connect = connect_here  # type: ignore[method-assign]
+    http.client.HTTPSConnection.connect = connect_here  # type: ignore[assignment,method-assign]
 
 
 def load(name: str) -> Callable[[Any, Context], Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from serverless_patterns.lambdas.foundation import endpoints, webhooks
+from serverless_patterns.lambdas.foundation import aws, endpoints, visibility, webhooks
 from serverless_patterns.lambdas.sns_webhook import deliver, register, store
 from tests.moto_cloud import Context, fixture, record
 
@@ -42,7 +42,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         found.extend(seconds.values())
         return {}
 
-    monkeypatch.setattr(deliver.visibility, "change", change)
+    monkeypatch.setattr(visibility, "change", change)
     return found
 
 
@@ -123,11 +123,10 @@ def test_a_name_that_has_come_to_lead_into_a_private_network_is_not_posted_to(
 
 
 def registered(monkeypatch: pytest.MonkeyPatch, event: Any, address: str) -> dict[str, str]:
-    monkeypatch.setattr(
-        endpoints.socket, "getaddrinfo", lambda *_, **__: [(0, 0, 0, "", (address, 443))]
-    )
-    monkeypatch.setattr(endpoints.resolve, "__defaults__", (endpoints.socket.getaddrinfo,))
-    return register.handler(event, Context())
+    found: Any = lambda *_, **__: [(0, 0, 0, "", (address, 443))]  # noqa: E731
+    monkeypatch.setattr(endpoints.resolve, "__defaults__", (found,))
+    context: Any = Context()
+    return register.handler(event, context)
 
 
 def test_a_client_registers_a_public_endpoint_and_no_other(
@@ -153,7 +152,7 @@ def test_during_a_rotation_the_secret_before_is_valid_too(monkeypatch: pytest.Mo
             return {"SecretString": stages[VersionStage]}
 
     monkeypatch.undo()
-    monkeypatch.setattr(store.aws, "client", lambda _: Secrets())
+    monkeypatch.setattr(aws, "client", lambda _: Secrets())
     monkeypatch.setenv("SIGNING_ARN", "rotated")
     assert store.secrets() == ["new", "old"]
     del stages["AWSPREVIOUS"]

@@ -8,7 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from serverless_patterns.lambdas.foundation import aws
+from serverless_patterns.lambdas.foundation.sns_messages import UnavailableError
 from serverless_patterns.lambdas.sns_webhook import receiver
 from tests import moto_cloud
 from tests.lambdas.signing import NOW, TOPIC, confirmation, message, pem
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from tests.moto_cloud import Cloud
 
+CONTEXT: Any = Context()
 DAY = 86_400
 CHANGE = {
     "change_id": "order-1-1", "order_id": "order-1", "version": 1, "state": "placed",
@@ -42,14 +46,14 @@ cloud = fixture(
 def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let the certificate be fetched from nowhere, at the time of the messages."""
     monkeypatch.setattr(receiver, "fetch", lambda _: pem())
-    monkeypatch.setattr(receiver.time, "time", NOW.timestamp)
+    monkeypatch.setattr("time.time", NOW.timestamp)
     receiver._verifier.cache_clear()
     yield
     receiver._verifier.cache_clear()
 
 
 def post(body: bytes, **event: Any) -> int:
-    answer = receiver.handler({"body": body.decode(), **event}, Context())
+    answer = receiver.handler({"body": body.decode(), **event}, CONTEXT)
     return int(answer["statusCode"])
 
 
@@ -115,7 +119,7 @@ def test_a_certificate_that_cannot_be_fetched_lets_sns_try_again(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fetch(_: str) -> bytes:
-        raise receiver.UnavailableError("timeout")
+        raise UnavailableError("timeout")
 
     monkeypatch.setattr(receiver, "fetch", fetch)
     receiver._verifier.cache_clear()
@@ -131,13 +135,13 @@ def confirm(monkeypatch: pytest.MonkeyPatch, body: bytes, code: str = "") -> tup
             asked.append(given)
             if code:
                 error: Any = {"Error": {"Code": code}}
-                raise receiver.ClientError(error, "ConfirmSubscription")
+                raise ClientError(error, "ConfirmSubscription")
 
     def client(service: str, *, region: str) -> Sns:
         assert (service, region) == ("sns", "eu-central-1")
         return Sns()
 
-    monkeypatch.setattr(receiver.aws, "client", client)
+    monkeypatch.setattr(aws, "client", client)
     return post(body), asked
 
 
