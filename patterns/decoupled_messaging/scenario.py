@@ -97,7 +97,7 @@ def run(stack: Deployment, report: Report) -> None:
     drive.latency("POST", drive.sender.seconds)
     drive.not_proven(
         ("", "the same with Aurora in place of DynamoDB",
-         "real PostgreSQL: tests/decoupled_messaging/test_aurora.py"),
+         "real PostgreSQL: tests/decoupled_messaging/test_handlers_on_postgresql.py"),
         ("sqs-metrics-and-alarms", "alarms", "metrics and dimensions: tests/contracts"),
         ("service-roles", "API Gateway and the mappings have the permissions that they need",
          "policies: tests/contracts, test_security"),
