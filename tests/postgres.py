@@ -45,16 +45,13 @@ class Postgres:
             os.chown(self._folder, nobody.pw_uid, nobody.pw_gid)
             self._as |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
         programs = self._programs()
-        data, quiet = self._folder / "data", {"stdout": subprocess.DEVNULL}
-        initdb = [programs / "initdb", "-D", data, "-U", NAMES["user"], "-E", "UTF8", "-N"]
-        subprocess.run(
-            [*initdb, "--locale=C", "--no-instructions"], check=True, **quiet, **self._as
-        )
+        data = str(self._folder / "data")
+        self._as["stdout"] = subprocess.DEVNULL
+        initdb = [f"{programs}/initdb", "-D", data, "-U", NAMES["user"], "-E", "UTF8", "-N"]
+        subprocess.run([*initdb, "--locale=C", "-A", "trust"], check=True, **self._as)
         options = [part for setting in SETTINGS for part in ("-c", setting)]
-        self._server = subprocess.Popen(
-            [programs / "postgres", "-D", data, "-k", self._folder, *options],
-            stderr=subprocess.DEVNULL, **quiet, **self._as,
-        )  # fmt: skip
+        postgres = [f"{programs}/postgres", "-D", data, "-k", str(self._folder), *options]
+        self._server = subprocess.Popen(postgres, stderr=subprocess.DEVNULL, **self._as)
         self._until_ready()
         return self
 
@@ -74,7 +71,7 @@ class Postgres:
         assert spec.origin is not None
         installed = Path(spec.origin).parent / "pginstall"
         try:
-            command = [installed / "bin" / "initdb", "--version"]
+            command = [f"{installed}/bin/initdb", "--version"]
             subprocess.run(command, check=True, capture_output=True, **self._as)
         except (PermissionError, subprocess.CalledProcessError):
             shutil.copytree(installed.parent, self._folder / "programs", symlinks=True)

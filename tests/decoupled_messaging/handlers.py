@@ -62,4 +62,4 @@ def send(cloud: Cloud, *records: dict[str, Any], url: str = "") -> list[str]:
     cloud.monkeypatch.setenv("QUEUE_URL", url or cloud.queue_url)
     cloud.monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", cloud.queue_url)
     answer = relay.handler({"Records": [*records]}, moto_cloud.Context())  # type: ignore[arg-type]
-    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+    return [str(failure["itemIdentifier"]) for failure in answer["batchItemFailures"]]

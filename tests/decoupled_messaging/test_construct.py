@@ -111,7 +111,7 @@ def test_every_part_goes_off_before_an_order_is_lost(stack: Stack) -> None:
 
 def test_the_page_says_what_to_do_about_the_alarms_of_aurora(stack: Stack) -> None:
     make_on_aurora(stack)
-    entries = runbook.section(Template.from_stack(stack).to_json()).split("### ")
+    entries = runbook.section(dict(Template.from_stack(stack).to_json())).split("### ")
     page = page_of(catalog.find("decoupled_messaging"))
     assert [entry for entry in entries if entry.strip() not in page] == []
 
