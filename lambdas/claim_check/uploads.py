@@ -19,7 +19,7 @@ from botocore.config import Config
 from ..foundation import checks, strict_json
 from ..foundation.logs import logger
 from ..foundation.outcomes import RefusedError
-from .wire import MAX_BYTES
+from ..foundation.pointers import MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

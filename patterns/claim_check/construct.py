@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from ..blocks.alarms import MINUTE, Alarms, Runbook
+from ..blocks.alarms import Alarms, Runbook
 from ..blocks.bucket_events import Notification, ThroughEventBridge, Watch, connect
 from ..blocks.buckets import DAY, NewBucket
 from ..blocks.consumers import Consumer, check_has_role, check_may_run
 from ..blocks.endpoints import Endpoint, NewApi
+from ..blocks.fronts import alarms_of_front
 from ..blocks.grants import grantee_here
 from ..blocks.queues import NewQueue, SqsToLambda, grant_send
 from ..blocks.rest import RestEntry
@@ -27,9 +28,9 @@ from ..blocks.topics import (
     new_source,
     own_source,
 )
-from ..blocks.values import Path, child_of, expect, expect_fields, seconds
+from ..blocks.values import Path, child_of, expect
 from ..limits import SNS_RETRIES_TO_SQS, SQS_DEFAULT_RETENTION, SQS_MAX_RETENTION
-from .payloads import LAST_NET, Payloads, Store, waits
+from .payloads import Payloads, Store, waits
 
 if TYPE_CHECKING:
     from aws_cdk import aws_events as events
@@ -40,22 +41,13 @@ if TYPE_CHECKING:
     from ..blocks.sources import Source
 
 __all__ = [
-    "Alarms",
-    "ClaimCheck",
-    "ClaimCheckFanout",
-    "Consumer",
-    "Endpoint",
-    "NewApi",
-    "NewBucket",
-    "NewQueue",
-    "NewTopic",
-    "Payloads",
-    "Subscription",
-    "Sweep",
-    "Uploads",
-]
+    "Alarms", "ClaimCheck", "ClaimCheckFanout", "Consumer", "Endpoint", "NewApi", "NewBucket",
+    "NewQueue", "NewTopic", "Payloads", "Subscription", "Sweep", "Uploads",
+]  # fmt: skip
 
 UPLOADS = "uploads/"
+SENDER = ("s3:PutObject", "s3:AbortMultipartUpload", "s3:DeleteObject")
+LAST_NET = 7 * DAY  # the lifecycle rule comes so long after the sweep, which counts what it finds
 SNS_WAITS = SNS_RETRIES_TO_SQS * DAY
 SWEEP_FAILS = Runbook(
     means="The sweep fails, so bodies that no message needs are kept until they expire.",
@@ -70,12 +62,6 @@ SWEEP_FINDS = Runbook(
     "out of time or memory leaves bodies.",
     fix="Fix what crashes. The bodies are deleted.",
     verify="The next runs find none.",
-)
-FRONT_FAILS = Runbook(
-    means="Calls of the front fail, so clients get 502 and no address to upload to.",
-    see="Read its log for the error.",
-    fix="Deploy a front that works, or raise its timeout or memory if it runs out of them.",
-    verify="Errors falls to 0.",
 )
 
 
@@ -121,19 +107,17 @@ class ClaimCheck(SqsToLambda):
         sweep: Sweep | None = None,
         alarms: Alarms = Alarms(),
     ) -> None:
-        consumer = Consumer.of(consumer)
         expect("payloads", payloads, Payloads)
         expect("queue", queue, "IQueue", NewQueue)
         expect("sweep", sweep, Sweep, None)
         expect("alarms", alarms, Alarms)
-        _check_deduplication("queue", queue)
+        _check_deduplication(queue)
         self._alarms = alarms.of_pattern(__name__)
         super().__init__(scope, construct_id, consumer=consumer, queue=queue, alarms=self._alarms)
         self._given: list[Any] = [consumer, payloads.bucket, queue, sweep]
-
         self._store = Store(self, payloads, waits(queue), LAST_NET)
         self._store.check(Path(self.queue), waits(queue))
-        self.bucket, self._is_new = self._store.bucket, isinstance(payloads.bucket, NewBucket)
+        self.bucket = self._store.bucket
         self.uploads: Uploads | None = None
         self.schedule: events.Rule | None = None
         if sweep:
@@ -144,13 +128,12 @@ class ClaimCheck(SqsToLambda):
     @property
     def environment(self) -> dict[str, str]:
         """The variables that the consumer needs; and, with them, a sender."""
-        return _place(self._store) | {"QUEUE_URL": self.queue.queue_url}
+        return self._store.environment | {"QUEUE_URL": self.queue.queue_url}
 
     @property
     def sweep_environment(self) -> dict[str, str]:
         """The variables that the sweep needs."""
-        kept = str(int(self._store.kept))
-        return _place(self._store) | {"SUFFIX": "", "KEPT_SECONDS": kept}
+        return self._store.environment
 
     def grant_send(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` store bodies, and send messages.
@@ -161,7 +144,7 @@ class ClaimCheck(SqsToLambda):
             ValueError: ``grantee`` cannot be granted it.
         """
         grant_send(self.queue, grantee_here(self, grantee, self._given))
-        return self._store.grant(grantee, self._given, SENDER, writes=True)
+        return self._store.grant(grantee, self._given, SENDER)
 
     def grant_claim(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee``, the consumer, read bodies and delete them.
@@ -181,8 +164,9 @@ class ClaimCheck(SqsToLambda):
         Raises:
             ValueError: ``grantee`` cannot be granted it.
         """
-        actions = ["s3:DeleteObject"]
-        return self._store.grant(grantee, self._given, actions, ["s3:ListBucketVersions"])
+        return self._store.grant(
+            grantee, self._given, ["s3:DeleteObject"], ["s3:ListBucketVersions"]
+        )
 
     def add_uploads(
         self,
@@ -210,7 +194,6 @@ class ClaimCheck(SqsToLambda):
                 origins; or a function that never runs.
         """
         expect("front", front, "IFunction")
-        expect("endpoint", endpoint, Endpoint)
         if self._fifo:
             raise ValueError(
                 f"{Path(self)} has a FIFO queue, but uploads come in no order and have no message "
@@ -219,7 +202,7 @@ class ClaimCheck(SqsToLambda):
         check_has_role("front", front)
         check_may_run(Path(front, "front "), front, "every request would be answered with 5xx")
         self.uploads = Uploads(self, "Uploads")
-        self.uploads.take(self, front, Consumer.of(announcer), endpoint)
+        self.uploads.connect(self, front, Consumer.of(announcer), endpoint)
         self.alarms += self.uploads.alarms
         return self.uploads
 
@@ -237,13 +220,14 @@ class Uploads(Construct):
     entry: RestEntry
     events: SqsToLambda
 
-    def take(
+    def connect(
         self, claims: ClaimCheck, front: lambda_.IFunction, announcer: Consumer, endpoint: Endpoint
     ) -> None:
         """Connect API, bucket and queue."""
-        alarms, store = claims._alarms, claims._store
-        self.front_environment = _place(store, UPLOADS)
-        self.announcer_environment = self.front_environment | {"QUEUE_URL": claims.queue.queue_url}
+        alarms, store, given = claims._alarms, claims._store, [*claims._given, front]
+        below = {"PREFIX": f"{store.prefix}{UPLOADS}"}
+        self.front_environment = store.environment | below
+        self.announcer_environment = claims.environment | below
         self.entry = RestEntry(self, "Entry", endpoint, alarms=alarms)
         if self.entry.origins:
             raise ValueError(
@@ -251,37 +235,26 @@ class Uploads(Construct):
                 "page of another origin. Leave cors out, and upload from a server."
             )
         self.entry.add_function("POST", front)
-        given = [*claims._given, front]
-        store.grant(front, given, ["s3:PutObject"], below=UPLOADS, writes=True)
+        store.grant(front, given, ["s3:PutObject"], below=UPLOADS)
         self.events = SqsToLambda(self, "Events", consumer=announcer, alarms=alarms)
-        watch = Watch(f"{store.prefix}{UPLOADS}")
-        way = Notification() if claims._is_new else ThroughEventBridge()
-        _, on_way = connect(self, store.bucket, [watch], way, self.events.queue, alarms)
+        way = Notification() if store.is_new else ThroughEventBridge()
+        watch = [Watch(below["PREFIX"])]
+        _, on_way = connect(self, store.bucket, watch, way, self.events.queue, alarms)
         grant_send(claims.queue, grantee_here(self, announcer.function, given))
-        errors = front.metric_errors(period=seconds(MINUTE), statistic="Sum")
-        on_front = alarms.each(self, [("FrontErrorsAlarm", errors, FRONT_FAILS, 0, 3)])
+        on_front = alarms_of_front(self, front, alarms)
         self.alarms = [*self.entry.alarms, *on_front, *self.events.alarms, *on_way]
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewTopic(TopicSettings):
-    """Settings of a new topic, which is encrypted and requires TLS.
+    """Settings of a new topic, which is encrypted and requires TLS. See ``TopicSettings``.
 
     Attributes:
         fifo: A FIFO topic, in high-throughput mode, for which every publisher names a deduplication
             id. Default: standard.
-        encryption_key: As of every topic: see ``TopicSettings``.
-
-    Raises:
-        ValueError: a key that encrypts nothing or that SNS may not use.
     """
 
     fifo: bool = False
-
-    def __post_init__(self) -> None:
-        """Reject a key with which SNS cannot deliver."""
-        super().__post_init__()
-        expect_fields(self, fifo=(bool,))
 
 
 class ClaimCheckFanout(TopicFanout):
@@ -326,7 +299,7 @@ class ClaimCheckFanout(TopicFanout):
     @property
     def environment(self) -> dict[str, str]:
         """The variables of a consumer, such as ``lambdas/claim_check/catalogs_shared.py``."""
-        return _place(self._store)
+        return self._store.environment
 
     def add_queue(
         self,
@@ -345,7 +318,7 @@ class ClaimCheckFanout(TopicFanout):
         """
         expect("queue", queue, "IQueue", NewQueue)
         expect("subscription", subscription, Subscription)
-        _check_deduplication("queue", queue)
+        _check_deduplication(queue)
         if subscription.raw_message_delivery is False:
             raise ValueError(
                 "raw_message_delivery is False, but a pointer and the attribute that tells it are "
@@ -356,8 +329,7 @@ class ClaimCheckFanout(TopicFanout):
                 "filter_policy_with_message_body was given, but SNS sees the pointer in place of a "
                 "large body, and would drop the event. Use filter_policy, by attributes."
             )
-        name = Path(self, "", f"/{construct_id}")
-        self._store.check(name, SNS_WAITS + waits(queue))
+        self._store.check(Path(self, "", f"/{construct_id}"), SNS_WAITS + waits(queue))
         return super().add_queue(
             construct_id, consumer=consumer, queue=queue, subscription=subscription, alarms=alarms
         )
@@ -369,7 +341,7 @@ class ClaimCheckFanout(TopicFanout):
             ValueError: ``grantee`` cannot be granted it.
         """
         granted = self.grant_publish(grantee)
-        return granted.combine(self._store.grant(grantee, self._given, SENDER, writes=True))
+        return granted.combine(self._store.grant(grantee, self._given, SENDER))
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee``, a consumer, read bodies.
@@ -380,26 +352,16 @@ class ClaimCheckFanout(TopicFanout):
         return self._store.grant(grantee, self._given, ["s3:GetObject"], ["s3:ListBucket"])
 
 
-SENDER = ("s3:PutObject", "s3:AbortMultipartUpload", "s3:DeleteObject")
-
-
-def _place(store: Store, below: str = "") -> dict[str, str]:
-    return {"BUCKET_NAME": store.bucket.bucket_name, "PREFIX": f"{store.prefix}{below}"}
-
-
-def _check_deduplication(name: str, queue: sqs.IQueue | NewQueue) -> None:
+def _check_deduplication(queue: sqs.IQueue | NewQueue) -> None:
     """Reject deduplication by content: two pointers to equal bodies are not equal.
 
     Source:
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/using-messagededuplicationid-property.html
-
-    Raises:
-        ValueError: the queue deduplicates by the content of messages.
     """
     own: Any = queue if isinstance(queue, NewQueue) else child_of(queue)
     if own is not None and own.content_based_deduplication:
         raise ValueError(
-            f"{name} has content_based_deduplication, but each pointer has a key of its own, so a "
+            "queue has content_based_deduplication, but each pointer has a key of its own, so a "
             "message that is sent twice would be two. Leave it out: senders name a deduplication "
             "id, such as the SHA-256 of the body, as LargeMessages does."
         )
@@ -409,6 +371,7 @@ def _source_of(scope: Construct, topic: sns.ITopic | NewTopic) -> Source:
     expect("topic", topic, NewTopic, "ITopic")
     if not isinstance(topic, NewTopic):
         return own_source(scope, topic, fifo=bool(is_fifo(topic)))
+    expect("fifo", topic.fifo, bool)
     if not topic.fifo:
         made = sns.Topic(scope, "Topic", master_key=topic.encryption_key, enforce_ssl=True)
         return new_source(made, topic)

@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.lambdas.claim_check.wire import KIND, SIZE, Pointer
+
 from serverless_patterns.sandbox import buckets
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.sender import Event, Reply, single

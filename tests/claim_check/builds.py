@@ -46,11 +46,9 @@ def make_uploads(stack: Stack, construct_id: str = "Claims", **given: Any) -> Cl
         for name in ("uploads", "announce")
     )
     uploads = made.add_uploads(front=front, announcer=announcer)
-    for one, told in (
-        (front, uploads.front_environment),
-        (announcer, uploads.announcer_environment),
-    ):
-        for name, value in told.items():
+    told = ((front, uploads.front_environment), (announcer, uploads.announcer_environment))
+    for one, variables in told:
+        for name, value in variables.items():
             one.add_environment(name, value)
     return made
 
