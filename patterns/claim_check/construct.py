@@ -15,7 +15,7 @@ from ..blocks.consumers import Consumer, check_has_role, check_may_run
 from ..blocks.endpoints import Endpoint, NewApi
 from ..blocks.fronts import alarms_of_front
 from ..blocks.grants import grantee_here
-from ..blocks.queues import NewQueue, SqsToLambda, grant_send
+from ..blocks.queues import NewQueue, SqsToLambda, grant_send, longest_wait
 from ..blocks.rest import RestEntry
 from ..blocks.subscriptions import Subscription
 from ..blocks.sweeps import Sweep, run_by_schedule
@@ -30,7 +30,7 @@ from ..blocks.topics import (
 )
 from ..blocks.values import Path, child_of, expect
 from ..limits import SNS_RETRIES_TO_SQS, SQS_DEFAULT_RETENTION, SQS_MAX_RETENTION
-from .payloads import Payloads, Store, waits
+from .payloads import Payloads, Store
 
 if TYPE_CHECKING:
     from aws_cdk import aws_events as events
@@ -115,8 +115,8 @@ class ClaimCheck(SqsToLambda):
         self._alarms = alarms.of_pattern(__name__)
         super().__init__(scope, construct_id, consumer=consumer, queue=queue, alarms=self._alarms)
         self._given: list[Any] = [consumer, payloads.bucket, queue, sweep]
-        self._store = Store(self, payloads, waits(queue), LAST_NET)
-        self._store.check(Path(self.queue), waits(queue))
+        self._store = Store(self, payloads, longest_wait(queue), LAST_NET)
+        self._store.check(Path(self.queue), longest_wait(queue))
         self.bucket = self._store.bucket
         self.uploads: Uploads | None = None
         self.schedule: events.Rule | None = None
@@ -329,7 +329,7 @@ class ClaimCheckFanout(TopicFanout):
                 "filter_policy_with_message_body was given, but SNS sees the pointer in place of a "
                 "large body, and would drop the event. Use filter_policy, by attributes."
             )
-        self._store.check(Path(self, "", f"/{construct_id}"), SNS_WAITS + waits(queue))
+        self._store.check(Path(self, "", f"/{construct_id}"), SNS_WAITS + longest_wait(queue))
         return super().add_queue(
             construct_id, consumer=consumer, queue=queue, subscription=subscription, alarms=alarms
         )

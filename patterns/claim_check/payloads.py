@@ -12,22 +12,19 @@ from aws_cdk import Annotations, Duration
 from aws_cdk import aws_s3 as s3
 
 from ..blocks import keys
-from ..blocks.buckets import DAY, NewBucket, make_bucket
+from ..blocks.buckets import DAY, NewBucket, check_rules_outlast, make_bucket
 from ..blocks.grants import grantee_here
 from ..blocks.names import bucket_name_known_before_creation
 from ..blocks.places import check_here
-from ..blocks.queues import NewQueue, dead_letter_queue_of, retention_of
-from ..blocks.values import Path, child_of, expect_fields, in_seconds, is_token, stack_of
+from ..blocks.values import Path, expect_fields, in_seconds, is_token
 from ..blocks.watched import grant_here
 from ..checks import reject
 from ..checks import s3 as checks
-from ..limits import SQS_MAX_RETENTION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aws_cdk import aws_iam as iam
-    from aws_cdk import aws_sqs as sqs
     from constructs import Construct
 
 _PREFIX = re.compile(r"([A-Za-z0-9][\w.-]*/)*", re.ASCII)
@@ -63,20 +60,6 @@ class Payloads:
                 f"prefix is {self.prefix!r}; it must be empty, or folders of letters, digits, - _ "
                 "and . that end with /, such as 'catalogs/'."
             )
-
-
-def waits(queue: sqs.IQueue | NewQueue) -> float:
-    """Return how long a message may be in a queue and then in its dead-letter queue, in seconds.
-
-    One that its consumer rejects is sent to the dead-letter queue anew; so both times count. What
-    is not known here is the longest.
-    """
-    if isinstance(queue, NewQueue):
-        kept = queue.retention, in_seconds(queue.dead_letter_retention_period)
-    else:
-        letters = dead_letter_queue_of(queue)
-        kept = retention_of(queue), retention_of(letters) if letters else None
-    return sum(SQS_MAX_RETENTION if one is None else one for one in kept)
 
 
 class Store:
@@ -123,14 +106,7 @@ class Store:
         """
         objects = Path(self.bucket, f"kept: objects of '{self.prefix}*' in ")
         reject(checks.expires_before_read(objects, self._kept, queue, longest))
-        resource: Any = child_of(self.bucket)
-        # Of its own property the CDK tells nothing: the rules are added up when it is rendered.
-        known = stack_of(resource).resolve(resource._cfn_properties) if resource else {}
-        for one in known.get("lifecycleConfiguration", {}).get("rules", ()):
-            prefix, days = one.get("prefix", ""), one.get("expirationInDays")
-            if days is not None and one.get("status") == "Enabled" and self._overlaps(prefix):
-                objects = Path(self.bucket, f"objects of '{prefix}*' in ")
-                reject(checks.expires_before_read(objects, days * DAY, queue, longest))
+        check_rules_outlast(self.bucket, self.prefix, queue, longest)
 
     def grant(
         self,
