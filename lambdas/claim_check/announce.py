@@ -27,8 +27,7 @@ def parse(message: Message) -> list[Pointer]:
     Raises:
         RefusedError: it is no event of our bucket, or of an object that is no upload.
     """
-    bucket = os.environ["BUCKET_NAME"]
-    return [_pointer(event) for event in objects.parse(message, bucket)]
+    return [_pointer(event) for event in objects.parse(message, os.environ["BUCKET_NAME"])]
 
 
 def _pointer(event: objects.ObjectEvent) -> Pointer:

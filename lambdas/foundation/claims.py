@@ -1,4 +1,4 @@
-"""What a consumer of large messages does beside its work: it deletes a message, and then its body.
+"""What a consumer of large messages does beside its work: it deletes the message, then its body.
 
 A crash at any place leaves a message with its object, which comes again, or an object without a
 message, which the sweep finds: never a message without its object.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -18,6 +18,8 @@ from .outcomes import DUPLICATE, STORED, Outcome, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from .messages import Message
     from .pointers import Pointer
@@ -88,7 +90,38 @@ def _delete(messages: Sequence[Message]) -> dict[str, str]:
     return failed
 
 
-def done_with(keys: Iterable[str]) -> set[str]:
+@logger.inject_lambda_context
+def sweep(event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:
+    """Delete orphans; return how many bodies there were, and how many of them were orphans.
+
+    A body is an orphan when its work is done, or when it is older than any message can be. This is
+    a handler for a schedule.
+
+    Args:
+        event: May say ``older_than_seconds``, for bodies whose work is done, and
+            ``kept_seconds``, for the others.
+        context: How long it may run.
+
+    Raises:
+        UnfinishedError: the bucket is too large for one run, or S3 did not delete all.
+    """
+    now = time.time()
+    young = now - event.get("older_than_seconds", sweeps.MIN_AGE)
+    oldest = now - event.get("kept_seconds", int(os.environ["KEPT_SECONDS"]))
+
+    def find(page: list[Any]) -> tuple[int, int]:
+        there = [one for one in page if "ETag" in one]  # and no delete marker
+        aged = {one["Key"]: one["LastModified"].timestamp() for one in there}
+        orphans = {key for key, at in aged.items() if at <= oldest}
+        orphans |= _done_with(key for key, at in aged.items() if oldest < at <= young)
+        if bodies.delete(bodies.client(), os.environ["BUCKET_NAME"], orphans):
+            raise sweeps.UnfinishedError("S3 did not delete every body.")
+        return len(aged), len(orphans)
+
+    return sweeps.look(context, find)
+
+
+def _done_with(keys: Iterable[str]) -> set[str]:
     """Return the keys of bodies whose work is done."""
     found: set[str] = set()
     for some in aws.batches(keys, most=sweeps.MAX_KEYS):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import aws_sns as sns
+from aws_cdk.aws_sns import FifoThroughputScope, Topic
 from constructs import Construct
 
+from ..blocks import sweeps, topics
 from ..blocks.alarms import Alarms, Runbook
 from ..blocks.bucket_events import Notification, ThroughEventBridge, Watch, connect
 from ..blocks.buckets import DAY, NewBucket
@@ -19,15 +20,7 @@ from ..blocks.queues import NewQueue, SqsToLambda, grant_send, longest_wait
 from ..blocks.rest import RestEntry
 from ..blocks.subscriptions import Subscription
 from ..blocks.sweeps import Sweep, run_by_schedule
-from ..blocks.topics import (
-    QueueSubscriber,
-    TopicFanout,
-    TopicSettings,
-    is_fifo,
-    new_fifo_source,
-    new_source,
-    own_source,
-)
+from ..blocks.topics import QueueSubscriber, TopicFanout, TopicSettings
 from ..blocks.values import Path, child_of, expect
 from ..limits import SNS_RETRIES_TO_SQS, SQS_DEFAULT_RETENTION, SQS_MAX_RETENTION
 from .payloads import Payloads, Store
@@ -36,6 +29,7 @@ if TYPE_CHECKING:
     from aws_cdk import aws_events as events
     from aws_cdk import aws_iam as iam
     from aws_cdk import aws_lambda as lambda_
+    from aws_cdk import aws_sns as sns
     from aws_cdk import aws_sqs as sqs
 
     from ..blocks.sources import Source
@@ -49,11 +43,9 @@ UPLOADS = "uploads/"
 SENDER = ("s3:PutObject", "s3:AbortMultipartUpload", "s3:DeleteObject")
 LAST_NET = 7 * DAY  # the lifecycle rule comes so long after the sweep, which counts what it finds
 SNS_WAITS = SNS_RETRIES_TO_SQS * DAY
-SWEEP_FAILS = Runbook(
+SWEEP_FAILS = replace(
+    sweeps.SWEEP_FAILS,
     means="The sweep fails, so bodies that no message needs are kept until they expire.",
-    see="Read its log: a missing permission, a bucket too large for its timeout, or a dependency.",
-    fix="Fix the cause, then invoke the function by hand: it may run at any time.",
-    verify="A run ends without an error.",
 )
 SWEEP_FINDS = Runbook(
     means="The sweep deleted bodies that no message needed: a sender crashed before it had sent "
@@ -136,9 +128,7 @@ class ClaimCheck(SqsToLambda):
         return self._store.environment
 
     def grant_send(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let ``grantee`` store bodies, and send messages.
-
-        It may delete a body, too: one whose message SQS has rejected.
+        """Let ``grantee`` send messages, store bodies, and delete one whose message is rejected.
 
         Raises:
             ValueError: ``grantee`` cannot be granted it.
@@ -164,9 +154,8 @@ class ClaimCheck(SqsToLambda):
         Raises:
             ValueError: ``grantee`` cannot be granted it.
         """
-        return self._store.grant(
-            grantee, self._given, ["s3:DeleteObject"], ["s3:ListBucketVersions"]
-        )
+        actions = ["s3:DeleteObject"]
+        return self._store.grant(grantee, self._given, actions, ["s3:ListBucketVersions"])
 
     def add_uploads(
         self,
@@ -179,8 +168,7 @@ class ClaimCheck(SqsToLambda):
 
         POST answers 201 with a presigned URL, whose signature binds the size and the content type
         that were asked for, and that nothing has been uploaded there. S3 then says that the body is
-        there, and ``announcer`` sends its pointer. The client has nothing to confirm, and so
-        nothing to forget.
+        there, and ``announcer`` sends its pointer: the client has nothing to confirm.
 
         Args:
             front: Function that answers, such as ``lambdas/claim_check/uploads.py``. It needs the
@@ -208,7 +196,7 @@ class ClaimCheck(SqsToLambda):
 
 
 class Uploads(Construct):
-    """client → API Gateway → Lambda;  client → S3 → SQS → Lambda → SQS: bodies that are uploaded.
+    """client → API Gateway → Lambda;  client → S3 → SQS → Lambda → SQS
 
     Attributes:
         entry: The way in: its API, and ``grant_execute``.
@@ -260,8 +248,8 @@ class NewTopic(TopicSettings):
 class ClaimCheckFanout(TopicFanout):
     """Publish messages of up to 2 GB to several queues: the body waits in S3, once for all of them.
 
-    No consumer knows whether the others have read a body, so none may delete it: it expires,
-    ``kept`` after it was stored. Everything else is as of ``ClaimCheck``.
+    No consumer knows whether the others have read a body, so none may delete it: it expires after
+    ``kept``. Everything else is as of ``ClaimCheck``.
 
     Args:
         payloads: Where the bodies are, and for how long. Default: twice as long as SNS and a queue
@@ -370,10 +358,9 @@ def _check_deduplication(queue: sqs.IQueue | NewQueue) -> None:
 def _source_of(scope: Construct, topic: sns.ITopic | NewTopic) -> Source:
     expect("topic", topic, NewTopic, "ITopic")
     if not isinstance(topic, NewTopic):
-        return own_source(scope, topic, fifo=bool(is_fifo(topic)))
+        return topics.own_source(scope, topic, fifo=bool(topics.is_fifo(topic)))
     expect("fifo", topic.fifo, bool)
     if not topic.fifo:
-        made = sns.Topic(scope, "Topic", master_key=topic.encryption_key, enforce_ssl=True)
-        return new_source(made, topic)
-    in_group = sns.FifoThroughputScope.MESSAGE_GROUP
-    return new_fifo_source(scope, topic, sns.Topic, fifo_throughput_scope=in_group)
+        return topics.new_standard_source(scope, topic)
+    in_group = FifoThroughputScope.MESSAGE_GROUP
+    return topics.new_fifo_source(scope, topic, Topic, fifo_throughput_scope=in_group)

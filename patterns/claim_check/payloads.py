@@ -95,11 +95,7 @@ class Store:
         return place | {"KEPT_SECONDS": str(int(self._kept))}
 
     def check(self, queue: object, longest: float) -> None:
-        """Reject bodies that are gone before their messages.
-
-        Args:
-            queue: Whose messages.
-            longest: How long one may wait for, in seconds.
+        """Reject bodies that are gone before the messages of ``queue``, which wait so long.
 
         Raises:
             ValueError: they are kept for too short a time, by ``kept`` or by a rule of yours.

@@ -37,12 +37,12 @@ class DemoStack(ShopStack):
         table = self.table("Catalogs", "pk", time_to_live="expires_at")
         sweep = self.function("Sweep", "sweep", timeout=900, TABLE_NAME=table.table_name)
         called_by(sweep, "Nothing is lost with a run that fails: the next one finds the same.")
-        read, consumer = self._consumer("Read", "catalogs", table)
+        read = self._reader("Read", "catalogs", table)
         new = NewBucket(removal_policy=RemovalPolicy.DESTROY)
         claims = ClaimCheck(
             self,
             "Claims",
-            consumer=consumer,
+            consumer=_consumer(read),
             payloads=Payloads(bucket=new, prefix="catalogs/"),
             sweep=Sweep(sweep),
         )
@@ -52,11 +52,11 @@ class DemoStack(ShopStack):
         claims.grant_sweep(sweep)
         self._tell(sweep, claims.sweep_environment)
 
-        ordered, one_by_one = self._consumer("ReadInOrder", "catalogs_in_order", table, window=None)
+        ordered = self._reader("ReadInOrder", "catalogs_in_order", table)
         in_order = ClaimCheck(
             self,
             "InOrder",
-            consumer=one_by_one,
+            consumer=Consumer(ordered, max_concurrency=MAX_CONCURRENCY),
             payloads=Payloads(bucket=claims.bucket, prefix="in-order/"),
             queue=NewQueue(fifo=True),
         )
@@ -82,15 +82,10 @@ class DemoStack(ShopStack):
             TableName=table.table_name,
         )
 
-    def _consumer(
-        self, name: str, module: str, table: Any, window: int | None = 1
-    ) -> tuple[lambda_.Function, Consumer]:
+    def _reader(self, name: str, module: str, table: Any) -> lambda_.Function:
         function = self.function(name, module, timeout=120, TABLE_NAME=table.table_name)
         table.grant(function, "dynamodb:PutItem", "dynamodb:GetItem")
-        batches: dict[str, Any] = {}
-        if window:
-            batches = {"batch_size": 50, "max_batching_window": seconds(window)}
-        return function, Consumer(function, max_concurrency=MAX_CONCURRENCY, **batches)
+        return function
 
     def _tell(
         self, function: lambda_.Function, variables: dict[str, str], queue: Any = None
@@ -102,8 +97,8 @@ class DemoStack(ShopStack):
 
     def _subscribe(self, name: str, fanout: ClaimCheckFanout) -> None:
         table = self.table(f"{name}Catalogs", "pk")
-        function, consumer = self._consumer(f"ReadFor{name}", "catalogs_shared", table)
-        subscriber = fanout.add_queue(name, consumer=consumer)
+        function = self._reader(f"ReadFor{name}", "catalogs_shared", table)
+        subscriber = fanout.add_queue(name, consumer=_consumer(function))
         fanout.grant_read(function)
         self._tell(function, fanout.environment, subscriber)
         outputs = {
@@ -125,12 +120,7 @@ class DemoStack(ShopStack):
         schema = JsonSchema(title="Upload", type=kind.OBJECT, required=[*fields], properties=fields)
         uploads = claims.add_uploads(
             front=front,
-            announcer=Consumer(
-                announcer,
-                batch_size=50,
-                max_batching_window=seconds(1),
-                max_concurrency=MAX_CONCURRENCY,
-            ),
+            announcer=_consumer(announcer),
             endpoint=Endpoint("uploads", schema=schema, api=api),
         )
         self._tell(front, uploads.front_environment)
@@ -142,3 +132,8 @@ class DemoStack(ShopStack):
             UploadsQueueUrl=uploads.events.queue.queue_url,
             UploadsDeadLetterQueueUrl=uploads.events.dead_letter_queue.queue_url,
         )
+
+
+def _consumer(function: lambda_.Function) -> Consumer:
+    batches: dict[str, Any] = {"batch_size": 50, "max_batching_window": seconds(1)}
+    return Consumer(function, max_concurrency=MAX_CONCURRENCY, **batches)

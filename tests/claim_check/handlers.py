@@ -8,12 +8,8 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from serverless_patterns.lambdas.claim_check import (
-    announce,
-    catalogs,
-    catalogs_in_order,
-    catalogs_shared,
-)
+from serverless_patterns.lambdas.claim_check import announce, catalogs, catalogs_in_order
+from serverless_patterns.lambdas.claim_check import catalogs_shared as shared
 from serverless_patterns.lambdas.foundation import strict_json
 from tests.lambdas.consumers import Consumer
 from tests.lambdas.large import BUCKET, PREFIX, cloud
@@ -36,6 +32,10 @@ def upload(key: str, size: int, kind: str = "ObjectCreated:Put") -> dict[str, An
     return {"Records": [said | {"s3": {"bucket": {"name": BUCKET}, "object": one}}]}
 
 
+def _upload(number: int, _: int) -> dict[str, Any]:
+    return upload(f"list-{number}", 7 + number)
+
+
 def _good(number: int, place: int) -> str:
     return catalog(f"list-{number}-{place}")  # of one line, it is JSON as a whole
 
@@ -46,14 +46,10 @@ def _applied(cloud: Cloud, number: int) -> list[int]:
     return [int(place) for _, group, place in found if group == str(number)]
 
 
-def _event(number: int, _: int) -> dict[str, Any]:
-    return upload(f"list-{number}", 7 + number)
-
-
 def _sent(cloud: Cloud) -> list[dict[str, Any]]:
     """Return the events whose pointers were sent; consumers use each body once."""
     found = {body for body, _ in cloud.messages_in(os.environ["QUEUE_URL"])}
-    return [_event(int(body.rpartition("-")[2].rstrip('"}]')), 1) for body in found]
+    return [_upload(int(body.rpartition("-")[2].rstrip('"}]')), 1) for body in found]
 
 
 consumer = partial(
@@ -70,13 +66,13 @@ consumer = partial(
 )
 CONSUMERS = {
     "catalogs": consumer(catalogs.handler),
-    "catalogs_shared": consumer(catalogs_shared.handler),
+    "catalogs_shared": consumer(shared.handler),
     "catalogs_in_order": consumer(
         catalogs_in_order.handler, cloud=partial(cloud, fifo=True), applied=_applied
     ),
     "announce": consumer(
         announce.handler,
-        good=_event,
+        good=_upload,
         bad=upload("list-0", 7, "ObjectRemoved:Delete"),
         reason="event",
         work="SendMessageBatch",

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from aws_cdk import Stack
 
 DAYS = Duration.days
+ONE = sns.SubscriptionFilter.string_filter(allowlist=["b"])
+BY_BODY = {"a": sns.FilterOrPolicy.filter(ONE)}
 
 
 def rules(stack: Stack) -> list[dict[str, Any]]:
@@ -39,27 +41,21 @@ def rules(stack: Stack) -> list[dict[str, Any]]:
     return found
 
 
-def expiring(prefix: str | None, own: str) -> Payloads:
+def expiring(prefix: str, own: str) -> Payloads:
     """Return bodies in a bucket with a rule of yours by which objects expire after 7 days."""
     rule = s3.LifecycleRule(prefix=own or None, expiration=DAYS(7))
-    return Payloads(prefix=prefix or "", bucket=NewBucket(lifecycle_rules=[rule]))
+    return Payloads(prefix=prefix, bucket=NewBucket(lifecycle_rules=[rule]))
 
 
 def test_bodies_expire_a_week_after_the_sweep_and_incomplete_uploads_after_a_day(
     stack: Stack,
 ) -> None:
     made = make(stack, payloads=Payloads(prefix="catalogs/"))
-    (rule,) = rules(stack)
+    (rule,), days = rules(stack), 2 * (4 + 14)
     assert rule.pop("AbortIncompleteMultipartUpload") == {"DaysAfterInitiation": 1}
-    days = 2 * (4 + 14)
     assert rule == {"ExpirationInDays": days + 7, "Prefix": "catalogs/", "Status": "Enabled"}
     assert made.sweep_environment["KEPT_SECONDS"] == str(days * 86_400)
     assert made.environment["PREFIX"] == "catalogs/"
-
-
-def test_the_bodies_of_a_topic_outlive_its_retries_and_every_queue(stack: Stack) -> None:
-    make_fanout(stack)
-    assert rules(stack)[0]["ExpirationInDays"] == 2 * (23 + 4 + 14)
 
 
 @pytest.mark.parametrize(
@@ -79,14 +75,13 @@ def test_bodies_that_would_be_gone_before_their_messages_are_rejected(
         make(stack, payloads=payloads, queue=queue)
 
 
-def test_a_subscriber_whose_queue_keeps_messages_longer_than_bodies_is_rejected(
-    stack: Stack,
-) -> None:
-    fanout = ClaimCheckFanout(stack, "Fanout", payloads=Payloads(kept=DAYS(45)))
-    fanout.add_queue("Short", consumer=function(stack))
-    long = NewQueue(retention_period=DAYS(9))
-    with rejected("45 days, but .* 46 days in Stack/Fanout/Long and its dead-letter queue"):
-        fanout.add_queue("Long", consumer=function(stack, "Other"), queue=long)
+def test_the_bodies_of_a_topic_outlive_its_retries_and_every_queue(stack: Stack) -> None:
+    fanout = make_fanout(stack)
+    assert rules(stack)[0]["ExpirationInDays"] == 2 * (23 + 4 + 14)
+    kept, long = Payloads(kept=DAYS(45)), NewQueue(retention_period=DAYS(9))
+    with rejected("45 days, but .* 46 days in Stack/Short/Subscriber and its dead-letter queue"):
+        make_fanout(stack, "Short", payloads=kept, queue=long)
+    fanout.add_queue("Long", consumer=function(stack), queue=long)
 
 
 def test_a_queue_that_deduplicates_by_the_content_of_pointers_is_rejected(stack: Stack) -> None:
@@ -155,16 +150,7 @@ def test_each_role_may_do_its_part_below_the_prefix_alone(
     ("subscription", "problem"),
     [
         (Subscription(raw_message_delivery=False), "from a raw message only"),
-        (
-            Subscription(
-                filter_policy_with_message_body={
-                    "a": sns.FilterOrPolicy.filter(
-                        sns.SubscriptionFilter.string_filter(allowlist=["b"])
-                    )
-                }
-            ),
-            "SNS sees the pointer in place of a large body",
-        ),
+        (Subscription(filter_policy_with_message_body=BY_BODY), "SNS sees the pointer in place"),
     ],
 )
 def test_a_subscription_that_no_pointer_passes_is_rejected(
