@@ -100,7 +100,7 @@ def test_behind_a_topic_no_consumer_deletes_a_body(cloud: Cloud) -> None:
 def test_what_says_that_a_body_is_done_with_expires_when_no_message_can_need_it(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims.time, "time", lambda: 1_000_000.9)
+    monkeypatch.setattr("time.time", lambda: 1_000_000.9)
     messages(threshold=0).send(catalog("list"))
     deliver(cloud, catalogs.handler)
     (mark,) = [item for item in cloud.items() if item["pk"].startswith("payload#")]
@@ -144,7 +144,7 @@ def test_a_body_without_a_message_is_swept_when_it_is_older_than_any(
 def test_a_sweep_that_could_not_delete_or_finish_fails(cloud: Cloud) -> None:
     put(f"{PREFIX}orphan")
     with cloud.monkeypatch.context() as patch:
-        patch.setattr(claims.bodies, "delete", lambda *_: 1)
+        patch.setattr(f"{claims.__name__}.bodies.delete", lambda *_: 1)
         with pytest.raises(UnfinishedError, match="did not delete"):
             swept(kept_seconds=-60)
     cloud.monkeypatch.setattr(Context, "get_remaining_time_in_millis", lambda *_: 0)
