@@ -65,10 +65,12 @@ from serverless_patterns.patterns.dynamodb_streams_lambda.construct import (
     NewTable,
     operations,
 )
+from serverless_patterns.patterns.kinesis_lambda.construct import KinesisToLambda
 from serverless_patterns.patterns.limits import SQS_DEFAULT_RETENTION
 from serverless_patterns.patterns.s3_events_lambda.construct import S3EventsToSqsToLambda, Watch
 from serverless_patterns.patterns.scheduler_lambda.rules import expression_of
 from serverless_patterns.patterns.sns_fifo_fanout import rules as fanout_rules
+from serverless_patterns.patterns.sns_webhook.construct import SnsWebhook
 from tests.appsync_live.builds import make as make_live
 from tests.claim_check.builds import make as make_claims
 from tests.conftest import ROOT
@@ -84,6 +86,7 @@ CALLBACK = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
 WORDS = {"fix": "…", "instead": "…", "otherwise": "…", "kind": "…", "resource": CALLBACK}
 DAYS_18 = Duration.days(18)
 BERLIN_SKIPS = datetime(2099, 3, 29, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+RAW = subscriptions.Subscription(raw_message_delivery=True)
 EMPTY = sns.BetweenCondition(start=10, stop=5)
 TO_QUEUE = {"QueueUrl": "${Queue}", "MessageBody": "{}"}
 
@@ -123,6 +126,12 @@ def consume(stack: Stack, hidden: int = 60, reserved: int | None = None, **setti
     consumer = function(stack, reserved_concurrent_executions=reserved)
     queue = NewQueue(visibility_timeout=seconds(hidden))
     SqsToLambda(stack, "Block", consumer=Consumer(consumer, **settings), queue=queue)
+
+
+def read_twice(stack: Stack) -> None:
+    both, orders = function(stack), KinesisToLambda(stack, "Orders")
+    orders.add_consumer("Stored", both)
+    orders.add_consumer("StoredAgain", both)
 
 
 def read_stream(stack: Stack, **settings: Any) -> None:
@@ -259,7 +268,12 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "W9221": event_api_with_a_key,
     "W9211": lambda stack: endpoint(stack, "http://partner.example.com/orders"),
     "E9212": lambda stack: endpoint(stack, size=262_145),
+    "E9219": read_twice,
     "E9213": lambda stack: endpoint(stack, num_min_delay_retries=4),
+    "I9214": lambda stack: SnsWebhook(stack, "Webhook", topic=sns.Topic(stack, "Topic")),
+    "I9215": lambda stack: SnsWebhook(stack, "Webhook").add_endpoint(
+        "To", url="https://partner.example.com/", subscription=RAW
+    ),
     "I9198": lambda stack: saga(Resource=CALLBACK),
 }
 
@@ -331,7 +345,7 @@ def test_no_rule_has_a_figure_of_its_own(file: Path) -> None:
 
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef
 # Numbers in messages that are no figure of AWS: statuses, and a table's own.
-STATUSES = {"202", "400", "403", "413", "415", "422", "429", "500", "502", "503", "504"}
+STATUSES = {"202", "400", "403", "410", "413", "415", "422", "429", "500", "502", "503", "504"}
 OF_ITS_OWN = {
     "blocks/subscriptions.py": {"2026", "8", "11", "21"},  # the date of an example
     "kinesis_firehose_s3/scenario.py": {"1,000"},  # clicks that it counts

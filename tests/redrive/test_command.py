@@ -15,6 +15,7 @@ from botocore.exceptions import NoRegionError
 from serverless_patterns.lambdas.foundation.pointers import Pointer
 from serverless_patterns.redrive import __main__ as command
 from serverless_patterns.redrive import owners, sources, tasks
+from serverless_patterns.redrive.sources import HIDDEN_TOGETHER
 from tests import moto_cloud
 from tests.moto_cloud import client_error
 from tests.redrive.test_redrive import ARN, LETTER, record
@@ -156,6 +157,21 @@ def test_the_order_of_each_group_is_kept_and_a_message_that_stays_holds_up_its_g
         x for n in range(12) for x in (f"a{n}", f"b{n}")
     ]
     assert [one for one in found if one[0] in "cd"] == ["d1"]
+
+
+def test_order_by_hands_over_each_groups_letters_of_a_standard_queue_in_their_turn(
+    account: Account,
+) -> None:
+    source = account.serves()
+    turns = [f'{{"order": "{one}", "turn": {n}}}' for one in "ba" for n in (10, 2, 1)]
+    account.leave(*turns, "no JSON")
+    slow = Mock(wraps=account.sqs)
+    account.fakes["sqs"] = slow
+    assert account.run("run", "--order-by", "order", "turn") == 0
+    hidden = {one.kwargs["VisibilityTimeout"] for one in slow.receive_message.call_args_list}
+    assert hidden == {HIDDEN_TOGETHER}, "until all are handed over"
+    a, b = ([turns[n] for n in numbers] for numbers in ((5, 4, 3), (2, 1, 0)))
+    assert account.bodies(source) == [*a, *b, "no JSON"]
 
 
 def test_in_a_group_nothing_is_sent_behind_a_message_that_was_not_accepted(
@@ -415,6 +431,9 @@ WRONG = (
     "error (",
     "json nowhere/r.json",
     "task --limit 1",
+    "task --order-by order turn",
+    "order-by order",
+    "order-by order turn --bucket b",
 )
 
 
