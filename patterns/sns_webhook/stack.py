@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from constructs import Construct
 
 CARRIER = "carrier"
+BATCH, WINDOW = 5, 1  # its events a call; seconds that the first one waits for others
 
 
 class DemoStack(ShopStack):
@@ -81,8 +82,8 @@ class DemoStack(ShopStack):
             "ToCarrier",
             consumer=Consumer(
                 deliver,
-                batch_size=5,
-                max_batching_window=seconds(1),
+                batch_size=BATCH,
+                max_batching_window=seconds(WINDOW),
                 max_concurrency=MAX_CONCURRENCY,
             ),
         )
