@@ -65,7 +65,7 @@ def handler(parse: Callable[[Request], T], write: Write[T], *, fifo: bool = Fals
         wanted = [(said, message) for (_, said), message in parsed if message.id not in late]
         return late | (dict(write(wanted)) if wanted else {})
 
-    return batch.handler(read, work, fifo=fifo, report=answer)
+    return batch.handler(read, work, fifo=fifo, report=lambda *about: answer(*about))
 
 
 def answer(messages: Sequence[Message], outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
