@@ -70,8 +70,8 @@ class Queues:
         return {"Failed": [*failed.values()], "Successful": []}
 
     def ReceiveMessage(self, url: str, sent: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802
-        waits = min(sent["WaitTimeSeconds"], 1)
-        self._changed.wait_for(lambda: self.queues.get(url), timeout=waits)
+        waits = min(sent["WaitTimeSeconds"], 0.3)
+        self._changed.wait_for(lambda: self.queues.get(url, True), timeout=waits)
         there = self.queues.get(url, [])
         taken, there[:] = there[: sent["MaxNumberOfMessages"]], there[10:]
         return {"Messages": [self._received(url, message) for message in taken]}
