@@ -20,8 +20,8 @@ class DemoStack(ShopStack):
 
     def __init__(self, scope: Construct, construct_id: str, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, **kwargs)
-        instance = iam.ServicePrincipal("ec2.amazonaws.com")
-        self._requester = iam.Role(self, "Requester", assumed_by=instance)
+        container = iam.ServicePrincipal("ecs-tasks.amazonaws.com")
+        self._requester = iam.Role(self, "Requester", assumed_by=container)
 
         table = self.table("StoredQuotes", "pk")
         # Six times this, the queue hides a request: a second attempt is in time for its requester.
@@ -40,7 +40,7 @@ class DemoStack(ShopStack):
             responder=None,
             queue=NewQueue(fifo=True, visibility_timeout=seconds(20)),
         )
-        role = iam.Role(self, "Responder", assumed_by=instance)
+        role = iam.Role(self, "Responder", assumed_by=container)
         own_table.grant(role, "dynamodb:PutItem")
         fleet.grant_respond(role)
         self.outputs(

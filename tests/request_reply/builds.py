@@ -30,7 +30,11 @@ def make(
     if key is not None:
         given["queue"] = NewQueue(encryption_key=key)
     responder = consumer or function(stack, f"{construct_id}Responder")
-    return _make(stack, construct_id, **{"timeout": PATIENT, "responder": responder} | given)
+    made = _make(stack, construct_id, **{"timeout": PATIENT, "responder": responder} | given)
+    if consumer is None and "queue" not in given:
+        responder.add_environment("ANSWERS_URL", made.responder_environment["ANSWERS_URL"])
+        made.grant_respond(responder)
+    return made
 
 
 def make_for_a_process(stack: Stack, construct_id: str = "Pattern", /, **given: Any) -> Any:
@@ -54,7 +58,7 @@ def _make(stack: Stack, construct_id: str, **given: Any) -> RequestReply:
 
 
 def _role(stack: Stack, construct_id: str) -> iam.Role:
-    return iam.Role(stack, construct_id, assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
+    return iam.Role(stack, construct_id, assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"))
 
 
 BUILDS = [
