@@ -10,7 +10,7 @@ from aws_cdk import Aws, Duration
 from aws_cdk import aws_iam as iam
 
 from ..blocks import keys
-from ..blocks.alarms import Alarms, Runbook
+from ..blocks.alarms import LONGEST_DEFAULT_AGE, Alarms, Runbook
 from ..blocks.consumers import Consumer, consume, warn_of_imported_consumer
 from ..blocks.findings import acknowledge_wildcards
 from ..blocks.grants import check_grantee, grantee_here, principal_of, warn_of_fixed
@@ -19,6 +19,7 @@ from ..blocks.queues import (
     NewQueue,
     QueueWithDeadLetterQueue,
     grant_send,
+    retention_of,
     visibility_given,
     visibility_of,
 )
@@ -77,7 +78,8 @@ class RequestReply(QueueWithDeadLetterQueue):
         timeout: How long a requester waits for an answer. Default: 60 s.
         idle: How long after its requester's last heartbeat an answer queue is swept, 5 minutes or
             more. Default: 30 minutes.
-        alarms: What the alarms do. ``max_age`` is by default ``timeout``.
+        alarms: What the alarms do. ``max_age`` is by default ``timeout``, if that is shorter than
+            it would be.
 
     Attributes:
         answers_prefix: What the names of all answer queues begin with; nobody is answered
@@ -115,7 +117,9 @@ class RequestReply(QueueWithDeadLetterQueue):
         _check_times(self._timeout, self._idle)
         alarms = alarms.of_pattern(__name__)
         if alarms.max_age is None:
-            alarms = replace(alarms, max_age=timeout)
+            kept = queue.retention if isinstance(queue, NewQueue) else retention_of(queue)
+            age = min(self._timeout, LONGEST_DEFAULT_AGE, (kept or SQS_MAX_RETENTION) // 2)
+            alarms = replace(alarms, max_age=seconds(age))
         super().__init__(scope, construct_id, queue=queue, consumer=consumer, alarms=alarms)
         self._given: list[Any] = [consumer, queue, sweep]
         hidden = visibility_of(self.queue)

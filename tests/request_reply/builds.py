@@ -31,6 +31,8 @@ def make(
         given["queue"] = NewQueue(encryption_key=key)
     responder = consumer or function(stack, f"{construct_id}Responder")
     made = _make(stack, construct_id, **{"timeout": PATIENT, "responder": responder} | given)
+    if consumer is None:
+        made.grant_request(_role(stack, f"{construct_id}RequesterRole"))
     if consumer is None and "queue" not in given:
         responder.add_environment("ANSWERS_URL", made.responder_environment["ANSWERS_URL"])
         made.grant_respond(responder)
@@ -43,6 +45,7 @@ def make_for_a_process(stack: Stack, construct_id: str = "Pattern", /, **given: 
         given["queue"] = NewQueue(encryption_key=key)
     made = _make(stack, construct_id, responder=None, **given)
     made.grant_respond(_role(stack, f"{construct_id}ResponderRole"))
+    made.grant_request(_role(stack, f"{construct_id}RequesterRole"))
     return made
 
 
@@ -53,7 +56,6 @@ def _make(stack: Stack, construct_id: str, **given: Any) -> RequestReply:
     for name, value in made.sweep_environment.items():
         sweep.function.add_environment(name, value)
     made.grant_sweep(sweep.function)
-    made.grant_request(_role(stack, f"{construct_id}RequesterRole"))
     return made
 
 
