@@ -177,16 +177,18 @@ class Requester:
         id_, seconds = request_id or uuid.uuid4().hex, timeout or float(self._told["timeout"])
         for name, value in (("request_id", id_), ("group", group or id_)):
             if not wire.ID.fullmatch(value):
-                raise ValueError(f"{name} is {value!r}; it must be 1 to 64 letters, digits, - or _")
+                raise ValueError(f"{name} is {value!r}; it must be 1 to 64 letters, digits, - or _.")
         body = json.dumps(document)
         if len(body) + wire.OVERHEAD > SQS_MESSAGE_BYTES:
-            raise ValueError(f"The request has {len(body):,} bytes, more than SQS takes.")
+            raise ValueError(
+                f"The request has {len(body):,} bytes, more than SQS takes. Send a pointer to it."
+            )
         future: Future[Any] = Future()
         with self._lock:
             if self._closed.is_set():
-                raise ValueError("The requester is closed.")
+                raise ValueError("The requester is closed. Make another one.")
             if id_ in self._waiting:
-                raise ValueError(f"request_id {id_} is waited for already.")
+                raise ValueError(f"request_id {id_} is waited for already. Give another one.")
             self._waiting[id_] = future
         said = {
             wire.REPLY_TO: wire.text(self.name),

@@ -27,7 +27,11 @@ ROLE = "arn:aws:iam::222222222222:role/theirs"
 def make(stack: Stack, construct_id: str = "Pattern", **given: Any) -> RequestReply:
     """Make one whose function takes 5 s at the most, with the default timeout of a requester."""
     short = function(stack, f"{construct_id}Fast", timeout=SECONDS(5))
-    return make_patient(stack, construct_id, **{"consumer": short, "timeout": SECONDS(60)} | given)
+    defaults = {"consumer": short, "timeout": SECONDS(60)}
+    made = make_patient(stack, construct_id, **defaults | given)
+    service = iam.ServicePrincipal("ecs-tasks.amazonaws.com")
+    made.grant_request(iam.Role(stack, f"{construct_id}RequesterRole", assumed_by=service))
+    return made
 
 
 def told(stack: Stack, made: RequestReply) -> dict[str, Any]:
