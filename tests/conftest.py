@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -80,6 +81,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start the long files first, so that no worker is left alone with one at the end."""
     if WORKER:
         items.sort(key=lambda item: [not item.nodeid.startswith(file) for file in LONG])
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of garbage collection: the CDK alone has a million objects."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000)
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:

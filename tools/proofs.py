@@ -193,8 +193,10 @@ def filled(page: str, slug: str, results: Results, today: str) -> str:
             now = cell(proved) if proved else "**not run**"
         running += bool(set(proved or ()) - {ONLY_TEMPLATE})
         lines.append(f"| {promise} | {evidence} | {now} |\n")
-    share = f"{running} of {len(every)} promises ({running / len(every):.0%}) are proven by running"
-    said = f"{share}, the others by the template. Written by `make prove` on {today}.\n\n"
+    share, by = f"{running} of {len(every)} promises ({running / len(every):.0%})", "by running"
+    if running < len(every):
+        by += ", the others by the template"
+    said = f"{share} are proven {by}. Written by `make prove` on {today}.\n\n"
     return TABLE.sub(lambda _: said + HEAD + "".join(lines), page)
 
 

@@ -213,3 +213,22 @@ def too_many_readers(scenario: Scenario) -> Findings:
         is_global = isinstance(replicas, list) and len(replicas) > 1
         if problem := dynamodb.too_many_readers(tables[name], len(found), is_global=is_global):
             yield Finding(found[-1], problem)
+
+
+@rule("E9219", "sqs", "kinesis", "dynamodb", "lambda", shared=lambda_.one_mapping)
+def two_mappings(scenario: Scenario) -> Findings:
+    """A function has one event source mapping for a queue, a stream or a consumer of a stream.
+
+    Lambda rejects a second one with ResourceConflictException, and the deployment fails. Leave it
+    out, or give it another function.
+    """
+    first: set[tuple[str, str]] = set()
+    for mapping in scenario.of("AWS::Lambda::EventSourceMapping"):
+        both = tuple(mapping.get(place) for place in ("EventSourceArn", "FunctionName"))
+        source, function = (str(scenario.find(one) or one) for one in both)
+        if is_unknown([source, function]) or any(mapping.get(one) is not None for one in OTHERS):
+            continue  # of one cluster, each topic or collection has a mapping
+        if (source, function) in first:
+            problem = lambda_.one_mapping(mapping, function, source)
+            yield Finding(mapping, problem, ("EventSourceArn",))
+        first.add((source, function))

@@ -218,6 +218,7 @@ class StreamReader(Construct):
         alarms: What the alarms do.
 
     Attributes:
+        function: What reads it.
         event_source_mapping: Stream to function.
         stream_consumer: Its own throughput, with enhanced fan-out; else None.
         alarms: On failures, on a reader that falls behind, and on the function.
@@ -238,7 +239,7 @@ class StreamReader(Construct):
         super().__init__(scope, construct_id)
         consumer = StreamConsumer.of(consumer)
         expect("alarms", alarms, Alarms)
-        self._source, self._function = source, consumer.function
+        self._source, self.function = source, consumer.function
         _check(self, source, consumer)
         self._failures = _failures(self, consumer)
         self.stream_consumer = _fan_out(self, source, consumer)
@@ -265,16 +266,36 @@ class StreamReader(Construct):
 
     def grant_replay(self, grantee: iam.IGrantable) -> None:
         """Let ``grantee`` take what failed, fetch its records back, and run them again."""
-        given = (self._source.resource, self._failures.resource, self._function)
+        given = (self._source.resource, self._failures.resource, self.function)
         grantee = grantee_here(self, grantee, given)
         self._failures.grant_take(self, grantee)
         self._source.grant_read(grantee)
-        self._function.grant_invoke(grantee)
+        self.function.grant_invoke(grantee)
         warn_of_fixed(grantee, Path(self._source.resource, "reading "))
 
     def metric_iterator_age(self, **options: Any) -> cloudwatch.Metric:
         """How far the function is behind, in milliseconds. ``options``: of the metric."""
-        return self._function.metric("IteratorAge", **{"statistic": "Maximum"} | options)
+        return self.function.metric("IteratorAge", **{"statistic": "Maximum"} | options)
+
+
+def check_function(
+    readers: Sequence[StreamReader], construct_id: str, consumer: StreamConsumer, stream: Any
+) -> None:
+    """Reject a function that reads the stream already.
+
+    Args:
+        readers: Those that the stream has.
+        construct_id: Id of the next one.
+        consumer: Its function, and how it is called.
+        stream: What they read.
+
+    Raises:
+        ValueError: the function is that of a reader.
+    """
+    function = consumer.function
+    for one in readers:
+        if one.function.function_arn == function.function_arn:
+            raise ValueError(checks.one_mapping(construct_id, Path(function), Path(stream)))
 
 
 def _check(scope: Construct, source: StreamSource, consumer: StreamConsumer) -> None:

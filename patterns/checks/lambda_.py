@@ -190,6 +190,23 @@ def starts_at_the_latest(name: object) -> str:
     )
 
 
+def one_mapping(name: object, function: object, source: object) -> str:
+    """A function reads a source by one mapping: Lambda rejects a second one.
+
+    Lint E9219. Source:
+    https://docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
+
+    Args:
+        name: The second mapping.
+        function: What both invoke.
+        source: What both read.
+    """
+    return (
+        f"{name} is a second mapping of {source} to {function}, and Lambda rejects it: the "
+        "deployment fails. Leave it out, or give it another function."
+    )
+
+
 def standard_destination(name: object, kind: str = "queue or topic") -> str:
     """Lambda sends records of invocations and batches, and dead letters, to standard ones.
 

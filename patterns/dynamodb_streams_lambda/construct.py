@@ -9,7 +9,7 @@ from constructs import Construct
 
 from ..blocks.alarms import Alarms
 from ..blocks.stacks import check_order
-from ..blocks.stream_consumers import StreamConsumer, StreamReader
+from ..blocks.stream_consumers import StreamConsumer, StreamReader, check_function
 from ..blocks.table_streams import NewTable, check_reader, check_readers, source_of, table_of
 from ..blocks.values import Path, expect
 
@@ -115,6 +115,7 @@ class DynamoDbStreamsToLambda(Construct):
         consumer = StreamConsumer.of(consumer)
         check_readers(self.table, len(self.consumers) + 1)
         check_reader(self.table, construct_id, consumer)
+        check_function(self.consumers, construct_id, consumer, self.table)
         reader = StreamReader(
             self,
             construct_id,

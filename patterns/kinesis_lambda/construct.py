@@ -10,7 +10,7 @@ from ..blocks import streams
 from ..blocks.alarms import Alarms
 from ..blocks.grants import grantee_here, warn_of_fixed
 from ..blocks.stacks import check_order
-from ..blocks.stream_consumers import StreamConsumer, StreamReader, source_of
+from ..blocks.stream_consumers import StreamConsumer, StreamReader, check_function, source_of
 from ..blocks.streams import NewStream
 from ..blocks.values import Path, expect, seconds
 
@@ -80,6 +80,8 @@ class KinesisToLambda(Construct):
             ValueError: a configuration that would fail or lose events; the message says what to
                 change.
         """
+        consumer = StreamConsumer.of(consumer)
+        check_function(self.consumers, construct_id, consumer, self.stream)
         reader = StreamReader(
             self,
             construct_id,

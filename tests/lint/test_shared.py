@@ -65,6 +65,7 @@ from serverless_patterns.patterns.dynamodb_streams_lambda.construct import (
     NewTable,
     operations,
 )
+from serverless_patterns.patterns.kinesis_lambda.construct import KinesisToLambda
 from serverless_patterns.patterns.limits import SQS_DEFAULT_RETENTION
 from serverless_patterns.patterns.s3_events_lambda.construct import S3EventsToSqsToLambda, Watch
 from serverless_patterns.patterns.scheduler_lambda.rules import expression_of
@@ -123,6 +124,12 @@ def consume(stack: Stack, hidden: int = 60, reserved: int | None = None, **setti
     consumer = function(stack, reserved_concurrent_executions=reserved)
     queue = NewQueue(visibility_timeout=seconds(hidden))
     SqsToLambda(stack, "Block", consumer=Consumer(consumer, **settings), queue=queue)
+
+
+def read_twice(stack: Stack) -> None:
+    both, orders = function(stack), KinesisToLambda(stack, "Orders")
+    orders.add_consumer("Stored", both)
+    orders.add_consumer("StoredAgain", both)
 
 
 def read_stream(stack: Stack, **settings: Any) -> None:
@@ -259,6 +266,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "W9221": event_api_with_a_key,
     "W9211": lambda stack: endpoint(stack, "http://partner.example.com/orders"),
     "E9212": lambda stack: endpoint(stack, size=262_145),
+    "E9219": read_twice,
     "E9213": lambda stack: endpoint(stack, num_min_delay_retries=4),
     "I9198": lambda stack: saga(Resource=CALLBACK),
 }
