@@ -29,14 +29,13 @@ from serverless_patterns.patterns.request_reply import client
 from serverless_patterns.sandbox import embedded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from serverless_patterns.sandbox.target import Target
 
 PREFIX = "bench-answers-"
 TOLD = {"prefix": PREFIX, "timeout": 300, "heartbeat": 300, "attributes": {}}
 AT_ONCE = 64  # calls at a time with one queue each, which a thread makes
-Seconds = dict[str, list[float]]  # of each call, by the way
 
 
 def main() -> None:
@@ -57,7 +56,7 @@ def main() -> None:
     console.print(f"one a process: {first / second:.1f} x the calls of one a call")
 
 
-def measure(target: Target, calls: int) -> dict[str, tuple[float, Sequence[float]]]:
+def measure(target: Target, calls: int) -> dict[str, tuple[float, list[float]]]:
     """Return for each way how long all calls took, and each of them."""
     sqs = target.client("sqs")
     requests = sqs.create_queue(QueueName=f"requests-{time.time_ns()}")["QueueUrl"]

@@ -21,7 +21,6 @@ REPLY_TO, CORRELATION_ID, DEADLINE = "ReplyTo", "CorrelationId", "Deadline"
 HEARTBEAT = "Heartbeat"  # tag of an answer queue: when its requester was last alive, in Unix s
 MAX_BYTES = 1024**2
 OVERHEAD = 256  # bytes of an answer that its attributes count, and more
-ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 NAME_LENGTH = 16  # of what is a requester's own in the name of its answer queue
 _OWN_NAME = re.compile(rf"[0-9a-f]{{{NAME_LENGTH}}}")
 

@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING, Any, Self
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from serverless_patterns.lambdas.foundation import checks
 from serverless_patterns.lambdas.foundation.loops import Loop
+from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from serverless_patterns.lambdas.request_reply import wire
 from serverless_patterns.lambdas.request_reply.respond import GONE
 
@@ -176,8 +178,10 @@ class Requester:
     ) -> tuple[str, Future[Any], float]:
         id_, seconds = request_id or uuid.uuid4().hex, timeout or float(self._told["timeout"])
         for name, value in (("request_id", id_), ("group", group or id_)):
-            if not wire.ID.fullmatch(value):
-                raise ValueError(f"{name} is {value!r}; it must be 1 to 64 letters, digits, - or _.")
+            try:
+                checks.identifier(value, name)
+            except RefusedError as error:
+                raise ValueError(error.detail) from None
         body = json.dumps(document)
         if len(body) + wire.OVERHEAD > SQS_MESSAGE_BYTES:
             raise ValueError(

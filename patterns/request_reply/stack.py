@@ -45,7 +45,6 @@ class DemoStack(ShopStack):
         fleet.grant_respond(role)
         self.outputs(
             FunctionName=quote.function_name,
-            MappingId=quotes.event_source_mapping.event_source_mapping_id,
             TableName=table.table_name,
             FleetTableName=own_table.table_name,
             FleetAnswersUrl=fleet.responder_environment["ANSWERS_URL"],

@@ -51,8 +51,11 @@ def make_for_a_process(stack: Stack, construct_id: str = "Pattern", /, **given: 
 
 def _make(stack: Stack, construct_id: str, **given: Any) -> RequestReply:
     handler = "lambdas.request_reply.sweep.handler"
-    sweep = given.get("sweep") or Sweep(function(stack, f"{construct_id}Sweep", handler=handler))
-    made = RequestReply(stack, construct_id, **{"sweep": sweep} | given)
+    sweep: Any = given.get("sweep") or Sweep(
+        function(stack, f"{construct_id}Sweep", handler=handler)
+    )
+    settings: dict[str, Any] = {"sweep": sweep, **given}
+    made = RequestReply(stack, construct_id, **settings)
     for name, value in made.sweep_environment.items():
         sweep.function.add_environment(name, value)
     made.grant_sweep(sweep.function)

@@ -139,7 +139,7 @@ def test_a_thousand_calls_at_once_cost_600_calls_of_aws_and_5200_with_one_queue_
 
 
 def one_queue_a_call(queues: Queues, name: str) -> None:
-    made = {"QueueName": f"{PREFIX}{name}", "tags": {}}
+    made: dict[str, Any] = {"QueueName": f"{PREFIX}{name}", "tags": {}}
     url = queues("CreateQueue", made)[1]["QueueUrl"]
     queues.put(asked("customer-1"), made["QueueName"], name)
     entry = {"Id": "0", "MessageBody": "{}", "MessageAttributes": {}}

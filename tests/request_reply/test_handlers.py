@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from serverless_patterns.lambdas.foundation import loops
+from serverless_patterns.lambdas.foundation.sweeps import UnfinishedError
 from serverless_patterns.lambdas.request_reply import quotes, respond, sweep, wire
 from tests.moto_cloud import UNREACHABLE, Context, client_error
 from tests.request_reply.handlers import BASE, NAME, PREFIX, asked
@@ -280,9 +281,11 @@ def test_the_sweep_deletes_queues_without_a_heartbeat_and_no_other(
 def test_a_queue_that_its_requester_deletes_meanwhile_is_no_error(
     cloud: Cloud, queues: Queues
 ) -> None:
-    cloud.faults.append(
-        lambda name, *_: queues.queues.pop(ANSWERS, None) if name == "ListQueueTags" else None
-    )
+    def close(name: str, *_: str) -> None:
+        if name == "ListQueueTags":
+            queues.queues.pop(ANSWERS, None)
+
+    cloud.faults.append(close)
     assert swept() == {"looked": 1, "found": 0}
 
 
@@ -293,6 +296,6 @@ def test_a_sweep_that_may_not_delete_or_has_no_time_left_fails(
     with pytest.raises(Exception, match="AccessDenied"):
         swept()
     monkeypatch.setattr(sweep, "ENDS_BEFORE", 10**9)
-    with pytest.raises(sweep.UnfinishedError, match="there are more"):
+    with pytest.raises(UnfinishedError, match="there are more"):
         swept()
     assert '"ObjectsFound":' in cloud.log.getvalue() or cloud.log_lines("Sweep")[-1]["found"] == 1
