@@ -519,7 +519,7 @@ def _requests(cloud: Cloud) -> Iterator[Request]:
     }
     for role in roles:
         yield Request("ecs-tasks.amazonaws.com", "sts:AssumeRole", role)
-    for (prefix, functions), queue in zip(told.items(), queues, strict=True):
+    for (prefix, functions), queue in zip(told.items(), queues if told else (), strict=True):
         requests, answers = cloud.arn(queue), f"{cloud.arn(queue).rpartition(':')[0]}:{prefix}"
         answers += MADE_LATER
         for role, sweeps in functions:
