@@ -112,6 +112,7 @@ lock: setup ## Pin the newest versions that fit
 	@$(RUN); $(COMPILE) --group dev --all-extras pyproject.toml --output-file requirements.txt
 	@$(RUN); $(COMPILE) sandbox/requirements.in --output-file sandbox/requirements.txt
 	@$(RUN); $(COMPILE) lambdas/requirements.in --output-file lambdas/requirements.txt
+	@$(RUN); $(COMPILE) lambdas/compiled.in --output-file lambdas/compiled.txt
 	@$(RUN); $(COMPILE) tools/checkov/requirements.in --output-file tools/checkov/requirements.txt
 	@$(RUN); $(COMPILE_LOCALSTACK) sandbox/localstack/requirements.in \
 		--output-file sandbox/localstack/requirements.txt

@@ -20,6 +20,7 @@ from serverless_patterns.lambdas.foundation.statuses import DONE
 from serverless_patterns.lambdas.polling_status import logic
 from serverless_patterns.patterns.appsync_live.client import RECHECKS
 from serverless_patterns.patterns.polling_status import client
+from serverless_patterns.patterns.sns_webhook.stack import BATCH, WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,10 +29,11 @@ ORDERS, SEED = 1_000, 13
 # US dollars a million in us-east-1, 2026-11-20, without free tiers and data transfer. Sources:
 # https://aws.amazon.com/api-gateway/pricing/, https://aws.amazon.com/lambda/pricing/,
 # https://aws.amazon.com/dynamodb/pricing/on-demand/, https://aws.amazon.com/sns/pricing/,
-# https://aws.amazon.com/appsync/pricing/ (not looked at again: of the notes of this project)
+# https://aws.amazon.com/sqs/pricing/,
+# https://aws.amazon.com/appsync/pricing/ (2026-11-27; minutes as GraphQL subscriptions have them)
 REST_REQUEST, HTTP_REQUEST, LAMBDA_CALL, GB_SECONDS = 3.50, 1.00, 0.20, 13.3334  # arm64
 READ_UNIT, WRITE_UNIT = 0.125, 0.625
-SNS_PUBLISH, SNS_HTTP_DELIVERY = 0.50, 0.60
+SNS_PUBLISH, SNS_HTTP_DELIVERY, SQS_REQUEST = 0.50, 0.60, 0.40
 EVENTS_OPERATION, CONNECTED_MINUTE = 1.00, 0.08
 # A call of a function that reads an item and answers: 0.01 s at 512 MB.
 READ = LAMBDA_CALL + GB_SECONDS * 0.5 * 0.010 + READ_UNIT
@@ -127,6 +129,23 @@ def webhook(seconds: Sequence[float]) -> Figures:
     return Figures(len(seconds), 0, [0.0] * len(seconds), dollars)
 
 
+def signed_webhook(seconds: Sequence[float]) -> Figures:
+    """Let a queue hand the ends to a function, which posts them to one third party.
+
+    A batch is complete with as many as it holds, or some time after its first. A post takes a
+    tenth of a second at 512 MB; a call reads the endpoint once.
+    """
+    ends, late, calls = sorted(seconds), [], 0
+    while ends:
+        batch = [end for end in ends[:BATCH] if end <= ends[0] + WINDOW]
+        complete = batch[-1] if len(batch) == BATCH else batch[0] + WINDOW
+        late += [complete - end for end in batch]
+        ends, calls = ends[len(batch) :], calls + 1
+    each = SQS_REQUEST * 2 + LAMBDA_CALL + READ_UNIT
+    dollars = SNS_PUBLISH + SQS_REQUEST + GB_SECONDS * 0.5 * 0.1 + each * calls / len(late)
+    return Figures(len(late), 0, late, dollars)
+
+
 def live(seconds: Sequence[float]) -> Figures:
     """Connect, fetch, look again as a viewer does, and be shown the end; for each order anew.
 
@@ -154,7 +173,8 @@ def live(seconds: Sequence[float]) -> Figures:
 WAYS: dict[str, Callable[[Sequence[float]], Figures]] = {
     "polling": polling,
     "polling each second": every_second,
-    "webhook": webhook,
+    "[webhook](../sns_webhook/README.md) by SNS": webhook,
+    "webhook, signed for a third party": signed_webhook,
     "[live updates](../appsync_live/README.md)": live,
 }
 

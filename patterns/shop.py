@@ -59,6 +59,7 @@ BOTS = (
     "curl/8.10.1",
     "",
 )
+ORDER_STATES = ("placed", "packed", "shipped", "delivered")
 CUSTOMERS, WAREHOUSE_PARTS, VISITORS = 200, 12, 800
 
 
@@ -105,6 +106,21 @@ class Shop:
     def order_changes(self, orders: int, each: int) -> list[list[Document]]:
         """Return the changes of each of several orders, in the order they must take effect."""
         return [self._changes_of(self._id(), each) for _ in range(orders)]
+
+    def state_changes(self, orders: int, each: int) -> list[Document]:
+        """Return the changes of state of orders: each order's in turn, all orders side by side."""
+        ids = [self._id() for _ in range(orders)]
+        return [
+            {
+                "change_id": f"{order_id}-{version + 1}",
+                "order_id": order_id,
+                "version": version + 1,
+                "state": ORDER_STATES[version],
+                "customer_id": f"customer-{self._random.randint(1, CUSTOMERS)}",
+            }
+            for version in range(each)
+            for order_id in ids
+        ]
 
     def purchases(self, count: int, **fields: Any) -> list[Document]:
         """Return orders in whole cents, for parts in the warehouse, by customers with an account.

@@ -36,14 +36,15 @@ try:
 except ImportError:
     sys.exit("The redrive needs boto3: install serverless-patterns with its extra 'sandbox'.")
 
-from serverless_patterns.lambdas.foundation import aws, redrives
+from serverless_patterns.lambdas.foundation import aws, pointers, redrives
+from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from serverless_patterns.terminal import visible
 
 from . import owners, records, tasks
 from .journal import Journal, default_path
 from .owners import Found, Place
 from .run import DEFAULT_RATE, Redrive, hiding
-from .sources import Bucket, Queue
+from .sources import HIDDEN_TOGETHER, Bucket, InTurn, Queue
 from .ways import queue_url
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def _about(letter: Letter, *, bodies: bool) -> Iterator[str]:
     if source := system.get(owners.SOURCE):
         yield f"    source    {source}"
     if not bodies:
-        yield f"    body      {len(letter.body.encode()):,} bytes; --bodies shows it"
+        yield f"    body      {_where(letter)}; --bodies shows it"
         return
     if group := system.get("MessageGroupId"):
         yield f"    group     {group}"
@@ -161,6 +162,17 @@ def _about(letter: Letter, *, bodies: bool) -> Iterator[str]:
     found = records.document(letter.body)
     text = letter.body if found is None else json.dumps(found, indent=2, ensure_ascii=False)
     yield from (f"    {line}" for line in text.splitlines())
+
+
+def _where(letter: Letter) -> str:
+    """Return how large a body is, and of a claim check where: no redrive gives it more time."""
+    try:
+        pointer = pointers.find(letter.body, letter.message.get("MessageAttributes", {}))
+    except RefusedError:
+        pointer = None
+    if pointer:
+        return f"{pointer.size:,} bytes in s3://{pointer.bucket}/{pointer.key}"
+    return f"{len(letter.body.encode()):,} bytes"
 
 
 def run(given: argparse.Namespace, client: Client, places: Sequence[Place]) -> bool:
@@ -172,9 +184,12 @@ def run(given: argparse.Namespace, client: Client, places: Sequence[Place]) -> b
             good = _run_task(given, client, place.source) and good
             continue
         way, source = Found(client, place.source, given.to or place.to), place.source
-        if isinstance(source, Queue):
-            source.hiding = given.hiding or hiding(given.rate)
         total = sum(source.count())
+        if isinstance(source, Queue) and given.order_by:
+            long = given.hiding or hiding(given.rate, max(HIDDEN_TOGETHER, 2 * total / given.rate))
+            source = InTurn(client("sqs"), source.url, tuple(given.order_by), long)
+        elif isinstance(source, Queue):
+            source.hiding = given.hiding or hiding(given.rate)
         one = Redrive(
             way, given.rate, given.error, given.limit, given.dry_run, given.again,
             Journal(given.journal), partial(_follow, total),
@@ -296,6 +311,8 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = how.add_argument
     add("--to", help="elsewhere: a queue, function, subscription or delivery stream (ARN)")
     add("--rate", type=float, default=DEFAULT_RATE, help="letters a second (default: %(default)g)")
+    said = "an event's fields with its group and its turn: a group's letters go in turn, or stay"
+    add("--order-by", nargs=2, metavar=("GROUP", "TURN"), help=said)
     add("--task", action="store_true", help="let SQS move all: faster, no filter, poison too")
     add("--dry-run", action="store_true", help="only look, send nothing")
     add("--bodies", action="store_true", help="inspect: show bodies, which may hold personal data")
@@ -310,6 +327,10 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--rate and --limit must be above 0")
     if given.task and (given.error.pattern or given.limit != math.inf or given.again):
         parser.error("a task of SQS moves all messages: leave out --error, --limit and --again")
+    if given.order_by and (given.task or given.bucket):
+        parser.error(
+            "--order-by is for queues, and SQS keeps no order: leave out --bucket and --task"
+        )
     if given.json and not given.json.parent.is_dir():
         parser.error(f"--json: there is no folder {given.json.parent}")
     return given

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 BATCH = int(SQS_BATCH_ENTRIES)  # the calls are counted by it
 POLL_SECONDS = 1
 SHORTEST_HIDING = 300  # seconds
+HIDDEN_TOGETHER = 3_600  # seconds
 
 
 @dataclass
@@ -109,6 +111,48 @@ class Queue:
         ]
         for ten in aws.batches(entries, most=BATCH):
             self._sqs.change_message_visibility_batch(QueueUrl=self.url, Entries=ten)
+
+
+class InTurn(Queue):
+    """Failed events whose group and turn their bodies name, in a queue that keeps no order.
+
+    All are read before the first is handed over, up to the number that SQS hides at a time. Each
+    comes alone, so what is behind one that is not accepted stays; what has no group comes last.
+
+    Args:
+        sqs: A client.
+        url: Of the queue.
+        order_by: The fields of an event with its group and its turn in it, such as
+            ``("order_id", "version")``.
+        hiding: Seconds, in which all are handed over.
+    """
+
+    def __init__(
+        self, sqs: Any, url: str, order_by: tuple[str, str], hiding: int = HIDDEN_TOGETHER
+    ) -> None:
+        super().__init__(sqs, url, hiding)
+        self._order_by = order_by
+
+    @property
+    def ordered(self) -> bool:
+        """The messages of a group have an order."""
+        return True
+
+    def batches(self) -> Iterator[list[Letter]]:
+        """Yield the messages one by one: group by group, in turn."""
+        group, turn = self._order_by
+        known: list[tuple[str, float, float, Letter]] = []
+        others: list[Letter] = []
+        for letter in (one for letters in super().batches() for one in letters):
+            try:
+                said = json.loads(letter.body)
+                said = json.loads(said["Message"]) if said.get("Type") == "Notification" else said
+                known.append((str(said[group]), float(said[turn]), letter.sent_at, letter))
+                letter.message.setdefault("Attributes", {})["MessageGroupId"] = str(said[group])
+            except (ValueError, LookupError, TypeError, AttributeError):
+                others.append(letter)
+        known.sort(key=lambda one: one[:3])
+        yield from ([letter] for letter in (*(one[-1] for one in known), *others))
 
 
 class Bucket:

@@ -1,19 +1,30 @@
-"""An HTTP endpoint on this machine, which a topic can deliver to: it works, fails or hangs."""
+"""An HTTP endpoint on this machine, which a stack can post to: it works, fails or hangs."""
 
 from __future__ import annotations
 
 import json
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 # Seconds that an answer takes while the endpoint hangs: longer than who waits for it has patience.
 HANGS = 30
+PATH = "/orders"
+
+
+@dataclass(frozen=True)
+class Post:
+    """A request: where to, with its headers in lower case."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
 
 
 @dataclass
@@ -21,28 +32,63 @@ class Endpoint:
     """What an endpoint was sent.
 
     Attributes:
+        works: Takes a post while ``status`` is 200, and returns the status of the answer. Default:
+            it confirms nothing, and takes every notification.
         url: Where it listens.
-        status: What it answers; 0: it hangs.
+        status: What it answers, unless it is 200; 0: it hangs. With 3xx it points elsewhere.
+        delay: Seconds before each answer.
         tokens: Of the subscriptions that it was asked to confirm.
-        taken: The notifications that it has answered with success, as they came.
+        posts: The posts that it has answered with success, as they came.
         refused: How many it has failed, or let hang.
+        followed: How many have come to where its redirects point.
     """
 
+    works: Callable[[Post], int] | None = None
     url: str = ""
     status: int = 200
+    delay: float = 0
     tokens: list[str] = field(default_factory=list)
-    taken: list[str] = field(default_factory=list)
+    posts: list[Post] = field(default_factory=list)
     refused: int = 0
+    followed: int = 0
     released: threading.Event = field(default_factory=threading.Event)
 
-    def answer(self, kind: str, body: str) -> int:
+    @property
+    def origin(self) -> str:
+        """Its URL without a path."""
+        return self.url.removesuffix(PATH)
+
+    @property
+    def taken(self) -> list[str]:
+        """The bodies that it has answered with success, as they came."""
+        return [post.body.decode() for post in self.posts]
+
+    @contextmanager
+    def failing(self, status: int) -> Iterator[None]:
+        """Let it answer otherwise for a while; what hangs then is released at the end."""
+        self.status, self.refused = status, 0
+        self.released.clear()
+        try:
+            yield
+        finally:
+            self.status = 200
+            self.released.set()
+
+    def answer(self, post: Post) -> int:
         """Take a request, and return the status of its answer."""
-        if kind == "SubscriptionConfirmation":
-            self.tokens.append(json.loads(body)["Token"])
+        if post.path != PATH:
+            self.followed += 1
             return 200
+        kind = post.headers.get("x-amz-sns-message-type")
+        if self.works is None and kind == "SubscriptionConfirmation":
+            self.tokens.append(json.loads(post.body)["Token"])
+            return 200
+        time.sleep(self.delay)
         status = self.status
+        if status == 200 and self.works:
+            status = self.works(post)
         if status == 200:
-            self.taken.append(body)
+            self.posts.append(post)
             return status
         self.refused += 1
         if not status:
@@ -51,20 +97,25 @@ class Endpoint:
 
 
 @contextmanager
-def listening() -> Iterator[Endpoint]:
-    """Listen on a free port of 127.0.0.1 until the block ends."""
-    endpoint = Endpoint()
+def listening(works: Callable[[Post], int] | None = None) -> Iterator[Endpoint]:
+    """Listen on a free port of 127.0.0.1 until the block ends. ``works``: see ``Endpoint``."""
+    endpoint = Endpoint(works)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-            status = endpoint.answer(self.headers.get("x-amz-sns-message-type", ""), body)
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            status = endpoint.answer(Post(self.path, headers, body))
             try:
                 self.send_response(status)
+                if 300 <= status < 400:
+                    self.send_header("Location", "/elsewhere")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
             except OSError:  # who asked has gone
                 self.close_connection = True
+
+        do_GET = do_POST  # noqa: N815 - what follows a redirect asks so
 
         def log_message(self, *_: Any) -> None:
             """Say nothing."""
@@ -73,7 +124,7 @@ def listening() -> Iterator[Endpoint]:
         daemon_threads, request_queue_size = True, 128
 
     server = Server(("127.0.0.1", 0), Handler)
-    endpoint.url = f"http://127.0.0.1:{server.server_port}/orders"
+    endpoint.url = f"http://127.0.0.1:{server.server_port}{PATH}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -127,7 +127,11 @@ CALLERS_THAT_KEEP_EVENTS = {
     "Custom::S3AutoDeleteObjects",
 }
 # Its client waits for the answer, and is told of a failure.
-CALLERS_THAT_WAIT = {"AWS::ApiGateway::Method", "AWS::ApiGatewayV2::Integration"}
+CALLERS_THAT_WAIT = {
+    "AWS::ApiGateway::Method",
+    "AWS::ApiGatewayV2::Integration",
+    "AWS::Lambda::Url",
+}
 NO_CALLERS = {"AWS::CloudWatch::Alarm", "AWS::IAM::Policy", "AWS::Lambda::Permission"}
 
 
@@ -140,7 +144,8 @@ INVOKE_CONFIG = "AWS::Lambda::EventInvokeConfig"
 
 def _is_called_by_what_keeps_events(template: dict[str, Any], function: str) -> bool:
     resources = template["Resources"].values()
-    callers = {r["Type"] for r in resources if f'"{function}"' in json.dumps(r)} - NO_CALLERS
+    naming = [r for r in resources if f'"{function}"' in json.dumps(r.get("Properties"))]
+    callers = {resource["Type"] for resource in naming} - NO_CALLERS
     if not callers:  # a program calls it by its output, and waits: the stack tells cdk-nag so
         return {"Ref": function} in [output["Value"] for output in template["Outputs"].values()]
     known = CALLERS_THAT_KEEP_EVENTS | CALLERS_THAT_WAIT
@@ -191,11 +196,17 @@ def _is_deleted_from_only_what_expires(template: dict[str, Any], bucket: str) ->
     )
 
 
+def _verifies_messages(template: dict[str, Any], url: str) -> bool:
+    (function, _) = template["Resources"][url]["Properties"]["TargetFunctionArn"]["Fn::GetAtt"]
+    return "TOPIC_ARNS" in json.dumps(template["Resources"][function]["Properties"]["Environment"])
+
+
 REASONS: dict[str, Callable[[dict[str, Any], str], bool]] = {
     "CKV_AWS_21": _is_deleted_from_only_what_expires,
     "CKV_AWS_27": _is_encrypted_by_sqs,
     "CKV_AWS_116": _is_called_by_what_keeps_events,
     "CKV_AWS_120": _has_no_answer_to_cache,
+    "CKV_AWS_258": _verifies_messages,
 }
 
 

@@ -98,7 +98,7 @@ READ_A_QUEUE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttribut
 USED_BY: dict[str, str | tuple[str, ...]] = {
     "AWS::DynamoDB::Table": "dynamodb:",
     "AWS::S3::Bucket": ("s3:PutObject", "s3:GetObject", "s3:ListBucketVersions"),
-    "AWS::SNS::Topic": "sns:Publish",
+    "AWS::SNS::Topic": ("sns:Publish", "sns:ConfirmSubscription"),
     "AWS::SQS::Queue": "sqs:",
     "AWS::StepFunctions::StateMachine": "states:StartExecution",
 }

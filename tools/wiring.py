@@ -256,9 +256,11 @@ class _Template:
                 if kind == FAILURE and label and not text:
                     continue
                 for tail in self.follow(pick(properties, source)) if source else (node,):
-                    for head in self.follow(pick(properties, target)) if target else (node,):
+                    heads = [*self.follow(pick(properties, target))] if target else [node]
+                    for head in heads:
                         self.connect(tail, head, kind, text)
-                    if target == "Endpoint" and properties.get("Protocol") in ENDPOINTS:
+                    outside = target == "Endpoint" and not heads
+                    if outside and properties.get("Protocol") in ENDPOINTS:
                         self.connect(tail, node, kind, text)
             if resource["Type"] not in WIRING | STANDS_FOR:  # a guess, by its words
                 for key, value in sorted(properties.items()):

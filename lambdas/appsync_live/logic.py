@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..foundation import channels, strict_json
 from ..foundation.changes import Change
-from ..foundation.outcomes import Outcome, RefusedError
+from ..foundation.outcomes import RefusedError
 from ..foundation.tables import deserialize
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 FIELDS = ("version", "status", "changed_at", "order")
 ORDER = "ORDER#"  # sort keys of orders begin with it
-IGNORED = Outcome("ignored")  # of a replay, which has changes for others, too
 
 
 def view(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..foundation.messages import Message
 
 PUBLISHED = Outcome("published")
+IGNORED = Outcome("ignored")  # of a replay, which has changes for others, too
 
 
 def publish(changes: Sequence[tuple[tuple[str, str] | None, Message]]) -> dict[str, Outcome]:
@@ -29,13 +30,8 @@ def publish(changes: Sequence[tuple[tuple[str, str] | None, Message]]) -> dict[s
             channel = channels.channel(os.environ["NAMESPACE"], change[0])
             events[channel].append((message.id, change[1]))
     failed = channels.publish(os.environ["EVENTS_HOST"], events)
-
-    def outcome(change: tuple[str, str] | None, message: Message) -> Outcome:
-        if message.id in failed:
-            return Outcome.failed(failed[message.id])
-        return PUBLISHED if change else logic.IGNORED
-
-    return {message.id: outcome(change, message) for change, message in changes}
+    outcomes = {it.id: PUBLISHED if change else IGNORED for change, it in changes}
+    return outcomes | {id_: Outcome.failed(why) for id_, why in failed.items()}
 
 
 handler = shards.handler(logic.event, publish)

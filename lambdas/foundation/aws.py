@@ -20,20 +20,23 @@ T = TypeVar("T")
 
 
 @functools.cache
-def client(service: Any, *, read_timeout: int = 2, attempts: int = 3) -> Any:
+def client(
+    service: Any, *, read_timeout: int = 2, attempts: int = 3, region: str | None = None
+) -> Any:
     """Return a client, made on first use; it gives up while the function can still report it.
 
     Args:
         service: As boto3 names it.
         read_timeout: Seconds. Default: 2.
         attempts: Of a call, the first one included. Default: 3.
+        region: Default: the function's.
     """
     config = Config(
         connect_timeout=1,
         read_timeout=read_timeout,
         retries={"mode": "standard", "total_max_attempts": attempts},
     )
-    return boto3.client(service, config=config)
+    return boto3.client(service, region_name=region, config=config)
 
 
 def code(error: ClientError | BotoCoreError) -> str:

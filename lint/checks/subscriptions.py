@@ -83,6 +83,36 @@ def retries_of_an_endpoint(scenario: Scenario) -> Findings:
             yield Finding(subscription, problem, ("DeliveryPolicy",))
 
 
+@rule("I9214", "sns", shared=sns.signature)
+def endpoint_of_a_topic_that_signs_with_sha1(scenario: Scenario) -> Findings:
+    """A topic with an endpoint should sign its messages with SHA256.
+
+    By default SNS signs with SHA1, which a careful receiver rejects. Set SignatureVersion to 2.
+
+    Source: https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html
+    """
+    for subscription, protocol in _by_protocol(scenario):
+        topic = scenario.find(subscription.get("TopicArn"), "AWS::SNS::Topic")
+        if protocol in ENDPOINTS and topic and not is_unknown(topic.get("SignatureVersion")):
+            yield Finding(topic, sns.signature(topic, topic.get("SignatureVersion")), ())
+
+
+@rule("I9215", "sns", shared=sns.unsigned)
+def raw_delivery_to_an_endpoint(scenario: Scenario) -> Findings:
+    """An endpoint should get signed messages, which raw delivery does not have.
+
+    Whoever knows its URL can post to it. Leave RawMessageDelivery out, or let the endpoint know the
+    sender otherwise.
+
+    Source: https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html
+    """
+    for subscription, protocol in _by_protocol(scenario):
+        raw = str(subscription.get("RawMessageDelivery")).lower() == "true"
+        if protocol in ENDPOINTS:
+            problem = sns.unsigned(f"The endpoint of {subscription}", raw=raw)
+            yield Finding(subscription, problem, ("RawMessageDelivery",))
+
+
 def _retries(policy: Any) -> Mapping[str, Any] | None:
     """Return the retry policy of a subscription, if it is known."""
     if isinstance(policy, str) and not is_unknown(policy):

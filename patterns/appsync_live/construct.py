@@ -12,13 +12,7 @@ from ..blocks.event_apis import Viewers, event_api_of, new_channels
 from ..blocks.grants import grantee_here, warn_of_fixed
 from ..blocks.stacks import check_order, role_in
 from ..blocks.stream_consumers import StreamConsumer, StreamReader
-from ..blocks.table_streams import (
-    NewTable,
-    check_new_images,
-    check_reader,
-    source_of,
-    table_of,
-)
+from ..blocks.table_streams import NewTable, check_new_images, check_reader, source_of, table_of
 from ..blocks.values import Path, expect
 
 if TYPE_CHECKING:
@@ -114,11 +108,10 @@ class LiveUpdates(Construct):
         role = role_in(self, publisher.function)
         self._grant_publish(role).apply_before(self.reader.event_source_mapping)
         self._given = (self.table, self.api, publisher.function)
-        self.alarms = [*self.reader.alarms]
-        for (alarm, metric), runbook in RUNBOOKS.items():
-            self.alarms += [
-                alarms.above(self, alarm, self.metric(metric), runbook, evaluation_periods=5)
-            ]
+        self.alarms = self.reader.alarms + [
+            alarms.above(self, name, self.metric(metric), runbook, evaluation_periods=5)
+            for (name, metric), runbook in RUNBOOKS.items()
+        ]
 
     def grant_publish(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` publish to the channels of the namespace; no more."""

@@ -28,13 +28,9 @@ def config(outputs: Mapping[str, str], sign_in_url: str = "") -> dict[str, str]:
     ``sign_in_url``: where the user pool answers. Default: at AWS, in the Region of the pool.
     """
     region = outputs["UserPoolId"].split("_")[0]
-    return {
-        "httpHost": outputs["HttpHost"],
-        "realtimeHost": outputs["RealtimeHost"],
-        "ordersUrl": outputs["OrdersUrl"],
-        "clientId": outputs["ClientId"],
-        "signInUrl": sign_in_url or f"https://cognito-idp.{region}.amazonaws.com/",
-    }
+    names = ("HttpHost", "RealtimeHost", "OrdersUrl", "ClientId")
+    said = {name[0].lower() + name[1:]: outputs[name] for name in names}
+    return said | {"signInUrl": sign_in_url or f"https://cognito-idp.{region}.amazonaws.com/"}
 
 
 def calls(of: Mapping[str, str]) -> list[str]:

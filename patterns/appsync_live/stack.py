@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import RemovalPolicy
-from aws_cdk import aws_appsync as appsync
 from aws_cdk import aws_cognito as cognito
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
@@ -43,16 +42,12 @@ class DemoStack(ShopStack):
         version = dynamodb.Attribute(name="version", type=dynamodb.AttributeType.NUMBER)
         table.add_local_secondary_index(index_name=BY_VERSION, sort_key=version)
         publish = self.function("Publish", "publisher", NAMESPACE=NAMESPACE)
-        provider = appsync.AppSyncAuthProvider(
-            authorization_type=appsync.AppSyncAuthorizationType.USER_POOL,
-            cognito_config=appsync.AppSyncCognitoConfig(user_pool=users),
-        )
         live = LiveUpdates(
             self,
             "Live",
             table=table,
             namespace=NAMESPACE,
-            viewers=Viewers(provider=provider),
+            viewers=Viewers.of_user_pool(users),
             publisher=StreamConsumer(
                 function=publish,
                 retry_attempts=4,

@@ -18,6 +18,7 @@ from .stacks import check_order
 from .values import Path, child_of, expect_fields, seconds, stack_of
 
 if TYPE_CHECKING:
+    from aws_cdk import aws_cognito as cognito
     from constructs import Construct
 
 Kind = appsync.AppSyncAuthorizationType
@@ -60,6 +61,15 @@ class Viewers:
 
     provider: appsync.AppSyncAuthProvider
     owner: str = "sub"
+
+    @classmethod
+    def of_user_pool(cls, users: cognito.IUserPool, owner: str = "sub") -> Viewers:
+        """Return those who sign in at a Cognito user pool."""
+        config = appsync.AppSyncCognitoConfig(user_pool=users)
+        provider = appsync.AppSyncAuthProvider(
+            authorization_type=Kind.USER_POOL, cognito_config=config
+        )
+        return cls(provider=provider, owner=owner)
 
     def __post_init__(self) -> None:
         """Reject what does not tell clients apart.

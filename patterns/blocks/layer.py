@@ -24,6 +24,10 @@ PLATFORM = "aarch64-manylinux_2_28"
 
 LAMBDAS = Path(__file__).resolve().parents[2] / "lambdas"
 LOCK = LAMBDAS / "requirements.txt"
+# Compiled packages, for the few functions that need one.
+COMPILED = LAMBDAS / "compiled.txt"
+# Only the runtime that they are compiled for looks here, so another Python takes its own ones.
+OF_RUNTIME = f"python/lib/python{PYTHON_VERSION}/site-packages"
 CACHE = Path(".build", "layers")
 # What differs from install to install and is not needed at run time.
 NOT_NEEDED = re.compile(r"/__pycache__/|/bin/|\.dist-info/RECORD$|/\.lock$")
@@ -38,40 +42,55 @@ def dependency_layer(scope: Construct, construct_id: str) -> lambda_.LayerVersio
     Raises:
         RuntimeError: the packages could not be installed.
     """
-    lock = LOCK.read_bytes()
+    return _layer(scope, construct_id, LOCK, "python", "Dependencies of the handlers")
+
+
+def compiled_layer(scope: Construct, construct_id: str) -> lambda_.LayerVersion:
+    """Make the layer with the locked compiled packages: see ``dependency_layer``."""
+    return _layer(scope, construct_id, COMPILED, OF_RUNTIME, "Compiled packages of the handlers")
+
+
+def _layer(
+    scope: Construct, construct_id: str, locked: Path, folder: str, description: str
+) -> lambda_.LayerVersion:
+    lock = locked.read_bytes()
     key = hashlib.sha256(lock + PYTHON_VERSION.encode() + PLATFORM.encode()).hexdigest()
     archive = CACHE.resolve() / f"{key[:16]}.zip"
     if not archive.exists():
-        build(archive)
+        build(archive, locked, folder)
     return lambda_.LayerVersion(
         scope,
         construct_id,
         code=lambda_.Code.from_asset(str(archive), asset_hash=key),
         compatible_runtimes=[RUNTIME],
         compatible_architectures=[ARCHITECTURE],
-        description="Dependencies of the handlers",
+        description=description,
     )
 
 
-def build(archive: Path) -> None:
-    """Install the lock and pack it into ``archive``, which appears only when it is complete."""
+def build(archive: Path, lock: Path | None = None, folder: str = "python") -> None:
+    """Install a lock, by default that of all handlers, and pack it into ``archive``.
+
+    The archive appears only when it is complete.
+    """
+    lock = lock or LOCK
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=archive.parent) as temporary:
-        packages, packed = Path(temporary, "python"), Path(temporary, archive.name)
+        packages, packed = Path(temporary, "layer", folder), Path(temporary, archive.name)
         run = subprocess.run(
             [
                 str(Path(sysconfig.get_path("scripts"), "uv")), "pip", "install",
                 "--quiet", "--python", sys.executable, "--target", str(packages),
                 "--python-version", PYTHON_VERSION, "--python-platform", PLATFORM,
-                "--only-binary", ":all:", "--require-hashes", "--requirement", str(LOCK),
+                "--only-binary", ":all:", "--require-hashes", "--requirement", str(lock),
             ],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         if run.returncode:
             raise RuntimeError(
-                f"The handlers' dependencies in {LOCK} could not be installed: {run.stderr.strip()}"
+                f"The handlers' dependencies in {lock} could not be installed: {run.stderr.strip()}"
             )
-        _pack(packages, packed)
+        _pack(Path(temporary, "layer"), packed)
         packed.replace(archive)  # another synthesis may have been quicker: its file is the same
 
 
@@ -79,7 +98,7 @@ def _pack(packages: Path, archive: Path) -> None:
     """Pack what is needed at run time, the same bytes each time."""
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
         for file in sorted(packages.rglob("*")):
-            name = file.relative_to(packages.parent)
+            name = file.relative_to(packages)
             if file.is_file() and not NOT_NEEDED.search(name.as_posix()):
                 entry = zipfile.ZipInfo(str(name))  # of 1980, whenever it was installed
                 entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16

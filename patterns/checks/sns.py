@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib import parse
@@ -206,12 +206,13 @@ def https_endpoint(name: object, url: str) -> str | None:
 
 
 def _is_public(host: str) -> bool:
-    """Whether a host is a domain name that may be public, and no address."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return "." in host and not host.endswith((".localhost", ".local", ".internal"))
-    return False
+    """Whether a host is a domain name that may be public, and no address.
+
+    A name whose last part begins with a digit is an address in decimal, octal or hexadecimal.
+    """
+    host = host.rstrip(".")
+    private = (".localhost", ".local", ".internal", ".home.arpa")
+    return bool(re.search(r"\.[^\d.:][^.:]*$", host)) and not host.endswith(private)
 
 
 def http_retries(
@@ -390,3 +391,37 @@ def large_messages(topic: object, size: float, protocol: str, subscriptions: int
             f"{subscriptions}. Lower the topic's maximum message size, or use a second topic."
         )
     return None
+
+
+def signature(topic: object, version: object) -> str | None:
+    """A topic with endpoints signs its messages with SHA256, not with SHA1.
+
+    Lint I9214. Source: https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html
+
+    Args:
+        topic: The topic, for the message.
+        version: Its SignatureVersion; None is SNS's default, 1.
+    """
+    if str(version) == "2":
+        return None
+    return (
+        f"{topic} signs its messages with SHA1 (signature version {version or 1}), which receivers "
+        "should reject. Set its signature_version to 2, which is SHA256."
+    )
+
+
+def unsigned(name: object, *, raw: bool) -> str | None:
+    """A raw delivery has no signature, so an endpoint cannot tell who has sent it.
+
+    Lint I9215. Source: https://docs.aws.amazon.com/sns/latest/dg/sns-large-payload-raw-message-delivery.html
+
+    Args:
+        name: The endpoint, for the message.
+        raw: Whether it asks for raw delivery.
+    """
+    if not raw:
+        return None
+    return (
+        f"{name} asks for raw delivery, which has no signature: anybody could send to it. Leave "
+        "raw_message_delivery out."
+    )

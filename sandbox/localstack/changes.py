@@ -21,9 +21,11 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 from uuid import uuid4
 
+from . import signing
 from .executor import MEGABYTE, Processes
 
-OPEN = "/_aws/execute-api/"  # an API's methods have an authorization of their own
+# An API's methods have an authorization of their own; a certificate is everybody's.
+OPEN = ("/_aws/execute-api/", signing.PATH)
 HEALTH = "/_sandbox/health"
 ALARMS = "/_sandbox/alarms"  # with the parameter ``at``, a time: evaluate each alarm as of then
 INTERNAL = "x-sandbox-internal"
@@ -41,6 +43,7 @@ def localstack(module: str) -> Any:
 def apply_all() -> None:
     """Make each change. Called once, before LocalStack starts."""
     stay_on_this_machine()
+    signing.sign_as_sns()  # early: who imports SNS's provider routes to its certificate
     run_functions_as_processes()
     keep_tables_and_streams_in_moto()
     name_operations_of_tables()
@@ -61,6 +64,9 @@ def apply_all() -> None:
     tell_metrics_apart()
     read_metrics_at_once()
     look_at_alarms_when_asked()
+    name_urls_as_https()
+    signing.deliver_as_sns()
+    signing.sign_batches()
     require_signatures()
     lock()
 
@@ -108,6 +114,19 @@ def run_functions_as_processes() -> None:
     localstack("services.lambda_.invocation.runtime_executor").get_runtime_executor = lambda: (
         Processes
     )
+
+
+def name_urls_as_https() -> None:
+    """Let a function's URL begin with https://, as SNS asks of an HTTPS endpoint."""
+    utils = localstack("services.lambda_.api_utils")
+    told = utils.map_function_url_config
+
+    @wraps(told)
+    def as_https(given: Any) -> Any:
+        found = told(given)
+        return {**found, "FunctionUrl": found["FunctionUrl"].replace("http://", "https://", 1)}
+
+    utils.map_function_url_config = as_https
 
 
 def keep_tables_and_streams_in_moto() -> None:

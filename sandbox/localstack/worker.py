@@ -9,14 +9,18 @@ then the result of each. What it prints goes to the function's log. Errors look 
 
 from __future__ import annotations
 
+import http.client
 import importlib
 import json
 import logging
 import os
+import re
+import socket
 import sys
 import time
 import traceback
 from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +73,23 @@ class LogHandler(logging.Handler):
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line = f"{stamp}.{int(record.msecs):03d}Z\t{REQUEST['id']}\t{self.format(record)}"
         print(f"[{record.levelname}]\t{line}", flush=True)
+
+
+def reach_the_engine() -> None:
+    """Let a request to SNS by its host name, such as for a certificate, come to the engine.
+
+    Clients of AWS are told where it is; other requests would go to AWS itself.
+    """
+    engine = urlsplit(os.environ["AWS_ENDPOINT_URL"])
+    connect = http.client.HTTPSConnection.connect
+
+    def connect_here(self: http.client.HTTPSConnection) -> None:
+        if not re.fullmatch(r"sns\.[a-z0-9-]+\.amazonaws\.com", self.host):
+            connect(self)
+            return
+        self.sock = socket.create_connection((engine.hostname, engine.port), self.timeout)
+
+    http.client.HTTPSConnection.connect = connect_here  # type: ignore[assignment,method-assign]
 
 
 def load(name: str) -> Callable[[Any, Context], Any]:
@@ -145,6 +166,7 @@ def main() -> None:
     with open(os.devnull) as nothing:  # noqa: PTH123 - as few imports as possible
         os.dup2(nothing.fileno(), 0)
     logging.getLogger().addHandler(LogHandler())
+    reach_the_engine()
     serve(calls, answers)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import aws_appsync as appsync
 from aws_cdk import aws_cognito as cognito
 
 from serverless_patterns.patterns.appsync_live.construct import (
@@ -20,15 +19,6 @@ if TYPE_CHECKING:
     from aws_cdk import Stack
 
 
-def by_user_pool(stack: Stack, construct_id: str = "Users") -> appsync.AppSyncAuthProvider:
-    return appsync.AppSyncAuthProvider(
-        authorization_type=appsync.AppSyncAuthorizationType.USER_POOL,
-        cognito_config=appsync.AppSyncCognitoConfig(
-            user_pool=cognito.UserPool(stack, construct_id)
-        ),
-    )
-
-
 def make(stack: Stack, construct_id: str = "Pattern", *, key: Any = None,
          consumer: Any = None, **given: Any) -> LiveUpdates:  # fmt: skip
     consumer = consumer or function(stack, f"{construct_id}Consumer")
@@ -36,7 +26,8 @@ def make(stack: Stack, construct_id: str = "Pattern", *, key: Any = None,
         consumer = StreamConsumer(function=consumer, encryption_key=key)
         given["table"] = NewTable(encryption_key=key)
     if "viewers" not in given:
-        given["viewers"] = Viewers(provider=by_user_pool(stack, f"{construct_id}Users"))
+        users = cognito.UserPool(stack, f"{construct_id}Users")
+        given["viewers"] = Viewers.of_user_pool(users)
     return LiveUpdates(stack, construct_id, publisher=consumer, **given)
 
 

@@ -6,13 +6,14 @@ import json
 
 from aws_cdk import App, Stack
 from aws_cdk.assertions import Template
+from aws_cdk.aws_cognito import UserPool
 from aws_cdk.aws_dynamodb import StreamViewType
 
 from serverless_patterns.patterns.appsync_live.construct import NewTable
 from serverless_patterns.patterns.blocks.event_apis import Viewers, event_api_of
 from tests.inline import function, granted, only, properties, rejected
 
-from .builds import by_user_pool, make
+from .builds import make
 
 POOL, IAM = {"AuthType": "AMAZON_COGNITO_USER_POOLS"}, {"AuthType": "AWS_IAM"}
 
@@ -56,7 +57,7 @@ def test_a_stream_without_new_images_is_rejected(stack: Stack) -> None:
 
 
 def test_your_own_api_gets_the_namespace(stack: Stack) -> None:
-    viewers = Viewers(provider=by_user_pool(stack))
+    viewers = Viewers.of_user_pool(UserPool(stack, "Users"))
     api = event_api_of(stack, None, viewers)
     assert make(stack, viewers=viewers, api=api).api is api
     assert len(properties(stack, "AppSync::Api")) == 1

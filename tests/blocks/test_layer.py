@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def empty(archive: Path) -> None:
+def empty(archive: Path, *_: object) -> None:
     """Stand in for the build of a layer."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     zipfile.ZipFile(archive, "w").close()
@@ -42,7 +42,7 @@ def test_a_layer_that_is_there_is_not_built_again(
     monkeypatch.chdir(tmp_path)
     layer.dependency_layer(Stack(App(), "First"), "Layer")
 
-    def fail(archive: Path) -> None:
+    def fail(archive: Path, *_: object) -> None:
         raise AssertionError(f"built again: {archive}")
 
     monkeypatch.setattr(layer, "build", fail)

@@ -77,6 +77,19 @@ def protecting(length: int) -> dict[str, list[str]]:
                 ("https://printer.local/", "It has the host printer.local, which"),
                 ("https://orders.internal/", "It has the host orders.internal, which SNS cannot"),
                 ("https:///orders", "It has the host of no name"),
+                *(
+                    (f"https://{host}/", f"It has the host {host.strip('[]')}, which SNS cannot")
+                    for host in (
+                        "2130706433",
+                        "0x7f.1",
+                        "127.1",
+                        "0177.0.0.1",
+                        "10.0.0.7.",
+                        "[::ffff:10.0.0.7]",
+                        "shop.home.arpa",
+                        "orders.internal.",
+                    )
+                ),
             )
         ],
         "retries to an endpoint fit into an hour": [
@@ -93,6 +106,13 @@ def protecting(length: int) -> dict[str, list[str]]:
                 (3, (1, 3601), (0, 0, 0), "It has delays from 1 s to 1 hour 1 s"),
                 (5, (1, 1), (1, 2, 3), "It has 5 retries, but 6 in its phases."),
             )
+        ],
+        "an endpoint gets messages that are signed with SHA256": [
+            (sns.signature("It", "2"), None),
+            (sns.signature("It", 2), None),
+            (sns.signature("It", None), "It signs its messages with SHA1 (signature version 1)"),
+            (sns.unsigned("It", raw=False), None),
+            (sns.unsigned("It", raw=True), "It asks for raw delivery, which has no signature"),
         ],
         "queues, Firehose and endpoints take raw messages": [
             (sns.raw_delivery("It", "sqs"), None),

@@ -64,6 +64,7 @@ STATISTICS = {
     "NumberOfNotificationsFilteredOut-InvalidAttributes": "Sum",
     "NumberOfNotificationsFilteredOut-InvalidMessageBody": "Sum",
     "NumberOfNotificationsRedrivenToDlq": "Sum",
+    "MessagesRejected": "Sum",  # by a receiver: each is one that somebody has sent in vain
     "ObjectsFound": "Sum",  # by a sweep: the events of each were lost
     "PutRecords.FailedRecords": "Sum",
     "PutRequests": "Sum",

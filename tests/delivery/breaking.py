@@ -258,7 +258,7 @@ def invoked(stack: Deployment, slug: str) -> Iterator[Invoked]:
                 continue
             settings = _invoke_config(stack, function)
             record = settings["DestinationConfig"]["OnFailure"]["Destination"]
-            dead = configuration["DeadLetterConfig"]["TargetArn"]
+            dead = configuration.get("DeadLetterConfig", {"TargetArn": record})["TargetArn"]
             failed, letters = (
                 sqs.get_queue_url(QueueName=arn.rsplit(":", 1)[1])["QueueUrl"]
                 for arn in (record, dead)

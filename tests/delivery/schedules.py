@@ -12,7 +12,7 @@ import pytest
 from tests.lambdas import consumers
 from tests.moto_cloud import Context, text
 
-from .sources import TOO_SHORT, FifoQueue, Queue, Sent, Stream, Transform
+from .sources import TOO_SHORT, Asynchronous, FifoQueue, Queue, Sent, Stream, Transform
 from .trouble import Trouble
 
 if TYPE_CHECKING:
@@ -85,7 +85,8 @@ class Schedule:
             self.redriven = {sent.id for sent in source.dead}
             source.redrive()
             self._drain(source, [], trouble)
-            assert not source.dead, "an event is given up although nothing goes wrong"
+            given_up = {sent.id for sent in source.dead} - source.refused.keys()
+            assert not given_up, "an event is given up although nothing goes wrong"
             self._account(cloud, source)
             return len(self.good) + len(self.poison), source.deliveries.total()
 
@@ -128,7 +129,8 @@ class Schedule:
             answer = self.consumer.handler(event, Context(request_id))
         finally:
             self.running -= 1
-        if isinstance(event, dict) and "Records" in event:
+        batch = self.delivered.source is not Asynchronous
+        if batch and isinstance(event, dict) and "Records" in event:
             self._check_answer(event["Records"], answer)
         return answer
 
@@ -188,7 +190,7 @@ class Schedule:
         """Return the reason of each refused event, by its id; what is kept is what was sent."""
         if isinstance(source, Transform):
             return dict.fromkeys(source.failed, self.consumer.reason)
-        reasons = {}
+        reasons = {sent.id: source.refused[sent.id] for sent in source.dead}
         for body, attributes in cloud.letters_there():
             id_ = attributes["OriginalMessageId"]
             if isinstance(source, Stream):  # the letter names the record

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from tests.moto_cloud import REGION, SENT_AT, record, text
 
 from .trouble import Crash, Trouble
@@ -59,6 +60,7 @@ class Source:
     invoke: Invoke
     dead: list[Sent] = field(default_factory=list)
     deliveries: Counter[str] = field(default_factory=Counter)  # by event id
+    refused: dict[str, str] = field(default_factory=dict)  # raised: reason by the request's id
 
     @property
     def idle(self) -> bool:
@@ -85,6 +87,9 @@ class Source:
             answer = json.loads(json.dumps(self.invoke(event, request_id)))
         except AssertionError:  # of a test, and of no handler
             raise
+        except RefusedError as error:
+            self.refused[request_id] = error.reason
+            return None, False
         except (Crash, Exception):
             return None, False
         return answer, not self.trouble.strikes("the process ends after the function's work", 12)

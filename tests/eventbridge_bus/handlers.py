@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from serverless_patterns.lambdas.eventbridge_bus import orders
+from serverless_patterns.lambdas.eventbridge_bus import express, orders
 from tests import moto_cloud
+from tests.delivery.schedules import Delivered
+from tests.delivery.sources import Asynchronous
 from tests.lambdas.orders import stores_orders
 
 cloud = partial(
@@ -14,3 +16,4 @@ cloud = partial(
     environment={"TABLE_NAME": moto_cloud.TABLE},
 )
 CONSUMERS = {"orders": stores_orders(orders.handler, cloud)}
+DELIVERED = {"express": Delivered(stores_orders(express.handler, cloud), Asynchronous)}

@@ -70,6 +70,7 @@ from serverless_patterns.patterns.limits import SQS_DEFAULT_RETENTION
 from serverless_patterns.patterns.s3_events_lambda.construct import S3EventsToSqsToLambda, Watch
 from serverless_patterns.patterns.scheduler_lambda.rules import expression_of
 from serverless_patterns.patterns.sns_fifo_fanout import rules as fanout_rules
+from serverless_patterns.patterns.sns_webhook.construct import SnsWebhook
 from tests.appsync_live.builds import make as make_live
 from tests.claim_check.builds import make as make_claims
 from tests.conftest import ROOT
@@ -85,6 +86,7 @@ CALLBACK = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
 WORDS = {"fix": "…", "instead": "…", "otherwise": "…", "kind": "…", "resource": CALLBACK}
 DAYS_18 = Duration.days(18)
 BERLIN_SKIPS = datetime(2099, 3, 29, 2, 30, tzinfo=ZoneInfo("Europe/Berlin"))
+RAW = subscriptions.Subscription(raw_message_delivery=True)
 EMPTY = sns.BetweenCondition(start=10, stop=5)
 TO_QUEUE = {"QueueUrl": "${Queue}", "MessageBody": "{}"}
 
@@ -268,6 +270,10 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9212": lambda stack: endpoint(stack, size=262_145),
     "E9219": read_twice,
     "E9213": lambda stack: endpoint(stack, num_min_delay_retries=4),
+    "I9214": lambda stack: SnsWebhook(stack, "Webhook", topic=sns.Topic(stack, "Topic")),
+    "I9215": lambda stack: SnsWebhook(stack, "Webhook").add_endpoint(
+        "To", url="https://partner.example.com/", subscription=RAW
+    ),
     "I9198": lambda stack: saga(Resource=CALLBACK),
 }
 
@@ -339,7 +345,7 @@ def test_no_rule_has_a_figure_of_its_own(file: Path) -> None:
 
 DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef
 # Numbers in messages that are no figure of AWS: statuses, and a table's own.
-STATUSES = {"202", "400", "403", "413", "415", "422", "429", "500", "502", "503", "504"}
+STATUSES = {"202", "400", "403", "410", "413", "415", "422", "429", "500", "502", "503", "504"}
 OF_ITS_OWN = {
     "blocks/subscriptions.py": {"2026", "8", "11", "21"},  # the date of an example
     "kinesis_firehose_s3/scenario.py": {"1,000"},  # clicks that it counts

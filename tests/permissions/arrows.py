@@ -96,7 +96,12 @@ CALLS: dict[str, dict[str, tuple[str, ...]]] = {
         "change_message_visibility": ("ChangeMessageVisibility",),
         "change_message_visibility_batch": ("ChangeMessageVisibility",),
     },
-    "sns": {"publish": ("Publish",), "publish_batch": ("Publish",)},
+    "sns": {
+        "publish": ("Publish",),
+        "publish_batch": ("Publish",),
+        "confirm_subscription": ("ConfirmSubscription",),
+    },
+    "secretsmanager": {"get_secret_value": ("GetSecretValue",)},
     "s3": {
         "put_object": ("PutObject",),
         # ListBucket: or a missing object is one that may not be read.
@@ -126,6 +131,7 @@ def arrows(cloud: Cloud) -> list[Request]:
     for way in (_trusts, _functions, _mappings, _destinations, _entries, _proxies, _subscriptions):
         found += way(cloud)
     for way in (
+        _urls,
         _notifications,
         _buses,
         _rules,
@@ -204,13 +210,11 @@ def _calls(cloud: Cloud, properties: Mapping[str, Any]) -> Iterator[Request]:
     """What a function's code calls, on the resources that its environment names."""
     made, texts = calls(properties["Handler"])
     named = {
-        variable: name
+        variable: cloud.arn(name) if (name := cloud.named(value)) else str(value)
         for variable, value in properties.get("Environment", {}).get("Variables", {}).items()
-        if (name := cloud.named(value))
     }
-    for variable, name in named.items():
-        arn = cloud.arn(name)
-        service = arn.split(":")[2]
+    for variable, arn in named.items():
+        service = arn.split(":")[2] if arn.startswith("arn:") else ""
         for call in made:
             if call.variables and variable not in call.variables:
                 continue
@@ -337,6 +341,19 @@ def _proxies(cloud: Cloud) -> Iterator[Request]:
         for role in _roles_of_people(cloud) if properties["AuthorizationType"] == "AWS_IAM" else ():
             yield Request(ADMIN, "sts:AssumeRole", role)
             yield Request(role, "execute-api:Invoke", source["aws:SourceArn"])
+
+
+def _urls(cloud: Cloud) -> Iterator[Request]:
+    """Anybody calls a function's URL without authorization, and the function at no other way.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
+    """
+    for properties in cloud.of("AWS::Lambda::Url").values():
+        function = cloud.arn(cloud.named(properties["TargetFunctionArn"]) or "")
+        how = {"lambda:FunctionUrlAuthType": properties["AuthType"]}
+        yield Request(STRANGER, "lambda:InvokeFunctionUrl", function, how)
+        how = {"lambda:InvokedViaFunctionUrl": "true"}
+        yield Request(STRANGER, "lambda:InvokeFunction", function, how)
 
 
 def _roles_of_people(cloud: Cloud) -> list[str]:
@@ -728,6 +745,9 @@ def strangers(cloud: Cloud, arrow: Request) -> Iterator[Request]:
     By another account, by a role of this account without policies, by plain HTTP, for another
     source or another account's, by another service, and to a resource beside the right one.
     """
+    if any(key.startswith("lambda:") for key in arrow.context):
+        yield replace(arrow, context={})  # not by the URL, which is open to anybody
+        return
     later = arrow.on.endswith(MADE_LATER)  # whoever makes it gives it a policy
     if arrow.action.startswith(SECURE) and arrow.on != "*" and not later:
         yield replace(arrow, https=False)

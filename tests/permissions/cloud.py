@@ -35,10 +35,14 @@ NAMES = {
     "AWS::S3::Bucket": ("BucketName", "s3", ""),
     "AWS::SNS::Topic": ("TopicName", "sns", ""),
     "AWS::SQS::Queue": ("QueueName", "sqs", ""),
+    "AWS::SecretsManager::Secret": ("Name", "secretsmanager", "secret:"),
     "AWS::Scheduler::ScheduleGroup": ("Name", "scheduler", "schedule-group/"),
     "AWS::StepFunctions::StateMachine": ("StateMachineName", "states", "stateMachine:"),
 }
-ARN_IS_REF = ("AWS::SNS::Topic", "AWS::StepFunctions::StateMachine", "AWS::IAM::ManagedPolicy")
+ARN_IS_REF = (
+    "AWS::IAM::ManagedPolicy", "AWS::SNS::Topic", "AWS::SecretsManager::Secret",
+    "AWS::StepFunctions::StateMachine",
+)  # fmt: skip
 GLOBAL = ("iam", "s3")
 # Resource policies: where each names what it is of, and where it has its document.
 POLICIES = {
@@ -210,11 +214,14 @@ def _permission(properties: Mapping[str, Any], function: str) -> Document:
     source = {
         "ArnLike": {"aws:SourceArn": properties.get("SourceArn")},
         "StringEquals": {"aws:SourceAccount": properties.get("SourceAccount")},
+        "StringLike": {"lambda:FunctionUrlAuthType": properties.get("FunctionUrlAuthType")},
+        "Bool": {"lambda:InvokedViaFunctionUrl": properties.get("InvokedViaFunctionUrl")},
     }
     conditions = {key: each for key, each in source.items() if None not in each.values()}
+    anybody = properties["Principal"] == "*"
     return {
         "Effect": "Allow",
-        "Principal": {"Service": properties["Principal"]},
+        "Principal": "*" if anybody else {"Service": properties["Principal"]},
         "Action": properties["Action"],
         "Resource": function,
         **({"Condition": conditions} if conditions else {}),

@@ -12,8 +12,10 @@ import boto3
 import pytest
 from botocore.exceptions import NoRegionError
 
+from serverless_patterns.lambdas.foundation.pointers import Pointer
 from serverless_patterns.redrive import __main__ as command
 from serverless_patterns.redrive import owners, sources, tasks
+from serverless_patterns.redrive.sources import HIDDEN_TOGETHER
 from tests import moto_cloud
 from tests.moto_cloud import client_error
 from tests.redrive.test_redrive import ARN, LETTER, record
@@ -101,6 +103,17 @@ def account(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ac
 # Queues
 
 
+def test_an_inspection_says_where_the_body_of_a_claim_check_is(
+    account: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pointer = Pointer("bodies", "catalogs/x", 9_437_184)
+    account.leave(pointer.body, "no pointer", ExtendedPayloadSize="9437184")
+    assert account.run("inspect") == 1
+    said = capsys.readouterr().out
+    assert "9,437,184 bytes in s3://bodies/catalogs/x" in said
+    assert "10 bytes; --bodies shows it" in said
+
+
 def test_messages_go_back_to_their_queue_or_elsewhere_with_their_attributes(
     account: Account,
 ) -> None:
@@ -144,6 +157,21 @@ def test_the_order_of_each_group_is_kept_and_a_message_that_stays_holds_up_its_g
         x for n in range(12) for x in (f"a{n}", f"b{n}")
     ]
     assert [one for one in found if one[0] in "cd"] == ["d1"]
+
+
+def test_order_by_hands_over_each_groups_letters_of_a_standard_queue_in_their_turn(
+    account: Account,
+) -> None:
+    source = account.serves()
+    turns = [f'{{"order": "{one}", "turn": {n}}}' for one in "ba" for n in (10, 2, 1)]
+    account.leave(*turns, "no JSON")
+    slow = Mock(wraps=account.sqs)
+    account.fakes["sqs"] = slow
+    assert account.run("run", "--order-by", "order", "turn") == 0
+    hidden = {one.kwargs["VisibilityTimeout"] for one in slow.receive_message.call_args_list}
+    assert hidden == {HIDDEN_TOGETHER}, "until all are handed over"
+    a, b = ([turns[n] for n in numbers] for numbers in ((5, 4, 3), (2, 1, 0)))
+    assert account.bodies(source) == [*a, *b, "no JSON"]
 
 
 def test_in_a_group_nothing_is_sent_behind_a_message_that_was_not_accepted(
@@ -403,6 +431,9 @@ WRONG = (
     "error (",
     "json nowhere/r.json",
     "task --limit 1",
+    "task --order-by order turn",
+    "order-by order",
+    "order-by order turn --bucket b",
 )
 
 

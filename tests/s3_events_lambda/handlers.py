@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
-from serverless_patterns.lambdas.s3_events_lambda import price_lists
+from serverless_patterns.lambdas.s3_events_lambda import corrections, price_lists
 from tests import moto_cloud
+from tests.delivery.schedules import Delivered
+from tests.delivery.sources import Asynchronous
 from tests.lambdas.consumers import Consumer
 from tests.moto_cloud import TABLE, client
 
@@ -94,5 +97,10 @@ CONSUMERS = {
         work="TransactWriteItems",
         secrets=("Geheimnis", "49.9"),
         effects=read_versions,
+    )
+}
+DELIVERED = {
+    "corrections": Delivered(
+        replace(CONSUMERS["price_lists"], handler=corrections.handler), Asynchronous
     )
 }

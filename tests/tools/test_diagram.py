@@ -176,6 +176,20 @@ WIRED: dict[str, tuple[dict[str, Resource], list[str]]] = {
         },
         ["Prices → Partner filter: channel"],
     ),
+    "a topic's endpoint that is the URL of a function": (
+        {
+            "Prices": resource("SNS::Topic"),
+            "Partner": resource("Lambda::Function"),
+            "Url": resource("Lambda::Url", TargetFunctionArn=arn("Partner")),
+            "ToUrl": resource(
+                "SNS::Subscription",
+                TopicArn=ref("Prices"),
+                Protocol="https",
+                Endpoint={"Fn::GetAtt": ["Url", "FunctionUrl"]},
+            ),
+        },
+        ["Prices → Url", "Url → Partner"],
+    ),
     "a delivery stream's transform, bucket and copy": (
         {
             "Source": resource("Kinesis::Stream"),
