@@ -148,13 +148,6 @@ def test_a_customer_managed_key_is_for_the_table_the_queues_and_who_uses_them(
     assert [one for one in queues if "KmsMasterKeyId" not in one] == []
 
 
-def test_a_front_of_another_stack_gets_its_permissions_here(stack: Stack) -> None:
-    theirs = Stack(stack.node.root, "Theirs")  # type: ignore[arg-type]
-    make(stack, front=function(theirs, "Front"))
-    assert "Orders" not in str(Template.from_stack(theirs).to_json())
-    assert "dynamodb:Query" in str(properties(stack, "IAM::Policy"))
-
-
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
