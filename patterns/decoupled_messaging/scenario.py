@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
     Documents = Sequence[Document]
 
-ORDERS, POISON, DURING, CLIENTS = 300, 20, 30, 6
+ORDERS, POISON, DURING, CLIENTS, KEY = 300, 20, 30, 6, "Idempotency-Key"
 QUEUE, LETTERS, FAILURES = "QueueUrl", "DeadLetterQueueUrl", "FailureQueueUrl"
-KEY = "Idempotency-Key"
 
 
 def run(stack: Deployment, report: Report) -> None:

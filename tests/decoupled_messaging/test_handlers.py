@@ -90,12 +90,15 @@ def test_an_order_that_is_touched_is_sent_again_and_one_that_is_deleted_is_not(
     assert len(cloud.messages_in(cloud.queue_url)) == 1
 
 
-def test_a_change_that_is_no_order_is_recorded_at_once_and_holds_up_nothing(cloud: Cloud) -> None:
-    strange = change(serialize({"pk": "a", "sk": "job", "at": 1}))
+@pytest.mark.parametrize(("body", "reason"), [({}, "field"), ({"body": "\ufffe"}, "character")])
+def test_a_change_that_cannot_be_sent_is_recorded_at_once_and_holds_up_nothing(
+    cloud: Cloud, body: dict[str, str], reason: str
+) -> None:
+    strange = change(serialize({"pk": "a", "sk": "job", "at": 1, **body}))
     post(BODY)
     assert send(cloud, strange, *changes()) == []
     (refused, sent) = cloud.messages_in(cloud.queue_url)[::-1]
-    assert (sent[0], refused[1]["Reason"]) == (BODY, "field")
+    assert (sent[0], refused[1]["Reason"]) == (BODY, reason)
     said = json.loads(refused[0])
     assert (
         said["DDBStreamBatchInfo"]["startSequenceNumber"] == strange["dynamodb"]["SequenceNumber"]
