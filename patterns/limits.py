@@ -44,6 +44,11 @@ SQS_MAX_VISIBILITY = Limit(43_200, "s", _SQS + "sqs-visibility-timeout.html")
 SQS_MAX_DELAY = Limit(900, "s", _SQS + "sqs-delay-queues.html", "2026-11-27")
 SQS_LONG_POLL = Limit(20, "s", _SQS + "sqs-short-and-long-polling.html")
 SQS_IN_FLIGHT = Limit(120_000, "messages", _SQS + "quotas-fifo.html", "2026-11-26")
+SQS_LIST_QUEUES = Limit(
+    1_000, "queues", _AWS + "AWSSimpleQueueService/latest/APIReference/API_ListQueues.html",
+    "2026-11-27",
+)  # fmt: skip
+SQS_QUEUE_NAME = Limit(80, "characters", _SQS + "quotas-queues.html", "2026-11-27")
 SQS_MAX_RECEIVES = Limit(1_000, "receives", _SQS + "sqs-dead-letter-queues.html")
 # Of the extended client libraries; a Java array, which they fill, has 2 GiB.
 EXTENDED_CLIENT_GB = Limit(2, "GB", _SQS + "sqs-managing-large-messages.html", "2026-11-27")

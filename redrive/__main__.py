@@ -36,7 +36,8 @@ try:
 except ImportError:
     sys.exit("The redrive needs boto3: install serverless-patterns with its extra 'sandbox'.")
 
-from serverless_patterns.lambdas.foundation import aws, redrives
+from serverless_patterns.lambdas.foundation import aws, pointers, redrives
+from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from serverless_patterns.terminal import visible
 
 from . import owners, records, tasks
@@ -152,7 +153,7 @@ def _about(letter: Letter, *, bodies: bool) -> Iterator[str]:
     if source := system.get(owners.SOURCE):
         yield f"    source    {source}"
     if not bodies:
-        yield f"    body      {len(letter.body.encode()):,} bytes; --bodies shows it"
+        yield f"    body      {_where(letter)}; --bodies shows it"
         return
     if group := system.get("MessageGroupId"):
         yield f"    group     {group}"
@@ -161,6 +162,17 @@ def _about(letter: Letter, *, bodies: bool) -> Iterator[str]:
     found = records.document(letter.body)
     text = letter.body if found is None else json.dumps(found, indent=2, ensure_ascii=False)
     yield from (f"    {line}" for line in text.splitlines())
+
+
+def _where(letter: Letter) -> str:
+    """Return how large a body is, and of a claim check where: no redrive gives it more time."""
+    try:
+        pointer = pointers.find(letter.body, letter.message.get("MessageAttributes", {}))
+    except RefusedError:
+        pointer = None
+    if pointer:
+        return f"{pointer.size:,} bytes in s3://{pointer.bucket}/{pointer.key}"
+    return f"{len(letter.body.encode()):,} bytes"
 
 
 def run(given: argparse.Namespace, client: Client, places: Sequence[Place]) -> bool:

@@ -42,6 +42,7 @@ TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793"
 UNREACHABLE = EndpointConnectionError(endpoint_url="https://aws")
 TIMEOUT = ReadTimeoutError(endpoint_url="https://aws")
 
+LETTERS = "/dead"  # in every call about a dead-letter queue
 READS_AND_LETTERS = ("BatchGetItem", "TransactGetItems", "SendMessageBatch")
 
 _sequence = count(10**19)
@@ -75,8 +76,8 @@ class Cloud:
     patience: int = 0  # seconds that the calls so far take if none is answered
     busy: int = 0  # how many requests AWS answers next with 503
     lost: int = 0  # how many it does, and answers with 503 all the same
-    # Called with the operation, ``before`` or ``after`` it, and its body.
-    faults: list[Callable[[str, str, str], None]] = field(default_factory=list)
+    # Called with the operation, ``before`` or ``after`` it, and its body. May answer in its place.
+    faults: list[Callable[[str, str, str], Any]] = field(default_factory=list)
     # Answers in place of moto, by service: operation and arguments to status and answer.
     fakes: dict[str, Fake] = field(default_factory=dict)
 
@@ -166,13 +167,22 @@ class Cloud:
         return taken
 
     def fail(
-        self, operation: str, error: Exception, *, when: str = "before", times: int = 1
+        self,
+        operation: str,
+        error: Exception,
+        *,
+        when: str = "before",
+        times: int = 1,
+        about: str = "",
     ) -> None:
-        """Let the next calls of an operation fail, ``before`` or ``after`` AWS has done it."""
+        """Let the next calls of an operation fail, ``before`` or ``after`` AWS has done it.
+
+        ``about``: only those with this in their body. Default: all.
+        """
         left = [times]
 
-        def fault(name: str, moment: str, _: str) -> None:
-            if left[0] and moment == when and operation in (name, "*"):
+        def fault(name: str, moment: str, body: str) -> None:
+            if left[0] and moment == when and operation in (name, "*") and about in body:
                 left[0] -= 1
                 raise error
 
@@ -181,15 +191,27 @@ class Cloud:
     def fail_all_about(self, name: str) -> None:
         """Let every write fail that names it; of a transaction, DynamoDB says which action did."""
 
-        def fault(operation: str, moment: str, body: str) -> None:
+        def fault(operation: str, moment: str, body: str) -> Any:
+            if operation == "SendMessageBatch" and LETTERS not in body and moment == "before":
+                return _send_all_but(name, json.loads(body))
             if moment == "after" or name not in body or operation in READS_AND_LETTERS:
-                return
+                return None
             if operation != "TransactWriteItems":
                 raise client_error("ThrottlingException")
             actions = json.loads(body)["TransactItems"]
             raise cancelled(*("ThrottlingError" if name in str(a) else "None" for a in actions))
 
         self.faults.append(fault)
+
+
+def _send_all_but(name: str, sent: dict[str, Any]) -> tuple[AWSResponse, dict[str, Any]]:
+    """Send the other entries of a batch; return SQS's answer, which says which of them failed."""
+    entries = [one for one in sent["Entries"] if name not in str(one)]
+    some = entries and client("sqs").send_message_batch(**sent | {"Entries": entries})
+    failed = [one for one in sent["Entries"] if one not in entries]
+    codes = [{"Id": it["Id"], "Code": "InternalError", "SenderFault": False} for it in failed]
+    answer = {"Successful": some["Successful"] if some else [], "Failed": codes}
+    return AWSResponse("", 200, HTTPHeaders(), MockRawResponse("")), answer
 
 
 def client_error(code: str) -> ClientError:
@@ -337,7 +359,7 @@ def _handlers_session() -> boto3.Session:
     """The session of the handlers' clients: the current cloud sees each of their calls."""
     session = boto3.Session("made-up", "made-up", region_name=REGION)
 
-    def before(model: Any, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+    def before(model: Any, params: dict[str, Any], context: dict[str, Any], **_: Any) -> Any:
         body: Any = params["body"]
         body = body.getvalue() if isinstance(body, io.BytesIO) else body
         text = body.decode(errors="replace") if isinstance(body, bytes) else str(body)
@@ -347,8 +369,8 @@ def _handlers_session() -> boto3.Session:
         seen.requests.append((model.name, text))
         attempts = (config.retries or {}).get("total_max_attempts", 5)
         seen.patience += attempts * int(config.connect_timeout + config.read_timeout)
-        for fault in list(seen.faults):
-            fault(model.name, "before", text)
+        answers = [fault(model.name, "before", text) for fault in list(seen.faults)]
+        return next(filter(None, answers), None)
 
     def after(model: Any, context: dict[str, Any], **_: Any) -> None:
         for fault in list(_current[-1].faults):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 # Actions that take no resource (AWS service authorization reference).
 NEED_ALL_RESOURCES = {
+    "sqs:ListQueues",
     "xray:PutTraceSegments",
     "xray:PutTelemetryRecords",
     "xray:GetSamplingRules",

@@ -1,4 +1,4 @@
-"""S3 → SQS → SQS: sends the pointer to what was uploaded, once it is there.
+"""S3 → SQS → SQS: sends the pointers to what was uploaded, ten a call, once it is there.
 
 S3 itself says that it is: a client that had to confirm its upload might crash before. An event
 that comes twice makes two pointers to one body, of which the consumer takes one.
@@ -7,15 +7,16 @@ that comes twice makes two pointers to one body, of which the consumer takes one
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..foundation import aws, batch, objects
+from ..foundation import aws, batch, dead_letters, objects
 from ..foundation.outcomes import Outcome, RefusedError
-from . import wire
+from ..foundation.pointers import MAX_BYTES, Pointer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..foundation.messages import Message
-    from .wire import Pointer
 
 SENT = Outcome("sent")
 
@@ -26,28 +27,28 @@ def parse(message: Message) -> list[Pointer]:
     Raises:
         RefusedError: it is no event of our bucket, or of an object that is no upload.
     """
-    bucket = os.environ["BUCKET_NAME"]
-    return [_pointer(event) for event in objects.parse(message, bucket)]
+    return [_pointer(event) for event in objects.parse(message, os.environ["BUCKET_NAME"])]
 
 
 def _pointer(event: objects.ObjectEvent) -> Pointer:
-    found = wire.Pointer(event.bucket, event.key, event.size)
-    checked = wire.pointer(found.body, str(event.size), event.bucket, os.environ["PREFIX"])
-    if checked is None or event.kind != "ObjectCreated":
+    if event.kind != "ObjectCreated" or not 1 <= event.size <= MAX_BYTES:
         raise RefusedError("event", "The event is of no upload.")
-    return checked
+    return Pointer(event.bucket, event.key, event.size).check(event.bucket, os.environ["PREFIX"])
 
 
-def work(pointers: list[Pointer], _: Message) -> Outcome:
-    """Send the pointers of a message; one that was sent before it failed is sent again."""
-    for pointer in pointers:
-        size = {"DataType": "Number", "StringValue": str(pointer.size)}
-        aws.client("sqs").send_message(
-            QueueUrl=os.environ["QUEUE_URL"],
-            MessageBody=pointer.body,
-            MessageAttributes={wire.SIZE: size},
-        )
-    return SENT
+def write(parsed: Sequence[tuple[list[Pointer], Message]]) -> dict[str, Outcome]:
+    """Send the pointers of all messages. One that fails is sent again with its whole message."""
+    outcomes = {message.id: SENT for _, message in parsed}
+    each = [(pointer, message) for pointers, message in parsed for pointer in pointers]
+    for some in aws.batches(each, most=dead_letters.MAX_ENTRIES):
+        entries = [_entry(str(number), pointer) for number, (pointer, _) in enumerate(some)]
+        failed = dead_letters.send_batch(os.environ["QUEUE_URL"], entries)
+        outcomes |= {some[int(it)][1].id: Outcome.failed(code) for it, code in failed.items()}
+    return outcomes
 
 
-handler = batch.handler(parse, batch.one_by_one(work))
+def _entry(id_: str, pointer: Pointer) -> dict[str, Any]:
+    return {"Id": id_, "MessageBody": pointer.body, "MessageAttributes": pointer.attributes}
+
+
+handler = batch.handler(parse, write)

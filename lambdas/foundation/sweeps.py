@@ -12,24 +12,52 @@ from aws_lambda_powertools import single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
 from . import aws, dead_letters
+from .logs import logger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 MAX_KEYS = 100  # Amazon DynamoDB API reference, "BatchGetItem"
 ATTEMPTS = 3
+MIN_AGE = 900  # seconds: who has to do with a younger object may still be at work
+ENDS_BEFORE = 20_000  # milliseconds that are left for the last page
 
 
 class UnfinishedError(Exception):
     """A sweep ended before all was looked at, or sent."""
 
 
+def look(context: LambdaContext, find: Callable[[list[Any]], tuple[int, int]]) -> dict[str, int]:
+    """Look at a bucket, a page of ``latest`` at a time, log and measure what was found; return it.
+
+    Args:
+        context: How long it may run.
+        find: Works on a page; returns how many objects it looked at, and how many it found.
+
+    Raises:
+        UnfinishedError: the bucket is too large for one run, or raised by ``find``.
+    """
+    looked = found = 0
+    try:
+        for page in latest():
+            at, more = find(page)
+            looked, found = looked + at, found + more
+            if context.get_remaining_time_in_millis() < ENDS_BEFORE:
+                raise UnfinishedError(f"{looked} objects were looked at, and there are more.")
+    finally:
+        logger.info("Sweep", looked=looked, found=found)
+        measure(found, context.function_name)
+    return {"looked": looked, "found": found}
+
+
 def latest() -> Iterator[list[Any]]:
     """Yield what counts for each key of a bucket, a page at a time: its version or delete marker.
 
-    The bucket is ``BUCKET_NAME``, its keys begin with ``PREFIX`` and end with ``SUFFIX``.
+    The bucket is ``BUCKET_NAME``, its keys begin with ``PREFIX`` and end with ``SUFFIX``, if any.
     """
-    ends = os.environ["SUFFIX"]
+    ends = os.environ.get("SUFFIX", "")
     pages = aws.client("s3", read_timeout=10).get_paginator("list_object_versions")
     for page in pages.paginate(Bucket=os.environ["BUCKET_NAME"], Prefix=os.environ["PREFIX"]):
         each = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]

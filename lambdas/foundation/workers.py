@@ -170,7 +170,7 @@ def run(work: Callable[[Job], Outcome], settings: Settings, stop: threading.Even
             stop.wait(PAUSE)
             continue
         for message in found.get("Messages", []):
-            do(work, Job(Message.of(_record(message)), settings, received_at, stop))
+            do(work, Job(Message.of(record_of(message)), settings, received_at, stop))
 
 
 def do(work: Callable[[Job], Outcome], job: Job) -> None:
@@ -211,7 +211,7 @@ def _let_go(job: Job, outcome: Outcome) -> None:
         aws.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=handle)
 
 
-def _record(message: Mapping[str, Any]) -> dict[str, Any]:
+def record_of(message: Mapping[str, Any]) -> dict[str, Any]:
     """Return a message of ReceiveMessage as Lambda's event has it."""
     attributes = {
         name: {

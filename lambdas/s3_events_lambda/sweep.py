@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..foundation import aws, sweeps
 from ..foundation.logs import logger
-from ..foundation.sweeps import MAX_KEYS, UnfinishedError
 from . import store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
-
-MIN_AGE = 900  # an event is late by a minute at times; its message may wait for a retry
-ENDS_BEFORE = 20_000  # milliseconds that are left for the last page
 
 
 @logger.inject_lambda_context
@@ -33,21 +29,15 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:
         UnfinishedError: the bucket is too large for one run, or the queue did not take everything.
     """
     started = time.time()
-    oldest = started - event.get("older_than_seconds", MIN_AGE)
-    looked = found = 0
-    try:
-        for page in sweeps.latest():
-            old = [one for one in page if one["LastModified"].timestamp() <= oldest]
-            looked += len(old)
-            missing = [one for some in aws.batches(old, most=MAX_KEYS) for one in _unknown(some)]
-            sweeps.announce(missing, started)
-            found += len(missing)
-            if context.get_remaining_time_in_millis() < ENDS_BEFORE:
-                raise UnfinishedError(f"{looked} objects were looked at, and there are more.")
-    finally:
-        logger.info("Sweep", looked=looked, found=found)
-        sweeps.measure(found, context.function_name)
-    return {"looked": looked, "found": found}
+    oldest = started - event.get("older_than_seconds", sweeps.MIN_AGE)
+
+    def find(page: list[Any]) -> tuple[int, int]:
+        old = [one for one in page if one["LastModified"].timestamp() <= oldest]
+        missing = [one for some in aws.batches(old, most=sweeps.MAX_KEYS) for one in _unknown(some)]
+        sweeps.announce(missing, started)
+        return len(old), len(missing)
+
+    return sweeps.look(context, find)
 
 
 def _unknown(found: list[Any]) -> list[Any]:

@@ -29,7 +29,7 @@ from .queues import resource_of
 from .routes import route
 from .stacks import same_stack
 from .subscriptions import Subscription, deliver_to_queue
-from .topics import TopicSettings, new_source
+from .topics import TopicSettings, new_standard_source
 from .values import (
     Path,
     account_of,
@@ -258,8 +258,9 @@ def connect(
         allowed = _allow(bucket, queue, name, "sqs:SendMessage", queue.queue_arn)
         _notify(bucket, "queue", queue.queue_arn, watches, [allowed])
         return None, []
-    topic = sns.Topic(scope, "Topic", master_key=way.encryption_key, enforce_ssl=True)
-    delivery = deliver_to_queue(scope, new_source(topic, way), queue, Subscription(), alarms=alarms)
+    source = new_standard_source(scope, way)
+    topic = source.topic
+    delivery = deliver_to_queue(scope, source, queue, Subscription(), alarms=alarms)
     allowed = _allow(bucket, topic, name, "sns:Publish", topic.topic_arn)
     _notify(bucket, "topic", topic.topic_arn, watches, [allowed, delivery.subscription])
     return topic, [delivery.alarm] if delivery.alarm else []

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Annotations, RemovalPolicy
 from aws_cdk import aws_s3 as s3
 
+from ..checks import reject
+from ..checks import s3 as checks
 from . import keys
 from .findings import acknowledge
 from .places import check_here, check_key_here, elsewhere
-from .values import Path, check_removal, expect, expect_fields, seconds
+from .values import Path, check_removal, child_of, expect, expect_fields, seconds, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,6 +128,32 @@ def make_bucket(
         "Who reads the bucket is the account's to record, in CloudTrail data events.",
     )
     return made
+
+
+def check_rules_outlast(bucket: s3.IBucket, prefix: str, queue: object, waits: float) -> None:
+    """Reject lifecycle rules of yours by which objects are gone before the messages about them.
+
+    Of a bucket with versions, a message about an object names a version, which stays.
+
+    Args:
+        bucket: Of the objects; nothing is known of an imported one.
+        prefix: How their keys begin.
+        queue: Whose messages.
+        waits: How long one may wait for, in seconds. See ``queues.longest_wait``.
+
+    Raises:
+        ValueError: an object would expire while a message about it waits.
+    """
+    resource: Any = child_of(bucket)
+    # Of its own property the CDK tells nothing: the rules are added up when it is rendered.
+    known = stack_of(resource).resolve(resource._cfn_properties) if resource else {}
+    rules = known.get("lifecycleConfiguration", {}).get("rules", ())
+    for one in () if known.get("versioningConfiguration") else rules:
+        theirs, days = one.get("prefix", ""), one.get("expirationInDays")
+        overlap = theirs.startswith(prefix) or prefix.startswith(theirs)
+        if days is not None and one.get("status") == "Enabled" and overlap:
+            objects = Path(bucket, f"objects of '{theirs}*' in ")
+            reject(checks.expires_before_read(objects, days * DAY, queue, waits))
 
 
 def _default_lifecycle(expires: str) -> list[s3.LifecycleRule]:

@@ -480,6 +480,20 @@ def dead_letter_queue_of(queue: sqs.IQueue) -> sqs.IQueue | None:
     return queue.dead_letter_queue.queue
 
 
+def longest_wait(queue: sqs.IQueue | NewQueue) -> float:
+    """Return how long a message may be in a queue and then in its dead-letter queue, in seconds.
+
+    One that its consumer rejects is sent to the dead-letter queue anew; so both times count. What
+    is not known here is the longest.
+    """
+    if isinstance(queue, NewQueue):
+        kept = queue.retention, in_seconds(queue.dead_letter_retention_period)
+    else:
+        letters = dead_letter_queue_of(queue)
+        kept = retention_of(queue), retention_of(letters) if letters else None
+    return sum(SQS_MAX_RETENTION if one is None else one for one in kept)
+
+
 def ask_for_key(queue: sqs.IQueue) -> str:
     """Return what a warning says of an imported queue's key; nothing when the key is known."""
     if keys.key_of(queue) is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Annotations, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from ..checks import kms as kms_checks
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
     from aws_cdk import aws_kms as kms
     from aws_cdk import aws_lambda as lambda_
-    from aws_cdk import aws_sns as sns
     from aws_cdk import aws_sqs as sqs
 
 
@@ -139,6 +139,12 @@ def new_source(
         resource: Any = topic.node.default_child
         resource.kms_master_key_id = AWS_MANAGED_KEY
     return source
+
+
+def new_standard_source(scope: Construct, settings: TopicSettings) -> Source:
+    """Return a new standard topic as a source of deliveries."""
+    key = settings.encryption_key
+    return new_source(sns.Topic(scope, "Topic", master_key=key, enforce_ssl=True), settings)
 
 
 def new_fifo_source(

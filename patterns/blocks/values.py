@@ -195,6 +195,19 @@ def in_seconds(duration: Duration | None) -> float | None:
         return None
 
 
+def known_seconds(name: str, duration: Duration) -> float:
+    """Return the argument ``name``, a duration, in seconds.
+
+    Raises:
+        ValueError: it is of another type, or only deployment knows it, so nothing can be checked.
+    """
+    expect(name, duration, Duration)
+    found = in_seconds(duration)
+    if found is None:
+        raise ValueError(f"{name} is known at deployment only. Give a duration that is known here.")
+    return found
+
+
 @functools.cache
 def seconds(count: float) -> Duration:
     """Return a duration of that many seconds; one object serves every construct."""

@@ -50,9 +50,7 @@ class WatchesBucket(Construct):
                 "upload: it would invoke itself, without end. Give its construct a results_prefix, "
                 "and use grant_write_results()."
             )
-        actions = ["s3:PutObject", "s3:AbortMultipartUpload"]
-        key = ["kms:Decrypt", "kms:GenerateDataKey"]
-        return self._grant(grantee, self._watched, actions, (), key)
+        return self._grant(grantee, self._watched, ["s3:PutObject", "s3:AbortMultipartUpload"])
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` read the objects that are watched, of any version.
@@ -78,8 +76,7 @@ class WatchesBucket(Construct):
                 f"{Path(self)} has no results_prefix, so nobody writes results into its bucket. "
                 "Give it one."
             )
-        key = ["kms:Decrypt", "kms:GenerateDataKey"]
-        return self._grant(grantee, [f"{self._results}*"], ["s3:PutObject"], (), key)
+        return self._grant(grantee, [f"{self._results}*"], ["s3:PutObject"])
 
     @property
     def _watched(self) -> list[str]:
@@ -90,17 +87,32 @@ class WatchesBucket(Construct):
         grantee: iam.IGrantable,
         objects: Sequence[str],
         on_object: Sequence[str],
-        on_bucket: Sequence[str],
-        key_actions: Sequence[str] = ("kms:Decrypt",),
+        on_bucket: Sequence[str] = (),
     ) -> iam.Grant:
-        grantee = grantee_here(self, grantee, self._given)
-        grant = grant_on_objects(self.bucket, grantee, objects, on_object, on_bucket, key_actions)
-        principal = principal_of(grantee)
-        if objects and has(principal, "node"):
-            arns = arns_of_objects(self.bucket, objects)
-            acknowledge_wildcards(principal, "Who uploads makes up the names of objects.", *arns)
-        warn_of_fixed(grantee, Path(self.bucket, "the use of ", " and of its key, if any"))
-        return grant
+        grantee, why = grantee_here(self, grantee, self._given), "Who uploads makes up the names"
+        return grant_here(self.bucket, grantee, objects, on_object, on_bucket, f"{why} of objects.")
+
+
+def grant_here(
+    bucket: s3.IBucket,
+    grantee: iam.IGrantable,
+    objects: Sequence[str],
+    on_object: Sequence[str],
+    on_bucket: Sequence[str],
+    why: str,
+) -> iam.Grant:
+    """Let a ``grantee_here`` do something with objects, and use the bucket's key for it.
+
+    ``why``: the reason for the wildcard in their names. See ``grant_on_objects`` for the others.
+    """
+    writes = ["kms:GenerateDataKey"] if "s3:PutObject" in on_object else []
+    on_key = ["kms:Decrypt", *writes]
+    grant = grant_on_objects(bucket, grantee, objects, on_object, on_bucket, on_key)
+    principal = principal_of(grantee)
+    if objects and has(principal, "node"):
+        acknowledge_wildcards(principal, why, *arns_of_objects(bucket, objects))
+    warn_of_fixed(grantee, Path(bucket, "the use of ", " and of its key, if any"))
+    return grant
 
 
 def check_results(results: str | None, watches: Sequence[Watch]) -> None:

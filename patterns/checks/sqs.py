@@ -320,6 +320,27 @@ def visibility(
     )
 
 
+def retried_too_late(queue: object, hidden: float, timeout: float) -> str | None:
+    """A request whose responder crashed is delivered again while its requester still waits.
+
+    Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
+
+    Args:
+        queue: With the requests.
+        hidden: How long a request stays hidden once it is received, in seconds.
+        timeout: How long its requester waits, in seconds.
+    """
+    if hidden < timeout:
+        return None
+    return (
+        f"{queue} hides a request for {period(hidden)}, but its requester waits for "
+        f"{period(timeout)}: when a responder crashes, nobody waits for the second attempt. Raise "
+        f"timeout above {period(hidden)}, or lower the visibility timeout, and the timeout of the "
+        "responder's function with it."
+    )
+
+
 def alarm_after_retention(
     queue: object, age: float, kept: float, name: object = "max_age"
 ) -> str | None:

@@ -2,66 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import aws_sns as sns
+from aws_cdk.aws_sns import FifoThroughputScope, Topic
 from constructs import Construct
 
-from ..blocks.alarms import MINUTE, Alarms, Runbook
+from ..blocks import sweeps, topics
+from ..blocks.alarms import Alarms, Runbook
 from ..blocks.bucket_events import Notification, ThroughEventBridge, Watch, connect
 from ..blocks.buckets import DAY, NewBucket
 from ..blocks.consumers import Consumer, check_has_role, check_may_run
 from ..blocks.endpoints import Endpoint, NewApi
+from ..blocks.fronts import alarms_of_front
 from ..blocks.grants import grantee_here
-from ..blocks.queues import NewQueue, SqsToLambda, grant_send
+from ..blocks.queues import NewQueue, SqsToLambda, grant_send, longest_wait
 from ..blocks.rest import RestEntry
 from ..blocks.subscriptions import Subscription
 from ..blocks.sweeps import Sweep, run_by_schedule
-from ..blocks.topics import (
-    QueueSubscriber,
-    TopicFanout,
-    TopicSettings,
-    is_fifo,
-    new_fifo_source,
-    new_source,
-    own_source,
-)
-from ..blocks.values import Path, child_of, expect, expect_fields, seconds
+from ..blocks.topics import QueueSubscriber, TopicFanout, TopicSettings
+from ..blocks.values import Path, child_of, expect
 from ..limits import SNS_RETRIES_TO_SQS, SQS_DEFAULT_RETENTION, SQS_MAX_RETENTION
-from .payloads import LAST_NET, Payloads, Store, waits
+from .payloads import Payloads, Store
 
 if TYPE_CHECKING:
     from aws_cdk import aws_events as events
     from aws_cdk import aws_iam as iam
     from aws_cdk import aws_lambda as lambda_
+    from aws_cdk import aws_sns as sns
     from aws_cdk import aws_sqs as sqs
 
     from ..blocks.sources import Source
 
 __all__ = [
-    "Alarms",
-    "ClaimCheck",
-    "ClaimCheckFanout",
-    "Consumer",
-    "Endpoint",
-    "NewApi",
-    "NewBucket",
-    "NewQueue",
-    "NewTopic",
-    "Payloads",
-    "Subscription",
-    "Sweep",
-    "Uploads",
-]
+    "Alarms", "ClaimCheck", "ClaimCheckFanout", "Consumer", "Endpoint", "NewApi", "NewBucket",
+    "NewQueue", "NewTopic", "Payloads", "Subscription", "Sweep", "Uploads",
+]  # fmt: skip
 
 UPLOADS = "uploads/"
+SENDER = ("s3:PutObject", "s3:AbortMultipartUpload", "s3:DeleteObject")
+LAST_NET = 7 * DAY  # the lifecycle rule comes so long after the sweep, which counts what it finds
 SNS_WAITS = SNS_RETRIES_TO_SQS * DAY
-SWEEP_FAILS = Runbook(
+SWEEP_FAILS = replace(
+    sweeps.SWEEP_FAILS,
     means="The sweep fails, so bodies that no message needs are kept until they expire.",
-    see="Read its log: a missing permission, a bucket too large for its timeout, or a dependency.",
-    fix="Fix the cause, then invoke the function by hand: it may run at any time.",
-    verify="A run ends without an error.",
 )
 SWEEP_FINDS = Runbook(
     means="The sweep deleted bodies that no message needed: a sender crashed before it had sent "
@@ -70,12 +54,6 @@ SWEEP_FINDS = Runbook(
     "out of time or memory leaves bodies.",
     fix="Fix what crashes. The bodies are deleted.",
     verify="The next runs find none.",
-)
-FRONT_FAILS = Runbook(
-    means="Calls of the front fail, so clients get 502 and no address to upload to.",
-    see="Read its log for the error.",
-    fix="Deploy a front that works, or raise its timeout or memory if it runs out of them.",
-    verify="Errors falls to 0.",
 )
 
 
@@ -121,19 +99,17 @@ class ClaimCheck(SqsToLambda):
         sweep: Sweep | None = None,
         alarms: Alarms = Alarms(),
     ) -> None:
-        consumer = Consumer.of(consumer)
         expect("payloads", payloads, Payloads)
         expect("queue", queue, "IQueue", NewQueue)
         expect("sweep", sweep, Sweep, None)
         expect("alarms", alarms, Alarms)
-        _check_deduplication("queue", queue)
+        _check_deduplication(queue)
         self._alarms = alarms.of_pattern(__name__)
         super().__init__(scope, construct_id, consumer=consumer, queue=queue, alarms=self._alarms)
         self._given: list[Any] = [consumer, payloads.bucket, queue, sweep]
-
-        self._store = Store(self, payloads, waits(queue), LAST_NET)
-        self._store.check(Path(self.queue), waits(queue))
-        self.bucket, self._is_new = self._store.bucket, isinstance(payloads.bucket, NewBucket)
+        self._store = Store(self, payloads, longest_wait(queue), LAST_NET)
+        self._store.check(Path(self.queue), longest_wait(queue))
+        self.bucket = self._store.bucket
         self.uploads: Uploads | None = None
         self.schedule: events.Rule | None = None
         if sweep:
@@ -144,24 +120,21 @@ class ClaimCheck(SqsToLambda):
     @property
     def environment(self) -> dict[str, str]:
         """The variables that the consumer needs; and, with them, a sender."""
-        return _place(self._store) | {"QUEUE_URL": self.queue.queue_url}
+        return self._store.environment | {"QUEUE_URL": self.queue.queue_url}
 
     @property
     def sweep_environment(self) -> dict[str, str]:
         """The variables that the sweep needs."""
-        kept = str(int(self._store.kept))
-        return _place(self._store) | {"SUFFIX": "", "KEPT_SECONDS": kept}
+        return self._store.environment
 
     def grant_send(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let ``grantee`` store bodies, and send messages.
-
-        It may delete a body, too: one whose message SQS has rejected.
+        """Let ``grantee`` send messages, store bodies, and delete one whose message is rejected.
 
         Raises:
             ValueError: ``grantee`` cannot be granted it.
         """
         grant_send(self.queue, grantee_here(self, grantee, self._given))
-        return self._store.grant(grantee, self._given, SENDER, writes=True)
+        return self._store.grant(grantee, self._given, SENDER)
 
     def grant_claim(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee``, the consumer, read bodies and delete them.
@@ -195,8 +168,7 @@ class ClaimCheck(SqsToLambda):
 
         POST answers 201 with a presigned URL, whose signature binds the size and the content type
         that were asked for, and that nothing has been uploaded there. S3 then says that the body is
-        there, and ``announcer`` sends its pointer. The client has nothing to confirm, and so
-        nothing to forget.
+        there, and ``announcer`` sends its pointer: the client has nothing to confirm.
 
         Args:
             front: Function that answers, such as ``lambdas/claim_check/uploads.py``. It needs the
@@ -210,7 +182,6 @@ class ClaimCheck(SqsToLambda):
                 origins; or a function that never runs.
         """
         expect("front", front, "IFunction")
-        expect("endpoint", endpoint, Endpoint)
         if self._fifo:
             raise ValueError(
                 f"{Path(self)} has a FIFO queue, but uploads come in no order and have no message "
@@ -219,13 +190,13 @@ class ClaimCheck(SqsToLambda):
         check_has_role("front", front)
         check_may_run(Path(front, "front "), front, "every request would be answered with 5xx")
         self.uploads = Uploads(self, "Uploads")
-        self.uploads.take(self, front, Consumer.of(announcer), endpoint)
+        self.uploads.connect(self, front, Consumer.of(announcer), endpoint)
         self.alarms += self.uploads.alarms
         return self.uploads
 
 
 class Uploads(Construct):
-    """client → API Gateway → Lambda;  client → S3 → SQS → Lambda → SQS: bodies that are uploaded.
+    """client → API Gateway → Lambda;  client → S3 → SQS → Lambda → SQS
 
     Attributes:
         entry: The way in: its API, and ``grant_execute``.
@@ -237,13 +208,14 @@ class Uploads(Construct):
     entry: RestEntry
     events: SqsToLambda
 
-    def take(
+    def connect(
         self, claims: ClaimCheck, front: lambda_.IFunction, announcer: Consumer, endpoint: Endpoint
     ) -> None:
         """Connect API, bucket and queue."""
-        alarms, store = claims._alarms, claims._store
-        self.front_environment = _place(store, UPLOADS)
-        self.announcer_environment = self.front_environment | {"QUEUE_URL": claims.queue.queue_url}
+        alarms, store, given = claims._alarms, claims._store, [*claims._given, front]
+        below = {"PREFIX": f"{store.prefix}{UPLOADS}"}
+        self.front_environment = store.environment | below
+        self.announcer_environment = claims.environment | below
         self.entry = RestEntry(self, "Entry", endpoint, alarms=alarms)
         if self.entry.origins:
             raise ValueError(
@@ -251,44 +223,33 @@ class Uploads(Construct):
                 "page of another origin. Leave cors out, and upload from a server."
             )
         self.entry.add_function("POST", front)
-        given = [*claims._given, front]
-        store.grant(front, given, ["s3:PutObject"], below=UPLOADS, writes=True)
+        store.grant(front, given, ["s3:PutObject"], below=UPLOADS)
         self.events = SqsToLambda(self, "Events", consumer=announcer, alarms=alarms)
-        watch = Watch(f"{store.prefix}{UPLOADS}")
-        way = Notification() if claims._is_new else ThroughEventBridge()
-        _, on_way = connect(self, store.bucket, [watch], way, self.events.queue, alarms)
+        way = Notification() if store.is_new else ThroughEventBridge()
+        watch = [Watch(below["PREFIX"])]
+        _, on_way = connect(self, store.bucket, watch, way, self.events.queue, alarms)
         grant_send(claims.queue, grantee_here(self, announcer.function, given))
-        errors = front.metric_errors(period=seconds(MINUTE), statistic="Sum")
-        on_front = alarms.each(self, [("FrontErrorsAlarm", errors, FRONT_FAILS, 0, 3)])
+        on_front = alarms_of_front(self, front, alarms)
         self.alarms = [*self.entry.alarms, *on_front, *self.events.alarms, *on_way]
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewTopic(TopicSettings):
-    """Settings of a new topic, which is encrypted and requires TLS.
+    """Settings of a new topic, which is encrypted and requires TLS. See ``TopicSettings``.
 
     Attributes:
         fifo: A FIFO topic, in high-throughput mode, for which every publisher names a deduplication
             id. Default: standard.
-        encryption_key: As of every topic: see ``TopicSettings``.
-
-    Raises:
-        ValueError: a key that encrypts nothing or that SNS may not use.
     """
 
     fifo: bool = False
-
-    def __post_init__(self) -> None:
-        """Reject a key with which SNS cannot deliver."""
-        super().__post_init__()
-        expect_fields(self, fifo=(bool,))
 
 
 class ClaimCheckFanout(TopicFanout):
     """Publish messages of up to 2 GB to several queues: the body waits in S3, once for all of them.
 
-    No consumer knows whether the others have read a body, so none may delete it: it expires,
-    ``kept`` after it was stored. Everything else is as of ``ClaimCheck``.
+    No consumer knows whether the others have read a body, so none may delete it: it expires after
+    ``kept``. Everything else is as of ``ClaimCheck``.
 
     Args:
         payloads: Where the bodies are, and for how long. Default: twice as long as SNS and a queue
@@ -326,7 +287,7 @@ class ClaimCheckFanout(TopicFanout):
     @property
     def environment(self) -> dict[str, str]:
         """The variables of a consumer, such as ``lambdas/claim_check/catalogs_shared.py``."""
-        return _place(self._store)
+        return self._store.environment
 
     def add_queue(
         self,
@@ -345,7 +306,7 @@ class ClaimCheckFanout(TopicFanout):
         """
         expect("queue", queue, "IQueue", NewQueue)
         expect("subscription", subscription, Subscription)
-        _check_deduplication("queue", queue)
+        _check_deduplication(queue)
         if subscription.raw_message_delivery is False:
             raise ValueError(
                 "raw_message_delivery is False, but a pointer and the attribute that tells it are "
@@ -356,8 +317,7 @@ class ClaimCheckFanout(TopicFanout):
                 "filter_policy_with_message_body was given, but SNS sees the pointer in place of a "
                 "large body, and would drop the event. Use filter_policy, by attributes."
             )
-        name = Path(self, "", f"/{construct_id}")
-        self._store.check(name, SNS_WAITS + waits(queue))
+        self._store.check(Path(self, "", f"/{construct_id}"), SNS_WAITS + longest_wait(queue))
         return super().add_queue(
             construct_id, consumer=consumer, queue=queue, subscription=subscription, alarms=alarms
         )
@@ -369,7 +329,7 @@ class ClaimCheckFanout(TopicFanout):
             ValueError: ``grantee`` cannot be granted it.
         """
         granted = self.grant_publish(grantee)
-        return granted.combine(self._store.grant(grantee, self._given, SENDER, writes=True))
+        return granted.combine(self._store.grant(grantee, self._given, SENDER))
 
     def grant_read(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee``, a consumer, read bodies.
@@ -380,26 +340,16 @@ class ClaimCheckFanout(TopicFanout):
         return self._store.grant(grantee, self._given, ["s3:GetObject"], ["s3:ListBucket"])
 
 
-SENDER = ("s3:PutObject", "s3:AbortMultipartUpload", "s3:DeleteObject")
-
-
-def _place(store: Store, below: str = "") -> dict[str, str]:
-    return {"BUCKET_NAME": store.bucket.bucket_name, "PREFIX": f"{store.prefix}{below}"}
-
-
-def _check_deduplication(name: str, queue: sqs.IQueue | NewQueue) -> None:
+def _check_deduplication(queue: sqs.IQueue | NewQueue) -> None:
     """Reject deduplication by content: two pointers to equal bodies are not equal.
 
     Source:
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/using-messagededuplicationid-property.html
-
-    Raises:
-        ValueError: the queue deduplicates by the content of messages.
     """
     own: Any = queue if isinstance(queue, NewQueue) else child_of(queue)
     if own is not None and own.content_based_deduplication:
         raise ValueError(
-            f"{name} has content_based_deduplication, but each pointer has a key of its own, so a "
+            "queue has content_based_deduplication, but each pointer has a key of its own, so a "
             "message that is sent twice would be two. Leave it out: senders name a deduplication "
             "id, such as the SHA-256 of the body, as LargeMessages does."
         )
@@ -408,9 +358,9 @@ def _check_deduplication(name: str, queue: sqs.IQueue | NewQueue) -> None:
 def _source_of(scope: Construct, topic: sns.ITopic | NewTopic) -> Source:
     expect("topic", topic, NewTopic, "ITopic")
     if not isinstance(topic, NewTopic):
-        return own_source(scope, topic, fifo=bool(is_fifo(topic)))
+        return topics.own_source(scope, topic, fifo=bool(topics.is_fifo(topic)))
+    expect("fifo", topic.fifo, bool)
     if not topic.fifo:
-        made = sns.Topic(scope, "Topic", master_key=topic.encryption_key, enforce_ssl=True)
-        return new_source(made, topic)
-    in_group = sns.FifoThroughputScope.MESSAGE_GROUP
-    return new_fifo_source(scope, topic, sns.Topic, fifo_throughput_scope=in_group)
+        return topics.new_standard_source(scope, topic)
+    in_group = FifoThroughputScope.MESSAGE_GROUP
+    return topics.new_fifo_source(scope, topic, Topic, fifo_throughput_scope=in_group)

@@ -12,35 +12,22 @@ from aws_cdk import Annotations, Duration
 from aws_cdk import aws_s3 as s3
 
 from ..blocks import keys
-from ..blocks.bucket_events import grant_on_objects
-from ..blocks.buckets import DAY, NewBucket, make_bucket
-from ..blocks.findings import acknowledge_wildcards
-from ..blocks.grants import grantee_here, principal_of, warn_of_fixed
+from ..blocks.buckets import DAY, NewBucket, check_rules_outlast, make_bucket
+from ..blocks.grants import grantee_here
 from ..blocks.names import bucket_name_known_before_creation
 from ..blocks.places import check_here
-from ..blocks.queues import NewQueue, dead_letter_queue_of, retention_of
-from ..blocks.values import (
-    Path,
-    child_of,
-    expect_fields,
-    has,
-    in_seconds,
-    is_token,
-    stack_of,
-)
+from ..blocks.values import Path, expect_fields, in_seconds, is_token
+from ..blocks.watched import grant_here
 from ..checks import reject
 from ..checks import s3 as checks
-from ..limits import SQS_MAX_RETENTION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aws_cdk import aws_iam as iam
-    from aws_cdk import aws_sqs as sqs
     from constructs import Construct
 
 _PREFIX = re.compile(r"([A-Za-z0-9][\w.-]*/)*", re.ASCII)
-LAST_NET = 7 * DAY  # the lifecycle rule comes so long after the sweep, which counts what it finds
 NEW = NewBucket()
 _PREFIXES: WeakKeyDictionary[s3.IBucket, list[str]] = WeakKeyDictionary()
 
@@ -75,21 +62,6 @@ class Payloads:
             )
 
 
-def waits(queue: sqs.IQueue | NewQueue) -> float:
-    """Return how long a message may be in a queue and then in its dead-letter queue, in seconds.
-
-    One that its consumer rejects is sent to the dead-letter queue anew; so both times count. What
-    is not known here is the longest.
-    """
-    if isinstance(queue, NewQueue):
-        there = queue.dead_letter_retention_period
-        kept = queue.retention, SQS_MAX_RETENTION if there is None else in_seconds(there)
-    else:
-        letters = dead_letter_queue_of(queue)
-        kept = retention_of(queue), retention_of(letters) if letters else None
-    return sum(SQS_MAX_RETENTION if one is None else one for one in kept)
-
-
 class Store:
     """The bodies of one queue or topic, in a bucket.
 
@@ -101,43 +73,36 @@ class Store:
     """
 
     def __init__(self, scope: Construct, payloads: Payloads, longest: float, net: int) -> None:
-        self._scope, self.prefix = scope, payloads.prefix
-        given = in_seconds(payloads.kept)
-        self.kept = 2 * longest if given is None else given
+        self._scope, self.prefix, given = scope, payloads.prefix, in_seconds(payloads.kept)
+        self._kept = 2 * longest if given is None else given
+        self.is_new = isinstance(payloads.bucket, NewBucket)
         if isinstance(payloads.bucket, NewBucket):
             name = bucket_name_known_before_creation(scope)
-            self.bucket: s3.IBucket = make_bucket(
-                scope, "Bucket", payloads.bucket, lifecycle=[], name=name
-            )
+            new = make_bucket(scope, "Bucket", payloads.bucket, lifecycle=[], name=name)
+            self.bucket: s3.IBucket = new
         else:
             self.bucket = payloads.bucket
             keys.check_key_of(self.bucket)
             reason = "bodies are kept where their queue is. Give a bucket of this place."
             check_here(scope, Path(self.bucket, "bucket "), self.bucket, reason)
         self._check_alone()
-        self._expire(net)
+        self._expire(ceil((self._kept + net) / DAY))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that tell a function where bodies are, and for how long."""
+        place = {"BUCKET_NAME": self.bucket.bucket_name, "PREFIX": self.prefix}
+        return place | {"KEPT_SECONDS": str(int(self._kept))}
 
     def check(self, queue: object, longest: float) -> None:
-        """Reject bodies that are gone before their messages.
-
-        Args:
-            queue: Whose messages.
-            longest: How long one may wait for, in seconds.
+        """Reject bodies that are gone before the messages of ``queue``, which wait so long.
 
         Raises:
             ValueError: they are kept for too short a time, by ``kept`` or by a rule of yours.
         """
         objects = Path(self.bucket, f"kept: objects of '{self.prefix}*' in ")
-        reject(checks.expires_before_read(objects, self.kept, queue, longest))
-        resource: Any = child_of(self.bucket)
-        # Of its own property the CDK tells nothing: the rules are added up when it is rendered.
-        known = stack_of(resource).resolve(resource._cfn_properties) if resource else {}
-        for one in known.get("lifecycleConfiguration", {}).get("rules", ()):
-            prefix, days = one.get("prefix", ""), one.get("expirationInDays")
-            ours = prefix.startswith(self.prefix) or self.prefix.startswith(prefix)
-            if days is not None and one.get("status") == "Enabled" and ours:
-                objects = Path(self.bucket, f"objects of '{prefix}*' in ")
-                reject(checks.expires_before_read(objects, days * DAY, queue, longest))
+        reject(checks.expires_before_read(objects, self._kept, queue, longest))
+        check_rules_outlast(self.bucket, self.prefix, queue, longest)
 
     def grant(
         self,
@@ -145,43 +110,32 @@ class Store:
         given: Sequence[Any],
         on_object: Sequence[str],
         on_bucket: Sequence[str] = (),
-        *,
         below: str = "",
-        writes: bool = False,
     ) -> iam.Grant:
         """Let ``grantee`` do something with the bodies, and use the bucket's key for it.
 
         Raises:
             ValueError: ``grantee`` cannot be granted it.
         """
-        grantee, objects = grantee_here(self._scope, grantee, given), f"{self.prefix}{below}*"
-        on_key = ["kms:Decrypt", "kms:GenerateDataKey"] if writes else ["kms:Decrypt"]
-        grant = grant_on_objects(self.bucket, grantee, [objects], on_object, on_bucket, on_key)
-        principal = principal_of(grantee)
-        if has(principal, "node"):
-            arn = f"{self.bucket.bucket_arn}/{objects}"
-            acknowledge_wildcards(principal, "Each body has a key of its own, made up.", arn)
-        warn_of_fixed(grantee, Path(self.bucket, "the use of ", " and of its key, if any"))
-        return grant
+        grantee, objects = grantee_here(self._scope, grantee, given), [f"{self.prefix}{below}*"]
+        why = "Each body has a key of its own, made up."
+        return grant_here(self.bucket, grantee, objects, on_object, on_bucket, why)
+
+    def _overlaps(self, prefix: str) -> bool:
+        return prefix.startswith(self.prefix) or self.prefix.startswith(prefix)
 
     def _check_alone(self) -> None:
-        """Reject bodies among those of another queue, whose sweep would delete them.
-
-        Raises:
-            ValueError: one of the two prefixes begins with the other.
-        """
+        """Reject bodies among those of another queue, whose sweep would delete them."""
         others = _PREFIXES.setdefault(self.bucket, [])
-        for other in others:
-            if other.startswith(self.prefix) or self.prefix.startswith(other):
-                raise ValueError(
-                    f"prefix is {self.prefix!r}, but the bodies of another queue or topic are in "
-                    f"{other!r} of {Path(self.bucket)}, and each deletes what is in its own. Give "
-                    "each a folder of its own."
-                )
+        for other in filter(self._overlaps, others):
+            raise ValueError(
+                f"prefix is {self.prefix!r}, but the bodies of another queue or topic are in "
+                f"{other!r} of {Path(self.bucket)}, and each deletes what is in its own. Give "
+                "each a folder of its own."
+            )
         others.append(self.prefix)
 
-    def _expire(self, net: int) -> None:
-        days = ceil((self.kept + net) / DAY)
+    def _expire(self, days: int) -> None:
         if isinstance(self.bucket, s3.Bucket):
             self.bucket.add_lifecycle_rule(
                 prefix=self.prefix or None,

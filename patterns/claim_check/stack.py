@@ -34,32 +34,34 @@ class DemoStack(ShopStack):
 
     def __init__(self, scope: Construct, construct_id: str, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, **kwargs)
-        table = self.table("Catalogs", "pk")
+        table = self.table("Catalogs", "pk", time_to_live="expires_at")
         sweep = self.function("Sweep", "sweep", timeout=900, TABLE_NAME=table.table_name)
         called_by(sweep, "Nothing is lost with a run that fails: the next one finds the same.")
-        read, consumer = self._consumer("Read", "catalogs", table)
+        read = self._reader("Read", "catalogs", table)
         new = NewBucket(removal_policy=RemovalPolicy.DESTROY)
         claims = ClaimCheck(
             self,
             "Claims",
-            consumer=consumer,
+            consumer=_consumer(read),
             payloads=Payloads(bucket=new, prefix="catalogs/"),
             sweep=Sweep(sweep),
         )
-        self._connect(read, claims)
+        claims.grant_claim(read)
+        self._tell(read, claims.environment, claims)
         table.grant(sweep, "dynamodb:BatchGetItem")
         claims.grant_sweep(sweep)
-        _tell(sweep, claims.sweep_environment)
+        self._tell(sweep, claims.sweep_environment)
 
-        ordered, one_by_one = self._consumer("ReadInOrder", "catalogs_in_order", table, window=None)
+        ordered = self._reader("ReadInOrder", "catalogs_in_order", table)
         in_order = ClaimCheck(
             self,
             "InOrder",
-            consumer=one_by_one,
+            consumer=Consumer(ordered, max_concurrency=MAX_CONCURRENCY),
             payloads=Payloads(bucket=claims.bucket, prefix="in-order/"),
             queue=NewQueue(fifo=True),
         )
-        self._connect(ordered, in_order)
+        in_order.grant_claim(ordered)
+        self._tell(ordered, in_order.environment, in_order)
 
         fanout = ClaimCheckFanout(
             self, "Fanout", payloads=Payloads(bucket=claims.bucket, prefix="shared/")
@@ -80,63 +82,51 @@ class DemoStack(ShopStack):
             TableName=table.table_name,
         )
 
-    def _consumer(
-        self, name: str, module: str, table: Any, window: int | None = 1
-    ) -> tuple[lambda_.Function, Consumer]:
+    def _reader(self, name: str, module: str, table: Any) -> lambda_.Function:
         function = self.function(name, module, timeout=120, TABLE_NAME=table.table_name)
         table.grant(function, "dynamodb:PutItem", "dynamodb:GetItem")
-        batches: dict[str, Any] = {}
-        if window:
-            batches = {"batch_size": 50, "max_batching_window": seconds(window)}
-        return function, Consumer(function, max_concurrency=MAX_CONCURRENCY, **batches)
+        return function
 
-    def _connect(self, function: lambda_.Function, claims: ClaimCheck) -> None:
-        claims.grant_claim(function)
-        _tell(function, claims.environment)
-        self.keep_refused(function, claims.dead_letter_queue)
+    def _tell(
+        self, function: lambda_.Function, variables: dict[str, str], queue: Any = None
+    ) -> None:
+        for name, value in variables.items():
+            function.add_environment(name, value)
+        if queue:
+            self.keep_refused(function, queue.dead_letter_queue)
 
     def _subscribe(self, name: str, fanout: ClaimCheckFanout) -> None:
         table = self.table(f"{name}Catalogs", "pk")
-        function, consumer = self._consumer(f"ReadFor{name}", "catalogs_shared", table)
-        subscriber = fanout.add_queue(name, consumer=consumer)
+        function = self._reader(f"ReadFor{name}", "catalogs_shared", table)
+        subscriber = fanout.add_queue(name, consumer=_consumer(function))
         fanout.grant_read(function)
-        _tell(function, fanout.environment)
-        self.keep_refused(function, subscriber.dead_letter_queue)
-        self.outputs(
-            **{
-                f"{name}QueueUrl": subscriber.queue.queue_url,
-                f"{name}DeadLetterQueueUrl": subscriber.dead_letter_queue.queue_url,
-                f"{name}FunctionName": function.function_name,
-                f"{name}TableName": table.table_name,
-            }
-        )
+        self._tell(function, fanout.environment, subscriber)
+        outputs = {
+            "QueueUrl": subscriber.queue.queue_url,
+            "DeadLetterQueueUrl": subscriber.dead_letter_queue.queue_url,
+            "FunctionName": function.function_name,
+            "TableName": table.table_name,
+        }
+        self.outputs(**{f"{name}{output}": value for output, value in outputs.items()})
 
     def _upload(self, claims: ClaimCheck) -> None:
-        front = self.function("Front", "uploads")
+        front, announcer = self.function("Front", "uploads"), self.function("Announce", "announce")
         called_by(front, "An API calls it, and its client is told what fails.")
-        announcer = self.function("Announce", "announce")
-        api = NewApi(cloud_watch_role=self.sets_cloud_watch_role)
-        kind = JsonSchemaType
-        schema = JsonSchema(
-            title="Upload",
-            type=kind.OBJECT,
-            required=["content_type", "size"],
-            properties={
-                "content_type": JsonSchema(type=kind.STRING),
-                "size": JsonSchema(type=kind.INTEGER, minimum=1),
-            },
-        )
+        api, kind = NewApi(cloud_watch_role=self.sets_cloud_watch_role), JsonSchemaType
+        fields = {
+            "content_type": JsonSchema(type=kind.STRING),
+            "size": JsonSchema(type=kind.INTEGER, minimum=1),
+        }
+        schema = JsonSchema(title="Upload", type=kind.OBJECT, required=[*fields], properties=fields)
         uploads = claims.add_uploads(
             front=front,
-            announcer=Consumer(announcer, max_concurrency=MAX_CONCURRENCY),
+            announcer=_consumer(announcer),
             endpoint=Endpoint("uploads", schema=schema, api=api),
         )
-        _tell(front, uploads.front_environment)
-        _tell(announcer, uploads.announcer_environment)
-        self.keep_refused(announcer, uploads.events.dead_letter_queue)
+        self._tell(front, uploads.front_environment)
+        self._tell(announcer, uploads.announcer_environment, uploads.events)
         signed_requests_only(uploads.entry.api)
-        client = iam.Role(self, "Client", assumed_by=iam.AccountRootPrincipal())
-        uploads.entry.grant_execute(client)
+        uploads.entry.grant_execute(iam.Role(self, "Client", assumed_by=iam.AccountRootPrincipal()))
         self.outputs(
             ApiUrl=uploads.entry.api.deployment_stage.url_for_path(),
             UploadsQueueUrl=uploads.events.queue.queue_url,
@@ -144,6 +134,6 @@ class DemoStack(ShopStack):
         )
 
 
-def _tell(function: lambda_.Function, variables: dict[str, str]) -> None:
-    for name, value in variables.items():
-        function.add_environment(name, value)
+def _consumer(function: lambda_.Function) -> Consumer:
+    batches: dict[str, Any] = {"batch_size": 50, "max_batching_window": seconds(1)}
+    return Consumer(function, max_concurrency=MAX_CONCURRENCY, **batches)

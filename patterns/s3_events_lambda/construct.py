@@ -17,11 +17,12 @@ from ..blocks.bucket_events import (
     connect,
     watched_bucket,
 )
+from ..blocks.buckets import check_rules_outlast
 from ..blocks.consumers import Consumer
 from ..blocks.grants import grantee_here
-from ..blocks.queues import NewQueue, SqsToLambda, grant_send
+from ..blocks.queues import NewQueue, SqsToLambda, grant_send, longest_wait
 from ..blocks.sweeps import Sweep, run_by_schedule
-from ..blocks.values import expect, seconds
+from ..blocks.values import Path, expect, seconds
 from ..blocks.watched import WatchesBucket, check_results
 from .direct import S3EventsToLambda
 
@@ -122,6 +123,10 @@ class S3EventsToSqsToLambda(WatchesBucket, SqsToLambda):
 
         self.bucket = watched_bucket(self, "Bucket", bucket)
         own = ThroughEventBridge() if bucket is self.bucket else Notification()
+        for one in watch:
+            if "ObjectCreated" in one.events:
+                name, waits = Path(self.queue), longest_wait(queue)
+                check_rules_outlast(self.bucket, one.prefix, name, waits)
         self.topic, on_topic = connect(self, self.bucket, watch, through or own, self.queue, alarms)
         errors = consumer.function.metric_errors(period=seconds(MINUTE), statistic="Sum")
         row = ("ConsumerErrorsAlarm", errors, CONSUMER_FAILS, 0, 3)

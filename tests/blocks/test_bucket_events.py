@@ -51,6 +51,24 @@ def test_a_new_bucket_keeps_versions_and_notifies_without_a_function_of_the_cdk(
     Template.from_stack(stack).resource_count_is("Custom::S3BucketNotifications", 0)
 
 
+@pytest.mark.parametrize(
+    ("versions", "prefix", "problem"),
+    [
+        (False, "", r"expire after 7 days, but .* wait for 18 days"),
+        (False, "lists/old/", r"objects of 'lists/old/\*' in .* expire after 7 days"),
+        (False, "reports/", None),
+        (True, "", None),  # the event names a version
+    ],
+)
+def test_objects_of_your_bucket_that_expire_before_their_events_are_read_are_rejected(
+    stack: Stack, versions: bool, prefix: str, problem: str | None
+) -> None:
+    rule = s3.LifecycleRule(prefix=prefix or None, expiration=Duration.days(7))
+    own = s3.Bucket(stack, "Own", versioned=versions, lifecycle_rules=[rule])
+    with rejected(problem):
+        make(stack, bucket=own, watch=[Watch("lists/")])
+
+
 def test_the_bucket_waits_for_the_policy_that_s3_asks_first(stack: Stack) -> None:
     make(stack)
     template = Template.from_stack(stack)

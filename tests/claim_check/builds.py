@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.patterns.claim_check.construct import (
-    Alarms,
     ClaimCheck,
     ClaimCheckFanout,
     NewBucket,
@@ -46,11 +45,9 @@ def make_uploads(stack: Stack, construct_id: str = "Claims", **given: Any) -> Cl
         for name in ("uploads", "announce")
     )
     uploads = made.add_uploads(front=front, announcer=announcer)
-    for one, told in (
-        (front, uploads.front_environment),
-        (announcer, uploads.announcer_environment),
-    ):
-        for name, value in told.items():
+    told = ((front, uploads.front_environment), (announcer, uploads.announcer_environment))
+    for one, variables in told:
+        for name, value in variables.items():
             one.add_environment(name, value)
     return made
 
@@ -58,25 +55,19 @@ def make_uploads(stack: Stack, construct_id: str = "Claims", **given: Any) -> Cl
 def make_fanout(
     stack: Stack, construct_id: str = "Fanout", *, key: Any = None, **given: Any
 ) -> ClaimCheckFanout:
+    """Make a fan-out with a subscriber; ``consumer``, ``queue`` and ``subscription`` are its."""
+    settings = {name: given.pop(name) for name in ("queue", "subscription") if name in given}
+    consumer = given.pop("consumer", None) or function(stack, f"{construct_id}Consumer")
     if key is not None:
         given["topic"] = NewTopic(encryption_key=key)
         given["payloads"] = Payloads(bucket=NewBucket(encryption_key=key))
     fanout = ClaimCheckFanout(stack, construct_id, **given)
-    fanout.add_queue("Subscriber", consumer=function(stack, f"{construct_id}Consumer"))
+    fanout.add_queue("Subscriber", consumer=consumer, **settings)
     return fanout
 
 
-def make_subscriber(
-    stack: Stack,
-    construct_id: str = "Fanout",
-    *,
-    alarms: Alarms = Alarms(),  # noqa: B008 - frozen
-    consumer: Any = None,
-    **settings: Any,
-) -> QueueSubscriber:
-    fanout = ClaimCheckFanout(stack, construct_id, alarms=alarms)
-    consumer = consumer or function(stack, f"{construct_id}Consumer")
-    return fanout.add_queue("Subscriber", consumer=consumer, **settings)
+def make_subscriber(stack: Stack, construct_id: str = "Fanout", **given: Any) -> QueueSubscriber:
+    return make_fanout(stack, construct_id, **given).subscribers[0]
 
 
 TAKES = frozenset({"queue", "consumer", "alarms"})

@@ -15,7 +15,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serverless_patterns.lambdas.foundation import aws, batch
-from tests.moto_cloud import TRACE, UNREACHABLE, Context, client_error, ids, record, string, text
+from tests.moto_cloud import (
+    LETTERS,
+    TRACE,
+    UNREACHABLE,
+    Context,
+    client_error,
+    ids,
+    record,
+    string,
+    text,
+)
 
 from . import hostile
 from .consumers import Consumer, found
@@ -115,7 +125,9 @@ def traces(cloud: Cloud) -> list[str]:
 
 
 def entries(cloud: Cloud) -> list[Any]:
-    calls = [body for operation, body in cloud.requests if operation == "SendMessageBatch"]
+    calls = [
+        body for name, body in cloud.requests if name == "SendMessageBatch" and LETTERS in body
+    ]
     return [entry for body in calls for entry in json.loads(body)["Entries"]]
 
 
@@ -165,7 +177,7 @@ def test_a_refused_message_that_cannot_be_kept_is_delivered_again(
     cloud: Cloud, consumer: Consumer, error: Exception
 ) -> None:
     poison = bad(consumer, 1)
-    cloud.fail("SendMessageBatch", error)
+    cloud.fail("SendMessageBatch", error, about=LETTERS)
     assert cloud.run(consumer.handler, good(consumer, 2), poison) == ids(poison)
     (summary,) = cloud.log_lines()
     assert summary["failures"] == {aws.code(error): 1}  # type: ignore[arg-type]

@@ -11,13 +11,18 @@ from tests.conftest import ROOT
 from tests.lambdas import consumers
 
 SAME = {
+    "foundation.bodies.MAX_KEYS": limits.S3_DELETE_KEYS,
     "foundation.buses.MAX_ENTRIES": limits.EVENTS_BATCH_ENTRIES,
     "foundation.channels.MAX_EVENTS": limits.APPSYNC_EVENTS_A_PUBLISH,
     "foundation.channels.MAX_EVENT_BYTES": 1000 * limits.APPSYNC_EVENT_KB,
     "foundation.dead_letters.MAX_ENTRIES": limits.SQS_BATCH_ENTRIES,
     "foundation.dead_letters.MAX_BYTES": limits.SQS_MESSAGE_BYTES,
     "foundation.dead_letters.MAX_ATTRIBUTES": limits.SQS_MESSAGE_ATTRIBUTES,
+    "foundation.large_messages.LONG_POLL": limits.SQS_LONG_POLL,
+    "foundation.large_messages.SNS_BYTES": limits.SNS_MESSAGE_BYTES,
     "foundation.objects.MAX_KEY_BYTES": limits.S3_KEY_BYTES,
+    "foundation.pointers.MAX_BYTES": limits.EXTENDED_CLIENT_GB * 1024**3,
+    "foundation.pointers.MAX_KEY": limits.S3_KEY_BYTES,
     "foundation.sweeps.MAX_KEYS": limits.DYNAMODB_BATCH_KEYS,
     "foundation.tables.MAX_ACTIONS": limits.DYNAMODB_TRANSACTION_ACTIONS,
     "foundation.streams.MAX_RECORDS": limits.KINESIS_BATCH_RECORDS,

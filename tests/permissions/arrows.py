@@ -138,6 +138,7 @@ def arrows(cloud: Cloud) -> list[Request]:
         _schedules,
         _planners,
         _workers,
+        _requests,
         _channels,
         _routes,
         _alarms,
@@ -494,7 +495,8 @@ def _workers(cloud: Cloud) -> Iterator[Request]:
         *cloud.of("AWS::Lambda::EventSourceMapping").values(),
     ])  # fmt: skip
     for name, one in cloud.of("AWS::IAM::Role").items():
-        if "ecs-tasks." not in json.dumps(one["AssumeRolePolicyDocument"]):
+        ours = "ecs-tasks." in json.dumps(one["AssumeRolePolicyDocument"])
+        if not ours or "ANSWERS_URL" in functions:  # see ``_requests``
             continue
         role = cloud.arn(name)
         yield Request("ecs-tasks.amazonaws.com", "sts:AssumeRole", role)
@@ -509,6 +511,53 @@ def _workers(cloud: Cloud) -> Iterator[Request]:
             if f'"{table}"' not in functions:
                 on_table = ("dynamodb:GetItem", "dynamodb:PutItem")
                 yield from _all(role, on_table, cloud.arn(table))
+
+
+MADE_LATER = "0123456789abcdef"  # ends the name of a queue that is in no template
+
+
+def _requests(cloud: Cloud) -> Iterator[Request]:
+    """Functions and containers ask and answer over queues, where requesters make those of answers.
+
+    What a requester makes has the key of the queue of requests.
+    """
+    told: dict[str, list[Any]] = {}
+    for one in cloud.of("AWS::Lambda::Function").values():
+        variables = one.get("Environment", {}).get("Variables", {})
+        if "ANSWERS_URL" in variables:
+            prefix = variables["ANSWERS_URL"].rpartition("/")[2]
+            told.setdefault(prefix, []).append((one["Role"], "IDLE_SECONDS" in variables))
+    mappings = json.dumps([*cloud.of("AWS::Lambda::EventSourceMapping").values()])
+    queues = [name for name, it in cloud.of("AWS::SQS::Queue").items() if "RedrivePolicy" in it]
+    roles = {
+        cloud.arn(name): name
+        for name, it in cloud.of("AWS::IAM::Role").items()
+        if told and "ecs-tasks." in json.dumps(it["AssumeRolePolicyDocument"])
+    }
+    for role in roles:
+        yield Request("ecs-tasks.amazonaws.com", "sts:AssumeRole", role)
+    for (prefix, functions), queue in zip(told.items(), queues if told else (), strict=True):
+        requests, answers = cloud.arn(queue), f"{cloud.arn(queue).rpartition(':')[0]}:{prefix}"
+        answers += MADE_LATER
+        for role, sweeps in functions:
+            verbs = ["ListQueueTags", "DeleteQueue"] if sweeps else ["SendMessage"]
+            yield from _all(role, [f"sqs:{verb}" for verb in verbs], answers, requests)
+            yield from _all(role, ["sqs:ListQueues"] * sweeps, "*")
+        for role, name in roles.items():
+            if "Requester" in name:
+                verbs = ["CreateQueue", "TagQueue", "ReceiveMessage", "DeleteMessage"]
+                verbs.append("DeleteQueue")
+                yield Request(role, "sqs:SendMessage", requests)
+                yield from _all(role, [f"sqs:{verb}" for verb in verbs], answers, requests)
+            elif requests not in mappings:
+                verbs = ["ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility"]
+                yield from _all(role, [f"sqs:{verb}" for verb in verbs], requests)
+                letters = cloud.properties[queue]["RedrivePolicy"]["deadLetterTargetArn"]
+                yield Request(role, "sqs:SendMessage", letters)
+                yield Request(role, "sqs:SendMessage", answers, of=requests)
+                for table in cloud.of("AWS::DynamoDB::Table"):
+                    if f'"{table}"' not in json.dumps(cloud.of("AWS::Lambda::Function")):
+                        yield Request(role, "dynamodb:PutItem", cloud.arn(table))
 
 
 def _alarms(cloud: Cloud) -> Iterator[Request]:
@@ -699,7 +748,8 @@ def strangers(cloud: Cloud, arrow: Request) -> Iterator[Request]:
     if any(key.startswith("lambda:") for key in arrow.context):
         yield replace(arrow, context={})  # not by the URL, which is open to anybody
         return
-    if arrow.action.startswith(SECURE):
+    later = arrow.on.endswith(MADE_LATER)  # whoever makes it gives it a policy
+    if arrow.action.startswith(SECURE) and arrow.on != "*" and not later:
         yield replace(arrow, https=False)
     if "s3:TlsVersion" in arrow.context:
         yield replace(arrow, context={"s3:TlsVersion": "1.1"})
@@ -733,7 +783,8 @@ def strangers(cloud: Cloud, arrow: Request) -> Iterator[Request]:
         beside = re.sub(NAME, r"\1\2-beside\3", arrow.context[OF_SCHEDULE])
         yield replace(arrow, context={**arrow.context, OF_SCHEDULE: beside})
     if arrow.on != "*":
-        yield replace(arrow, on=re.sub(NAME, r"\1\2-beside\3", arrow.on), of="")
+        beside = r"\1beside-\2\3" if later else r"\1\2-beside\3"
+        yield replace(arrow, on=re.sub(NAME, beside, arrow.on), of="")
         account = arrow.on.replace(f":{ACCOUNT}:", f":{OTHER_ACCOUNT}:")
         if account != arrow.on:
             yield replace(arrow, on=account, of="")

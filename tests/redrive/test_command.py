@@ -12,6 +12,7 @@ import boto3
 import pytest
 from botocore.exceptions import NoRegionError
 
+from serverless_patterns.lambdas.foundation.pointers import Pointer
 from serverless_patterns.redrive import __main__ as command
 from serverless_patterns.redrive import owners, sources, tasks
 from serverless_patterns.redrive.sources import HIDDEN_TOGETHER
@@ -100,6 +101,17 @@ def account(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ac
 
 
 # Queues
+
+
+def test_an_inspection_says_where_the_body_of_a_claim_check_is(
+    account: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pointer = Pointer("bodies", "catalogs/x", 9_437_184)
+    account.leave(pointer.body, "no pointer", ExtendedPayloadSize="9437184")
+    assert account.run("inspect") == 1
+    said = capsys.readouterr().out
+    assert "9,437,184 bytes in s3://bodies/catalogs/x" in said
+    assert "10 bytes; --bodies shows it" in said
 
 
 def test_messages_go_back_to_their_queue_or_elsewhere_with_their_attributes(

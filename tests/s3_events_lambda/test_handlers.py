@@ -323,7 +323,7 @@ def test_a_refused_list_is_not_found_again(cloud: Cloud, queue: str) -> None:
 
 def test_the_sweep_leaves_young_objects_to_their_events(cloud: Cloud, queue: str) -> None:
     put(KEY)
-    assert swept(older_than=sweep.MIN_AGE) == 0
+    assert swept(older_than=sweeps.MIN_AGE) == 0
 
 
 def test_a_sweep_that_cannot_end_says_so(cloud: Cloud, queue: str) -> None:

@@ -69,10 +69,15 @@ STRING = re.compile(r'f?"((?:[^"\\]|\\.)*)"')
 # end, and a change that an example shows need not be shown by the smallest one. The quickest
 # tests go first: most changes turn one of them red. What functions have cached is of the run
 # before, in which nothing was changed.
-CONFTEST = """
+CONFTEST = r"""
 
-import atexit, os, sys
+import atexit, os, re, sys
 from hypothesis import Phase
+
+def pytest_make_parametrize_id(val):
+    if isinstance(val, str | bytes):  # the command line does not carry every id
+        text = val if isinstance(val, str) else val.decode("latin-1")
+        return re.sub(r"[^ -Z^-~]", "_", text)
 
 def pytest_collection_modifyitems(items):
     ours = [it for name, it in sys.modules.items() if name.startswith("serverless_patterns.")]

@@ -1,4 +1,4 @@
-"""Bodies in S3: the only file that calls it. A body is streamed, and never in memory as a whole."""
+"""Bodies of large messages, in S3. A body is streamed, and never in memory as a whole."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
-from ..foundation import aws
-from ..foundation.outcomes import RefusedError
-from .wire import MAX_BYTES, Pointer
+from . import aws
+from .outcomes import RefusedError
+from .pointers import MAX_BYTES, Pointer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

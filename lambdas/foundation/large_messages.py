@@ -1,4 +1,7 @@
-"""Sends and receives bodies of 1 byte to 2 GB, as AWS's extended clients do; needs boto3."""
+"""Sends and receives bodies of 1 byte to 2 GB, as AWS's extended clients do, anywhere.
+
+A body is in S3 before any message says so, and is deleted after its message.
+"""
 
 from __future__ import annotations
 
@@ -13,68 +16,66 @@ from typing import IO, TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import ClientError
 
-from serverless_patterns.lambdas.claim_check import payloads, wire
-
-from ..limits import (
-    SNS_MESSAGE_BYTES,
-    SQS_BATCH_ENTRIES,
-    SQS_LONG_POLL,
-    SQS_MESSAGE_ATTRIBUTES,
-    SQS_MESSAGE_BYTES,
-)
+from . import bodies, pointers
+from .dead_letters import MAX_ATTRIBUTES, MAX_BYTES, MAX_ENTRIES, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Body = str | bytes | IO[bytes] | Iterable[bytes]
+SNS_BYTES = 256 * 1024  # Amazon SNS API reference, "Publish", unless the topic raises its maximum
+LONG_POLL = 20  # seconds
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
 _NOT_SENT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class _Sender:
-    """Sends a body as it is, or its pointer: a body is in S3 before any message says so."""
+    """Sends a body as it is, or its pointer."""
 
-    def __init__(self, s3: Any, bucket: str, prefix: str, threshold: int, most: int) -> None:
-        if not 0 <= threshold <= most:
-            raise ValueError(f"threshold is {threshold}; it must be 0, for always, to {most}.")
-        self.s3, self.bucket, self.prefix, self._threshold = s3, bucket, prefix, threshold
+    _most: int
 
-    def send(
+    def __init__(self, bucket: str, prefix: str, threshold: int | None, session: Any) -> None:
+        self._threshold = self._most if threshold is None else threshold
+        if not 0 <= self._threshold <= self._most:
+            raise ValueError(
+                f"threshold is {threshold}; it must be 0, for always, to {self._most}."
+            )
+        self._s3, self._bucket, self._prefix = session.client("s3"), bucket, prefix
+
+    def _send(
         self,
         call: Any,
+        name: str,
         body: Body,
         attributes: Mapping[str, Any] | None,
         group_id: str | None,
         deduplication_id: str | None,
-        name: str,
-    ) -> Any:
+    ) -> str:
         attributes = dict(attributes or {})
-        if {wire.SIZE, wire.LEGACY_SIZE} & attributes.keys():
-            raise ValueError(f"attributes has {wire.SIZE}, which tells a pointer. Rename it.")
+        if {pointers.SIZE, pointers.LEGACY_SIZE} & attributes.keys():
+            raise ValueError(f"attributes has {pointers.SIZE}, which tells a pointer. Rename it.")
         digest = hashlib.sha256()
-        head, rest = self._split(_seen(body, digest), wire.size_of(attributes))
-        text = None if rest else _text(head)
-        stored = None
+        head, rest = self._split(_seen(body, digest), size_of("", attributes))
+        text, stored = None if rest else _text(head), None
         if text is None:
-            if len(attributes) >= SQS_MESSAGE_ATTRIBUTES:
+            if len(attributes) >= MAX_ATTRIBUTES:
                 raise ValueError(
                     f"attributes has {len(attributes)}; a large message has room for "
-                    f"{SQS_MESSAGE_ATTRIBUTES - 1}, as one tells its size. Leave one out."
+                    f"{MAX_ATTRIBUTES - 1}, as one tells its size. Leave one out."
                 )
             chunks = itertools.chain([head], rest or ())
-            stored = payloads.put(self.s3, self.bucket, self.prefix, chunks)
-            attributes[wire.SIZE] = {"DataType": "Number", "StringValue": str(stored.size)}
-            text = stored.body
+            stored = bodies.put(self._s3, self._bucket, self._prefix, chunks)
+            text, attributes = stored.body, attributes | stored.attributes
         given: dict[str, Any] = {name: text, "MessageAttributes": attributes}
         if group_id is not None:
             # Not by content: each pointer is to a key of its own, also that of an equal body.
             id_ = deduplication_id or digest.hexdigest()
             given |= {"MessageGroupId": group_id, "MessageDeduplicationId": id_}
         try:
-            return call(**given)
+            return str(call(**given)["MessageId"])
         except ClientError as error:
             if stored and _certainly_rejected(error):
-                payloads.delete(self.s3, self.bucket, [stored.key])
+                bodies.delete(self._s3, self._bucket, [stored.key])
             raise
 
     def _split(self, chunks: Iterator[bytes], taken: int) -> tuple[bytes, Iterator[bytes] | None]:
@@ -87,7 +88,7 @@ class _Sender:
         return bytes(head), None
 
 
-class LargeMessages:
+class LargeMessages(_Sender):
     """A queue whose messages may be larger than SQS takes.
 
     Args:
@@ -105,19 +106,20 @@ class LargeMessages:
         ValueError: a threshold above what SQS takes.
     """
 
+    _most = MAX_BYTES
+
     def __init__(
         self,
         queue_url: str,
         *,
         bucket: str,
         prefix: str = "",
-        threshold: int = SQS_MESSAGE_BYTES,
+        threshold: int | None = None,
         shared: bool = False,
         session: Any = boto3,
     ) -> None:
+        super().__init__(bucket, prefix, threshold, session)
         self._url, self._sqs, self._shared = queue_url, session.client("sqs"), shared
-        s3 = session.client("s3")
-        self._sender = _Sender(s3, bucket, prefix, threshold, SQS_MESSAGE_BYTES)
 
     def send(
         self,
@@ -140,17 +142,16 @@ class LargeMessages:
             ClientError: SQS or S3 rejects it. Send it again: what may be left is an orphan.
         """
         call = partial(self._sqs.send_message, QueueUrl=self._url)
-        given = (body, attributes, group_id, deduplication_id, "MessageBody")
-        return str(self._sender.send(call, *given)["MessageId"])
+        return self._send(call, "MessageBody", body, attributes, group_id, deduplication_id)
 
     def receive(
-        self, *, most: int = SQS_BATCH_ENTRIES, wait_seconds: int = SQS_LONG_POLL
+        self, *, most: int = MAX_ENTRIES, wait_seconds: int = LONG_POLL
     ) -> list[LargeMessage]:
         """Return messages, without reading their bodies; none if none came in time."""
         answer = self._sqs.receive_message(
             QueueUrl=self._url,
-            MaxNumberOfMessages=int(most),
-            WaitTimeSeconds=int(wait_seconds),
+            MaxNumberOfMessages=most,
+            WaitTimeSeconds=wait_seconds,
             MessageAttributeNames=["All"],
         )
         return [LargeMessage(self, one) for one in answer.get("Messages", ())]
@@ -171,15 +172,13 @@ class LargeMessage:
     @property
     def attributes(self) -> Mapping[str, Any]:
         """Its attributes, as boto3 gives them, without the one that tells a pointer."""
-        every = self.raw.get("MessageAttributes", {})
-        return {name: it for name, it in every.items() if name not in (wire.SIZE, wire.LEGACY_SIZE)}
+        told, every = (pointers.SIZE, pointers.LEGACY_SIZE), self.raw.get("MessageAttributes", {})
+        return {name: it for name, it in every.items() if name not in told}
 
     @property
-    def _pointer(self) -> wire.Pointer | None:
-        every, of = self.raw.get("MessageAttributes", {}), self.messages._sender
-        names = [name for name in (wire.SIZE, wire.LEGACY_SIZE) if name in every]
-        claimed = every[names[0]].get("StringValue", "") if names else None
-        return wire.pointer(self.raw["Body"], claimed, of.bucket, of.prefix)
+    def _pointer(self) -> pointers.Pointer | None:
+        found = pointers.find(self.raw["Body"], self.raw.get("MessageAttributes", {}))
+        return found and found.check(self.messages._bucket, self.messages._prefix)
 
     def open(self) -> Iterator[bytes]:
         """Return its body, chunk by chunk.
@@ -191,7 +190,7 @@ class LargeMessage:
         pointer = self._pointer
         if pointer is None:
             return iter([self.raw["Body"].encode()])
-        return payloads.fetch(self.messages._sender.s3, pointer)
+        return bodies.fetch(self.messages._s3, pointer)
 
     def read(self) -> bytes:
         """Return its body, as a whole. See ``open``."""
@@ -199,14 +198,13 @@ class LargeMessage:
 
     def delete(self) -> None:
         """Delete the message, then its body, so that no message is ever without it."""
-        pointer = self._pointer
-        of = self.messages
+        pointer, of = self._pointer, self.messages
         of._sqs.delete_message(QueueUrl=of._url, ReceiptHandle=self.raw["ReceiptHandle"])
         if pointer and not of._shared:
-            payloads.delete(of._sender.s3, pointer.bucket, [pointer.key])
+            bodies.delete(of._s3, pointer.bucket, [pointer.key])
 
 
-class LargeNotifications:
+class LargeNotifications(_Sender):
     """A topic whose messages may be larger than SNS takes. Its subscribers are ``shared`` queues.
 
     Args:
@@ -221,18 +219,19 @@ class LargeNotifications:
         ValueError: a threshold above what SNS takes.
     """
 
+    _most = SNS_BYTES
+
     def __init__(
         self,
         topic_arn: str,
         *,
         bucket: str,
         prefix: str = "",
-        threshold: int = SNS_MESSAGE_BYTES,
+        threshold: int | None = None,
         session: Any = boto3,
     ) -> None:
+        super().__init__(bucket, prefix, threshold, session)
         self._publish = partial(session.client("sns").publish, TopicArn=topic_arn)
-        s3 = session.client("s3")
-        self._sender = _Sender(s3, bucket, prefix, threshold, SNS_MESSAGE_BYTES)
 
     def publish(
         self,
@@ -243,8 +242,7 @@ class LargeNotifications:
         deduplication_id: str | None = None,
     ) -> str:
         """Publish a message and return its id. See ``LargeMessages.send``."""
-        given = (body, attributes, group_id, deduplication_id, "Message")
-        return str(self._sender.send(self._publish, *given)["MessageId"])
+        return self._send(self._publish, "Message", body, attributes, group_id, deduplication_id)
 
 
 def _seen(body: Body, digest: Any) -> Iterator[bytes]:
@@ -253,7 +251,7 @@ def _seen(body: Body, digest: Any) -> Iterator[bytes]:
     if isinstance(body, str | bytes | bytearray):
         chunks = [body.encode() if isinstance(body, str) else bytes(body)]
     elif hasattr(body, "read"):
-        chunks = iter(partial(body.read, payloads.CHUNK), b"")
+        chunks = iter(partial(body.read, bodies.CHUNK), b"")
     else:
         chunks = body
     for chunk in chunks:

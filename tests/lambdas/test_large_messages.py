@@ -1,4 +1,4 @@
-"""The client, with AWS's own extended clients as peers, and bodies of 1 byte to 2 GB."""
+"""Large messages, with AWS's own extended clients as peers, and bodies of 1 byte to 2 GB."""
 
 from __future__ import annotations
 
@@ -16,22 +16,26 @@ from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
 from moto.core.botocore_stubber import MockRawResponse
 
-from serverless_patterns.lambdas.claim_check import payloads, wire
+from serverless_patterns.lambdas.foundation import bodies as stored_bodies
+from serverless_patterns.lambdas.foundation import pointers
+from serverless_patterns.lambdas.foundation.large_messages import LargeMessages, LargeNotifications
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
-from serverless_patterns.patterns.claim_check.client import LargeMessages, LargeNotifications
+from serverless_patterns.lambdas.foundation.pointers import KIND, MAX_BYTES, SIZE, Pointer
 from serverless_patterns.patterns.limits import SNS_MESSAGE_BYTES, SQS_MESSAGE_BYTES
-from tests.claim_check.handlers import BUCKET, PREFIX
-from tests.claim_check.world import bodies, keys, messages, pointer
-from tests.moto_cloud import REGION, UNREACHABLE, client
+from tests.lambdas import large
+from tests.lambdas.large import BUCKET, PREFIX, bodies, keys, messages, where
+from tests.moto_cloud import REGION, UNREACHABLE, client, fixture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.moto_cloud import Cloud
 
+cloud = fixture(large.cloud)
 MEBIBYTE = 1024**2
 TEXT = "Bremsbelag é 部品 🚗 "
 STREAM = 2048 * MEBIBYTE
+HERE = {"s3BucketName": BUCKET, "s3Key": f"{PREFIX}x"}
 
 
 @pytest.fixture
@@ -61,12 +65,19 @@ def string(value: str) -> dict[str, str]:
     return {"DataType": "String", "StringValue": value}
 
 
-def topic_for_the_queue() -> str:
-    """Make a topic to which the queue is subscribed for raw messages."""
-    arn: str = client("sns").create_topic(Name="catalogs")["TopicArn"]
-    queue = f"arn:aws:sqs:{REGION}:123456789012:claims"
+def received(**given: Any) -> Any:
+    """Receive the one message that is there."""
+    (message,) = messages(**given).receive(wait_seconds=0)
+    return message
+
+
+def topic_for(queue: str, **attributes: str) -> str:
+    """Make a topic to which a queue is subscribed for raw messages."""
+    name = queue.replace("claims", "catalogs")
+    arn: str = client("sns").create_topic(Name=name, Attributes=attributes)["TopicArn"]
     raw = {"RawMessageDelivery": "true"}
-    client("sns").subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue, Attributes=raw)
+    to = f"arn:aws:sqs:{REGION}:123456789012:{queue}"
+    client("sns").subscribe(TopicArn=arn, Protocol="sqs", Endpoint=to, Attributes=raw)
     return arn
 
 
@@ -85,15 +96,13 @@ def topic_for_the_queue() -> str:
 def test_what_the_extended_client_of_sqs_sends_is_received(
     cloud: Cloud, peer: Any, settings: dict[str, Any]
 ) -> None:
-    body = TEXT * (1 if settings else 11_000)
-    sent = peer("sqs", **settings)
+    url, body = os.environ["QUEUE_URL"], TEXT * (1 if settings else 11_000)
     own = {"S3Key": string(f"{PREFIX}own-key"), "Kind": string("full")}
     for prefix, attributes in (("", {}), (PREFIX, own)):
-        sent.send_message(
-            QueueUrl=os.environ["QUEUE_URL"], MessageBody=body, MessageAttributes=attributes
-        )
-        assert wire.KINDS["use_legacy_attribute" in settings] in bodies()[0]
-        (message,) = messages(prefix=prefix).receive(wait_seconds=0)
+        sent = peer("sqs", **settings)
+        sent.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=attributes)
+        assert pointers.KINDS["use_legacy_attribute" in settings] in bodies()[0]
+        message = received(prefix=prefix)
         assert message.read().decode() == body
         assert {*message.attributes} == ({"S3Key", "Kind"} if prefix else set())
         message.delete()
@@ -105,22 +114,20 @@ def test_what_the_extended_client_of_sqs_sends_is_received(
 def test_what_is_sent_the_extended_client_of_sqs_receives(
     cloud: Cloud, peer: Any, size: int, threshold: int
 ) -> None:
-    body = "x" * size
-    kind = string("full")
-    messages(threshold=threshold).send(body, attributes={"Kind": kind})
+    url, kind = os.environ["QUEUE_URL"], string("full")
+    messages(threshold=threshold).send("x" * size, attributes={"Kind": kind})
     theirs = peer("sqs", delete_payload_from_s3=True)
-    url = os.environ["QUEUE_URL"]
     (message,) = theirs.receive_message(QueueUrl=url, MessageAttributeNames=["All"])["Messages"]
-    assert message["Body"] == body
+    assert message["Body"] == "x" * size
     assert message["MessageAttributes"] == {"Kind": kind}
     theirs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     assert (bodies(), keys()) == ([], [])
 
 
 def test_what_the_extended_client_of_sns_publishes_is_received(cloud: Cloud, peer: Any) -> None:
-    body, arn = TEXT * 11_000, topic_for_the_queue()
-    peer("sns").publish(TopicArn=arn, Message=body)
-    (message,) = messages(prefix="", shared=True).receive(wait_seconds=0)
+    body = TEXT * 11_000
+    peer("sns").publish(TopicArn=topic_for("claims"), Message=body)
+    message = received(prefix="", shared=True)
     assert message.read().decode() == body
     message.delete()
     assert bodies() == []
@@ -129,26 +136,19 @@ def test_what_the_extended_client_of_sns_publishes_is_received(cloud: Cloud, pee
 
 def test_what_is_published_the_extended_client_of_sqs_receives(cloud: Cloud, peer: Any) -> None:
     body = "x" * (SNS_MESSAGE_BYTES + 1)
-    where: Any = {"bucket": BUCKET, "prefix": PREFIX, "session": boto3.DEFAULT_SESSION}
-    LargeNotifications(topic_for_the_queue(), **where).publish(body)
-    url = os.environ["QUEUE_URL"]
-    (message,) = peer("sqs").receive_message(QueueUrl=url)["Messages"]
+    LargeNotifications(topic_for("claims"), **where()).publish(body)
+    (message,) = peer("sqs").receive_message(QueueUrl=os.environ["QUEUE_URL"])["Messages"]
     assert message["Body"] == body
 
 
 def test_a_fifo_topic_and_a_fifo_queue_take_one_message_of_two_equal_ones(cloud: Cloud) -> None:
-    fifo = {"FifoTopic": "true"}
-    arn = client("sns").create_topic(Name="catalogs.fifo", Attributes=fifo)["TopicArn"]
     kept = {"FifoQueue": "true"}
     url = client("sqs").create_queue(QueueName="claims.fifo", Attributes=kept)["QueueUrl"]
-    queue = f"arn:aws:sqs:{REGION}:123456789012:claims.fifo"
-    raw = {"RawMessageDelivery": "true"}
-    client("sns").subscribe(TopicArn=arn, Protocol="sqs", Endpoint=queue, Attributes=raw)
-    where: Any = {"bucket": BUCKET, "prefix": PREFIX, "session": boto3.DEFAULT_SESSION}
-    ours = LargeMessages(url, threshold=0, **where)
+    arn = topic_for("claims.fifo", FifoTopic="true")
+    ours = LargeMessages(url, threshold=0, **where())
     for _ in range(2):
         ours.send("of the queue", group_id="a")
-    LargeNotifications(arn, threshold=0, **where).publish("of the topic", group_id="b")
+    LargeNotifications(arn, threshold=0, **where()).publish("of the topic", group_id="b")
     found = ours.receive(wait_seconds=0)
     assert sorted(message.read() for message in found) == [b"of the queue", b"of the topic"]
 
@@ -168,14 +168,14 @@ def test_body_and_attributes_count_to_the_threshold(cloud: Cloud) -> None:
 @pytest.mark.parametrize("body", [b"\xff\x00", b"\x00", "half \x0b"], ids=["bytes", "nul", "vt"])
 def test_what_sqs_takes_not_as_text_goes_to_s3_whatever_its_size(cloud: Cloud, body: Any) -> None:
     messages().send(body)
-    (message,) = messages().receive(wait_seconds=0)
-    assert (message.read(), len(keys())) == (body.encode() if isinstance(body, str) else body, 1)
+    assert received().read() == (body.encode() if isinstance(body, str) else body)
+    assert len(keys()) == 1
 
 
 def test_a_body_is_text_bytes_a_file_or_chunks(cloud: Cloud) -> None:
     for body in ("abc", b"abc", io.BytesIO(b"abc"), iter([b"a", b"", b"bc"])):
         messages(threshold=2).send(body)
-        (message,) = messages().receive(wait_seconds=0)
+        message = received()
         assert message.read() == b"abc"
         message.delete()
     assert (bodies(), keys()) == ([], [])
@@ -185,9 +185,9 @@ def test_an_empty_body_one_that_is_too_large_and_too_many_attributes_are_rejecte
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ten = {f"name-{number}": string("x") for number in range(10)}
-    monkeypatch.setattr(payloads, "MAX_BYTES", 9 * MEBIBYTE)
+    monkeypatch.setattr(stored_bodies, "MAX_BYTES", 9 * MEBIBYTE)
     chunks = (b"x" * MEBIBYTE for _ in itertools.count())
-    given: tuple[Any, ...] = (("", {}), (chunks, {}), ("x", ten), ("x", {wire.SIZE: string("1")}))
+    given: tuple[Any, ...] = (("", {}), (chunks, {}), ("x", ten), ("x", {SIZE: string("1")}))
     for body, attributes in given:
         with pytest.raises(ValueError, match=r"empty|more than|has 10;|tells a pointer"):
             messages(threshold=0).send(body, attributes=attributes)
@@ -231,8 +231,8 @@ def test_a_body_of_any_size_takes_a_constant_memory(monkeypatch: pytest.MonkeyPa
     s3 = session.client("s3")
     tracemalloc.start()
     try:
-        stored = payloads.put(s3, BUCKET, PREFIX, (chunk for _ in range(STREAM // MEBIBYTE)))
-        read = sum(len(part) for part in payloads.fetch(s3, stored))
+        stored = stored_bodies.put(s3, BUCKET, PREFIX, (chunk for _ in range(STREAM // MEBIBYTE)))
+        read = sum(len(part) for part in stored_bodies.fetch(s3, stored))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -246,7 +246,7 @@ def test_a_body_of_any_size_takes_a_constant_memory(monkeypatch: pytest.MonkeyPa
 
 def test_the_message_is_deleted_before_its_body(cloud: Cloud) -> None:
     messages(threshold=0).send("x")
-    (message,) = messages().receive(wait_seconds=0)
+    message = received()
     cloud.requests.clear()
     message.delete()
     assert [name for name, _ in cloud.requests] == ["DeleteMessage", "DeleteObjects"]
@@ -264,18 +264,66 @@ def test_the_body_of_a_message_that_sqs_has_certainly_rejected_is_deleted_at_onc
     assert len(keys()) == left
 
 
-def test_a_forged_pointer_is_not_followed(cloud: Cloud) -> None:
+def test_a_failure_in_the_middle_of_a_large_body_leaves_no_object_no_message_and_no_part(
+    cloud: Cloud,
+) -> None:
+    cloud.fail("UploadPart", UNREACHABLE, times=9)
+    with pytest.raises(Exception, match="Could not connect"):
+        messages().send(b"x" * MEBIBYTE for _ in range(20))
+    assert (keys(), bodies()) == ([], [])
+    assert "Uploads" not in client("s3").list_multipart_uploads(Bucket=BUCKET)
+
+
+# Pointers
+
+
+@pytest.mark.parametrize("forged", [Pointer(BUCKET, "secret", 1), Pointer("other", "x", 1), "[1]"])
+def test_a_forged_pointer_is_not_followed(cloud: Cloud, forged: Any) -> None:
     client("s3").put_object(Bucket=BUCKET, Key="secret", Body=b"x")
-    size = {wire.SIZE: {"DataType": "Number", "StringValue": "1"}}
-    for body in (pointer(BUCKET, "secret"), pointer("another", f"{PREFIX}x"), json.dumps([1, 2])):
-        client("sqs").send_message(
-            QueueUrl=os.environ["QUEUE_URL"], MessageBody=body, MessageAttributes=size
-        )
-        (message,) = messages().receive(wait_seconds=0)
-        for act in (message.read, message.delete):
-            with pytest.raises(RefusedError):
-                act()
-        client("sqs").delete_message(
-            QueueUrl=os.environ["QUEUE_URL"], ReceiptHandle=message.raw["ReceiptHandle"]
-        )
+    client("sqs").send_message(
+        QueueUrl=os.environ["QUEUE_URL"],
+        MessageBody=forged if isinstance(forged, str) else forged.body,
+        MessageAttributes=Pointer("", "", 1).attributes,
+    )
+    message = received()
+    for act in (message.read, message.delete):
+        with pytest.raises(RefusedError):
+            act()
     assert keys() == ["secret"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("x", "catalogsx/x", PREFIX, f"{PREFIX}../secret", f"{PREFIX}a/../../secret"),
+        *(f"{PREFIX}./x", f"{PREFIX}/secret", f"{PREFIX}a//x", f"{PREFIX}%2e%2e%2fsecret"),
+        *(f"{PREFIX}x\n", f"{PREFIX}\\secret", f"{PREFIX}{'x' * 1024}"),
+    ],
+)
+def test_a_key_outside_the_prefix_or_with_a_trick_in_its_path_is_refused(key: str) -> None:
+    with pytest.raises(RefusedError, match="key: "):
+        Pointer(BUCKET, key, 1).check(BUCKET, PREFIX)
+    with pytest.raises(RefusedError, match="bucket: "):
+        Pointer("another", f"{PREFIX}x", 1).check(BUCKET, PREFIX)
+    assert Pointer(BUCKET, f"{PREFIX}a-1/x_2.json", 1).check(BUCKET, PREFIX).size == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "size"),
+    [
+        *[(json.dumps([KIND, HERE]), size) for size in (0, -7, MAX_BYTES + 1, "x", "")],
+        *[(body, 7) for body in ("not JSON", "[]", "7", json.dumps(HERE))],
+        *[
+            (json.dumps([kind, said]), 7)
+            for kind, said in (
+                *(("another", HERE), (KIND, [BUCKET, "x"]), (KIND, HERE | {"more": 1})),
+                *((KIND, {"s3BucketName": BUCKET}), (KIND, HERE | {"s3Key": 7})),
+            )
+        ],
+        (f'["{KIND}", {{"s3BucketName": "a", "s3BucketName": "{BUCKET}", "s3Key": "x"}}]', 7),
+    ],
+)
+def test_a_body_that_is_no_pointer_as_its_attribute_says_is_refused(body: str, size: Any) -> None:
+    with pytest.raises(RefusedError, match="pointer: "):
+        pointers.find(body, {SIZE: string(str(size))})
+    assert pointers.find(body, {}) is None, "without the attribute it is a body"

@@ -1,0 +1,10 @@
+"""SQS → DynamoDB → SQS: price quotes, each stored once and answered as often as it is asked for."""
+
+from ..foundation import loops
+from . import logic, respond, store
+
+handler = respond.handler(logic.quote, store.keep)
+in_order = respond.handler(logic.quote, store.keep, fifo=True)
+
+if __name__ == "__main__":  # a program for a container, in place of a function
+    loops.main(in_order)

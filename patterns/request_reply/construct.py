@@ -1,0 +1,262 @@
+"""requester → SQS → responder → SQS → requester;  SQS ⇢ DLQ ⇢ alarm;  schedule → sweep → SQS"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from aws_cdk import Aws, Duration
+from aws_cdk import aws_iam as iam
+
+from ..blocks import keys
+from ..blocks.alarms import LONGEST_DEFAULT_AGE, Alarms, Runbook
+from ..blocks.consumers import Consumer, consume, warn_of_imported_consumer
+from ..blocks.findings import acknowledge_wildcards
+from ..blocks.grants import check_grantee, grantee_here, principal_of, warn_of_fixed
+from ..blocks.names import name_known_before_creation
+from ..blocks.queues import (
+    NewQueue,
+    QueueWithDeadLetterQueue,
+    grant_send,
+    retention_of,
+    visibility_given,
+    visibility_of,
+)
+from ..blocks.sweeps import Sweep, run_by_schedule
+from ..blocks.values import Path, expect, known_seconds, seconds, stack_of
+from ..checks import period, reject
+from ..checks import sqs as checks
+from ..limits import SQS_MAX_RETENTION, SQS_MIN_RETENTION
+
+if TYPE_CHECKING:
+    from aws_cdk import aws_events as events
+    from aws_cdk import aws_lambda as lambda_
+    from aws_cdk import aws_sqs as sqs
+    from constructs import Construct
+
+__all__ = ["Alarms", "Consumer", "NewQueue", "RequestReply", "Sweep"]
+
+A_MINUTE, HALF_AN_HOUR = seconds(60), seconds(1800)
+BEATS = 6  # in the time after which a queue is idle: five may fail
+SHORTEST_IDLE = 300  # seconds: tagging is throttled for the whole account
+PATH_IN_NAME = 20  # with the stack's id and 16 of the requester's own, 80 characters hold it
+REQUESTER = ("CreateQueue", "TagQueue", "ReceiveMessage", "DeleteMessage", "DeleteQueue")
+CONSUMES = ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility")
+SWEEP_FAILS = Runbook(
+    means="The sweep fails, so answer queues of requesters that are gone are kept.",
+    see="Read its log: a missing permission, too many queues for its timeout, or throttling.",
+    fix="Fix the cause, then invoke the function by hand: it may run at any time.",
+    verify="A run ends without an error.",
+)
+SWEEP_FINDS = Runbook(
+    means="The sweep deleted answer queues whose requesters had ended without closing them.",
+    see="Read the sweep's log for how many, and why the processes ended: out of memory, killed at "
+    "the end of a deployment, or frozen, as a function is between its calls.",
+    fix="Let requesters close() on SIGTERM. The queues are deleted, and callers were told with "
+    "NoAnswerError.",
+    verify="The next runs find none.",
+)
+
+
+class RequestReply(QueueWithDeadLetterQueue):
+    """Call a responder behind a queue as if it were a function: requests wait, and are answered.
+
+    A requester, such as ``client.Requester``, has an answer queue of its own, made when it starts
+    and deleted when it ends; its calls share it. A request that nobody waits for any more is not
+    worked on. Delivery is at least once, and the responder has one effect for each request id. What
+    it refuses is answered with the reason, and moves to ``dead_letter_queue``; so does, without an
+    answer, what fails ``max_receive_count`` times.
+
+    Args:
+        responder: Function or alias that answers, or with its settings, such as
+            ``lambdas/request_reply/quotes.py``. It needs the variables of
+            ``responder_environment``. None: a process that you run, with ``grant_respond()``.
+        sweep: Deletes the answer queues of requesters that ended without closing them, such as
+            ``lambdas/request_reply/sweep.py``. It needs those of ``sweep_environment``.
+        queue: Your own queue of requests, or the settings of a new one.
+        timeout: How long a requester waits for an answer. Default: 60 s.
+        idle: How long after its requester's last heartbeat an answer queue is swept, 5 minutes or
+            more. Default: 30 minutes.
+        alarms: What the alarms do. ``max_age`` is by default ``timeout``, if that is shorter than
+            it would be.
+
+    Attributes:
+        answers_prefix: What the names of all answer queues begin with; nobody is answered
+            elsewhere.
+        event_source_mapping: Queue to responder; None with a process.
+        schedule: The rule that runs the sweep.
+
+    Raises:
+        ValueError: a configuration that would fail, lose requests, or answer too late; the message
+            says what to change.
+    """
+
+    event_source_mapping: lambda_.EventSourceMapping | None = None
+    schedule: events.Rule
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        responder: lambda_.IFunction | Consumer | None,
+        sweep: Sweep,
+        queue: sqs.IQueue | NewQueue = NewQueue(),
+        timeout: Duration = A_MINUTE,
+        idle: Duration = HALF_AN_HOUR,
+        alarms: Alarms = Alarms(),
+    ) -> None:
+        expect("responder", responder, "IFunction", Consumer, None)
+        expect("sweep", sweep, Sweep)
+        expect("queue", queue, "IQueue", NewQueue)
+        expect("alarms", alarms, Alarms)
+        consumer = None if responder is None else Consumer.of(responder)
+        self._timeout = known_seconds("timeout", timeout)
+        self._idle = known_seconds("idle", idle)
+        _check_times(self._timeout, self._idle)
+        alarms = alarms.of_pattern(__name__)
+        if alarms.max_age is None:
+            kept = queue.retention if isinstance(queue, NewQueue) else retention_of(queue)
+            age = min(self._timeout, LONGEST_DEFAULT_AGE, (kept or SQS_MAX_RETENTION) // 2)
+            alarms = replace(alarms, max_age=seconds(age))
+        super().__init__(scope, construct_id, queue=queue, consumer=consumer, alarms=alarms)
+        self._given: list[Any] = [consumer, queue, sweep]
+        hidden = visibility_of(self.queue)
+        if hidden is not None:
+            reject(checks.retried_too_late(Path(self.queue), hidden, self._timeout))
+
+        self.answers_prefix = f"{name_known_before_creation(self, longest_path=PATH_IN_NAME)}-"
+        self._answers = stack_of(self).format_arn(service="sqs", resource=f"{self.answers_prefix}*")
+        if consumer:
+            warn_of_imported_consumer(consumer, visibility_given(queue))
+            self.event_source_mapping = consume(
+                self, "EventSource", self.queue, consumer, fifo=self._fifo
+            )
+        self.schedule, on_sweep = run_by_schedule(self, sweep, alarms, SWEEP_FAILS, SWEEP_FINDS)
+        self.alarms += on_sweep
+
+    @property
+    def answers(self) -> str:
+        """What a requester needs to know of its answer queue, as JSON: its name, and attributes."""
+        tls = {
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "sqs:*",
+            "Resource": self._answers,
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        }
+        key = keys.key_of(self.queue)
+        encrypted = {"KmsMasterKeyId": key.key_arn} if key else {"SqsManagedSseEnabled": "true"}
+        stack = stack_of(self)
+        told = {
+            "prefix": self.answers_prefix,
+            "timeout": self._timeout,
+            "heartbeat": self._idle / BEATS,
+            "attributes": {
+                "MessageRetentionPeriod": str(max(SQS_MIN_RETENTION, math.ceil(self._timeout))),
+                "Policy": stack.to_json_string({"Version": "2012-10-17", "Statement": [tls]}),
+                **encrypted,
+            },
+        }
+        return stack.to_json_string(told)
+
+    @property
+    def requester_environment(self) -> dict[str, str]:
+        """The variables of ``Requester.of_environment()``."""
+        return {"QUEUE_URL": self.queue.queue_url, "ANSWERS": self.answers}
+
+    @property
+    def responder_environment(self) -> dict[str, str]:
+        """The variables that the responder needs: where its refusals go, and whom it may answer.
+
+        Raises:
+            ValueError: the queue is imported, so its dead-letter queue is not known.
+        """
+        letters = self.dead_letter_queue.queue_url
+        told = {"DEAD_LETTER_QUEUE_URL": letters, "ANSWERS_URL": self._answers_url}
+        return told if self.event_source_mapping else told | {"QUEUE_URL": self.queue.queue_url}
+
+    @property
+    def sweep_environment(self) -> dict[str, str]:
+        """The variables that the sweep needs."""
+        return {"ANSWERS_URL": self._answers_url, "IDLE_SECONDS": f"{self._idle:g}"}
+
+    @property
+    def _answers_url(self) -> str:
+        """How the URLs of all answer queues begin."""
+        place = f"https://sqs.{Aws.REGION}.{Aws.URL_SUFFIX}/{Aws.ACCOUNT_ID}"
+        return f"{place}/{self.answers_prefix}"
+
+    def grant_request(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let ``grantee``, a requester, send requests, and have answer queues.
+
+        Raises:
+            ValueError: it cannot be granted that.
+        """
+        to = self._grantee(grantee)
+        grant_send(self.queue, to)
+        return self._grant(to, REQUESTER)
+
+    def grant_respond(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let ``grantee``, the responder, answer: to queues that requesters make, and no others.
+
+        A process may also receive requests, and dead-letter those that it refuses.
+
+        Raises:
+            ValueError: it cannot be granted that.
+        """
+        to = self._grantee(grantee)
+        if not self.event_source_mapping:
+            self.queue.grant(to, *(f"sqs:{verb}" for verb in CONSUMES))
+            grant_send(self.dead_letter_queue, to)
+        if key := keys.key_of(self.queue):
+            key.grant(to, "kms:Decrypt", "kms:GenerateDataKey")
+        return self._grant(to, ["SendMessage"])
+
+    def grant_sweep(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let ``grantee``, the sweep, find answer queues and delete them, and no others.
+
+        Raises:
+            ValueError: it cannot be granted that.
+        """
+        to = self._grantee(grantee)
+        listing = ["sqs:ListQueues"]
+        iam.Grant.add_to_principal(grantee=to, actions=listing, resource_arns=["*"])
+        acknowledge_wildcards(principal_of(to), "SQS takes no resource for listing queues.", "*")
+        return self._grant(to, ("ListQueueTags", "DeleteQueue"))
+
+    def _grantee(self, grantee: iam.IGrantable) -> iam.IGrantable:
+        to = grantee_here(self, grantee, self._given)
+        check_grantee(self, to)
+        return to
+
+    def _grant(self, to: iam.IGrantable, verbs: Any) -> iam.Grant:
+        grant = iam.Grant.add_to_principal(
+            grantee=to,
+            actions=[f"sqs:{verb}" for verb in verbs],
+            resource_arns=[self._answers],
+        )
+        why = "Each requester makes a queue of its own, below this name."
+        acknowledge_wildcards(principal_of(to), why, self._answers)
+        warn_of_fixed(to, Path(self, "the use of the answer queues of "))
+        return grant
+
+
+def _check_times(timeout: float, idle: float) -> None:
+    """Reject times that lose answers.
+
+    Raises:
+        ValueError: a requester that waits for nothing, or longer than SQS keeps its answer; or a
+            queue that is swept between two heartbeats.
+    """
+    if not 1 <= timeout <= SQS_MAX_RETENTION:
+        raise ValueError(
+            f"timeout is {period(timeout)}; it must be 1 s to {period(SQS_MAX_RETENTION)}, for "
+            "which SQS keeps an answer."
+        )
+    if idle < SHORTEST_IDLE:
+        raise ValueError(
+            f"idle is {period(idle)}; it must be {period(SHORTEST_IDLE)} or more: a heartbeat is a "
+            "tag, and SQS throttles tagging for the whole account."
+        )

@@ -1,0 +1,90 @@
+"""The responder, the requests that it is tried with, and an account that it works in."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from serverless_patterns.lambdas.foundation import strict_json
+from serverless_patterns.lambdas.request_reply import quotes, respond, wire
+from serverless_patterns.patterns import limits
+from tests import moto_cloud
+from tests.lambdas.consumers import Consumer
+from tests.moto_cloud import REGION, TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pytest
+
+    from serverless_patterns.lambdas.foundation.messages import Message
+    from tests.moto_cloud import Cloud
+
+PREFIX = "shop-answers-"
+NAME = f"{PREFIX}0123456789abcdef"
+BASE = f"https://sqs.{REGION}.amazonaws.com/123456789012"
+FOREVER = 10**14
+
+
+def asked(customer: str, quantity: int = 2, sku: str = "BRK-PAD-F") -> dict[str, Any]:
+    """Return a request for a quote."""
+    return {"sku": sku, "quantity": quantity, "customer_id": customer}
+
+
+@contextmanager
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """An account with a table."""
+    environment = {"TABLE_NAME": TABLE, "ANSWERS_URL": f"{BASE}/{PREFIX}", "IDLE_SECONDS": "1800"}
+    with moto_cloud.cloud(monkeypatch, tables={TABLE: ("pk",)}, environment=environment) as made:
+        yield made
+
+
+@contextmanager
+def without_addresses(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """The same for the suites of all consumers, whose events have a body alone.
+
+    A request has the id that its customer's begins with, and its answer goes nowhere.
+    """
+
+    def request(message: Message, _: str) -> wire.Request:
+        document = strict_json.parse(message.body)
+        customer = document.get("customer_id", "") if isinstance(document, dict) else ""
+        to = wire.Address(NAME, str(customer).partition("_")[0])
+        return wire.Request(to, FOREVER, document, strict_json.fingerprint(document))
+
+    with cloud(monkeypatch) as made:
+        monkeypatch.setattr(wire, "request", request)
+        monkeypatch.setattr(respond, "answer", lambda *_: {})
+        yield made
+
+
+def _good(number: int, place: int) -> dict[str, Any]:
+    return asked(f"q-{number}-{place}_Geheimnis")
+
+
+def _applied(cloud: Cloud, number: int) -> list[int]:
+    """Return the places of a group's requests, in the order in which they took effect."""
+    found = [item["pk"].split("-") for item in cloud.items()]
+    return [int(place) for _, group, place in found if group == str(number)]
+
+
+consumer = partial(
+    Consumer,
+    cloud=without_addresses,
+    good=_good,
+    name=lambda number: f"q-{number}-",
+    bad=asked("q-0-0_Geheimnis", sku="NO-PART"),
+    reason="sku",
+    work="TransactWriteItems",
+    secrets=("Geheimnis",),
+    other=lambda number, place: asked(f"q-{number}-{place}_Geheimnis", 3),
+)
+CONSUMERS = {
+    "quotes": consumer(quotes.handler),
+    "quotes in order": consumer(quotes.in_order, applied=_applied),
+}
+LIMITS = {
+    "wire.MAX_BYTES": limits.SQS_MESSAGE_BYTES,
+    "sweep.MAX_RESULTS": limits.SQS_LIST_QUEUES,
+}

@@ -1,0 +1,391 @@
+"""The requester: each call gets its own answer, or is told why not, whatever comes or does not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from serverless_patterns.lambdas.foundation import loops
+from serverless_patterns.lambdas.request_reply import quotes, wire
+from serverless_patterns.patterns.limits import SQS_MESSAGE_BYTES
+from serverless_patterns.patterns.request_reply import client
+from serverless_patterns.patterns.request_reply.client import (
+    NoAnswerError,
+    RejectedError,
+    Requester,
+)
+from tests.moto_cloud import UNREACHABLE
+from tests.request_reply.handlers import BASE, PREFIX, asked
+from tests.request_reply.world import REQUESTS, TOLD, work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.moto_cloud import Cloud
+    from tests.request_reply.world import Queues
+
+FIFO = f"{BASE}/requests.fifo"
+
+
+@pytest.fixture
+def make(queues: Queues, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Requester]]:
+    """Return what makes requesters, which are closed at the end of the test."""
+    monkeypatch.setattr(client, "USABLE_AFTER", 0)
+    monkeypatch.setattr(client, "PAUSE", 0.01)
+    made: list[Requester] = []
+
+    def make(url: str = REQUESTS, **told: Any) -> Requester:
+        made.append(Requester(url, TOLD | told, session=boto3.DEFAULT_SESSION))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+    for thread in threading.enumerate():
+        if thread.name in ("_send", "_receive", "_beat"):
+            thread.join(5)
+
+
+@pytest.fixture
+def responder(cloud: Cloud, queues: Queues) -> Iterator[None]:
+    """Answer requests in a thread, while the test runs."""
+    loop = loops.Loop(quotes.handler, REQUESTS)
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    yield
+    loop.stop.set()
+    thread.join()
+
+
+def waiting(queues: Queues, url: str = REQUESTS) -> dict[str, Any]:
+    """Wait for a request; return it."""
+    until(lambda: bool(queues.queues[url]))
+    return queues.queues[url][0]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.005)
+
+
+def answer(queues: Queues, of: Requester, id_: str, body: Any) -> None:
+    """Send an answer."""
+    attributes = {wire.CORRELATION_ID: wire.text(id_)}
+    entry = {"Id": "0", "MessageBody": json.dumps(body), "MessageAttributes": attributes}
+    queues("SendMessageBatch", {"QueueUrl": f"{BASE}/{of.name}", "Entries": [entry]})
+
+
+def given_up(of: Requester, id_: str) -> NoAnswerError:
+    with pytest.raises(NoAnswerError) as raised:
+        of.call({}, request_id=id_, timeout=0.01)
+    return raised.value
+
+
+# Calls
+
+
+@pytest.mark.usefixtures("responder")
+def test_a_call_returns_its_answer_as_a_function_does(make: Callable[..., Requester]) -> None:
+    by = make()
+    told = by.call(asked("customer-1"), request_id="mine")
+    assert told == asked("customer-1") | {
+        "quote_id": "mine", "unit_price": "49.90", "total": "99.80",
+    }  # fmt: skip
+    assert asyncio.run(by.call_async(asked("customer-1"), request_id="mine")) == told
+    assert by.counts == {"answered": 2}
+
+
+@pytest.mark.usefixtures("responder")
+def test_a_rejected_call_raises_with_the_reason(make: Callable[..., Requester]) -> None:
+    by, wrong = make(), asked("customer-1", sku="NO-PART")
+    with pytest.raises(RejectedError, match="no part of this number") as raised:
+        by.call(wrong)
+    assert raised.value.reason == "sku"
+    with pytest.raises(RejectedError):
+        asyncio.run(by.call_async(wrong))
+
+
+@pytest.mark.usefixtures("responder")
+def test_a_thousand_calls_at_once_cost_600_calls_of_aws_and_5200_with_one_queue_each(
+    cloud: Cloud, queues: Queues, make: Callable[..., Requester]
+) -> None:
+    cloud.answer_writes()  # moto takes long for many
+    by = make()
+
+    async def each() -> list[Any]:
+        calls = (by.call_async(asked(f"customer-{n}"), request_id=f"id-{n}") for n in range(1000))
+        return await asyncio.gather(*calls)
+
+    told = asyncio.run(each())
+    assert [one["quote_id"] for one in told] == [f"id-{n}" for n in range(1000)]
+    until(lambda: not queues._hidden)
+    assert queues.calls["CreateQueue"] == 1
+    ours = queues.calls.total()  # both queues: sent, received, deleted, by batches of ten
+    assert 600 <= ours < 680
+    queues.calls.clear()
+    for number in range(10):  # as many write it
+        one_queue_a_call(queues, f"{number:016x}")
+    assert 100 * queues.calls.total() + 200 == 5200  # its requests come in batches of ten, too
+
+
+def one_queue_a_call(queues: Queues, name: str) -> None:
+    made: dict[str, Any] = {"QueueName": f"{PREFIX}{name}", "tags": {}}
+    url = queues("CreateQueue", made)[1]["QueueUrl"]
+    queues.put(asked("customer-1"), made["QueueName"], name)
+    entry = {"Id": "0", "MessageBody": "{}", "MessageAttributes": {}}
+    queues("SendMessageBatch", {"QueueUrl": url, "Entries": [entry]})
+    received = {"QueueUrl": url, "WaitTimeSeconds": 1, "MaxNumberOfMessages": 1}
+    assert queues("ReceiveMessage", received)[1]["Messages"]
+    queues("DeleteQueue", {"QueueUrl": url})
+
+
+@pytest.mark.usefixtures("responder")
+def test_calls_of_many_threads_are_each_told_their_own_answer(
+    make: Callable[..., Requester], cloud: Cloud
+) -> None:
+    cloud.answer_writes()
+    by = make()
+    with ThreadPoolExecutor(16) as pool:
+        told = list(pool.map(lambda n: by.call(asked(f"c-{n}", 1 + n)), range(64)))
+    assert [one["quantity"] for one in told] == list(range(1, 65))
+
+
+# Answers that do not come, or that nobody waits for
+
+
+def test_a_call_without_an_answer_ends_in_time_and_names_its_id(
+    make: Callable[..., Requester],
+) -> None:
+    by, started = make(), time.monotonic()
+    error = given_up(by, "mine")
+    assert (error.request_id, error.reason) == ("mine", "timeout")
+    assert isinstance(error, TimeoutError)
+    with pytest.raises(NoAnswerError, match="Call again with the same request_id"):
+        asyncio.run(by.call_async({}, timeout=0.01))
+    assert time.monotonic() - started < 5
+
+
+def test_late_and_repeated_answers_and_those_for_nobody_are_dropped_counted_and_deleted(
+    queues: Queues, make: Callable[..., Requester]
+) -> None:
+    by = make()
+    given_up(by, "late")
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(by.call, {}, request_id="mine")
+        waiting(queues)
+        for id_ in ("mine", "mine", "late", "unknown", ""):
+            answer(queues, by, id_, {"result": id_})
+        assert call.result(5) == "mine"
+    wanted = {"answered": 1, "duplicate": 1, "late": 1, "nobody": 2}
+    until(lambda: by.counts == wanted)
+    until(lambda: not queues._hidden)
+    assert queues.queues[f"{BASE}/{by.name}"] == []
+
+
+@pytest.mark.parametrize("body", [[], "text", 7, None, {}, {"error": {}}, {"error": "x"}])
+def test_what_is_no_answer_is_told_to_nobody(
+    queues: Queues, make: Callable[..., Requester], body: Any
+) -> None:
+    by = make()
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(by.call, {}, request_id="mine")
+        waiting(queues)
+        answer(queues, by, "mine", body)
+        until(lambda: by.counts["nobody"] == 1)
+        answer(queues, by, "mine", {"result": None})
+        assert call.result(5) is None
+
+
+def test_a_task_that_is_cancelled_is_a_caller_that_is_gone(
+    queues: Queues, make: Callable[..., Requester]
+) -> None:
+    by = make()
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(by.call_async({}, request_id="mine"))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    answer(queues, by, "mine", {"result": 1})
+    until(lambda: by.counts == {"late": 1})
+
+
+def test_a_call_says_until_when_it_waits(queues: Queues, make: Callable[..., Requester]) -> None:
+    before = time.time()
+    given_up(make(), "mine")
+    said = waiting(queues)["MessageAttributes"]["Deadline"]["StringValue"]
+    assert 0 <= int(said) - 1000 * (before + 0.01) < 2000
+
+
+# Sending
+
+
+def test_an_entry_that_sqs_fails_is_sent_again_alone(
+    queues: Queues, make: Callable[..., Requester], cloud: Cloud
+) -> None:
+    by = make()
+    queues.failing["SendMessageBatch"] = 2
+    given_up(by, "mine")
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(by.call, asked("customer-1"), request_id="other")
+        waiting(queues)
+        work()
+        assert call.result(5)["quote_id"] == "other"
+
+
+def test_a_call_that_cannot_be_sent_raises_the_error(
+    cloud: Cloud, make: Callable[..., Requester]
+) -> None:
+    cloud.fail("SendMessageBatch", UNREACHABLE)
+    with pytest.raises(EndpointConnectionError):
+        make().call({})
+
+
+def test_large_requests_share_no_call_and_one_that_is_too_large_is_not_sent(
+    queues: Queues, make: Callable[..., Requester]
+) -> None:
+    by, half = make(), "x" * (SQS_MESSAGE_BYTES // 2)
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(4):
+            pool.submit(given_up_with, by, half)
+    assert queues.calls["SendMessageBatch"] == 4
+    with pytest.raises(ValueError, match="more than SQS takes"):
+        by.call("x" * SQS_MESSAGE_BYTES)
+
+
+def given_up_with(by: Requester, document: Any) -> None:
+    with pytest.raises(NoAnswerError):
+        by.call(document, timeout=0.3)
+
+
+@pytest.mark.parametrize("given", [{"request_id": "a b"}, {"request_id": "x" * 65}, {"group": "é"}])
+def test_an_id_that_is_not_valid_is_not_sent(
+    make: Callable[..., Requester], given: dict[str, str]
+) -> None:
+    with pytest.raises(ValueError, match="must be 1 to 64 letters"):
+        make().call({}, **given)  # type: ignore[arg-type]
+
+
+def test_an_id_is_waited_for_once_at_a_time(queues: Queues, make: Callable[..., Requester]) -> None:
+    by = make()
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(by.call, {}, request_id="mine")
+        waiting(queues)
+        with pytest.raises(ValueError, match="mine is waited for already"):
+            by.call({}, request_id="mine")
+        answer(queues, by, "mine", {"result": 1})
+        assert call.result(5) == 1
+
+
+def test_no_group_is_shared_between_requesters_and_by_default_none_between_calls(
+    queues: Queues, make: Callable[..., Requester]
+) -> None:
+    queues.queues[FIFO] = []
+    for by in (make(FIFO), make(FIFO)):
+        for id_, group in (("a", "g"), ("b", "g"), ("c", ""), ("d", "")):
+            with pytest.raises(NoAnswerError):
+                by.call({}, request_id=id_, group=group, timeout=0.05)
+    sent = queues.queues[FIFO]
+    groups = [one["MessageGroupId"] for one in sent]
+    assert len({*groups}) == 6
+    assert max(map(len, groups)) <= 128
+    assert len({one["MessageDeduplicationId"] for one in sent}) == 8
+
+
+def test_a_standard_queue_is_fair_to_each_requester(
+    queues: Queues, make: Callable[..., Requester]
+) -> None:
+    for by in (make(), make()):
+        for id_ in "ab":
+            given_up(by, id_)
+    groups = [one["MessageGroupId"] for one in queues.queues[REQUESTS]]
+    assert [groups.count(one) for one in dict.fromkeys(groups)] == [2, 2]
+
+
+# The answer queue
+
+
+def test_each_requester_has_a_queue_of_its_own_and_deletes_it(
+    queues: Queues, make: Callable[..., Requester]
+) -> None:
+    with make() as one, make() as other:
+        assert one.name != other.name
+        assert all(by.name.startswith(PREFIX) and len(by.name) == 29 for by in (one, other))
+        assert [made["Attributes"] for made in queues.made] == [TOLD["attributes"]] * 2
+        assert [*queues.made[0]["tags"]] == [wire.HEARTBEAT]
+    assert not {f"{BASE}/{by.name}" for by in (one, other)} & {*queues.queues}
+    with pytest.raises(ValueError, match="closed"):
+        one.call({})
+
+
+def test_a_call_that_waits_when_its_requester_is_closed_is_told(
+    queues: Queues, make: Callable[..., Requester]
+) -> None:
+    by = make()
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(by.call, {})
+        waiting(queues)
+        by.close()
+        with pytest.raises(NoAnswerError, match="closed"):
+            call.result(5)
+
+
+def test_heartbeats_keep_the_queue_from_the_sweep(
+    queues: Queues, make: Callable[..., Requester]
+) -> None:
+    by = make(heartbeat=0.01)
+    until(lambda: queues.calls["TagQueue"] > 2)
+    assert time.time() - float(queues.tags[f"{BASE}/{by.name}"][wire.HEARTBEAT]) < 5
+
+
+@pytest.mark.parametrize("heartbeat", [300, 0.01])
+def test_a_requester_whose_queue_was_deleted_makes_another_and_tells_who_waits(
+    queues: Queues, make: Callable[..., Requester], heartbeat: float
+) -> None:
+    by = make(heartbeat=heartbeat)
+    name = by.name
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(by.call, {})
+        waiting(queues)
+        del queues.queues[f"{BASE}/{name}"]
+        with pytest.raises(NoAnswerError, match="queue_gone"):
+            call.result(5)
+        queues.queues[REQUESTS].clear()
+        call = pool.submit(by.call, {}, request_id="mine")
+        assert waiting(queues)["MessageAttributes"]["ReplyTo"]["StringValue"] == by.name != name
+        answer(queues, by, "mine", {"result": 1})
+        assert call.result(5) == 1
+
+
+def test_answers_come_when_sqs_is_back(
+    cloud: Cloud, queues: Queues, make: Callable[..., Requester]
+) -> None:
+    cloud.fail("ReceiveMessage", UNREACHABLE, times=4)
+    by = make()
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(by.call, {}, request_id="mine")
+        waiting(queues)
+        answer(queues, by, "mine", {"result": 1})
+        assert call.result(5) == 1
+
+
+def test_the_environment_of_the_construct_is_all_it_needs(
+    queues: Queues, make: Callable[..., Requester], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make()  # for its faster settings
+    monkeypatch.setenv("ANSWERS", json.dumps(TOLD))
+    with Requester.of_environment(session=boto3.DEFAULT_SESSION) as by:
+        assert by.name.startswith(PREFIX)
