@@ -65,6 +65,7 @@ STATISTICS = {
     "NumberOfNotificationsFilteredOut-InvalidMessageBody": "Sum",
     "NumberOfNotificationsRedrivenToDlq": "Sum",
     "ObjectsFound": "Sum",  # by a sweep: the events of each were lost
+    "OutboxAge": "Maximum",
     "PutRecords.FailedRecords": "Sum",
     "PutRequests": "Sum",
     "ReadProvisionedThroughputExceeded": "Sum",
