@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..foundation import aws, sweeps
 from ..foundation.logs import logger
+from ..foundation.replies import GONE, HEARTBEAT
 from ..foundation.sweeps import UnfinishedError
-from .respond import GONE
-from .wire import HEARTBEAT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -24,18 +24,13 @@ from typing import TYPE_CHECKING, Any, Self
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from serverless_patterns.lambdas.foundation import checks
-from serverless_patterns.lambdas.foundation.loops import Loop
+from serverless_patterns.lambdas.foundation import checks, replies
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
-from serverless_patterns.lambdas.request_reply import wire
-from serverless_patterns.lambdas.request_reply.respond import GONE
 
 from ..limits import SQS_BATCH_ENTRIES, SQS_LONG_POLL, SQS_MESSAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-__all__ = ["Loop", "NoAnswerError", "RejectedError", "RequestError", "Requester"]
 
 USABLE_AFTER = 1.0  # seconds until SQS knows a new queue everywhere (API reference, "CreateQueue")
 REMEMBERED = 10_000  # calls that are over, to tell late answers from answers for nobody
@@ -183,7 +178,7 @@ class Requester:
             except RefusedError as error:
                 raise ValueError(error.detail) from None
         body = json.dumps(document)
-        if len(body) + wire.OVERHEAD > SQS_MESSAGE_BYTES:
+        if len(body) + replies.OVERHEAD > SQS_MESSAGE_BYTES:
             raise ValueError(
                 f"The request has {len(body):,} bytes, more than SQS takes. Send a pointer to it."
             )
@@ -195,13 +190,13 @@ class Requester:
                 raise ValueError(f"request_id {id_} is waited for already. Give another one.")
             self._waiting[id_] = future
         said = {
-            wire.REPLY_TO: wire.text(self.name),
-            wire.CORRELATION_ID: wire.text(id_),
-            wire.DEADLINE: wire.text(str(int((time.time() + seconds) * 1000)), "Number"),
+            replies.REPLY_TO: replies.text(self.name),
+            replies.CORRELATION_ID: replies.text(id_),
+            replies.DEADLINE: replies.text(str(int((time.time() + seconds) * 1000)), "Number"),
         }
         # No group is another requester's, too: in a FIFO queue one would wait for the other, and a
         # standard queue is fair to each.
-        mine = self.name[-wire.NAME_LENGTH :]
+        mine = self.name[-replies.NAME_LENGTH :]
         entry = {"MessageBody": body, "MessageAttributes": said, "MessageGroupId": mine}
         if self._fifo:  # sent again under its id it is to be answered again, and not deduplicated
             entry["MessageGroupId"] = f"{mine}.{group or id_}"
@@ -224,7 +219,7 @@ class Requester:
     def _deliver(self, message: Mapping[str, Any]) -> None:
         """Give an answer to the call that waits for it; count one that none waits for."""
         attributes = message.get("MessageAttributes", {})
-        id_ = attributes.get(wire.CORRELATION_ID, {}).get("StringValue", "")
+        id_ = attributes.get(replies.CORRELATION_ID, {}).get("StringValue", "")
         try:
             said = json.loads(message["Body"])
             failed = said.get("error") if "result" not in said else None
@@ -266,7 +261,7 @@ class Requester:
 
     def _open(self) -> None:
         """Make an answer queue of a new name: one that was deleted is taken for a minute."""
-        name = self._told["prefix"] + secrets.token_hex(wire.NAME_LENGTH // 2)
+        name = self._told["prefix"] + secrets.token_hex(replies.NAME_LENGTH // 2)
         made = self._sqs.create_queue(
             QueueName=name, Attributes=self._told["attributes"], tags=_alive()
         )
@@ -323,7 +318,7 @@ class Requester:
                     QueueUrl=url,
                     MaxNumberOfMessages=int(SQS_BATCH_ENTRIES),
                     WaitTimeSeconds=int(SQS_LONG_POLL),
-                    MessageAttributeNames=[wire.CORRELATION_ID],
+                    MessageAttributeNames=[replies.CORRELATION_ID],
                 )
                 if found := answer.get("Messages", ()):
                     for message in found:
@@ -349,23 +344,23 @@ class Requester:
     def _recover(self, url: str, error: ClientError | BotoCoreError) -> None:
         """Wait for SQS to be back; make a new queue if this one is gone."""
         code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
-        if self._closed.wait(0 if code in GONE else PAUSE):
+        if self._closed.wait(0 if code in replies.GONE else PAUSE):
             return
         with self._opening:
-            if code in GONE and url == self._answers_url:
+            if code in replies.GONE and url == self._answers_url:
                 with contextlib.suppress(ClientError, BotoCoreError):
                     self._open()
                     self._fail_all("queue_gone", "The answer queue was deleted. Call again.")
 
 
 def _id_of(entry: Mapping[str, Any]) -> str:
-    found: str = entry["MessageAttributes"][wire.CORRELATION_ID]["StringValue"]
+    found: str = entry["MessageAttributes"][replies.CORRELATION_ID]["StringValue"]
     return found
 
 
 def _size(entry: Mapping[str, Any]) -> int:
-    return len(entry["MessageBody"]) + wire.OVERHEAD
+    return len(entry["MessageBody"]) + replies.OVERHEAD
 
 
 def _alive() -> dict[str, str]:
-    return {wire.HEARTBEAT: f"{time.time():.0f}"}
+    return {replies.HEARTBEAT: f"{time.time():.0f}"}

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from serverless_patterns.lambdas.request_reply import logic, quotes, wire
+from serverless_patterns.lambdas.foundation import replies
+from serverless_patterns.lambdas.request_reply import logic, quotes
 from serverless_patterns.sandbox import programs
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.sender import Event, Reply, single
@@ -137,9 +138,9 @@ class Calls:
         """Return the arguments that send a request past a requester, with any address."""
         deadline = str(int((time.time() + seconds) * 1000))
         said = {
-            wire.REPLY_TO: wire.text(event.extra.get("to", self.by.name)),
-            wire.CORRELATION_ID: wire.text(event.id),
-            wire.DEADLINE: wire.text(deadline, "Number"),
+            replies.REPLY_TO: replies.text(event.extra.get("to", self.by.name)),
+            replies.CORRELATION_ID: replies.text(event.id),
+            replies.DEADLINE: replies.text(deadline, "Number"),
         }
         body = event.body.decode()
         return {"QueueUrl": self.drive[QUEUE], "MessageBody": body, "MessageAttributes": said}
@@ -172,9 +173,9 @@ def at_once(drive: Driver, calls: Calls) -> None:
     """Call a thousand times in one event loop."""
     events = calls.make(AT_ONCE)
     started = time.monotonic()
-    replies = drive.send("Calls at once", calls.all_at_once, events, batch=AT_ONCE)
+    told = drive.send("Calls at once", calls.all_at_once, events, batch=AT_ONCE)
     seconds = time.monotonic() - started
-    wrong = [one.id for one, it in zip(events, replies, strict=True) if not right(one, it.value)]
+    wrong = [one.id for one, it in zip(events, told, strict=True) if not right(one, it.value)]
     promise = "a thousand calls at once are each told their own answer, over one queue"
     holds = not wrong and calls.by.counts["answered"] == AT_ONCE and len(queues_of(drive)) == 2
     drive.check(promise, holds, (wrong[:3], calls.by.counts, f"{seconds:.1f} s"))
@@ -247,7 +248,7 @@ def strays(drive: Driver, calls: Calls) -> None:
     promise = "answers that are late, come twice or are for nobody are dropped and counted"
     drive.eventually(promise, counted)
     gone, expired = calls.make(STRAY), calls.make(STRAY)
-    calls.raw(gone, [calls.by.name[: -wire.NAME_LENGTH] + "0" * wire.NAME_LENGTH] * STRAY)
+    calls.raw(gone, [calls.by.name[: -replies.NAME_LENGTH] + "0" * replies.NAME_LENGTH] * STRAY)
     drive.wait_for("they are worked on", ids(gone), lambda: ids_of(calls.rows("TableName")))
     for one in expired:
         drive.client("sqs").send_message(**calls.arguments(one, seconds=-1))
@@ -282,7 +283,7 @@ def outage(drive: Driver, calls: Calls) -> None:
 def swept(drive: Driver, calls: Calls) -> None:
     """Leave answer queues as crashes do, sweep them, and delete the one that is in use."""
     sqs, told = drive.client("sqs"), json.loads(drive["Answers"])
-    old = {wire.HEARTBEAT: str(int(time.time()) - HOUR)}
+    old = {replies.HEARTBEAT: str(int(time.time()) - HOUR)}
     for number in range(STRAY):
         name = f"{told['prefix']}{number:016x}"
         sqs.create_queue(QueueName=name, Attributes=told["attributes"], tags=old)

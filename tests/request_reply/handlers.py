@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from serverless_patterns.lambdas.foundation import strict_json
-from serverless_patterns.lambdas.request_reply import quotes, respond, wire
+from serverless_patterns.lambdas.foundation import replies, responding, strict_json
+from serverless_patterns.lambdas.request_reply import quotes
 from serverless_patterns.patterns import limits
 from tests import moto_cloud
 from tests.lambdas.consumers import Consumer
-from tests.moto_cloud import REGION, TABLE
+from tests.moto_cloud import TABLE
+from tests.queues_in_memory import BASE, NAME, PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,15 +22,15 @@ if TYPE_CHECKING:
     from serverless_patterns.lambdas.foundation.messages import Message
     from tests.moto_cloud import Cloud
 
-PREFIX = "shop-answers-"
-NAME = f"{PREFIX}0123456789abcdef"
-BASE = f"https://sqs.{REGION}.amazonaws.com/123456789012"
 FOREVER = 10**14
 
 
 def asked(customer: str, quantity: int = 2, sku: str = "BRK-PAD-F") -> dict[str, Any]:
     """Return a request for a quote."""
     return {"sku": sku, "quantity": quantity, "customer_id": customer}
+
+
+QUOTE = asked("customer-1") | {"quote_id": "id-1", "unit_price": "49.90", "total": "99.80"}
 
 
 @contextmanager
@@ -47,15 +48,15 @@ def without_addresses(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     A request has the id that its customer's begins with, and its answer goes nowhere.
     """
 
-    def request(message: Message, _: str) -> wire.Request:
+    def request(message: Message, _: str) -> replies.Request:
         document = strict_json.parse(message.body)
         customer = document.get("customer_id", "") if isinstance(document, dict) else ""
-        to = wire.Address(NAME, str(customer).partition("_")[0])
-        return wire.Request(to, FOREVER, document, strict_json.fingerprint(document))
+        to = replies.Address(NAME, str(customer).partition("_")[0])
+        return replies.Request(to, FOREVER, document, strict_json.fingerprint(document))
 
     with cloud(monkeypatch) as made:
-        monkeypatch.setattr(wire, "request", request)
-        monkeypatch.setattr(respond, "answer", lambda *_: {})
+        monkeypatch.setattr(replies, "request", request)
+        monkeypatch.setattr(responding, "answer", lambda *_: {})
         yield made
 
 
@@ -84,7 +85,4 @@ CONSUMERS = {
     "quotes": consumer(quotes.handler),
     "quotes in order": consumer(quotes.in_order, applied=_applied),
 }
-LIMITS = {
-    "wire.MAX_BYTES": limits.SQS_MESSAGE_BYTES,
-    "sweep.MAX_RESULTS": limits.SQS_LIST_QUEUES,
-}
+LIMITS = {"sweep.MAX_RESULTS": limits.SQS_LIST_QUEUES}

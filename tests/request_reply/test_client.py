@@ -13,8 +13,8 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from serverless_patterns.lambdas.foundation import loops
-from serverless_patterns.lambdas.request_reply import quotes, wire
+from serverless_patterns.lambdas.foundation import loops, replies
+from serverless_patterns.lambdas.request_reply import quotes
 from serverless_patterns.patterns.limits import SQS_MESSAGE_BYTES
 from serverless_patterns.patterns.request_reply import client
 from serverless_patterns.patterns.request_reply.client import (
@@ -23,15 +23,16 @@ from serverless_patterns.patterns.request_reply.client import (
     Requester,
 )
 from tests.moto_cloud import UNREACHABLE
-from tests.request_reply.handlers import BASE, PREFIX, asked
-from tests.request_reply.world import REQUESTS, TOLD, work
+from tests.queues_in_memory import BASE, PREFIX, REQUESTS, work
+from tests.request_reply.handlers import asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.moto_cloud import Cloud
-    from tests.request_reply.world import Queues
+    from tests.queues_in_memory import Queues
 
+TOLD = {"prefix": PREFIX, "timeout": 30, "heartbeat": 300, "attributes": {"Policy": "{}"}}
 FIFO = f"{BASE}/requests.fifo"
 
 
@@ -80,7 +81,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 def answer(queues: Queues, of: Requester, id_: str, body: Any) -> None:
     """Send an answer."""
-    attributes = {wire.CORRELATION_ID: wire.text(id_)}
+    attributes = {replies.CORRELATION_ID: replies.text(id_)}
     entry = {"Id": "0", "MessageBody": json.dumps(body), "MessageAttributes": attributes}
     queues("SendMessageBatch", {"QueueUrl": f"{BASE}/{of.name}", "Entries": [entry]})
 
@@ -233,17 +234,16 @@ def test_a_call_says_until_when_it_waits(queues: Queues, make: Callable[..., Req
 # Sending
 
 
-def test_an_entry_that_sqs_fails_is_sent_again_alone(
+def test_a_request_that_sqs_fails_in_a_batch_is_sent_again(
     queues: Queues, make: Callable[..., Requester], cloud: Cloud
 ) -> None:
     by = make()
     queues.failing["SendMessageBatch"] = 2
-    given_up(by, "mine")
     with ThreadPoolExecutor(1) as pool:
-        call = pool.submit(by.call, asked("customer-1"), request_id="other")
+        call = pool.submit(by.call, asked("customer-1"), request_id="mine")
         waiting(queues)
-        work()
-        assert call.result(5)["quote_id"] == "other"
+        work(quotes.handler)
+        assert call.result(5)["quote_id"] == "mine"
 
 
 def test_a_call_that_cannot_be_sent_raises_the_error(
@@ -325,7 +325,7 @@ def test_each_requester_has_a_queue_of_its_own_and_deletes_it(
         assert one.name != other.name
         assert all(by.name.startswith(PREFIX) and len(by.name) == 29 for by in (one, other))
         assert [made["Attributes"] for made in queues.made] == [TOLD["attributes"]] * 2
-        assert [*queues.made[0]["tags"]] == [wire.HEARTBEAT]
+        assert [*queues.made[0]["tags"]] == [replies.HEARTBEAT]
     assert not {f"{BASE}/{by.name}" for by in (one, other)} & {*queues.queues}
     with pytest.raises(ValueError, match="closed"):
         one.call({})
@@ -348,7 +348,7 @@ def test_heartbeats_keep_the_queue_from_the_sweep(
 ) -> None:
     by = make(heartbeat=0.01)
     until(lambda: queues.calls["TagQueue"] > 2)
-    assert time.time() - float(queues.tags[f"{BASE}/{by.name}"][wire.HEARTBEAT]) < 5
+    assert time.time() - float(queues.tags[f"{BASE}/{by.name}"][replies.HEARTBEAT]) < 5
 
 
 @pytest.mark.parametrize("heartbeat", [300, 0.01])

@@ -12,7 +12,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
 
-from serverless_patterns.lambdas.request_reply import wire
+from serverless_patterns.lambdas.foundation import replies
 from serverless_patterns.patterns.blocks.alarms import Alarms
 from serverless_patterns.patterns.limits import SQS_QUEUE_NAME
 from serverless_patterns.patterns.request_reply.construct import NewQueue, RequestReply
@@ -152,7 +152,7 @@ def test_the_names_of_answer_queues_are_short_enough_and_no_other_queue_has_one(
     made = make(stack, long, queue=NewQueue(fifo=fifo))
     prefix = told(stack, made)["prefix"]
     path = prefix.removesuffix("<AWS::StackId>-")
-    assert len(path) + 36 + 2 + wire.NAME_LENGTH <= SQS_QUEUE_NAME
+    assert len(path) + 36 + 2 + replies.NAME_LENGTH <= SQS_QUEUE_NAME
     for queue in Template.from_stack(stack).find_resources("AWS::SQS::Queue").values():
         assert not text(queue["Properties"].get("QueueName", "")).startswith(prefix)
 

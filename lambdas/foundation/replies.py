@@ -10,16 +10,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..foundation import checks, strict_json
-from ..foundation.outcomes import RefusedError
+from . import checks, strict_json
+from .outcomes import RefusedError
 
 if TYPE_CHECKING:
-    from ..foundation.messages import Message
+    from .messages import Message
 
 # Message attributes. An answer has the correlation id alone.
 REPLY_TO, CORRELATION_ID, DEADLINE = "ReplyTo", "CorrelationId", "Deadline"
 HEARTBEAT = "Heartbeat"  # tag of an answer queue: when its requester was last alive, in Unix s
-MAX_BYTES = 1024**2
+MAX_BYTES = 1024**2  # Amazon SQS developer guide, "Amazon SQS message quotas"
+GONE = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}  # codes of an error
 OVERHEAD = 256  # bytes of an answer that its attributes count, and more
 NAME_LENGTH = 16  # of what is a requester's own in the name of its answer queue
 _OWN_NAME = re.compile(rf"[0-9a-f]{{{NAME_LENGTH}}}")
