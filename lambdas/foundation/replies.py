@@ -99,6 +99,21 @@ def error(reason: str, detail: str) -> str:
     return json.dumps({"error": {"reason": reason, "detail": detail}})
 
 
+def read(answer: str) -> tuple[Any, tuple[str, str] | None]:
+    """Return what an answer says: its result, or None with the reason and detail of an error.
+
+    Raises:
+        ValueError: it is no answer.
+    """
+    said = json.loads(answer)
+    if isinstance(said, dict) and "result" in said:
+        return said["result"], None
+    try:
+        return None, (str(said["error"]["reason"]), str(said["error"]["detail"]))
+    except (TypeError, KeyError):
+        raise ValueError("It is no answer.") from None
+
+
 def fitting(answer: str) -> str:
     """Return an answer, or in place of one that SQS would not take, one that says so."""
     if len(answer) + OVERHEAD <= MAX_BYTES:
@@ -106,6 +121,12 @@ def fitting(answer: str) -> str:
     return error("answer_size", "The answer is larger than a message of SQS may be.")
 
 
-def text(value: str, kind: str = "String") -> dict[str, str]:
+def attributes(reply_to: str, id_: str, until: float) -> dict[str, dict[str, str]]:
+    """Return the attributes of a request that is answered to a queue, until then in Unix s."""
+    said = {REPLY_TO: reply_to, CORRELATION_ID: id_, DEADLINE: str(int(until * 1000))}
+    return {name: text(value) for name, value in said.items()}
+
+
+def text(value: str) -> dict[str, str]:
     """Return a message attribute to send."""
-    return {"DataType": kind, "StringValue": value}
+    return {"DataType": "String", "StringValue": value}
