@@ -95,9 +95,9 @@ def answer(queues: Queues, of: Requester, id_: str, body: Any) -> None:
     queues("SendMessageBatch", {"QueueUrl": f"{BASE}/{of.name}", "Entries": [entry]})
 
 
-def given_up(of: Requester, id_: str) -> NoAnswerError:
+def given_up(of: Requester, id_: str = "", document: Any = None, **given: Any) -> NoAnswerError:
     with pytest.raises(NoAnswerError) as raised:
-        of.call({}, request_id=id_, timeout=0.01)
+        of.call(document, request_id=id_, **{"timeout": 0.01, **given})
     return raised.value
 
 
@@ -157,15 +157,6 @@ def one_queue_a_call(queues: Queues, name: str) -> None:
     received = {"QueueUrl": url, "WaitTimeSeconds": 1, "MaxNumberOfMessages": 1}
     assert queues("ReceiveMessage", received)[1]["Messages"]
     queues("DeleteQueue", {"QueueUrl": url})
-
-
-@pytest.mark.usefixtures("responder")
-def test_calls_of_many_threads_are_each_told_their_own_answer(make: Make, cloud: Cloud) -> None:
-    cloud.answer_writes()
-    by = make()
-    with ThreadPoolExecutor(16) as pool:
-        told = list(pool.map(lambda n: by.call(asked(f"c-{n}", 1 + n)), range(64)))
-    assert [one["quantity"] for one in told] == list(range(1, 65))
 
 
 # Answers that do not come, or that nobody waits for
@@ -256,15 +247,10 @@ def test_large_requests_share_no_call_and_one_that_is_too_large_is_not_sent(
     by, half = make(), "x" * (SQS_MESSAGE_BYTES // 2)
     with ThreadPoolExecutor(4) as pool:
         for _ in range(4):
-            pool.submit(given_up_with, by, half)
+            pool.submit(given_up, by, document=half, timeout=0.3)
     assert queues.calls["SendMessageBatch"] == 4
     with pytest.raises(ValueError, match="more than SQS takes"):
         by.call("x" * SQS_MESSAGE_BYTES)
-
-
-def given_up_with(by: Requester, document: Any) -> None:
-    with pytest.raises(NoAnswerError):
-        by.call(document, timeout=0.3)
 
 
 @pytest.mark.parametrize("given", [{"request_id": "a b"}, {"request_id": "x" * 65}, {"group": "é"}])
@@ -288,8 +274,7 @@ def test_no_group_is_shared_between_requesters_and_by_default_none_between_calls
     queues.queues[FIFO] = []
     for by in (make(FIFO), make(FIFO)):
         for id_, group in (("a", "g"), ("b", "g"), ("c", ""), ("d", "")):
-            with pytest.raises(NoAnswerError):
-                by.call({}, request_id=id_, group=group, timeout=0.05)
+            given_up(by, id_, group=group, timeout=0.05)
     sent = queues.queues[FIFO]
     groups = [one["MessageGroupId"] for one in sent]
     assert len({*groups}) == 6
