@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks import telling_the_client
-from serverless_patterns.patterns import catalog, limits
+from serverless_patterns.patterns import limits
 from serverless_patterns.patterns.checks import period
 from tests.conftest import ROOT, page_of
 from tools import runbook, state_diagram
@@ -74,13 +73,3 @@ def test_a_page_shows_a_state_machine_as_its_file_defines_it(
     if any(pattern.folder.glob("*.asl.json")):
         assert state_diagram.SECTION.search(text), "The page has no diagram of a state machine."
     check_generated(file, state_diagram.filled(text, pattern.folder))
-
-
-def test_the_ways_of_telling_a_client_have_the_figures_of_the_benchmark(
-    check_generated: Callable[[Path, str], None],
-) -> None:
-    file = catalog.find("polling_status").folder / "README.md"
-    text = file.read_text(encoding="utf-8")
-    filled = f"<!-- ways -->\n{telling_the_client.table()}\n<!-- /ways -->"
-    assert "<!-- ways -->" in text
-    check_generated(file, re.sub("<!-- ways -->.*?<!-- /ways -->", filled, text, flags=re.DOTALL))

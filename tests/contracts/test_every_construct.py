@@ -66,6 +66,7 @@ STATISTICS = {
     "NumberOfNotificationsRedrivenToDlq": "Sum",
     "MessagesRejected": "Sum",  # by a receiver: each is one that somebody has sent in vain
     "ObjectsFound": "Sum",  # by a sweep: the events of each were lost
+    "OutboxAge": "Maximum",
     "PutRecords.FailedRecords": "Sum",
     "PutRequests": "Sum",
     "ReadProvisionedThroughputExceeded": "Sum",

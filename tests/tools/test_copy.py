@@ -169,6 +169,12 @@ def test_every_import_of_a_copied_file_is_copied_too(
     assert not missing
 
 
+def test_a_copy_has_no_stack_but_its_own(tmp_path: Path) -> None:
+    copy(FIRST.slug, tmp_path)
+    stacks = (tmp_path / "patterns").glob("*/stack.py")
+    assert [stack.parent.name for stack in stacks] == [FIRST.slug]
+
+
 def test_an_existing_project_keeps_its_files_and_folders_and_the_printed_lines_add_the_pattern(
     tmp_path: Path,
 ) -> None:
