@@ -16,8 +16,8 @@ from statistics import quantiles
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+from serverless_patterns.lambdas.foundation import jobs
 from serverless_patterns.lambdas.foundation.statuses import DONE
-from serverless_patterns.lambdas.polling_status import logic
 from serverless_patterns.patterns.appsync_live.client import RECHECKS
 from serverless_patterns.patterns.polling_status import client
 from serverless_patterns.patterns.sns_webhook.stack import BATCH, WINDOW
@@ -88,12 +88,12 @@ class _Front:
     def __call__(
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
     ) -> client.Answer:
-        state = DONE if self.now >= self.takes else logic.ACCEPTED
-        status, now = logic.Status("job", state, 0, 900), int(self.now)
+        state = DONE if self.now >= self.takes else jobs.ACCEPTED
+        status, now = jobs.Status("job", state, 0, 900), int(self.now)
         if method == "POST":
-            answer: Any = logic.accepted("id", "/orders", status, now)
+            answer: Any = jobs.accepted("id", "/orders", status, now)
         else:
-            answer = logic.told("id", status, headers.get("If-None-Match", ""), now)
+            answer = jobs.told("id", status, headers.get("If-None-Match", ""), now)
         lower = {name.lower(): value for name, value in answer["headers"].items()}
         return client.Answer(answer["statusCode"], lower, answer["body"].encode())
 

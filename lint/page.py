@@ -28,6 +28,7 @@ TOPICS = {
     "21": "Topics and their endpoints",
     "22": "Events that clients do not see",
     "23": "Delays",
+    "24": "Databases",
 }
 HEAD = """\
 # Rules for any template

@@ -244,6 +244,19 @@ _READERS = _STREAMS + "ServiceQuotas.html"  # of a shard at the same time; more 
 DYNAMODB_STREAM_READERS = Limit(2, "readers", _READERS, "2026-11-26")
 DYNAMODB_GLOBAL_STREAM_READERS = Limit(1, "reader", _READERS, "2026-11-26")
 
+# Amazon Aurora, and its Data API
+
+_AURORA = _AWS + "AmazonRDS/latest/AuroraUserGuide/"
+DATA_API_ROW_BYTES = Limit(64 * 1024, "bytes", _AURORA + "data-api.limitations.html", "2026-11-27")
+DATA_API_RESPONSE_BYTES = Limit(
+    1024**2, "bytes", _AURORA + "data-api.limitations.html", "2026-11-27"
+)
+DATA_API_IDLE = Limit(180, "s", _AURORA + "data-api.calling.html", "2026-11-27")  # a transaction
+AURORA_MAX_CAPACITY = Limit(
+    256, "ACUs", _AURORA + "aurora-serverless-v2.setting-capacity.html", "2026-11-27"
+)
+AURORA_PAUSE = Limit(300, "s", _AURORA + "aurora-serverless-v2-auto-pause.html", "2026-11-27")
+
 # AWS Step Functions
 
 EXPRESS_MAX_DURATION = Limit(300, "s", _STATES + "choosing-workflow-type.html")

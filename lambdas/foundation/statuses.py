@@ -56,6 +56,46 @@ def sort_key(state: str, at: int | str) -> str:
     return f"{state}-{at}"
 
 
+def expiry(now: int) -> dict[str, int]:
+    """Return when what is written now expires; nothing if it is kept (no ``STATUS_SECONDS``)."""
+    kept = os.environ.get("STATUS_SECONDS")
+    return {"expires_at": now + int(kept)} if kept else {}
+
+
+def items(key: str) -> list[dict[str, Any]]:
+    """Return the items of the jobs that had a key."""
+    answer = tables.client().query(
+        TableName=os.environ["STATUS_TABLE_NAME"],
+        KeyConditionExpression="pk = :key",
+        ExpressionAttributeValues={":key": {"S": key}},
+        ConsistentRead=True,
+    )
+    return [tables.deserialize(item) for item in answer["Items"]]
+
+
+def accept(item: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Put a job whose key is free, or whose job has expired; else return the item that has it.
+
+    DynamoDB deletes an expired item within days. Source:
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
+    """
+    put = tables.new(os.environ["STATUS_TABLE_NAME"], item)
+    put["ConditionExpression"] += " OR expires_at <= :now"
+    put["ExpressionAttributeValues"] = {":now": {"N": str(item["at"])}}
+    client = tables.client()
+    try:
+        client.put_item(**put)
+    except client.exceptions.ConditionalCheckFailedException as error:
+        answer: Any = error.response
+        return tables.deserialize(answer["Item"])
+    return None
+
+
+def attribute(job: str) -> dict[str, Any]:
+    """Return the attribute by which a message says which job it is."""
+    return {ATTRIBUTE: {"DataType": "String", "StringValue": job}}
+
+
 def put(ends: Mapping[str, End]) -> dict[str, str]:
     """Write how jobs ended; return the error codes of those that were not written, by name.
 
@@ -110,7 +150,6 @@ def _job(message: Message) -> str:
 
 def _new(end: End) -> Any:
     now, (key, _, at) = int(time.time()), end.job.rpartition("-")
-    expires = now + int(os.environ["STATUS_SECONDS"])
-    said = {"at": now, "expires_at": expires, **end.said}
+    said = {"at": now, **expiry(now), **end.said}
     item = {"pk": key, "sk": sort_key(end.state, at), **said}
     return tables.new(os.environ["STATUS_TABLE_NAME"], item)

@@ -7,48 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from ..foundation import aws, tables
-from ..foundation.statuses import ATTRIBUTE
+from ..foundation import aws, statuses
+from ..foundation.statuses import attribute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def items(key: str) -> list[dict[str, Any]]:
-    """Return the items of the jobs that had a key."""
-    answer = tables.client().query(
-        TableName=os.environ["STATUS_TABLE_NAME"],
-        KeyConditionExpression="pk = :key",
-        ExpressionAttributeValues={":key": {"S": key}},
-        ConsistentRead=True,
-    )
-    return [tables.deserialize(item) for item in answer["Items"]]
-
-
-def accept(item: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Put a job whose key is free, or whose job has expired; else return the item that has it.
-
-    DynamoDB deletes an expired item within days. Source:
-    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
-    """
-    put = tables.new(os.environ["STATUS_TABLE_NAME"], item)
-    put["ConditionExpression"] += " OR expires_at <= :now"
-    put["ExpressionAttributeValues"] = {":now": {"N": str(item["at"])}}
-    client = tables.client()
-    try:
-        client.put_item(**put)
-    except client.exceptions.ConditionalCheckFailedException as error:
-        answer: Any = error.response
-        return tables.deserialize(answer["Item"])
-    return None
+def accept(item: Mapping[str, Any], _: str) -> Mapping[str, Any] | None:
+    """Put a job whose key is free, or whose job has expired; else return the item that has it."""
+    return statuses.accept(item)
 
 
 def hand_over(job: str, body: str) -> None:
     """Give a request to who works; the same one twice has one effect."""
     if "QUEUE_URL" in os.environ:
-        said = {ATTRIBUTE: {"DataType": "String", "StringValue": job}}
         aws.client("sqs").send_message(
-            QueueUrl=os.environ["QUEUE_URL"], MessageBody=body, MessageAttributes=said
+            QueueUrl=os.environ["QUEUE_URL"], MessageBody=body, MessageAttributes=attribute(job)
         )
         return
     states = aws.client("stepfunctions")

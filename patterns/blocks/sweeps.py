@@ -73,19 +73,7 @@ def run_by_schedule(
         ValueError: the function never runs.
     """
     check_may_run("The sweep", sweep.function, "nothing would be found")
-    rule = events.Rule(scope, "Schedule", schedule=events.Schedule.rate(sweep.every))
-    lambda_.CfnPermission(
-        rule,
-        "Permission",
-        action="lambda:InvokeFunction",
-        function_name=sweep.function.function_arn,
-        principal="events.amazonaws.com",
-        source_arn=rule.rule_arn,
-    )
-    resource: Any = child_of(rule)
-    resource.targets = [{"id": "Sweep", "arn": sweep.function.function_arn}]
-    findings = ("Serverless::Serverless-EventBusDLQ", "EventLoss::I9183")
-    acknowledge(rule, findings, "A run that could not start is made up for by the next.")
+    rule = rule_of(scope, sweep.function, sweep.every)
     about: Any = {"period": seconds(MINUTE), "statistic": "Sum"}
     name = {"FunctionName": sweep.function.function_name}
     found = cloudwatch.Metric(namespace=NAMESPACE, metric_name=FOUND, dimensions_map=name, **about)
@@ -95,3 +83,21 @@ def run_by_schedule(
         ("SweepErrorsAlarm", failed, fails, 0, 1),
     ]
     return rule, alarms.each(scope, rows)
+
+
+def rule_of(scope: Construct, function: lambda_.IFunction, every: Duration) -> events.Rule:
+    """Run a function every so often, by a rule that alone may invoke it."""
+    rule = events.Rule(scope, "Schedule", schedule=events.Schedule.rate(every))
+    lambda_.CfnPermission(
+        rule,
+        "Permission",
+        action="lambda:InvokeFunction",
+        function_name=function.function_arn,
+        principal="events.amazonaws.com",
+        source_arn=rule.rule_arn,
+    )
+    resource: Any = child_of(rule)
+    resource.targets = [{"id": "Sweep", "arn": function.function_arn}]
+    findings = ("Serverless::Serverless-EventBusDLQ", "EventLoss::I9183")
+    acknowledge(rule, findings, "A run that could not start is made up for by the next.")
+    return rule

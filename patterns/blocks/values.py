@@ -28,6 +28,10 @@ INTERFACES = {
     "IAlarmAction": ("bind", "SnsAction(topic)"),
     "IAuthorizer": ("authorizer_id", "CognitoUserPoolsAuthorizer(…)"),
     "IBucket": ("bucket_arn", "Bucket.from_bucket_arn(…)"),
+    "IDatabaseCluster": (
+        "cluster_endpoint",
+        "DatabaseCluster.from_database_cluster_attributes(…)",
+    ),
     "IEventApi": ("realtime_dns", "EventApi.from_event_api_attributes(…)"),
     "IEventBus": ("event_bus_arn", "EventBus.from_event_bus_arn(…)"),
     "IFunction": ("function_arn", "Function.from_function_attributes(…)"),
@@ -43,6 +47,7 @@ INTERFACES = {
     "IStream": ("stream_arn", "Stream.from_stream_attributes(…)"),
     "ITable": ("table_arn", "Table.from_table_attributes(…)"),
     "ITopic": ("topic_arn", "Topic.from_topic_arn(…)"),
+    "IVpc": ("isolated_subnets", "Vpc.from_vpc_attributes(…)"),
 }
 # Classes of the CDK that are not made by calling them.
 MADE_BY = {

@@ -8,32 +8,26 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import Duration
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_lambda as lambda_
-from constructs import Construct
 
 from ..blocks.alarms import Alarms
-from ..blocks.apis import check_uncached
-from ..blocks.consumers import check_has_role, check_may_run
-from ..blocks.endpoints import JSON, Endpoint, NewApi
-from ..blocks.fronts import alarms_of_front
-from ..blocks.grants import grantee_here, warn_of_fixed
+from ..blocks.endpoints import Endpoint, NewApi
+from ..blocks.grants import grantee_here
+from ..blocks.polling import HERE, Polled, check_deadline, check_endpoint, check_front, check_queue
 from ..blocks.queues import grant_send
-from ..blocks.rest import RestEntry
 from ..blocks.state_machines import grant_start
 from ..blocks.tables import TableSettings, table_of
 from ..blocks.values import Path, expect, has, in_seconds, seconds
 
 if TYPE_CHECKING:
-    from aws_cdk import aws_cloudwatch as cloudwatch
-    from aws_cdk import aws_iam as iam
     from aws_cdk import aws_sqs as sqs
     from aws_cdk import aws_stepfunctions as stepfunctions
+    from constructs import Construct
 
     Work = sqs.IQueue | stepfunctions.IStateMachine
 
 __all__ = ["Alarms", "Endpoint", "NewApi", "NewStatuses", "PollingStatus"]
 
 WEEK, QUARTER = seconds(7 * 86400), seconds(900)
-HERE = "its statuses are written with permissions of this account. Make this construct there."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +41,7 @@ class NewStatuses(TableSettings):
     kept: Duration = WEEK
 
 
-class PollingStatus(Construct):
+class PollingStatus(Polled):
     """Accept a job now, and tell its client how it is until it has ended.
 
     POST answers 202 with the job's id, ``Location`` and ``Retry-After``; GET of that location tells
@@ -102,85 +96,39 @@ class PollingStatus(Construct):
         alarms: Alarms = Alarms(),
     ) -> None:
         super().__init__(scope, construct_id)
-        expect("front", front, "IFunction")
         expect("work", work, "IQueue", "IStateMachine")
         expect("statuses", statuses, NewStatuses, "ITable")
-        expect("deadline", deadline, Duration)
         expect("alarms", alarms, Alarms)
         _check_work(work)
-        _check_endpoint(endpoint)
+        check_endpoint(endpoint)
+        check_deadline(deadline)
         kept = statuses.kept if isinstance(statuses, NewStatuses) else WEEK
         _check_kept(kept, deadline)
-        check_has_role("front", front)
-        check_may_run(Path(front, "front "), front, "every request would be answered with 5xx")
+        check_front(front)
         alarms = alarms.of_pattern(__name__)
-        self._given = (front, work, statuses)
 
         expires = {"time_to_live_attribute": "expires_at"}
         self.table = table_of(self, "Statuses", statuses, "pk", "sk", reason=HERE, **expires)
-        self.entry = RestEntry(self, "Entry", endpoint, alarms=alarms)
-        self.submit_method = self.entry.add_function("POST", front)
-        self.status_method = self.entry.add_function("GET", front, "{id}")
-        lasts, given = f"{kept.to_seconds():.0f}", f"{deadline.to_seconds():.0f}"
-        own = {"STATUS_TABLE_NAME": self.table.table_name, "STATUS_SECONDS": lasts}
-        self.report_environment = own
-        self.environment = own | {"DEADLINE_SECONDS": given} | self._let_work(front, work)
-        if self.entry.origins:
-            self.environment["CORS_ORIGINS"] = " ".join(self.entry.origins)
-        own_alarms = alarms_of_front(self, front, alarms)
-        self.alarms: list[cloudwatch.Alarm] = [*self.entry.alarms, *own_alarms]
-
-    @property
-    def url(self) -> str:
-        """Where to POST to, and below which the statuses are.
-
-        Raises:
-            ValueError: the API's stage is not known here.
-        """
-        return self.entry.url
-
-    def grant_report(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let ``grantee``, such as the queue's consumer, write how a job ended."""
-        return self._grant(grantee, "dynamodb:PutItem")
-
-    def grant_execute(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let ``grantee`` submit jobs and ask for its own, with requests that it signs.
-
-        Raises:
-            ValueError: requests are not signed, or ``grantee`` cannot be granted it.
-        """
-        return self.entry.grant_execute(grantee_here(self, grantee, self._given))
+        lasts = f"{kept.to_seconds():.0f}"
+        self._answer_by(front, endpoint, deadline, alarms, work, statuses, STATUS_SECONDS=lasts)
+        self.environment |= self._let_work(front, work)
 
     def _let_work(self, front: lambda_.IFunction, work: Any) -> dict[str, str]:
         """Let the front write, read and hand over; return the variable that says to whom."""
         grantee = grantee_here(self, front, self._given)
-        self._grant(front, "dynamodb:PutItem", "dynamodb:Query")
         if has(work, "queue_url"):
             grant_send(work, grantee)
             return {"QUEUE_URL": work.queue_url}
         grant_start(work, grantee, express=False)
         return {"STATE_MACHINE_ARN": work.state_machine_arn}
 
-    def _grant(self, grantee: iam.IGrantable, *actions: str) -> iam.Grant:
-        grantee = grantee_here(self, grantee, self._given)
-        grant = self.table.grant(grantee, *actions)
-        if self.table.encryption_key:
-            self.table.encryption_key.grant(grantee, "kms:Decrypt", "kms:GenerateDataKey")
-        warn_of_fixed(grantee, f"{', '.join(actions)} on {Path(self.table)}")
-        return grant
-
 
 def _check_work(work: Work) -> None:
     """Reject who would not do a job, or could not be asked about it.
 
-    Sources: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html,
-    https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
+    Source: https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
     """
-    if getattr(work, "fifo", False):
-        raise ValueError(
-            f"work {Path(work)} is a FIFO queue, which needs a message group that a job has not. "
-            "Use a standard queue."
-        )
+    check_queue("work", work)
     if str(getattr(work, "state_machine_type", "")).endswith("EXPRESS"):
         raise ValueError(
             f"work {Path(work)} is an Express state machine, whose executions cannot be described. "
@@ -188,30 +136,10 @@ def _check_work(work: Work) -> None:
         )
 
 
-def _check_endpoint(endpoint: Endpoint) -> None:
-    """Reject an endpoint where nobody knows who asks, or that takes what is no JSON.
-
-    Source:
-    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html
-    """
-    expect("endpoint", endpoint, Endpoint)
-    if endpoint.usage_plan and not endpoint.authorizer:
-        raise ValueError(
-            "endpoint has a usage plan and no authorizer: an API key does not say who asks, so all "
-            "would be told of every job. Give an authorizer, too, or leave usage_plan out."
-        )
-    for kind in endpoint.content_types:
-        if kind != JSON:
-            raise ValueError(f"endpoint accepts {kind}; a job is JSON. Leave content_types out.")
-    check_uncached(endpoint)
-
-
 def _check_kept(kept: Duration, deadline: Duration) -> None:
     """Reject statuses that are gone before their job has to end."""
     expect("kept", kept, Duration)
     lasts, ends = in_seconds(kept), in_seconds(deadline)
-    if ends is not None and ends < 1:
-        raise ValueError("deadline is 0 s, so every job would fail at once. Give it at least 1 s.")
     if ends is not None and lasts is not None and lasts <= ends:
         raise ValueError(
             f"kept is {lasts:g} s, and a job may take {ends:g} s (deadline): its status would be "

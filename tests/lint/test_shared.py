@@ -38,6 +38,7 @@ from serverless_patterns.patterns import checks
 from serverless_patterns.patterns.api_sqs_lambda import rules as api_rules
 from serverless_patterns.patterns.blocks import keys, subscribers, subscriptions
 from serverless_patterns.patterns.blocks.alarms import Alarms, Runbook
+from serverless_patterns.patterns.blocks.aurora import cluster_of
 from serverless_patterns.patterns.blocks.consumers import Consumer, check_may_run
 from serverless_patterns.patterns.blocks.definitions import Definition
 from serverless_patterns.patterns.blocks.destinations import Target
@@ -72,6 +73,7 @@ from serverless_patterns.patterns.scheduler_lambda.rules import expression_of
 from serverless_patterns.patterns.sns_fifo_fanout import rules as fanout_rules
 from serverless_patterns.patterns.sns_webhook.construct import SnsWebhook
 from tests.appsync_live.builds import make as make_live
+from tests.blocks.test_aurora import own as own_cluster
 from tests.claim_check.builds import make as make_claims
 from tests.conftest import ROOT
 from tests.inline import function
@@ -266,6 +268,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9206": lambda stack: watch_bucket(stack, watch=[Watch("lists/"), Watch("lists/new/")]),
     "E9207": lambda _: expression_of("Report", BERLIN_SKIPS),
     "W9221": event_api_with_a_key,
+    "E9241": lambda stack: cluster_of(stack, "Database", own_cluster(stack)),
     "W9211": lambda stack: endpoint(stack, "http://partner.example.com/orders"),
     "E9212": lambda stack: endpoint(stack, size=262_145),
     "E9219": read_twice,

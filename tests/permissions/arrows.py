@@ -124,6 +124,17 @@ CALLS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 
+# https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/data-api.access.html
+STATEMENTS = {
+    f"{first}_{second}": f"rds-data:{first.capitalize()}{second.capitalize()}"
+    for first, second in (
+        ("execute", "statement"),
+        ("begin", "transaction"),
+        ("commit", "transaction"),
+        ("rollback", "transaction"),
+    )
+}
+
 
 def arrows(cloud: Cloud) -> list[Request]:
     """Return every request that a stack makes of AWS, its own people's among them."""
@@ -131,6 +142,7 @@ def arrows(cloud: Cloud) -> list[Request]:
     for way in (_trusts, _functions, _mappings, _destinations, _entries, _proxies, _subscriptions):
         found += way(cloud)
     for way in (
+        _statements,
         _urls,
         _notifications,
         _buses,
@@ -234,6 +246,19 @@ def _calls(cloud: Cloud, properties: Mapping[str, Any]) -> Iterator[Request]:
                 yield from (
                     Request(properties["Role"], does, on, of=arn, context=one) for one in says
                 )
+
+
+def _statements(cloud: Cloud) -> Iterator[Request]:
+    """A function runs statements by the Data API, which reads its secret for it."""
+    for properties in cloud.of("AWS::Lambda::Function").values():
+        variables = properties.get("Environment", {}).get("Variables", {})
+        if cluster := variables.get("CLUSTER_ARN"):
+            methods = {call.method for call in calls(properties["Handler"])[0]}
+            actions = [action for method, action in STATEMENTS.items() if method in methods]
+            yield from _all(properties["Role"], actions, cluster)
+            yield Request(
+                properties["Role"], "secretsmanager:GetSecretValue", variables["SECRET_ARN"]
+            )
 
 
 def _published(cloud: Cloud, texts: frozenset[str]) -> list[dict[str, str]]:

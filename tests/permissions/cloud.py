@@ -139,6 +139,8 @@ class Cloud:
             return self.arn(name) + (":*" if self.types[name] == "AWS::Logs::LogGroup" else "")
         if attribute == "StreamArn":
             return f"{self.arn(name)}/stream/2026-11-26T00:00:00.000"
+        if attribute.endswith("SecretArn"):
+            return f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}"
         names = ("QueueName", "TopicName", "Name")
         return self._physical(name) if attribute in names else f"{name}.{attribute}"
 
@@ -160,6 +162,8 @@ class Cloud:
                 return self._resolve(otherwise)
             case {"Fn::ImportValue": name}:
                 return self._resolve(name)
+            case {"Fn::GetAZs": _}:
+                return [f"{REGION}{zone}" for zone in "abc"]
             case dict():
                 assert not [key for key in value if key.startswith("Fn::")], f"resolve {value}"
                 return {key: self._resolve(item) for key, item in value.items()}

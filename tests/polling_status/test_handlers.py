@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serverless_patterns.lambdas.foundation import statuses
+from serverless_patterns.lambdas.foundation import jobs, statuses
 from serverless_patterns.lambdas.foundation.statuses import DONE, FAILED, RUNNING, End
-from serverless_patterns.lambdas.polling_status import logic
 from tests.lambdas.executions import Executions
 from tests.lambdas.orders import order
 from tests.moto_cloud import UNREACHABLE, Cloud, client_error
@@ -184,7 +183,7 @@ def test_a_job_that_nobody_finishes_fails_at_its_deadline_and_may_still_be_done(
     ended = told(cloud)
     later(0)
     assert told(cloud) == ended, "it is written down"
-    assert ended == {"id": "job-1", "state": "failed", **logic.TOO_LATE}
+    assert ended == {"id": "job-1", "state": "failed", **jobs.TOO_LATE}
     report(cloud, DONE, result="7")
     assert told(cloud)["state"] == "done"
 
@@ -241,7 +240,7 @@ def test_an_execution_is_started_once_under_a_name_that_says_nothing(
         ("RUNNING", {"state": "running"}),
         ("PENDING_REDRIVE", {"state": "running"}),
         ("SUCCEEDED", {"state": "done", "result": {"a": 1.5}}),
-        ("FAILED", {"state": "failed", "reason": "Unknown", "detail": logic.UNFINISHED}),
+        ("FAILED", {"state": "failed", "reason": "Unknown", "detail": jobs.UNFINISHED}),
         ("TIMED_OUT", {"state": "failed", "reason": "TIMED_OUT"}),
         ("ABORTED", {"state": "failed", "reason": "ABORTED"}),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -124,7 +125,7 @@ def test_a_name_that_has_come_to_lead_into_a_private_network_is_not_posted_to(
 
 def registered(monkeypatch: pytest.MonkeyPatch, event: Any, address: str) -> dict[str, str]:
     found: Any = lambda *_, **__: [(0, 0, 0, "", (address, 443))]  # noqa: E731
-    monkeypatch.setattr(endpoints.resolve, "__defaults__", (found,))
+    monkeypatch.setattr(endpoints, "resolve", partial(endpoints.resolve, look_up=found))
     context: Any = Context()
     return register.handler(event, context)
 

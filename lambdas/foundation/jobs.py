@@ -1,4 +1,7 @@
-"""What a client is told of its job. Pure: no AWS, no environment, no clock."""
+"""What a client is told of its job. Pure: no AWS, no environment, no clock.
+
+A job is what a client asked for, and polls by its id.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..foundation.requests import answer
-from ..foundation.statuses import DONE, FAILED, JOB, RUNNING, End, job_name, sort_key
+from .requests import answer
+from .statuses import DONE, FAILED, JOB, RUNNING, End, job_name, sort_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,7 +57,7 @@ class Status:
         """Return the status that a job's items say; None if there is no such job, or none now."""
         found = {item["sk"]: item for item in items}
         job = found.get(JOB)
-        if job is None or job["expires_at"] <= now:
+        if job is None or job.get("expires_at", now + 1) <= now:
             return None
         at = int(job["at"])
         names = {state: sort_key(state, at) for state in (DONE, FAILED, RUNNING)}

@@ -1,0 +1,5 @@
+from tests import moto_cloud
+
+from . import handlers
+
+cloud = moto_cloud.fixture(handlers.cloud)
