@@ -123,7 +123,8 @@ def contents(root: Path, pattern: Pattern, target: Target) -> dict[Path, Content
     seeds += [
         *below(root / "sandbox"),
         *below(root / "redrive"),
-        *root.glob("lambdas/requirements.*"),
+        *root.glob("lambdas/*.in"),
+        *root.glob("lambdas/*.txt"),
     ]
     for folder in ("patterns", "lambdas", "tests"):
         seeds += below(root / folder / pattern.slug)

@@ -6,18 +6,14 @@ Functions that publish use it; other programs can, too.
 from __future__ import annotations
 
 import json
-import math
-import random
-import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from . import aws
-from .publishing import LONGEST_CALL, Published, send
+from .publishing import Published, send_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 # Amazon EventBridge API reference, "PutEvents": below 1 MB, which may be a decimal one.
 MAX_ENTRIES = 10
@@ -49,15 +45,7 @@ class Event:
         }
 
 
-def publish(
-    client: Any,
-    bus: str,
-    events: Iterable[Event],
-    *,
-    attempts: int = 8,
-    seconds_left: Callable[[], float] = lambda: math.inf,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Published:
+def publish(client: Any, bus: str, events: Iterable[Event], **options: Any) -> Published:
     """Publish events, in no order.
 
     EventBridge may take some entries of a batch and fail others, with HTTP 200: only those are sent
@@ -67,24 +55,11 @@ def publish(
         client: boto3 client of EventBridge.
         bus: Its name or ARN.
         events: Each with an id of its own.
-        attempts: For each event. Default: 8.
-        seconds_left: Until the caller has to answer; what is waiting when they are too few for a
-            call is unpublished. Default: forever.
-        sleep: Waits before the next attempt. Default: ``time.sleep``.
+        options: ``attempts``, ``seconds_left`` and ``sleep``: see ``publishing.send_all``.
     """
-    result, waiting = Published(), {event.id: event.entry(bus) for event in events}
-    put = partial(_put, client)
-    for attempt in range(attempts):
-        codes: dict[str, str] = {}
-        for batch in aws.batches(waiting.items(), most=MAX_ENTRIES, largest=MAX_BYTES, size=size):
-            late = seconds_left() < LONGEST_CALL
-            ids = [id_ for id_, _ in batch]
-            codes |= dict.fromkeys(ids, "OutOfTime") if late else send(batch, put, REFUSALS, result)
-        waiting, result.unpublished = {id_: waiting[id_] for id_ in codes}, codes
-        if not waiting or seconds_left() < LONGEST_CALL:
-            break
-        sleep(min(5.0, 0.1 * 2**attempt) * random.random())  # noqa: S311 - jitter
-    return result
+    entries = {event.id: event.entry(bus) for event in events}
+    limits: Any = {"most": MAX_ENTRIES, "largest": MAX_BYTES, "size": size}
+    return send_all(entries, partial(_put, client), REFUSALS, **limits, **options)
 
 
 def size(named: tuple[str, Mapping[str, str]]) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import random
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from . import aws
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 Entry = TypeVar("Entry")
 # Seconds: three attempts of a client that waits one to connect and two to read, and pauses.
@@ -73,3 +76,45 @@ def send(
     for id_, outcome, text in answers:
         noted[outcome][id_] = text
     return again
+
+
+def send_all(
+    entries: Mapping[str, Entry],
+    call: Callable[[Sequence[tuple[str, Entry]]], Iterable[tuple[str, str, str]]],
+    refusals: Container[str],
+    *,
+    most: int,
+    largest: int,
+    size: Callable[[tuple[str, Entry]], int],
+    attempts: int = 8,
+    seconds_left: Callable[[], float] = lambda: math.inf,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Published:
+    """Send entries in batches, in no order, and again only those that failed.
+
+    Args:
+        entries: By the sender's ids.
+        call: See ``send``.
+        refusals: See ``send``.
+        most: Entries of a call.
+        largest: Bytes of a call.
+        size: Bytes of an entry.
+        attempts: For each entry. Default: 8.
+        seconds_left: Until the caller has to answer; what is waiting when they are too few for a
+            call is unpublished. Default: forever.
+        sleep: Waits before the next attempt. Default: ``time.sleep``.
+    """
+    result, waiting = Published(), entries
+    for attempt in range(attempts):
+        codes: dict[str, str] = {}
+        for batch in aws.batches(waiting.items(), most=most, largest=largest, size=size):
+            late = seconds_left() < LONGEST_CALL
+            ids = [id_ for id_, _ in batch]
+            codes |= (
+                dict.fromkeys(ids, "OutOfTime") if late else send(batch, call, refusals, result)
+            )
+        waiting, result.unpublished = {id_: waiting[id_] for id_ in codes}, codes
+        if not waiting or seconds_left() < LONGEST_CALL:
+            break
+        sleep(min(5.0, 0.1 * 2**attempt) * random.random())  # noqa: S311 - jitter
+    return result

@@ -14,20 +14,14 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from ..foundation import topics
 from ..foundation.publishing import LONGEST_CALL, Published, send
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     Change = Mapping[str, Any]
 
-# Amazon SNS API reference, "PublishBatch".
-MAX_ENTRIES = 10
-MAX_BYTES = 256 * 1024
-SENDERS_FAULTS = (
-    "InvalidParameter", "InvalidParameterValue", "ValidationError", "BatchRequestTooLong",
-    "InvalidParameterException", "ParameterValueInvalid",
-)  # fmt: skip
 # More than the group, the deduplication id and the attribute's name take.
 OVERHEAD = 512
 
@@ -60,7 +54,7 @@ def publish(
     for change in changes:
         groups.setdefault(change["part_id"], deque()).append(change)
     waiting, result = deque(groups.values()), Published()
-    call = partial(_call, client, topic_arn)
+    call = partial(topics.put, client, topic_arn)
     failures: dict[str, int] = {}
     while waiting:
         if seconds_left() < LONGEST_CALL:
@@ -68,8 +62,8 @@ def publish(
             result.unpublished |= late
             break
         batch = _next_batch(waiting)
-        named = [(group[0]["event_id"], group[0]) for group in batch]
-        codes = send(named, call, SENDERS_FAULTS, result)
+        named = [(group[0]["event_id"], _entry(group[0])) for group in batch]
+        codes = send(named, call, topics.SENDERS_FAULTS, result)
         for group in batch:
             event_id = group[0]["event_id"]
             if event_id in codes:
@@ -90,29 +84,16 @@ def publish(
 def _next_batch(waiting: deque[deque[Change]]) -> list[deque[Change]]:
     """Take the next groups whose first changes fit into one call."""
     size, count = 0, 0
-    for group in islice(waiting, MAX_ENTRIES):
+    for group in islice(waiting, topics.MAX_ENTRIES):
         size += len(_message(group[0]).encode()) + OVERHEAD
-        if count and size > MAX_BYTES:
+        if count and size > topics.MAX_BYTES:
             break
         count += 1
     return [waiting.popleft() for _ in range(count)]
 
 
-def _call(
-    client: Any, topic_arn: str, batch: Sequence[tuple[str, Change]]
-) -> Iterator[tuple[str, str, str]]:
-    entries = [_entry(str(number), change) for number, (_, change) in enumerate(batch)]
-    answer = client.publish_batch(TopicArn=topic_arn, PublishBatchRequestEntries=entries)
-    for one in answer.get("Successful", []):
-        yield batch[int(one["Id"])][0], "accepted", one["MessageId"]
-    for one in answer.get("Failed", []):
-        outcome = "refused" if one["SenderFault"] else "again"
-        yield batch[int(one["Id"])][0], outcome, one["Code"]
-
-
-def _entry(entry_id: str, change: Change) -> dict[str, Any]:
+def _entry(change: Change) -> dict[str, Any]:
     return {
-        "Id": entry_id,
         "Message": _message(change),
         "MessageGroupId": change["part_id"],
         "MessageDeduplicationId": change["event_id"],

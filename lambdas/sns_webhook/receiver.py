@@ -14,8 +14,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import single_metric
-from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ..foundation import aws
@@ -85,13 +83,8 @@ def _confirm(message: Notification) -> str:
 
 
 def _refused(error: RefusedError) -> dict[str, Any]:
-    """Answer with 4xx, which SNS does not retry, and count it."""
+    """Answer with 4xx, which SNS does not retry, and Lambda counts."""
     logger.warning("Rejected", reason=error.reason, detail=error.detail)
-    about: Any = {"name": "MessagesRejected", "unit": MetricUnit.Count, "value": 1}
-    with single_metric(**about, namespace="ServerlessPatterns") as metric:
-        metric.add_dimension(
-            name="FunctionName", value=os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
-        )
     known = {"too_large": 413} | dict.fromkeys((*DISTRUSTED, "token"), 403)
     return {"statusCode": known.get(error.reason, 400), "body": error.reason}
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from serverless_patterns.lambdas.foundation import topics
 from serverless_patterns.lambdas.sns_fanout.replicate import NOBODY
 from serverless_patterns.redrive.run import Redrive
 from serverless_patterns.redrive.sources import Queue
@@ -19,7 +20,7 @@ from serverless_patterns.redrive.ways import ToFunction, ToSubscriber
 from serverless_patterns.sandbox import buckets, outages, queues
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.http_endpoint import Endpoint, listening
-from serverless_patterns.sandbox.sender import Event, batch
+from serverless_patterns.sandbox.sender import Event, Reply
 
 from ..shop import Document, Shop, as_json
 
@@ -129,21 +130,24 @@ class Orders:
 
     def publish(self, title: str, orders: Sequence[Document]) -> None:
         """Publish orders; each is booked for every subscriber that it is meant for."""
-        topic = batch(
-            self.sns.publish_batch,
-            "PublishBatchRequestEntries",
-            _entry,
-            TopicArn=self.drive["TopicArn"],
-        )
         events = [
             Event(order["order_id"], as_json(order), deliveries=self.deliveries(order))
             for order in orders
         ]
-        self.drive.send(title, topic, events, batch=10)
+        self.drive.send(title, self._publish, events, batch=50)
+
+    def _publish(self, events: Sequence[Event]) -> list[Reply]:
+        made = [
+            topics.Event(one.id, one.body.decode(), {"service": service(one.id)}) for one in events
+        ]
+        done = topics.publish(self.sns, self.drive["TopicArn"], made)
+        return [
+            Reply(done.refused.get(one.id, ""), again=one.id in done.unpublished) for one in made
+        ]
 
     def deliveries(self, order: Document) -> list[str]:
         """Return the ledger's ids of an order: one for each subscriber that it is meant for."""
-        express = order["order_id"].endswith(("3", "7"))
+        express = service(order["order_id"]) == "express"
         meant = {
             "Fulfilment": True,
             "Express": express,
@@ -279,10 +283,9 @@ def upload(drive: Driver) -> None:
     drive.check("people are told of an upload, and not of whom it is about", right, texts)
 
 
-def _entry(event: Event) -> dict[str, Any]:
-    service = "express" if event.id.endswith(("3", "7")) else "standard"
-    attribute = {"DataType": "String", "StringValue": service}
-    return {"Message": event.body.decode(), "MessageAttributes": {"service": attribute}}
+def service(order_id: str) -> str:
+    """Return how an order is sent."""
+    return "express" if order_id.endswith(("3", "7")) else "standard"
 
 
 def order_of(body: str) -> Document:

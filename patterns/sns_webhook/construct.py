@@ -31,31 +31,30 @@ if TYPE_CHECKING:
 
 __all__ = ["Alarms", "Consumer", "NewQueue", "NewTopic", "SnsWebhook", "Subscription"]
 
-NAMESPACE, REJECTED = "ServerlessPatterns", "MessagesRejected"
 # A dead letter of the last day is redelivered with the time at which it was published.
 MAX_AGE = SQS_MAX_RETENTION + 24 * SNS_HTTP_RETRY_TIME
-RECEIVER_ALARMS = {
-    "ErrorsAlarm": Runbook(
+RECEIVER_ALARMS = {  # by name, metric and minutes
+    ("ErrorsAlarm", "Url5xxCount", 3): Runbook(
         means="The receiver fails: SNS attempts deliveries again for an hour, then dead-letters.",
-        see="Read the receiver's log for the exception.",
+        see="Read the receiver's log for the exception, or for what is unavailable.",
         fix="Fix the receiver, then ask the sender for a redelivery of the dead letters.",
-        verify="Errors falls to 0, and the sender's dead-letter queue is empty.",
+        verify="Url5xxCount falls to 0, and the sender's dead-letter queue is empty.",
     ),
-    "ThrottlesAlarm": Runbook(
+    ("ThrottlesAlarm", "Throttles", 5): Runbook(
         means="Lambda throttles the receiver: SNS attempts deliveries again for an hour.",
         see="Compare the account's ConcurrentExecutions with its quota, and look for requests that "
         "are not of SNS.",
         fix="Raise the quota, or keep strangers out with a firewall in front of the receiver.",
         verify="Throttles falls to 0.",
     ),
-    "RejectedAlarm": Runbook(
+    ("RejectedAlarm", "Url4xxCount", 15): Runbook(
         means="The receiver keeps rejecting requests: somebody sends what is not of SNS, or "
         "messages of SNS no longer pass.",
         see="Read the Reason in the receiver's log: certificate and timestamp are of our side, "
         "topic and signature of somebody else's.",
         fix="For certificate, renew the trust store; for timestamp, raise max_age. Block senders "
         "that are not SNS. Then ask the sender for a redelivery of the dead letters.",
-        verify="MessagesRejected stays at 0 while messages arrive.",
+        verify="Url4xxCount stays at 0 while messages arrive.",
     ),
 }
 
@@ -231,33 +230,25 @@ class WebhookReceiver(Construct):
                 conditions={"Bool": {"aws:SecureTransport": "true"}},
             )
         )
-        for name, value in (
-            ("TOPIC_ARNS", " ".join(arns)),
-            ("MAX_AGE_SECONDS", str(max_age.to_seconds())),
-            ("SEEN_TABLE_NAME", self.seen_table.table_name),
-        ):
-            function.add_environment(name, value)
+        function.add_environment("TOPIC_ARNS", " ".join(arns))
+        function.add_environment("MAX_AGE_SECONDS", str(max_age.to_seconds()))
+        function.add_environment("SEEN_TABLE_NAME", self.seen_table.table_name)
         # Nobody but SNS could sign a request for IAM, and SNS does not: the message is signed.
         none = lambda_.FunctionUrlAuthType.NONE
         self.function_url = lambda_.FunctionUrl(self, "Url", function=function, auth_type=none)
         self.url: str = self.function_url.url
         self.alarms = self._watch(alarms.of_pattern(__name__))
 
-    def metric_rejected(self, **options: Any) -> cloudwatch.Metric:
-        """Requests that were rejected. ``options``: of the metric."""
-        name = {"FunctionName": self.function.function_name}
-        return cloudwatch.Metric(
-            namespace=NAMESPACE, metric_name=REJECTED, dimensions_map=name, **options
-        )
-
     def _watch(self, alarms: Alarms) -> list[cloudwatch.Alarm]:
+        """Watch what the URL answers.
+
+        Source: https://docs.aws.amazon.com/lambda/latest/dg/urls-monitoring.html
+        """
         every: dict[str, Any] = {"period": seconds(MINUTE), "statistic": "Sum"}
-        errors, throttles = self.function.metric_errors, self.function.metric_throttles
-        rows = (
-            ("ErrorsAlarm", errors(**every), 3),
-            ("ThrottlesAlarm", throttles(**every), 5),
-            ("RejectedAlarm", self.metric_rejected(**every), 15),
-        )
         return alarms.each(
-            self, [(name, metric, RECEIVER_ALARMS[name], 0, n) for name, metric, n in rows]
+            self,
+            [
+                (name, self.function.metric(metric, **every), runbook, 0, minutes)
+                for (name, metric, minutes), runbook in RECEIVER_ALARMS.items()
+            ],
         )

@@ -64,7 +64,6 @@ STATISTICS = {
     "NumberOfNotificationsFilteredOut-InvalidAttributes": "Sum",
     "NumberOfNotificationsFilteredOut-InvalidMessageBody": "Sum",
     "NumberOfNotificationsRedrivenToDlq": "Sum",
-    "MessagesRejected": "Sum",  # by a receiver: each is one that somebody has sent in vain
     "ObjectsFound": "Sum",  # by a sweep: the events of each were lost
     "OutboxAge": "Maximum",
     "PutRecords.FailedRecords": "Sum",
@@ -76,6 +75,8 @@ STATISTICS = {
     "ThrottledRecords": "Sum",
     "ThrottledRules": "Sum",
     "Throttles": "Sum",
+    "Url4xxCount": "Sum",
+    "Url5xxCount": "Sum",
     "WriteProvisionedThroughputExceeded": "Sum",
 }
 OF_ACCOUNT = ("SMSMonthToDateSpentUSD",)  # metrics of no resource

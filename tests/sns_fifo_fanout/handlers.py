@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.lambdas.sns_fifo_fanout import analytics, prices
-from serverless_patterns.patterns import limits
 from tests import moto_cloud
 from tests.lambdas.consumers import Consumer
 
@@ -79,10 +78,6 @@ consumer = partial(
     secrets=("31313", "98765"),
     other=lambda day, version: _of_a_day(day, version) | {"price": "31313.68"},
 )
-LIMITS = {
-    "publisher.MAX_ENTRIES": limits.SNS_BATCH_ENTRIES,
-    "publisher.MAX_BYTES": limits.SNS_MESSAGE_BYTES,
-}
 CONSUMERS = {
     "prices": consumer(prices.handler, work="TransactWriteItems", applied=_versions),
     "analytics": consumer(analytics.handler, work="PutObject", other=None, effects=_lines),

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serverless_patterns.lambdas.sns_fifo_fanout.publisher import MAX_BYTES, publish
+from serverless_patterns.lambdas.foundation.topics import MAX_BYTES
+from serverless_patterns.lambdas.sns_fifo_fanout.publisher import publish
 from tests import moto_cloud
 from tests.moto_cloud import UNREACHABLE, client_error
 

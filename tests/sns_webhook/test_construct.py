@@ -90,13 +90,19 @@ def test_a_topic_of_your_own_that_signs_with_sha256_is_taken(stack: Stack) -> No
 
 
 def test_a_message_id_is_kept_for_as_long_as_its_message_is_taken(stack: Stack) -> None:
-    receiver = make_receiver(stack)
+    make_receiver(stack)
     (table,) = properties(stack, "DynamoDB::Table")
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
     (received,) = properties(stack, "Lambda::Function")
     days = int(received["Environment"]["Variables"]["MAX_AGE_SECONDS"]) / 86_400
     assert days == 15
-    assert receiver.metric_rejected().metric_name == "MessagesRejected"
+
+
+def test_an_alarm_tells_of_every_answer_for_which_sns_tries_again_or_gives_up(stack: Stack) -> None:
+    """The receiver answers 503 by itself when its table is unavailable, which is no error."""
+    make_receiver(stack)
+    alarms = properties(stack, "CloudWatch::Alarm")
+    assert {one["MetricName"] for one in alarms} == {"Url5xxCount", "Throttles", "Url4xxCount"}
 
 
 def test_the_receiver_may_confirm_subscriptions_of_its_topics_only(stack: Stack) -> None:
