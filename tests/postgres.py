@@ -74,8 +74,11 @@ class Postgres:
             command = [f"{installed}/bin/initdb", "--version"]
             subprocess.run(command, check=True, capture_output=True, **self._as)
         except (PermissionError, subprocess.CalledProcessError):
-            shutil.copytree(installed.parent, self._folder / "programs", symlinks=True)
-            return self._folder / "programs" / "pginstall" / "bin"
+            package, copied = installed.parent, self._folder / "programs"
+            for part in (f"{PACKAGE}/{installed.name}", f"{PACKAGE}.libs"):  # which they load
+                if (package.parent / part).is_dir():
+                    shutil.copytree(package.parent / part, copied / part, symlinks=True)
+            return copied / PACKAGE / installed.name / "bin"
         return installed / "bin"
 
     def _until_ready(self) -> None:
