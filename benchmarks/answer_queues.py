@@ -22,9 +22,8 @@ from unittest.mock import patch
 from rich.console import Console
 from rich.table import Table
 
-from serverless_patterns.lambdas.foundation import aws, logs
+from serverless_patterns.lambdas.foundation import aws, logs, replies, responding
 from serverless_patterns.lambdas.foundation.loops import Loop
-from serverless_patterns.lambdas.request_reply import respond, wire
 from serverless_patterns.patterns.request_reply import client
 from serverless_patterns.sandbox import embedded
 
@@ -62,7 +61,7 @@ def measure(target: Target, calls: int) -> dict[str, tuple[float, list[float]]]:
     requests = sqs.create_queue(QueueName=f"requests-{time.time_ns()}")["QueueUrl"]
     os.environ["ANSWERS_URL"] = f"{requests.rpartition('/')[0]}/{PREFIX}"
     logs.logger.setLevel("ERROR")
-    handler = respond.handler(lambda request: request.document, _echo)
+    handler = responding.handler(lambda request: request.document, _echo)
     loops = [Loop(handler, requests) for _ in range(4)]
     with (
         patch.object(aws, "client", lambda service, **_: target.client(service)),
@@ -84,7 +83,7 @@ def measure(target: Target, calls: int) -> dict[str, tuple[float, list[float]]]:
 
 def _echo(parsed: Any) -> Any:
     return {
-        message.id: respond.Answered("answered", answer=wire.result(said))
+        message.id: responding.Answered("answered", answer=replies.result(said))
         for said, message in parsed
     }
 
@@ -121,8 +120,8 @@ def _one_a_call(sqs: Any, requests: str, calls: int) -> list[float]:
         started = time.perf_counter()
         name = f"{PREFIX}{threading.get_ident() % 2**32:08x}{number:08x}"
         url = sqs.create_queue(QueueName=name)["QueueUrl"]
-        said = {wire.REPLY_TO: name, wire.CORRELATION_ID: "one", wire.DEADLINE: "9" * 14}
-        attributes = {key: wire.text(value) for key, value in said.items()}
+        said = {replies.REPLY_TO: name, replies.CORRELATION_ID: "one", replies.DEADLINE: "9" * 14}
+        attributes = {key: replies.text(value) for key, value in said.items()}
         sqs.send_message(
             QueueUrl=requests, MessageBody=json.dumps(number), MessageAttributes=attributes
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..foundation import batch, claims, orders
-from ..foundation.outcomes import DUPLICATE, Outcome
+from ..foundation.outcomes import DUPLICATE
 from . import logic
 
 if TYPE_CHECKING:
@@ -13,11 +13,10 @@ if TYPE_CHECKING:
 
     from ..foundation.messages import Message
     from ..foundation.orders import Order
+    from ..foundation.outcomes import Outcome
     from ..foundation.pointers import Pointer
 
     Said = Order | Pointer
-
-READ = Outcome("read")
 
 
 def parse(message: Message) -> Said:
@@ -35,10 +34,8 @@ def write(parsed: Sequence[tuple[Said, Message]]) -> dict[str, Outcome]:
 
     def work(said: Said, message: Message) -> Outcome:
         found = read(said)
-        if isinstance(found, Outcome):
-            return found
-        catalogs.append((found, message))
-        return READ
+        catalogs.extend([(found, message)] if found else ())
+        return DUPLICATE  # unless it is stored
 
     outcomes = dict(batch.one_by_one(work)(parsed))
     return outcomes | (orders.store(catalogs) if catalogs else {})
@@ -47,11 +44,11 @@ def write(parsed: Sequence[tuple[Said, Message]]) -> dict[str, Outcome]:
 def work(said: Said, message: Message) -> Outcome:
     """Read one body and store what is kept of it, for a queue that keeps an order."""
     found = read(said)
-    return found if isinstance(found, Outcome) else orders.store([(found, message)])[message.id]
+    return orders.store([(found, message)])[message.id] if found else DUPLICATE
 
 
-def read(said: Said) -> Order | Outcome:
-    """Return a catalog; DUPLICATE if its body is gone because its work is done.
+def read(said: Said) -> Order | None:
+    """Return a catalog; None if its body is gone because its work is done.
 
     Raises:
         RefusedError: it breaks a rule, or its body is gone or of another size.
@@ -59,7 +56,7 @@ def read(said: Said) -> Order | Outcome:
     if isinstance(said, orders.Order):
         return said
     body = claims.open_body(said)
-    return DUPLICATE if body is None else logic.read(body)
+    return logic.read(body) if body else None
 
 
 handler = batch.handler(parse, write, report=claims.finish)

@@ -13,7 +13,7 @@ from ..foundation import checks
 from ..foundation.outcomes import RefusedError
 
 if TYPE_CHECKING:
-    from .wire import Request
+    from ..foundation.replies import Request
 
 MAX_QUANTITY = 1_000
 PRICES = {

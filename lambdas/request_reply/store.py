@@ -8,10 +8,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ..foundation import tables
+from ..foundation import replies, tables
 from ..foundation.outcomes import CONFLICT, DUPLICATE, Outcome, compare
-from . import wire
-from .respond import Answered
+from ..foundation.responding import Answered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +30,7 @@ def keep(received: Sequence[tuple[Quote, Message]]) -> dict[str, Outcome]:
             "pk": id_,
             **quote.document,
             "fingerprint": quote.fingerprint,
-            "answer": wire.result(quote.document),
+            "answer": replies.result(quote.document),
         }
         for id_, (quote, _) in first.items()
     }

@@ -9,7 +9,6 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-t
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import queue
@@ -19,23 +18,19 @@ import time
 import uuid
 from collections import Counter, OrderedDict
 from concurrent.futures import Future, InvalidStateError
+from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from serverless_patterns.lambdas.foundation import checks
-from serverless_patterns.lambdas.foundation.loops import Loop
+from serverless_patterns.lambdas.foundation import checks, replies
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
-from serverless_patterns.lambdas.request_reply import wire
-from serverless_patterns.lambdas.request_reply.respond import GONE
 
 from ..limits import SQS_BATCH_ENTRIES, SQS_LONG_POLL, SQS_MESSAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-__all__ = ["Loop", "NoAnswerError", "RejectedError", "RequestError", "Requester"]
 
 USABLE_AFTER = 1.0  # seconds until SQS knows a new queue everywhere (API reference, "CreateQueue")
 REMEMBERED = 10_000  # calls that are over, to tell late answers from answers for nobody
@@ -64,11 +59,11 @@ class NoAnswerError(RequestError, TimeoutError):
     """No answer came: the request may have had its effect, or not."""
 
 
-class Requester:
+class Requester(AbstractContextManager["Requester"]):
     """Sends requests, and waits for their answers. Make one in each process, after it was forked.
 
     Requests that are made at the same time share calls of SQS, ten to one; so do their answers. Its
-    methods may be called from any thread. It is a context manager: at the end it deletes its queue.
+    methods may be called from any thread. At the end of its block it deletes its queue.
 
     Args:
         queue_url: Of the queue of requests, standard or FIFO.
@@ -109,10 +104,6 @@ class Requester:
         """Return one by the variables that ``requester_environment`` of the construct has."""
         return cls(os.environ["QUEUE_URL"], os.environ["ANSWERS"], **settings)
 
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
     def __exit__(self, *_: object) -> None:
         """Close it."""
         self.close()
@@ -122,7 +113,7 @@ class Requester:
         self._closed.set()
         for _ in range(self._threads):
             self._outbox.put(None)
-        with contextlib.suppress(ClientError, BotoCoreError):  # else the sweep deletes it
+        with suppress(ClientError, BotoCoreError):  # else the sweep deletes it
             self._sqs.delete_queue(QueueUrl=self._answers_url)
         self._fail_all("closed", "The requester was closed.")
 
@@ -152,7 +143,7 @@ class Requester:
         except TimeoutError:
             if future.done():  # the answer came at the last moment, or says so
                 return future.result()
-            raise self._late(id_, seconds) from None
+            raise _late(id_, seconds) from None
         finally:
             self._end(id_)
 
@@ -167,7 +158,7 @@ class Requester:
         except NoAnswerError:
             raise
         except TimeoutError:
-            raise self._late(id_, seconds) from None
+            raise _late(id_, seconds) from None
         finally:
             self._end(id_)
 
@@ -177,13 +168,13 @@ class Requester:
         self, document: Any, request_id: str, timeout: float, group: str
     ) -> tuple[str, Future[Any], float]:
         id_, seconds = request_id or uuid.uuid4().hex, timeout or float(self._told["timeout"])
-        for name, value in (("request_id", id_), ("group", group or id_)):
-            try:
-                checks.identifier(value, name)
-            except RefusedError as error:
-                raise ValueError(error.detail) from None
+        try:
+            checks.identifier(id_, "request_id")
+            checks.identifier(group or id_, "group")
+        except RefusedError as error:
+            raise ValueError(error.detail) from None
         body = json.dumps(document)
-        if len(body) + wire.OVERHEAD > SQS_MESSAGE_BYTES:
+        if len(body) + replies.OVERHEAD > SQS_MESSAGE_BYTES:
             raise ValueError(
                 f"The request has {len(body):,} bytes, more than SQS takes. Send a pointer to it."
             )
@@ -194,24 +185,16 @@ class Requester:
             if id_ in self._waiting:
                 raise ValueError(f"request_id {id_} is waited for already. Give another one.")
             self._waiting[id_] = future
-        said = {
-            wire.REPLY_TO: wire.text(self.name),
-            wire.CORRELATION_ID: wire.text(id_),
-            wire.DEADLINE: wire.text(str(int((time.time() + seconds) * 1000)), "Number"),
-        }
+        said = replies.attributes(self.name, id_, time.time() + seconds)
         # No group is another requester's, too: in a FIFO queue one would wait for the other, and a
         # standard queue is fair to each.
-        mine = self.name[-wire.NAME_LENGTH :]
+        mine = self.name[-replies.NAME_LENGTH :]
         entry = {"MessageBody": body, "MessageAttributes": said, "MessageGroupId": mine}
         if self._fifo:  # sent again under its id it is to be answered again, and not deduplicated
             entry["MessageGroupId"] = f"{mine}.{group or id_}"
             entry["MessageDeduplicationId"] = uuid.uuid4().hex
         self._outbox.put(entry)
         return id_, future, seconds
-
-    def _late(self, id_: str, seconds: float) -> NoAnswerError:
-        detail = f"No answer came within {seconds:g} s. Call again with the same request_id."
-        return NoAnswerError(id_, "timeout", detail)
 
     def _end(self, id_: str) -> None:
         """Remember a call that is over, whoever ended it."""
@@ -223,38 +206,27 @@ class Requester:
 
     def _deliver(self, message: Mapping[str, Any]) -> None:
         """Give an answer to the call that waits for it; count one that none waits for."""
-        attributes = message.get("MessageAttributes", {})
-        id_ = attributes.get(wire.CORRELATION_ID, {}).get("StringValue", "")
+        id_, result, problem = _id_of(message), None, None
         try:
-            said = json.loads(message["Body"])
-            failed = said.get("error") if "result" not in said else None
-            if failed is not None:
-                failed = RejectedError(id_, str(failed["reason"]), str(failed["detail"]))
-            elif "result" not in said:
-                id_ = ""
-        except (ValueError, TypeError, KeyError, AttributeError):
-            id_ = ""  # it is no answer
+            result, problem = replies.read(message["Body"])
+        except ValueError:
+            id_ = ""
         with self._lock:
             future = self._waiting.pop(id_, None)
-            kind = "answered" if future else self._over.get(id_, "nobody")
-            self.counts[kind] += 1
+            self.counts["answered" if future else self._over.get(id_, "nobody")] += 1
             if future:
                 self._over[id_] = "duplicate"
-        if future:
-            self._settle(future, said.get("result"), failed)
-
-    def _settle(self, future: Future[Any], result: Any, error: Exception | None = None) -> None:
-        with contextlib.suppress(InvalidStateError):  # its task was cancelled meanwhile
-            if error:
-                future.set_exception(error)
-            else:
+        with suppress(InvalidStateError):  # its task was cancelled meanwhile
+            if future and problem:
+                future.set_exception(RejectedError(id_, *problem))
+            elif future:
                 future.set_result(result)
 
     def _fail(self, id_: str, error: Exception) -> None:
-        with self._lock:
-            future = self._waiting.get(id_)
-        if future:
-            self._settle(future, None, error)
+        future = self._waiting.get(id_)
+        with suppress(InvalidStateError):
+            if future:
+                future.set_exception(error)
 
     def _fail_all(self, reason: str, detail: str) -> None:
         with self._lock:
@@ -266,7 +238,7 @@ class Requester:
 
     def _open(self) -> None:
         """Make an answer queue of a new name: one that was deleted is taken for a minute."""
-        name = self._told["prefix"] + secrets.token_hex(wire.NAME_LENGTH // 2)
+        name = self._told["prefix"] + secrets.token_hex(replies.NAME_LENGTH // 2)
         made = self._sqs.create_queue(
             QueueName=name, Attributes=self._told["attributes"], tags=_alive()
         )
@@ -278,13 +250,11 @@ class Requester:
         entry = self._outbox.get()
         while entry is not None:
             batch, size = [entry], _size(entry)
-            entry = self._next()
-            while entry and len(batch) < SQS_BATCH_ENTRIES:
+            while (entry := self._next()) and len(batch) < SQS_BATCH_ENTRIES:
                 size += _size(entry)
                 if size > SQS_MESSAGE_BYTES:
                     break
                 batch.append(entry)
-                entry = self._next()
             self._send_batch(batch)
             entry = entry or self._outbox.get()
 
@@ -308,10 +278,11 @@ class Requester:
             return
         for failure in answer.get("Failed", ()):
             entry = batch[int(failure["Id"])]
+            id_ = _id_of(entry)
             if failure["SenderFault"]:
                 detail = "SQS does not take the request."
-                self._fail(_id_of(entry), RejectedError(_id_of(entry), failure["Code"], detail))
-            elif _id_of(entry) in self._waiting:  # and is sent again for as long as it is
+                self._fail(id_, RejectedError(id_, failure["Code"], detail))
+            elif id_ in self._waiting:  # and is sent again for as long as it is
                 self._outbox.put(entry)
 
     def _receive(self) -> None:
@@ -319,20 +290,19 @@ class Requester:
         while not self._closed.is_set():
             url = self._answers_url
             try:
-                answer = self._sqs.receive_message(
+                found = self._sqs.receive_message(
                     QueueUrl=url,
                     MaxNumberOfMessages=int(SQS_BATCH_ENTRIES),
                     WaitTimeSeconds=int(SQS_LONG_POLL),
-                    MessageAttributeNames=[wire.CORRELATION_ID],
-                )
-                if found := answer.get("Messages", ()):
-                    for message in found:
-                        self._deliver(message)
-                    handles = [one["ReceiptHandle"] for one in found]
-                    entries: Any = [
-                        {"Id": str(number), "ReceiptHandle": handle}
-                        for number, handle in enumerate(handles)
-                    ]  # one that is not deleted comes again, as a duplicate
+                    MessageAttributeNames=[replies.CORRELATION_ID],
+                ).get("Messages", ())
+                for message in found:
+                    self._deliver(message)
+                entries: Any = [
+                    {"Id": str(number), "ReceiptHandle": one["ReceiptHandle"]}
+                    for number, one in enumerate(found)
+                ]
+                if entries:  # one that is not deleted comes again, as a duplicate
                     self._sqs.delete_message_batch(QueueUrl=url, Entries=entries)
             except (ClientError, BotoCoreError) as error:
                 self._recover(url, error)
@@ -349,23 +319,27 @@ class Requester:
     def _recover(self, url: str, error: ClientError | BotoCoreError) -> None:
         """Wait for SQS to be back; make a new queue if this one is gone."""
         code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
-        if self._closed.wait(0 if code in GONE else PAUSE):
+        if self._closed.wait(0 if code in replies.GONE else PAUSE):
             return
-        with self._opening:
-            if code in GONE and url == self._answers_url:
-                with contextlib.suppress(ClientError, BotoCoreError):
-                    self._open()
-                    self._fail_all("queue_gone", "The answer queue was deleted. Call again.")
+        with self._opening, suppress(ClientError, BotoCoreError):
+            if code in replies.GONE and url == self._answers_url:
+                self._open()
+                self._fail_all("queue_gone", "The answer queue was deleted. Call again.")
 
 
-def _id_of(entry: Mapping[str, Any]) -> str:
-    found: str = entry["MessageAttributes"][wire.CORRELATION_ID]["StringValue"]
-    return found
+def _late(id_: str, seconds: float) -> NoAnswerError:
+    detail = f"No answer came within {seconds:g} s. Call again with the same request_id."
+    return NoAnswerError(id_, "timeout", detail)
+
+
+def _id_of(message: Mapping[str, Any]) -> str:
+    every: Mapping[str, Any] = message.get("MessageAttributes", {})
+    return str(every.get(replies.CORRELATION_ID, {}).get("StringValue", ""))
 
 
 def _size(entry: Mapping[str, Any]) -> int:
-    return len(entry["MessageBody"]) + wire.OVERHEAD
+    return len(entry["MessageBody"]) + replies.OVERHEAD
 
 
 def _alive() -> dict[str, str]:
-    return {wire.HEARTBEAT: f"{time.time():.0f}"}
+    return {replies.HEARTBEAT: f"{time.time():.0f}"}

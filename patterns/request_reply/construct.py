@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Aws, Duration
-from aws_cdk import aws_iam as iam
-
-from ..blocks import keys
 from ..blocks.alarms import LONGEST_DEFAULT_AGE, Alarms, Runbook
+from ..blocks.answers import AnswerQueues
 from ..blocks.consumers import Consumer, consume, warn_of_imported_consumer
-from ..blocks.findings import acknowledge_wildcards
-from ..blocks.grants import check_grantee, grantee_here, principal_of, warn_of_fixed
-from ..blocks.names import name_known_before_creation
+from ..blocks.grants import check_grantee, grantee_here
 from ..blocks.queues import (
     NewQueue,
     QueueWithDeadLetterQueue,
@@ -24,13 +18,15 @@ from ..blocks.queues import (
     visibility_of,
 )
 from ..blocks.sweeps import Sweep, run_by_schedule
-from ..blocks.values import Path, expect, known_seconds, seconds, stack_of
-from ..checks import period, reject
+from ..blocks.values import Path, expect, known_seconds, seconds
+from ..checks import reject
 from ..checks import sqs as checks
-from ..limits import SQS_MAX_RETENTION, SQS_MIN_RETENTION
+from ..limits import SQS_MAX_RETENTION
 
 if TYPE_CHECKING:
+    from aws_cdk import Duration
     from aws_cdk import aws_events as events
+    from aws_cdk import aws_iam as iam
     from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_sqs as sqs
     from constructs import Construct
@@ -38,10 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["Alarms", "Consumer", "NewQueue", "RequestReply", "Sweep"]
 
 A_MINUTE, HALF_AN_HOUR = seconds(60), seconds(1800)
-BEATS = 6  # in the time after which a queue is idle: five may fail
-SHORTEST_IDLE = 300  # seconds: tagging is throttled for the whole account
-PATH_IN_NAME = 20  # with the stack's id and 16 of the requester's own, 80 characters hold it
-REQUESTER = ("CreateQueue", "TagQueue", "ReceiveMessage", "DeleteMessage", "DeleteQueue")
 CONSUMES = ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility")
 SWEEP_FAILS = Runbook(
     means="The sweep fails, so answer queues of requesters that are gone are kept.",
@@ -82,8 +74,6 @@ class RequestReply(QueueWithDeadLetterQueue):
             it would be.
 
     Attributes:
-        answers_prefix: What the names of all answer queues begin with; nobody is answered
-            elsewhere.
         event_source_mapping: Queue to responder; None with a process.
         schedule: The rule that runs the sweep.
 
@@ -112,22 +102,18 @@ class RequestReply(QueueWithDeadLetterQueue):
         expect("queue", queue, "IQueue", NewQueue)
         expect("alarms", alarms, Alarms)
         consumer = None if responder is None else Consumer.of(responder)
-        self._timeout = known_seconds("timeout", timeout)
-        self._idle = known_seconds("idle", idle)
-        _check_times(self._timeout, self._idle)
+        waits, idle_for = known_seconds("timeout", timeout), known_seconds("idle", idle)
         alarms = alarms.of_pattern(__name__)
         if alarms.max_age is None:
             kept = queue.retention if isinstance(queue, NewQueue) else retention_of(queue)
-            age = min(self._timeout, LONGEST_DEFAULT_AGE, (kept or SQS_MAX_RETENTION) // 2)
+            age = min(waits, LONGEST_DEFAULT_AGE, (kept or SQS_MAX_RETENTION) // 2)
             alarms = replace(alarms, max_age=seconds(age))
         super().__init__(scope, construct_id, queue=queue, consumer=consumer, alarms=alarms)
         self._given: list[Any] = [consumer, queue, sweep]
+        self._answers = AnswerQueues(self, self.queue, waits, idle_for)
         hidden = visibility_of(self.queue)
         if hidden is not None:
-            reject(checks.retried_too_late(Path(self.queue), hidden, self._timeout))
-
-        self.answers_prefix = f"{name_known_before_creation(self, longest_path=PATH_IN_NAME)}-"
-        self._answers = stack_of(self).format_arn(service="sqs", resource=f"{self.answers_prefix}*")
+            reject(checks.retried_too_late(Path(self.queue), hidden, waits))
         if consumer:
             warn_of_imported_consumer(consumer, visibility_given(queue))
             self.event_source_mapping = consume(
@@ -139,27 +125,12 @@ class RequestReply(QueueWithDeadLetterQueue):
     @property
     def answers(self) -> str:
         """What a requester needs to know of its answer queue, as JSON: its name, and attributes."""
-        tls = {
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "sqs:*",
-            "Resource": self._answers,
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        }
-        key = keys.key_of(self.queue)
-        encrypted = {"KmsMasterKeyId": key.key_arn} if key else {"SqsManagedSseEnabled": "true"}
-        stack = stack_of(self)
-        told = {
-            "prefix": self.answers_prefix,
-            "timeout": self._timeout,
-            "heartbeat": self._idle / BEATS,
-            "attributes": {
-                "MessageRetentionPeriod": str(max(SQS_MIN_RETENTION, math.ceil(self._timeout))),
-                "Policy": stack.to_json_string({"Version": "2012-10-17", "Statement": [tls]}),
-                **encrypted,
-            },
-        }
-        return stack.to_json_string(told)
+        return self._answers.told_to_requesters
+
+    @property
+    def answers_prefix(self) -> str:
+        """What the names of all answer queues begin with; nobody is answered elsewhere."""
+        return self._answers.prefix
 
     @property
     def requester_environment(self) -> dict[str, str]:
@@ -174,19 +145,13 @@ class RequestReply(QueueWithDeadLetterQueue):
             ValueError: the queue is imported, so its dead-letter queue is not known.
         """
         letters = self.dead_letter_queue.queue_url
-        told = {"DEAD_LETTER_QUEUE_URL": letters, "ANSWERS_URL": self._answers_url}
+        told = {"DEAD_LETTER_QUEUE_URL": letters, "ANSWERS_URL": self._answers.url}
         return told if self.event_source_mapping else told | {"QUEUE_URL": self.queue.queue_url}
 
     @property
     def sweep_environment(self) -> dict[str, str]:
         """The variables that the sweep needs."""
-        return {"ANSWERS_URL": self._answers_url, "IDLE_SECONDS": f"{self._idle:g}"}
-
-    @property
-    def _answers_url(self) -> str:
-        """How the URLs of all answer queues begin."""
-        place = f"https://sqs.{Aws.REGION}.{Aws.URL_SUFFIX}/{Aws.ACCOUNT_ID}"
-        return f"{place}/{self.answers_prefix}"
+        return self._answers.told_to_sweep
 
     def grant_request(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee``, a requester, send requests, and have answer queues.
@@ -196,7 +161,7 @@ class RequestReply(QueueWithDeadLetterQueue):
         """
         to = self._grantee(grantee)
         grant_send(self.queue, to)
-        return self._grant(to, REQUESTER)
+        return self._answers.grant_have(to)
 
     def grant_respond(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee``, the responder, answer: to queues that requesters make, and no others.
@@ -210,9 +175,7 @@ class RequestReply(QueueWithDeadLetterQueue):
         if not self.event_source_mapping:
             self.queue.grant(to, *(f"sqs:{verb}" for verb in CONSUMES))
             grant_send(self.dead_letter_queue, to)
-        if key := keys.key_of(self.queue):
-            key.grant(to, "kms:Decrypt", "kms:GenerateDataKey")
-        return self._grant(to, ["SendMessage"])
+        return self._answers.grant_answer(to)
 
     def grant_sweep(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee``, the sweep, find answer queues and delete them, and no others.
@@ -220,43 +183,9 @@ class RequestReply(QueueWithDeadLetterQueue):
         Raises:
             ValueError: it cannot be granted that.
         """
-        to = self._grantee(grantee)
-        listing = ["sqs:ListQueues"]
-        iam.Grant.add_to_principal(grantee=to, actions=listing, resource_arns=["*"])
-        acknowledge_wildcards(principal_of(to), "SQS takes no resource for listing queues.", "*")
-        return self._grant(to, ("ListQueueTags", "DeleteQueue"))
+        return self._answers.grant_sweep(self._grantee(grantee))
 
     def _grantee(self, grantee: iam.IGrantable) -> iam.IGrantable:
         to = grantee_here(self, grantee, self._given)
         check_grantee(self, to)
         return to
-
-    def _grant(self, to: iam.IGrantable, verbs: Any) -> iam.Grant:
-        grant = iam.Grant.add_to_principal(
-            grantee=to,
-            actions=[f"sqs:{verb}" for verb in verbs],
-            resource_arns=[self._answers],
-        )
-        why = "Each requester makes a queue of its own, below this name."
-        acknowledge_wildcards(principal_of(to), why, self._answers)
-        warn_of_fixed(to, Path(self, "the use of the answer queues of "))
-        return grant
-
-
-def _check_times(timeout: float, idle: float) -> None:
-    """Reject times that lose answers.
-
-    Raises:
-        ValueError: a requester that waits for nothing, or longer than SQS keeps its answer; or a
-            queue that is swept between two heartbeats.
-    """
-    if not 1 <= timeout <= SQS_MAX_RETENTION:
-        raise ValueError(
-            f"timeout is {period(timeout)}; it must be 1 s to {period(SQS_MAX_RETENTION)}, for "
-            "which SQS keeps an answer."
-        )
-    if idle < SHORTEST_IDLE:
-        raise ValueError(
-            f"idle is {period(idle)}; it must be {period(SHORTEST_IDLE)} or more: a heartbeat is a "
-            "tag, and SQS throttles tagging for the whole account."
-        )

@@ -12,11 +12,14 @@ import json
 import os
 import signal
 import time
+from collections import Counter
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from serverless_patterns.lambdas.request_reply import logic, quotes, wire
+from serverless_patterns.lambdas.foundation import replies
+from serverless_patterns.lambdas.request_reply import logic, quotes
 from serverless_patterns.sandbox import programs
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.sender import Event, Reply, single
@@ -25,7 +28,7 @@ from ..shop import Document, Shop, as_json
 from .client import NoAnswerError, RejectedError, Requester
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from serverless_patterns.sandbox import Deployment
     from serverless_patterns.sandbox.report import Report
@@ -59,8 +62,8 @@ def run(stack: Deployment, report: Report) -> None:
 
     drive.title("Where is every request now?")
     drive.drain(*QUEUES)
-    rows = {name: calls.rows(f"{name}TableName") for name in ("", "Fleet")}
-    drive.judge(judge, {"function": rows[""], "fleet": rows["Fleet"]})
+    rows = {name: [*calls.done(name).values()] for name in ("TableName", "FleetTableName")}
+    drive.judge(judge, rows)
     left = queues_of(drive) + queues_of(drive, "Fleet")
     drive.check("a requester that ends deletes its answer queue", not left, left)
     drive.latency("Requester.call", drive.sender.seconds)
@@ -135,57 +138,50 @@ class Calls:
 
     def arguments(self, event: Event, seconds: float = HOUR) -> dict[str, Any]:
         """Return the arguments that send a request past a requester, with any address."""
-        deadline = str(int((time.time() + seconds) * 1000))
-        said = {
-            wire.REPLY_TO: wire.text(event.extra.get("to", self.by.name)),
-            wire.CORRELATION_ID: wire.text(event.id),
-            wire.DEADLINE: wire.text(deadline, "Number"),
+        to, until = event.extra.get("to", self.by.name), time.time() + seconds
+        return {
+            "QueueUrl": self.drive[QUEUE],
+            "MessageBody": event.body.decode(),
+            "MessageAttributes": replies.attributes(to, event.id, until),
         }
-        body = event.body.decode()
-        return {"QueueUrl": self.drive[QUEUE], "MessageBody": body, "MessageAttributes": said}
 
-    def raw(self, events: Iterable[Event], to: Sequence[str] = ()) -> list[Event]:
-        """Send requests past a requester, and have them answered elsewhere if need be."""
-        made = [*events]
-        if to:
-            made = [
-                Event(one.id, one.body, extra={"to": it}) for one, it in zip(made, to, strict=True)
-            ]
+    def raw(self, *events: Event) -> None:
+        """Send requests past a requester."""
         send = self.drive.client("sqs").send_message
-        self.drive.send("Requests past the requester", single(send, self.arguments), made)
-        return made
+        self.drive.send("Requests past the requester", single(send, self.arguments), events)
 
-    def rows(self, table: str) -> list[Document]:
-        """Return this run's quotes that a table has."""
-        return self.drive.rows(table, "begins_with(pk, :text)", self.shop.run)
+    def done(self, table: str = "TableName") -> dict[str, Document]:
+        """Return this run's quotes that a table has, by their ids."""
+        found = self.drive.rows(table, "begins_with(pk, :text)", self.shop.run)
+        return {row["pk"]: row for row in found}
 
-
-def right(event: Event, told: Any) -> bool:
-    """Whether a caller was told the answer to its own request."""
-    if not isinstance(told, dict):
-        return False
-    asked = json.loads(event.body)
-    return bool(asked.items() <= told.items() and told["quote_id"] == event.id)
+    def check(self, promise: str, events: Sequence[Event], told: Sequence[Any]) -> None:
+        """Check that each caller was told the answer to its own request."""
+        wrong = [
+            one.id
+            for one, it in zip(events, told, strict=True)
+            if not isinstance(it, dict)
+            or not json.loads(one.body).items() <= it.items()
+            or it["quote_id"] != one.id
+        ]
+        self.drive.check(promise, not wrong, wrong[:6])
 
 
 def at_once(drive: Driver, calls: Calls) -> None:
     """Call a thousand times in one event loop."""
     events = calls.make(AT_ONCE)
-    started = time.monotonic()
-    replies = drive.send("Calls at once", calls.all_at_once, events, batch=AT_ONCE)
-    seconds = time.monotonic() - started
-    wrong = [one.id for one, it in zip(events, replies, strict=True) if not right(one, it.value)]
+    told = drive.send("Calls at once", calls.all_at_once, events, batch=AT_ONCE)
     promise = "a thousand calls at once are each told their own answer, over one queue"
-    holds = not wrong and calls.by.counts["answered"] == AT_ONCE and len(queues_of(drive)) == 2
-    drive.check(promise, holds, (wrong[:3], calls.by.counts, f"{seconds:.1f} s"))
+    calls.check(promise, events, [one.value for one in told])
+    found = calls.by.counts["answered"], len(queues_of(drive))
+    drive.check("each requester has one answer queue", found == (AT_ONCE, 2), found)
 
 
 def again(drive: Driver, calls: Calls, other: Requester) -> None:
     """Call from threads, from another process's requester again, and with another document."""
     events = calls.make(BY_THREADS)
     told = calls.send("Calls of threads", events)
-    wrong = [one.id for one, it in zip(events, told, strict=True) if not right(one, it)]
-    drive.check("calls of threads are each told their own answer", not wrong, wrong[:3])
+    calls.check("calls of threads are each told their own answer", events, told)
     same = calls.send("The same calls by another requester", events[:50], by=other)
     drive.check("the same request again has the same answer", same == told[:50])
     others = [
@@ -206,66 +202,46 @@ def refused(drive: Driver, calls: Calls) -> None:
     told = calls.send("Requests for parts that there are not", wrong)
     reasons = [getattr(one, "reason", one) for one in told]
     drive.check("a refused request is answered with why", reasons == ["sku"] * POISON, reasons)
-    sqs = drive.client("sqs")
-    victim = f"{calls.shop.run}-victim"
-    url, own = sqs.create_queue(QueueName=victim)["QueueUrl"], calls.by.name
+    sqs, victim, own = drive.client("sqs"), f"{calls.shop.run}-victim", calls.by.name
+    url = sqs.create_queue(QueueName=victim)["QueueUrl"]
     foreign = f"https://sqs.us-east-1.amazonaws.com/999999999999/{own}"
     forged = [victim, url, foreign, f"{own}/../{victim}", own[:-1], f"{own}0", own[:-4] + "/../"]
     forged += [drive[QUEUE].rpartition("/")[2], "-"]
-    events = calls.raw(calls.make(len(forged)), forged)
+    events = [
+        Event(one.id, one.body, extra={"to": to})
+        for one, to in zip(calls.make(len(forged)), forged, strict=True)
+    ]
+    calls.raw(*events)
     drive.wait_for_messages("they are dead-lettered", LETTERS, POISON + len(forged))
     expected = {one.id: "sku" for one in wrong} | {one.id: "reply_to" for one in events}
     promise = "refused requests, and those with a forged address, are kept with their reason"
     drive.dead_letters(promise, expected, drive.sent_body, LETTERS)
-    attributes = sqs.get_queue_attributes(
-        QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
-    )["Attributes"]
-    promise = "nothing is sent to a queue that a forged address names"
-    drive.check(promise, attributes["ApproximateNumberOfMessages"] == "0", attributes)
+    found = sqs.receive_message(QueueUrl=url).get("Messages", [])
+    drive.check("nothing is sent to a queue that a forged address names", not found, found)
     sqs.delete_queue(QueueUrl=url)
 
 
 def strays(drive: Driver, calls: Calls) -> None:
     """Have answers sent that no call waits for."""
     before = calls.by.counts.copy()
-    late, twice, unknown = (calls.make(STRAY) for _ in range(3))
-    given_up = []
-    for one in late:
-        try:
-            calls.by.call(json.loads(one.body), request_id=one.id, timeout=0.001)
-        except NoAnswerError as error:
-            given_up.append(error.reason)
+    late, twice, unknown, gone, expired = (calls.make(STRAY) for _ in range(5))
+    given_up = [calls.entry(timeout=0.001)([one])[0].refusal for one in late]
     drive.check("a call without an answer ends in time", given_up == ["timeout"] * STRAY, given_up)
     calls.send("Calls", twice)
-    calls.raw([*late, *twice, *unknown])
-    wanted = {"late": STRAY, "duplicate": STRAY, "nobody": STRAY}
-
-    def counted() -> bool:
-        found = calls.by.counts - before
-        return all(found[kind] >= count for kind, count in wanted.items())
-
+    calls.raw(*late, *twice, *unknown)
+    wanted = dict.fromkeys(("late", "duplicate", "nobody"), STRAY)
     promise = "answers that are late, come twice or are for nobody are dropped and counted"
-    drive.eventually(promise, counted)
-    gone, expired = calls.make(STRAY), calls.make(STRAY)
-    calls.raw(gone, [calls.by.name[: -wire.NAME_LENGTH] + "0" * wire.NAME_LENGTH] * STRAY)
-    drive.wait_for("they are worked on", ids(gone), lambda: ids_of(calls.rows("TableName")))
+    drive.eventually(promise, lambda: calls.by.counts - before >= Counter(wanted))
+    nobody = calls.by.name[: -replies.NAME_LENGTH] + "0" * replies.NAME_LENGTH
+    calls.raw(*(Event(one.id, one.body, extra={"to": nobody}) for one in gone))
+    drive.wait_for("they are worked on", {one.id for one in gone}, calls.done)
     for one in expired:
         drive.client("sqs").send_message(**calls.arguments(one, seconds=-1))
     drive.drain(QUEUE)
-    done = ids(expired) & ids_of(calls.rows("TableName"))
+    done = {one.id for one in expired} & calls.done().keys()
     drive.check("what nobody waits for any more is not worked on", not done, done)
     left = drive.backlog(LETTERS)
     drive.check("a requester that is gone dead-letters nothing", left == 0, left)
-
-
-def ids(events: Iterable[Event]) -> set[str]:
-    """Return the ids of requests."""
-    return {one.id for one in events}
-
-
-def ids_of(rows: Iterable[Document]) -> set[str]:
-    """Return the ids of the requests that rows are for."""
-    return {one["pk"] for one in rows}
 
 
 def outage(drive: Driver, calls: Calls) -> None:
@@ -274,28 +250,26 @@ def outage(drive: Driver, calls: Calls) -> None:
     with drive.table_unavailable(FUNCTION):
         told = [calls.entry(timeout=3)([one])[0].refusal for one in unlucky[:3]]
     drive.check("in an outage callers are told in time", told == ["timeout"] * 3, told)
-    calls.send("The same calls, and others, after the outage", unlucky, timeout=15)
-    done = ids(unlucky) <= ids_of(calls.rows("TableName"))
-    drive.check("calls again after an outage are answered, each with one effect", done)
+    told = calls.send("The same calls, and others, after the outage", unlucky, timeout=15)
+    calls.check("calls again after an outage are answered, each with one effect", unlucky, told)
 
 
 def swept(drive: Driver, calls: Calls) -> None:
     """Leave answer queues as crashes do, sweep them, and delete the one that is in use."""
     sqs, told = drive.client("sqs"), json.loads(drive["Answers"])
-    old = {wire.HEARTBEAT: str(int(time.time()) - HOUR)}
+    old = {replies.HEARTBEAT: str(int(time.time()) - HOUR)}
     for number in range(STRAY):
         name = f"{told['prefix']}{number:016x}"
         sqs.create_queue(QueueName=name, Attributes=told["attributes"], tags=old)
-    found = [sweep(drive), sweep(drive)]
-    left = len(queues_of(drive))
+    found = sweep(drive), sweep(drive), len(queues_of(drive))
     promise = "the sweep deletes the queues of requesters that are gone, and no other"
-    drive.check(promise, (found, left) == ([STRAY, 0], 2), (found, left))
-    sqs.delete_queue(QueueUrl=next(it for it in queues_of(drive) if calls.by.name in it))
+    drive.check(promise, found == (STRAY, 0, 2), found)
     name = calls.by.name
+    sqs.delete_queue(QueueUrl=next(it for it in queues_of(drive) if name in it))
     drive.wait("the requester has another queue", lambda: calls.by.name != name)
-    [event] = calls.make(1)
-    [told] = calls.send("A call over it", [event])
-    drive.check("a requester whose queue was deleted makes another", right(event, told), told)
+    events = calls.make(1)
+    promise = "a requester whose queue was deleted makes another"
+    calls.check(promise, events, calls.send("A call over it", events))
 
 
 def sweep(drive: Driver) -> int:
@@ -321,20 +295,20 @@ def killed(drive: Driver, calls: Calls) -> None:
 
     with responder() as first, responder():
         drive.wait("a responder is ready", lambda: bool(first.said("Loop")))
-        events = calls.make(IN_ORDER)
-        groups = [
-            Event(one.id, one.body, extra={"group": f"g-{n % 20}"}) for n, one in enumerate(events)
+        events = [
+            Event(one.id, one.body, extra={"group": f"g-{number % 20}"})
+            for number, one in enumerate(calls.make(IN_ORDER))
         ]
-        half = calls.send("Calls in groups", groups[: IN_ORDER // 2])
-        os.kill(first.said("Loop")[0]["pid"], signal.SIGKILL)
-        half += calls.send("Calls while one of two responders is killed", groups[IN_ORDER // 2 :])
-    wrong = [one.id for one, told in zip(events, half, strict=True) if not right(one, told)]
+        kill = Timer(0.5, os.kill, (first.said("Loop")[0]["pid"], signal.SIGKILL))
+        kill.start()
+        told = calls.send("Calls while one of two responders is killed", events)
+        kill.join()
     promise = "a responder that is killed loses no request: each has one effect, and its answer"
-    drive.check(promise, not wrong, wrong[:3])
+    calls.check(promise, events, told)
 
 
-def judge(drive: Driver, function: Sequence[Document], fleet: Sequence[Document]) -> None:
+def judge(drive: Driver, **tables: Sequence[Document]) -> None:
     """Book every quote that is stored, and compare it with what was asked for."""
-    rows = [*function, *fleet]
+    rows = [row for table in tables.values() for row in table]
     drive.ledger.processed.update(row["pk"] for row in rows)
     drive.as_sent("each quote is what was asked for", [(row["pk"], row) for row in rows])

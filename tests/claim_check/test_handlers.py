@@ -11,7 +11,7 @@ import pytest
 from serverless_patterns.lambdas.claim_check import announce, catalogs, catalogs_in_order
 from serverless_patterns.lambdas.claim_check import catalogs_shared as shared
 from serverless_patterns.lambdas.foundation import claims
-from serverless_patterns.lambdas.foundation.pointers import Pointer
+from serverless_patterns.lambdas.foundation.pointers import MAX_BYTES, Pointer
 from serverless_patterns.lambdas.foundation.sweeps import UnfinishedError
 from tests.claim_check.handlers import catalog, upload
 from tests.crashes import Crashes
@@ -64,10 +64,14 @@ def test_a_forged_pointer_is_dead_lettered_with_its_reason_and_nothing_is_delete
 def test_work_comes_first_then_the_message_is_deleted_then_its_body(cloud: Cloud) -> None:
     messages(threshold=0).send(catalog("list", parts=3))
     cloud.requests.clear()
+    again = large.received()
     assert deliver(cloud, catalogs.handler) == []
     done = ["GetObject", "TransactWriteItems", "TransactWriteItems"]
     assert [it for it, _ in cloud.requests] == [*done, "DeleteMessageBatch", "DeleteObjects"]
     assert (bodies(), keys()) == ([], [])
+    cloud.run(catalogs.handler, *again)  # as SQS does at times
+    assert (cloud.outcomes(), cloud.letters()) == ({"duplicate": 1}, [])
+    assert '"ConsistentRead": true' in dict(cloud.requests)["GetItem"]
 
 
 @pytest.mark.parametrize(
@@ -207,6 +211,9 @@ def test_the_pointer_of_an_upload_is_sent_when_s3_says_that_it_is_there(cloud: C
     text = catalog("list", parts=2).encode()
     put(f"{PREFIX}u", text)
     event, test = upload("u", len(text)), {"Event": "s3:TestEvent", "Bucket": BUCKET}
+    wrong = [record(upload("u", size)) for size in (0, MAX_BYTES + 1)]
+    assert cloud.run(announce.handler, *wrong) == []
+    assert cloud.reasons() == {"event": 2}
     assert cloud.run(announce.handler, record(event), record(event), record(test)) == []
     assert len(bodies()) == 2, "S3 said it twice"
     deliver(cloud, catalogs.handler)

@@ -6,12 +6,13 @@ their calls, by module and constant; the suites beside this file then hold them 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serverless_patterns.lambdas.foundation import strict_json
+from serverless_patterns.lambdas.foundation import replies, responding, strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from serverless_patterns.lambdas.foundation.messages import Message
     from tests.moto_cloud import Cloud
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -75,6 +77,28 @@ class Consumer:
     def fifo(self) -> bool:
         """Whether its queue keeps an order."""
         return self.applied is not None
+
+
+@contextmanager
+def without_addresses(
+    cloud: Callable[[pytest.MonkeyPatch], AbstractContextManager[Cloud]],
+    id_of: Callable[[Any], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Cloud]:
+    """The cloud of a consumer that answers: here, its events have a body alone.
+
+    Each has the id that ``id_of`` makes of its document, and its answer goes nowhere.
+    """
+
+    def request(message: Message, _: str) -> replies.Request:
+        said = strict_json.parse(message.body)
+        to = replies.Address("nobody", id_of(said))
+        return replies.Request(to, 10**14, said, strict_json.fingerprint(said))
+
+    with cloud(monkeypatch) as made:
+        monkeypatch.setattr(replies, "request", request)
+        monkeypatch.setattr(responding, "answer", lambda *_: {})
+        yield made
 
 
 def declared(name: str) -> Iterator[tuple[str, str, Any]]:

@@ -151,6 +151,7 @@ def test_a_fifo_topic_and_a_fifo_queue_take_one_message_of_two_equal_ones(cloud:
     LargeNotifications(arn, threshold=0, **where()).publish("of the topic", group_id="b")
     found = ours.receive(wait_seconds=0)
     assert sorted(message.read() for message in found) == [b"of the queue", b"of the topic"]
+    assert len(keys()) == 3, "each body is in S3, that of the message not taken, too"
 
 
 # Sizes
@@ -179,6 +180,16 @@ def test_a_body_is_text_bytes_a_file_or_chunks(cloud: Cloud) -> None:
         assert message.read() == b"abc"
         message.delete()
     assert (bodies(), keys()) == ([], [])
+
+
+def test_a_body_in_chunks_of_any_size_is_stored_byte_for_byte_in_its_parts(cloud: Cloud) -> None:
+    chunks = [bytes([number]) * (size * MEBIBYTE + number) for number, size in enumerate((7, 3, 9))]
+    LargeMessages(os.environ["QUEUE_URL"], bucket=BUCKET, session=boto3.DEFAULT_SESSION).send(
+        chunks
+    )
+    assert cloud.calls["UploadPart"] == 3
+    assert b"".join(cloud.files(BUCKET)) == b"".join(chunks)
+    assert "/" not in keys()[0], "at the root of the bucket, unless there is a prefix"
 
 
 def test_an_empty_body_one_that_is_too_large_and_too_many_attributes_are_rejected_and_leave_nothing(

@@ -9,6 +9,7 @@ import pytest
 
 from serverless_patterns.lambdas.api_sqs_lambda import logic as changes
 from serverless_patterns.lambdas.appsync_live import logic as feed
+from serverless_patterns.lambdas.claim_check import logic as catalogs
 from serverless_patterns.lambdas.dynamodb_streams_lambda import logic as outbox
 from serverless_patterns.lambdas.eventbridge_bus import publish
 from serverless_patterns.lambdas.foundation import orders, shop
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ID = "must be 1 to 64 letters, digits, _ or -."
+CATALOG = {"catalog_id": "c", "supplier": "s", "parts": 1}
+PART = {"sku": "s", "price": "1.00", "description": "d"}
 MOVED = {"movement_id": "m", "part_id": "p", "direction": "in", "quantity": 1}
 OUTBOX = {"event_id": "e", "order_id": "o", "type": "placed"}
 
@@ -47,6 +50,10 @@ def moved(document: Any) -> Any:
     return stock.parse(Message.of(record(document)))
 
 
+def catalog(lines: list[Any]) -> Any:
+    return catalogs.read(["\n".join(map(json.dumps, lines)).encode()])
+
+
 def without(document: dict[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key != name}
 
@@ -54,6 +61,18 @@ def without(document: dict[str, Any], name: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("parse", "document", "reason", "said"),
     [
+        (catalog, [CATALOG, PART | {"sku": ""}], "field", f"sku {ID}"),
+        (catalog, [CATALOG, PART | {"description": ""}], "field",
+         "description must be a string of 1 to 4000 characters without control characters."),
+        (catalog, [CATALOG, PART | {"price": "1"}], "amount",
+         "price must be a string with 2 decimal places."),
+        (catalog, [CATALOG, PART, PART], "parts", "parts is not the number of lines that follow."),
+        (catalog, [without(CATALOG, "supplier")], "field", "catalog lacks supplier."),
+        (catalog, [CATALOG | {"supplier": ""}], "field", f"supplier {ID}"),
+        (catalog, [CATALOG | {"catalog_id": ""}], "field", f"catalog_id {ID}"),
+        (catalog, [CATALOG, without(PART, "sku")], "field", "part lacks sku."),
+        (catalog, [CATALOG, PART | {"description": "x" * 64 * 1024}], "line",
+         "A line has more than 65536 bytes."),
         (in_group, [], "kind", "kind must be one of quantity, cancel_line, note."),
         (in_group, change(kind="quantity", quantity=0), "field",
          f"quantity must be a whole number from 1 to {shop.MAX_QUANTITY}."),

@@ -6,30 +6,26 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from serverless_patterns.lambdas.foundation import strict_json
-from serverless_patterns.lambdas.request_reply import quotes, respond, wire
-from serverless_patterns.patterns import limits
+from serverless_patterns.lambdas.request_reply import quotes
 from tests import moto_cloud
-from tests.lambdas.consumers import Consumer
-from tests.moto_cloud import REGION, TABLE
+from tests.lambdas.consumers import Consumer, without_addresses
+from tests.moto_cloud import TABLE
+from tests.queues_in_memory import BASE, PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pytest
 
-    from serverless_patterns.lambdas.foundation.messages import Message
     from tests.moto_cloud import Cloud
-
-PREFIX = "shop-answers-"
-NAME = f"{PREFIX}0123456789abcdef"
-BASE = f"https://sqs.{REGION}.amazonaws.com/123456789012"
-FOREVER = 10**14
 
 
 def asked(customer: str, quantity: int = 2, sku: str = "BRK-PAD-F") -> dict[str, Any]:
     """Return a request for a quote."""
     return {"sku": sku, "quantity": quantity, "customer_id": customer}
+
+
+QUOTE = asked("customer-1") | {"quote_id": "id-1", "unit_price": "49.90", "total": "99.80"}
 
 
 @contextmanager
@@ -40,23 +36,10 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         yield made
 
 
-@contextmanager
-def without_addresses(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    """The same for the suites of all consumers, whose events have a body alone.
-
-    A request has the id that its customer's begins with, and its answer goes nowhere.
-    """
-
-    def request(message: Message, _: str) -> wire.Request:
-        document = strict_json.parse(message.body)
-        customer = document.get("customer_id", "") if isinstance(document, dict) else ""
-        to = wire.Address(NAME, str(customer).partition("_")[0])
-        return wire.Request(to, FOREVER, document, strict_json.fingerprint(document))
-
-    with cloud(monkeypatch) as made:
-        monkeypatch.setattr(wire, "request", request)
-        monkeypatch.setattr(respond, "answer", lambda *_: {})
-        yield made
+def _id(said: Any) -> str:
+    """Return the id of a request for the suites of all consumers: its customer's begins with it."""
+    customer = said.get("customer_id", "") if isinstance(said, dict) else ""
+    return str(customer).partition("_")[0]
 
 
 def _good(number: int, place: int) -> dict[str, Any]:
@@ -71,7 +54,7 @@ def _applied(cloud: Cloud, number: int) -> list[int]:
 
 consumer = partial(
     Consumer,
-    cloud=without_addresses,
+    cloud=partial(without_addresses, cloud, _id),
     good=_good,
     name=lambda number: f"q-{number}-",
     bad=asked("q-0-0_Geheimnis", sku="NO-PART"),
@@ -83,8 +66,4 @@ consumer = partial(
 CONSUMERS = {
     "quotes": consumer(quotes.handler),
     "quotes in order": consumer(quotes.in_order, applied=_applied),
-}
-LIMITS = {
-    "wire.MAX_BYTES": limits.SQS_MESSAGE_BYTES,
-    "sweep.MAX_RESULTS": limits.SQS_LIST_QUEUES,
 }

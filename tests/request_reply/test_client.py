@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from serverless_patterns.lambdas.foundation import loops
-from serverless_patterns.lambdas.request_reply import quotes, wire
+from serverless_patterns.lambdas.foundation import loops, replies
+from serverless_patterns.lambdas.request_reply import quotes
 from serverless_patterns.patterns.limits import SQS_MESSAGE_BYTES
 from serverless_patterns.patterns.request_reply import client
 from serverless_patterns.patterns.request_reply.client import (
@@ -22,16 +25,20 @@ from serverless_patterns.patterns.request_reply.client import (
     RejectedError,
     Requester,
 )
+from tests.conftest import ROOT
 from tests.moto_cloud import UNREACHABLE
-from tests.request_reply.handlers import BASE, PREFIX, asked
-from tests.request_reply.world import REQUESTS, TOLD, work
+from tests.queues_in_memory import BASE, PREFIX, REQUESTS, work
+from tests.request_reply.handlers import asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.moto_cloud import Cloud
-    from tests.request_reply.world import Queues
+    Make = Callable[..., Requester]
 
+    from tests.moto_cloud import Cloud
+    from tests.queues_in_memory import Queues
+
+TOLD = {"prefix": PREFIX, "timeout": 30, "heartbeat": 300, "attributes": {"Policy": "{}"}}
 FIFO = f"{BASE}/requests.fifo"
 
 
@@ -65,10 +72,13 @@ def responder(cloud: Cloud, queues: Queues) -> Iterator[None]:
     thread.join()
 
 
-def waiting(queues: Queues, url: str = REQUESTS) -> dict[str, Any]:
-    """Wait for a request; return it."""
-    until(lambda: bool(queues.queues[url]))
-    return queues.queues[url][0]
+@contextmanager
+def calling(queues: Queues, by: Requester, document: Any = None) -> Iterator[Future[Any]]:
+    """Call in a thread, under the id ``mine``, until the block ends."""
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(by.call, document or {}, request_id="mine")
+        until(lambda: bool(queues.queues[REQUESTS]))
+        yield call
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -80,14 +90,14 @@ def until(condition: Callable[[], bool]) -> None:
 
 def answer(queues: Queues, of: Requester, id_: str, body: Any) -> None:
     """Send an answer."""
-    attributes = {wire.CORRELATION_ID: wire.text(id_)}
+    attributes = {replies.CORRELATION_ID: replies.text(id_)}
     entry = {"Id": "0", "MessageBody": json.dumps(body), "MessageAttributes": attributes}
     queues("SendMessageBatch", {"QueueUrl": f"{BASE}/{of.name}", "Entries": [entry]})
 
 
-def given_up(of: Requester, id_: str) -> NoAnswerError:
+def given_up(of: Requester, id_: str = "", document: Any = None, **given: Any) -> NoAnswerError:
     with pytest.raises(NoAnswerError) as raised:
-        of.call({}, request_id=id_, timeout=0.01)
+        of.call(document, request_id=id_, **{"timeout": 0.01, **given})
     return raised.value
 
 
@@ -95,7 +105,7 @@ def given_up(of: Requester, id_: str) -> NoAnswerError:
 
 
 @pytest.mark.usefixtures("responder")
-def test_a_call_returns_its_answer_as_a_function_does(make: Callable[..., Requester]) -> None:
+def test_a_call_returns_its_answer_as_a_function_does(make: Make) -> None:
     by = make()
     told = by.call(asked("customer-1"), request_id="mine")
     assert told == asked("customer-1") | {
@@ -106,7 +116,7 @@ def test_a_call_returns_its_answer_as_a_function_does(make: Callable[..., Reques
 
 
 @pytest.mark.usefixtures("responder")
-def test_a_rejected_call_raises_with_the_reason(make: Callable[..., Requester]) -> None:
+def test_a_rejected_call_raises_with_the_reason(make: Make) -> None:
     by, wrong = make(), asked("customer-1", sku="NO-PART")
     with pytest.raises(RejectedError, match="no part of this number") as raised:
         by.call(wrong)
@@ -117,7 +127,7 @@ def test_a_rejected_call_raises_with_the_reason(make: Callable[..., Requester]) 
 
 @pytest.mark.usefixtures("responder")
 def test_a_thousand_calls_at_once_cost_600_calls_of_aws_and_5200_with_one_queue_each(
-    cloud: Cloud, queues: Queues, make: Callable[..., Requester]
+    cloud: Cloud, queues: Queues, make: Make
 ) -> None:
     cloud.answer_writes()  # moto takes long for many
     by = make()
@@ -149,22 +159,11 @@ def one_queue_a_call(queues: Queues, name: str) -> None:
     queues("DeleteQueue", {"QueueUrl": url})
 
 
-@pytest.mark.usefixtures("responder")
-def test_calls_of_many_threads_are_each_told_their_own_answer(
-    make: Callable[..., Requester], cloud: Cloud
-) -> None:
-    cloud.answer_writes()
-    by = make()
-    with ThreadPoolExecutor(16) as pool:
-        told = list(pool.map(lambda n: by.call(asked(f"c-{n}", 1 + n)), range(64)))
-    assert [one["quantity"] for one in told] == list(range(1, 65))
-
-
 # Answers that do not come, or that nobody waits for
 
 
 def test_a_call_without_an_answer_ends_in_time_and_names_its_id(
-    make: Callable[..., Requester],
+    make: Make,
 ) -> None:
     by, started = make(), time.monotonic()
     error = given_up(by, "mine")
@@ -176,13 +175,11 @@ def test_a_call_without_an_answer_ends_in_time_and_names_its_id(
 
 
 def test_late_and_repeated_answers_and_those_for_nobody_are_dropped_counted_and_deleted(
-    queues: Queues, make: Callable[..., Requester]
+    queues: Queues, make: Make
 ) -> None:
     by = make()
     given_up(by, "late")
-    with ThreadPoolExecutor(1) as pool:
-        call = pool.submit(by.call, {}, request_id="mine")
-        waiting(queues)
+    with calling(queues, by) as call:
         for id_ in ("mine", "mine", "late", "unknown", ""):
             answer(queues, by, id_, {"result": id_})
         assert call.result(5) == "mine"
@@ -193,22 +190,16 @@ def test_late_and_repeated_answers_and_those_for_nobody_are_dropped_counted_and_
 
 
 @pytest.mark.parametrize("body", [[], "text", 7, None, {}, {"error": {}}, {"error": "x"}])
-def test_what_is_no_answer_is_told_to_nobody(
-    queues: Queues, make: Callable[..., Requester], body: Any
-) -> None:
+def test_what_is_no_answer_is_told_to_nobody(queues: Queues, make: Make, body: Any) -> None:
     by = make()
-    with ThreadPoolExecutor(1) as pool:
-        call = pool.submit(by.call, {}, request_id="mine")
-        waiting(queues)
+    with calling(queues, by) as call:
         answer(queues, by, "mine", body)
         until(lambda: by.counts["nobody"] == 1)
         answer(queues, by, "mine", {"result": None})
         assert call.result(5) is None
 
 
-def test_a_task_that_is_cancelled_is_a_caller_that_is_gone(
-    queues: Queues, make: Callable[..., Requester]
-) -> None:
+def test_a_task_that_is_cancelled_is_a_caller_that_is_gone(queues: Queues, make: Make) -> None:
     by = make()
 
     async def cancelled() -> None:
@@ -223,67 +214,54 @@ def test_a_task_that_is_cancelled_is_a_caller_that_is_gone(
     until(lambda: by.counts == {"late": 1})
 
 
-def test_a_call_says_until_when_it_waits(queues: Queues, make: Callable[..., Requester]) -> None:
+def test_a_call_says_until_when_it_waits(queues: Queues, make: Make) -> None:
     before = time.time()
     given_up(make(), "mine")
-    said = waiting(queues)["MessageAttributes"]["Deadline"]["StringValue"]
+    until(lambda: bool(queues.queues[REQUESTS]))
+    said = queues.queues[REQUESTS][0]["MessageAttributes"]["Deadline"]["StringValue"]
     assert 0 <= int(said) - 1000 * (before + 0.01) < 2000
 
 
 # Sending
 
 
-def test_an_entry_that_sqs_fails_is_sent_again_alone(
-    queues: Queues, make: Callable[..., Requester], cloud: Cloud
+def test_a_request_that_sqs_fails_in_a_batch_is_sent_again(
+    queues: Queues, make: Make, cloud: Cloud
 ) -> None:
     by = make()
     queues.failing["SendMessageBatch"] = 2
-    given_up(by, "mine")
-    with ThreadPoolExecutor(1) as pool:
-        call = pool.submit(by.call, asked("customer-1"), request_id="other")
-        waiting(queues)
-        work()
-        assert call.result(5)["quote_id"] == "other"
+    with calling(queues, by, asked("customer-1")) as call:
+        work(quotes.handler)
+        assert call.result(5)["quote_id"] == "mine"
 
 
-def test_a_call_that_cannot_be_sent_raises_the_error(
-    cloud: Cloud, make: Callable[..., Requester]
-) -> None:
+def test_a_call_that_cannot_be_sent_raises_the_error(cloud: Cloud, make: Make) -> None:
     cloud.fail("SendMessageBatch", UNREACHABLE)
     with pytest.raises(EndpointConnectionError):
         make().call({})
 
 
 def test_large_requests_share_no_call_and_one_that_is_too_large_is_not_sent(
-    queues: Queues, make: Callable[..., Requester]
+    queues: Queues, make: Make
 ) -> None:
     by, half = make(), "x" * (SQS_MESSAGE_BYTES // 2)
     with ThreadPoolExecutor(4) as pool:
         for _ in range(4):
-            pool.submit(given_up_with, by, half)
+            pool.submit(given_up, by, document=half, timeout=0.3)
     assert queues.calls["SendMessageBatch"] == 4
     with pytest.raises(ValueError, match="more than SQS takes"):
         by.call("x" * SQS_MESSAGE_BYTES)
 
 
-def given_up_with(by: Requester, document: Any) -> None:
-    with pytest.raises(NoAnswerError):
-        by.call(document, timeout=0.3)
-
-
 @pytest.mark.parametrize("given", [{"request_id": "a b"}, {"request_id": "x" * 65}, {"group": "é"}])
-def test_an_id_that_is_not_valid_is_not_sent(
-    make: Callable[..., Requester], given: dict[str, str]
-) -> None:
+def test_an_id_that_is_not_valid_is_not_sent(make: Make, given: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="must be 1 to 64 letters"):
         make().call({}, **given)  # type: ignore[arg-type]
 
 
-def test_an_id_is_waited_for_once_at_a_time(queues: Queues, make: Callable[..., Requester]) -> None:
+def test_an_id_is_waited_for_once_at_a_time(queues: Queues, make: Make) -> None:
     by = make()
-    with ThreadPoolExecutor(1) as pool:
-        call = pool.submit(by.call, {}, request_id="mine")
-        waiting(queues)
+    with calling(queues, by) as call:
         with pytest.raises(ValueError, match="mine is waited for already"):
             by.call({}, request_id="mine")
         answer(queues, by, "mine", {"result": 1})
@@ -291,13 +269,12 @@ def test_an_id_is_waited_for_once_at_a_time(queues: Queues, make: Callable[..., 
 
 
 def test_no_group_is_shared_between_requesters_and_by_default_none_between_calls(
-    queues: Queues, make: Callable[..., Requester]
+    queues: Queues, make: Make
 ) -> None:
     queues.queues[FIFO] = []
     for by in (make(FIFO), make(FIFO)):
         for id_, group in (("a", "g"), ("b", "g"), ("c", ""), ("d", "")):
-            with pytest.raises(NoAnswerError):
-                by.call({}, request_id=id_, group=group, timeout=0.05)
+            given_up(by, id_, group=group, timeout=0.05)
     sent = queues.queues[FIFO]
     groups = [one["MessageGroupId"] for one in sent]
     assert len({*groups}) == 6
@@ -305,9 +282,7 @@ def test_no_group_is_shared_between_requesters_and_by_default_none_between_calls
     assert len({one["MessageDeduplicationId"] for one in sent}) == 8
 
 
-def test_a_standard_queue_is_fair_to_each_requester(
-    queues: Queues, make: Callable[..., Requester]
-) -> None:
+def test_a_standard_queue_is_fair_to_each_requester(queues: Queues, make: Make) -> None:
     for by in (make(), make()):
         for id_ in "ab":
             given_up(by, id_)
@@ -319,73 +294,59 @@ def test_a_standard_queue_is_fair_to_each_requester(
 
 
 def test_each_requester_has_a_queue_of_its_own_and_deletes_it(
-    queues: Queues, make: Callable[..., Requester]
+    queues: Queues, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with make() as one, make() as other:
+    monkeypatch.setenv("ANSWERS", json.dumps(TOLD))
+    with make() as one, Requester.of_environment(session=boto3.DEFAULT_SESSION) as other:
         assert one.name != other.name
         assert all(by.name.startswith(PREFIX) and len(by.name) == 29 for by in (one, other))
         assert [made["Attributes"] for made in queues.made] == [TOLD["attributes"]] * 2
-        assert [*queues.made[0]["tags"]] == [wire.HEARTBEAT]
+        assert [*queues.made[0]["tags"]] == [replies.HEARTBEAT]
     assert not {f"{BASE}/{by.name}" for by in (one, other)} & {*queues.queues}
     with pytest.raises(ValueError, match="closed"):
         one.call({})
 
 
-def test_a_call_that_waits_when_its_requester_is_closed_is_told(
-    queues: Queues, make: Callable[..., Requester]
-) -> None:
+def test_a_call_that_waits_when_its_requester_is_closed_is_told(queues: Queues, make: Make) -> None:
     by = make()
-    with ThreadPoolExecutor(1) as pool:
-        call = pool.submit(by.call, {})
-        waiting(queues)
+    with calling(queues, by) as call:
         by.close()
         with pytest.raises(NoAnswerError, match="closed"):
             call.result(5)
 
 
-def test_heartbeats_keep_the_queue_from_the_sweep(
-    queues: Queues, make: Callable[..., Requester]
-) -> None:
+def test_heartbeats_keep_the_queue_from_the_sweep(queues: Queues, make: Make) -> None:
     by = make(heartbeat=0.01)
     until(lambda: queues.calls["TagQueue"] > 2)
-    assert time.time() - float(queues.tags[f"{BASE}/{by.name}"][wire.HEARTBEAT]) < 5
+    assert time.time() - float(queues.tags[f"{BASE}/{by.name}"][replies.HEARTBEAT]) < 5
 
 
 @pytest.mark.parametrize("heartbeat", [300, 0.01])
 def test_a_requester_whose_queue_was_deleted_makes_another_and_tells_who_waits(
-    queues: Queues, make: Callable[..., Requester], heartbeat: float
+    queues: Queues, make: Make, heartbeat: float
 ) -> None:
     by = make(heartbeat=heartbeat)
     name = by.name
-    with ThreadPoolExecutor(1) as pool:
-        call = pool.submit(by.call, {})
-        waiting(queues)
+    with calling(queues, by) as call:
         del queues.queues[f"{BASE}/{name}"]
         with pytest.raises(NoAnswerError, match="queue_gone"):
             call.result(5)
-        queues.queues[REQUESTS].clear()
-        call = pool.submit(by.call, {}, request_id="mine")
-        assert waiting(queues)["MessageAttributes"]["ReplyTo"]["StringValue"] == by.name != name
+    queues.queues[REQUESTS].clear()
+    with calling(queues, by) as call:
+        [sent] = queues.queues[REQUESTS]
+        assert sent["MessageAttributes"]["ReplyTo"]["StringValue"] == by.name != name
         answer(queues, by, "mine", {"result": 1})
         assert call.result(5) == 1
 
 
-def test_answers_come_when_sqs_is_back(
-    cloud: Cloud, queues: Queues, make: Callable[..., Requester]
-) -> None:
+def test_answers_come_when_sqs_is_back(cloud: Cloud, queues: Queues, make: Make) -> None:
     cloud.fail("ReceiveMessage", UNREACHABLE, times=4)
     by = make()
-    with ThreadPoolExecutor(1) as pool:
-        call = pool.submit(by.call, {}, request_id="mine")
-        waiting(queues)
+    with calling(queues, by) as call:
         answer(queues, by, "mine", {"result": 1})
         assert call.result(5) == 1
 
 
-def test_the_environment_of_the_construct_is_all_it_needs(
-    queues: Queues, make: Callable[..., Requester], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make()  # for its faster settings
-    monkeypatch.setenv("ANSWERS", json.dumps(TOLD))
-    with Requester.of_environment(session=boto3.DEFAULT_SESSION) as by:
-        assert by.name.startswith(PREFIX)
+def test_the_client_needs_boto3_and_nothing_else_of_the_handlers() -> None:
+    code = f"import sys; sys.modules['aws_lambda_powertools'] = None; import {client.__name__}"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -1,4 +1,4 @@
-"""SQS in memory, as far as requesters and responders use it: fast, for a thousand calls at once."""
+"""SQS in memory, where moto is too slow: for a thousand messages at once, from many threads."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ import threading
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from serverless_patterns.lambdas.foundation import loops
-from serverless_patterns.lambdas.request_reply import quotes
-from tests.request_reply.handlers import BASE, NAME, PREFIX
+from tests.moto_cloud import REGION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tests.moto_cloud import Cloud
+
+PREFIX = "shop-answers-"
+NAME = f"{PREFIX}0123456789abcdef"
+BASE = f"https://sqs.{REGION}.amazonaws.com/123456789012"
+ANSWERS = f"{BASE}/{NAME}"
 REQUESTS, LETTERS = f"{BASE}/requests", f"{BASE}/letters"
-TOLD = {"prefix": PREFIX, "timeout": 30, "heartbeat": 300, "attributes": {"Policy": "{}"}}
 Answer = tuple[int, dict[str, Any]]
 
 
@@ -139,10 +145,24 @@ class Queues:
         self("SendMessageBatch", {"QueueUrl": REQUESTS, "Entries": [entry]})
 
 
-def work(handler: Any = quotes.handler) -> list[str]:
+def work(handler: Any) -> list[str]:
     """Receive a batch of requests, and answer it; return the ids of those that are left."""
     loop = loops.Loop(handler, REQUESTS)
     records = loop._receive()
     done = loop._done(records)
     loop._delete(done)
     return [one["messageId"] for one in records if one not in done]
+
+
+def fixture() -> Any:
+    """Return the fixture ``queues``: of requests, of letters, and of answers."""
+
+    @pytest.fixture
+    def queues(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Queues:
+        found = Queues(REQUESTS, LETTERS, ANSWERS)
+        cloud.fakes["sqs"] = found
+        monkeypatch.setenv("QUEUE_URL", REQUESTS)
+        monkeypatch.setenv("DEAD_LETTER_QUEUE_URL", LETTERS)
+        return found
+
+    return queues

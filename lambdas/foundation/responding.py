@@ -11,24 +11,22 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..foundation import aws, batch, dead_letters
-from ..foundation.logs import logger
-from ..foundation.outcomes import Outcome, RefusedError
-from . import wire
+from . import aws, batch, dead_letters, replies
+from .logs import logger
+from .outcomes import Outcome, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ..foundation.batch import Handler, Write
-    from ..foundation.messages import Message
-    from .wire import Request
+    from .batch import Handler, Write
+    from .messages import Message
+    from .replies import Request
 
     T = TypeVar("T")
 
 # Nobody waits for it any more: work that is late is work in vain, and delays the rest.
 EXPIRED = Outcome("expired")
 NOBODY = Outcome("nobody")  # it was worked on, but its requester is gone
-GONE = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Answered(Outcome):
     """The outcome of a request that has an answer: ``answered``, or ``duplicate`` for the same one.
 
     Args:
-        answer: As ``wire.result`` makes it.
+        answer: As ``replies.result`` makes it.
     """
 
     answer: str = ""
@@ -56,7 +54,7 @@ def handler(parse: Callable[[Request], T], write: Write[T], *, fifo: bool = Fals
     """
 
     def read(message: Message) -> tuple[Request, T]:
-        found = wire.request(message, _prefix())
+        found = replies.request(message, _prefix())
         return found, parse(found)
 
     def work(parsed: Sequence[tuple[tuple[Request, T], Message]]) -> dict[str, Outcome]:
@@ -75,19 +73,19 @@ def answer(messages: Sequence[Message], outcomes: Mapping[str, Outcome]) -> dict
     for message in messages:
         outcome = outcomes[message.id]
         if isinstance(outcome, Answered):
-            said = wire.fitting(outcome.answer)
+            said = replies.fitting(outcome.answer)
         elif outcome.kind == "refused":
-            said = wire.error(outcome.reason, outcome.detail)
+            said = replies.error(outcome.reason, outcome.detail)
         else:
             continue
         try:
-            to = wire.address(message, _prefix())
+            to = replies.address(message, _prefix())
         except RefusedError:  # it is dead-lettered for that
             continue
         by_queue.setdefault(to.queue, []).append((message.id, _entry(to.id, said)))
     for queue, entries in by_queue.items():
         for message_id, code in _send(queue, entries).items():
-            if code not in GONE:
+            if code not in replies.GONE:
                 found[message_id] = Outcome.failed(code)
             elif outcomes[message_id].kind != "refused":
                 found[message_id] = NOBODY
@@ -100,8 +98,8 @@ def _send(queue: str, entries: Sequence[tuple[str, Any]]) -> dict[str, str]:
     for some in aws.batches(
         entries,
         most=dead_letters.MAX_ENTRIES,
-        largest=wire.MAX_BYTES,
-        size=lambda one: len(one[1]["MessageBody"]) + wire.OVERHEAD,
+        largest=replies.MAX_BYTES,
+        size=lambda one: len(one[1]["MessageBody"]) + replies.OVERHEAD,
     ):
         numbered = [{"Id": str(number), **one} for number, (_, one) in enumerate(some)]
         codes = dead_letters.send_batch(url, numbered)
@@ -112,7 +110,7 @@ def _send(queue: str, entries: Sequence[tuple[str, Any]]) -> dict[str, str]:
 
 
 def _entry(id_: str, said: str) -> dict[str, Any]:
-    return {"MessageBody": said, "MessageAttributes": {wire.CORRELATION_ID: wire.text(id_)}}
+    return {"MessageBody": said, "MessageAttributes": {replies.CORRELATION_ID: replies.text(id_)}}
 
 
 def _prefix() -> str:

@@ -10,16 +10,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..foundation import checks, strict_json
-from ..foundation.outcomes import RefusedError
+from . import checks, strict_json
+from .outcomes import RefusedError
 
 if TYPE_CHECKING:
-    from ..foundation.messages import Message
+    from .messages import Message
 
 # Message attributes. An answer has the correlation id alone.
 REPLY_TO, CORRELATION_ID, DEADLINE = "ReplyTo", "CorrelationId", "Deadline"
 HEARTBEAT = "Heartbeat"  # tag of an answer queue: when its requester was last alive, in Unix s
-MAX_BYTES = 1024**2
+MAX_BYTES = 1024**2  # Amazon SQS developer guide, "Amazon SQS message quotas"
+GONE = {"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"}  # codes of an error
 OVERHEAD = 256  # bytes of an answer that its attributes count, and more
 NAME_LENGTH = 16  # of what is a requester's own in the name of its answer queue
 _OWN_NAME = re.compile(rf"[0-9a-f]{{{NAME_LENGTH}}}")
@@ -98,6 +99,21 @@ def error(reason: str, detail: str) -> str:
     return json.dumps({"error": {"reason": reason, "detail": detail}})
 
 
+def read(answer: str) -> tuple[Any, tuple[str, str] | None]:
+    """Return what an answer says: its result, or None with the reason and detail of an error.
+
+    Raises:
+        ValueError: it is no answer.
+    """
+    said = json.loads(answer)
+    if isinstance(said, dict) and "result" in said:
+        return said["result"], None
+    try:
+        return None, (str(said["error"]["reason"]), str(said["error"]["detail"]))
+    except (TypeError, KeyError):
+        raise ValueError("It is no answer.") from None
+
+
 def fitting(answer: str) -> str:
     """Return an answer, or in place of one that SQS would not take, one that says so."""
     if len(answer) + OVERHEAD <= MAX_BYTES:
@@ -105,6 +121,12 @@ def fitting(answer: str) -> str:
     return error("answer_size", "The answer is larger than a message of SQS may be.")
 
 
-def text(value: str, kind: str = "String") -> dict[str, str]:
+def attributes(reply_to: str, id_: str, until: float) -> dict[str, dict[str, str]]:
+    """Return the attributes of a request that is answered to a queue, until then in Unix s."""
+    said = {REPLY_TO: reply_to, CORRELATION_ID: id_, DEADLINE: str(int(until * 1000))}
+    return {name: text(value) for name, value in said.items()}
+
+
+def text(value: str) -> dict[str, str]:
     """Return a message attribute to send."""
-    return {"DataType": kind, "StringValue": value}
+    return {"DataType": "String", "StringValue": value}

@@ -1,0 +1,61 @@
+"""The handler of a queue in a process: as Lambda would call it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from serverless_patterns.lambdas.foundation import loops
+from serverless_patterns.lambdas.request_reply import quotes
+from tests import moto_cloud, queues_in_memory
+from tests.moto_cloud import UNREACHABLE, client_error
+from tests.queues_in_memory import ANSWERS, REQUESTS, work
+from tests.request_reply import handlers
+from tests.request_reply.handlers import QUOTE, asked
+
+if TYPE_CHECKING:
+    from tests.moto_cloud import Cloud
+    from tests.queues_in_memory import Queues
+
+cloud = moto_cloud.fixture(handlers.cloud)
+queues = queues_in_memory.fixture()
+
+
+def test_a_loop_ends_after_its_batch_and_shows_what_came_meanwhile(
+    cloud: Cloud, queues: Queues
+) -> None:
+    loop = loops.Loop(quotes.handler, REQUESTS)
+    queues.put(asked("customer-1"))
+    cloud.faults.append(lambda name, *_: loop.stop.set() if name == "ReceiveMessage" else None)
+    loop.run()
+    assert len(queues.queues[REQUESTS]) == 1
+    assert cloud.items() == []
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), client_error("Throttled")])
+def test_a_loop_outlives_errors_of_its_handler_and_of_sqs(
+    cloud: Cloud, queues: Queues, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loops, "PAUSE", 0.01)
+    failing = [error]
+
+    def handler(event: Any, context: Any) -> Any:
+        if failing:
+            queues.show()
+            raise failing.pop()
+        loop.stop.set()
+        return quotes.handler(event, context)
+
+    loop = loops.Loop(handler, REQUESTS)
+    cloud.fail("ReceiveMessage", UNREACHABLE)
+    queues.put(asked("customer-1"))
+    loop.run()
+    assert queues.bodies(ANSWERS) == [{"result": QUOTE}]
+    assert queues.queues[REQUESTS] == []
+
+
+def test_a_loop_leaves_a_batch_of_which_every_request_failed(cloud: Cloud, queues: Queues) -> None:
+    queues.put(asked("customer-1"))
+    cloud.fail("TransactWriteItems", client_error("InternalServerError"), times=9)
+    assert work(quotes.handler) == ["m-0"]
