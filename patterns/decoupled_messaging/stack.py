@@ -53,7 +53,6 @@ class DemoStack(ShopStack):
             self,
             "Orders",
             front=customer,
-            # Few shards are needed for the shop; an outage of SQS is waited for.
             relay=StreamConsumer(function=relay, retry_attempts=-1, parallelization_factor=4),
             consumer=Consumer(sales, max_concurrency=MAX_CONCURRENCY, **settings),
             endpoint=Endpoint("orders", schema=_schema(), api=api),

@@ -20,44 +20,37 @@ if TYPE_CHECKING:
 HANDLERS = "lambdas.decoupled_messaging"
 
 
-def functions(stack: Stack, name: str, given: dict[str, Any], suffix: str = "") -> dict[str, Any]:
-    modules = {"front": f"customer{suffix}", "relay": f"relay{suffix}", "consumer": "sales"}
+ROLES = {"front": "environment", "relay": "relay_environment", "consumer": "report_environment"}
+
+
+def functions(stack: Stack, name: str, *modules: str, given: Any = ()) -> dict[str, Any]:
+    """Make a function for each role that none is given for."""
+    each = [(role, one) for role, one in zip(ROLES, modules, strict=True) if role not in given]
     return {
         role: function(stack, f"{name}{role.title()}", handler=f"{HANDLERS}.{module}.handler")
-        for role, module in modules.items()
-        if role not in given
+        for role, module in each
     }
 
 
-def with_variables(made: Any, functions: dict[str, Any]) -> None:
-    names = {"front": "environment", "relay": "relay_environment", "consumer": "report_environment"}
+def with_variables(made: Any, functions: dict[str, Any]) -> Any:
     for role, its in functions.items():
-        for variable, value in getattr(made, names[role]).items():
+        for variable, value in getattr(made, ROLES[role]).items():
             its.add_environment(variable, value)
+    return made
 
 
-def make(
-    stack: Stack, name: str = "Pattern", /, *, key: Any = None, **settings: Any
-) -> DecoupledMessaging:
-    own = functions(stack, name, settings)
+def make(stack: Stack, name: str = "Pattern", /, *, key: Any = None, **settings: Any) -> Any:
+    own = functions(stack, name, "customer", "relay", "sales", given=settings)
     if key is not None:
-        settings |= {
-            "table": TableSettings(encryption_key=key),
-            "queue": NewQueue(encryption_key=key),
-            "relay": StreamConsumer(function=own["relay"], encryption_key=key),
-        }
-    made = DecoupledMessaging(stack, name, **{**own, **settings})
-    with_variables(made, own)
-    return made
+        relay = StreamConsumer(function=own["relay"], encryption_key=key)
+        settings |= {"relay": relay, "table": TableSettings(encryption_key=key)}
+        settings["queue"] = NewQueue(encryption_key=key)
+    return with_variables(DecoupledMessaging(stack, name, **{**own, **settings}), own)
 
 
-def make_on_aurora(
-    stack: Stack, name: str = "Pattern", /, **settings: Any
-) -> DecoupledMessagingOnAurora:
-    own = functions(stack, name, settings, "_aurora")
-    made = DecoupledMessagingOnAurora(stack, name, **own, **settings)
-    with_variables(made, own)
-    return made
+def make_on_aurora(stack: Stack, name: str = "Pattern", /, **settings: Any) -> Any:
+    own = functions(stack, name, "customer_aurora", "relay_aurora", "sales", given=settings)
+    return with_variables(DecoupledMessagingOnAurora(stack, name, **own, **settings), own)
 
 
 BUILDS = [

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from itertools import chain, combinations, count
 from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.lambdas.decoupled_messaging import sales
 from serverless_patterns.lambdas.foundation import aws, statuses
+from tests.crashes import CrashesAt
+from tests.delivery.trouble import Crash
 from tests.lambdas.orders import order
 from tests.moto_cloud import TABLE, client, make_table, record, string
 
-from .crashes import Crashes
 from .handlers import ORDERS, changes, post, send
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.crashes import Place
     from tests.moto_cloud import Cloud
-
-    from .crashes import Place
 
 BODY = json.dumps(order())
 SOLD, ENDED = f"Transact {TABLE}", f"Transact {ORDERS}"
@@ -94,13 +95,17 @@ def test_an_order_and_its_message_are_never_alone_and_never_twice_in_effect(clou
     for returns, of in ((True, PLACES), (False, PLACES[:2])):  # whether a client asks again
         for places in subsets(of):
             world = World(cloud)
-            crashes = Crashes(places, named, world.problem)
+            crashes = CrashesAt(places, named, world.problem)
             cloud.faults[:] = [crashes]
-            crashes.until_done(lambda: post(BODY), again=returns)
+            if returns:
+                crashes.until(lambda: post(BODY))
+            else:
+                with suppress(Crash):
+                    post(BODY)
             written = len(world.written)
-            crashes.until_done(world.relay)
+            crashes.until(world.relay)
             sent = len(world.messages)
-            crashes.until_done(world.sell)
+            crashes.until(world.sell)
             cloud.faults.clear()
             assert crashes.wrong == []
             assert written == (returns or ("before", "PutItem") not in places), places
@@ -118,13 +123,12 @@ def test_two_writes_one_after_the_other_are_found_to_lose_an_order_or_a_message(
     item = {"pk": "k", "sk": "job", "id": "order-1", "fingerprint": "f", "at": 1, "deadline": 9}
     for order_first, place in ((True, ("after", "PutItem")), (False, ("after", "SendMessage"))):
         world = World(cloud)
-        writes = [lambda: statuses.accept(item), world.send_at_once]
-        crashes = Crashes([place], named, world.problem)
+        writes: list[Any] = [lambda: statuses.accept(item), world.send_at_once]
+        crashes = CrashesAt([place], named, world.problem)
         cloud.faults[:] = [crashes]
-        crashes.until_done(
-            lambda each=writes[:: 1 if order_first else -1]: [write() for write in each],  # type: ignore[misc]
-            again=False,
-        )
+        with suppress(Crash):
+            for write in writes if order_first else reversed(writes):
+                write()
         cloud.faults.clear()
         assert len(world.written) + len(world.messages) == 1, "one of them is alone"
         assert (world.problem() != "") is not order_first

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from serverless_patterns.lambdas.decoupled_messaging import aurora, customer_aurora, relay_aurora
-from serverless_patterns.lambdas.foundation import statuses
+from serverless_patterns.lambdas.foundation import data_api, statuses
 from serverless_patterns.patterns.limits import DATA_API_ROW_BYTES
 from tests import moto_cloud
+from tests.crashes import CrashesAt
 from tests.lambdas.orders import order
 from tests.moto_cloud import UNREACHABLE, Context
 from tests.postgres import DataApi, Postgres
 
 from . import handlers
-from .crashes import Crashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,8 @@ CALLS = ("ExecuteStatement INSERT", "BeginTransaction", "ExecuteStatement SELECT
 PLACES = [(when, call) for call in CALLS for when in ("before", "after")]
 BODY = json.dumps(order(), indent=1)
 WHERE = {"CLUSTER_ARN": "arn:of:cluster", "SECRET_ARN": "arn:of:secret", "DATABASE_NAME": "app"}
+
+OF_CLUSTER = {"secretArn": WHERE["SECRET_ARN"]}
 
 
 @pytest.fixture(scope="module")
@@ -76,31 +78,20 @@ def counts(database: DataApi) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def test_an_order_and_its_outbox_are_written_by_one_call(cloud: Cloud, database: DataApi) -> None:
-    cloud.calls.clear()
-    assert post() == 202
-    assert cloud.calls == {"ExecuteStatement": 1}
-    assert counts(database) == (1, 1)
-
-
-def test_the_same_post_twice_is_one_order_and_another_under_its_key_a_conflict(
+def test_the_same_post_many_times_at_once_is_one_order_and_others_a_conflict(
     database: DataApi,
 ) -> None:
-    bodies = (BODY, json.dumps(order()), json.dumps(order(2)))
-    assert [post(body) for body in bodies] == [202, 202, 409]
-    assert counts(database) == (1, 1)
-
-
-def test_many_clients_at_once_under_one_key_are_one_order(database: DataApi) -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = Counter(pool.map(lambda number: post(json.dumps(order(number % 2))), range(16)))
     assert answers == {202: 8, 409: 8}
     assert counts(database) == (1, 1)
 
 
-@pytest.mark.usefixtures("database")
-def test_an_order_is_sent_byte_for_byte_with_its_name_once(cloud: Cloud) -> None:
-    post()
+def test_an_order_is_written_by_one_call_and_sent_byte_for_byte_with_its_name_once(
+    cloud: Cloud, database: DataApi
+) -> None:
+    cloud.calls.clear()
+    assert (post(), counts(database), cloud.calls) == (202, (1, 1), {"ExecuteStatement": 1})
     relay()
     relay()
     ((body, said),) = sent(cloud)
@@ -136,6 +127,20 @@ def test_relays_at_the_same_time_send_each_order_once(cloud: Cloud, database: Da
     assert counts(database) == (0, 0)
 
 
+def test_a_relay_that_is_gone_holds_up_its_own_rows_only_and_for_three_minutes(
+    cloud: Cloud, database: DataApi
+) -> None:
+    post()
+    gone = data_api.client().begin_transaction(resourceArn=WHERE["CLUSTER_ARN"], **OF_CLUSTER)
+    assert data_api.rows(aurora.TAKE, gone["transactionId"], most=aurora.BATCH)
+    post(json.dumps(order(2)), "order-2")
+    relay()
+    assert [json.loads(body)["order_id"] for body, _ in sent(cloud)] == ["ord-2"]
+    database.expire()
+    relay()
+    assert counts(database) == (2, 0)
+
+
 def test_an_order_and_its_message_are_never_alone_whatever_crashes(
     cloud: Cloud, database: DataApi
 ) -> None:
@@ -163,11 +168,11 @@ def test_an_order_and_its_message_are_never_alone_whatever_crashes(
         database.query("TRUNCATE orders, outbox")
         cloud.monkeypatch.setenv("QUEUE_URL", url := queue(next(numbers)))
         cloud.queue_url = url
-        crashes = Crashes([*places], named, problem)
+        crashes = CrashesAt([*places], named, problem)
         cloud.faults[:] = [crashes]
-        crashes.until_done(post)
+        crashes.until(post)
         assert counts(database) == (1, 1), places
-        crashes.until_done(relay_after_three_minutes)
+        crashes.until(relay_after_three_minutes)
         cloud.faults.clear()
         assert crashes.wrong == []
         assert counts(database) == (1, 0), places
@@ -229,16 +234,20 @@ def test_a_cluster_that_resumes_answers_503_and_the_order_is_taken_when_it_is_se
     assert (post(), counts(database)) == (202, (1, 1))
 
 
-def test_a_statement_that_fails_rolls_back_and_the_order_is_sent_later(
+def test_a_statement_that_fails_frees_what_was_taken_at_once(
     cloud: Cloud, database: DataApi
 ) -> None:
+    def fail(_: str, when: str, body: str) -> None:
+        if when == "before" and "DELETE" in body:
+            raise UNREACHABLE
+
     post()
-    cloud.fail("CommitTransaction", UNREACHABLE)
+    cloud.faults.append(fail)
     with pytest.raises(type(UNREACHABLE)):
         relay()
-    database.expire()
+    cloud.faults.clear()
     relay()
-    assert len(sent(cloud)) == 2, "at least once"
+    assert (len(sent(cloud)), counts(database)) == (2, (1, 0)), "at least once"
 
 
 def test_ten_orders_are_relayed_in_one_call_of_sqs_and_four_of_the_data_api(
