@@ -210,7 +210,7 @@ def test_a_sweep_logs_and_measures_what_it_looked_at_and_found(
     bucket: Aws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bucket.pages, logged = [{}, {}], list[dict[str, int]]()
-    monkeypatch.setattr(sweeps.logger, "info", lambda _, **given: logged.append(given))
+    monkeypatch.setattr(f"{sweeps.__name__}.logger.info", lambda _, **given: logged.append(given))
     context: Any = Context()
     assert sweeps.look(context, lambda _: (3, 1)) == {"looked": 6, "found": 2}
     assert logged == [{"looked": 6, "found": 2}]
