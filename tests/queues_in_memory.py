@@ -80,6 +80,8 @@ class Queues:
         self._changed.wait_for(lambda: self.queues.get(url, True), timeout=waits)
         there = self.queues.get(url, [])
         taken, there[:] = there[: sent["MaxNumberOfMessages"]], there[10:]
+        if not taken:  # there are as many as there is time
+            self.calls["ReceiveMessage"] -= 1
         return {"Messages": [self._received(url, message) for message in taken]}
 
     def DeleteMessageBatch(self, _: str, sent: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 CHUNK = 1024**2
+PART = 64 * CHUNK  # of a read: a connection that is open for minutes is cut off at times
+REFUSALS = {
+    "NoSuchKey": ("payload_gone", "The object of the pointer is gone."),
+    "InvalidRange": ("payload_size", "The object's size is not what the message says."),
+}
 MAX_KEYS = 1000  # Amazon S3 API reference, "DeleteObjects"
 # 256 parts of the largest body; one after the other, so that few are in memory.
 TRANSFER = TransferConfig(
@@ -47,22 +52,31 @@ def put(s3: Any, bucket: str, prefix: str, body: Iterable[bytes]) -> Pointer:
 
 
 def fetch(s3: Any, pointer: Pointer) -> Iterator[bytes]:
-    """Return a body, chunk by chunk.
+    """Return a body, chunk by chunk: of a large one, S3 is asked for a part at a time.
 
     Raises:
         RefusedError: there is no such object, or it has another size than the message says.
     """
+    part = {"Range": f"bytes=0-{PART - 1}"} if pointer.size > PART else {}
     try:
-        answer = s3.get_object(Bucket=pointer.bucket, Key=pointer.key)
+        answer = s3.get_object(Bucket=pointer.bucket, Key=pointer.key, **part)
     except ClientError as error:
-        if aws.code(error) != "NoSuchKey":
+        if aws.code(error) not in REFUSALS:
             raise
-        raise RefusedError("payload_gone", "The object of the pointer is gone.") from None
-    if answer["ContentLength"] != pointer.size:
+        raise RefusedError(*REFUSALS[aws.code(error)]) from None
+    size = answer.get("ContentRange", "").rpartition("/")[2] or answer["ContentLength"]
+    if int(size) != pointer.size:
         answer["Body"].close()
-        raise RefusedError("payload_size", "The object's size is not what the message says.")
-    chunks: Iterator[bytes] = answer["Body"].iter_chunks(CHUNK)
-    return chunks
+        raise RefusedError(*REFUSALS["InvalidRange"])
+    return _parts(s3, pointer, answer)
+
+
+def _parts(s3: Any, pointer: Pointer, answer: Any) -> Iterator[bytes]:
+    yield from answer["Body"].iter_chunks(CHUNK)
+    for start in range(PART, pointer.size, PART):
+        part = {"Range": f"bytes={start}-{start + PART - 1}", "IfMatch": answer["ETag"]}
+        answer = s3.get_object(Bucket=pointer.bucket, Key=pointer.key, **part)
+        yield from answer["Body"].iter_chunks(CHUNK)
 
 
 def delete(s3: Any, bucket: str, keys: Iterable[str]) -> int:

@@ -280,6 +280,36 @@ def alarm_after_retention(scenario: Scenario) -> Findings:
     reaches it, the messages expire and the alarm never fires. Lower the Threshold, or raise
     MessageRetentionPeriod.
     """
+    for alarm, queue, age, kept in _ages(scenario):
+        problem = sqs.alarm_after_retention(queue, age, kept, f"The threshold of {alarm}")
+        yield Finding(alarm, problem, ("Threshold",))
+
+
+@rule("W9222", "cloudwatch", "sqs", shared=sqs.alarm_after_dead_letters)
+def alarm_after_dead_letters(scenario: Scenario) -> Findings:
+    """An alarm on the age of dead letters must fire before they are deleted.
+
+    The metric counts from the move to the dead-letter queue, and the retention period of a standard
+    queue from the first send: a message that spent a day in a queue is deleted after three in a
+    dead-letter queue that keeps four. Lower the Threshold, or raise MessageRetentionPeriod.
+
+    Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/setting-up-dead-letter-queue-retention.html
+    """
+    for alarm, letters, age, kept in _ages(scenario):
+        for source in scenario.of("AWS::SQS::Queue"):
+            target = scenario.queue(source.get("RedrivePolicy.deadLetterTargetArn"))
+            before = source.number("MessageRetentionPeriod", SQS_DEFAULT_RETENTION)
+            of_ours = (
+                target is not None and target.id == letters.id and not source.flag("FifoQueue")
+            )
+            if of_ours and before is not None and age < kept:  # else W9188 tells
+                name, left = f"The threshold of {alarm}", max(0.0, kept - before)
+                problem = sqs.alarm_after_dead_letters(source, age, left, name)
+                yield Finding(alarm, problem, ("Threshold",))
+
+
+def _ages(scenario: Scenario) -> Iterator[tuple[Resource, Resource, float, float]]:
+    """Yield alarms on the age of messages: alarm, queue, threshold, and how long it keeps them."""
     for alarm, metric, where in _metrics(scenario):
         queue = scenario.queue((_dimensions(metric) or {}).get("QueueName"))
         rising = str(alarm.get("ComparisonOperator")).startswith("GreaterThan")
@@ -287,9 +317,7 @@ def alarm_after_retention(scenario: Scenario) -> Findings:
         if queue and rising and age is not None and metric.get("MetricName") == AGE:
             kept = queue.number("MessageRetentionPeriod", SQS_DEFAULT_RETENTION)
             if kept is not None:
-                name = f"The threshold of {alarm}"
-                problem = sqs.alarm_after_retention(queue, age, kept, name)
-                yield Finding(alarm, problem, ("Threshold",))
+                yield alarm, queue, age, kept
 
 
 @rule("I9183", "events", "scheduler", "sns", "sqs")

@@ -381,6 +381,33 @@ def warning_before_expiry(queue: object, left: float, early: float) -> str | Non
     )
 
 
+def alarm_after_dead_letters(
+    queue: object, age: float, left: float, name: object = "warning"
+) -> str | None:
+    """An alarm on old dead letters goes off before they are gone.
+
+    The metric counts from the move to the dead-letter queue, and a standard queue's retention from
+    the first send.
+
+    Lint W9222. Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/setting-up-dead-letter-queue-retention.html
+
+    Args:
+        queue: Whose dead letters.
+        age: Seconds after which the alarm goes off.
+        left: How long one is kept at least after it was dead-lettered, in seconds.
+        name: What sets the age.
+    """
+    if age < left:
+        return None
+    return (
+        f"{name} has the alarm go off {period(age)} after a message was dead-lettered, but a dead "
+        f"letter of {queue} may be deleted after {period(left)}, as its retention period counts "
+        "from the first send. Let it go off earlier, raise the retention period of the dead-letter "
+        "queue, or lower that of its source."
+    )
+
+
 def fifo_message(
     sender: object,
     queue: object,

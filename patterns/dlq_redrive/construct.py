@@ -176,7 +176,10 @@ class RedrivenQueue(Construct):
         left, early = kept - before, in_seconds(warning)
         if early is None:
             early = min(LONGEST_DEFAULT_WARNING, left // 2)
-        reject(checks.warning_before_expiry(Path(self.queue), left, early))
+        reject(
+            checks.warning_before_expiry(Path(self.queue), left, early),
+            checks.alarm_after_dead_letters(Path(self.queue), left - early, left),
+        )
         age = letters.metric_approximate_age_of_oldest_message(
             period=seconds(MINUTE), statistic="Maximum"
         )

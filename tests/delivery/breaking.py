@@ -151,7 +151,7 @@ class Running:
         """How often each event took effect, by its fingerprint."""
         cloud: Any = self
         return Counter(
-            it if isinstance(it, str) else strict_json.fingerprint(it)
+            it if isinstance(it, str) else self.consumer.identity(it)
             for it in self.consumer.effects(cloud)
         )
 
@@ -484,7 +484,7 @@ def break_it(one: Running, fault: Callable[[Running], AbstractContextManager[Non
                     places[number] += 1
                     args = (number, places[number]) if one.consumer.fifo else (next(_NUMBERS), 1)
                     event = one.consumer.good(*args)
-                    sent[strict_json.fingerprint(event)] = event
+                    sent[one.consumer.identity(event)] = event
                     one.send(event, one.consumer.name(number) if one.consumer.fifo else None)
                     time.sleep(0.05)
                 time.sleep(1 if part == 1 else 0)  # so that what is sent meets the fault

@@ -56,6 +56,11 @@ def test_the_alarm_goes_off_before_the_first_dead_letter_can_expire(
     )
 
 
+def test_a_warning_that_comes_when_dead_letters_are_gone_is_rejected() -> None:
+    with pytest.raises(ValueError, match=r"warning has the alarm go off 10 days after .* 10 days"):
+        built(warning=Duration.days(0))
+
+
 def test_a_warning_that_comes_before_any_dead_letter_is_rejected() -> None:
     queue = NewQueue(
         retention_period=Duration.days(12), dead_letter_retention_period=Duration.days(13)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+connect_at_once = socket.create_connection
 CENTURY = 36_500  # days
 LONGER = "https://" + "a" * 2_048 + ".example.com/"
 
@@ -106,6 +107,16 @@ def test_the_body_and_its_headers_arrive_as_they_were_given() -> None:
 
     assert post(take).status == 200
     assert (asked[0].body, asked[0].headers["webhook-id"]) == (b"body", "1")
+
+
+def test_a_connection_that_took_all_the_time_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(address: Any, _: float) -> Any:
+        time.sleep(0.5)
+        return connect_at_once(address, 5)
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    with pytest.raises(endpoints.UnreachableError, match="timeout"):
+        post(lambda _: 200, seconds=0.1)
 
 
 def test_an_endpoint_that_hangs_is_cut_off() -> None:

@@ -173,6 +173,36 @@ def test_what_sqs_takes_not_as_text_goes_to_s3_whatever_its_size(cloud: Cloud, b
     assert len(keys()) == 1
 
 
+@pytest.mark.parametrize("size", [8, 9, 16, 23])
+def test_a_large_body_is_read_in_parts_of_one_object_alone(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(stored_bodies, "PART", 8)
+    body = bytes(range(size))
+    messages(threshold=0).send(body)
+    message = received()
+    assert message.read() == body
+    assert cloud.calls["GetObject"] == -(-size // 8)
+    read = message.open()
+    first = next(read)
+    client("s3").put_object(Bucket=BUCKET, Key=keys()[0], Body=body[::-1])
+    if size > 8:
+        with pytest.raises(ClientError, match="PreconditionFailed"):
+            next(read)
+    assert first == body[:8]
+
+
+@pytest.mark.parametrize("there", [0, 7, 9, 20])
+def test_an_object_of_another_size_is_refused(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, there: int
+) -> None:
+    monkeypatch.setattr(stored_bodies, "PART", 8)
+    client("s3").put_object(Bucket=BUCKET, Key="x", Body=b"x" * there)
+    for said in {1, 8, 10, 21} - {there}:
+        with pytest.raises(RefusedError, match="payload_size: "):
+            stored_bodies.fetch(client("s3"), Pointer(BUCKET, "x", said))
+
+
 def test_a_body_is_text_bytes_a_file_or_chunks(cloud: Cloud) -> None:
     for body in ("abc", b"abc", io.BytesIO(b"abc"), iter([b"a", b"", b"bc"])):
         messages(threshold=2).send(body)
@@ -200,7 +230,9 @@ def test_an_empty_body_one_that_is_too_large_and_too_many_attributes_are_rejecte
     chunks = (b"x" * MEBIBYTE for _ in itertools.count())
     given: tuple[Any, ...] = (("", {}), (chunks, {}), ("x", ten), ("x", {SIZE: string("1")}))
     for body, attributes in given:
-        with pytest.raises(ValueError, match=r"empty|more than|has 10;|tells a pointer"):
+        with pytest.raises(
+            ValueError, match=r"empty|more than|has 10; a .* for 9,|tells a pointer"
+        ):
             messages(threshold=0).send(body, attributes=attributes)
     assert (bodies(), keys()) == ([], [])
     assert "Uploads" not in client("s3").list_multipart_uploads(Bucket=BUCKET)
@@ -214,7 +246,8 @@ def test_a_body_of_any_size_takes_a_constant_memory(monkeypatch: pytest.MonkeyPa
     chunk = b"x" * MEBIBYTE
 
     class Content(io.RawIOBase):
-        left = STREAM
+        def __init__(self, left: int) -> None:
+            self.left = left
 
         def read(self, amount: int = -1, **_: Any) -> bytes:
             amount = min(self.left, MEBIBYTE if amount < 0 else amount)
@@ -229,8 +262,10 @@ def test_a_body_of_any_size_takes_a_constant_memory(monkeypatch: pytest.MonkeyPa
         seen[name] = seen.get(name, 0) + 1
         headers: Any = HTTPHeaders()
         if name == "GetObject":
-            headers["Content-Length"] = str(STREAM)
-            return AWSResponse(request.url, 200, headers, Content())
+            size = 64 * MEBIBYTE
+            headers["Content-Range"], headers["ETag"] = f"bytes 0-1/{STREAM}", '"e"'
+            headers["Content-Length"] = str(size)
+            return AWSResponse(request.url, 206, headers, Content(size))
         if hasattr(request.body, "read"):
             while request.body.read(MEBIBYTE):
                 pass
@@ -249,6 +284,7 @@ def test_a_body_of_any_size_takes_a_constant_memory(monkeypatch: pytest.MonkeyPa
         tracemalloc.stop()
     assert stored.size == read == STREAM
     assert seen["UploadPart"] == STREAM // (8 * MEBIBYTE)
+    assert seen["GetObject"] == STREAM // (64 * MEBIBYTE)
     assert peak < 40 * MEBIBYTE
 
 
@@ -316,7 +352,8 @@ def test_a_key_outside_the_prefix_or_with_a_trick_in_its_path_is_refused(key: st
         Pointer(BUCKET, key, 1).check(BUCKET, PREFIX)
     with pytest.raises(RefusedError, match="bucket: "):
         Pointer("another", f"{PREFIX}x", 1).check(BUCKET, PREFIX)
-    assert Pointer(BUCKET, f"{PREFIX}a-1/x_2.json", 1).check(BUCKET, PREFIX).size == 1
+    for good in (f"{PREFIX}a-1/x_2.json", PREFIX.ljust(1024, "x")):
+        assert Pointer(BUCKET, good, 1).check(BUCKET, PREFIX).key == good
 
 
 @pytest.mark.parametrize(

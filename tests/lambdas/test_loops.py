@@ -55,6 +55,18 @@ def test_a_loop_outlives_errors_of_its_handler_and_of_sqs(
     assert queues.queues[REQUESTS] == []
 
 
+def test_a_loop_deletes_what_is_done_with_and_leaves_what_failed(queues: Queues) -> None:
+    for number in range(2):
+        queues.put(asked(f"customer-{number}"), id_=f"id-{number}")
+
+    def handler(event: Any, _: Any) -> Any:
+        return {"batchItemFailures": [{"itemIdentifier": event["Records"][0]["messageId"]}]}
+
+    assert work(handler) == ["m-0"]
+    queues.show()
+    assert [one["MessageId"] for one in queues.queues[REQUESTS]] == ["m-0"]
+
+
 def test_a_loop_leaves_a_batch_of_which_every_request_failed(cloud: Cloud, queues: Queues) -> None:
     queues.put(asked("customer-1"))
     cloud.fail("TransactWriteItems", client_error("InternalServerError"), times=9)

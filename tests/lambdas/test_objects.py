@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from serverless_patterns.lambdas.foundation import aws, objects, sweeps
 from serverless_patterns.lambdas.foundation.messages import Message
 from serverless_patterns.lambdas.foundation.objects import ObjectEvent
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
-from tests.moto_cloud import record
+from tests.moto_cloud import Context, record
 from tests.s3_events_lambda.handlers import BUCKET, event, records
 
 AT = 1_795_694_400_000  # 2026-11-26 12:00 UTC
@@ -203,3 +204,15 @@ def test_events_are_announced_ten_a_call_and_what_failed_again(bucket: Aws) -> N
         [*map(str, range(10))],
         [*map(str, range(5))],
     ]
+
+
+def test_a_sweep_logs_and_measures_what_it_looked_at_and_found(
+    bucket: Aws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket.pages, logged = [{}, {}], list[dict[str, int]]()
+    monkeypatch.setattr(f"{sweeps.__name__}.logger.info", lambda _, **given: logged.append(given))
+    context: Any = Context()
+    assert sweeps.look(context, lambda _: (3, 1)) == {"looked": 6, "found": 2}
+    assert logged == [{"looked": 6, "found": 2}]
+    said = json.loads(capsys.readouterr().out)
+    assert (said["ObjectsFound"], said["FunctionName"]) == ([2.0], context.function_name)

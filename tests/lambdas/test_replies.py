@@ -141,6 +141,7 @@ def test_what_nobody_waits_for_any_more_is_not_worked_on(cloud: Cloud, queues: Q
         f"{BASE}/{NAME}", f"https://sqs.eu-west-1.amazonaws.com/123456789012/{NAME}",
         f"https://sqs.eu-central-1.amazonaws.com/999999999999/{NAME}", f"https://evil.test/{NAME}",
         f"arn:aws:sqs:eu-central-1:999999999999:{NAME}", f"victim-{NAME}",
+        f"other-queues-{NAME[-16:]}",
     ],
 )  # fmt: skip
 def test_a_forged_address_is_refused_and_nothing_is_sent_there(

@@ -138,3 +138,8 @@ def test_what_no_event_can_hold_is_counted_in_bytes_of_utf_8() -> None:
     (message,) = Record.of({"eventName": "INSERT", "dynamodb": said}).events
     _, text = feed.event(message) or ("", "")
     assert json.loads(text)["order"] == {"note": "é" * 100_000}
+
+
+def test_a_catalog_that_is_not_utf_8_is_refused() -> None:
+    with pytest.raises(RefusedError, match=r"^text: A line is not UTF-8\.$"):
+        catalogs.read([b"\xff"])

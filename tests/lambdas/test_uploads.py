@@ -26,6 +26,8 @@ CONTEXT: Any = Context()
 
 def ask(**said: Any) -> tuple[int, dict[str, Any]]:
     answer = uploads.handler({"body": json.dumps(said)}, CONTEXT)
+    kept = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    assert answer["headers"] == kept, "nobody but the client has the address"
     return answer["statusCode"], json.loads(answer["body"])
 
 

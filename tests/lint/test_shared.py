@@ -61,6 +61,7 @@ from serverless_patterns.patterns.blocks.transforms import Transform
 from serverless_patterns.patterns.blocks.undo import check_undo
 from serverless_patterns.patterns.claim_check.construct import Payloads
 from serverless_patterns.patterns.delay_and_visibility.construct import DelayedQueue
+from serverless_patterns.patterns.dlq_redrive.construct import RedrivenQueue
 from serverless_patterns.patterns.dynamodb_streams_lambda.construct import (
     DynamoDbStreamsToLambda,
     NewTable,
@@ -264,6 +265,7 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     "E9189": twice,
     "E9204": lambda stack: routed(stack, bus=events.EventBus(stack, "Shop")),
     "W9218": lambda stack: make_claims(stack, payloads=Payloads(prefix="lists/", kept=DAYS_18)),
+    "W9222": lambda stack: RedrivenQueue(stack, "Redriven", warning=seconds(0)),
     "W9205": lambda _: Watch("lists/*"),
     "E9206": lambda stack: watch_bucket(stack, watch=[Watch("lists/"), Watch("lists/new/")]),
     "E9207": lambda _: expression_of("Report", BERLIN_SKIPS),
