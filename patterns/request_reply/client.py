@@ -276,6 +276,7 @@ class Requester(AbstractContextManager["Requester"]):
             for entry in batch:
                 self._fail(_id_of(entry), error)
             return
+        again: list[dict[str, Any]] = []
         for failure in answer.get("Failed", ()):
             entry = batch[int(failure["Id"])]
             id_ = _id_of(entry)
@@ -283,7 +284,11 @@ class Requester(AbstractContextManager["Requester"]):
                 detail = "SQS does not take the request."
                 self._fail(id_, RejectedError(id_, failure["Code"], detail))
             elif id_ in self._waiting:  # and is sent again for as long as it is
-                self._outbox.put(entry)
+                again.append(entry)
+        if again:
+            self._closed.wait(PAUSE)
+        for entry in again:
+            self._outbox.put(entry)
 
     def _receive(self) -> None:
         """Receive answers, give them to who waits, and delete them."""

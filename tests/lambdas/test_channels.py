@@ -75,6 +75,17 @@ def test_an_event_of_which_a_200_says_nothing_is_sent_again(body: bytes, appsync
     assert len(appsync.calls) == 2
 
 
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [(b"{}", "Unanswered"), (b'{"successful": [], "failed": [{"index": 0}]}', "Failed")],
+)
+def test_an_event_of_which_no_200_says_more_has_failed(
+    body: bytes, code: str, appsync: AppSync
+) -> None:
+    appsync.answer = lambda *_: (200, body)
+    assert publish(appsync, one=[1]) == {"one-0": code}
+
+
 def test_what_still_fails_is_reported_and_the_channel_is_left_alone(appsync: AppSync) -> None:
     throttled = (429, b'{"errors": [{"errorType": "Throttled"}]}')
     appsync.answer = lambda _, events: throttled if '"x"' in events else {}

@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from serverless_patterns.lambdas.foundation import endpoints
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from serverless_patterns.patterns.sns_webhook.scenario import PRIVATE
 from serverless_patterns.sandbox.http_endpoint import Post, listening
+from tests.sandbox.helpers import serve
 
 from . import signing
 
@@ -107,6 +109,20 @@ def test_the_body_and_its_headers_arrive_as_they_were_given() -> None:
 
     assert post(take).status == 200
     assert (asked[0].body, asked[0].headers["webhook-id"]) == (b"body", "1")
+
+
+def test_an_endpoint_says_when_to_come_again() -> None:
+    class Busy(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(503)
+            self.send_header("Retry-After", "7")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    with serve(Busy) as port:
+        origin = f"http://127.0.0.1:{port}"
+        answer = endpoints.post(endpoints.check(origin, [origin]), b"", {}, seconds=5)
+    assert answer == endpoints.Answer(503, 7)
 
 
 def test_a_connection_that_took_all_the_time_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

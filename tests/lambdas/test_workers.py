@@ -30,6 +30,16 @@ def settings(url: str = "", hidden: int = 60, longest: int = 3600) -> workers.Se
     return workers.Settings(url, hidden, longest, DELAYS)
 
 
+def test_the_environment_of_the_construct_is_all_a_worker_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = {"QUEUE_URL": "url", "HIDDEN_SECONDS": "60", "LONGEST_SECONDS": "3600"}
+    told["BACKOFF"] = '{"first": 30, "factor": 2, "longest": 3600}'
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    assert workers.Settings.of_environment() == settings("url")
+
+
 def job(of: workers.Settings | None = None, body: Any = WANTED, receives: int = 1) -> workers.Job:
     """Return a job that was received at the second 0."""
     message = Message.of(record(body, receive_count=receives))

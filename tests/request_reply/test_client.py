@@ -235,6 +235,16 @@ def test_a_request_that_sqs_fails_in_a_batch_is_sent_again(
         assert call.result(5)["quote_id"] == "mine"
 
 
+def test_between_two_attempts_to_send_there_is_a_pause(
+    queues: Queues, make: Make, monkeypatch: pytest.MonkeyPatch, cloud: Cloud
+) -> None:
+    by = make()
+    monkeypatch.setattr(client, "PAUSE", 0.2)
+    queues.failing["SendMessageBatch"] = 10_000
+    given_up(by, timeout=0.5)
+    assert cloud.calls["SendMessageBatch"] <= 4
+
+
 def test_a_call_that_cannot_be_sent_raises_the_error(cloud: Cloud, make: Make) -> None:
     cloud.fail("SendMessageBatch", UNREACHABLE)
     with pytest.raises(EndpointConnectionError):

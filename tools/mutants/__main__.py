@@ -58,7 +58,10 @@ GROUPS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
             "tests/lambdas/test_rules*.py",
         ],
     ),
-    "foundation": (["lambdas/foundation/*.py"], ["tests/lambdas", "tests/*/test_handlers*.py"]),
+    "foundation": (
+        ["lambdas/foundation/*.py"],
+        ["tests/lambdas", "tests/redrive", "tests/*/test_handlers*.py", "tests/*/test_client.py"],
+    ),
 }
 # They take seconds, and say what many events cost or how long a call may take.
 SLOW = "not thousand and not hundred and not took_too_long and not largest_size"
