@@ -87,7 +87,6 @@ def pytest_collection_finish() -> None:
     """Leave what was imported out of garbage collection: the CDK alone has a million objects."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000)
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
