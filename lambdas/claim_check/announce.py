@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from ..foundation import aws, batch, dead_letters, objects
+from ..foundation import batch, dead_letters, objects
 from ..foundation.outcomes import Outcome, RefusedError
 from ..foundation.pointers import MAX_BYTES, Pointer
 
@@ -40,11 +40,9 @@ def write(parsed: Sequence[tuple[list[Pointer], Message]]) -> dict[str, Outcome]
     """Send the pointers of all messages. One that fails is sent again with its whole message."""
     outcomes = {message.id: SENT for _, message in parsed}
     each = [(pointer, message) for pointers, message in parsed for pointer in pointers]
-    for some in aws.batches(each, most=dead_letters.MAX_ENTRIES):
-        entries = [_entry(str(number), pointer) for number, (pointer, _) in enumerate(some)]
-        failed = dead_letters.send_batch(os.environ["QUEUE_URL"], entries)
-        outcomes |= {some[int(it)][1].id: Outcome.failed(code) for it, code in failed.items()}
-    return outcomes
+    entries = (_entry(str(number), pointer) for number, (pointer, _) in enumerate(each))
+    failed = dead_letters.send_all(os.environ["QUEUE_URL"], entries)
+    return outcomes | {each[int(it)][1].id: Outcome.failed(code) for it, code in failed.items()}
 
 
 def _entry(id_: str, pointer: Pointer) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ..foundation import aws, dead_letters, shards
+from ..foundation import dead_letters, shards
 from ..foundation.outcomes import Outcome
 from . import logic
 
@@ -23,14 +23,7 @@ PUBLISHED = Outcome("published")
 def publish(events: Sequence[tuple[str | None, Message]]) -> dict[str, Outcome]:
     """Send the events; return what became of each, by its message's id."""
     entries = [{"Id": message.id, "MessageBody": text} for text, message in events if text]
-    failed: dict[str, str] = {}
-    for some in aws.batches(
-        entries,
-        most=dead_letters.MAX_ENTRIES,
-        largest=dead_letters.MAX_BYTES,
-        size=lambda entry: len(entry["MessageBody"].encode()),
-    ):
-        failed |= dead_letters.send_batch(os.environ["QUEUE_URL"], some)
+    failed = dead_letters.send_all(os.environ["QUEUE_URL"], entries)
     return {
         message.id: Outcome.failed(failed[message.id])
         if message.id in failed

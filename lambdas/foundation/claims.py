@@ -82,12 +82,9 @@ def _mark(keys: Mapping[str, str]) -> dict[str, str]:
 
 
 def _delete(messages: Sequence[Message]) -> dict[str, str]:
-    failed: dict[str, str] = {}
-    for some in aws.batches(messages, most=dead_letters.MAX_ENTRIES):
-        entries = [{"Id": one.id, "ReceiptHandle": one.receipt_handle} for one in some]
-        call = aws.client("sqs").delete_message_batch
-        failed |= dead_letters.call_twice(call, os.environ["QUEUE_URL"], entries)
-    return failed
+    entries = ({"Id": one.id, "ReceiptHandle": one.receipt_handle} for one in messages)
+    call = aws.client("sqs").delete_message_batch
+    return dead_letters.call_all(call, os.environ["QUEUE_URL"], entries)
 
 
 @logger.inject_lambda_context

@@ -33,28 +33,39 @@ def send(letters: Iterable[tuple[Message, Outcome]]) -> dict[str, str]:
     ``Reason``, ``OriginalMessageId`` and ``ReasonDetail`` join the attributes as far as SQS's
     limits leave room; the log has them all. A message that is sent again is in the queue twice.
     """
-    failed: dict[str, str] = {}
-    entries_of_all = (_entry(message, outcome) for message, outcome in letters)
-    for entries in aws.batches(
-        entries_of_all, most=MAX_ENTRIES, largest=MAX_BYTES, size=_size_of_entry
-    ):
-        failed |= send_batch(os.environ["DEAD_LETTER_QUEUE_URL"], entries)
-    return failed
+    entries = [_entry(message, outcome) for message, outcome in letters]
+    return send_all(os.environ["DEAD_LETTER_QUEUE_URL"], entries) if entries else {}
 
 
-def send_batch(queue_url: str, entries: list[Any]) -> dict[str, str]:
-    """Send a batch, and again the entries that SQS did not take; return the codes of failures."""
-    return call_twice(aws.client("sqs").send_message_batch, queue_url, entries)
+def send_all(queue_url: str, entries: Iterable[Any]) -> dict[str, str]:
+    """Send messages, as many a call as SQS takes; return error codes by id. See ``call_all``."""
+    return call_all(aws.client("sqs").send_message_batch, queue_url, entries, _size_of_entry)
 
 
-def call_twice(call: Callable[..., Any], queue_url: str, entries: list[Any]) -> dict[str, str]:
-    """Call a batch operation of SQS, and again for the entries that it failed; return their codes.
+def call_all(
+    call: Callable[..., Any],
+    queue_url: str,
+    entries: Iterable[Any],
+    size: Callable[[Any], int] = lambda _: 0,
+) -> dict[str, str]:
+    """Call a batch operation of SQS for all entries, and again for those that it failed.
 
     Args:
         call: Such as the client's ``send_message_batch``.
         queue_url: Of the queue.
-        entries: Ten at most.
+        entries: Each with an ``Id`` of its own.
+        size: Returns how many bytes of a call an entry takes. Default: none.
+
+    Returns:
+        The error codes of the entries that failed twice, by their ids.
     """
+    failed: dict[str, str] = {}
+    for some in aws.batches(entries, most=MAX_ENTRIES, largest=MAX_BYTES, size=size):
+        failed |= _call_twice(call, queue_url, some)
+    return failed
+
+
+def _call_twice(call: Callable[..., Any], queue_url: str, entries: list[Any]) -> dict[str, str]:
     codes: dict[str, str] = {}
     for _ in range(2):
         try:
@@ -112,7 +123,7 @@ def _attribute(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _size_of_entry(entry: Mapping[str, Any]) -> int:
-    return size_of(entry["MessageBody"], entry["MessageAttributes"])
+    return size_of(entry["MessageBody"], entry.get("MessageAttributes", {}))
 
 
 def size_of(body: str, attributes: Mapping[str, Mapping[str, Any]]) -> int:

@@ -46,14 +46,12 @@ def send(messages: Sequence[Delayed]) -> Published:
     """Send messages, ten a call, and one a call those that need a schedule."""
     result, longest = Published(), int(os.environ["MESSAGE_DELAY_SECONDS"])
     by_sqs = [one for one in messages if (one.seconds or 0) <= longest]
-    for first in range(0, len(by_sqs), dead_letters.MAX_ENTRIES):
-        batch = by_sqs[first : first + dead_letters.MAX_ENTRIES]
-        entries = [_entry(str(number), one) for number, one in enumerate(batch)]
-        failed = dead_letters.send_batch(os.environ["QUEUE_URL"], entries)
-        for number, one in enumerate(batch):
-            code = failed.get(str(number))
-            noted = result.accepted if code is None else result.unpublished
-            noted[one.id] = code or one.id
+    entries = (_entry(str(number), one) for number, one in enumerate(by_sqs))
+    failed = dead_letters.send_all(os.environ["QUEUE_URL"], entries)
+    for number, one in enumerate(by_sqs):
+        code = failed.get(str(number))
+        noted = result.accepted if code is None else result.unpublished
+        noted[one.id] = code or one.id
     for one in messages:
         if (one.seconds or 0) > longest:
             _schedule(one, result)

@@ -91,10 +91,9 @@ class Loop:
             {"Id": str(number), "ReceiptHandle": one["receiptHandle"]}
             for number, one in enumerate(records)
         ]
-        if entries:
-            call = aws.client("sqs").delete_message_batch
-            if failed := dead_letters.call_twice(call, self.queue_url, entries):
-                logger.warning("NotDeleted", records=len(failed), codes=[*failed.values()])
+        call = aws.client("sqs").delete_message_batch
+        if failed := dead_letters.call_all(call, self.queue_url, entries):
+            logger.warning("NotDeleted", records=len(failed), codes=[*failed.values()])
 
 
 def main(handler: Handler) -> None:

@@ -10,7 +10,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from . import aws, dead_letters
+from . import dead_letters
 from .outcomes import RefusedError
 from .statuses import attribute
 
@@ -41,12 +41,4 @@ def entry(id_: str, job: str, body: str) -> dict[str, Any]:
 
 def send(entries: Iterable[dict[str, Any]]) -> dict[str, str]:
     """Send messages; return the error codes of those that the queue did not take, by id."""
-    failed: dict[str, str] = {}
-    for some in aws.batches(
-        entries,
-        most=dead_letters.MAX_ENTRIES,
-        largest=dead_letters.MAX_BYTES,
-        size=lambda one: dead_letters.size_of(one["MessageBody"], one["MessageAttributes"]),
-    ):
-        failed |= dead_letters.send_batch(os.environ["QUEUE_URL"], some)
-    return failed
+    return dead_letters.send_all(os.environ["QUEUE_URL"], entries)

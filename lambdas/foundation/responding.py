@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import aws, batch, dead_letters, replies
+from . import batch, dead_letters, replies
 from .logs import logger
 from .outcomes import Outcome, RefusedError
 
@@ -94,16 +94,8 @@ def answer(messages: Sequence[Message], outcomes: Mapping[str, Outcome]) -> dict
 
 def _send(queue: str, entries: Sequence[tuple[str, Any]]) -> dict[str, str]:
     """Send answers to a queue; return the codes of failures, by the requests' message ids."""
-    url, failed = os.environ["ANSWERS_URL"].removesuffix(_prefix()) + queue, dict[str, str]()
-    for some in aws.batches(
-        entries,
-        most=dead_letters.MAX_ENTRIES,
-        largest=replies.MAX_BYTES,
-        size=lambda one: len(one[1]["MessageBody"]) + replies.OVERHEAD,
-    ):
-        numbered = [{"Id": str(number), **one} for number, (_, one) in enumerate(some)]
-        codes = dead_letters.send_batch(url, numbered)
-        failed |= {some[int(number)][0]: code for number, code in codes.items()}
+    url = os.environ["ANSWERS_URL"].removesuffix(_prefix()) + queue
+    failed = dead_letters.send_all(url, ({"Id": id_, **one} for id_, one in entries))
     if failed:
         logger.warning("NotAnswered", answers=len(failed), codes=sorted(set(failed.values())))
     return failed

@@ -75,13 +75,11 @@ def change(queue_url: str, seconds: Mapping[str, int]) -> dict[str, str]:
         queue_url: Of their queue.
         seconds: By receipt handle; 0 shows the message at once.
     """
-    failed: dict[str, str] = {}
     handles = dict(zip(map(str, range(len(seconds))), seconds, strict=True))
     entries = (
         {"Id": id_, "ReceiptHandle": handle, "VisibilityTimeout": seconds[handle]}
         for id_, handle in handles.items()
     )
-    for batch in aws.batches(entries, most=dead_letters.MAX_ENTRIES):
-        call = aws.client("sqs").change_message_visibility_batch
-        failed |= dead_letters.call_twice(call, queue_url, batch)
+    call = aws.client("sqs").change_message_visibility_batch
+    failed = dead_letters.call_all(call, queue_url, entries)
     return {handles[id_]: code for id_, code in failed.items()}

@@ -82,7 +82,7 @@ MUTANTS: list[tuple[str, tuple[str, ...], tuple[tuple[Any, str, Any], ...]]] = [
     ("what is refused is kept", (STANDARD, FIFO, EVENT),
      ((dead_letters, "send", lambda _: {}),)),
     ("a letter that is not kept has failed", (STANDARD, FIFO, EVENT),
-     ((dead_letters, "send_batch", unlettered(dead_letters.send_batch)),)),
+     ((dead_letters, "send_all", unlettered(dead_letters.send_all)),)),
     ("a write is conditional", (STANDARD, "sns_fanout.orders", "async_lambda.again", EVENT, PRICES),
      (UNCONDITIONAL,)),
     ("the same again is no conflict", (STANDARD,), ((orders, "compare", lambda *_: CONFLICT),)),
