@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from . import aws, sweeps
 from .logs import logger
 from .replies import GONE, HEARTBEAT
-from .sweeps import UnfinishedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,21 +31,17 @@ def sweep(event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:
         UnfinishedError: there are too many for one run.
     """
     idle = event.get("idle_seconds", int(os.environ["IDLE_SECONDS"]))
-    sqs, looked, found = aws.client("sqs", attempts=5), 0, 0
+    sqs = aws.client("sqs", attempts=5)
     prefix = os.environ["ANSWERS_URL"].rpartition("/")[2]
     pages = sqs.get_paginator("list_queues").paginate(
         QueueNamePrefix=prefix, PaginationConfig={"PageSize": MAX_RESULTS}
     )
-    try:
-        for url in (url for page in pages for url in page.get("QueueUrls", ())):
-            looked += 1
-            found += _sweep(sqs, url, time.time() - idle)
-            if context.get_remaining_time_in_millis() < ENDS_BEFORE:
-                raise UnfinishedError(f"{looked} queues were looked at, and there are more.")
-    finally:
-        logger.info("Sweep", looked=looked, found=found)
-        sweeps.measure(found, context.function_name)
-    return {"looked": looked, "found": found}
+    each = ([url] for page in pages for url in page.get("QueueUrls", ()))
+
+    def find(urls: list[Any]) -> tuple[int, int]:
+        return 1, sum(_sweep(sqs, url, time.time() - idle) for url in urls)
+
+    return sweeps.look(context, each, find, things="queues", ends_before=ENDS_BEFORE)
 
 
 def _sweep(sqs: Any, url: str, oldest: float) -> bool:

@@ -115,7 +115,7 @@ def sweep(event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:
             raise sweeps.UnfinishedError("S3 did not delete every body.")
         return len(aged), len(orphans)
 
-    return sweeps.look(context, find)
+    return sweeps.look(context, sweeps.latest(), find)
 
 
 def _done_with(keys: Iterable[str]) -> set[str]:

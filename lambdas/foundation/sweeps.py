@@ -29,23 +29,33 @@ class UnfinishedError(Exception):
     """A sweep ended before all was looked at, or sent."""
 
 
-def look(context: LambdaContext, find: Callable[[list[Any]], tuple[int, int]]) -> dict[str, int]:
-    """Look at a bucket, a page of ``latest`` at a time, log and measure what was found; return it.
+def look(
+    context: LambdaContext,
+    pages: Iterable[list[Any]],
+    find: Callable[[list[Any]], tuple[int, int]],
+    *,
+    things: str = "objects",
+    ends_before: int = ENDS_BEFORE,
+) -> dict[str, int]:
+    """Look at pages, one after the other; log and measure what was found, and return it.
 
     Args:
         context: How long it may run.
-        find: Works on a page; returns how many objects it looked at, and how many it found.
+        pages: Such as ``latest()``.
+        find: Works on a page; returns how many things it looked at, and how many it found.
+        things: What they are. Default: objects.
+        ends_before: Milliseconds that are left for a page. Default: 20,000.
 
     Raises:
-        UnfinishedError: the bucket is too large for one run, or raised by ``find``.
+        UnfinishedError: there is too much for one run, or raised by ``find``.
     """
     looked = found = 0
     try:
-        for page in latest():
+        for page in pages:
             at, more = find(page)
             looked, found = looked + at, found + more
-            if context.get_remaining_time_in_millis() < ENDS_BEFORE:
-                raise UnfinishedError(f"{looked} objects were looked at, and there are more.")
+            if context.get_remaining_time_in_millis() < ends_before:
+                raise UnfinishedError(f"{looked} {things} were looked at, and there are more.")
     finally:
         logger.info("Sweep", looked=looked, found=found)
         measure(found, context.function_name)

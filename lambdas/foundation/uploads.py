@@ -7,7 +7,6 @@ content type, and that the key is free: whoever has the URL uploads this one obj
 from __future__ import annotations
 
 import functools
-import json
 import os
 import re
 import uuid
@@ -20,12 +19,14 @@ from . import checks, strict_json
 from .logs import logger
 from .outcomes import RefusedError
 from .pointers import MAX_BYTES
+from .requests import answer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+NOT_KEPT = {"Cache-Control": "no-store"}
 SECONDS = 900  # an upload may begin so long after
 _CONTENT_TYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,100}")
 
@@ -41,7 +42,7 @@ def handler(event: Mapping[str, Any], _: LambdaContext) -> dict[str, Any]:
         if not _CONTENT_TYPE.fullmatch(kind):
             raise RefusedError("field", "content_type must be such as application/json.")
     except RefusedError as error:
-        return _answer(400, {"message": error.detail})
+        return answer(400, {"message": error.detail}, NOT_KEPT)
     upload_id = str(uuid.uuid4())
     url = _client().generate_presigned_url(
         "put_object",
@@ -56,12 +57,7 @@ def handler(event: Mapping[str, Any], _: LambdaContext) -> dict[str, Any]:
     )
     headers = {"Content-Length": str(size), "Content-Type": kind, "If-None-Match": "*"}
     said = {"upload_id": upload_id, "url": url, "method": "PUT", "headers": headers}
-    return _answer(201, said | {"expires_in": SECONDS})
-
-
-def _answer(status: int, said: Mapping[str, Any]) -> dict[str, Any]:
-    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-    return {"statusCode": status, "headers": headers, "body": json.dumps(said)}
+    return answer(201, said | {"expires_in": SECONDS}, NOT_KEPT)
 
 
 @functools.cache

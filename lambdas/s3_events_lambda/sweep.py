@@ -37,7 +37,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, int]:
         sweeps.announce(missing, started)
         return len(old), len(missing)
 
-    return sweeps.look(context, find)
+    return sweeps.look(context, sweeps.latest(), find)
 
 
 def _unknown(found: list[Any]) -> list[Any]:
