@@ -212,7 +212,8 @@ def test_a_sweep_logs_and_measures_what_it_looked_at_and_found(
     bucket.pages, logged = [{}, {}], list[dict[str, int]]()
     monkeypatch.setattr(f"{sweeps.__name__}.logger.info", lambda _, **given: logged.append(given))
     context: Any = Context()
-    assert sweeps.look(context, lambda _: (3, 1)) == {"looked": 6, "found": 2}
+    found = sweeps.look(context, sweeps.latest(), lambda _: (3, 1))
+    assert found == {"looked": 6, "found": 2}
     assert logged == [{"looked": 6, "found": 2}]
     said = json.loads(capsys.readouterr().out)
     assert (said["ObjectsFound"], said["FunctionName"]) == ([2.0], context.function_name)
