@@ -13,6 +13,7 @@ from aws_cdk import aws_lambda as lambda_
 from .alarms import MINUTE, Alarms, Runbook
 from .consumers import check_may_run
 from .findings import acknowledge
+from .grants import permission
 from .values import child_of, expect_fields, seconds
 
 if TYPE_CHECKING:
@@ -88,16 +89,9 @@ def run_by_schedule(
 def rule_of(scope: Construct, function: lambda_.IFunction, every: Duration) -> events.Rule:
     """Run a function every so often, by a rule that alone may invoke it."""
     rule = events.Rule(scope, "Schedule", schedule=events.Schedule.rate(every))
-    lambda_.CfnPermission(
-        rule,
-        "Permission",
-        action="lambda:InvokeFunction",
-        function_name=function.function_arn,
-        principal="events.amazonaws.com",
-        source_arn=rule.rule_arn,
-    )
-    resource: Any = child_of(rule)
-    resource.targets = [{"id": "Sweep", "arn": function.function_arn}]
+    arn, resource = function.function_arn, child_of(rule)
+    permission(rule, arn, "events.amazonaws.com", rule.rule_arn)
+    resource.targets = [{"id": "Sweep", "arn": arn}]
     findings = ("Serverless::Serverless-EventBusDLQ", "EventLoss::I9183")
     acknowledge(rule, findings, "A run that could not start is made up for by the next.")
     return rule
