@@ -28,9 +28,9 @@ SWEEP_FAILS = Runbook(
     verify="A run ends without an error.",
 )
 SWEEP_FINDS = Runbook(
-    means="The sweep found objects that no event had announced, and sent them to the queue.",
+    means="The sweep found objects that no event had announced, and sent an event for each.",
     see="Read the sweep's log for how many; AWS CloudTrail shows who changed the bucket's "
-    "notification configuration or the policy of the queue.",
+    "notification configuration, or the policy of the queue or function that it notifies.",
     fix="Deploy the stack again if the configuration has changed. The objects need nothing: the "
     "consumer gets them now.",
     verify="The next runs find none.",
@@ -39,7 +39,7 @@ SWEEP_FINDS = Runbook(
 
 @dataclass(frozen=True)
 class Sweep:
-    """A function that finds objects which no event announced, and sends them to the queue.
+    """A function that finds objects which no event announced, and sends an event for each.
 
     Attributes:
         function: Your function. It lists the bucket, compares it with the results, and reports how
