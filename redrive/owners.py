@@ -17,11 +17,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from serverless_patterns.lambdas.foundation import aws
 
 from . import records
+from .firehose import ToFirehose
 from .sources import Bucket, Queue
 from .targets import ToTarget
 from .ways import (
     NotTakenError,
-    ToFirehose,
     ToFunction,
     ToQueue,
     ToSaga,
@@ -164,6 +164,8 @@ class Found:
             return ToSaga(self._client("stepfunctions"), of)
         if kind == "target":
             return ToTarget(self._client, self._source.arn)
+        if service not in ("", "lambda"):
+            raise ValueError(f"nothing can be redriven to {service}: see --help for --to")
         return ToFunction(self._client("lambda"), of)
 
     def _source_queue(self, letter: Letter) -> str:
