@@ -123,7 +123,7 @@ def list_(given: argparse.Namespace, client: Client, places: Sequence[Place]) ->
         ):
             kinds = [records.MESSAGE]
         _print(f"\n{place.source.name}  ({', '.join(kinds) or 'kind not known'})")
-        _print(f"{shown:>12,}  dead letters" + f", {hidden:,} hidden" * bool(hidden))
+        _print(f"{shown:>12,}  {place.source.unit}" + f", {hidden:,} hidden" * bool(hidden))
         if letters:
             oldest = min(letters, key=lambda letter: letter.sent_at)
             of = "of a sample of " * (shown > len(letters)) + f"{len(letters)}"
@@ -164,8 +164,11 @@ def _about(letter: Letter, *, bodies: bool) -> Iterator[str]:
         yield f"    group     {group}"
     for name, text in letter.attributes.items():
         yield f"    {name} = {text}"
-    found = records.document(letter.body)
-    text = letter.body if found is None else json.dumps(found, indent=2, ensure_ascii=False)
+    body = letter.body
+    if records.kind(letter) == records.FIREHOSE:  # what was sent, and not in base64
+        body = records.event(letter).decode(errors="replace")
+    found = records.document(body)
+    text = body if found is None else json.dumps(found, indent=2, ensure_ascii=False)
     yield from (f"    {line}" for line in text.splitlines())
 
 
@@ -177,7 +180,7 @@ def _where(letter: Letter) -> str:
         pointer = None
     if pointer:
         return f"{pointer.size:,} bytes in s3://{pointer.bucket}/{pointer.key}"
-    return f"{len(letter.body.encode()):,} bytes"
+    return f"{len(records.event(letter)):,} bytes"
 
 
 def run(given: argparse.Namespace, client: Client, places: Sequence[Place]) -> bool:

@@ -7,6 +7,7 @@ tells stays where it is.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from .sources import Letter
 
+SUBSTITUTED = re.compile(r"\$\{(\w+)[.}]")
 SOURCE = "DeadLetterQueueSourceArn"
 # The properties of a template that name where failures go, and whose they are, by resource type.
 FAILURES = ("RedrivePolicy", "DeadLetterConfig", "OnFailure", "DeadLetterArn")
@@ -345,6 +347,8 @@ def _named(value: Any) -> Iterator[str]:
     match value:
         case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
             yield name
+        case {"Fn::Sub": str(text) | [str(text), _]}:
+            yield from SUBSTITUTED.findall(text)
         case dict():
             for one in value.values():
                 yield from _named(one)

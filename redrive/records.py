@@ -96,10 +96,9 @@ def reason(letter: Letter) -> str:
             return word
         case {"requestContext": {"condition": str(word)}, **other} if "requestPayload" not in other:
             return word
-        case {"errorCode": str(word), "errorMessage": more}:
-            return f"{word}: {more}"
-        case {"rawData": _, "ErrorMessage": more, **other}:
-            return f"{other.get('ErrorCode', 'Error')}: {more}"
+        case {"rawData": _, **said}:  # of a transformation, or of a conversion
+            word = said.get("errorCode") or said.get("ErrorCode") or "Error"
+            return f"{word}: {said.get('errorMessage') or said.get('ErrorMessage') or ''}"
     try:
         return read(letter.body, given).error
     except UnreadableError:

@@ -48,6 +48,7 @@ class Letter:
 class Queue:
     """Failed events in an SQS queue; ``hiding`` is how long one stays hidden after it was read."""
 
+    unit = "dead letters"
     together = BATCH  # letters that are handed over at once
 
     def __init__(self, sqs: Any, url: str, hiding: int = SHORTEST_HIDING) -> None:
@@ -167,6 +168,7 @@ class Bucket:
     all of it was tried; one with none left is deleted.
     """
 
+    unit = "objects"
     together = int(FIREHOSE_BATCH_RECORDS)  # letters that are handed over at once
 
     def __init__(self, s3: Any, name: str, prefix: str) -> None:
@@ -215,10 +217,10 @@ class Bucket:
             object_ = ErrorObject(letter.body)
         except UnreadableError:
             return []
-        found = []
+        version, found = version.strip('"')[:8], []
         for number, document in enumerate(object_):
             tried = document.get("attemptEndingTimestamp", 1000 * letter.sent_at) / 1000
-            id_ = f"{letter.id}#{version}#{number}"
+            id_ = f"{letter.id}#{version}-{number}"
             found.append(Letter(id_, json.dumps(document), tried))
         self._open = letter.id, object_
         self._numbers = {one.id: number for number, one in enumerate(found)}
