@@ -102,8 +102,8 @@ def _places(given: argparse.Namespace, client: Client) -> list[Place]:
             if bucket.name.startswith(place.source.name)
         ]  # fmt: skip
     else:
-        queues = [Queue(client("sqs"), url) for url in urls]
-        found += [Place(source) for source in (*queues, *buckets)]
+        found += [Place(Queue(client("sqs"), url)) for url in urls]
+        found += [Place(bucket) for bucket in buckets]
     if not found:
         _print("No dead-letter place.")
     return found

@@ -97,8 +97,8 @@ def reason(letter: Letter) -> str:
         case {"requestContext": {"condition": str(word)}, **other} if "requestPayload" not in other:
             return word
         case {"rawData": _, **said}:  # of a transformation, or of a conversion
-            word = said.get("errorCode") or said.get("ErrorCode") or "Error"
-            return f"{word}: {said.get('errorMessage') or said.get('ErrorMessage') or ''}"
+            code = said.get("errorCode") or said.get("ErrorCode") or "Error"
+            return f"{code}: {said.get('errorMessage') or said.get('ErrorMessage') or ''}"
     try:
         return read(letter.body, given).error
     except UnreadableError:

@@ -68,7 +68,7 @@ def rule(bus: str, target: str, **more: Any) -> dict[str, Any]:
     return resource("Events::Rule", EventBusName=ref(bus), EventPattern=pattern, Targets=[one])
 
 
-def schedule(target: Any, text: str) -> dict[str, Any]:
+def schedule(target: Any, text: Any) -> dict[str, Any]:
     to = {"Arn": target, "RoleArn": arn("Role"), "Input": text}
     to["DeadLetterConfig"] = {"Arn": arn("OfSchedules")}
     never, off = "at(2099-01-01T00:00:00)", {"Mode": "OFF"}
