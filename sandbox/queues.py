@@ -19,19 +19,22 @@ WAITING, IN_FLIGHT, DELAYED = (
     f"ApproximateNumberOfMessages{state}" for state in ("", "NotVisible", "Delayed")
 )
 
+LONGEST_PAUSE = 0.5  # seconds
 ALL_AT_ONCE = 1_000.0  # letters a second
 
 
 def until(condition: Callable[[], bool], *, seconds: float, what: str, pause: float = 0.2) -> None:
     """Wait until ``condition`` holds.
 
+    The longer it waits, the rarer it looks: a look costs more than it says of a long wait.
     Raises TimeoutError after ``seconds``, with ``what``, such as "until the queue is empty".
     """
-    deadline = time.monotonic() + seconds
+    started = time.monotonic()
     while not condition():
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - started
+        if waited > seconds:
             raise TimeoutError(f"Waited {seconds:g} s {what}: in vain.")
-        time.sleep(pause)
+        time.sleep(max(pause, min(LONGEST_PAUSE, waited / 20)))
 
 
 def backlog(stack: Deployment, queue_url: str, *states: str) -> int:
