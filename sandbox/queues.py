@@ -26,15 +26,17 @@ ALL_AT_ONCE = 1_000.0  # letters a second
 def until(condition: Callable[[], bool], *, seconds: float, what: str, pause: float = 0.2) -> None:
     """Wait until ``condition`` holds.
 
-    The longer it waits, the rarer it looks: a look costs more than it says of a long wait.
+    The longer it waits, the rarer it looks, and each pause is at least as long as the look before
+    it: looks do not keep a busy machine busy.
     Raises TimeoutError after ``seconds``, with ``what``, such as "until the queue is empty".
     """
-    started = time.monotonic()
+    started = looked = time.monotonic()
     while not condition():
-        waited = time.monotonic() - started
-        if waited > seconds:
+        now = time.monotonic()
+        if now - started > seconds:
             raise TimeoutError(f"Waited {seconds:g} s {what}: in vain.")
-        time.sleep(max(pause, min(LONGEST_PAUSE, waited / 20)))
+        time.sleep(max(pause, now - looked, min(LONGEST_PAUSE, (now - started) / 20)))
+        looked = time.monotonic()
 
 
 def backlog(stack: Deployment, queue_url: str, *states: str) -> int:
