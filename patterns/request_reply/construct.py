@@ -6,22 +6,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..blocks.alarms import LONGEST_DEFAULT_AGE, Alarms, Runbook
-from ..blocks.answers import AnswerQueues
+from ..blocks.answers import AnswerQueues, check_times
 from ..blocks.consumers import Consumer, consume, warn_of_imported_consumer
 from ..blocks.grants import check_grantee, grantee_here
 from ..blocks.queues import (
     NewQueue,
     QueueWithDeadLetterQueue,
-    delay_of,
     grant_send,
     retention_of,
     visibility_given,
-    visibility_of,
 )
 from ..blocks.sweeps import Sweep, run_by_schedule
-from ..blocks.values import Path, expect, in_seconds, known_seconds, seconds
-from ..checks import reject
-from ..checks import sqs as checks
+from ..blocks.values import expect, known_seconds, seconds
 from ..limits import SQS_MAX_RETENTION
 
 if TYPE_CHECKING:
@@ -112,7 +108,7 @@ class RequestReply(QueueWithDeadLetterQueue):
         super().__init__(scope, construct_id, queue=queue, consumer=consumer, alarms=alarms)
         self._given: list[Any] = [consumer, queue, sweep]
         self._answers = AnswerQueues(self, self.queue, waits, idle_for)
-        _check_times(self.queue, consumer, waits)
+        check_times(self.queue, consumer, waits)
         if consumer:
             warn_of_imported_consumer(consumer, visibility_given(queue))
             self.event_source_mapping = consume(
@@ -188,15 +184,3 @@ class RequestReply(QueueWithDeadLetterQueue):
         to = grantee_here(self, grantee, self._given)
         check_grantee(self, to)
         return to
-
-
-def _check_times(queue: sqs.IQueue, consumer: Consumer | None, waits: float) -> None:
-    """Reject a queue that delivers requests, or delivers them again, when nobody waits any more."""
-    path, hidden, kept = Path(queue), visibility_of(queue), retention_of(queue)
-    delayed = delay_of(queue) or 0
-    window = (consumer and in_seconds(consumer.max_batching_window)) or 0
-    reject(checks.asked_in_vain(path, delayed, waits))
-    if hidden is not None:
-        reject(checks.retried_too_late(path, hidden, waits, delayed, window))
-    if kept is not None:
-        reject(checks.expires_while_awaited(path, kept, waits))

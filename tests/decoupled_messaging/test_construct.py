@@ -102,13 +102,10 @@ def test_your_own_table_queue_and_settings_are_used(stack: Stack) -> None:
 
 
 def test_every_part_goes_off_before_an_order_is_lost(stack: Stack) -> None:
-    for build, own in (
-        (make, {"IteratorAge", None}),
-        (make_on_aurora, {"OutboxAge", "Invocations"}),
-    ):
+    for one, own in zip(BUILDS, ({"IteratorAge", None}, {"OutboxAge", "Invocations"}), strict=True):
         it = Stack(App(), "Stack")
-        build(it)
-        found = {one.get("MetricName") for one in properties(it, "CloudWatch::Alarm")}
+        one(it)
+        found = {it.get("MetricName") for it in properties(it, "CloudWatch::Alarm")}
         of_queues = {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"}
         assert found >= own | of_queues | {"5XXError", "Errors", "Throttles"}
 

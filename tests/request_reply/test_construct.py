@@ -11,12 +11,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns.blocks.alarms import Alarms
-from serverless_patterns.patterns.request_reply.construct import (
-    Consumer,
-    NewQueue,
-    RequestReply,
-    Sweep,
-)
+from serverless_patterns.patterns.request_reply.construct import RequestReply, Sweep
 from tests.inline import function, granted, only, rejected, text
 from tests.request_reply.builds import make as make_patient
 from tests.request_reply.builds import make_for_a_process
@@ -109,42 +104,6 @@ def test_the_sweep_runs_every_hour(stack: Stack) -> None:
     make(stack)
     rule = only(Template.from_stack(stack), "AWS::Events::Rule")
     assert rule["ScheduleExpression"] == "rate(1 hour)"
-
-
-# Times that fit
-
-
-def test_a_second_attempt_that_comes_when_nobody_waits_is_rejected(stack: Stack) -> None:
-    with rejected("hides a request for 60 s, but its requester waits for 60 s.*second attempt"):
-        make(stack, consumer=function(stack, "Slow", timeout=SECONDS(10)))
-    make(stack, "Good", consumer=function(stack, "Fast", timeout=SECONDS(9)))
-    letters = sqs.DeadLetterQueue(
-        queue=sqs.Queue(stack, "Dlq", retention_period=Duration.days(14)), max_receive_count=5
-    )
-    own = sqs.Queue(stack, "Own", dead_letter_queue=letters, visibility_timeout=SECONDS(90))
-    with rejected("Stack/Own hides a request for 90 s"):
-        make(stack, "Yours", queue=own)
-
-
-@pytest.mark.parametrize(
-    ("timeout", "queue", "window", "problem"),
-    [
-        (60, {"delivery_delay": SECONDS(60)}, 0, "delays a request by 60 s.*none is answered in"),
-        (80, {"delivery_delay": SECONDS(50)}, 0, r"for 30 s \(with 50 s of delay, 80 s\)"),
-        (70, {}, 20, r"for 50 s \(with 20 s of batching window, 70 s\)"),
-        (301, {"retention_period": SECONDS(300)}, 0, "keeps a request for 300 s, but its requeste"),
-    ],
-)
-def test_delays_windows_and_retention_count_too(
-    stack: Stack, timeout: int, queue: dict[str, Any], window: int, problem: str
-) -> None:
-    wait = {"max_batching_window": SECONDS(window)} if window else {}
-    consumer = Consumer(function(stack, "Fast", timeout=SECONDS(5)), **wait)
-    given = {"consumer": consumer, "queue": NewQueue(**queue)}
-    with rejected(problem):
-        make(stack, timeout=SECONDS(timeout), **given)
-    if "retention_period" not in queue:
-        make(stack, "Good", timeout=SECONDS(timeout + 31), **given)
 
 
 @pytest.mark.parametrize(
