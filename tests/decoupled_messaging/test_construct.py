@@ -107,7 +107,7 @@ def test_every_part_goes_off_before_an_order_is_lost(stack: Stack) -> None:
         one(it)
         found = {it.get("MetricName") for it in properties(it, "CloudWatch::Alarm")}
         of_queues = {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"}
-        assert found >= own | of_queues | {"5XXError", "Errors", "Throttles"}
+        assert found >= {*own, *of_queues, "5XXError", "Errors", "Throttles"}
 
 
 def test_the_page_says_what_to_do_about_the_alarms_of_aurora(stack: Stack) -> None:
