@@ -219,9 +219,6 @@ def test_a_call_says_until_when_it_waits(queues: Queues, make: Make) -> None:
     assert 0 <= int(said) - 1000 * (before + 0.01) < 2000
 
 
-# Sending
-
-
 def test_a_request_that_sqs_fails_in_a_batch_is_sent_again(
     queues: Queues, make: Make, cloud: Cloud
 ) -> None:
