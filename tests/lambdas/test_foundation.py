@@ -141,6 +141,13 @@ def test_the_same_document_has_the_same_fingerprint_however_it_is_written() -> N
     assert strict_json.fingerprint({"a": [1, 2]}) != strict_json.fingerprint({"a": [2, 1]})
 
 
+def test_a_fingerprint_that_is_stored_stays_that_of_its_document() -> None:
+    assert (
+        strict_json.encode({"b": "é", "a": [1, {"c": None}]})
+        == b'{"a":[1,{"c":null}],"b":"\xc3\xa9"}'
+    )
+
+
 @pytest.mark.parametrize(
     ("code", "message", "told"),
     [
