@@ -228,6 +228,8 @@ def running(stack: Deployment, slug: str) -> Iterator[Running]:
             found = lambda_.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
             for mapping in found:
                 queue = mapping["EventSourceArn"].rsplit(":", 1)[1]
+                if queue.endswith(".fifo") != consumer.fifo:  # a function may read both
+                    continue
                 url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
                 redrive = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
                 policy = json.loads(redrive["Attributes"]["RedrivePolicy"])
