@@ -60,7 +60,7 @@ def test_a_change_says_its_version_and_when_it_was_made_in_milliseconds(cloud: A
 
 
 def test_a_writer_that_always_meets_others_says_so_and_writes_nothing(cloud: Any) -> None:
-    with pytest.raises(versions.ConflictError):
+    with pytest.raises(versions.ConflictError, match="one"):
         versions.put(Racer(10**6), TABLE, "one", "mine", {}, lambda _: None)
     assert "mine" not in written(cloud)
     assert set(written(cloud).values()) == set(range(1, versions.ATTEMPTS + 1))

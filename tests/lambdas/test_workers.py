@@ -116,8 +116,8 @@ def test_no_heartbeat_asks_for_more_than_twelve_hours_since_the_receive(cloud: C
 def test_a_job_that_is_hung_is_let_go(cloud: Cloud) -> None:
     cloud.fakes["sqs"] = lambda *_: (200, {})
     one = job(settings(longest=100))
-    assert [one.beat(now) for now in (60, 80, 99.5)] == [True, True, False]
-    assert asked(cloud) == [40, 20]
+    assert [one.beat(now) for now in (60, 80, 99, 99.5)] == [True, True, True, False]
+    assert asked(cloud) == [40, 20, 1]
 
 
 def test_two_heartbeats_may_fail_but_no_job_goes_on_once_its_message_is_shown(
