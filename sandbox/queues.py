@@ -21,12 +21,16 @@ def until(condition: Callable[[], bool], *, seconds: float, what: str, pause: fl
     """Wait until ``condition`` holds.
 
     Raises TimeoutError after ``seconds``, with ``what``, such as "until the queue is empty".
+    Each pause is at least as long as the look before it: looks do not keep a busy machine busy.
     """
-    deadline = time.monotonic() + seconds
+    looked = time.monotonic()
+    deadline = looked + seconds
     while not condition():
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             raise TimeoutError(f"Waited {seconds:g} s {what}: in vain.")
-        time.sleep(pause)
+        time.sleep(max(pause, now - looked))
+        looked = time.monotonic()
 
 
 def backlog(stack: Deployment, queue_url: str, *states: str) -> int:
