@@ -144,7 +144,10 @@ class Running:
         """Send an event, to a group of a FIFO queue."""
         ids = {"MessageGroupId": group, "MessageDeduplicationId": f"{time.monotonic_ns()}"}
         self.stack.client("sqs").send_message(
-            QueueUrl=self.queue_url, MessageBody=text(event), **(ids if group else {})
+            QueueUrl=self.queue_url,
+            MessageBody=text(event),
+            MessageAttributes=self.consumer.attributes(event, self.variables),
+            **(ids if group else {}),
         )
 
     def effects(self) -> Counter[str]:
