@@ -134,7 +134,8 @@ def stacks(tmp_path_factory: pytest.TempPathFactory, cdk_context: dict[str, Any]
     from tests.stacks import Stacks  # loads the CDK, which most tests do without
 
     folder = tmp_path_factory.getbasetemp()
-    return Stacks((folder.parent if WORKER else folder) / "stacks", cdk_context)
+    kept = (folder.parent if WORKER else folder) / "stacks"
+    return Stacks(kept, cdk_context, quick=bool(declared.ONLY))
 
 
 @pytest.fixture(params=catalog.patterns(), ids=lambda pattern: pattern.slug)
