@@ -60,8 +60,7 @@ def template_of(build: Build) -> dict[str, Any]:
     """The template of a stack with this construct alone, made once. Read only: suites share it."""
     stack = Stack(App(), "Stack")
     build.make(stack, "Pattern")
-    found: dict[str, Any] = Template.from_stack(stack).to_json()
-    return found
+    return {**Template.from_stack(stack).to_json()}
 
 
 def resources_of(build: Build, kind: str) -> list[dict[str, Any]]:
