@@ -176,6 +176,10 @@ FIREHOSE_DIRECT_PUT_RETENTION = Limit(24 * 3600, "s", _FIREHOSE + "dev/limits.ht
 FIREHOSE_PARTITIONS = Limit(500, "folders", _FIREHOSE + "dev/limits.html", "2026-11-26")
 FIREHOSE_RECORD_BYTES = Limit(1000 * 1024, "bytes", _FIREHOSE + "dev/limits.html")
 # Lambda takes and returns 6 MB, with every record in base64.
+FIREHOSE_BATCH_RECORDS = Limit(500, "records", _FIREHOSE + "APIReference/API_PutRecordBatch.html")
+FIREHOSE_BATCH_BYTES = Limit(
+    4 * 1024**2, "bytes", _FIREHOSE + "APIReference/API_PutRecordBatch.html"
+)
 FIREHOSE_MIN_TRANSFORM_BATCH = Limit(209_715, "bytes", _FIREHOSE + "dev/data-transformation.html")
 FIREHOSE_MAX_TRANSFORM_BATCH = Limit(
     3 * 1024**2, "bytes", _FIREHOSE + "dev/data-transformation.html"

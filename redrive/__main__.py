@@ -26,7 +26,9 @@ import signal
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,12 +95,15 @@ def _clients() -> Client:
 def _places(given: argparse.Namespace, client: Client) -> list[Place]:
     found = owners.places_of(client, given.stack) if given.stack else []
     urls = [queue_url(client("sqs"), name) for name in given.queue]
-    if given.stack and urls:  # those of the stack
-        found = [place for place in found if getattr(place.source, "url", "") in urls]
+    buckets = [Bucket(client("s3"), given.bucket, given.prefix)] if given.bucket else []
+    if given.stack and (urls or buckets):  # those of the stack
+        found = [place for place in found if getattr(place.source, "url", "") in urls] + [
+            replace(place, source=bucket) for place in found for bucket in buckets
+            if bucket.name.startswith(place.source.name)
+        ]  # fmt: skip
     else:
         found += [Place(Queue(client("sqs"), url)) for url in urls]
-    if given.bucket:
-        found.append(Place(Bucket(client("s3"), given.bucket, given.prefix)))
+        found += [Place(bucket) for bucket in buckets]
     if not found:
         _print("No dead-letter place.")
     return found
@@ -118,7 +123,7 @@ def list_(given: argparse.Namespace, client: Client, places: Sequence[Place]) ->
         ):
             kinds = [records.MESSAGE]
         _print(f"\n{place.source.name}  ({', '.join(kinds) or 'kind not known'})")
-        _print(f"{shown:>12,}  dead letters" + f", {hidden:,} hidden" * bool(hidden))
+        _print(f"{shown:>12,}  {place.source.unit}" + f", {hidden:,} hidden" * bool(hidden))
         if letters:
             oldest = min(letters, key=lambda letter: letter.sent_at)
             of = "of a sample of " * (shown > len(letters)) + f"{len(letters)}"
@@ -159,8 +164,11 @@ def _about(letter: Letter, *, bodies: bool) -> Iterator[str]:
         yield f"    group     {group}"
     for name, text in letter.attributes.items():
         yield f"    {name} = {text}"
-    found = records.document(letter.body)
-    text = letter.body if found is None else json.dumps(found, indent=2, ensure_ascii=False)
+    body = letter.body
+    if records.kind(letter) == records.FIREHOSE:  # what was sent, and not in base64
+        body = records.event(letter).decode(errors="replace")
+    found = records.document(body)
+    text = body if found is None else json.dumps(found, indent=2, ensure_ascii=False)
     yield from (f"    {line}" for line in text.splitlines())
 
 
@@ -172,7 +180,7 @@ def _where(letter: Letter) -> str:
         pointer = None
     if pointer:
         return f"{pointer.size:,} bytes in s3://{pointer.bucket}/{pointer.key}"
-    return f"{len(letter.body.encode()):,} bytes"
+    return f"{len(records.event(letter)):,} bytes"
 
 
 def run(given: argparse.Namespace, client: Client, places: Sequence[Place]) -> bool:
@@ -191,7 +199,7 @@ def run(given: argparse.Namespace, client: Client, places: Sequence[Place]) -> b
         elif isinstance(source, Queue):
             source.hiding = given.hiding or hiding(given.rate)
         one = Redrive(
-            way, given.rate, given.error, given.limit, given.dry_run, given.again,
+            way, given.rate, given.error, given.limit, given.dry_run, given.again, given.would_fail,
             Journal(given.journal), partial(_follow, total),
         )  # fmt: skip
         try:
@@ -307,6 +315,8 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--error", type=_pattern, default="", help="only reasons that this finds, such as ^Timeout")
     add("--limit", type=int, default=math.inf, help="only so many")
     add("--again", action="store_true", help="also what failed again after a redrive")
+    said = "MODULE:FUNCTION of yours that gets a failed event and returns why it would fail, or ''"
+    add("--would-fail", type=_function, metavar="M:F", help=f"leave what would fail: {said}")
     how = parser.add_argument_group("how")
     add = how.add_argument
     add("--to", help="elsewhere: a queue, function, subscription or delivery stream (ARN)")
@@ -341,6 +351,16 @@ def _pattern(text: str) -> re.Pattern[str]:
         return re.compile(text)
     except re.error as problem:
         raise argparse.ArgumentTypeError(f"is not a regular expression: {problem}") from None
+
+
+def _function(name: str) -> Callable[[bytes], str]:
+    module, _, function = name.partition(":")
+    sys.path.insert(0, str(Path.cwd()))  # as for python -m
+    try:
+        found: Callable[[bytes], str] = getattr(import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as problem:
+        raise argparse.ArgumentTypeError(f"there is no such function: {problem}") from None
+    return found
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ tells stays where it is.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,11 +18,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from serverless_patterns.lambdas.foundation import aws
 
 from . import records
+from .firehose import ToFirehose
 from .sources import Bucket, Queue
 from .targets import ToTarget
 from .ways import (
     NotTakenError,
-    ToFirehose,
     ToFunction,
     ToQueue,
     ToSaga,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from .sources import Letter
 
+SUBSTITUTED = re.compile(r"\$\{(\w+)[.}]")
 SOURCE = "DeadLetterQueueSourceArn"
 # The properties of a template that name where failures go, and whose they are, by resource type.
 FAILURES = ("RedrivePolicy", "DeadLetterConfig", "OnFailure", "DeadLetterArn")
@@ -164,6 +166,8 @@ class Found:
             return ToSaga(self._client("stepfunctions"), of)
         if kind == "target":
             return ToTarget(self._client, self._source.arn)
+        if service not in ("", "lambda"):
+            raise ValueError(f"nothing can be redriven to {service}: see --help for --to")
         return ToFunction(self._client("lambda"), of)
 
     def _source_queue(self, letter: Letter) -> str:
@@ -343,6 +347,8 @@ def _named(value: Any) -> Iterator[str]:
     match value:
         case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
             yield name
+        case {"Fn::Sub": str(text) | [str(text), _]}:
+            yield from SUBSTITUTED.findall(text)
         case dict():
             for one in value.values():
                 yield from _named(one)

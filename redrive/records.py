@@ -10,6 +10,7 @@ A topic or an event bus in front of a queue wraps a record.
 
 from __future__ import annotations
 
+import base64
 import json
 from contextlib import suppress
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ def kind(letter: Letter) -> str:
             return STREAM
         case {"requestContext": {"functionArn": _}, "DDBStreamBatchInfo": dict()}:
             return STREAM
-        case {"rawData": str(), "errorCode": _}:
+        case {"rawData": str(), "attemptsMade": _} | {"rawData": str(), "errorCode": _}:
             return FIREHOSE
         case {"execution": str(), "task_token": str()} | {"execution": str(), "input": _}:
             return SAGA
@@ -95,8 +96,9 @@ def reason(letter: Letter) -> str:
             return word
         case {"requestContext": {"condition": str(word)}, **other} if "requestPayload" not in other:
             return word
-        case {"errorCode": str(word), "errorMessage": more}:
-            return f"{word}: {more}"
+        case {"rawData": _, **said}:  # of a transformation, or of a conversion
+            code = said.get("errorCode") or said.get("ErrorCode") or "Error"
+            return f"{code}: {said.get('errorMessage') or said.get('ErrorMessage') or ''}"
     try:
         return read(letter.body, given).error
     except UnreadableError:
@@ -109,6 +111,8 @@ def content(letter: Letter) -> str:
     if kind(letter) in (RECORD, SCHEDULE, CALL, RULE):
         with suppress(UnreadableError):
             text = read(text, letter.attributes).payload.decode()
+    if kind(letter) == FIREHOSE:
+        return str(document(text)["rawData"])
     if kind(letter) == STREAM:
         said = document(text)
         text = json.dumps(said.get("KinesisBatchInfo") or said["DDBStreamBatchInfo"])
@@ -116,6 +120,16 @@ def content(letter: Letter) -> str:
         return json.dumps(json.loads(text), sort_keys=True)
     except (ValueError, RecursionError):
         return text
+
+
+def event(letter: Letter) -> bytes:
+    """Return the failed event in a letter; the letter's body if it has no other."""
+    if kind(letter) == FIREHOSE:
+        return base64.b64decode(document(letter.body)["rawData"])
+    try:
+        return read(letter.body, letter.attributes).payload
+    except UnreadableError:
+        return letter.body.encode(errors="surrogateescape")
 
 
 def read(body: str, attributes: Mapping[str, str]) -> FailedEvent:

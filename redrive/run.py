@@ -70,6 +70,8 @@ class Redrive:
         limit: Only so many letters. Default: all.
         dry_run: Only look.
         again: Also those that failed again after an earlier redrive.
+        would_fail: Says of a failed event why it would fail again, or ""; raising says so, too.
+            Default: what the receiver does with it shows.
         journal: What was redriven before. Default: nothing is known, and nothing is written down.
         progress: Called after each step. Default: nothing.
     """
@@ -80,6 +82,7 @@ class Redrive:
     limit: float = math.inf
     dry_run: bool = False
     again: bool = False
+    would_fail: Callable[[bytes], str] | None = None
     journal: Journal | None = None
     progress: Callable[[Report], None] = lambda _: None
 
@@ -111,7 +114,7 @@ class Redrive:
         self.report.resumed += len(done)
         self._delete(source, done)
         left = [one for one in chosen if one not in done]
-        for some in aws.batches(left, most=max(1, min(BATCH, int(self.rate)))):
+        for some in aws.batches(left, most=max(1, min(source.together, int(self.rate)))):
             self._hand_over(source, some)
             self.progress(self.report)
 
@@ -141,7 +144,11 @@ class Redrive:
         if not self.error.search(records.reason(letter)):
             return FILTERED
         journal = self.journal
-        if self.again or (journal and journal.accepted(source, letter)):
+        if journal and journal.accepted(source, letter):
+            return ""
+        if self.would_fail and (why := _failure(self.would_fail, records.event(letter))):
+            return f"would fail again: {why}"
+        if self.again:
             return ""
         if redrives.times(letter.message) or (journal and journal.returned(source, letter)):
             return RETURNED
@@ -169,6 +176,13 @@ class Redrive:
                 self.report.not_deleted += source.delete([letter.id for letter in some])
             except (ClientError, BotoCoreError):
                 self.report.not_deleted += len(some)
+
+
+def _failure(would_fail: Callable[[bytes], str], event: bytes) -> str:
+    try:
+        return would_fail(event)
+    except Exception as error:
+        return type(error).__name__
 
 
 def hiding(rate: float, longest: float = 0) -> int:

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from serverless_patterns.lambdas.foundation import aws
-from serverless_patterns.patterns.limits import SQS_BATCH_ENTRIES
+from serverless_patterns.patterns.limits import FIREHOSE_BATCH_RECORDS, SQS_BATCH_ENTRIES
+
+from .firehose import ErrorObject
+from .records import UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,6 +47,9 @@ class Letter:
 
 class Queue:
     """Failed events in an SQS queue; ``hiding`` is how long one stays hidden after it was read."""
+
+    unit = "dead letters"
+    together = BATCH  # letters that are handed over at once
 
     def __init__(self, sqs: Any, url: str, hiding: int = SHORTEST_HIDING) -> None:
         self._sqs, self.url, self.hiding = sqs, url, hiding
@@ -156,28 +162,45 @@ class InTurn(Queue):
 
 
 class Bucket:
-    """Failed events in a bucket that is a failure destination, below a prefix of its keys."""
+    """Failed events in a bucket, below a prefix of its keys: records of failures, or of Firehose.
+
+    An object of Firehose has many events, and is written anew without those that were accepted once
+    all of it was tried; one with none left is deleted.
+    """
+
+    unit = "objects"
+    together = int(FIREHOSE_BATCH_RECORDS)  # letters that are handed over at once
 
     def __init__(self, s3: Any, name: str, prefix: str) -> None:
-        self._s3, self.bucket, self._prefix = s3, name, prefix
+        self._s3, self.bucket, self.prefix = s3, name, prefix
         self.ordered = False
         self.name = f"{name}/{prefix}"
         self.arn = f"arn:aws:s3:::{name}"
+        self._open: tuple[str, ErrorObject] | None = None
+        self._numbers: dict[str, int] = {}  # in the open object, by the ids of its letters
 
     def count(self) -> tuple[int, int]:
         """Return how many objects there are; none is hidden."""
         pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=self._prefix
+            Bucket=self.bucket, Prefix=self.prefix
         )
         return sum(len(page.get("Contents", [])) for page in pages), 0
 
     def batches(self) -> Iterator[list[Letter]]:
-        """Yield the objects, each once, up to ten at a time."""
+        """Yield the letters, each once: those of an object of Firehose alone."""
         pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=self._prefix, PaginationConfig={"PageSize": BATCH}
+            Bucket=self.bucket, Prefix=self.prefix, PaginationConfig={"PageSize": BATCH}
         )
         for page in pages:
-            yield [self._letter(found["Key"], found) for found in page.get("Contents", [])]
+            others = []
+            for found in page.get("Contents", []):
+                letter = self._letter(found["Key"], found)
+                if events := self._events(letter, found["ETag"]):
+                    yield events
+                    self.release()
+                else:
+                    others.append(letter)
+            yield others
 
     def _letter(self, key: str, found: Any) -> Letter:
         written = found["LastModified"].timestamp()
@@ -188,14 +211,41 @@ class Bucket:
         # What is not UTF-8 is unreadable, and nothing that anybody would send.
         return Letter(key, body.decode(errors="surrogateescape"), written)
 
+    def _events(self, letter: Letter, version: str) -> list[Letter]:
+        """Return the events in an object of Firehose; their ids change once it is written anew."""
+        try:
+            object_ = ErrorObject(letter.body)
+        except UnreadableError:
+            return []
+        version, found = version.strip('"')[:8], []
+        for number, document in enumerate(object_):
+            tried = document.get("attemptEndingTimestamp", 1000 * letter.sent_at) / 1000
+            id_ = f"{letter.id}#{version}-{number}"
+            found.append(Letter(id_, json.dumps(document), tried))
+        self._open = letter.id, object_
+        self._numbers = {one.id: number for number, one in enumerate(found)}
+        return found
+
     def delete(self, ids: Sequence[str]) -> int:
-        """Delete up to ten; return how many are still there."""
-        objects = {"Objects": [{"Key": key} for key in ids], "Quiet": True}
+        """Delete objects, up to a thousand, or events of one; return how many are still there."""
+        whole = [id_ for id_ in ids if id_ not in self._numbers]
+        if self._open:
+            self._open[1].gone |= {self._numbers[id_] for id_ in ids if id_ in self._numbers}
+        if not whole:
+            return 0
+        objects = {"Objects": [{"Key": key} for key in whole], "Quiet": True}
         answer = self._s3.delete_objects(Bucket=self.bucket, Delete=objects)
         return len(answer.get("Errors", []))
 
     def release(self) -> None:
-        """Do nothing: reading an object hides it from nobody."""
+        """Write anew what some events are gone of; reading an object hides it from nobody."""
+        (key, object_), self._open = self._open or ("", None), None
+        if object_ is None or not object_.gone:
+            return
+        if left := object_.left():
+            self._s3.put_object(Bucket=self.bucket, Key=key, Body=left)
+        else:
+            self._s3.delete_object(Bucket=self.bucket, Key=key)
 
 
 def _letter(message: Any) -> Letter:

@@ -118,10 +118,26 @@ class ToTarget:
         elif service == "firehose":
             name = arn.rpartition("/")[2]
             client.put_record(DeliveryStreamName=name, Record={"Data": text.encode()})
+        elif ":event-bus/" in arn:
+            self._publish(client, arn, event)
         else:
+            what = "an API destination" if service == "events" else service
             raise NotTakenError(
-                f"nobody but EventBridge sends to {service}: replay the archive to the rule"
+                f"nobody but EventBridge sends to {what}: replay the archive to the rule"
             )
+
+    def _publish(self, bus: Any, arn: str, event: Mapping[str, Any]) -> None:
+        """Put an event on another bus, where it has a new id.
+
+        Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-bus-to-bus.html
+        """
+        if str(event["source"]).startswith("aws."):
+            raise NotTakenError("only AWS sends its own events: replay the archive to the rule")
+        entry = {"EventBusName": arn, "Source": event["source"], "DetailType": event["detail-type"]}
+        entry |= {"Resources": event["resources"], "Time": event["time"]}
+        answer = bus.put_events(Entries=[entry | {"Detail": json.dumps(event["detail"])}])
+        if answer["FailedEntryCount"]:
+            raise NotTakenError(str(answer["Entries"][0]["ErrorCode"]))
 
     def _start(self, states: Any, machine: str, given: str, name: str) -> None:
         """Start an execution, by the event's id: an event that has started one starts no second."""

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from serverless_patterns.lambdas.foundation import aws, redrives
-from serverless_patterns.lambdas.foundation.streams import Producer
 from serverless_patterns.patterns.limits import LAMBDA_PAYLOAD_BYTES
 
 from . import records
@@ -24,7 +23,7 @@ from .records import UnreadableError
 from .sources import BATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from .records import FailedEvent
     from .sources import Letter
@@ -385,61 +384,3 @@ class ToSaga:
         else:
             given = json.dumps(parked["input"])
             self.states.start_execution(stateMachineArn=self.machine, input=given)
-
-
-@dataclass
-class ToFirehose:
-    """To what feeds a delivery stream: the records in its error objects.
-
-    An object is accepted when all of its records are; otherwise it stays whole, and a later run
-    sends all of them again.
-
-    Attributes:
-        client: Makes a client of a service, by boto3's name of it.
-        name: The delivery stream.
-    """
-
-    client: Callable[[str], Any]
-    name: str
-
-    def deliver(self, letters: Sequence[Letter]) -> dict[str, str]:
-        """Send the records of each object."""
-        return each(letters, self._send)
-
-    def _send(self, letter: Letter) -> None:
-        data = [*raw_records(letter.body)]
-        about = self.client("firehose").describe_delivery_stream(DeliveryStreamName=self.name)
-        source = about["DeliveryStreamDescription"].get("Source", {})
-        if arn := source.get("KinesisStreamSourceDescription", {}).get("KinesisStreamARN"):
-            stream = arn.rpartition("/")[2]
-            sent = Producer(self.client("kinesis"), stream, aggregate=False).put(data)
-            if left := len(data) - len(sent.accepted):
-                raise NotTakenError(f"{left} of {len(data)} records not accepted")
-            return
-        for some in aws.batches(data, most=500, largest=4_000_000, size=len):
-            answer = self.client("firehose").put_record_batch(
-                DeliveryStreamName=self.name, Records=[{"Data": one} for one in some]
-            )
-            if answer["FailedPutCount"]:
-                raise NotTakenError(f"{answer['FailedPutCount']} records not accepted")
-
-
-def raw_records(text: str) -> Iterator[bytes]:
-    """Yield the records in an error object of Firehose, as they came.
-
-    Source: https://docs.aws.amazon.com/firehose/latest/dev/data-transformation-failure-handling.html
-
-    Raises:
-        NotTakenError: it is none.
-    """
-    import base64
-
-    decode, position, text = json.JSONDecoder().raw_decode, 0, text.strip()
-    try:
-        while position < len(text):
-            found, position = decode(text, position)
-            yield base64.b64decode(found["rawData"])
-            while text[position : position + 1].isspace():
-                position += 1
-    except (LookupError, TypeError, ValueError):
-        raise NotTakenError("no error object of Firehose") from None

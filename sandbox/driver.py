@@ -11,6 +11,10 @@ from copy import copy
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from serverless_patterns.redrive.owners import Found
+from serverless_patterns.redrive.run import Redrive
+from serverless_patterns.redrive.sources import Queue
+
 from . import outages, queues, tables
 from .health import Health
 from .judging import Judgement
@@ -20,6 +24,8 @@ from .sender import WORKERS, Sender
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence, Set
     from contextlib import AbstractContextManager
+
+    from serverless_patterns.redrive.run import Report as Redriven
 
     from .report import Report
     from .target import Deployment
@@ -246,16 +252,31 @@ class Driver:
         self.check(promise, result == {"batchItemFailures": []}, result)
 
     def redrive(self, source: str, target: str) -> None:
-        """Move the messages of a dead-letter queue back to its source: by SQS, else by hand."""
+        """Move the messages of a dead-letter queue back to its source: by SQS where it can."""
         if self.stack.executes("sqs-redrive-task"):
             queues.start_redrive(self.stack, self.stack[source])
             return
         self.report.not_proven(
             "redrive by SQS itself (StartMessageMoveTask)",
-            "the redrive allow policy: tests/contracts; here a script moves the messages",
+            "the redrive allow policy: tests/contracts; here the redrive command moves them",
         )
-        with self.report.step("Moving the dead letters back by hand"):
+        with self.report.step("Moving the dead letters back"):
             queues.move_back(self.stack, self.stack[source], self.stack[target])
+
+    def redrive_letters(self, output: str, to: str | None = None, **options: Any) -> Redriven:
+        """Send what a queue keeps to whom it was meant for, as the command does.
+
+        Whose a letter is, it says itself, and the account confirms it.
+
+        Args:
+            output: The stack's output with the queue's URL.
+            to: Where all go. Default: to whom they were meant for.
+            options: Of the redrive.
+        """
+        source = Queue(self.client("sqs"), self[output])
+        tool = Redrive(Found(self.client, source, to), queues.ALL_AT_ONCE, **options)
+        with self.report.step(f"Redriving {output.removesuffix('Url')}"):
+            return tool.run([source])
 
     def dead_letters(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import threading
 import time
 from contextlib import contextmanager
@@ -38,7 +39,10 @@ class Endpoint:
         status: What it answers, unless it is 200; 0: it hangs. With 3xx it points elsewhere.
         delay: Seconds before each answer.
         tokens: Of the subscriptions that it was asked to confirm.
-        posts: The posts that it has answered with success, as they came.
+        posts: The posts that it has answered in time and with success, as they came.
+        unanswered: Bodies that whoever posted them is to post again: it worked, but answered 5xx,
+            or after who asked had gone. A later answer takes them out.
+        busy: How many posts it is answering now.
         refused: How many it has failed, or let hang.
         followed: How many have come to where its redirects point.
     """
@@ -49,6 +53,8 @@ class Endpoint:
     delay: float = 0
     tokens: list[str] = field(default_factory=list)
     posts: list[Post] = field(default_factory=list)
+    unanswered: set[bytes] = field(default_factory=set)
+    busy: int = 0
     refused: int = 0
     followed: int = 0
     released: threading.Event = field(default_factory=threading.Event)
@@ -74,8 +80,8 @@ class Endpoint:
             self.status = 200
             self.released.set()
 
-    def answer(self, post: Post) -> int:
-        """Take a request, and return the status of its answer."""
+    def answer(self, post: Post, gone: Callable[[], bool] = lambda: False) -> int:
+        """Take a request, and return the status of its answer. ``gone``: nobody waits for it."""
         if post.path != PATH:
             self.followed += 1
             return 200
@@ -85,8 +91,11 @@ class Endpoint:
             return 200
         time.sleep(self.delay)
         status = self.status
-        if status == 200 and self.works:
-            status = self.works(post)
+        if status == 200:
+            status = self.works(post) if self.works else 200
+            late = status >= 500 or gone()
+            (self.unanswered.add if late else self.unanswered.discard)(post.body)
+            status = 503 if late else status
         if status == 200:
             self.posts.append(post)
             return status
@@ -99,13 +108,19 @@ class Endpoint:
 @contextmanager
 def listening(works: Callable[[Post], int] | None = None) -> Iterator[Endpoint]:
     """Listen on a free port of 127.0.0.1 until the block ends. ``works``: see ``Endpoint``."""
-    endpoint = Endpoint(works)
+    endpoint, counting = Endpoint(works), threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            status = endpoint.answer(Post(self.path, headers, body))
+            with counting:
+                endpoint.busy += 1
+            try:
+                status = endpoint.answer(Post(self.path, headers, body), self.has_gone)
+            finally:
+                with counting:
+                    endpoint.busy -= 1
             try:
                 self.send_response(status)
                 if 300 <= status < 400:
@@ -114,6 +129,12 @@ def listening(works: Callable[[Post], int] | None = None) -> Iterator[Endpoint]:
                 self.end_headers()
             except OSError:  # who asked has gone
                 self.close_connection = True
+
+        def has_gone(self) -> bool:
+            """Whether who asked has closed the connection; it sends nothing more."""
+            poll = select.poll()  # select() has a limit of file descriptors
+            poll.register(self.connection, select.POLLIN)
+            return bool(poll.poll(0))
 
         do_GET = do_POST  # noqa: N815 - what follows a redirect asks so
 

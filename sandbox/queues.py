@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-import secrets
 import time
 from typing import TYPE_CHECKING, Any
+
+from serverless_patterns.redrive.run import Redrive
+from serverless_patterns.redrive.sources import Queue
+from serverless_patterns.redrive.ways import ToQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,17 +19,24 @@ WAITING, IN_FLIGHT, DELAYED = (
     f"ApproximateNumberOfMessages{state}" for state in ("", "NotVisible", "Delayed")
 )
 
+LONGEST_PAUSE = 0.5  # seconds
+ALL_AT_ONCE = 1_000.0  # letters a second
+
 
 def until(condition: Callable[[], bool], *, seconds: float, what: str, pause: float = 0.2) -> None:
     """Wait until ``condition`` holds.
 
+    The longer it waits, the rarer it looks, and each pause is at least as long as the look before
+    it: looks do not keep a busy machine busy.
     Raises TimeoutError after ``seconds``, with ``what``, such as "until the queue is empty".
     """
-    deadline = time.monotonic() + seconds
+    started = looked = time.monotonic()
     while not condition():
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now - started > seconds:
             raise TimeoutError(f"Waited {seconds:g} s {what}: in vain.")
-        time.sleep(pause)
+        time.sleep(max(pause, now - looked, min(LONGEST_PAUSE, (now - started) / 20)))
+        looked = time.monotonic()
 
 
 def backlog(stack: Deployment, queue_url: str, *states: str) -> int:
@@ -127,22 +137,14 @@ def start_redrive(stack: Deployment, queue_url: str) -> None:
 
 
 def move_back(stack: Deployment, source_url: str, target_url: str) -> None:
-    """Move every message of a dead-letter queue to its source, where no redrive task runs.
+    """Move every message of a dead-letter queue to another one, by the redrive that people use.
 
-    Body, attributes and message group stay; a FIFO queue gets a new deduplication id, so that it
-    does not treat the message as a duplicate of itself.
+    Raises RuntimeError if one stays.
     """
-    for messages in receive(stack, source_url):
-        for message in messages:
-            group = message["Attributes"].get("MessageGroupId")
-            ids = {"MessageGroupId": group} if group else {}
-            if target_url.endswith(".fifo"):
-                ids["MessageDeduplicationId"] = secrets.token_hex(16)
-            kept = message.get("MessageAttributes", {})
-            stack.client("sqs").send_message(
-                QueueUrl=target_url, MessageBody=message["Body"], MessageAttributes=kept, **ids
-            )
-        delete(stack, source_url, messages)
+    sqs = stack.client("sqs")
+    done = Redrive(ToQueue(sqs, target_url), ALL_AT_ONCE, again=True).run([Queue(sqs, source_url)])
+    if not done.good:
+        raise RuntimeError(f"Not redriven: {done.lines()}")
 
 
 def collect(

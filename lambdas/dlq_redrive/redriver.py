@@ -37,6 +37,7 @@ def handler(event: Mapping[str, str], context: LambdaContext) -> dict[str, int]:
             QueueUrl=event["dead_letter_queue_url"],
             MaxNumberOfMessages=MAX_ENTRIES,
             VisibilityTimeout=HIDDEN_SECONDS,
+            WaitTimeSeconds=1,  # asks every server of SQS, so none means none
             MessageAttributeNames=["All"],
             MessageSystemAttributeNames=["All"],
         )

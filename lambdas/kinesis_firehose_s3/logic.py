@@ -1,6 +1,6 @@
 """What is a valid click, who is a bot, and what the lake keeps of a click.
 
-Pure: no AWS, no environment, no clock.
+Pure: no AWS and no environment.
 """
 
 from __future__ import annotations
@@ -96,6 +96,12 @@ def transform(data: bytes, arrived_at: datetime, partition_keys: Sequence[str] =
         return failed("aggregate", "The clicks go to several folders.")
     lines = [json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in kept]
     return Outcome("Ok", "".join(lines).encode(), keys, dropped=dropped, kept=len(kept))
+
+
+def why_it_would_fail(event: bytes) -> str:
+    """Return why a click would fail now, to redrive the others: ``--would-fail`` of the command."""
+    outcome = transform(event, datetime.now(UTC))
+    return outcome.reason if outcome.kind == "ProcessingFailed" else ""
 
 
 def read(event: bytes, arrived_at: datetime) -> dict[str, Any]:

@@ -15,10 +15,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ConnectionClosedError
 
 from serverless_patterns.lambdas.dynamodb_streams_lambda import outbox
-from serverless_patterns.redrive.run import Redrive
-from serverless_patterns.redrive.run import Report as Redriven
 from serverless_patterns.redrive.sources import Queue
-from serverless_patterns.redrive.ways import ToStreamFunction
 from serverless_patterns.sandbox import outages, queues
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.sender import Event, Reply
@@ -131,17 +128,10 @@ def given_up(drive: Driver) -> int:
 
 def publish_given_up(drive: Driver) -> None:
     """Fetch what the publisher gave up back from the table's stream, and run it again."""
-
-    def replay(*, dry_run: bool) -> Redriven:
-        way = ToStreamFunction(drive.client, drive["PublisherFunctionName"])
-        return Redrive(way, 100, dry_run=dry_run).run(
-            [Queue(drive.client("sqs"), drive[FAILURES[1]])]
-        )
-
-    seen = replay(dry_run=True)
+    seen = drive.redrive_letters(FAILURES[1], dry_run=True)
     promise = "a dry run says how many changes can be fetched back, and changes nothing"
     drive.check(promise, seen.matched > 0 and not (seen.accepted or seen.kept), seen.lines())
-    done = replay(dry_run=False)
+    done = drive.redrive_letters(FAILURES[1])
     promise = "every range that was given up is fetched back from the table's stream and run again"
     drive.check(promise, done.accepted > 0 and not done.kept, done.lines())
 

@@ -15,9 +15,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.lambdas.foundation import buses
-from serverless_patterns.redrive.run import Redrive
-from serverless_patterns.redrive.sources import Queue
-from serverless_patterns.redrive.ways import ToFunction
 from serverless_patterns.sandbox import outages, queues
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.sender import Event, Reply
@@ -183,9 +180,7 @@ def publisher_checks(drive: Driver, good: Sequence[Document], wrong: Sequence[Do
 
 def redrive(drive: Driver) -> None:
     """Run the redrive tool as its command does."""
-    tool = Redrive(ToFunction(drive.client("lambda"), drive["ExpressFunctionName"]), 20)
-    with drive.report.step("Redrive"):
-        done = tool.run([Queue(drive.client("sqs"), drive[FAILURES])])
+    done = drive.redrive_letters(FAILURES)
     drive.check("the redrive sends every failed event again", done.good, done.lines())
 
 

@@ -21,7 +21,10 @@ from urllib.parse import urlsplit
 
 from serverless_patterns.lambdas.foundation import kpl
 from serverless_patterns.lambdas.foundation.streams import Producer, Sent
-from serverless_patterns.lambdas.kinesis_firehose_s3.replay import replay
+from serverless_patterns.lambdas.kinesis_firehose_s3.logic import why_it_would_fail
+from serverless_patterns.redrive.firehose import ToFirehose
+from serverless_patterns.redrive.run import Redrive
+from serverless_patterns.redrive.sources import Bucket
 from serverless_patterns.sandbox import buckets, logs, outages
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.report import some
@@ -230,18 +233,20 @@ def outage(drive: Driver, shop: Shop, malformed: Mapping[str, bytes]) -> None:
         lambda: {*good, spoilt.id} <= {*copies(drive, shop.run), *kept_ids(drive)},
     )
     prefix = f"{drive['ErrorPrefix']}processing-failed/"
-    where = {"bucket": drive["BucketName"], "prefix": prefix, "stream": drive["StreamName"]}
-    s3, kinesis = drive.client("s3"), drive.client("kinesis")
-    seen = replay(s3, kinesis, **where, send=False)
+    way = ToFirehose(drive.client, drive["DeliveryStreamName"])
+    source = Bucket(drive.client("s3"), drive["BucketName"], prefix)
+    seen, done = (
+        Redrive(way, 1_000, dry_run=dry_run, would_fail=why_it_would_fail).run([source])
+        for dry_run in (True, False)
+    )
     promise = "a look without sending says what would pass now, and why the rest would not"
-    drive.check(promise, seen.reasons["ok"] >= UNLUCKY and not seen.sent, seen.reasons)
-    with drive.report.step("Replaying the error prefix"):
-        done = replay(s3, kinesis, **where, send=True)
+    said = all(why.startswith("would fail again: ") for why in seen.kept)
+    drive.check(promise, said and seen.matched >= UNLUCKY and not seen.accepted, seen.lines())
     promise = "a replay returns to the lake what passes now"
     drive.eventually(promise, lambda: good <= copies(drive, shop.run).keys())
     difference = kept_ids(drive) ^ {*malformed, spoilt.id}
     promise = "a replay leaves what does not pass, and nothing else"
-    drive.check(promise, done.sent >= UNLUCKY and not difference, difference)
+    drive.check(promise, done.accepted >= UNLUCKY and not difference, difference)
 
 
 def terminals(drive: Driver, shop: Shop) -> None:

@@ -16,10 +16,7 @@ from typing import TYPE_CHECKING, Any
 from serverless_patterns.lambdas.foundation import kpl
 from serverless_patterns.lambdas.foundation.streams import Producer
 from serverless_patterns.redrive.ranges import fetch
-from serverless_patterns.redrive.run import Redrive
-from serverless_patterns.redrive.run import Report as Redriven
 from serverless_patterns.redrive.sources import Queue
-from serverless_patterns.redrive.ways import ToStreamFunction
 from serverless_patterns.sandbox import outages, queues
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.report import some
@@ -92,20 +89,12 @@ def outage(drive: Driver, shop: Shop) -> None:
     lucky = events_of(shop.movements(PARTS, 1))
     put(drive, "Movements after the outage", lucky, drive.client("kinesis"))
     wait_until_applied(drive, shop, {event.id for event in unlucky})
-    seen = replay(drive, dry_run=True)
+    seen = drive.redrive_letters("FailureQueueUrl", dry_run=True)
     promise = "a dry run says how many records can be fetched back, and changes nothing"
     drive.check(promise, seen.matched > 0 and not (seen.accepted or seen.kept), seen.lines())
-    with drive.report.step("Replaying what was given up"):
-        done = replay(drive)
+    done = drive.redrive_letters("FailureQueueUrl")
     promise = "every range that was given up is fetched back from the stream and run again"
     drive.check(promise, done.accepted > 0 and not done.kept, done.lines())
-
-
-def replay(drive: Driver, *, dry_run: bool = False) -> Redriven:
-    """Run the pattern's command on the failure queue, and return its report."""
-    queue = Queue(drive.client("sqs"), drive["FailureQueueUrl"])
-    way = ToStreamFunction(drive.client, drive["FunctionName"])
-    return Redrive(way, 100, dry_run=dry_run).run([queue])
 
 
 def put(

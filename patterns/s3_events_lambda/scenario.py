@@ -12,9 +12,6 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
-from serverless_patterns.redrive.run import Redrive
-from serverless_patterns.redrive.sources import Queue
-from serverless_patterns.redrive.ways import ToFunction
 from serverless_patterns.sandbox import buckets, outages
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.sender import Event, Reply, single
@@ -211,8 +208,7 @@ def corrections(drive: Driver, uploads: Uploads) -> None:
     with drive.table_unavailable("CorrectionsFunctionName"):
         late, versions = put("Corrections during an outage", range(10, 15))
         drive.wait_for_messages("the retries are used up", "FailureQueueUrl", 5, seconds=300)
-    tool = Redrive(ToFunction(drive.client("lambda"), drive["CorrectionsFunctionName"]), 20)
-    done = tool.run([Queue(drive.client("sqs"), drive["FailureQueueUrl"])])
+    done = drive.redrive_letters("FailureQueueUrl")
     uploads.wait_for("after the redrive they are read", late, versions)
     promise = "an outage longer than the retries loses no event: the redrive sends each again"
     drive.check(promise, done.good, done.lines())

@@ -11,9 +11,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from serverless_patterns.redrive.run import Redrive
-from serverless_patterns.redrive.sources import Queue
-from serverless_patterns.redrive.ways import ToFunction
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.sender import Event, batch
 
@@ -183,9 +180,7 @@ def invoke(drive: Driver, event: Document) -> Document:
 
 def redrive(drive: Driver, queue: str) -> None:
     """Send the ticks in a queue to the function again, as the command does."""
-    tool = Redrive(ToFunction(drive.client("lambda"), drive["FunctionName"]))
-    with drive.report.step("Sending the ticks again"):
-        done = tool.run([Queue(drive.client("sqs"), drive[queue])])
+    done = drive.redrive_letters(queue)
     drive.check(f"the redrive of {queue.removesuffix('Url')} sends every tick", done.good)
 
 

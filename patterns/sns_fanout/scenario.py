@@ -14,9 +14,6 @@ from typing import TYPE_CHECKING
 
 from serverless_patterns.lambdas.foundation import topics
 from serverless_patterns.lambdas.sns_fanout.replicate import NOBODY
-from serverless_patterns.redrive.run import Redrive
-from serverless_patterns.redrive.sources import Queue
-from serverless_patterns.redrive.ways import ToFunction, ToSubscriber
 from serverless_patterns.sandbox import buckets, outages, queues
 from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.http_endpoint import Endpoint, listening
@@ -204,9 +201,7 @@ def endpoint_fails(drive: Driver, orders: Orders, endpoint: Endpoint) -> None:
         drive.check(f"orders for an endpoint that {title} are kept", letters >= count, letters)
     drive.title("The endpoint returns, and gets what it has missed")
     endpoint.status = 200
-    with drive.report.step("Redelivery"):
-        tool = Redrive(ToSubscriber(drive.client, orders.partner), 100)
-        done = tool.run([Queue(drive.client("sqs"), drive[UNDELIVERED])])
+    done = drive.redrive_letters(UNDELIVERED, orders.partner)
     promise = "what an endpoint has missed is delivered to it alone"
     drive.check(promise, done.good and done.accepted >= count, done.lines())
 
@@ -245,9 +240,7 @@ def function_fails(drive: Driver, orders: Orders) -> None:
         orders.publish("Orders during the outage", unlucky)
         failed = drive.wait_for_messages("the retries are used up", FAILURES, len(unlucky), 120)
     drive.check("what a function fails is kept after its retries", failed >= len(unlucky), failed)
-    tool = Redrive(ToFunction(drive.client("lambda"), drive["ReplicaFunctionName"]), 20)
-    with drive.report.step("Redrive"):
-        done = tool.run([Queue(drive.client("sqs"), drive[FAILURES])])
+    done = drive.redrive_letters(FAILURES)
     drive.check("the redrive sends every failed event again", done.good, done.lines())
 
 

@@ -237,18 +237,12 @@ class WebhookReceiver(Construct):
         none = lambda_.FunctionUrlAuthType.NONE
         self.function_url = lambda_.FunctionUrl(self, "Url", function=function, auth_type=none)
         self.url: str = self.function_url.url
-        self.alarms = self._watch(alarms.of_pattern(__name__))
-
-    def _watch(self, alarms: Alarms) -> list[cloudwatch.Alarm]:
-        """Watch what the URL answers.
-
-        Source: https://docs.aws.amazon.com/lambda/latest/dg/urls-monitoring.html
-        """
+        # https://docs.aws.amazon.com/lambda/latest/dg/urls-monitoring.html
         every: dict[str, Any] = {"period": seconds(MINUTE), "statistic": "Sum"}
-        return alarms.each(
+        self.alarms: list[cloudwatch.Alarm] = alarms.of_pattern(__name__).each(
             self,
             [
-                (name, self.function.metric(metric, **every), runbook, 0, minutes)
+                (name, function.metric(metric, **every), runbook, 0, minutes)
                 for (name, metric, minutes), runbook in RECEIVER_ALARMS.items()
             ],
         )

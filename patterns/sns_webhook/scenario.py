@@ -12,7 +12,9 @@ import json
 import time
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from botocore.exceptions import BotoCoreError
 
 from serverless_patterns.lambdas.foundation import webhooks
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
@@ -27,7 +29,7 @@ from serverless_patterns.sandbox.sender import Event, batch
 from ..shop import Document, Shop, as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from serverless_patterns.sandbox import Deployment
     from serverless_patterns.sandbox.http_endpoint import Endpoint
@@ -48,6 +50,14 @@ PRIVATE = (
 )  # fmt: skip
 
 
+class Clients(NamedTuple):
+    """Who is told of the changes: the garage, with its subscription, and the carrier."""
+
+    garage: Endpoint
+    subscription: str
+    carrier: Endpoint
+
+
 def run(stack: Deployment, report: Report) -> None:
     """Drive every promise of the page through the deployed stack."""
     drive, shop = Driver(stack, report), Shop("whk")
@@ -55,32 +65,30 @@ def run(stack: Deployment, report: Report) -> None:
         here.enter_context(drive.calm_retries(QUEUE))
         garage = here.enter_context(listening(partial(receive, drive)))
         carrier = here.enter_context(listening(partial(verified, drive)))
-        arn = subscribe(drive, garage)
+        clients = Clients(garage, subscribe(drive, garage), carrier)
         restart = here.enter_context(allowing(drive, carrier))
         register(drive, carrier.url)
 
         drive.title("Changes of state, sent twice, and some that nobody can read")
         changes = shop.state_changes(ORDERS, EACH)
-        # Not all at once: on a busy machine the last ones would wait longer than SNS does.
-        for turn in range(EACH):
-            publish(drive, "Changes of orders", changes[turn * ORDERS : (turn + 1) * ORDERS])
-            settled(drive, shop, carrier)
+        publish(drive, "Changes of orders", changes)
+        settled(drive, shop, clients)
         publish(drive, "Duplicates", changes[:60])
         wrong = [one | {"state": "lost"} for one in shop.state_changes(6, 1)]
         publish(drive, "Changes to a state that there is not", wrong)
-        settled(drive, shop, carrier, [one["change_id"] for one in wrong])
-        take_poison(drive, wrong)
+        take_poison(drive, wrong, clients)
+        settled(drive, shop, clients)
         refused_by_the_receiver(drive, garage, shop)
         nobody_else_is_confirmed(drive, garage)
         nobody_registers_a_private_address(drive)
 
         drive.title("The garage's endpoint fails, hangs, redirects and answers 410, then recovers")
-        garage_out_of_order(drive, shop, garage, arn)
+        garage_out_of_order(drive, shop, clients)
         drive.title("The carrier's endpoint is down, and its secret is rotated meanwhile")
-        carrier_out_of_order(drive, shop, carrier, restart)
+        carrier_out_of_order(drive, shop, clients, restart)
 
         drive.title("Where is every change now? The ledger counts it once for each client")
-        settled(drive, shop, carrier)
+        settled(drive, shop, clients)
         drive.judge(judge_garage, {"rows": rows(drive, shop)})
         posts = [json.loads(body) for body in carrier.taken]
         drive.judge(judge_carrier, {"posts": posts}, at_least_once=True)
@@ -116,15 +124,12 @@ def publish(drive: Driver, title: str, changes: Sequence[Document]) -> None:
 
 def subscribe(drive: Driver, garage: Endpoint) -> str:
     """Subscribe the garage's server, as the template does its URL; return the subscription."""
-    sns, topic, letters = drive.client("sns"), drive["TopicArn"], drive["UndeliveredQueueArn"]
+    letters = as_json({"deadLetterTargetArn": drive["UndeliveredQueueArn"]}).decode()
     # Here nobody serves the URL of the template, so that its confirmation is a dead letter.
     list(queues.take(drive.stack, drive[UNDELIVERED]))
-    arn = sns.subscribe(
-        TopicArn=topic,
-        Protocol="http",
-        Endpoint=garage.url,
-        Attributes={"RedrivePolicy": as_json({"deadLetterTargetArn": letters}).decode()},
-        ReturnSubscriptionArn=True,
+    asked = {"Protocol": "http", "Endpoint": garage.url, "ReturnSubscriptionArn": True}
+    arn = drive.client("sns").subscribe(
+        TopicArn=drive["TopicArn"], Attributes={"RedrivePolicy": letters}, **asked
     )["SubscriptionArn"]
     drive.wait("the receiver has confirmed the subscription", lambda: not is_pending(drive, arn))
     return str(arn)
@@ -138,15 +143,12 @@ def is_pending(drive: Driver, subscription: str) -> bool:
 
 def receive(drive: Driver, post: Post) -> int:
     """Hand a post to the receiver as its URL does."""
-    event = {
-        "version": "2.0",
-        "headers": dict(post.headers),
-        "body": post.body.decode(),
-        "isBase64Encoded": False,
-    }
-    answer = drive.client("lambda").invoke(
-        FunctionName=drive["ReceiverFunctionName"], Payload=json.dumps(event)
-    )
+    event = {"version": "2.0", "headers": dict(post.headers), "body": post.body.decode()}
+    name, invoke = drive["ReceiverFunctionName"], drive.client("lambda").invoke
+    try:
+        answer = invoke(FunctionName=name, Payload=json.dumps(event))
+    except BotoCoreError:  # a busy machine does not answer in time
+        return 503
     return int(json.load(answer["Payload"]).get("statusCode", 500))
 
 
@@ -229,10 +231,13 @@ def nobody_else_is_confirmed(drive: Driver, garage: Endpoint) -> None:
     drive.check("a subscription of an unknown topic is not confirmed", pending)
 
 
-def take_poison(drive: Driver, wrong: Sequence[Document]) -> None:
+def take_poison(drive: Driver, wrong: Sequence[Document], clients: Clients) -> None:
     """Check that what no retry can help is kept for each client."""
-    for queue in (UNDELIVERED, DEAD_LETTERS):
-        drive.wait_for_messages("the dead letters are there", queue, len(wrong), 60)
+    each = (UNDELIVERED, DEAD_LETTERS)
+    drive.wait(
+        "the dead letters are there",
+        lambda: answered(drive, clients) and min(map(drive.backlog, each)) >= len(wrong),
+    )
 
     def name(output: str, message: Document) -> str:
         client = "Garage" if output == UNDELIVERED else "Carrier"
@@ -246,16 +251,32 @@ def take_poison(drive: Driver, wrong: Sequence[Document]) -> None:
     reasons = {"Garage": "", "Carrier": "field"}
     expected = {f"{n}: {one['change_id']}": reasons[n] for n in CLIENTS for one in wrong}
     promise = "what no client can read is kept for each"
-    drive.dead_letters(promise, expected, name, UNDELIVERED, DEAD_LETTERS)
+    drive.dead_letters(promise, expected, name, *each)
 
 
-def garage_out_of_order(drive: Driver, shop: Shop, garage: Endpoint, arn: str) -> None:
+def redeliver(drive: Driver, clients: Clients) -> None:
+    """Deliver the garage's dead letters again."""
+    letters = InTurn(drive.client("sqs"), drive[UNDELIVERED], ("order_id", "version"))
+    Redrive(ToSubscriber(drive.client, clients.subscription), 100).run([letters])
+
+
+def answered(drive: Driver, clients: Clients) -> bool:
+    """Whether the garage has answered each post in time, and not failed by itself.
+
+    On a busy machine it does not. SNS would attempt such a delivery again; here it attempts each
+    once, and the dead letter is redelivered.
+    """
+    if clients.garage.unanswered:
+        redeliver(drive, clients)
+    return not (clients.garage.unanswered or clients.garage.busy)
+
+
+def garage_out_of_order(drive: Driver, shop: Shop, clients: Clients) -> None:
     """Let the garage's endpoint be slow, which loses nothing, and out of order in each way."""
+    garage = clients.garage
     garage.delay = 1
-    slow = shop.state_changes(UNLUCKY, 1)
-    publish(drive, "Changes while it is slow", slow)
-    ids = {one["change_id"] for one in slow}
-    drive.wait_for("they are there", ids, lambda: [r["change_id"] for r in rows(drive, shop)])
+    publish(drive, "Changes while it is slow", shop.state_changes(UNLUCKY, 1))
+    settled(drive, shop, clients)
     garage.delay = 0
     drive.check("a slow endpoint gets its changes", drive.backlog(UNDELIVERED) == 0)
     for fault, status in FAULTS.items():
@@ -266,32 +287,33 @@ def garage_out_of_order(drive: Driver, shop: Shop, garage: Endpoint, arn: str) -
             kept = drive.wait_for_messages("they are dead letters", UNDELIVERED, len(unlucky))
         promise = f"what the endpoint does not take while it {fault} is dead-lettered"
         drive.check(promise, kept >= len(unlucky), kept)
-        redeliver_in_order(drive, garage, arn, fault)
+        redeliver_in_order(drive, clients, fault)
     drive.check("a redirect is not followed", not garage.followed, garage.followed)
 
 
-def redeliver_in_order(drive: Driver, garage: Endpoint, arn: str, fault: str) -> None:
+def redeliver_in_order(drive: Driver, clients: Clients, fault: str) -> None:
     """Deliver the dead letters again, and look at the order in which they arrive."""
-    before = len(garage.taken)
-    with drive.report.step("Redelivery"):
-        letters = InTurn(drive.client("sqs"), drive[UNDELIVERED], ("order_id", "version"))
-        done = Redrive(ToSubscriber(drive.client, arn), 100).run([letters])
-    drive.check(f"the dead letters are redelivered: it {fault} no more", done.good, done.lines())
+    before = len(clients.garage.taken)
+    redeliver(drive, clients)
+    drive.wait("the garage has answered", partial(answered, drive, clients))
+    left = drive.backlog(UNDELIVERED)
+    drive.check(f"the dead letters are redelivered: it {fault} no more", left == 0, left)
     arrived: dict[str, list[int]] = {}
-    for body in garage.taken[before:]:
+    for body in clients.garage.taken[before:]:
         change = json.loads(json.loads(body)["Message"])
         arrived.setdefault(change["order_id"], []).append(change["version"])
     wrong = {order: them for order, them in arrived.items() if them != sorted(them)}
     drive.check(f"in order for each of {len(arrived)} orders", bool(arrived) and not wrong, wrong)
 
 
-def carrier_out_of_order(drive: Driver, shop: Shop, carrier: Endpoint, restart: Any) -> None:
+def carrier_out_of_order(drive: Driver, shop: Shop, clients: Clients, restart: Any) -> None:
     """Let the carrier's endpoint fail for longer than its attempts, and answer 410."""
+    carrier = clients.carrier
     for fault in ("fails", "redirects", "hangs"):
         with carrier.failing(FAULTS[fault]):
             publish(drive, f"Changes while it {fault}", shop.state_changes(2, 1))
             drive.wait("it was asked in vain", lambda: carrier.refused + carrier.followed > 1)
-        settled(drive, shop, carrier)
+        settled(drive, shop, clients)
     drive.check("the carrier's redirect is not followed", not carrier.followed, carrier.followed)
 
     client, arn = drive.client("secretsmanager"), drive["SecretArn"]
@@ -299,10 +321,10 @@ def carrier_out_of_order(drive: Driver, shop: Shop, carrier: Endpoint, restart: 
     restart(RESTARTED=str(time.time()))  # or it keeps the secrets that it has for five minutes
     before = len(carrier.posts)
     publish(drive, "Changes after a rotation", shop.state_changes(5, 1))
-    settled(drive, shop, carrier)
+    settled(drive, shop, clients)
     signed = [post.headers["webhook-signature"].split() for post in carrier.posts[before:]]
     promise = "during a rotation the old secret verifies, too"
-    drive.check(promise, [len(one) for one in signed] == [2] * 5, signed)
+    drive.check(promise, {len(one) for one in signed} == {2}, signed)
 
     with drive.quick_retries(QUEUE, attempts=2), carrier.failing(503):
         late = shop.state_changes(5, 1)
@@ -310,7 +332,7 @@ def carrier_out_of_order(drive: Driver, shop: Shop, carrier: Endpoint, restart: 
         kept = drive.wait_for_messages("its attempts are used up", DEAD_LETTERS, len(late))
     drive.check("an outage beyond the attempts is dead-lettered", kept >= len(late), kept)
     drive.redrive(DEAD_LETTERS, QUEUE)
-    settled(drive, shop, carrier)
+    settled(drive, shop, clients)
 
     with carrier.failing(410):
         publish(drive, "Changes while it answers 410", shop.state_changes(4, 1))
@@ -322,17 +344,17 @@ def carrier_out_of_order(drive: Driver, shop: Shop, carrier: Endpoint, restart: 
     register(drive, carrier.url)
     # SQS moves back what it has dead-lettered itself; these are of the function.
     queues.move_back(drive.stack, drive[DEAD_LETTERS], drive[QUEUE])
-    settled(drive, shop, carrier)
+    settled(drive, shop, clients)
 
 
-def settled(drive: Driver, shop: Shop, carrier: Endpoint, without: Iterable[str] = ()) -> None:
+def settled(drive: Driver, shop: Shop, clients: Clients) -> None:
     """Wait until each client has what it is meant to have."""
-    ledger = drive.ledger
-    wanted = {*ledger.accepted} - {*ledger.dead_lettered}
-    wanted -= {f"{name}: {one}" for name in CLIENTS for one in without}
+    wanted = {*drive.ledger.accepted} - {*drive.ledger.dead_lettered}
 
     def found() -> list[str]:
-        posts = [f"Carrier: {json.loads(body)['change_id']}" for body in carrier.taken]
+        if not answered(drive, clients):
+            return []
+        posts = [f"Carrier: {json.loads(body)['change_id']}" for body in clients.carrier.taken]
         return posts + [f"Garage: {row['change_id']}" for row in rows(drive, shop)]
 
     drive.wait_for("each client has the changes", wanted, found, seconds=120)

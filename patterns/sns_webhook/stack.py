@@ -15,8 +15,6 @@ from ..blocks.values import seconds
 from .construct import Consumer, SnsWebhook, WebhookReceiver
 
 if TYPE_CHECKING:
-    from aws_cdk import aws_dynamodb as dynamodb
-    from aws_cdk import aws_lambda as lambda_
     from constructs import Construct
 
 CARRIER = "carrier"
@@ -89,7 +87,12 @@ class DemoStack(ShopStack):
         )
         deliver.add_environment("QUEUE_URL", subscriber.queue.queue_url)
         self.keep_refused(deliver, subscriber.dead_letter_queue)
-        register = self._register(endpoints)
+        # The carrier says where its endpoint is, by an API of the shop's.
+        register = self.function(
+            "Register", "register", CLIENT=CARRIER, ENDPOINTS_TABLE_NAME=endpoints.table_name
+        )
+        endpoints.grant(register, "dynamodb:PutItem")
+        called_by(register, "Its caller waits for the answer.")
         self.outputs(
             QueueUrl=subscriber.queue.queue_url,
             DeadLetterQueueUrl=subscriber.dead_letter_queue.queue_url,
@@ -98,12 +101,3 @@ class DemoStack(ShopStack):
             RegisterFunctionName=register.function_name,
             SecretArn=secret.secret_arn,
         )
-
-    def _register(self, endpoints: dynamodb.Table) -> lambda_.Function:
-        """Let the carrier say where its endpoint is, by an API of the shop's."""
-        register = self.function(
-            "Register", "register", CLIENT=CARRIER, ENDPOINTS_TABLE_NAME=endpoints.table_name
-        )
-        endpoints.grant(register, "dynamodb:PutItem")
-        called_by(register, "Its caller waits for the answer.")
-        return register

@@ -75,8 +75,8 @@ def run(stack: Deployment, report: Report) -> None:
         parked = steps_fail(drive, sagas, twin)
         carrier_is_silent(drive, sagas, twin)
         drive.title("What cannot be undone waits for a person")
-        person_answers(drive, sagas, twin(machine))
         person_starts_again(drive, sagas, parked)
+        person_answers(drive, sagas, twin(machine))
 
     drive.title("Where is every order now?")
     drive.drain("CarrierQueueUrl")
@@ -272,14 +272,13 @@ def person_answers(drive: Driver, sagas: Sagas, machine: str) -> None:
     orders = sagas.orders(4, "undeliverable", ship_to="AQ")
     with drive.table_unavailable("RefundFunctionName", "ACCOUNTS_TABLE"):
         sagas.start("Orders while nothing can be refunded", orders, machine)
-        with drive.report.step("Waiting until they are parked"):
-            parked = collect(drive, "ParkedQueueUrl", orders)
+        drive.wait_for_messages("they are parked", "ParkedQueueUrl", len(orders))
+    parked = [json.loads(it["Body"]) for it in queues.peek(drive.stack, drive["ParkedQueueUrl"])]
     steps = Counter(message["step"] for message in parked)
     drive.check("the parked message names the step", steps == {"Refund": len(orders)}, steps)
-    answer = drive.client("stepfunctions").send_task_success
-    for message in parked:
-        answer(taskToken=message["task_token"], output="{}")
-    sagas.runs.wait("the answered ones are undone")
+    done = drive.redrive_letters("ParkedQueueUrl")
+    drive.check("the redrive answers each parked saga", done.accepted == len(orders), done.lines())
+    sagas.runs.wait("every saga has ended")
 
 
 def person_starts_again(drive: Driver, sagas: Sagas, orders: Sequence[Document]) -> None:
@@ -291,7 +290,7 @@ def person_starts_again(drive: Driver, sagas: Sagas, orders: Sequence[Document])
     for message in messages:
         stop(executionArn=message["execution"], cause="Starts again on the fixed definition")
     sagas.start("Parked orders started again", orders, suffix="-again")
-    sagas.runs.wait("every saga has ended")
+    sagas.runs.wait("those started again have ended")
 
 
 def collect(drive: Driver, output: str, orders: Iterable[Document]) -> list[Document]:

@@ -144,7 +144,10 @@ class Running:
         """Send an event, to a group of a FIFO queue."""
         ids = {"MessageGroupId": group, "MessageDeduplicationId": f"{time.monotonic_ns()}"}
         self.stack.client("sqs").send_message(
-            QueueUrl=self.queue_url, MessageBody=text(event), **(ids if group else {})
+            QueueUrl=self.queue_url,
+            MessageBody=text(event),
+            MessageAttributes=self.consumer.attributes(event, self.variables),
+            **(ids if group else {}),
         )
 
     def effects(self) -> Counter[str]:
@@ -228,6 +231,8 @@ def running(stack: Deployment, slug: str) -> Iterator[Running]:
             found = lambda_.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
             for mapping in found:
                 queue = mapping["EventSourceArn"].rsplit(":", 1)[1]
+                if queue.endswith(".fifo") != consumer.fifo:
+                    continue  # the same handler, of another queue
                 url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
                 redrive = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
                 policy = json.loads(redrive["Attributes"]["RedrivePolicy"])
@@ -243,6 +248,8 @@ def running(stack: Deployment, slug: str) -> Iterator[Running]:
                     configuration["Environment"]["Variables"],
                 )
                 break
+            else:
+                continue
             break
 
 

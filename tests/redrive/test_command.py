@@ -434,6 +434,9 @@ WRONG = (
     "task --order-by order turn",
     "order-by order",
     "order-by order turn --bucket b",
+    "would-fail json",
+    "would-fail json:nothing",
+    "would-fail nowhere.to.find:it",
 )
 
 
@@ -483,6 +486,27 @@ def test_a_stack_has_the_places_that_its_template_names(account: Account) -> Non
         "D4": ["saga"],
         "B/errors/": ["firehose"],
     }
+
+
+def test_of_a_stack_one_bucket_is_redriven_to_what_the_stack_says(
+    account: Account, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3 = boto3.client("s3", region_name="us-east-1")
+    s3.create_bucket(Bucket="lake")
+    event = {"attemptsMade": 4, "rawData": "eyJpZCI6IDd9", "errorCode": "Lambda.FunctionError"}
+    s3.put_object(Bucket="lake", Key="errors/failed/one", Body=json.dumps(event))
+    found = [sources.Bucket(s3, "lake", prefix) for prefix in ("errors/", "o/")]
+    of_stack = [owners.Place(one, ["firehose"]) for one in found]
+    monkeypatch.setattr(owners, "places_of", lambda *_: of_stack)
+    where = ["--stack", "shop", "--bucket", "lake", "--prefix", "errors/failed/"]
+    assert command.main(["inspect", *where, "--bodies"]) == 1
+    said = capsys.readouterr().out
+    assert "lake/errors/failed/" in said
+    assert "lake/o/" not in said
+    assert '"id": 7' in said, "as it was sent, and not in base64"
+    time.sleep(1.1)  # S3 tells the time in whole seconds
+    assert command.main(["run", *where, "--would-fail", "builtins:repr", "--dry-run"]) == 1
+    assert "would fail again: b'" in capsys.readouterr().out
 
 
 def task_of(account: Account, *states: str) -> Any:

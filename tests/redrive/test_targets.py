@@ -11,7 +11,6 @@ import pytest
 
 from serverless_patterns.redrive.sources import Letter
 from serverless_patterns.redrive.targets import ToTarget, shaped, value_at
-from serverless_patterns.redrive.ways import ToFirehose
 from tests.moto_cloud import client_error
 
 HERE = "arn:aws:sqs:eu-central-1:1:dead"
@@ -89,10 +88,27 @@ def test_a_forged_letter_does_not_choose_where_it_goes() -> None:
 
 def test_what_only_eventbridge_can_send_stays_and_an_error_is_told() -> None:
     account = Account(arn("events", "api-destination/a"))
-    assert "nobody but EventBridge sends to events" in account.deliver(of_rule())["m-1"]
+    assert "nobody but EventBridge sends to an API destination" in account.deliver(of_rule())["m-1"]
+    account = Account(arn("events", "event-bus/other"))
+    of_aws = of_rule(EVENT | {"source": "aws.s3"})
+    assert "only AWS sends its own events" in account.deliver(of_aws)["m-1"]
     account = Account(arn("lambda", "function:f"))
     account.service("lambda").invoke.side_effect = client_error("TooManyRequestsException")
     assert account.deliver(of_rule()) == {"m-1": "TooManyRequestsException"}
+
+
+def test_another_bus_gets_the_event_and_says_what_it_rejects() -> None:
+    account, more = Account(arn("events", "event-bus/other")), {"time": "now", "resources": ["r"]}
+    letter = of_rule(EVENT | {"detail-type": "Placed"} | more)
+    put = account.service("events").put_events
+    put.return_value = {"FailedEntryCount": 0}
+    assert account.deliver(letter) == {}
+    [entry] = put.call_args.kwargs["Entries"]
+    assert json.loads(entry.pop("Detail")) == EVENT["detail"]
+    wanted = {"EventBusName": account.target["Arn"], "Source": "shop", "DetailType": "Placed"}
+    assert entry == wanted | {"Time": "now", "Resources": ["r"]}
+    put.return_value = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}
+    assert account.deliver(letter) == {"m-1": "InternalFailure"}
 
 
 TEMPLATE = (
@@ -186,24 +202,3 @@ def test_the_letter_of_a_schedule_that_is_gone_stays() -> None:
     scheduler.exceptions.ResourceNotFoundException = GoneError
     scheduler.get_schedule.side_effect = GoneError
     assert "its schedule is gone" in account.deliver(of_schedule("{}"))["m-2"]
-
-
-@pytest.mark.parametrize("fed", ["kinesis", "directly"])
-def test_an_error_object_of_firehose_goes_to_what_feeds_it(fed: str) -> None:
-    clients: dict[str, Any] = {"firehose": Mock(), "kinesis": Mock()}
-    source = {"KinesisStreamSourceDescription": {"KinesisStreamARN": arn("kinesis", "stream/s")}}
-    about = {"Source": source} if fed == "kinesis" else {}
-    firehose, kinesis = clients.values()
-    firehose.describe_delivery_stream.return_value = {"DeliveryStreamDescription": about}
-    firehose.put_record_batch.return_value = {"FailedPutCount": 0}
-    kinesis.put_records.return_value = {"Records": [{"ShardId": "s"}] * 2, "FailedRecordCount": 0}
-    one = json.dumps({"rawData": "YQ==", "errorCode": "Lambda.FunctionError"})
-    way = ToFirehose(clients.__getitem__, "d")
-    assert way.deliver([Letter("key", f"{one}\n{one}", 0)]) == {}
-    if fed == "kinesis":
-        records = kinesis.put_records.call_args.kwargs["Records"]
-    else:
-        records = firehose.put_record_batch.call_args.kwargs["Records"]
-    assert [record["Data"] for record in records] == [b"a", b"a"]
-    firehose.put_record_batch.return_value = {"FailedPutCount": 1}
-    assert way.deliver([Letter("key", "no JSON", 0)]) == {"key": "no error object of Firehose"}

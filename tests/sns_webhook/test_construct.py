@@ -11,24 +11,19 @@ from aws_cdk import aws_sns as sns
 from serverless_patterns.patterns.sns_webhook.construct import SnsWebhook, Subscription
 from tests.inline import properties
 
-from .builds import TOPIC, URL, make, make_receiver
+from .builds import TOPIC, URL, make_receiver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def test_messages_are_signed_with_sha256(stack: Stack) -> None:
-    make(stack)
-    (topic,) = properties(stack, "SNS::Topic")
-    assert topic["SignatureVersion"] == "2"
-
-
-def test_an_endpoint_gets_signed_messages_retries_and_a_dead_letter_queue_of_its_own(
+def test_an_endpoint_gets_messages_signed_with_sha256_retries_and_a_dead_letter_queue_of_its_own(
     stack: Stack,
 ) -> None:
     webhook = SnsWebhook(stack, "Webhook")
     for name in ("First", "Second"):
         webhook.add_endpoint(name, url=f"{URL}/{name}")
+    assert [one["SignatureVersion"] for one in properties(stack, "SNS::Topic")] == ["2"]
     found = [one for one in properties(stack, "SNS::Subscription") if one["Protocol"] == "https"]
     assert [one["RawMessageDelivery"] for one in found] == [False, False]
     assert all(one["DeliveryPolicy"]["healthyRetryPolicy"]["numRetries"] > 0 for one in found)
@@ -82,11 +77,6 @@ def test_a_configuration_that_would_lose_or_reject_events_is_rejected(
 ) -> None:
     with pytest.raises(ValueError, match=problem):
         build(Stack(App(), "Stack"))
-
-
-def test_a_topic_of_your_own_that_signs_with_sha256_is_taken(stack: Stack) -> None:
-    topic = sns.Topic(stack, "Own", signature_version="2")
-    assert SnsWebhook(stack, "Webhook", topic=topic).topic is topic
 
 
 def test_a_message_id_is_kept_for_as_long_as_its_message_is_taken(stack: Stack) -> None:
