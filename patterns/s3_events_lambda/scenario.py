@@ -338,10 +338,7 @@ def swept(drive: Driver, uploads: Uploads) -> None:
 
 def sweep(drive: Driver, function: str = "SweepFunctionName") -> int:
     """Run a sweep over objects of any age; return how many it found."""
-    payload = json.dumps({"older_than_seconds": -60})
-    answer = drive.client("lambda").invoke(FunctionName=drive[function], Payload=payload.encode())
-    found: int = json.load(answer["Payload"]).get("found", -1)
-    return found
+    return int(drive.call(function, {"older_than_seconds": -60}).get("found", -1))
 
 
 def judge_results(drive: Driver, results: Sequence[dict[str, Any]]) -> None:
