@@ -334,12 +334,7 @@ def swept(drive: Driver, uploads: Uploads) -> None:
 
 def sweep(drive: Driver) -> int:
     """Run the sweep over objects of any age; return how many it found."""
-    payload = json.dumps({"older_than_seconds": -60})
-    answer = drive.client("lambda").invoke(
-        FunctionName=drive["SweepFunctionName"], Payload=payload.encode()
-    )
-    found: int = json.load(answer["Payload"]).get("found", -1)
-    return found
+    return int(drive.call("SweepFunctionName", {"older_than_seconds": -60}).get("found", -1))
 
 
 def judge_results(drive: Driver, results: Sequence[dict[str, Any]]) -> None:
