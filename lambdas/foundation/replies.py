@@ -105,7 +105,10 @@ def read(answer: str) -> tuple[Any, tuple[str, str] | None]:
     Raises:
         ValueError: it is no answer.
     """
-    said = json.loads(answer)
+    try:
+        said = json.loads(answer)
+    except RecursionError:
+        raise ValueError("It is too deep.") from None
     if isinstance(said, dict) and "result" in said:
         return said["result"], None
     try:

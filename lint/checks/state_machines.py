@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from serverless_patterns.patterns.checks import stepfunctions
+from serverless_patterns.patterns.checks import sqs, stepfunctions
+from serverless_patterns.patterns.limits import SQS_DEFAULT_VISIBILITY
 
 from .. import roles
 from ..definitions import definition, tasks
@@ -25,6 +26,7 @@ REPORTS = {
     "publishbatch": "Failed",
     "batchwriteitem": "UnprocessedItems",
 }
+ASKS = re.compile(r":states:::sqs:sendMessage\.waitForTaskToken$")
 TIMEOUTS = ("TimeoutSeconds", "TimeoutSecondsPath", "HeartbeatSeconds", "HeartbeatSecondsPath")
 
 
@@ -136,3 +138,45 @@ def callback_without_timeout(scenario: Scenario) -> Findings:
             waits = str(task.get("Resource")).endswith(stepfunctions.CALLBACK)
             if waits and not any(limit in task for limit in TIMEOUTS):
                 yield Finding(machine, stepfunctions.has_timeout(f"{name} of {machine}", None))
+
+
+@rule("E9233", "stepfunctions", "sqs", shared=sqs.asked_in_vain)
+def task_asks_in_vain(scenario: Scenario) -> Findings:
+    """A task that waits for an answer must wait for longer than its queue delays the request.
+
+    A request that is delivered after the task has timed out is never answered in time. Lower
+    DelaySeconds of the queue, or raise TimeoutSeconds of the task.
+    """
+    for machine, name, queue, seconds in _asks(scenario):
+        delay = queue.number("DelaySeconds", 0)
+        if delay is not None:
+            problem = sqs.asked_in_vain(f"{queue}, which {name} asks,", delay, seconds)
+            yield Finding(machine, problem, ("DefinitionString",))
+
+
+@rule("W9234", "stepfunctions", "sqs", "lambda", shared=sqs.retried_too_late)
+def task_is_retried_too_late(scenario: Scenario) -> Findings:
+    """A task that waits for an answer should wait for a second attempt.
+
+    When a consumer crashes, the request is delivered again after the queue's visibility timeout; if
+    the task has timed out by then, the second attempt is in vain. Raise TimeoutSeconds of the task,
+    or lower VisibilityTimeout of the queue and the Timeout of the function with it.
+    """
+    for machine, name, queue, seconds in _asks(scenario):
+        delay = queue.number("DelaySeconds", 0)
+        hidden = queue.number("VisibilityTimeout", SQS_DEFAULT_VISIBILITY)
+        if delay is not None and hidden is not None and delay < seconds:
+            problem = sqs.retried_too_late(f"{queue}, which {name} asks,", hidden, seconds, delay)
+            yield Finding(machine, problem, ("DefinitionString",))
+
+
+def _asks(scenario: Scenario) -> Iterator[tuple[Resource, str, Resource, int]]:
+    """Yield the tasks that wait for an answer to a message: with its queue, and for how long."""
+    for machine, express, _ in _machines(scenario):
+        for name, task in tasks(definition(machine)) if not express else ():
+            sent = task.get("Parameters") or task.get("Arguments")
+            seconds = task.get("TimeoutSeconds")
+            if ASKS.search(str(task.get("Resource"))) and isinstance(sent, Mapping):
+                queue = scenario.queue(sent.get("QueueUrl"))
+                if queue and type(seconds) is int:
+                    yield machine, f"{name} of {machine}", queue, seconds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from aws_cdk import Annotations, Duration, FeatureFlags, Stack
@@ -110,11 +110,12 @@ class Alarms:
         self,
         scope: Construct,
         construct_id: str,
-        metric: cloudwatch.Metric,
+        metric: cloudwatch.IMetric,
         runbook: Runbook,
         *,
         threshold: float = 0,
         evaluation_periods: int = 1,
+        datapoints: int | None = None,
     ) -> cloudwatch.Alarm:
         """Make an alarm that goes off while ``metric`` is above ``threshold``; no data is no alarm.
 
@@ -125,20 +126,52 @@ class Alarms:
             runbook: The alarm's description.
             threshold: The highest value that is still good. Default: 0.
             evaluation_periods: Periods in a row. Default: 1.
+            datapoints: In so many of them. Default: all.
 
         Raises:
             ValueError: an action that CloudWatch could not carry out.
         """
-        alarm = cloudwatch.Alarm(
+        return self._alarm(
             scope,
             construct_id,
+            runbook,
             metric=metric,
             threshold=threshold,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
             evaluation_periods=evaluation_periods,
+            datapoints_to_alarm=datapoints,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
-            alarm_description=runbook.text(self.runbook_url, construct_id),
         )
+
+    def silent(
+        self,
+        scope: Construct,
+        construct_id: str,
+        metric: cloudwatch.IMetric,
+        runbook: Runbook,
+        *,
+        evaluation_periods: int,
+    ) -> cloudwatch.Alarm:
+        """Make an alarm that goes off when ``metric`` is 0, or has no data, for so many periods.
+
+        See ``above``.
+        """
+        return self._alarm(
+            scope,
+            construct_id,
+            runbook,
+            metric=metric,
+            threshold=1,
+            comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+            evaluation_periods=evaluation_periods,
+            treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
+        )
+
+    def _alarm(
+        self, scope: Construct, construct_id: str, runbook: Runbook, **settings: Any
+    ) -> cloudwatch.Alarm:
+        description = runbook.text(self.runbook_url, construct_id)
+        alarm = cloudwatch.Alarm(scope, construct_id, alarm_description=description, **settings)
         made_in(scope, alarm)
         checked = _CHECKED.setdefault(stack_of(scope), WeakSet())
         for action in self.actions:

@@ -12,17 +12,21 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import Aws
 from aws_cdk import aws_iam as iam
 
-from ..checks import period
+from ..checks import period, reject
+from ..checks import sqs as checks
 from ..limits import SQS_MAX_RETENTION, SQS_MIN_RETENTION
 from . import keys
 from .findings import acknowledge_wildcards
 from .grants import principal_of, warn_of_fixed
 from .names import name_known_before_creation
-from .values import Path, stack_of
+from .queues import delay_of, retention_of, visibility_of
+from .values import Path, in_seconds, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
     from constructs import Construct
+
+    from .consumers import Consumer
 
 BEATS = 6  # in the time after which a queue is idle: five may fail
 SHORTEST_IDLE = 300  # seconds: tagging is throttled for the whole account
@@ -122,3 +126,24 @@ class AnswerQueues:
         acknowledge_wildcards(principal_of(to), why, self._arn)
         warn_of_fixed(to, Path(self._scope, "the use of the answer queues of "))
         return grant
+
+
+def check_times(queue: sqs.IQueue, consumer: Consumer | None, waits: float) -> None:
+    """Reject a queue that delivers requests, or delivers them again, when nobody waits any more.
+
+    Args:
+        queue: Of the requests.
+        consumer: The function that responds; None: a process does.
+        waits: How long a requester waits, in seconds.
+
+    Raises:
+        ValueError: it is too long for who waits, or is not kept for so long.
+    """
+    path, hidden, kept = Path(queue), visibility_of(queue), retention_of(queue)
+    delayed = delay_of(queue) or 0
+    window = (consumer and in_seconds(consumer.max_batching_window)) or 0
+    reject(checks.asked_in_vain(path, delayed, waits))
+    if hidden is not None:
+        reject(checks.retried_too_late(path, hidden, waits, delayed, window))
+    if kept is not None:
+        reject(checks.expires_while_awaited(path, kept, waits))

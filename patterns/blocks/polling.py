@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 from aws_cdk import Duration
 from constructs import Construct
 
+from ..checks import period
 from .apis import check_uncached
 from .consumers import check_has_role, check_may_run
 from .endpoints import JSON, Endpoint
 from .fronts import alarms_of_front
 from .grants import grantee_here, warn_of_fixed
+from .queues import NewQueue, delay_of
 from .rest import RestEntry
-from .values import Path, expect, in_seconds
+from .values import Path, expect, has, in_seconds
 
 if TYPE_CHECKING:
     from aws_cdk import aws_apigateway as apigateway
@@ -137,12 +139,20 @@ def check_endpoint(endpoint: Endpoint) -> None:
     check_uncached(endpoint)
 
 
-def check_deadline(deadline: Duration) -> None:
-    """Reject a deadline that ends every job at once."""
+def check_deadline(deadline: Duration, work: Any) -> None:
+    """Reject a deadline that ends every job at once, or before ``work``, a queue, delivers it."""
     expect("deadline", deadline, Duration)
     ends = in_seconds(deadline)
     if ends is not None and ends < 1:
         raise ValueError("deadline is 0 s, so every job would fail at once. Give it at least 1 s.")
+    new = isinstance(work, NewQueue)
+    queue = "queue" if new else Path(work)
+    delay = in_seconds(work.delivery_delay) if new else has(work, "queue_url") and delay_of(work)
+    if delay and ends is not None and delay >= ends:
+        raise ValueError(
+            f"{queue} delays jobs by {period(delay)}, and deadline is {period(ends)}: every job "
+            "would have failed before it is delivered. Give a later deadline, or a shorter delay."
+        )
 
 
 def check_queue(name: str, queue: Any) -> None:

@@ -10,10 +10,11 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_events as events
 from aws_cdk import aws_lambda as lambda_
 
+from ..checks import period
 from .alarms import MINUTE, Alarms, Runbook
 from .consumers import check_may_run
 from .findings import acknowledge
-from .values import child_of, expect_fields, seconds
+from .values import child_of, expect_fields, in_seconds, seconds
 
 if TYPE_CHECKING:
     from constructs import Construct
@@ -44,10 +45,10 @@ class Sweep:
         function: Your function. It lists the bucket, compares it with the results, and reports how
             many it found as the metric ``ObjectsFound`` of the namespace ``ServerlessPatterns``
             with the dimension ``FunctionName``.
-        every: How often it runs. Default: every hour.
+        every: How often it runs, in whole minutes. Default: every hour.
 
     Raises:
-        ValueError: a value of the wrong type.
+        ValueError: a value of the wrong type, or a rate that EventBridge does not know.
     """
 
     function: lambda_.IFunction
@@ -56,6 +57,24 @@ class Sweep:
     def __post_init__(self) -> None:
         """Reject what cannot run."""
         expect_fields(self, function=("IFunction",), every=(Duration,))
+        check_rate("every", self.every)
+
+
+def check_rate(name: str, every: Duration) -> None:
+    """Reject a time between runs that is not of whole minutes.
+
+    Source: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html
+
+    Raises:
+        ValueError: it is shorter, ends within a minute, or only deployment knows it.
+    """
+    found = in_seconds(every)
+    if found is None or found < MINUTE or found % MINUTE:
+        given = "known at deployment only" if found is None else period(found)
+        raise ValueError(
+            f"{name} is {given}; EventBridge runs a function every so many whole minutes. Give "
+            "Duration.minutes(1) or more."
+        )
 
 
 def run_by_schedule(

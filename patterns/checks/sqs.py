@@ -320,24 +320,72 @@ def visibility(
     )
 
 
-def retried_too_late(queue: object, hidden: float, timeout: float) -> str | None:
+def asked_in_vain(queue: object, delayed: float, timeout: float) -> str | None:
+    """A request is delivered while its requester waits for the answer.
+
+    Lint E9233. Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-delay-queues.html
+
+    Args:
+        queue: With the requests.
+        delayed: Before it delivers one, in seconds.
+        timeout: How long its requester waits, in seconds.
+    """
+    if delayed < timeout:
+        return None
+    return (
+        f"{queue} delays a request by {period(delayed)}, but its requester waits for "
+        f"{period(timeout)}: none is answered in time. Lower the delay, or raise the timeout above "
+        f"{period(delayed)}."
+    )
+
+
+def retried_too_late(
+    queue: object, hidden: float, timeout: float, delayed: float = 0, window: float = 0
+) -> str | None:
     """A request whose responder crashed is delivered again while its requester still waits.
 
-    Source:
+    Lint W9234. Source:
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html
 
     Args:
         queue: With the requests.
         hidden: How long a request stays hidden once it is received, in seconds.
         timeout: How long its requester waits, in seconds.
+        delayed: Before it is delivered at all, in seconds.
+        window: In which Lambda gathers a batch, in seconds.
     """
-    if hidden < timeout:
+    again = delayed + hidden + window
+    if again < timeout:
+        return None
+    rest = [f"{period(delayed)} of delay"] * bool(delayed)
+    rest += [f"{period(window)} of batching window"] * bool(window)
+    more = f" (with {' and '.join(rest)}, {period(again)})" if rest else ""
+    return (
+        f"{queue} hides a request for {period(hidden)}{more}, but its requester waits for "
+        f"{period(timeout)}: when a responder crashes, nobody waits for the second attempt. Raise "
+        f"the timeout of the requester above {period(again)}, or lower the visibility timeout, and "
+        "the timeout of the responder's function with it."
+    )
+
+
+def expires_while_awaited(queue: object, kept: float, timeout: float) -> str | None:
+    """A request is kept for as long as its requester waits.
+
+    Source:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+
+    Args:
+        queue: With the requests.
+        kept: Its retention period, in seconds.
+        timeout: How long a requester waits, in seconds.
+    """
+    if timeout <= kept:
         return None
     return (
-        f"{queue} hides a request for {period(hidden)}, but its requester waits for "
-        f"{period(timeout)}: when a responder crashes, nobody waits for the second attempt. Raise "
-        f"timeout above {period(hidden)}, or lower the visibility timeout, and the timeout of the "
-        "responder's function with it."
+        f"{queue} keeps a request for {period(kept)}, but its requester waits for "
+        f"{period(timeout)}: in a backlog, requests are deleted that somebody waits for. Raise the "
+        f"retention period to {period(timeout)} or more, or lower the timeout."
     )
 
 

@@ -15,6 +15,7 @@ from ..blocks.consumers import Consumer
 from ..blocks.endpoints import Endpoint, NewApi
 from ..blocks.polling import HERE, Polled, check_deadline, check_endpoint, check_front, check_queue
 from ..blocks.queues import NewQueue, SqsToLambda, grant_send
+from ..blocks.relays import watch_reader
 from ..blocks.stacks import check_order, role_in
 from ..blocks.stream_consumers import StreamConsumer, StreamReader
 from ..blocks.tables import TableSettings
@@ -161,7 +162,8 @@ class DecoupledMessaging(Decoupled):
             consumer=relays,
             alarms=alarms,
         )
-        self.alarms += self.relay.alarms
+        stopped = watch_reader(self, relays.function, self.table, alarms)
+        self.alarms += [*self.relay.alarms, stopped]
         self._work(consumer, queue, alarms)
         grant_send(self.queue, role_in(self, relays.function))
         self.relay_environment = {"QUEUE_URL": self.queue.queue_url}
@@ -175,7 +177,7 @@ def check_given(
     check_endpoint(endpoint)
     expect("queue", queue, "IQueue", NewQueue)
     check_queue("queue", queue)
-    check_deadline(deadline)
+    check_deadline(deadline, queue)
     expect("alarms", alarms, Alarms)
 
 

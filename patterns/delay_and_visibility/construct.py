@@ -25,7 +25,16 @@ from ..blocks.queues import (
     visibility_of,
 )
 from ..blocks.schedules import QueueSchedules
-from ..blocks.values import Path, check_removal, expect, expect_fields, in_seconds, number, seconds
+from ..blocks.values import (
+    Path,
+    check_removal,
+    expect,
+    expect_fields,
+    in_seconds,
+    known_seconds,
+    number,
+    seconds,
+)
 from ..checks import period, reject
 from ..checks import sqs as checks
 from ..limits import SQS_IN_FLIGHT, SQS_MAX_DELAY, SQS_MAX_VISIBILITY
@@ -55,18 +64,6 @@ IN_FLIGHT = Runbook(
 )
 
 
-def known(name: str, duration: Duration) -> float:
-    """Return a duration in seconds.
-
-    Raises:
-        ValueError: only deployment knows it, so nothing can be checked.
-    """
-    found = in_seconds(duration)
-    if found is None:
-        raise ValueError(f"{name} is known at deployment only. Give a duration that is known here.")
-    return found
-
-
 @dataclass(frozen=True, kw_only=True)
 class Backoff:
     """How long a message that failed stays hidden before its next attempt.
@@ -89,8 +86,8 @@ class Backoff:
 
     def __post_init__(self) -> None:
         """Reject delays that are none, that shrink, or that SQS rejects."""
-        expect_fields(self, first=(Duration,), factor=(int, float), longest=(Duration,))
-        first, longest = known("first", self.first), known("longest", self.longest)
+        expect_fields(self, factor=(int, float))
+        first, longest = known_seconds("first", self.first), known_seconds("longest", self.longest)
         if not 1 <= first <= longest:
             raise ValueError(
                 f"first is {period(first)} and longest {period(longest)}; first must be 1 s or "
@@ -133,8 +130,8 @@ class Worker:
 
     def __post_init__(self) -> None:
         """Reject times that SQS rejects, or in which no heartbeat fits."""
-        expect_fields(self, hidden=(Duration,), longest=(Duration,))
-        hidden, longest = known("hidden", self.hidden), known("longest", self.longest)
+        hidden = known_seconds("hidden", self.hidden)
+        longest = known_seconds("longest", self.longest)
         if not SHORTEST <= hidden <= longest <= SQS_MAX_VISIBILITY:
             raise ValueError(
                 f"hidden is {period(hidden)} and longest {period(longest)}; hidden must be "

@@ -101,7 +101,7 @@ class PollingStatus(Polled):
         expect("alarms", alarms, Alarms)
         _check_work(work)
         check_endpoint(endpoint)
-        check_deadline(deadline)
+        check_deadline(deadline, work)
         kept = statuses.kept if isinstance(statuses, NewStatuses) else WEEK
         _check_kept(kept, deadline)
         check_front(front)

@@ -309,7 +309,7 @@ class Requester(AbstractContextManager["Requester"]):
                 ]
                 if entries:  # one that is not deleted comes again, as a duplicate
                     self._sqs.delete_message_batch(QueueUrl=url, Entries=entries)
-            except (ClientError, BotoCoreError) as error:
+            except Exception as error:  # a thread that ended would hear of no answer any more
                 self._recover(url, error)
 
     def _beat(self) -> None:
@@ -321,15 +321,20 @@ class Requester(AbstractContextManager["Requester"]):
             except (ClientError, BotoCoreError) as error:
                 self._recover(url, error)
 
-    def _recover(self, url: str, error: ClientError | BotoCoreError) -> None:
+    def _recover(self, url: str, error: Exception) -> None:
         """Wait for SQS to be back; make a new queue if this one is gone."""
         code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
-        if self._closed.wait(0 if code in replies.GONE else PAUSE):
+        if code not in replies.GONE:
+            self._closed.wait(PAUSE)
             return
-        with self._opening, suppress(ClientError, BotoCoreError):
-            if code in replies.GONE and url == self._answers_url:
-                self._open()
-                self._fail_all("queue_gone", "The answer queue was deleted. Call again.")
+        with self._opening:
+            if url == self._answers_url and not self._closed.is_set():
+                try:
+                    self._open()
+                except (ClientError, BotoCoreError):
+                    self._closed.wait(PAUSE)
+                else:
+                    self._fail_all("queue_gone", "The answer queue was deleted. Call again.")
 
 
 def _late(id_: str, seconds: float) -> NoAnswerError:

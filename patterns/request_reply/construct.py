@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..blocks.alarms import LONGEST_DEFAULT_AGE, Alarms, Runbook
-from ..blocks.answers import AnswerQueues
+from ..blocks.answers import AnswerQueues, check_times
 from ..blocks.consumers import Consumer, consume, warn_of_imported_consumer
 from ..blocks.grants import check_grantee, grantee_here
 from ..blocks.queues import (
@@ -15,12 +15,9 @@ from ..blocks.queues import (
     grant_send,
     retention_of,
     visibility_given,
-    visibility_of,
 )
 from ..blocks.sweeps import Sweep, run_by_schedule
-from ..blocks.values import Path, expect, known_seconds, seconds
-from ..checks import reject
-from ..checks import sqs as checks
+from ..blocks.values import expect, known_seconds, seconds
 from ..limits import SQS_MAX_RETENTION
 
 if TYPE_CHECKING:
@@ -111,9 +108,7 @@ class RequestReply(QueueWithDeadLetterQueue):
         super().__init__(scope, construct_id, queue=queue, consumer=consumer, alarms=alarms)
         self._given: list[Any] = [consumer, queue, sweep]
         self._answers = AnswerQueues(self, self.queue, waits, idle_for)
-        hidden = visibility_of(self.queue)
-        if hidden is not None:
-            reject(checks.retried_too_late(Path(self.queue), hidden, waits))
+        check_times(self.queue, consumer, waits)
         if consumer:
             warn_of_imported_consumer(consumer, visibility_given(queue))
             self.event_source_mapping = consume(

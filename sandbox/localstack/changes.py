@@ -12,6 +12,7 @@ import re
 import secrets
 import socket
 import threading
+import time
 from collections import defaultdict
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
@@ -27,7 +28,9 @@ from .executor import MEGABYTE, Processes
 # An API's methods have an authorization of their own; a certificate is everybody's.
 OPEN = ("/_aws/execute-api/", signing.PATH)
 HEALTH = "/_sandbox/health"
-ALARMS = "/_sandbox/alarms"  # with the parameter ``at``, a time: evaluate each alarm as of then
+# Evaluates alarms as of a time, ``at``; ``next`` is the last answer, which is empty at the end.
+ALARMS = "/_sandbox/alarms"
+SECONDS = 10  # for which one request evaluates: far from where a client gives up
 INTERNAL = "x-sandbox-internal"
 DEAD_LETTER = "DeadLetterQueueSourceArn"  # an attribute of a message that SQS dead-lettered
 AUTO_DELETE = "Custom::S3AutoDeleteObjects"
@@ -505,19 +508,28 @@ def look_at_alarms_when_asked() -> None:
     alarms.calculate_alarm_state = lambda arn: None if Clock.at else alarms.when_asked(arn)
 
 
-def _look_at_alarms(at: str) -> None:
-    """Report what queues hold, as LocalStack does each minute, and evaluate all alarms."""
+def _look_at_alarms(at: str, first: str) -> str:
+    """Report what queues hold, as LocalStack does each minute, and evaluate alarms from a place on.
+
+    Returns the place of the next one once the time is over, and "" when all are done.
+    """
     if not at:
         Clock.at = None
-        return
+        return ""
     alarms = localstack("services.cloudwatch.alarm_scheduler")
     queues = localstack("services.sqs.provider").CloudwatchPublishWorker
-    queues.publish_approximate_cloudwatch_metrics(None)
+    deadline = time.monotonic() + SECONDS
+    if first == "0":
+        queues.publish_approximate_cloudwatch_metrics(None)
     Clock.at = datetime.fromtimestamp(float(at), tz=UTC)
-    for _, _, store in localstack("services.cloudwatch.models").cloudwatch_stores.iter_stores():
-        for arn, alarm in [*store.alarms.items()]:
-            if alarms.AlarmScheduler._is_alarm_supported(None, alarm.alarm):
-                alarms.when_asked(arn)
+    stores = localstack("services.cloudwatch.models").cloudwatch_stores.iter_stores()
+    every = [item for _, _, store in stores for item in store.alarms.items()]
+    for place, (arn, alarm) in [*enumerate(every, 1)][int(first) :]:
+        if alarms.AlarmScheduler._is_alarm_supported(None, alarm.alarm):
+            alarms.when_asked(arn)
+        if time.monotonic() > deadline and place < len(every):
+            return str(place)
+    return ""
 
 
 def require_signatures() -> None:
@@ -619,8 +631,10 @@ def lock() -> None:
         elif _is_ours(_access_key(request)):
             context.is_ours = True
             if request.path == ALARMS:
-                _look_at_alarms(request.args.get("at", ""))
-                chain.respond(200, "{}")
+                following = _look_at_alarms(
+                    request.args.get("at", ""), request.args.get("next", "0")
+                )
+                chain.respond(200, following)
         elif request.path == HEALTH:
             answer(chain, context, 200, edition=os.environ["SANDBOX_MARK"])
         elif not request.path.startswith(OPEN):

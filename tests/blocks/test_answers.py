@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from aws_cdk import Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
@@ -14,10 +14,12 @@ from aws_cdk.assertions import Template
 from constructs import Construct
 
 from serverless_patterns.lambdas.foundation import replies
-from serverless_patterns.patterns.blocks.answers import AnswerQueues
+from serverless_patterns.patterns.blocks.answers import AnswerQueues, check_times
+from serverless_patterns.patterns.blocks.consumers import Consumer
 from serverless_patterns.patterns.limits import SQS_QUEUE_NAME
-from tests.inline import granted, rejected, text
+from tests.inline import function, granted, rejected, text
 
+SECONDS = Duration.seconds
 WHERE = "arn:<AWS::Partition>:sqs:<AWS::Region>:<AWS::AccountId>"
 
 
@@ -101,3 +103,44 @@ def test_times_that_lose_answers_are_rejected(
 ) -> None:
     with rejected(problem):
         make(stack, **given)  # type: ignore[arg-type]
+
+
+# Times that fit
+
+
+@pytest.mark.parametrize(
+    ("timeout", "hidden", "queue", "window", "problem"),
+    [
+        (
+            60,
+            60,
+            {},
+            0,
+            "hides a request for 60 s, but its requester waits for 60 s.*second atte",
+        ),
+        (
+            60,
+            5,
+            {"delivery_delay": SECONDS(60)},
+            0,
+            "delays a request by 60 s.*none is answered",
+        ),
+        (80, 30, {"delivery_delay": SECONDS(50)}, 0, r"for 30 s \(with 50 s of delay, 80 s\)"),
+        (70, 50, {}, 20, r"for 50 s \(with 20 s of batching window, 70 s\)"),
+    ],
+)
+def test_a_second_attempt_that_comes_when_nobody_waits_is_rejected(
+    stack: Stack, timeout: int, hidden: int, queue: dict[str, Any], window: int, problem: str
+) -> None:
+    own = sqs.Queue(stack, "Own", visibility_timeout=SECONDS(hidden), **queue)
+    consumer = Consumer(function(stack), max_batching_window=SECONDS(window)) if window else None
+    with rejected(f"Stack/Own .*{problem}"):
+        check_times(own, consumer, timeout)
+    check_times(own, consumer, timeout + 10)
+
+
+def test_requests_that_are_deleted_while_somebody_waits_are_rejected(stack: Stack) -> None:
+    queue = sqs.Queue(stack, "Own", retention_period=SECONDS(300))
+    with rejected("Stack/Own keeps a request for 300 s, but its requester waits for 301 s"):
+        check_times(queue, None, 301)
+    check_times(queue, None, 300)

@@ -58,6 +58,7 @@ STATISTICS = {
     "InvocationsFailedToBeSentToDeadLetterCount": "Sum",
     "InvocationsFailedToBeSentToDlq": "Sum",
     "InvocationsSentToDlq": "Sum",
+    "Invocations": "Sum",  # of a relay, which is silent when it is not called
     "IteratorAge": "Maximum",
     "NumberOfNotificationsFailed": "Sum",
     "NumberOfNotificationsFailedToRedriveToDlq": "Sum",
@@ -70,6 +71,7 @@ STATISTICS = {
     "PutRequests": "Sum",
     "ReadProvisionedThroughputExceeded": "Sum",
     "SMSMonthToDateSpentUSD": "Maximum",  # it grows until the month ends
+    "SuccessfulRequestLatency": "SampleCount",  # how many were written
     "TargetErrorCount": "Sum",
     "TargetErrorThrottledCount": "Sum",
     "ThrottledRecords": "Sum",
@@ -79,6 +81,8 @@ STATISTICS = {
     "Url5xxCount": "Sum",
     "WriteProvisionedThroughputExceeded": "Sum",
 }
+NEEDED = ("Invocations",)  # metrics whose silence is what an alarm is about
+OPERATIONS = ("PutItem",)  # dimensions that name no resource
 OF_ACCOUNT = ("SMSMonthToDateSpentUSD",)  # metrics of no resource
 POLICIES_NAME = ("Queues", "Topics", "Bucket")
 SUBJECTS = {str(build): build for build in builds()} | {
@@ -93,6 +97,12 @@ def of_build(build: Build) -> Resources:
     build.make(stack, "Pattern")
     found: Resources = Template.from_stack(stack).to_json()["Resources"]
     return found
+
+
+def metrics_of(alarm: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return what an alarm watches, each metric with where its statistic and period are."""
+    queries = [one["MetricStat"] for one in alarm.get("Metrics", ()) if "MetricStat" in one]
+    return [(one["Metric"], one) for one in queries] or [(alarm, alarm)]
 
 
 @pytest.fixture(params=SUBJECTS)
@@ -200,8 +210,11 @@ def test_every_alarm_watches_a_resource_and_is_quiet_without_data(resources: Res
              "AWS::AppSync::ChannelNamespace")  # fmt: skip
     names = {str(one.get("Name")) for kind in named for one in of(resources, kind).values()}
     for logical_id, alarm in alarms.items():
-        assert alarm["TreatMissingData"] == "notBreaching", logical_id
-        values = [dimension["Value"] for dimension in alarm.get("Dimensions", [])]
+        silence = alarm.get("MetricName") in NEEDED
+        assert alarm["TreatMissingData"] == ("breaching" if silence else "notBreaching"), logical_id
+        watched = [metric for metric, _ in metrics_of(alarm)]
+        values = [it["Value"] for metric in watched for it in metric.get("Dimensions", [])]
+        values = [value for value in values if value not in OPERATIONS]
         assert values or alarm["MetricName"] in OF_ACCOUNT, logical_id
         for value in values:
             refers = isinstance(value, dict) or value in names
@@ -211,11 +224,14 @@ def test_every_alarm_watches_a_resource_and_is_quiet_without_data(resources: Res
 @every_build()
 def test_every_alarm_goes_off_by_the_statistic_of_its_metric_of_a_minute(build: Build) -> None:
     for alarm in of(of_build(build), "AWS::CloudWatch::Alarm").values():
-        metric, statistic = alarm["MetricName"], alarm.get("Statistic")
-        assert metric in STATISTICS, f"Add {metric} to STATISTICS, with the reason."
-        assert (statistic or alarm["ExtendedStatistic"]) == STATISTICS[metric], metric
-        assert alarm["Period"] == 60, metric
-        assert alarm["ComparisonOperator"] == "GreaterThanThreshold", metric
+        for it, said in metrics_of(alarm):
+            metric, statistic = it["MetricName"], said.get("Statistic") or said.get("Stat")
+            assert metric in STATISTICS, f"Add {metric} to STATISTICS, with the reason."
+            assert (statistic or said["ExtendedStatistic"]) == STATISTICS[metric], metric
+            assert said["Period"] == (60 if it is alarm else 900), metric
+            below = it is alarm and metric in NEEDED
+            compares = "LessThanThreshold" if below else "GreaterThanThreshold"
+            assert alarm["ComparisonOperator"] == compares, metric
 
 
 @every_build()

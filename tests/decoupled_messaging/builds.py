@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from aws_cdk import Stack
 
 HANDLERS = "lambdas.decoupled_messaging"
-
-
 ROLES = {"front": "environment", "relay": "relay_environment", "consumer": "report_environment"}
 
 

@@ -18,6 +18,7 @@ from serverless_patterns.patterns.decoupled_messaging.aurora import NewAurora, R
 from serverless_patterns.patterns.decoupled_messaging.construct import (
     Consumer,
     Endpoint,
+    NewQueue,
     StreamConsumer,
 )
 from tests.conftest import page_of
@@ -101,12 +102,12 @@ def test_your_own_table_queue_and_settings_are_used(stack: Stack) -> None:
 
 
 def test_every_part_goes_off_before_an_order_is_lost(stack: Stack) -> None:
-    for build, own in ((make, {"IteratorAge"}), (make_on_aurora, {"OutboxAge"})):
+    for one, own in zip(BUILDS, ({"IteratorAge", None}, {"OutboxAge", "Invocations"}), strict=True):
         it = Stack(App(), "Stack")
-        build(it)
-        found = {one["MetricName"] for one in properties(it, "CloudWatch::Alarm")}
+        one(it)
+        found = {it.get("MetricName") for it in properties(it, "CloudWatch::Alarm")}
         of_queues = {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"}
-        assert found >= own | of_queues | {"5XXError", "Errors", "Throttles"}
+        assert found >= {*own, *of_queues, "5XXError", "Errors", "Throttles"}
 
 
 def test_the_page_says_what_to_do_about_the_alarms_of_aurora(stack: Stack) -> None:
@@ -160,6 +161,7 @@ def test_a_customer_managed_key_is_for_the_table_the_queues_and_who_uses_them(
          "relay has filters, but what they leave out would never be sent"),
         (lambda it: {"front": function(it, "Off", reserved_concurrent_executions=0)}, "reserve"),
         (lambda _: {"deadline": Duration.seconds(0)}, "deadline is 0 s"),
+        (lambda _: {"queue": NewQueue(delivery_delay=Duration.seconds(900))}, "queue delays jobs"),
         (lambda _: {"endpoint": Endpoint(content_types=["text/csv"])}, "accepts text/csv; a job"),
         (lambda _: {"table": NewAurora()}, "table"),
         (lambda _: {"relay": "relay"}, "relay"),

@@ -10,8 +10,6 @@ import pytest
 from serverless_patterns.lambdas.decoupled_messaging.logic import MAX_BYTES
 from serverless_patterns.lambdas.foundation import statuses
 from serverless_patterns.lambdas.foundation.batch import NotDoneError
-from serverless_patterns.lambdas.foundation.outbox import check
-from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from serverless_patterns.lambdas.foundation.tables import serialize
 from serverless_patterns.patterns.limits import DYNAMODB_ITEM_BYTES
 from serverless_patterns.patterns.polling_status.client import Answer, StatusClient
@@ -40,8 +38,7 @@ def test_the_same_post_twice_is_one_order_and_another_under_its_key_a_conflict(
 ) -> None:
     answers = [post(BODY), post(json.dumps(order())), post(json.dumps(order(2)))]
     assert [answer["statusCode"] for answer in answers] == [202, 202, 409]
-    (item,) = cloud.items(ORDERS)
-    assert item["body"] == BODY
+    assert [item["body"] for item in cloud.items(ORDERS)] == [BODY]
 
 
 @pytest.mark.parametrize(
@@ -59,13 +56,6 @@ def test_a_request_as_large_as_is_accepted_fits_into_an_item(cloud: Cloud) -> No
     assert post(largest, "k" * 64)["statusCode"] == 202, f"of {DYNAMODB_ITEM_BYTES:,} bytes"
     assert send(cloud, *changes()) == []
     assert [body for body, _ in cloud.messages_in(cloud.queue_url)] == [largest]
-
-
-@pytest.mark.parametrize("character", ["\x00", "\x1f", "\ud800", "\ufffe", "\uffff"])
-def test_a_character_that_sqs_does_not_take_is_refused(character: str) -> None:
-    check("\t\n\r ~ä中🚗\ud7ff\ue000\ufffd\U0010ffff", most=99)
-    with pytest.raises(RefusedError, match="character"):
-        check(f"a{character}b", most=99)
 
 
 def test_an_order_is_sent_byte_for_byte_with_its_name_and_its_end_is_not(cloud: Cloud) -> None:
@@ -100,9 +90,8 @@ def test_a_change_that_cannot_be_sent_is_recorded_at_once_and_holds_up_nothing(
     (refused, sent) = cloud.messages_in(cloud.queue_url)[::-1]
     assert (sent[0], refused[1]["Reason"]) == (BODY, reason)
     said = json.loads(refused[0])
-    assert (
-        said["DDBStreamBatchInfo"]["startSequenceNumber"] == strange["dynamodb"]["SequenceNumber"]
-    )
+    number = strange["dynamodb"]["SequenceNumber"]
+    assert said["DDBStreamBatchInfo"]["startSequenceNumber"] == number
 
 
 def test_what_the_queue_did_not_take_is_sent_again_and_what_is_behind_it_is_sent(

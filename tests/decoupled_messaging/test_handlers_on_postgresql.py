@@ -31,7 +31,6 @@ CALLS = ("ExecuteStatement INSERT", "BeginTransaction", "ExecuteStatement SELECT
 PLACES = [(when, call) for call in CALLS for when in ("before", "after")]
 BODY = json.dumps(order(), indent=1)
 WHERE = {"CLUSTER_ARN": "arn:of:cluster", "SECRET_ARN": "arn:of:secret", "DATABASE_NAME": "app"}
-
 OF_CLUSTER = {"secretArn": WHERE["SECRET_ARN"]}
 
 

@@ -54,6 +54,8 @@ class Consumer:
             Default: no id that two events can claim.
         effects: Returns what took effect: events, or their fingerprints; one that did twice is
             there twice. Default: the fingerprints in the table.
+        attributes: Returns the attributes of an event's message, of it and the variables of the
+            function that runs. Default: none.
         identity: Returns what makes an event the same one in its effects. Default: all that it
             says.
     """
@@ -69,6 +71,7 @@ class Consumer:
     applied: Callable[[Cloud, int], list[int]] | None = None
     other: Callable[[int, int], Any] | None = None
     effects: Callable[[Cloud], Iterable[Any]] = stored
+    attributes: Callable[[Any, dict[str, str]], dict[str, Any]] = lambda _, __: {}
     identity: Callable[[Any], str] = strict_json.fingerprint
     newest_counts: bool = False
     alone: bool = False

@@ -77,7 +77,12 @@ def test_an_event_of_which_a_200_says_nothing_is_sent_again(body: bytes, appsync
 
 @pytest.mark.parametrize(
     ("body", "code"),
-    [(b"{}", "Unanswered"), (b'{"successful": [], "failed": [{"index": 0}]}', "Failed")],
+    [
+        (b"{}", "Unanswered"),
+        (b'{"successful": [], "failed": []}', "Unanswered"),
+        (b'{"successful": [], "failed": [{"index": 0}]}', "Failed"),
+        (b'{"successful": [], "failed": [{"index": 0, "code": 429}]}', "429"),
+    ],
 )
 def test_an_event_of_which_no_200_says_more_has_failed(
     body: bytes, code: str, appsync: AppSync

@@ -51,12 +51,14 @@ def test_a_loop_outlives_errors_of_its_handler_and_of_sqs(
     cloud.fail("ReceiveMessage", UNREACHABLE)
     queues.put(asked("customer-1"))
     loop.run()
+    lines = [(line["level"], line["message"]) for line in cloud.log_lines()][:2]
+    assert lines == [("WARNING", "NotReceived"), ("ERROR", "Failed")]
     assert queues.bodies(ANSWERS) == [{"result": QUOTE}]
     assert queues.queues[REQUESTS] == []
 
 
 def test_a_loop_deletes_what_is_done_with_and_leaves_what_failed(queues: Queues) -> None:
-    for number in range(2):
+    for number in range(3):
         queues.put(asked(f"customer-{number}"), id_=f"id-{number}")
 
     def handler(event: Any, _: Any) -> Any:

@@ -192,3 +192,8 @@ def test_an_answer_is_of_characters_that_sqs_takes(text: str) -> None:
 
 def test_the_largest_answer_is_as_large_as_sqs_takes() -> None:
     assert replies.MAX_BYTES == SQS_MESSAGE_BYTES
+
+
+def test_an_answer_that_is_too_deep_is_no_answer() -> None:
+    with pytest.raises(ValueError, match="too deep"):
+        replies.read("[" * 100_000)

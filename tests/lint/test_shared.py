@@ -78,6 +78,7 @@ from tests.blocks.test_aurora import own as own_cluster
 from tests.claim_check.builds import make as make_claims
 from tests.conftest import ROOT
 from tests.inline import function
+from tests.request_reply.builds import make_for_a_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,6 +130,11 @@ def consume(stack: Stack, hidden: int = 60, reserved: int | None = None, **setti
     consumer = function(stack, reserved_concurrent_executions=reserved)
     queue = NewQueue(visibility_timeout=seconds(hidden))
     SqsToLambda(stack, "Block", consumer=Consumer(consumer, **settings), queue=queue)
+
+
+def ask(stack: Stack, **settings: Any) -> None:
+    """Ask a responder that is a process, for a minute."""
+    make_for_a_process(stack, queue=NewQueue(**settings))
 
 
 def read_twice(stack: Stack) -> None:
@@ -254,6 +260,8 @@ MISTAKES: dict[str, Callable[[Stack], object]] = {
     ),
     "E9231": lambda stack: NewQueue(delivery_delay=seconds(900), retention_period=seconds(900)),
     "E9232": lambda stack: delayed_fifo(stack).sender_environment,
+    "E9233": lambda stack: ask(stack, delivery_delay=seconds(60), visibility_timeout=seconds(30)),
+    "W9234": lambda stack: ask(stack, visibility_timeout=seconds(60)),
     "E9174": lambda stack: api_rules.check_message(NewQueue(fifo=True), None, None),
     "E9190": lambda stack: subscriptions.Subscription(
         filter_policy={"total": sns.SubscriptionFilter.numeric_filter(between=EMPTY)}

@@ -30,7 +30,8 @@ def make(
     if key is not None:
         given["queue"] = NewQueue(encryption_key=key)
     responder = consumer or function(stack, f"{construct_id}Responder")
-    made = _make(stack, construct_id, **{"timeout": PATIENT, "responder": responder} | given)
+    patient = getattr(given.get("queue"), "retention_period", None) or PATIENT
+    made = _make(stack, construct_id, **{"timeout": patient, "responder": responder} | given)
     if consumer is None:
         made.grant_request(_role(stack, f"{construct_id}RequesterRole"))
     if consumer is None and "queue" not in given:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from serverless_patterns.lambdas.foundation import replies
 from serverless_patterns.lambdas.request_reply import quotes
 from tests import moto_cloud
 from tests.lambdas.consumers import Consumer, without_addresses
@@ -42,6 +44,12 @@ def _id(said: Any) -> str:
     return str(customer).partition("_")[0]
 
 
+def _address(asked: Any, variables: dict[str, str]) -> dict[str, Any]:
+    """Return who waits for the answer: a requester that is gone."""
+    prefix = variables["ANSWERS_URL"].rpartition("/")[2]
+    return replies.attributes(f"{prefix}{0:016x}", _id(asked), time.time() + 3600)
+
+
 def _good(number: int, place: int) -> dict[str, Any]:
     return asked(f"q-{number}-{place}_Geheimnis")
 
@@ -62,6 +70,7 @@ consumer = partial(
     work="TransactWriteItems",
     secrets=("Geheimnis",),
     other=lambda number, place: asked(f"q-{number}-{place}_Geheimnis", 3),
+    attributes=_address,
 )
 CONSUMERS = {
     "quotes": consumer(quotes.handler),

@@ -101,9 +101,6 @@ def given_up(of: Requester, id_: str = "", document: Any = None, **given: Any) -
     return raised.value
 
 
-# Calls
-
-
 @pytest.mark.usefixtures("responder")
 def test_a_call_returns_its_answer_as_a_function_does(make: Make) -> None:
     by = make()
@@ -220,9 +217,6 @@ def test_a_call_says_until_when_it_waits(queues: Queues, make: Make) -> None:
     until(lambda: bool(queues.queues[REQUESTS]))
     said = queues.queues[REQUESTS][0]["MessageAttributes"]["Deadline"]["StringValue"]
     assert 0 <= int(said) - 1000 * (before + 0.01) < 2000
-
-
-# Sending
 
 
 def test_a_request_that_sqs_fails_in_a_batch_is_sent_again(
@@ -349,8 +343,22 @@ def test_a_requester_whose_queue_was_deleted_makes_another_and_tells_who_waits(
         assert call.result(5) == 1
 
 
-def test_answers_come_when_sqs_is_back(cloud: Cloud, queues: Queues, make: Make) -> None:
-    cloud.fail("ReceiveMessage", UNREACHABLE, times=4)
+def test_between_two_attempts_to_make_another_queue_there_is_a_pause(
+    queues: Queues, make: Make, monkeypatch: pytest.MonkeyPatch, cloud: Cloud
+) -> None:
+    by = make()
+    monkeypatch.setattr(client, "PAUSE", 0.2)
+    cloud.fail("CreateQueue", UNREACHABLE, times=10_000)
+    del queues.queues[f"{BASE}/{by.name}"]
+    time.sleep(0.5)
+    assert 1 <= cloud.calls["CreateQueue"] - 1 <= 4
+
+
+@pytest.mark.parametrize("error", [UNREACHABLE, ValueError("It is odd.")])
+def test_answers_come_when_sqs_is_back(
+    cloud: Cloud, queues: Queues, make: Make, error: Exception
+) -> None:
+    cloud.fail("ReceiveMessage", error, times=4)
     by = make()
     with calling(queues, by) as call:
         answer(queues, by, "mine", {"result": 1})

@@ -106,21 +106,6 @@ def test_the_sweep_runs_every_hour(stack: Stack) -> None:
     assert rule["ScheduleExpression"] == "rate(1 hour)"
 
 
-# Times that fit
-
-
-def test_a_second_attempt_that_comes_when_nobody_waits_is_rejected(stack: Stack) -> None:
-    with rejected("hides a request for 60 s, but its requester waits for 60 s.*second attempt"):
-        make(stack, consumer=function(stack, "Slow", timeout=SECONDS(10)))
-    make(stack, "Good", consumer=function(stack, "Fast", timeout=SECONDS(9)))
-    letters = sqs.DeadLetterQueue(
-        queue=sqs.Queue(stack, "Dlq", retention_period=Duration.days(14)), max_receive_count=5
-    )
-    own = sqs.Queue(stack, "Own", dead_letter_queue=letters, visibility_timeout=SECONDS(90))
-    with rejected("Stack/Own hides a request for 90 s"):
-        make(stack, "Yours", queue=own)
-
-
 @pytest.mark.parametrize(
     ("given", "problem"),
     [

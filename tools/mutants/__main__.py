@@ -62,6 +62,22 @@ GROUPS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
         ["lambdas/foundation/*.py"],
         ["tests/lambdas", "tests/redrive", "tests/*/test_handlers*.py", "tests/*/test_client.py"],
     ),
+    "mappings": (
+        [
+            "patterns/api_sqs_lambda/mapping.py",
+            "patterns/blocks/executions.py",
+            "patterns/blocks/rest.py",
+        ],
+        [
+            "tests/api_sqs_lambda/test_construct.py",
+            "tests/blocks/test_executions.py",
+            "tests/contracts/test_mapping_templates.py",
+        ],
+    ),
+    "rule_pack": (
+        ["lint/checks/*.py", "patterns/*/rules.py"],
+        ["tests/lint", "tests/*/test_construct.py"],
+    ),
 }
 # They take seconds, and say what many events cost or how long a call may take.
 SLOW = "not thousand and not hundred and not took_too_long and not largest_size"
