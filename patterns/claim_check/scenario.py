@@ -132,6 +132,7 @@ class Catalogs:
             wrong = [id_ for id_, said in found if self._said.get(id_) != said]
             promise = f"each catalog was read as it was sent{', by ' * bool(by)}{by}"
             drive.check(promise, not wrong, wrong[:6])
+        drive.in_turn({row["pk"]: row["read_at"] for row in tables[""] if "read_at" in row})
 
 
 def of_all_sizes(drive: Driver, catalogs: Catalogs) -> None:
@@ -261,5 +262,4 @@ def sweep(drive: Driver, **event: int) -> int:
     """Run the sweep; return how many bodies it found."""
     invoke, payload = drive.client("lambda").invoke, json.dumps(event).encode()
     answer = invoke(FunctionName=drive["SweepFunctionName"], Payload=payload)
-    found: int = json.load(answer["Payload"]).get("found", -1)
-    return found
+    return int(json.load(answer["Payload"]).get("found", -1))
