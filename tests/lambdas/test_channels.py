@@ -99,6 +99,14 @@ def test_what_still_fails_is_reported_and_the_channel_is_left_alone(appsync: App
     assert Counter(name for name, _ in appsync.calls) == {"one": 1, "two": channels.ATTEMPTS}
 
 
+def test_the_events_behind_a_batch_that_failed_are_all_named(appsync: AppSync) -> None:
+    appsync.answer = lambda _, events: (500, b"") if "11" in events else {}
+    failed = publish(appsync, one=list(range(1, 19)))
+    assert failed == {f"one-{at}": "Http500" for at in range(10, 15)} | {
+        f"one-{at}": "BehindAFailure" for at in range(15, 18)
+    }
+
+
 def test_between_two_attempts_it_waits_twice_as_long_with_jitter(
     appsync: AppSync, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from http.client import HTTPSConnection
 from typing import Any
 
@@ -12,7 +13,7 @@ from serverless_patterns.lambdas.foundation import sns_messages
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from serverless_patterns.lambdas.foundation.sns_messages import Verifier
 
-from .signing import CERTIFICATE, NOW, TOPIC, message, pem
+from .signing import CERTIFICATE, MESSAGE_ID, NOW, TOPIC, message, pem
 
 DAY = 86_400
 
@@ -25,6 +26,7 @@ def verifier(**given: Any) -> Verifier:
 def refusal(body: bytes, *, later: float = 0, **given: Any) -> str:
     with pytest.raises(RefusedError) as error:
         verifier(**given).verify(body, NOW.timestamp() + later)
+    assert error.value.detail.endswith(".")
     return error.value.reason
 
 
@@ -36,6 +38,9 @@ def test_a_message_that_sns_has_signed_is_taken_as_it_was_published() -> None:
     text = 'line\n"Message"\nünïcode \u0001 ' + "x" * 100_000
     taken = verifier().verify(message(text, Subject="Subject"), NOW.timestamp())
     assert (taken.body, taken.subject, taken.topic) == (text, "Subject", TOPIC)
+    assert (taken.kind, taken.id, taken.token) == ("Notification", MESSAGE_ID, "")
+    assert (taken.region, taken.published_at) == ("eu-central-1", NOW.timestamp())
+    assert verifier().verify(message("text"), NOW.timestamp()).subject == ""
 
 
 def test_the_certificate_is_the_one_that_the_message_names() -> None:
@@ -120,6 +125,7 @@ def test_nothing_is_fetched_for_a_stranger_s_topic() -> None:
         (pem("sns.evil.example"), "certificate"),
         (pem("sns.us-east-1.amazonaws.com"), "certificate"),
         (pem(days=-1), "certificate"),
+        (pem(of="weak"), "certificate"),
     ],
 )
 def test_a_certificate_that_is_not_of_sns_or_is_over_is_refused(
@@ -159,6 +165,21 @@ def test_a_message_is_taken_until_its_dead_letter_is_over(later: float, taken: b
         assert verifier(**given).verify(message("text"), NOW.timestamp() + later)
     else:
         assert refusal(message("text"), later=later, **given) == "timestamp"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["now", "2026-11-27T00:00:00", "2026-13-27T00:00:00Z", "\u0662026-11-27T00:00:00Z",
+     "2026-11-27T00:00:00.1234567Z"],
+)  # fmt: skip
+def test_a_signed_message_of_no_point_in_time_is_refused(text: str) -> None:
+    assert refusal(message("text", Timestamp=text)) == "timestamp"
+
+
+def test_a_certificate_is_valid_from_its_first_second_to_its_last() -> None:
+    for now, text in ((NOW - timedelta(days=30), "first"), (NOW + timedelta(days=1), "last")):
+        body = message(text, Timestamp=f"{now:%Y-%m-%dT%H:%M:%S}Z")
+        assert verifier().verify(body, now.timestamp()).body == text
 
 
 @pytest.mark.parametrize(
