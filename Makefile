@@ -21,8 +21,9 @@ LISTS := the_readme_lists or the_page_lists or the_reference_says
 PYTEST := pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 # A PATTERN that you name; the default above is for the commands that need one.
 NAMED := $(if $(filter-out file,$(origin PATTERN)),$(subst -,_,$(filter-out all,$(PATTERN))))
-QUICK = --dist worksteal tests/$(NAMED) $(wildcard tests/contracts tests/lambdas tests/test_catalog.py \
-	tests/test_pages.py tests/test_security.py tests/test_templates.py) \
+QUICK = --dist worksteal --pattern $(NAMED) tests/$(NAMED) $(wildcard tests/contracts \
+	tests/lambdas/test_consumers.py tests/lambdas/test_foundation.py tests/lambdas/test_limits.py \
+	tests/test_catalog.py tests/test_pages.py tests/test_security.py tests/test_templates.py) \
 	-k "$(NAMED) and not fuzz and not nested" -m "not hypothesis"
 
 .DEFAULT_GOAL := help

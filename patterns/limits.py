@@ -172,6 +172,9 @@ KINESIS_SHARD_READ_BYTES = Limit(2 * 1024**2, "bytes a second", _SHARD)
 KINESIS_BATCH_RECORDS = Limit(
     500, "records", _AWS + "kinesis/latest/APIReference/API_PutRecords.html"
 )
+KINESIS_PARTITION_KEY = Limit(
+    256, "characters", _AWS + "kinesis/latest/APIReference/API_PutRecordsRequestEntry.html"
+)
 FIREHOSE_DIRECT_PUT_RETENTION = Limit(24 * 3600, "s", _FIREHOSE + "dev/limits.html", "2026-11-26")
 FIREHOSE_PARTITIONS = Limit(500, "folders", _FIREHOSE + "dev/limits.html", "2026-11-26")
 FIREHOSE_RECORD_BYTES = Limit(1000 * 1024, "bytes", _FIREHOSE + "dev/limits.html")

@@ -227,6 +227,13 @@ class Driver:
         lines, wanted = self.stack.log_lines(self.stack[function], limit=200), list(ids)
         return any(text in line and any(id_ in line for id_ in wanted) for line in lines)
 
+    def call(self, function: str, event: Any) -> Any:
+        """Invoke a function, wait, and return its answer; ``function`` is an output."""
+        name, payload = self.stack[function], json.dumps(event)
+        return json.load(
+            self.client("lambda").invoke(FunctionName=name, Payload=payload)["Payload"]
+        )
+
     def redeliver(self, function: str, bodies: Iterable[bytes]) -> None:
         """Hand bodies to an SQS consumer again, as SQS does at times, and check its answer."""
         now = f"{time.time():.0f}000"
@@ -242,10 +249,8 @@ class Driver:
             }
             for body in bodies
         ]
-        invoke, payload = self.client("lambda").invoke, json.dumps({"Records": records})
         for _ in range(REDELIVERIES):
-            answer = invoke(FunctionName=self.stack[function], Payload=payload)
-            result = json.load(answer["Payload"])
+            result = self.call(function, {"Records": records})
             if "errorType" not in result:
                 break  # else the whole call failed, as on a busy machine: SQS delivers all again
         promise = "a redelivered batch is acknowledged"

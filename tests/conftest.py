@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, settings
 
 from serverless_patterns import environment
 from serverless_patterns.patterns import catalog
+from tests import declared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from aws_cdk import Stack
 
@@ -71,6 +72,17 @@ def page_of(pattern: catalog.Pattern) -> str:
     return file.read_text(encoding="utf-8")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--pattern``, which leaves out what other patterns declare: importing it takes time."""
+    parser.addoption("--pattern", help="hold this pattern alone to what all patterns promise")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell the suites which pattern the run is about."""
+    if slug := config.getoption("pattern", None):
+        declared.ONLY.update({slug, "blocks"})
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One worker for each core, and, in a whole run, one for the scenarios: they mostly wait."""
@@ -83,10 +95,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items.sort(key=lambda item: [not item.nodeid.startswith(file) for file in LONG])
 
 
-def pytest_collection_finish() -> None:
-    """Leave what was imported out of garbage collection: the CDK alone has a million objects."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Leave what is imported out of garbage collection: the CDK alone has a million objects."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
@@ -117,7 +134,8 @@ def stacks(tmp_path_factory: pytest.TempPathFactory, cdk_context: dict[str, Any]
     from tests.stacks import Stacks  # loads the CDK, which most tests do without
 
     folder = tmp_path_factory.getbasetemp()
-    return Stacks((folder.parent if WORKER else folder) / "stacks", cdk_context)
+    kept = (folder.parent if WORKER else folder) / "stacks"
+    return Stacks(kept, cdk_context, quick=bool(declared.ONLY))
 
 
 @pytest.fixture(params=catalog.patterns(), ids=lambda pattern: pattern.slug)

@@ -76,6 +76,7 @@ class Queues:
         return {"Failed": [*failed.values()], "Successful": []}
 
     def ReceiveMessage(self, url: str, sent: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802
+        assert (sent["AttributeNames"], sent["MessageAttributeNames"]) == (["All"], ["All"])
         waits = min(sent["WaitTimeSeconds"], 0.3)
         self._changed.wait_for(lambda: self.queues.get(url, True), timeout=waits)
         there = self.queues.get(url, [])
@@ -85,11 +86,13 @@ class Queues:
         return {"Messages": [self._received(url, message) for message in taken]}
 
     def DeleteMessageBatch(self, _: str, sent: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802
+        assert len({entry["Id"] for entry in sent["Entries"]}) == len(sent["Entries"])
         for entry in sent["Entries"]:
             self._hidden.pop(entry["ReceiptHandle"], None)
         return {"Failed": [], "Successful": []}
 
     def ChangeMessageVisibilityBatch(self, _: str, sent: Mapping[str, Any]) -> Any:  # noqa: N802
+        assert len({entry["Id"] for entry in sent["Entries"]}) == len(sent["Entries"])
         for entry in sent["Entries"]:
             url, message = self._hidden.pop(entry["ReceiptHandle"])
             self.queues[url].append(message)

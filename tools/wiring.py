@@ -46,6 +46,7 @@ TERMS = {
     "AWS::Kinesis::Stream": "data stream",
     "AWS::KinesisAnalyticsV2::Application": "application",
     "AWS::KinesisFirehose::DeliveryStream": "stream",
+    "AWS::Lambda::Url": "function URL",
     "AWS::SNS::Subscription": "{Protocol} subscription",
 }
 # An endpoint is outside of the template: its subscription is drawn instead, with its own icon.

@@ -61,7 +61,7 @@ def handler(
     """
 
     @logger.inject_lambda_context
-    def handle(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    def handle(event: dict[str, Any], _: LambdaContext) -> PartialItemFailureResponse:
         messages = [Message.of(record) for record in event["Records"]]
         outcomes = process(messages, parse, write)
         if fifo:  # a refused message behind a failure waits for its turn
@@ -72,7 +72,7 @@ def handler(
         if fifo:  # a message that the dead-letter queue did not take has failed as well
             outcomes = hold_back(messages, outcomes)
         log_summary(outcomes)
-        return _answer(event, context, outcomes)
+        return _answer(event, outcomes)
 
     return handle
 
@@ -173,9 +173,7 @@ def log_summary(outcomes: Mapping[str, Outcome]) -> None:
     )
 
 
-def _answer(
-    event: dict[str, Any], context: LambdaContext, outcomes: Mapping[str, Outcome]
-) -> PartialItemFailureResponse:
+def _answer(event: dict[str, Any], outcomes: Mapping[str, Outcome]) -> PartialItemFailureResponse:
     """Return the records to deliver again; raise if every one failed."""
 
     def report(record: Any) -> None:
@@ -186,7 +184,6 @@ def _answer(
     outage = all(outcome.kind == "failed" for outcome in outcomes.values())
     return process_partial_response(
         event=event,
-        context=context,
         processor=BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=outage),
         record_handler=report,
     )

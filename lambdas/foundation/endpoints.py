@@ -127,7 +127,7 @@ def resolve(target: Target, look_up: LookUp = socket.getaddrinfo) -> str:
 def is_public(address: str) -> bool:
     """Whether an address is on the internet, and not private, local, shared or multicast."""
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        found = ipaddress.ip_address(address)
     except ValueError:
         return False
     if isinstance(found, ipaddress.IPv6Address):

@@ -70,7 +70,7 @@ def let_pages_read(answer: dict[str, Any], event: Mapping[str, Any], *exposed: s
     ``exposed``: the headers that it may read, too. Source:
     https://docs.aws.amazon.com/apigateway/latest/developerguide/how-to-cors.html
     """
-    allowed, origin = os.environ.get(CORS, "").split(), headers(event).get("origin", "")
+    allowed, origin = os.environ.get(CORS, "").split(), headers(event).get("origin")
     if allowed:
         answer["headers"] |= {
             "Access-Control-Allow-Origin": origin if origin in allowed else allowed[0],

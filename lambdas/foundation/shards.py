@@ -141,7 +141,7 @@ def handler(parse: Callable[[Message], T], write: Write[T]) -> Handler:
         outcomes |= _record_refused(records, outcomes, context.invoked_function_arn)
         outcomes = batch.hold_back(events, outcomes)
         batch.log_summary(outcomes)
-        return _answer(event, context, records, outcomes)
+        return _answer(event, records, outcomes)
 
     return handle
 
@@ -166,7 +166,6 @@ def _record_refused(
 
 def _answer(
     event: dict[str, Any],
-    context: LambdaContext,
     records: Sequence[Record],
     outcomes: Mapping[str, Outcome],
 ) -> PartialItemFailureResponse:
@@ -184,12 +183,11 @@ def _answer(
 
     def report(record: Any) -> None:
         said = record.dynamodb if of_table else record.kinesis
-        if reason := failed.get(said.sequence_number):
-            raise batch.NotDoneError(reason)
+        if said.sequence_number in failed:
+            raise batch.NotDoneError
 
     return process_partial_response(
         event=event,
-        context=context,
         processor=BatchProcessor(
             EventType.DynamoDBStreams if of_table else EventType.KinesisDataStreams,
             raise_on_entire_batch_failure=False,

@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from . import aws, kpl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     Numbered = tuple[tuple[int, ...], dict[str, Any]]
 
@@ -31,6 +31,7 @@ MAX_RECORD_BYTES = 1000 * 1024
 # One payload unit of a provisioned stream is 25 KB: filled with small events, it costs the same.
 AGGREGATE_BYTES = 25_000
 KEY_BYTES = 16
+MAX_KEY = 256  # characters; one key that is longer, or empty, fails all records of a call
 BEHIND_A_FAILURE = "BehindAFailure"
 
 
@@ -40,7 +41,7 @@ class Sent:
 
     Args:
         accepted: Those that Kinesis holds.
-        refused: Those that no record can hold; they were not sent.
+        refused: Those that no record can hold, or whose key Kinesis rejects; they were not sent.
         failed: Those that Kinesis did not accept in time, with its error code.
         shards: How many records each shard holds.
         calls: Calls to AWS.
@@ -68,7 +69,8 @@ class Producer:
         stream_name: The stream.
         aggregate: Whether small events share records. Default: only without ``key``.
         give_up_after: Seconds of sending again what Kinesis did not accept. Default: 60.
-        key: Returns the partition key of an event. Default: random keys.
+        key: Returns the partition key of an event, 1 to 256 characters; an event with another one
+            is refused. Default: random keys.
     """
 
     client: Any
@@ -79,20 +81,25 @@ class Producer:
 
     def put(self, events: Iterable[bytes]) -> Sent:
         """Send all events, and again those that failed, until all are accepted or time is up."""
-        sent, fitting = Sent(), list[tuple[int, bytes]]()
+        sent, of_key = Sent(), dict[str, list[tuple[int, bytes]]]()
         for position, event in enumerate(events):
-            if 0 < len(event) <= MAX_RECORD_BYTES - KEY_BYTES:
-                fitting.append((position, event))
+            key = "" if self.key is None else self.key(event)
+            size = len(event) + (len(key.encode()) if self.key else KEY_BYTES)
+            taken = self.key is None or 0 < len(key) <= MAX_KEY
+            if event and taken and size <= MAX_RECORD_BYTES:
+                of_key.setdefault(key, []).append((position, event))
             else:
                 sent.refused.append(position)
         stuck = set[str]()
-        for some in self._rounds(fitting):
+        for some in self._rounds(of_key):
             ready = [one for one in some if one[1]["PartitionKey"] not in stuck]
             for call in aws.batches(
                 ready,
                 most=MAX_RECORDS,
                 largest=MAX_CALL_BYTES,
-                size=lambda record: len(record[1]["Data"]) + KEY_BYTES,
+                size=lambda record: (
+                    len(record[1]["Data"]) + len(record[1]["PartitionKey"].encode())
+                ),
             ):
                 stuck |= self._put_until_accepted(dict(call), sent)
             behind = {at for at, record in some if record["PartitionKey"] in stuck}
@@ -101,16 +108,14 @@ class Producer:
             }
         return sent
 
-    def _rounds(self, fitting: Sequence[tuple[int, bytes]]) -> Iterator[list[Numbered]]:
+    def _rounds(
+        self, of_key: Mapping[str, Sequence[tuple[int, bytes]]]
+    ) -> Iterator[list[Numbered]]:
         """Yield the records, each by its events' positions; of a round, none has to wait."""
         if self.key is None:
-            yield [
-                _record(group, secrets.token_hex(KEY_BYTES // 2)) for group in self._groups(fitting)
-            ]
+            groups = self._groups(of_key.get("", ()))
+            yield [_record(group, secrets.token_hex(KEY_BYTES // 2)) for group in groups]
             return
-        of_key: dict[str, list[tuple[int, bytes]]] = {}
-        for position, event in fitting:
-            of_key.setdefault(self.key(event), []).append((position, event))
         records = [
             [_record(group, key) for group in self._groups(events)]
             for key, events in of_key.items()

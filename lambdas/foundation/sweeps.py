@@ -111,7 +111,10 @@ def id_of(found: Mapping[str, Any]) -> str:
 
 
 def announce(missing: Iterable[Any], listed: float) -> None:
-    """Send an event for each to the queue ``QUEUE_URL``: without sequencer, at the listing's time.
+    """Announce each, as S3 would: without sequencer, at the listing's time.
+
+    The event goes to the queue ``QUEUE_URL``, or else to the function ``FUNCTION_ARN``, which is
+    invoked for it asynchronously.
 
     Args:
         missing: As ``latest`` yields them.
@@ -120,6 +123,14 @@ def announce(missing: Iterable[Any], listed: float) -> None:
     Raises:
         UnfinishedError: the queue did not take all of them.
     """
+    if "QUEUE_URL" not in os.environ:
+        for one in missing:
+            aws.client("lambda").invoke(
+                FunctionName=os.environ["FUNCTION_ARN"],
+                InvocationType="Event",
+                Payload=json.dumps({"Records": [_record(one, listed)]}),
+            )
+        return
     for some in aws.batches(missing, most=dead_letters.MAX_ENTRIES):
         entries = [
             {"Id": str(number), "MessageBody": json.dumps({"Records": [_record(one, listed)]})}

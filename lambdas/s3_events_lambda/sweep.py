@@ -1,4 +1,4 @@
-"""Schedule → S3, DynamoDB → SQS: finds what no event announced, and sends an event in its place."""
+"""Schedule → S3, DynamoDB → SQS or Lambda: finds what no event announced, and announces it."""
 
 from __future__ import annotations
 

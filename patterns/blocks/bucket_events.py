@@ -12,7 +12,6 @@ import jsii
 from aws_cdk import Annotations
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from constructs import IValidation
@@ -23,7 +22,7 @@ from ..checks import s3 as checks
 from ..limits import S3_KEY_BYTES
 from . import keys, places
 from .buckets import NewBucket, make_bucket
-from .grants import service_principal
+from .grants import permission, service_principal
 from .names import bucket_name_known_before_creation, pattern_of_bucket_name
 from .queues import resource_of
 from .routes import route
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from aws_cdk import aws_cloudwatch as cloudwatch
+    from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_sqs as sqs
     from constructs import Construct, IDependable
 
@@ -287,16 +287,9 @@ def connect_function(
     )
     stack, name = stack_of(scope), _name_known_before_creation(scope, bucket)
     arn = function.function_arn
-    permission = lambda_.CfnPermission(
-        scope,
-        "Permission",
-        action="lambda:InvokeFunction",
-        function_name=arn,
-        principal=S3,
-        source_arn=stack.format_arn(service="s3", region="", account="", resource=name),
-        source_account=account_of(stack),
-    )
-    _notify(bucket, "lambda", arn, watches, [permission])
+    source = stack.format_arn(service="s3", region="", account="", resource=name)
+    allowed = permission(scope, arn, S3, source, account_of(stack))
+    _notify(bucket, "lambda", arn, watches, [allowed])
     return name
 
 

@@ -19,13 +19,13 @@ from . import keys, places
 from .alarms import Alarms, Runbook
 from .consumers import check_has_role, function_of
 from .failures import record_failures
-from .grants import principal_of, service_principal
+from .grants import allow_service, principal_of, service_principal
 from .invocations import check_only_configuration, is_configured, qualifier_of
 from .names import pattern_of_name
 from .queues import queue_for_failures
 from .routes import EVENTBRIDGE
 from .stacks import same_stack
-from .values import Path, account_of, path_of, stack_of
+from .values import Path, account_of, arn_in, path_of, role_of, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,12 +114,12 @@ def queue_of_bus(scope: Construct, name: str) -> sqs.Queue:
             "StringEquals": {"aws:SourceAccount": account_of(stack_of(scope))},
         },
     )
-    queue.add_to_resource_policy(allow)
+    allow_service(queue, EVENTBRIDGE, allow)
     return queue
 
 
 def _arn_of_bus(scope: IConstruct, name: str) -> str:
-    return stack_of(scope).format_arn(service="events", resource="event-bus", resource_name=name)
+    return arn_in(stack_of(scope), "events", f"event-bus/{name}")
 
 
 def allow_bus(scope: Construct, key: kms.IKey, name: str) -> None:
@@ -207,7 +207,7 @@ def check_loop(route: Construct, routed: Routed, published: Published) -> None:
     """
     called = _CALLED.get(route)
     role: Any = principal_of(published.grantee)
-    own = called and called.role
+    own = called and role_of(called)
     if called is None or own is None or path_of(role) != path_of(own):
         return
     if not pattern_checks.can_match_both(routed.pattern, published.pattern):

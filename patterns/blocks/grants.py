@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Annotations
+from aws_cdk import Annotations, CfnResource
 from aws_cdk import aws_iam as iam
 
 from .partitions import check_partition
 from .places import elsewhere
 from .stacks import check_order, needs, role_apart, same_stack
-from .values import Path, child_of, expect, has, is_token, path_of, stack_of
+from .values import Path, asked_once, child_of, expect, has, is_token, path_of, role_of, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,6 +56,7 @@ def grantee_here(
     return grantee
 
 
+@asked_once
 def principal_of(grantee: iam.IGrantable) -> Any:
     """Return who gets what a grantee is granted: a role itself, of a function its role."""
     return grantee if has(grantee, "role_arn") else grantee.grant_principal
@@ -75,13 +76,53 @@ def _check_known(scope: Construct, principal: Any) -> None:
 
 
 def _role_of(it: Any) -> Any:
-    return getattr(it, "role", None) if has(it, "function_arn") else None
+    return role_of(it) if has(it, "function_arn") and has(it, "role") else None
 
 
 @functools.cache
 def service_principal(name: str) -> iam.ServicePrincipal:
     """Return a service of AWS as a principal; one object serves every policy."""
     return iam.ServicePrincipal(name)
+
+
+def allow_service(resource: Any, service: str, statement: iam.PolicyStatement) -> iam.Grant:
+    """Let a service use a resource by its policy; return what can be waited for.
+
+    ``add_to_resource_policy()`` asks the kernel twice for what it returns.
+    """
+    return iam.Grant.add_statement_to_resource_policy(
+        statement=statement,
+        resource=resource,
+        grantee=service_principal(service),
+        actions=[],
+        resource_arns=[],
+    )
+
+
+def permission(
+    scope: Construct, function_arn: str, service: str, source_arn: str, account: str | None = None
+) -> CfnResource:
+    """Let a service invoke a function for one source.
+
+    ``CfnPermission`` would import modules of four more services only to check types.
+
+    Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-permission.html
+
+    Args:
+        scope: Where it is made.
+        function_arn: The function.
+        service: Who may invoke it.
+        source_arn: On behalf of what.
+        account: Whose source it has to be. Default: any account's, if its ARN has one anyway.
+    """
+    settings = {
+        "Action": "lambda:InvokeFunction",
+        "FunctionName": function_arn,
+        "Principal": service,
+        "SourceAccount": account,
+        "SourceArn": source_arn,
+    }
+    return CfnResource(scope, "Permission", type="AWS::Lambda::Permission", properties=settings)
 
 
 def warn_of_fixed(grantee: iam.IGrantable, what: object) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import jsii
+from aws_cdk import ConstructSelector, Mixins
 from aws_cdk import aws_lambda as lambda_
 from constructs import IConstruct, IValidation
 
@@ -99,21 +100,27 @@ class _OneConfiguration:
         self._root = root
 
     def validate(self) -> list[str]:
-        constructs = self._root.node.find_all()
+        configs = _resources(self._root, lambda_.CfnEventInvokeConfig)
+        if len(configs) < 2:
+            return []
         aliases = {
             stack_of(one).get_logical_id(one): one.name
-            for one in constructs
-            if isinstance(one, lambda_.CfnAlias)
+            for one in _resources(self._root, lambda_.CfnAlias)
         }
         found: dict[str, list[str]] = defaultdict(list)
-        for one in constructs:
-            if isinstance(one, lambda_.CfnEventInvokeConfig):
-                found[_subject(one, aliases)].append(one.node.path)
+        for one in configs:
+            found[_subject(one, aliases)].append(one.node.path)
         return [
             checks.two_configurations(name, *paths[:2])
             for name, paths in found.items()
             if len(paths) > 1
         ]
+
+
+def _resources(root: IConstruct, kind: Any) -> list[Any]:
+    """Return the resources of a type, chosen in the kernel: it would send each construct here."""
+    selected = ConstructSelector.resources_of_type(kind.CFN_RESOURCE_TYPE_NAME)
+    return [one for one in Mixins.of(root, selected).selected_constructs if isinstance(one, kind)]
 
 
 def _subject(config: lambda_.CfnEventInvokeConfig, aliases: Mapping[str, str]) -> str:

@@ -13,7 +13,16 @@ from aws_cdk import Annotations, FeatureFlags
 from ..checks import kms as checks
 from ..checks import reject
 from .partitions import check_partition
-from .values import Path, child_of, place_of, resource_behind, stack_of
+from .values import (
+    Path,
+    PathAbove,
+    asked_once,
+    child_of,
+    has,
+    place_of,
+    resource_behind,
+    stack_of,
+)
 
 if TYPE_CHECKING:
     from aws_cdk import aws_kms as kms
@@ -125,9 +134,21 @@ def check_resource(name: object, key: Any) -> None:
     Raises:
         ValueError: it is disabled, or not symmetric.
     """
-    if hasattr(key, "key_spec"):
-        usable = key.enabled is not False
-        reject(checks.usable(name, Path(key.node.scope), enabled=usable, spec=key.key_spec))
+    if has(key, "key_spec"):
+        usable, spec = _facts(key)
+        reject(checks.usable(name, PathAbove(key), enabled=usable, spec=spec))
+
+
+@asked_once
+def _facts(key: Any) -> tuple[bool, str | None]:
+    """Whether a key's own resource is enabled, and its type, asked for once."""
+    return key.enabled is not False, key.key_spec
+
+
+@asked_once
+def _policy_of(key: Any) -> Any:
+    """What the policy of a key's own resource says when the key is first used here."""
+    return stack_of(key).resolve(key.key_policy)
 
 
 def ask_for_key(key: kms.IKey | None, method: str) -> str:
@@ -171,7 +192,7 @@ def _warn_of_policy(key: kms.IKey, resource: Any) -> None:
 
     Source: https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
     """
-    if not checks.iam_allows(stack_of(key).resolve(resource.key_policy)):
+    if not checks.iam_allows(_policy_of(resource)):
         Annotations.of(key).add_warning_v2(
             "serverless-patterns:key-policy-without-account",
             "The policy of this key does not name the account's root, so that no IAM policy allows "

@@ -28,6 +28,7 @@ from .names import name_known_before_creation
 from .places import check_key_here, elsewhere
 from .values import (
     Path,
+    arn_in,
     child_of,
     expect,
     expect_fields,
@@ -331,10 +332,9 @@ def _new_queues(scope: Construct, new: NewQueue) -> tuple[sqs.Queue, sqs.Queue]:
         enforce_ssl=True,
     )
     resource: Any = child_of(dead_letter_queue)
-    source_arn = stack_of(scope).format_arn(service="sqs", resource=name)
     resource.redrive_allow_policy = {
         "redrivePermission": "byQueue",
-        "sourceQueueArns": [source_arn],
+        "sourceQueueArns": [arn_in(stack_of(scope), "sqs", name)],
     }
     acknowledge(
         dead_letter_queue,

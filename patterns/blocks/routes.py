@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from aws_cdk import Annotations, Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sqs as sqs
 
 from ..checks import events as checks
 from ..checks import kms as kms_checks
@@ -21,18 +21,21 @@ from ..limits import EVENTS_MAX_AGE, EVENTS_MAX_RETRIES
 from . import keys, places, publishers
 from .alarms import MINUTE, Alarms, Runbook
 from .consumers import check_may_run
-from .grants import service_principal
+from .grants import allow_service, permission, service_principal
 from .names import name_known_before_creation
 from .queues import ask_for_key, queue_for_failures, resource_of
 from .stacks import same_stack
 from .values import (
     Path,
     account_of,
+    arn_in,
+    asked_once,
     child_of,
     expect,
     expect_fields,
     has,
     in_seconds,
+    node_of,
     number,
     path_of,
     place_of,
@@ -43,8 +46,8 @@ from .values import (
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
     from aws_cdk import aws_kms as kms
+    from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_sns as sns
-    from aws_cdk import aws_sqs as sqs
     from aws_cdk import aws_stepfunctions as sfn
     from constructs import Construct, IDependable
 
@@ -189,9 +192,9 @@ def as_json(scope: Construct, pattern: events.EventPattern) -> dict[str, Any]:
     """
     expect("pattern", pattern, events.EventPattern)
     given = {name.replace("_", "-"): getattr(pattern, name) for name in FIELDS}
-    found: dict[str, Any] = stack_of(scope).resolve(
-        {k: v for k, v in given.items() if v is not None}
-    )
+    found: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+    if not _is_plain(found):
+        found = stack_of(scope).resolve(found)
     name = Path(scope, "The event pattern of ")
     if not found:
         raise ValueError(
@@ -203,6 +206,16 @@ def as_json(scope: Construct, pattern: events.EventPattern) -> dict[str, Any]:
     return found
 
 
+def _is_plain(value: Any) -> bool:
+    """Whether nothing of a pattern has to be resolved, as matchers and tokens do."""
+    if isinstance(value, Mapping):
+        return all(_is_plain(one) for pair in value.items() for one in pair)
+    if isinstance(value, list):
+        return all(_is_plain(one) for one in value)
+    # A list of which nothing is known has one token in it, spelled with a "#" in place of the "$".
+    return isinstance(value, bool) or (isinstance(value, str) and "{Token[" not in value)
+
+
 def _with_tokens(value: Any) -> Any:
     """Return a pattern with ``${…}`` in place of what only deployment knows."""
     if isinstance(value, list):
@@ -212,6 +225,11 @@ def _with_tokens(value: Any) -> Any:
     if len(value) == 1 and next(iter(value)).startswith(("Fn::", "Ref")):
         return "${deployment}"
     return {name: _with_tokens(one) for name, one in value.items()}
+
+
+@asked_once
+def _name_of(bus: events.IEventBus) -> str:
+    return bus.event_bus_name
 
 
 class Rule:
@@ -232,22 +250,19 @@ class Rule:
     ) -> None:
         self._scope, self._known = scope, bus_name is not None
         self.name = name_known_before_creation(scope, longest_path=LONGEST_NAME)
-        own_name = bus.event_bus_name
+        own_name = _name_of(bus)
         of_default = own_name == "default"
         in_arn = self.name if of_default else f"{bus_name or own_name}/{self.name}"
-        self.arn = stack_of(scope).format_arn(
-            service="events", resource="rule", resource_name=in_arn
-        )
+        self.arn = arn_in(stack_of(scope), "events", f"rule/{in_arn}")
         self.dimensions = {"RuleName": self.name}
         if not of_default:
             self.dimensions["EventBusName"] = own_name
 
-    def allow_queue(self, queue: sqs.IQueue) -> list[IDependable]:
+    def allow_queue(self, queue: sqs.IQueue, arn: str) -> list[IDependable]:
         """Let EventBridge send to a queue; return what the rule waits for."""
-        added = queue.add_to_resource_policy(
-            self._statement(queue, ["sqs:SendMessage"], queue.queue_arn)
-        )
-        if not added.statement_added:
+        statement = self._statement(queue, ["sqs:SendMessage"], arn)
+        added = allow_service(queue, EVENTBRIDGE, statement)
+        if not isinstance(queue, sqs.Queue):
             Annotations.of(queue).add_warning_v2(
                 "serverless-patterns:imported-queue-of-rule",
                 "This queue is imported, so its policy cannot be changed here: it must allow "
@@ -256,20 +271,12 @@ class Rule:
             )
         if key := keys.key_of(queue):
             self._allow_key(key)
-        return [added.policy_dependable] if added.policy_dependable is not None else []
+        return [added]
 
-    def allow_function(self, function: lambda_.IFunction) -> list[IDependable]:
+    def allow_function(self, arn: str) -> list[IDependable]:
         """Let EventBridge invoke a function; return what the rule waits for."""
-        permission = lambda_.CfnPermission(
-            self._scope,
-            "Permission",
-            action="lambda:InvokeFunction",
-            function_name=function.function_arn,
-            principal=EVENTBRIDGE,
-            source_arn=self.arn,
-            source_account=account_of(stack_of(self._scope)),
-        )
-        return [permission]
+        account = account_of(stack_of(self._scope))
+        return [permission(self._scope, arn, EVENTBRIDGE, self.arn, account)]
 
     def allow_topic(self, topic: sns.ITopic) -> list[IDependable]:
         """Let EventBridge publish to a topic; return what the rule waits for."""
@@ -290,7 +297,7 @@ class Rule:
     def role_for(self, action: str, arn: str) -> iam.Role:
         """Make the role with which EventBridge uses a target that takes no policy of its own."""
         role = iam.Role(self._scope, "Role", assumed_by=service_principal(EVENTBRIDGE))
-        role.add_to_principal_policy(iam.PolicyStatement(actions=[action], resources=[arn]))
+        iam.Grant.add_to_principal(grantee=role, actions=[action], resource_arns=[arn])
         return role
 
     def _allow_key(self, key: kms.IKey) -> None:
@@ -311,7 +318,7 @@ class Rule:
         """
         stack, arn = stack_of(resource), self.arn
         if not same_stack(self._scope, resource) or (of_key and not self._known):
-            arn = stack.format_arn(service="events", resource="rule", resource_name="*")
+            arn = arn_in(stack, "events", "rule/*")
         return iam.PolicyStatement(
             principals=[service_principal(EVENTBRIDGE)],
             actions=actions,
@@ -380,14 +387,15 @@ def route(
         raise ValueError(checks.sends_to_its_own_bus(Path(scope), Path(bus)))
     allowed = Rule(scope, bus, bus_name)
     kept = _dead_letter_queue(scope, target, delivery, encryption_key)
-    waits_for, role, arn = allowed.allow_queue(kept), None, str(getattr(target, kind))
+    kept_arn, arn, role = kept.queue_arn, str(getattr(target, kind)), None
+    waits_for = allowed.allow_queue(kept, kept_arn)
     if kind == "queue_arn" and places.elsewhere(scope, target):
         role = allowed.role_for("sqs:SendMessage", arn)
         waits_for.append(role)
     elif kind == "queue_arn":
-        waits_for += allowed.allow_queue(target)
+        waits_for += allowed.allow_queue(target, arn)
     elif kind == "function_arn":
-        waits_for += allowed.allow_function(target)
+        waits_for += allowed.allow_function(arn)
     elif kind == "topic_arn":
         waits_for += allowed.allow_topic(target)
     else:
@@ -402,11 +410,11 @@ def route(
             arn=arn,
             role_arn=role.role_arn if role else None,
             retry_policy=delivery.retry_policy,
-            dead_letter_config={"arn": kept.queue_arn},
+            dead_letter_config={"arn": kept_arn},
             **(_form(form) if form else {}),
         )
     ]
-    rule.node.add_dependency(*waits_for)
+    node_of(rule).add_dependency(*waits_for)
     made = [
         (f"{metric}Alarm", _metric(metric, allowed.dimensions), runbook, 0, periods)
         for metric, periods, runbook in RULE_ALARMS

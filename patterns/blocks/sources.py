@@ -10,6 +10,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 
 from . import keys, places
+from .grants import allow_service
 from .values import child_of, is_token, place_of, stack_of
 
 if TYPE_CHECKING:
@@ -72,10 +73,9 @@ class Source:
 
     def allow_queue(self, queue: sqs.IQueue) -> list[IDependable]:
         """Let SNS deliver from the topic into a queue; return what the subscription waits for."""
-        added = queue.add_to_resource_policy(
-            self._statement(queue, self._arn_for(queue), ["sqs:SendMessage"], queue.queue_arn)
-        )
-        if not added.statement_added:
+        arn, actions = self._arn_for(queue), ["sqs:SendMessage"]
+        added = allow_service(queue, SNS, self._statement(queue, arn, actions, queue.queue_arn))
+        if not isinstance(queue, sqs.Queue):
             Annotations.of(queue).add_warning_v2(
                 "serverless-patterns:imported-queue-policy",
                 "This queue is imported, so its policy and encryption cannot be checked or changed "
@@ -85,7 +85,7 @@ class Source:
             )
         if key := keys.key_of(queue):
             self.allow_key(key)
-        return [added.policy_dependable] if added.policy_dependable is not None else []
+        return [added]
 
     def allow_key(self, key: kms.IKey) -> None:
         """Let SNS encrypt with a key what it delivers, and decrypt what it replays."""

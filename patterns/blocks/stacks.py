@@ -9,7 +9,7 @@ from aws_cdk import FeatureFlags, Names
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from .values import child_of, is_token, path_of, stack_of
+from .values import child_of, is_token, path_of, role_of, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import Stack
@@ -114,7 +114,7 @@ def role_in(scope: Construct, function: lambda_.IFunction) -> iam.IRole:
     Raises:
         ValueError: it is imported, and another stack's policy would replace this one's.
     """
-    return _role_in(scope, cast("iam.IRole", function.role))
+    return _role_in(scope, cast("iam.IRole", role_of(function)))
 
 
 def grantee_in(scope: Construct, grantee: iam.IGrantable, resource: IConstruct) -> iam.IGrantable:

@@ -8,18 +8,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 
 from ..checks import reject
 from ..checks import sns as checks
 from . import places
 from .consumers import check_may_run
+from .grants import permission
 from .sources import SNS
 from .subscriptions import Delivery, Subscription, deliver
 from .values import Path, expect, in_seconds, is_token, number, seconds
 
 if TYPE_CHECKING:
+    from aws_cdk import aws_lambda as lambda_
     from aws_cdk.aws_kinesisfirehose import CfnDeliveryStream
     from constructs import Construct
 
@@ -166,15 +167,8 @@ def deliver_to_function(
     check_may_run("function", function, "no event would be processed")
     arn, protocol = function.function_arn, sns.SubscriptionProtocol.LAMBDA
     delivery = deliver(scope, source, settings, protocol=protocol, endpoint=arn, alarms=alarms)
-    permission = lambda_.CfnPermission(
-        scope,
-        "Permission",
-        action="lambda:InvokeFunction",
-        function_name=arn,
-        principal=SNS,
-        source_arn=source.topic.topic_arn,
-    )
-    delivery.subscription.node.add_dependency(permission)
+    allowed = permission(scope, arn, SNS, source.topic.topic_arn)
+    delivery.subscription.node.add_dependency(allowed)
     return delivery
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import prod
@@ -30,7 +30,7 @@ from .values import Path, child_of, expect, expect_fields, is_token, number, pla
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
     from aws_cdk import aws_kms as kms
-    from constructs import Construct
+    from constructs import Construct, IDependable
 
     from .sources import Source
 
@@ -175,7 +175,7 @@ def deliver_to_queue(
     if here and there:
         reject(checks.queue_of_another_account(Path(queue, "queue "), here, there))
     _check_apart(queue, settings.dead_letter_queue)
-    delivery = deliver(
+    return deliver(
         scope,
         source,
         settings,
@@ -183,10 +183,9 @@ def deliver_to_queue(
         endpoint=queue.queue_arn,
         encryption_key=keys.key_of(queue),
         alarms=alarms,
+        # SNS does not deliver an event that comes before its permission.
+        dependencies=source.allow_queue(queue),
     )
-    # SNS does not deliver an event that comes before its permission.
-    delivery.subscription.node.add_dependency(*source.allow_queue(queue))
-    return delivery
 
 
 def deliver(
@@ -198,6 +197,7 @@ def deliver(
     endpoint: str,
     encryption_key: kms.IKey | None = None,
     alarms: Alarms = Alarms(),
+    dependencies: Sequence[IDependable] = (),
     **options: Any,
 ) -> Delivery:
     """Subscribe an endpoint to a topic, with a dead-letter queue and an alarm on it.
@@ -210,6 +210,7 @@ def deliver(
         endpoint: Where to.
         encryption_key: Customer managed key of a new dead-letter queue. Default: the source's.
         alarms: What the alarm does.
+        dependencies: What must be there before the subscription, such as a permission.
         options: More properties of the subscription.
 
     Raises:
@@ -254,14 +255,15 @@ def deliver(
         filter_policy_with_message_body=settings.filter_policy_with_message_body,
         **options,
     )
-    resource: Any = subscription.node.default_child
+    node = subscription.node
+    resource: Any = node.default_child
     # The CDK's own dead_letter_queue would let anybody's topic send to it.
     resource.redrive_policy = {"deadLetterTargetArn": kept.queue_arn}
     if settings.replay_from is not None:
         resource.replay_policy = _replay(settings.replay_from)
         if source.topic.master_key is not None:
             source.allow_key(source.topic.master_key)
-    subscription.node.add_dependency(*source.allow_queue(kept))
+    node.add_dependency(*source.allow_queue(kept), *dependencies)
     given = settings.dead_letter_queue
     alarm = None
     if given is None or places.elsewhere(scope, given) is None:

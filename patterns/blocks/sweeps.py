@@ -14,6 +14,7 @@ from ..checks import period
 from .alarms import MINUTE, Alarms, Runbook
 from .consumers import check_may_run
 from .findings import acknowledge
+from .grants import permission
 from .values import child_of, expect_fields, in_seconds, seconds
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ SWEEP_FAILS = Runbook(
     verify="A run ends without an error.",
 )
 SWEEP_FINDS = Runbook(
-    means="The sweep found objects that no event had announced, and sent them to the queue.",
+    means="The sweep found objects that no event had announced, and sent an event for each.",
     see="Read the sweep's log for how many; AWS CloudTrail shows who changed the bucket's "
-    "notification configuration or the policy of the queue.",
+    "notification configuration, or the policy of the queue or function that it notifies.",
     fix="Deploy the stack again if the configuration has changed. The objects need nothing: the "
     "consumer gets them now.",
     verify="The next runs find none.",
@@ -39,7 +40,7 @@ SWEEP_FINDS = Runbook(
 
 @dataclass(frozen=True)
 class Sweep:
-    """A function that finds objects which no event announced, and sends them to the queue.
+    """A function that finds objects which no event announced, and sends an event for each.
 
     Attributes:
         function: Your function. It lists the bucket, compares it with the results, and reports how
@@ -107,16 +108,9 @@ def run_by_schedule(
 def rule_of(scope: Construct, function: lambda_.IFunction, every: Duration) -> events.Rule:
     """Run a function every so often, by a rule that alone may invoke it."""
     rule = events.Rule(scope, "Schedule", schedule=events.Schedule.rate(every))
-    lambda_.CfnPermission(
-        rule,
-        "Permission",
-        action="lambda:InvokeFunction",
-        function_name=function.function_arn,
-        principal="events.amazonaws.com",
-        source_arn=rule.rule_arn,
-    )
-    resource: Any = child_of(rule)
-    resource.targets = [{"id": "Sweep", "arn": function.function_arn}]
+    arn, resource = function.function_arn, child_of(rule)
+    permission(rule, arn, "events.amazonaws.com", rule.rule_arn)
+    resource.targets = [{"id": "Sweep", "arn": arn}]
     findings = ("Serverless::Serverless-EventBusDLQ", "EventLoss::I9183")
     acknowledge(rule, findings, "A run that could not start is made up for by the next.")
     return rule

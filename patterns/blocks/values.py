@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aws_cdk import IResource
-    from constructs import IConstruct
+    from constructs import IConstruct, Node
 
 # The CDK spells the token of a number as one below this, and that of a string with "${Token[".
 _TOKEN_NUMBERS = -1e280
@@ -67,6 +67,13 @@ class Path:
 
     def __str__(self) -> str:
         return f"{self._words}{path_of(self._construct)}{self._after}"
+
+
+class PathAbove(Path):
+    """The path of the construct that makes a resource, looked up only when it is printed."""
+
+    def __str__(self) -> str:
+        return super().__str__().rpartition("/")[0]
 
 
 def asked_once(ask: Callable[[Any], _T]) -> Callable[[Any], _T]:
@@ -234,15 +241,38 @@ def made_in(scope: IConstruct, *constructs: IConstruct) -> None:
 
 
 @asked_once
+def node_of(construct: IConstruct) -> Node:
+    """Return the node of a construct, asked for once."""
+    return construct.node
+
+
+@asked_once
 def path_of(construct: IConstruct) -> str:
     """Return the path of a construct, asked for once."""
-    return construct.node.path
+    return node_of(construct).path
 
 
 @asked_once
 def child_of(construct: IConstruct) -> Any:
     """Return the resource that an L2 construct makes, asked for once; None of an imported one."""
-    return construct.node.default_child
+    return node_of(construct).default_child
+
+
+@asked_once
+def role_of(function: Any) -> Any:
+    """Return the role of a function, asked for once; None of one that is imported without."""
+    return function.role
+
+
+def arn_in(stack: Stack, service: str, resource: str) -> str:
+    """Return the ARN of a resource of a stack's place, as ``Stack.format_arn`` does."""
+    partition, region = _names_of_place(stack)
+    return f"arn:{partition}:{service}:{region}:{account_of(stack)}:{resource}"
+
+
+@asked_once
+def _names_of_place(stack: Stack) -> tuple[str, str]:
+    return stack.partition, stack.region
 
 
 @asked_once

@@ -11,16 +11,21 @@ from ..checks import s3 as checks
 from .bucket_events import arns_of_objects, grant_on_objects
 from .findings import acknowledge_wildcards
 from .grants import grantee_here, principal_of, warn_of_fixed
+from .sweeps import run_by_schedule
 from .values import Path, expect, has, is_token, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from aws_cdk import aws_cloudwatch as cloudwatch
+    from aws_cdk import aws_events as events
     from aws_cdk import aws_iam as iam
     from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_s3 as s3
 
+    from .alarms import Alarms
     from .bucket_events import Watch
+    from .sweeps import Sweep
 
 
 class WatchesBucket(Construct):
@@ -28,9 +33,11 @@ class WatchesBucket(Construct):
 
     Attributes:
         bucket: Where the objects are uploaded.
+        schedule: The rule that runs the sweep; None without one.
     """
 
     bucket: s3.IBucket
+    schedule: events.Rule | None = None
     _given: tuple[object, ...]
     _invoked: lambda_.IFunction
     _watch: Sequence[Watch]
@@ -81,6 +88,13 @@ class WatchesBucket(Construct):
     @property
     def _watched(self) -> list[str]:
         return [one.objects for one in self._watch]
+
+    def _sweep(self, sweep: Sweep | None, alarms: Alarms) -> list[cloudwatch.Alarm]:
+        """Run a sweep, if there is one; return its alarms."""
+        if sweep is None:
+            return []
+        self.schedule, on_sweep = run_by_schedule(self, sweep, alarms)
+        return on_sweep
 
     def _grant(
         self,

@@ -258,7 +258,4 @@ def swept(drive: Driver, catalogs: Catalogs) -> None:
 
 def sweep(drive: Driver, **event: int) -> int:
     """Run the sweep; return how many bodies it found."""
-    invoke, payload = drive.client("lambda").invoke, json.dumps(event).encode()
-    answer = invoke(FunctionName=drive["SweepFunctionName"], Payload=payload)
-    found: int = json.load(answer["Payload"]).get("found", -1)
-    return found
+    return int(drive.call("SweepFunctionName", event).get("found", -1))

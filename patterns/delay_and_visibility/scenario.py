@@ -113,9 +113,7 @@ def send_later(drive: Driver, prefix: str, orders: Sequence[tuple[Document, floa
     for one, _ in orders:
         event = Event(one["order_id"], as_json(one))
         drive.sender.events[event.id] = event
-    name, payload = drive[f"{prefix}SendFunctionName"], json.dumps({"orders": given})
-    answer = drive.client("lambda").invoke(FunctionName=name, Payload=payload)
-    results = json.load(answer["Payload"])["results"]
+    results = drive.call(f"{prefix}SendFunctionName", {"orders": given})["results"]
     for id_, result in results.items():
         drive.ledger.book(id_, result.get("reason", ""))
 

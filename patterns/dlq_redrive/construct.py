@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from ..blocks import keys
 from ..blocks.alarms import MINUTE, Alarms, Runbook
 from ..blocks.consumers import Consumer, check_may_run
 from ..blocks.findings import acknowledge
-from ..blocks.grants import grantee_here, warn_of_fixed
+from ..blocks.grants import grantee_here, permission, warn_of_fixed
 from ..blocks.queues import (
     NewQueue,
     QueueWithDeadLetterQueue,
@@ -31,6 +30,7 @@ from ..limits import SQS_DEFAULT_RETENTION, SQS_MAX_RETENTION
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
     from aws_cdk import aws_iam as iam
+    from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_sqs as sqs
 
 __all__ = ["Alarms", "Consumer", "NewQueue", "RedrivenQueue", "Redriver"]
@@ -191,14 +191,7 @@ class RedrivenQueue(Construct):
         check_may_run("The redriver", function, "no dead letter would be redriven")
         self._grant_moving(function)
         rule = events.Rule(self, "Schedule", schedule=events.Schedule.rate(redriver.every))
-        lambda_.CfnPermission(
-            rule,
-            "Permission",
-            action="lambda:InvokeFunction",
-            function_name=function.function_arn,
-            principal="events.amazonaws.com",
-            source_arn=rule.rule_arn,
-        )
+        permission(rule, function.function_arn, "events.amazonaws.com", rule.rule_arn)
         urls = {
             "dead_letter_queue_url": self.dead_letter_queue.queue_url,
             "queue_url": self.queue.queue_url,

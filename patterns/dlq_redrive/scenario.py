@@ -177,10 +177,7 @@ def heals_by_itself(drive: Driver, orders: Sequence[Document], kept: int) -> Non
     """Run the redriver as its schedule does."""
     fail(drive, orders, kept)
     urls = {"dead_letter_queue_url": drive[LETTERS[0]], "queue_url": drive["QueueUrl"]}
-    answer = drive.client("lambda").invoke(
-        FunctionName=drive["RedriverFunctionName"], Payload=json.dumps(urls)
-    )
-    said = json.load(answer["Payload"])
+    said = drive.call("RedriverFunctionName", urls)
     promise = "the redriver moves what an outage left, and leaves poison where it is"
     drive.check(promise, said == {"moved": len(orders), "kept": kept}, said)
     drive.drain("QueueUrl")

@@ -18,7 +18,7 @@ from ..blocks.grants import check_policy, grantee_here, warn_of_fixed
 from ..blocks.names import name_known_before_creation
 from ..blocks.queues import NewQueue, SqsToLambda, queue_for_failures
 from ..blocks.routes import Delivery, Routed, kind_of, metric_of, route
-from ..blocks.values import Path, child_of, expect, expect_fields, in_seconds
+from ..blocks.values import Path, child_of, expect, expect_fields, in_seconds, made_in
 from ..checks import period
 
 if TYPE_CHECKING:
@@ -325,6 +325,7 @@ class EventBridgeBus(Construct):
     def _route(
         self, one: Construct, pattern: Any, target: Any, delivery: Delivery, alarms: Alarms
     ) -> Routed:
+        made_in(self, one)
         return route(
             one,
             self.bus,

@@ -165,10 +165,7 @@ def run(stack: Deployment, report: Report) -> None:
 def publisher_checks(drive: Driver, good: Sequence[Document], wrong: Sequence[Document]) -> None:
     """Hand orders to the publishing function: it publishes the good ones only."""
     orders = [{"service": "standard", "order": order} for order in [*good, *wrong]]
-    answer = drive.client("lambda").invoke(
-        FunctionName=drive["PublisherFunctionName"], Payload=json.dumps({"orders": orders})
-    )
-    results = json.load(answer["Payload"])["results"]
+    results = drive.call("PublisherFunctionName", {"orders": orders})["results"]
     published = [{"status": "published"}] * len(good)
     refused = [{"status": "refused", "reason": "total"}] * len(wrong)
     promise = "the publisher refuses what breaks the schema, and publishes the rest"

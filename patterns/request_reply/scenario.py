@@ -274,10 +274,7 @@ def swept(drive: Driver, calls: Calls) -> None:
 
 def sweep(drive: Driver) -> int:
     """Run the sweep; return how many it found."""
-    name = drive["SweepFunctionName"]
-    answer = drive.client("lambda").invoke(FunctionName=name, Payload=b"{}")
-    found: int = json.load(answer["Payload"]).get("found", -1)
-    return found
+    return int(drive.call("SweepFunctionName", {}).get("found", -1))
 
 
 def killed(drive: Driver, calls: Calls) -> None:

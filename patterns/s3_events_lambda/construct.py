@@ -21,7 +21,7 @@ from ..blocks.buckets import check_rules_outlast
 from ..blocks.consumers import Consumer
 from ..blocks.grants import grantee_here
 from ..blocks.queues import NewQueue, SqsToLambda, grant_send, longest_wait
-from ..blocks.sweeps import Sweep, run_by_schedule
+from ..blocks.sweeps import Sweep
 from ..blocks.values import Path, expect, seconds
 from ..blocks.watched import WatchesBucket, check_results
 from .direct import S3EventsToLambda
@@ -29,7 +29,6 @@ from .direct import S3EventsToLambda
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aws_cdk import aws_events as events
     from aws_cdk import aws_iam as iam
     from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_s3 as s3
@@ -87,7 +86,6 @@ class S3EventsToSqsToLambda(WatchesBucket, SqsToLambda):
         topic: Between bucket and queue; None without one.
         queue: Where the events wait; see also ``dead_letter_queue``.
         event_source_mapping: Queue to consumer.
-        schedule: The rule that runs the sweep; None without one.
         alarms: Every alarm of the pattern.
 
     Raises:
@@ -131,10 +129,7 @@ class S3EventsToSqsToLambda(WatchesBucket, SqsToLambda):
         errors = consumer.function.metric_errors(period=seconds(MINUTE), statistic="Sum")
         row = ("ConsumerErrorsAlarm", errors, CONSUMER_FAILS, 0, 3)
         self.alarms += [*on_topic, *alarms.each(self, [row])]
-        self.schedule: events.Rule | None = None
-        if sweep:
-            self.schedule, on_sweep = run_by_schedule(self, sweep, alarms)
-            self.alarms += on_sweep
+        self.alarms += self._sweep(sweep, alarms)
 
     def grant_sweep(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` list the bucket's versions, and send what it finds to the queue.

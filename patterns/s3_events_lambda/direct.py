@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aws_cdk import aws_iam as iam
+
 from ..blocks.alarms import Alarms
 from ..blocks.bucket_events import NewVersionedBucket as NewBucket
 from ..blocks.bucket_events import Watch, check_watches, connect_function, watched_bucket
 from ..blocks.failures import keep_failures
+from ..blocks.grants import grantee_here
+from ..blocks.sweeps import Sweep
 from ..blocks.values import expect
 from ..blocks.watched import WatchesBucket, check_results
 
@@ -39,6 +43,7 @@ class S3EventsToLambda(WatchesBucket):
         results_prefix: Where in the same bucket the function writes; outside what is watched.
             Default: it writes nothing there.
         encryption_key: Customer managed key of the failure queue. Default: a key of AWS.
+        sweep: Finds what no event announced. Default: nothing does.
         alarms: What the alarms do.
 
     Attributes:
@@ -64,15 +69,17 @@ class S3EventsToLambda(WatchesBucket):
         watch: Sequence[Watch] = (Watch(),),
         results_prefix: str | None = None,
         encryption_key: kms.IKey | None = None,
+        sweep: Sweep | None = None,
         alarms: Alarms = Alarms(),
     ) -> None:
         super().__init__(scope, construct_id)
         expect("function", function, "IFunction")
         expect("bucket", bucket, "IBucket", NewBucket)
+        expect("sweep", sweep, Sweep, None)
         expect("alarms", alarms, Alarms)
         check_watches(watch)
         check_results(results_prefix, watch)
-        self._given = function, bucket, encryption_key
+        self._given = function, bucket, encryption_key, sweep
         self._invoked, self._watch, self._results = function, watch, results_prefix
 
         self.bucket = watched_bucket(self, "Bucket", bucket)
@@ -81,3 +88,15 @@ class S3EventsToLambda(WatchesBucket):
         self.alarms: list[cloudwatch.Alarm]
         alarms = alarms.of_pattern(__name__)
         self.failure_queue, self.alarms = keep_failures(self, function, encryption_key, alarms)
+        self.alarms += self._sweep(sweep, alarms)
+
+    def grant_sweep(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let ``grantee`` list the bucket's versions, and invoke the function for what it finds.
+
+        Raises:
+            ValueError: ``grantee`` cannot be granted it.
+        """
+        role, arn = grantee_here(self, grantee, self._given), self._invoked.function_arn
+        invoke = ["lambda:InvokeFunction"]
+        iam.Grant.add_to_principal(grantee=role, actions=invoke, resource_arns=[arn])
+        return self._grant(grantee, (), (), ["s3:ListBucketVersions"])

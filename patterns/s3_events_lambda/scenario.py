@@ -318,28 +318,27 @@ def outage(drive: Driver, uploads: Uploads) -> None:
 
 def swept(drive: Driver, uploads: Uploads) -> None:
     """Upload while the bucket notifies nobody; the sweep finds it, once."""
-    keys = [uploads.key("silent", number) for number in range(DROPPED)]
+    lists = [uploads.key("silent", number) for number in range(DROPPED)]
+    straight = [uploads.key("silent", number, folder="corrections") for number in range(DROPPED)]
+    keys = lists + straight
     with outages.bucket_notifies_nobody(drive.stack, drive["BucketName"]):
-        versions = uploads.send("Lists that nobody announces", keys)
+        versions = uploads.send("Lists and corrections that nobody announces", keys)
     drive.drain("QueueUrl")
     silent = {key for key, _ in uploads.current().items() if key in keys}
-    first = sweep(drive)
+    first, direct = sweep(drive), sweep(drive, "CorrectionsSweepFunctionName")
     promise = f"the sweep finds the {DROPPED} uploads that no event announced, and nothing else"
     drive.check(promise, not silent and first == DROPPED, first)
+    promise = "so does the sweep of what S3 hands to a function itself"
+    drive.check(promise, direct == DROPPED, direct)
     uploads.wait_for("they are read", keys, versions)
     drive.drain("QueueUrl")
-    again = sweep(drive)
-    drive.check("a second sweep finds nothing", again == 0, again)
+    again = sweep(drive), sweep(drive, "CorrectionsSweepFunctionName")
+    drive.check("a second sweep finds nothing", again == (0, 0), again)
 
 
-def sweep(drive: Driver) -> int:
-    """Run the sweep over objects of any age; return how many it found."""
-    payload = json.dumps({"older_than_seconds": -60})
-    answer = drive.client("lambda").invoke(
-        FunctionName=drive["SweepFunctionName"], Payload=payload.encode()
-    )
-    found: int = json.load(answer["Payload"]).get("found", -1)
-    return found
+def sweep(drive: Driver, function: str = "SweepFunctionName") -> int:
+    """Run a sweep over objects of any age; return how many it found."""
+    return int(drive.call(function, {"older_than_seconds": -60}).get("found", -1))
 
 
 def judge_results(drive: Driver, results: Sequence[dict[str, Any]]) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from constructs import Construct
 
 LISTS = Watch("price-lists/", ".csv", ("ObjectCreated", "ObjectRemoved"))
+CORRECTIONS = Watch("corrections/", ".csv")
 REPORTS = "reports/"
 
 
@@ -37,14 +38,7 @@ class DemoStack(ShopStack):
         super().__init__(scope, construct_id, **kwargs)
         self.results = self.table("Results", "pk", "sk")
         name = self.results.table_name
-        sweep = self.function(
-            "Sweep",
-            "sweep",
-            timeout=900,
-            TABLE_NAME=name,
-            PREFIX=LISTS.prefix,
-            SUFFIX=LISTS.suffix,
-        )
+        sweep = self._sweeps("Sweep", LISTS)
         new = NewBucket(removal_policy=RemovalPolicy.DESTROY)
         lists, read = self._read("PriceLists", bucket=new, watch=[LISTS], sweep=Sweep(sweep))
         offers, _ = self._read(
@@ -54,22 +48,24 @@ class DemoStack(ShopStack):
             through=ThroughEventBridge(),
         )
         correct = self.function("Correct", "corrections", TABLE_NAME=name)
+        sweep_corrections = self._sweeps("SweepCorrections", CORRECTIONS)
         corrections = S3EventsToLambda(
             self,
             "Corrections",
             function=correct,
             bucket=lists.bucket,
-            watch=[Watch("corrections/", ".csv")],
+            watch=[CORRECTIONS],
             results_prefix=REPORTS,
+            sweep=Sweep(sweep_corrections),
         )
         called_by(correct, "Its failure queue holds what it fails.")
         self._may_read(correct, corrections, corrections.bucket_name)
         assert corrections.failure_queue  # noqa: S101 - nobody else keeps its failures
-        self.results.grant(sweep, "dynamodb:BatchGetItem")
-        lists.grant_sweep(sweep)
-        called_by(sweep, "Nothing is lost with a run that fails: the next one finds the same.")
-        sweep.add_environment("BUCKET_NAME", lists.bucket.bucket_name)
+        for function, made in ((sweep, lists), (sweep_corrections, corrections)):
+            made.grant_sweep(function)
+            function.add_environment("BUCKET_NAME", lists.bucket.bucket_name)
         sweep.add_environment("QUEUE_URL", lists.queue.queue_url)
+        sweep_corrections.add_environment("FUNCTION_ARN", correct.function_arn)
         self.outputs(
             BucketName=lists.bucket.bucket_name,
             QueueUrl=lists.queue.queue_url,
@@ -79,8 +75,16 @@ class DemoStack(ShopStack):
             CorrectionsFunctionName=correct.function_name,
             FailureQueueUrl=corrections.failure_queue.queue_url,
             SweepFunctionName=sweep.function_name,
+            CorrectionsSweepFunctionName=sweep_corrections.function_name,
             TableName=name,
         )
+
+    def _sweeps(self, name: str, watch: Watch) -> lambda_.Function:
+        of = {"TABLE_NAME": self.results.table_name, "PREFIX": watch.prefix, "SUFFIX": watch.suffix}
+        function = self.function(name, "sweep", timeout=900, **of)
+        self.results.grant(function, "dynamodb:BatchGetItem")
+        called_by(function, "Nothing is lost with a run that fails: the next one finds the same.")
+        return function
 
     def _read(self, name: str, **given: Any) -> tuple[S3EventsToSqsToLambda, lambda_.Function]:
         function = self.function(f"Read{name}", "price_lists", TABLE_NAME=self.results.table_name)

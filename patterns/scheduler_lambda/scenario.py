@@ -156,26 +156,17 @@ def again_and_late(drive: Driver, came: Document, routine: Sequence[Any]) -> Non
     """Hand ticks to the function as Scheduler does: one that has come, and some two hours late."""
     again = {"execution": "again", "attempt": "2", "input": {}}
     event = again | {"schedule": came["order_id"], "scheduled_at": came["remind_at"]}
-    answer = invoke(drive, event)
+    answer = drive.call("FunctionName", event)
     drive.check("a tick that comes again changes nothing", answer["status"] == "duplicate", answer)
     for schedule in routine:
         text, values = schedule["Target"]["Input"], (due(-LATE), "late", "1", schedule["Arn"])
         for name, value in zip(ATTRIBUTES, values, strict=True):
             text = text.replace(f"<aws.scheduler.{name}>", value)
-        first, second = (invoke(drive, json.loads(text)) for _ in range(2))
+        first, second = (drive.call("FunctionName", json.loads(text)) for _ in range(2))
         kind = json.loads(text)["input"]["kind"]
         promise = f"a late tick of the {kind} is recognized, and takes effect once"
         done = (first["status"], second["status"]) == ("done", "duplicate")
         drive.check(promise, done and first["late_seconds"] >= LATE, (first, second))
-
-
-def invoke(drive: Driver, event: Document) -> Document:
-    """Run the function with a tick; return what it answers."""
-    run_, payload = drive.client("lambda").invoke, json.dumps(event)
-    found: Document = json.load(
-        run_(FunctionName=drive["FunctionName"], Payload=payload)["Payload"]
-    )
-    return found
 
 
 def redrive(drive: Driver, queue: str) -> None:

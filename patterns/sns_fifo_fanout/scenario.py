@@ -7,7 +7,6 @@ subscriber that it is meant for.
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -115,11 +114,10 @@ def publisher(sns: Any, topic_arn: str) -> Entry:
 
 def price_management(drive: Driver) -> Entry:
     """Return the entry that is the stack's function for programs that change prices."""
-    invoke = partial(drive.client("lambda").invoke, FunctionName=drive["ChangePricesFunctionName"])
 
     def call(events: Sequence[Event]) -> list[Reply]:
-        payload = json.dumps({"changes": [event.extra["change"] for event in events]})
-        answer = json.load(invoke(Payload=payload)["Payload"])
+        changes = [event.extra["change"] for event in events]
+        answer = drive.call("ChangePricesFunctionName", {"changes": changes})
         return [Reply(result.get("reason", "")) for result in answer["results"]]
 
     return call

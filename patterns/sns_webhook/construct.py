@@ -1,4 +1,4 @@
-"""state change → SNS → HTTPS endpoint → Lambda → DynamoDB;  SNS ⇢ DLQ ⇢ alarm"""
+"""publisher → SNS → HTTPS endpoint → Lambda → DynamoDB;  SNS ⇢ DLQ ⇢ alarm"""
 
 from __future__ import annotations
 

@@ -144,12 +144,10 @@ def is_pending(drive: Driver, subscription: str) -> bool:
 def receive(drive: Driver, post: Post) -> int:
     """Hand a post to the receiver as its URL does."""
     event = {"version": "2.0", "headers": dict(post.headers), "body": post.body.decode()}
-    name, invoke = drive["ReceiverFunctionName"], drive.client("lambda").invoke
     try:
-        answer = invoke(FunctionName=name, Payload=json.dumps(event))
+        return int(drive.call("ReceiverFunctionName", event).get("statusCode", 500))
     except BotoCoreError:  # a busy machine does not answer in time
         return 503
-    return int(json.load(answer["Payload"]).get("statusCode", 500))
 
 
 def verified(drive: Driver, post: Post) -> int:
@@ -183,9 +181,7 @@ def allowing(drive: Driver, carrier: Endpoint) -> Iterator[Any]:
 
 def register(drive: Driver, *urls: str) -> list[str]:
     """Register endpoints of the carrier, one after the other; return the answers."""
-    invoke, name = drive.client("lambda").invoke, drive["RegisterFunctionName"]
-    answers = [invoke(FunctionName=name, Payload=as_json({"url": url}))["Payload"] for url in urls]
-    return [str(json.load(answer)["status"]) for answer in answers]
+    return [str(drive.call("RegisterFunctionName", {"url": url})["status"]) for url in urls]
 
 
 def nobody_registers_a_private_address(drive: Driver) -> None:

@@ -28,7 +28,7 @@ from .executor import MEGABYTE, Processes
 # An API's methods have an authorization of their own; a certificate is everybody's.
 OPEN = ("/_aws/execute-api/", signing.PATH)
 HEALTH = "/_sandbox/health"
-# Evaluates alarms as of a time, ``at``; ``next`` is the last answer, which is empty when all are done.
+# Evaluates alarms as of a time, ``at``; ``next`` is the last answer, which is empty at the end.
 ALARMS = "/_sandbox/alarms"
 SECONDS = 10  # for which one request evaluates: far from where a client gives up
 INTERNAL = "x-sandbox-internal"

@@ -23,9 +23,8 @@ def make(stack: Stack, construct_id: str = "Pattern", **settings: Any) -> ApiGat
 
 
 make_fifo = partial(make, queue=NewQueue(fifo=True), message_group_id=RequestField.body("order_id"))
+TAKES = frozenset({"queue", "consumer", "endpoint", "mapping", "any body", "alarms"})
 BUILDS = [
-    Build(
-        "api_sqs_lambda", make, frozenset({"queue", "consumer", "endpoint", "any body", "alarms"})
-    ),
-    Build("api_sqs_lambda fifo", make_fifo, frozenset({"consumer", "endpoint", "alarms"})),
+    Build("api_sqs_lambda", make, TAKES),
+    Build("api_sqs_lambda fifo", make_fifo, frozenset({"consumer", "mapping", "alarms"})),
 ]

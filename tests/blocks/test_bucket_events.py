@@ -5,20 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from aws_cdk import App, Duration, NestedStack, Stack
+from aws_cdk import App, Duration, Environment, NestedStack, Stack
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_notifications as notifications
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns.s3_events_lambda.construct import (
+    NewQueue,
     Notification,
     ThroughTopic,
     Watch,
 )
 from tests.inline import function, properties, rejected, warned
-from tests.s3_events_lambda.builds import make, make_topic
+from tests.s3_events_lambda.builds import make, make_direct, make_topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -300,3 +302,16 @@ def test_a_queue_with_the_key_of_aws_is_rejected(stack: Stack) -> None:
     )
     with rejected("Stack/Own is encrypted with alias/aws/sqs, .*S3 would reject the notification"):
         make(stack, queue=queue)
+
+
+def test_a_fifo_queue_is_rejected(stack: Stack) -> None:
+    with rejected("notifies queue .*, which is FIFO"):
+        make(stack, queue=NewQueue(fifo=True))
+
+
+def test_a_function_elsewhere_is_rejected() -> None:
+    stack = Stack(App(), "Stack", env=Environment(account="111111111111", region="eu-west-1"))
+    arn = "arn:aws:lambda:eu-west-1:999999999999:function:theirs"
+    theirs = lambda_.Function.from_function_arn(stack, "Theirs", arn)
+    with rejected("Stack/Theirs is in account 999999999999.*functions of the bucket's own place"):
+        make_direct(stack, function=theirs)

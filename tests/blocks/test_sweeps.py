@@ -9,7 +9,7 @@ from serverless_patterns.patterns.s3_events_lambda.construct import (
     Sweep,
 )
 from tests.inline import function, properties, rejected
-from tests.s3_events_lambda.builds import make
+from tests.s3_events_lambda.builds import make, make_direct
 
 if TYPE_CHECKING:
     from aws_cdk import Stack
@@ -27,6 +27,26 @@ def test_the_sweep_runs_by_a_schedule_that_alone_may_invoke_it(stack: Stack) -> 
     ]  # fmt: skip
     assert (found["Namespace"], found["Threshold"]) == ("ServerlessPatterns", 0)
     assert [one["Name"] for one in found["Dimensions"]] == ["FunctionName"]
+
+
+def test_what_s3_hands_to_a_function_itself_is_swept_too(stack: Stack) -> None:
+    sweep, invoked = function(stack, "Sweep"), function(stack, "Invoked")
+    made = make_direct(stack, function=invoked, sweep=Sweep(sweep))
+    made.grant_sweep(sweep)
+    sweep.add_environment("FUNCTION_ARN", invoked.function_arn)
+    assert [rule["ScheduleExpression"] for rule in properties(stack, "Events::Rule")] == [
+        "rate(1 hour)"
+    ]
+    names = {alarm["MetricName"] for alarm in properties(stack, "CloudWatch::Alarm")}
+    assert {"ObjectsFound", "Errors"} <= names
+    policies = [
+        statement
+        for policy in properties(stack, "IAM::Policy")
+        for statement in policy["PolicyDocument"]["Statement"]
+        if {"Ref": policy["Roles"][0]["Ref"]} == stack.resolve(sweep.role.role_name)  # type: ignore[union-attr]
+    ]
+    actions = [statement["Action"] for statement in policies]
+    assert sorted(actions) == ["lambda:InvokeFunction", "s3:ListBucketVersions"]
 
 
 def test_without_a_sweep_nothing_is_scheduled(stack: Stack) -> None:

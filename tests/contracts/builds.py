@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aws_cdk import App, Stack
+from aws_cdk.assertions import Template
+
+from tests import declared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-TESTS = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class Build:
             it fills in the rest.
         takes: Arguments that it can be given: ``queue``, ``consumer``, ``endpoint``, ``alarms``,
             ``lake`` with ``stream``, ``bucket`` and ``transform``, and ``topic``, or the ``key`` of
-            a new one. ``any body``: an endpoint that accepts what is not JSON.
+            a new one. ``any body``: an endpoint that accepts what is not JSON. ``mapping``: an
+            endpoint with mapping templates of its own; it is held to their promises alone unless
+            it is an ``endpoint``, too.
     """
 
     name: str
@@ -43,18 +46,27 @@ class Build:
 
 def builds(*takes: str) -> list[Build]:
     """Every construct that can be given these arguments."""
-    found = [
-        build
-        for file in sorted(TESTS.glob("*/builds.py"))
-        if file.parent.name != "contracts"
-        for build in import_module(f"..{file.parent.name}.builds", __package__).BUILDS
-    ]
-    return [build for build in found if build.takes.issuperset(takes)]
+    every = [build for _, module in declared.modules("builds") for build in module.BUILDS]
+    return [build for build in every if build.takes.issuperset(takes)]
 
 
 def every_build(*takes: str) -> pytest.MarkDecorator:
     """Parametrize a test with every construct that can be given these arguments."""
     return pytest.mark.parametrize("build", builds(*takes), ids=str)
+
+
+@functools.cache
+def template_of(build: Build) -> dict[str, Any]:
+    """The template of a stack with this construct alone, made once. Read only: suites share it."""
+    stack = Stack(App(), "Stack")
+    build.make(stack, "Pattern")
+    return {**Template.from_stack(stack).to_json()}
+
+
+def resources_of(build: Build, kind: str) -> list[dict[str, Any]]:
+    """The properties of its resources of one type, without its ``AWS::``."""
+    every = template_of(build)["Resources"].values()
+    return [one.get("Properties", {}) for one in every if one["Type"] == f"AWS::{kind}"]
 
 
 def texts(value: Any) -> set[str]:

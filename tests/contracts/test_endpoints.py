@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 from typing import Any
@@ -23,7 +22,7 @@ from serverless_patterns.patterns.blocks.endpoints import (
     check_fields,
 )
 from tests.api_sqs_lambda.builds import make
-from tests.contracts.builds import Build, every_build
+from tests.contracts.builds import Build, every_build, resources_of
 from tests.inline import function, properties, rejected, warned
 
 
@@ -31,12 +30,9 @@ def methods(stack: Stack) -> list[dict[str, Any]]:
     return properties(stack, "ApiGateway::Method")
 
 
-@functools.cache
 def default_methods(build: Build) -> list[dict[str, Any]]:
-    """The methods of a construct with the defaults, made once."""
-    stack = Stack(App(), "Stack")
-    build.make(stack, "Pattern")
-    return methods(stack)
+    """The methods of a construct with the defaults."""
+    return resources_of(build, "ApiGateway::Method")
 
 
 @every_build("endpoint")
@@ -154,26 +150,19 @@ def test_the_stage_throttles_traces_and_logs_as_json(build: Build, stack: Stack)
 
 @every_build("endpoint")
 def test_more_than_5_percent_of_server_errors_raise_an_alarm_on_this_api_alone(
-    build: Build, stack: Stack
+    build: Build,
 ) -> None:
-    build.make(stack, "Pattern")
-    (api,) = properties(stack, "ApiGateway::RestApi")
+    (api,) = resources_of(build, "ApiGateway::RestApi")
     assert "Stack" in api["Name"], "another stack's API has another name"
-    Template.from_stack(stack).has_resource_properties(
-        "AWS::CloudWatch::Alarm",
-        {
-            "MetricName": "5XXError",
-            "Dimensions": [{"Name": "ApiName", "Value": api["Name"]}],
-            "Threshold": 0.05,
-            "EvaluationPeriods": 3,
-        },
-    )
+    alarms = resources_of(build, "CloudWatch::Alarm")
+    (alarm,) = [alarm for alarm in alarms if alarm["MetricName"] == "5XXError"]
+    assert alarm["Dimensions"] == [{"Name": "ApiName", "Value": api["Name"]}]
+    assert (alarm["Threshold"], alarm["EvaluationPeriods"]) == (0.05, 3)
 
 
 @every_build("endpoint")
-def test_a_new_api_is_regional(build: Build, stack: Stack) -> None:
-    build.make(stack, "Pattern")
-    (api,) = properties(stack, "ApiGateway::RestApi")
+def test_a_new_api_is_regional(build: Build) -> None:
+    (api,) = resources_of(build, "ApiGateway::RestApi")
     assert api["EndpointConfiguration"]["Types"] == ["REGIONAL"]
 
 

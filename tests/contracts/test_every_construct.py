@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_cdk import App, Stack
 from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
@@ -16,10 +14,12 @@ from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns import catalog
 from serverless_patterns.patterns.blocks.alarms import Alarms
-from tests.contracts.builds import Build, builds, every_build, texts
+from tests.contracts.builds import Build, builds, every_build, template_of, texts
 from tests.inline import properties, rejected
 
 if TYPE_CHECKING:
+    from aws_cdk import Stack
+
     from tests.stacks import Stacks
 
     Resources = dict[str, dict[str, Any]]
@@ -90,12 +90,9 @@ SUBJECTS = {str(build): build for build in builds()} | {
 }
 
 
-@functools.cache
 def of_build(build: Build) -> Resources:
-    """The resources of a stack with this construct alone, made once."""
-    stack = Stack(App(), "Stack")
-    build.make(stack, "Pattern")
-    found: Resources = Template.from_stack(stack).to_json()["Resources"]
+    """The resources of a stack with this construct alone."""
+    found: Resources = template_of(build)["Resources"]
     return found
 
 

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serverless_patterns.patterns.blocks.endpoints import Endpoint, NewApi
-from tests.contracts.builds import Build, builds, every_build
+from tests.contracts.builds import Build, builds, every_build, resources_of, template_of
 from tests.velocity import (
     CONTEXT,
     FIELD,
@@ -84,9 +84,11 @@ ORIGINS = ["https://shop.example", "https://desk.example"]
 
 @cache
 def of_build(build: Build, cors: bool = False) -> tuple[Method, ...]:
+    if not cors:
+        return tuple(methods(template_of(build)))
     stack = Stack(App(), "Stack")
     endpoint = Endpoint(api=NewApi(cors=apigateway.CorsOptions(allow_origins=ORIGINS)))
-    build.make(stack, "Pattern", **{"endpoint": endpoint} if cors else {})
+    build.make(stack, "Pattern", endpoint=endpoint)
     return tuple(methods(Template.from_stack(stack).to_json()))
 
 
@@ -103,13 +105,13 @@ def test_what_a_client_sends_arrives_unchanged_and_adds_no_parameter(
 @given(value=st.text())
 @settings(max_examples=40)
 def test_no_text_of_a_client_changes_the_call_of_any_construct(value: str) -> None:
-    for build in builds("endpoint"):
+    for build in builds("mapping"):
         for method in of_build(build):
             for request in method.requests.values():
                 assert_arrives(request, value)
 
 
-@every_build("endpoint")
+@every_build("mapping")
 def test_the_body_is_in_the_call_byte_for_byte_whatever_it_is(build: Build) -> None:
     for method in of_build(build):
         for request in method.requests.values():
@@ -124,7 +126,7 @@ def test_the_body_is_in_the_call_byte_for_byte_whatever_it_is(build: Build) -> N
                 assert body in call.values(), method.name
 
 
-@every_build("endpoint")
+@every_build("mapping")
 def test_a_value_that_is_missing_is_empty_and_never_its_own_name(build: Build) -> None:
     for method in of_build(build):
         for request in method.requests.values():
@@ -146,7 +148,7 @@ def error(method: Method, code: str, message: str) -> dict[str, Any]:
     return {"__type": f"com.amazonaws.swf.service.v2.model#{code}", "message": message}
 
 
-@every_build("endpoint")
+@every_build("mapping")
 @pytest.mark.parametrize("cors", [False, True], ids=["", "cors"])
 def test_a_refusal_tells_the_clients_faults_from_ours_whatever_the_service_says(
     build: Build, cors: bool
@@ -162,7 +164,7 @@ def test_a_refusal_tells_the_clients_faults_from_ours_whatever_the_service_says(
                 assert body.get("detail", message) == message
 
 
-@every_build("endpoint")
+@every_build("mapping")
 def test_an_answer_that_nobody_expects_is_a_502_or_a_503_and_json(build: Build) -> None:
     for method in of_build(build):
         for status in (201, 301, 403, 404, 500, 503):
@@ -172,7 +174,7 @@ def test_an_answer_that_nobody_expects_is_a_502_or_a_503_and_json(build: Build) 
         assert method.answer(400, "{}")[0] == 503
 
 
-@every_build("endpoint")
+@every_build("mapping")
 @pytest.mark.parametrize("cors", [False, True], ids=["", "cors"])
 def test_an_accepted_request_is_answered_with_what_the_service_said(
     build: Build, cors: bool
@@ -192,7 +194,7 @@ def test_an_accepted_request_is_answered_with_what_the_service_said(
             assert status == (502 if "StartSync" in method.calls else min(method.statuses))
 
 
-@every_build("endpoint")
+@every_build("mapping")
 def test_the_output_of_an_execution_is_the_clients_answer_and_null_until_it_ends(
     build: Build,
 ) -> None:
@@ -208,7 +210,7 @@ def test_the_output_of_an_execution_is_the_clients_answer_and_null_until_it_ends
             assert body["output"] is None
 
 
-@every_build("endpoint")
+@every_build("mapping")
 def test_an_answer_names_the_callers_own_origin_and_no_other(build: Build) -> None:
     for method in of_build(build, cors=True):
         for spelling in ("Origin", "origin"):
@@ -223,7 +225,7 @@ def test_an_answer_names_the_callers_own_origin_and_no_other(build: Build) -> No
 def test_a_pattern_has_no_answer_but_those_that_are_tested_here(template: dict[str, Any]) -> None:
     tested = {
         answer
-        for build in builds("endpoint")
+        for build in builds("mapping")
         for cors in (False, True)
         for method in of_build(build, cors)
         for answer in method.answers
@@ -232,7 +234,7 @@ def test_a_pattern_has_no_answer_but_those_that_are_tested_here(template: dict[s
         assert {*method.answers} <= tested, method.name
 
 
-@every_build("endpoint")
+@every_build("mapping")
 def test_a_value_that_is_no_text_arrives_as_json_writes_it(build: Build) -> None:
     for method in of_build(build):
         for request in method.requests.values():
@@ -296,14 +298,13 @@ def test_the_engine_renders_as_apache_velocity_does(
 
 
 @every_build("endpoint")
-def test_no_access_log_quotes_what_a_client_sent(build: Build, stack: Stack) -> None:
+def test_no_access_log_quotes_what_a_client_sent(build: Build) -> None:
     """A request has one line of JSON, whatever API Gateway says of it.
 
     An error's message quotes the client: the validator's the body, IAM's the whole Authorization.
     """
-    build.make(stack, "Pattern")
-    for stage in Template.from_stack(stack).find_resources("AWS::ApiGateway::Stage").values():
-        form = stage["Properties"]["AccessLogSetting"]["Format"]
+    for stage in resources_of(build, "ApiGateway::Stage"):
+        form = stage["AccessLogSetting"]["Format"]
         for quoted in (*HOSTILE, f"'token' is not a valid key=value pair: '{TOKEN}'"):
             said = {".".join(filter(None, found)): quoted for found in re.findall(CONTEXT, form)}
             line = render(form, Sent(context=said | dict.fromkeys(OF_GATEWAY, "-"))).text

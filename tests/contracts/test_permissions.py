@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from aws_cdk import App, Duration, Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
@@ -24,7 +24,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk.assertions import Template
 
-from tests.contracts.builds import Build, every_build
+from tests.contracts.builds import Build, every_build, template_of
 from tests.inline import function
 from tests.permissions.checked import EXPLAINED, HINT, OF_YOUR_CODE, Checked
 from tests.permissions.cloud import ACCOUNT, OTHER_ACCOUNT, Cloud
@@ -33,9 +33,7 @@ from tests.permissions.judge import ADMIN, NOBODY, STRANGER, Request, allowed
 
 @cache
 def checked(build: Build) -> Checked:
-    stack = Stack(App(), "Stack")
-    build.make(stack, "Pattern")
-    return Checked(Template.from_stack(stack).to_json())
+    return Checked(template_of(build))
 
 
 def test_every_arrow_of_a_pattern_is_allowed_and_no_stranger_is(template: dict[str, Any]) -> None:

@@ -73,6 +73,11 @@ def test_only_the_failed_messages_are_hidden_and_each_by_its_own_receives(cloud:
     assert asked.keys() == {"handle-2", "handle-3"}
     assert 15 <= asked["handle-2"] <= 30
     assert 120 <= asked["handle-3"] <= 240
+    lines = cloud.log_lines("Retry")
+    assert [(it["receives"], it["seconds"], it["reason"]) for it in lines] == [
+        (1, asked["handle-2"], "WarehouseClosed"),
+        (4, asked["handle-3"], "WarehouseClosed"),
+    ]
     assert [item["pk"] for item in cloud.items()] == ["ord-1"]
 
 

@@ -219,38 +219,39 @@ class Invoked(Running):
 
 def running(stack: Deployment, slug: str) -> Iterator[Running]:
     """Yield every consumer of a pattern that its stack runs: its name is its module's."""
-    lambda_, sqs = stack.client("lambda"), stack.client("sqs")
+    sqs = stack.client("sqs")
     for name, consumer in consumers.found():
-        module = name.removeprefix(f"{slug}.")
-        if module == name:
-            continue
-        for function in sorted(stack.functions.values()):
-            configuration = lambda_.get_function_configuration(FunctionName=function)
-            if not configuration["Handler"].endswith(f".{module}.handler"):
+        of, _, module = name.partition(".")
+        read = _read(stack, module) if of == slug else ()
+        for configuration, mapping, queue in read:
+            if queue.endswith(".fifo") != consumer.fifo:  # a module may read both
                 continue
-            found = lambda_.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
-            for mapping in found:
-                queue = mapping["EventSourceArn"].rsplit(":", 1)[1]
-                if queue.endswith(".fifo") != consumer.fifo:
-                    continue  # the same handler, of another queue
-                url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
-                redrive = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
-                policy = json.loads(redrive["Attributes"]["RedrivePolicy"])
-                dead = policy["deadLetterTargetArn"].rsplit(":", 1)[1]
-                yield Running(
-                    stack,
-                    name,
-                    consumer,
-                    function,
-                    mapping["UUID"],
-                    url,
-                    sqs.get_queue_url(QueueName=dead)["QueueUrl"],
-                    configuration["Environment"]["Variables"],
-                )
-                break
-            else:
-                continue
+            url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+            redrive = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
+            policy = json.loads(redrive["Attributes"]["RedrivePolicy"])
+            dead = policy["deadLetterTargetArn"].rsplit(":", 1)[1]
+            yield Running(
+                stack,
+                name,
+                consumer,
+                configuration["FunctionName"],
+                mapping,
+                url,
+                sqs.get_queue_url(QueueName=dead)["QueueUrl"],
+                configuration["Environment"]["Variables"],
+            )
             break
+
+
+def _read(stack: Deployment, module: str) -> Iterator[tuple[Any, str, str]]:
+    """Yield what of a module reads a queue: configuration, id of the mapping, name of the queue."""
+    lambda_ = stack.client("lambda")
+    for function in sorted(stack.functions.values()):
+        configuration = lambda_.get_function_configuration(FunctionName=function)
+        if configuration["Handler"].endswith(f".{module}.handler"):
+            found = lambda_.list_event_source_mappings(FunctionName=function)
+            for mapping in found["EventSourceMappings"]:
+                yield configuration, mapping["UUID"], mapping["EventSourceArn"].rsplit(":", 1)[1]
 
 
 def invoked(stack: Deployment, slug: str) -> Iterator[Invoked]:

@@ -333,6 +333,20 @@ def test_events_are_archived_for_thirty_days(stack: Stack) -> None:
     assert "EventPattern" not in archive
 
 
+def test_the_archive_and_the_rules_are_of_one_bus_so_that_a_replay_can_name_one_rule(
+    stack: Stack,
+) -> None:
+    """``StartReplay`` takes the archive's own bus and rules of that bus only."""
+    bus = make(stack)
+    bus.add_target("More", pattern=PLACED, target=function(stack, "More"))
+    template, name = Template.from_stack(stack), stack.resolve(bus.bus.event_bus_name)
+    archive = only(template, "AWS::Events::Archive")
+    assert archive["SourceArn"] == stack.resolve(bus.bus.event_bus_arn)
+    rules = template.find_resources("AWS::Events::Rule").values()
+    assert len(rules) > 1
+    assert all(rule["Properties"]["EventBusName"] == name for rule in rules)
+
+
 def test_a_customer_key_encrypts_bus_archive_and_queues_but_not_those_for_its_own_failure(
     stack: Stack,
 ) -> None:

@@ -181,6 +181,9 @@ def test_a_refused_record_is_named_once_with_its_range_and_without_its_content(
     assert '"startSequenceNumber": "8", "endSequenceNumber": "8"' in letter["Body"]
     assert letter["MessageAttributes"]["Reason"]["StringValue"] == "field"
     assert "Geheimnis" not in letter["Body"] + cloud.log.getvalue()
+    [line] = cloud.log_lines("Refused")
+    assert (line["record"], line["reason"], line["level"]) == ("8-0", "field", "WARNING")
+    assert line["detail"].startswith("direction ")
 
 
 def test_a_record_is_refused_only_when_its_failure_queue_has_its_name(cloud: Cloud) -> None:

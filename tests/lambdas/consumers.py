@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.lambdas.foundation import replies, responding, strict_json
+from tests.declared import modules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
     from serverless_patterns.lambdas.foundation.messages import Message
     from tests.moto_cloud import Cloud
-
-TESTS = Path(__file__).resolve().parents[1]
 
 
 def stored(cloud: Cloud) -> list[str]:
@@ -106,9 +103,7 @@ def without_addresses(
 
 def declared(name: str) -> Iterator[tuple[str, str, Any]]:
     """Yield what the patterns' ``handlers.py`` have under a name: slug, key and value."""
-    for path in sorted(TESTS.glob("*/handlers.py")):
-        slug = path.parent.name
-        module = import_module(f"{__name__.split('.')[0]}.{slug}.handlers")
+    for slug, module in modules("handlers"):
         for key, value in getattr(module, name, {}).items():
             yield slug, key, value
 

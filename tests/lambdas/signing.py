@@ -17,14 +17,16 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from serverless_patterns.lambdas.foundation.sns_messages import to_sign
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
+MESSAGE_ID = "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324"
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:changes"
 CERTIFICATE = f"https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-{'0a' * 16}.pem"
 
 
 @cache
 def key(name: str) -> rsa.RSAPrivateKey:
-    """Return a key that is made once for each name."""
-    return rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+    """Return a key that is made once for each name; that of ``weak`` is too short."""
+    size = 1_024 if name == "weak" else 2_048
+    return rsa.generate_private_key(public_exponent=65_537, key_size=size)
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Authority:
     def issue(self, host: str = "", days: int = 1, of: str = "sns") -> x509.Certificate:
         """Issue a certificate for a host, else for the authority itself."""
         own, subject = not host, host or self.name
-        issuer, holder = key(self.name), key(self.name if not host else of)
+        issuer, holder = key(self.name), key(of if host else self.name)
         usage = dict.fromkeys(
             ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
              "encipher_only", "decipher_only"), False
@@ -74,9 +76,11 @@ def _named(name: str) -> x509.Name:
 
 
 @cache
-def pem(host: str = "sns.amazonaws.com", days: int = 1, authority: str = "Amazon") -> bytes:
+def pem(
+    host: str = "sns.amazonaws.com", days: int = 1, authority: str = "Amazon", of: str = "sns"
+) -> bytes:
     """Return a certificate; for an authority without ``host``."""
-    made = Authority(authority).issue(host, days)
+    made = Authority(authority).issue(host, days, of)
     return made.public_bytes(serialization.Encoding.PEM)
 
 
@@ -84,7 +88,7 @@ def message(text: str = "{}", *, of: str = "sns", sha1: bool = False, **fields: 
     """Return a signed message, as SNS posts it; ``of`` names the key."""
     said = {
         "Type": "Notification",
-        "MessageId": "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324",
+        "MessageId": MESSAGE_ID,
         "TopicArn": TOPIC,
         "Message": text,
         "Timestamp": f"{NOW:%Y-%m-%dT%H:%M:%S}.000Z",

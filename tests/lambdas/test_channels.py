@@ -77,7 +77,12 @@ def test_an_event_of_which_a_200_says_nothing_is_sent_again(body: bytes, appsync
 
 @pytest.mark.parametrize(
     ("body", "code"),
-    [(b"{}", "Unanswered"), (b'{"successful": [], "failed": [{"index": 0}]}', "Failed")],
+    [
+        (b"{}", "Unanswered"),
+        (b'{"successful": [], "failed": []}', "Unanswered"),
+        (b'{"successful": [], "failed": [{"index": 0}]}', "Failed"),
+        (b'{"successful": [], "failed": [{"index": 0, "code": 429}]}', "429"),
+    ],
 )
 def test_an_event_of_which_no_200_says_more_has_failed(
     body: bytes, code: str, appsync: AppSync
@@ -92,6 +97,14 @@ def test_what_still_fails_is_reported_and_the_channel_is_left_alone(appsync: App
     failed = publish(appsync, one=[1], two=["x"] * 12)
     assert list(failed.values()) == ["Throttled"] * 5 + ["BehindAFailure"] * 7
     assert Counter(name for name, _ in appsync.calls) == {"one": 1, "two": channels.ATTEMPTS}
+
+
+def test_the_events_behind_a_batch_that_failed_are_all_named(appsync: AppSync) -> None:
+    appsync.answer = lambda _, events: (500, b"") if "11" in events else {}
+    failed = publish(appsync, one=list(range(1, 19)))
+    assert failed == {f"one-{at}": "Http500" for at in range(10, 15)} | {
+        f"one-{at}": "BehindAFailure" for at in range(15, 18)
+    }
 
 
 def test_between_two_attempts_it_waits_twice_as_long_with_jitter(

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import serverless_patterns
-from serverless_patterns.lambdas.foundation import aws, dead_letters, strict_json
+from serverless_patterns.lambdas.foundation import aws, batch, dead_letters, strict_json
 from serverless_patterns.lambdas.foundation.messages import Message
-from serverless_patterns.lambdas.foundation.outcomes import Outcome, RefusedError
+from serverless_patterns.lambdas.foundation.outcomes import STORED, Outcome, RefusedError
 from tests.conftest import run
 from tests.moto_cloud import cloud as make_cloud
 from tests.moto_cloud import record, string
@@ -100,6 +100,47 @@ def test_a_tenants_group_is_kept_for_fair_queues(cloud: Cloud) -> None:
     assert "MessageDeduplicationId" not in entry
 
 
+def test_a_message_counts_as_sqs_counts_it() -> None:
+    attributes: Any = {
+        "Name": {"DataType": "String", "StringValue": "é"},
+        "Bytes": {"DataType": "Binary", "BinaryValue": b"123"},
+    }
+    assert dead_letters.size_of("é", attributes) == 2 + (4 + 6 + 2) + (5 + 6 + 3)
+
+
+def test_no_call_has_more_than_ten_messages_or_a_mebibyte_with_their_attributes() -> None:
+    sent = list[list[str]]()
+
+    def call(QueueUrl: str, Entries: Any) -> Any:  # noqa: N803
+        assert QueueUrl == "url"
+        sent.append([one["Id"] for one in Entries])
+        return {"Failed": [{"Id": "11", "Code": "InternalError"}] if "11" in sent[-1] else []}
+
+    large: Any = {"Large": {"DataType": "String", "StringValue": "x" * 700_000}}
+    entries: Any = [{"Id": str(n), "MessageBody": "{}"} for n in range(12)]
+    entries += [{"Id": i, "MessageBody": "{}", "MessageAttributes": large} for i in "ab"]
+    size = dead_letters._size_of_entry
+    failed = dead_letters.call_all(call, "url", entries, size)
+    assert failed == {"11": "InternalError"}
+    assert sent == [[str(n) for n in range(10)], ["10", "11", "a"], ["11"], ["b"]]
+
+
+def test_what_became_of_a_batch_is_one_line_that_alarms_can_count(cloud: Cloud) -> None:
+    outcomes = {"1": STORED, "2": Outcome("refused", "field"), "3": Outcome.failed("Throttling")}
+    batch.log_summary(outcomes)
+    batch.log_summary({"1": STORED})
+    line, good = cloud.log_lines("Batch")
+    assert {name: line[name] for name in ("level", "records", "refused", "failed")} == {
+        "level": "ERROR",
+        "records": 3,
+        "refused": 1,
+        "failed": 1,
+    }
+    assert line["outcomes"] == {"stored": 1, "refused": 1, "failed": 1}
+    assert line["failures"] == {"Throttling": 1}
+    assert (good["level"], good["failed"], good["failures"]) == ("INFO", 0, {})
+
+
 # JSON
 
 
@@ -139,6 +180,13 @@ def test_the_same_document_has_the_same_fingerprint_however_it_is_written() -> N
     again = strict_json.parse(json.dumps(dict(reversed(document.items())), indent=3))
     assert strict_json.fingerprint(again) == strict_json.fingerprint(document)
     assert strict_json.fingerprint({"a": [1, 2]}) != strict_json.fingerprint({"a": [2, 1]})
+
+
+def test_a_fingerprint_that_is_stored_stays_that_of_its_document() -> None:
+    assert (
+        strict_json.encode({"b": "é", "a": [1, {"c": None}]})
+        == b'{"a":[1,{"c":null}],"b":"\xc3\xa9"}'
+    )
 
 
 @pytest.mark.parametrize(

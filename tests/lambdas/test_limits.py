@@ -27,6 +27,7 @@ SAME = {
     "foundation.tables.MAX_ACTIONS": limits.DYNAMODB_TRANSACTION_ACTIONS,
     "foundation.streams.MAX_RECORDS": limits.KINESIS_BATCH_RECORDS,
     "foundation.streams.MAX_RECORD_BYTES": limits.FIREHOSE_RECORD_BYTES,
+    "foundation.streams.MAX_KEY": limits.KINESIS_PARTITION_KEY,
     "foundation.topics.MAX_ENTRIES": limits.SNS_BATCH_ENTRIES,
     "foundation.topics.MAX_BYTES": limits.SNS_MESSAGE_BYTES,
     **dict(consumers.limits()),

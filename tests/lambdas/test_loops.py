@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -51,12 +53,14 @@ def test_a_loop_outlives_errors_of_its_handler_and_of_sqs(
     cloud.fail("ReceiveMessage", UNREACHABLE)
     queues.put(asked("customer-1"))
     loop.run()
+    lines = [(line["level"], line["message"]) for line in cloud.log_lines()][:2]
+    assert lines == [("WARNING", "NotReceived"), ("ERROR", "Failed")]
     assert queues.bodies(ANSWERS) == [{"result": QUOTE}]
     assert queues.queues[REQUESTS] == []
 
 
 def test_a_loop_deletes_what_is_done_with_and_leaves_what_failed(queues: Queues) -> None:
-    for number in range(2):
+    for number in range(3):
         queues.put(asked(f"customer-{number}"), id_=f"id-{number}")
 
     def handler(event: Any, _: Any) -> Any:
@@ -65,6 +69,36 @@ def test_a_loop_deletes_what_is_done_with_and_leaves_what_failed(queues: Queues)
     assert work(handler) == ["m-0"]
     queues.show()
     assert [one["MessageId"] for one in queues.queues[REQUESTS]] == ["m-0"]
+
+
+def test_a_loop_says_what_it_could_not_delete(cloud: Cloud, queues: Queues) -> None:
+    queues.put(asked("customer-1"))
+    cloud.fail("DeleteMessageBatch", UNREACHABLE)
+    work(lambda *_: {"batchItemFailures": []})
+    [line] = cloud.log_lines("NotDeleted")
+    assert (line["level"], line["records"]) == ("WARNING", 1)
+    assert line["codes"] == ["EndpointConnectionError"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_loop_ends_when_its_container_is_told_to(
+    cloud: Cloud, queues: Queues, number: signal.Signals
+) -> None:
+    queues.put(asked("customer-1"))
+
+    def handler(*_: Any) -> Any:
+        signal.raise_signal(number)
+        return {"batchItemFailures": []}
+
+    before = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        loops.main(handler)
+    finally:
+        for one, how in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
+            signal.signal(one, how)
+    queues.show()
+    assert queues.queues[REQUESTS] == []
+    assert [line["pid"] for line in cloud.log_lines("Loop")] == [os.getpid()]
 
 
 def test_a_loop_leaves_a_batch_of_which_every_request_failed(cloud: Cloud, queues: Queues) -> None:

@@ -206,6 +206,29 @@ def test_events_are_announced_ten_a_call_and_what_failed_again(bucket: Aws) -> N
     ]
 
 
+def test_items_are_read_until_the_table_has_answered_for_every_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TABLE_NAME", BUCKET)
+    asked, left = list[Any](), [["b"], ["b"], []]
+
+    class Table:
+        def batch_get_item(self, RequestItems: Any) -> Any:  # noqa: N803
+            asked.append(RequestItems[BUCKET]["Keys"])
+            unread = {BUCKET: RequestItems[BUCKET] | {"Keys": left[len(asked) - 1]}}
+            found = [key for key in asked[-1] if key not in left[len(asked) - 1]]
+            has_all = not left[len(asked) - 1]
+            return {"Responses": {BUCKET: found}} | ({} if has_all else {"UnprocessedKeys": unread})
+
+    monkeypatch.setattr(aws, "client", lambda *_, **__: Table())
+    assert [*map(str, sweeps.items(["a", "b"], "pk"))] == ["a", "b"]
+    assert asked == [["a", "b"], ["b"], ["b"]]
+    asked.clear()
+    left[2] = ["b"]
+    with pytest.raises(sweeps.UnfinishedError, match="every key"):
+        sweeps.items(["a", "b"], "pk")
+
+
 def test_a_sweep_logs_and_measures_what_it_looked_at_and_found(
     bucket: Aws, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -80,6 +80,10 @@ def test_a_record_without_source_or_time_is_read_all_the_same() -> None:
     )
     found = Record.of(record)
     assert (found.shard, found.stream, found.events[0].sent_at) == ("", "", 0)
+    change = Table().write("o", {})
+    del change["eventSourceARN"], change["dynamodb"]["ApproximateCreationDateTime"]
+    found = Record.of(change)
+    assert (found.shard, found.stream, found.events[0].sent_at) == ("", "", 0)
 
 
 def test_a_change_has_the_item_as_it_was_and_as_it_is() -> None:

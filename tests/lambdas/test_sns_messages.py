@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from http.client import HTTPSConnection
 from typing import Any
 
@@ -12,7 +13,7 @@ from serverless_patterns.lambdas.foundation import sns_messages
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from serverless_patterns.lambdas.foundation.sns_messages import Verifier
 
-from .signing import CERTIFICATE, NOW, TOPIC, message, pem
+from .signing import CERTIFICATE, MESSAGE_ID, NOW, TOPIC, message, pem
 
 DAY = 86_400
 
@@ -25,6 +26,7 @@ def verifier(**given: Any) -> Verifier:
 def refusal(body: bytes, *, later: float = 0, **given: Any) -> str:
     with pytest.raises(RefusedError) as error:
         verifier(**given).verify(body, NOW.timestamp() + later)
+    assert error.value.detail.endswith(".")
     return error.value.reason
 
 
@@ -36,6 +38,32 @@ def test_a_message_that_sns_has_signed_is_taken_as_it_was_published() -> None:
     text = 'line\n"Message"\nünïcode \u0001 ' + "x" * 100_000
     taken = verifier().verify(message(text, Subject="Subject"), NOW.timestamp())
     assert (taken.body, taken.subject, taken.topic) == (text, "Subject", TOPIC)
+    assert (taken.kind, taken.id, taken.token) == ("Notification", MESSAGE_ID, "")
+    assert (taken.region, taken.published_at) == ("eu-central-1", NOW.timestamp())
+    assert verifier().verify(message("text"), NOW.timestamp()).subject == ""
+
+
+def test_the_certificate_is_the_one_that_the_message_names() -> None:
+    asked = list[str]()
+
+    def fetched(url: str) -> bytes:
+        asked.append(url)
+        return pem()
+
+    assert verifier(certificate=fetched).verify(message("text"), NOW.timestamp())
+    assert asked == [CERTIFICATE]
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("eu-central-1", "sns.eu-central-1.amazonaws.com"),
+        ("us-gov-west-1", "sns.us-gov-west-1.amazonaws.com"),
+        ("cn-north-1", "sns.cn-north-1.amazonaws.com.cn"),
+    ],
+)
+def test_each_region_has_certificates_on_a_host_of_its_own(region: str, host: str) -> None:
+    assert sns_messages.host_of(region) == host
 
 
 @pytest.mark.parametrize(
@@ -48,6 +76,7 @@ def test_a_message_that_sns_has_signed_is_taken_as_it_was_published() -> None:
         ({"Type": "SubscriptionConfirmation", "Token": "t", "SubscribeURL": "u"}, "signature"),
         ({"Signature": "not base64"}, "signature"),
         ({"Signature": ""}, "signature"),
+        ({"Signature": "*" + json.loads(message("text"))["Signature"]}, "signature"),
         ({"SignatureVersion": "1"}, "signature_version"),
         ({"SignatureVersion": "3"}, "signature_version"),
         ({"TopicArn": f"{TOPIC}-of-a-stranger"}, "topic"),
@@ -96,6 +125,7 @@ def test_nothing_is_fetched_for_a_stranger_s_topic() -> None:
         (pem("sns.evil.example"), "certificate"),
         (pem("sns.us-east-1.amazonaws.com"), "certificate"),
         (pem(days=-1), "certificate"),
+        (pem(of="weak"), "certificate"),
     ],
 )
 def test_a_certificate_that_is_not_of_sns_or_is_over_is_refused(
@@ -127,7 +157,7 @@ def test_a_signature_by_another_key_or_with_sha1_is_refused() -> None:
     assert refusal(message("text", sha1=True, SignatureVersion="2")) == "signature"
 
 
-@pytest.mark.parametrize(("later", "taken"), [(-301, False), (-299, True), (14 * DAY, True),
+@pytest.mark.parametrize(("later", "taken"), [(-301, False), (-300, True), (15 * DAY, True),
                                               (15 * DAY + 1, False)])  # fmt: skip
 def test_a_message_is_taken_until_its_dead_letter_is_over(later: float, taken: bool) -> None:
     given: dict[str, Any] = {"certificate": lambda _: pem(days=100)}
@@ -135,6 +165,21 @@ def test_a_message_is_taken_until_its_dead_letter_is_over(later: float, taken: b
         assert verifier(**given).verify(message("text"), NOW.timestamp() + later)
     else:
         assert refusal(message("text"), later=later, **given) == "timestamp"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["now", "2026-11-27T00:00:00", "2026-13-27T00:00:00Z", "\u0662026-11-27T00:00:00Z",
+     "2026-11-27T00:00:00.1234567Z"],
+)  # fmt: skip
+def test_a_signed_message_of_no_point_in_time_is_refused(text: str) -> None:
+    assert refusal(message("text", Timestamp=text)) == "timestamp"
+
+
+def test_a_certificate_is_valid_from_its_first_second_to_its_last() -> None:
+    for now, text in ((NOW - timedelta(days=30), "first"), (NOW + timedelta(days=1), "last")):
+        body = message(text, Timestamp=f"{now:%Y-%m-%dT%H:%M:%S}Z")
+        assert verifier().verify(body, now.timestamp()).body == text
 
 
 @pytest.mark.parametrize(

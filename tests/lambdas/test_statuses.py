@@ -61,6 +61,7 @@ def test_only_the_last_attempt_of_a_message_ends_its_job(cloud: Cloud) -> None:
     assert cloud.run(orders.handler, last, job(3)) == ids(last)
     assert ends(cloud)[1]["sk"] == "failed-7"
     assert "Throttling" in ends(cloud)[1]["reason"]
+    assert ends(cloud)[1]["detail"].startswith("The last attempt failed.")
 
 
 def test_a_job_whose_end_is_not_written_is_delivered_again_and_not_dead_lettered(

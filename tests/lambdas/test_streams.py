@@ -12,6 +12,7 @@ from serverless_patterns.lambdas.foundation.streams import (
     AGGREGATE_BYTES,
     KEY_BYTES,
     MAX_CALL_BYTES,
+    MAX_KEY,
     MAX_RECORD_BYTES,
     MAX_RECORDS,
     Producer,
@@ -210,3 +211,23 @@ def test_events_behind_one_that_was_given_up_are_not_sent() -> None:
     sent = put(kinesis, events, key=key_of, aggregate=False, give_up_after=0)
     assert sent.failed == {0: "AccessDenied", 1: "AccessDenied", 2: "BehindAFailure"}
     assert sum(len(call) for call in kinesis.calls) == 2
+
+
+@pytest.mark.parametrize("bad", ["", "k" * (MAX_KEY + 1)])
+def test_an_event_whose_key_kinesis_does_not_take_is_refused_and_no_other_with_it(bad: str) -> None:
+    kinesis, keys = Kinesis(), {b"1": "a", b"2": bad, b"3": "b", b"4": "k" * MAX_KEY}
+    sent = put(kinesis, keys, key=keys.__getitem__)
+    assert (sent.accepted, sent.refused) == ([0, 2, 3], [1])
+    assert sorted(record["PartitionKey"] for record in kinesis.calls[0]) == ["a", "b", "k" * 256]
+
+
+def test_a_long_key_is_counted_in_its_record_and_its_call() -> None:
+    key = "ü" * MAX_KEY
+    kinesis, fits = Kinesis(), MAX_RECORD_BYTES - len(key.encode())
+    assert put(kinesis, [b"x" * fits, b"x" * (fits + 1)], key=lambda _: key).refused == [1]
+    names = [f"{n:04}{'ü' * 250}" for n in range(500)]
+    events = {b"%04d" % n + b"." * 10_400: name for n, name in enumerate(names)}
+    put(kinesis, events, key=events.__getitem__)
+    for call in kinesis.calls:
+        size = sum(len(r["Data"]) + len(r["PartitionKey"].encode()) for r in call)
+        assert size <= MAX_CALL_BYTES

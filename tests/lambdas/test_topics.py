@@ -62,6 +62,11 @@ def test_a_thousand_events_take_a_hundred_calls_to_a_topic() -> None:
     topic = Topic()
     assert len(put(topic, events(1_000)).accepted) == 1_000
     assert topic.calls == 100
+
+
+def test_an_event_is_published_with_its_attributes() -> None:
+    topic = Topic()
+    assert put(topic, events(1)).accepted.keys() == {"0"}
     attribute = {"of": {"DataType": "String", "StringValue": "shop"}}
     assert topic.published[0] == {"Id": "0", "Message": "00", "MessageAttributes": attribute}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -51,8 +52,15 @@ def test_two_writers_at_once_take_different_versions_and_leave_no_gap(cloud: Any
     assert written(cloud) == {"other-1": 1, "other-0": 2, "mine": 3, versions.COUNTER: 3}
 
 
+def test_a_change_says_its_version_and_when_it_was_made_in_milliseconds(cloud: Any) -> None:
+    versions.put(client("dynamodb"), TABLE, "one", "mine", {"state": "new"})
+    item = next(one for one in cloud.items() if one["sk"] == "mine")
+    assert (item["pk"], item["version"], item["state"]) == ("one", "1", "new")
+    assert 0 <= time.time() * 1000 - int(item["changed_at"]) < 60_000
+
+
 def test_a_writer_that_always_meets_others_says_so_and_writes_nothing(cloud: Any) -> None:
-    with pytest.raises(versions.ConflictError):
+    with pytest.raises(versions.ConflictError, match="one"):
         versions.put(Racer(10**6), TABLE, "one", "mine", {}, lambda _: None)
     assert "mine" not in written(cloud)
     assert set(written(cloud).values()) == set(range(1, versions.ATTEMPTS + 1))

@@ -22,6 +22,7 @@ def refusal(
 ) -> str:
     with pytest.raises(RefusedError) as error:
         webhooks.verify(headers, body, [secret], now)
+    assert error.value.detail.endswith(".")
     return error.value.reason
 
 
@@ -45,6 +46,10 @@ def test_an_altered_or_replayed_webhook_is_refused() -> None:
     assert refusal(headers | {"webhook-timestamp": str(SENT + 1)}) == "signature"
     for now in (SENT + 301, SENT - 301):
         assert refusal(headers, now=now) == "timestamp"
+    for now in (SENT + 300, SENT - 300):
+        assert webhooks.verify(headers, BODY, [SECRET], now) == ID
+    del headers["webhook-signature"]
+    assert refusal(headers) == "signature"
 
 
 @pytest.mark.parametrize(

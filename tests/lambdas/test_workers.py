@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import time
 from collections import Counter
@@ -24,6 +26,12 @@ cloud = fixture(moto_cloud.cloud)
 DELAYS = Backoff(first=30, factor=2, longest=3600)
 HIDE = "ChangeMessageVisibility"
 WANTED = {"job_id": "job-1", "supplier": "Bosch", "minutes": 2}
+TOLD = {
+    "QUEUE_URL": "url",
+    "HIDDEN_SECONDS": "60",
+    "LONGEST_SECONDS": "3600",
+    "BACKOFF": '{"first": 30, "factor": 2, "longest": 3600}',
+}
 
 
 def settings(url: str = "", hidden: int = 60, longest: int = 3600) -> workers.Settings:
@@ -33,9 +41,7 @@ def settings(url: str = "", hidden: int = 60, longest: int = 3600) -> workers.Se
 def test_the_environment_of_the_construct_is_all_a_worker_needs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told = {"QUEUE_URL": "url", "HIDDEN_SECONDS": "60", "LONGEST_SECONDS": "3600"}
-    told["BACKOFF"] = '{"first": 30, "factor": 2, "longest": 3600}'
-    for name, value in told.items():
+    for name, value in TOLD.items():
         monkeypatch.setenv(name, value)
     assert workers.Settings.of_environment() == settings("url")
 
@@ -110,8 +116,8 @@ def test_no_heartbeat_asks_for_more_than_twelve_hours_since_the_receive(cloud: C
 def test_a_job_that_is_hung_is_let_go(cloud: Cloud) -> None:
     cloud.fakes["sqs"] = lambda *_: (200, {})
     one = job(settings(longest=100))
-    assert [one.beat(now) for now in (60, 80, 99.5)] == [True, True, False]
-    assert asked(cloud) == [40, 20]
+    assert [one.beat(now) for now in (60, 80, 99, 99.5)] == [True, True, True, False]
+    assert asked(cloud) == [40, 20, 1]
 
 
 def test_two_heartbeats_may_fail_but_no_job_goes_on_once_its_message_is_shown(
@@ -202,6 +208,61 @@ def test_a_worker_that_is_told_to_end_shows_its_job_at_once(cloud: Cloud) -> Non
         return STORED
 
     assert run(cloud, told, WANTED) == {"shown": 1}
+
+
+def test_what_a_worker_does_is_logged_and_so_is_a_message_that_it_cannot_delete(
+    cloud: Cloud,
+) -> None:
+    cloud.fail("DeleteMessage", UNREACHABLE)
+    assert run(cloud, lambda _: STORED, WANTED) == {"hidden": 1}
+    begun, done, not_let_go = cloud.log_lines()
+    id_ = begun["message_id"]
+    assert (begun["message"], begun["receives"], begun["pid"]) == ("Job", 1, os.getpid())
+    assert (done["message"], done["message_id"], done["status"]) == ("Done", id_, "stored")
+    assert (not_let_go["message"], not_let_go["message_id"]) == ("NotLetGo", id_)
+    assert (not_let_go["level"], not_let_go["reason"]) == ("WARNING", "EndpointConnectionError")
+
+
+def test_a_message_is_read_as_lambda_would_deliver_it() -> None:
+    attributes = {
+        "Text": {"DataType": "String", "StringValue": "é"},
+        "Bytes": {"DataType": "Binary", "BinaryValue": b"\x00"},
+    }
+    received = {
+        "MessageId": "id", "Body": "{}", "ReceiptHandle": "handle",
+        "Attributes": {"SentTimestamp": "1"}, "MessageAttributes": attributes,
+    }  # fmt: skip
+    assert workers.record_of(received) == {
+        "messageId": "id",
+        "body": "{}",
+        "receiptHandle": "handle",
+        "attributes": {"SentTimestamp": "1"},
+        "messageAttributes": {
+            "Text": {"dataType": "String", "stringValue": "é", "binaryValue": ""},
+            "Bytes": {"dataType": "Binary", "stringValue": None, "binaryValue": "AA=="},
+        },
+    }
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_ends_when_its_container_is_told_to(cloud: Cloud, number: signal.Signals) -> None:
+    for name, value in TOLD.items():
+        cloud.monkeypatch.setenv(name, value)
+    url = sent(cloud, WANTED)
+    cloud.monkeypatch.setenv("QUEUE_URL", url)
+    before = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)]
+
+    def told(one: workers.Job) -> Outcome:
+        signal.raise_signal(number)
+        one.check()
+        return STORED
+
+    try:
+        workers.main(told)
+    finally:
+        for one, how in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
+            signal.signal(one, how)
+    assert left(url) == {"shown": 1}
 
 
 def test_a_queue_that_cannot_be_reached_is_asked_again(cloud: Cloud) -> None:

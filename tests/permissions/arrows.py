@@ -112,6 +112,7 @@ CALLS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "kinesis": {"put_record": ("PutRecord",), "put_records": ("PutRecords",)},
     "events": {"put_events": ("PutEvents",)},
+    "lambda": {"invoke": ("InvokeFunction",)},
     "states": {
         name: ("".join(word.capitalize() for word in name.split("_")),)
         for name in (

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from serverless_patterns.lambdas.foundation import sweeps, tables
+from serverless_patterns.lambdas.foundation import aws, sweeps, tables
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from serverless_patterns.lambdas.s3_events_lambda import corrections, logic, price_lists, sweep
 from tests.lambdas.consumers import stored
@@ -313,6 +314,21 @@ def test_the_sweep_finds_a_removal_and_an_upload_over_a_known_one(cloud: Cloud, 
     assert states(cloud)["current"] == "removed"
     run(cloud, records(event(**new, sequencer="0B")))
     assert states(cloud)["current"] == "removed", "that event was late"
+    assert swept() == 0
+
+
+def test_without_a_queue_the_sweep_invokes_the_function(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, Any]] = []
+    by_name = {"lambda": SimpleNamespace(invoke=lambda **call: told.append(call))}
+    monkeypatch.setenv("FUNCTION_ARN", "arn")
+    monkeypatch.setattr(aws, "client", lambda name, **_: by_name.get(name) or client(name))
+    put(KEY)
+    assert swept() == 1
+    [call] = told
+    assert (call["FunctionName"], call["InvocationType"]) == ("arn", "Event")
+    assert corrections.handler(json.loads(call["Payload"]), Context()) == {"status": "stored"}  # type: ignore[arg-type]
     assert swept() == 0
 
 

@@ -1,14 +1,15 @@
 """Every alarm of every demo stack goes off and returns in an engine, and somebody hears of it.
 
 The alarms are those of the synthesized templates, as they are there, and what they watch has the
-type and the name that it has there, but nothing else: no function runs. Five things differ, and
+type and the name that it has there, but nothing else: no function runs. Four things differ, and
 each is proven elsewhere. A topic is the action of each alarm, as demo stacks know nobody to tell
-(contracts: ``Alarms(actions=...)`` reaches each alarm). An alarm on metric math, which no engine
-computes, is left out (its metrics: ``tests/blocks/test_relays.py``). A percentile is a maximum,
-which the engine can evaluate: equal values have the same of both; the other engine evaluates the
-percentile itself. A log group is in place of what this engine cannot make (``UNKNOWN``); the other
-one makes it. And time does not pass: data have the timestamps of the periods before now, and the
-engine is asked to look at its alarms as of now, and as of an hour later, when the data are too old.
+(contracts: ``Alarms(actions=...)`` reaches each alarm). A percentile is a maximum, which the engine
+can evaluate: equal values have the same of both; the other engine evaluates the percentile itself.
+A log group is in place of what this engine cannot make (``UNKNOWN``); the other one makes it. And
+time does not pass: data have the timestamps of the periods before now, and the engine is asked to
+look at its alarms as of now, and as of an hour later, when the data are too old.
+
+An alarm on an expression is left out: no engine evaluates one, so tests of its template are all.
 
 The messages in a queue are the engine's own metric. All other data are put, under the dimensions
 that the service gives them in its user guide (``WATCHED``), which are taken from the resource, and
@@ -52,6 +53,7 @@ PASS = {"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}
 ROLE = "arn:aws:iam::000000000000:role/any"
 BUCKET = {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::any"}
 HOUR = 3600
+ALARMS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
 LATER = 20  # seconds, so that what the engine reports meanwhile is of the last period
 OF_CHANNELS = ("EventAPIId", "ChannelNamespaceName")
 WAITING = ("AWS/SQS", "ApproximateNumberOfMessagesVisible")  # the engine reports it itself
@@ -167,9 +169,8 @@ def names_in(value: Any) -> Iterator[str]:
 
 
 def alarms_of(resources: Json) -> Json:
-    """Properties of the alarms of a template, by logical id; no engine computes metric math."""
-    kinds = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
-    alarms = {name: r["Properties"] for name, r in resources.items() if r["Type"] in kinds}
+    """Properties of the alarms of a template, by logical id, but those on an expression."""
+    alarms = {n: r["Properties"] for n, r in resources.items() if r["Type"] in ALARMS}
     return {name: alarm for name, alarm in alarms.items() if "Metrics" not in alarm}
 
 

@@ -42,8 +42,9 @@ def make_intake(stack: Stack, construct_id: str = "Pattern", **settings: Any) ->
     return make(stack, construct_id, starter=starter, **settings).intake
 
 
+TAKES = frozenset({"endpoint", "mapping", "alarms"})
 BUILDS = [
-    Build("step_functions_saga", make, frozenset({"endpoint", "alarms"})),
-    Build("step_functions_saga express", make_express, frozenset({"endpoint", "alarms"})),
+    Build("step_functions_saga", make, TAKES),
+    Build("step_functions_saga express", make_express, TAKES),
     Build("step_functions_saga intake", make_intake, frozenset({"queue", "consumer", "alarms"})),
 ]
