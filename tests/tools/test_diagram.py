@@ -429,6 +429,25 @@ def test_lines_of_two_sources_that_fan_out_stay_apart_and_differ_in_colour() -> 
     assert sorted(map(colours.count, set(colours))) == [2, 4]
 
 
+def test_answers_reach_who_asked_in_a_queue_that_it_makes_when_it_runs() -> None:
+    made = {"Fn::Sub": "arn:aws:sqs:${AWS::Region}:${AWS::AccountId}:answers-*"}
+    allowed = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": [made]}
+    makes = allowed | {"Action": ["sqs:CreateQueue", "sqs:ReceiveMessage"]}
+    parts = lane("Orders", "Stored", "dynamodb:PutItem") | {
+        "Stored": TABLE,
+        "Answer": resource(
+            "IAM::Policy", PolicyDocument=document(allowed), Roles=[ref("OrdersRole")]
+        ),
+    }
+    title = "requester → SQS → responder → SQS → requester"
+    assert render(template(**parts), title).count(">Requester</text>") == 1
+    asker = resource("IAM::Policy", PolicyDocument=document(makes), Roles=["any"])
+    drawn = render(template(**parts, Asker=asker), title)
+    assert drawn.count(">Requester</text>") == 2
+    assert "; Orders work → Work answers; " in drawn
+    assert "; Work answers → Requester<" in drawn
+
+
 @pytest.mark.parametrize("sender", ["client", "publisher"])
 def test_the_sender_has_its_name_of_the_flow_line(sender: str) -> None:
     assert f">{sender.capitalize()}</text>" in render(shop(), f"{sender} → API → SQS")
