@@ -26,7 +26,6 @@ ELSEWHERE = {  # by type, the properties that name what is written elsewhere, or
 OWN = re.compile(r"[EWI]9\d*")
 
 
-@RULES.append
 class NotChecked(CloudFormationLintRule):
     """What these rules cannot see; the command prints it beside the findings.
 
@@ -83,7 +82,6 @@ def _unchecked(cfn: Template) -> Iterator[tuple[tuple[str, ...], str]]:
                 )
 
 
-@RULES.append
 class IgnoredWithoutReason(CloudFormationLintRule):
     """A check that is ignored in the template's metadata, without a reason beside it."""
 
@@ -122,3 +120,6 @@ def _unreasoned(raw: Any) -> Iterator[str]:
     for check in map(str, ignored if isinstance(ignored, list) else ()):
         if OWN.fullmatch(check) and not str(reasons.get(check) or "").strip():
             yield check
+
+
+RULES += [NotChecked, IgnoredWithoutReason]

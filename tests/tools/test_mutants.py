@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run
 from tools.mutants import __main__ as mutants
 from tools.mutants.__main__ import Mutant
+from tools.mutants.runner import CODES, NOBODY_LOOKED, NOTICED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +25,7 @@ def test_the_page_counts_what_was_noticed_and_explains_what_was_not(
     monkeypatch.setattr(mutants, "EXPLAINED", reasons)
     found = [
         Mutant("a.py", "f", (), 1),
-        Mutant("a.py", "f", (), 36),  # ran without end
+        Mutant("a.py", "f", (), -24),  # ran without end
         Mutant("a.py", "g", ("-    logger.info(1)", "+    logger.info(2)"), 0),
         Mutant("b.py", "h", ("-    return 1", "+    return 2"), 33),  # no test reaches it
         Mutant("b.py", "h", (), None),  # not tried
@@ -102,3 +105,30 @@ def test_every_handlers_rules_are_mutated() -> None:
     covered = {file for mutated, _ in mutants.GROUPS.values() for it in mutated
                for file in ROOT.glob(it)}  # fmt: skip
     assert {*ROOT.glob("lambdas/*/logic.py")} <= covered
+
+
+def test_a_change_is_noticed_by_the_tests_that_reach_it_and_by_no_other(tmp_path: Path) -> None:
+    module = tmp_path / "mutmut" / "mutation"
+    module.mkdir(parents=True)
+    (module / "trampoline.py").write_text(
+        "now = ['']\ndef set_mutant_under_test(name):\n    now[0] = name\n"
+    )
+    (tmp_path / "test_it.py").write_text(
+        "from mutmut.mutation.trampoline import now\n"
+        "def test_reaches():\n    assert now[0] != 'm.f__mutmut_1'\n"
+        "def test_reaches_nothing():\n    assert False\n"
+    )
+    stats = {
+        "duration_by_test": {"test_it.py::test_reaches": 0.1},
+        "tests_by_mangled_function_name": {"m.f": ["test_it.py::test_reaches"]},
+    }
+    (tmp_path / "mutmut-stats.json").write_text(json.dumps(stats))
+    (tmp_path / "pyproject.toml").write_text(
+        "[tool.mutmut]\npytest_add_cli_args = ['-p', 'no:cacheprovider']\n"
+        "pytest_add_cli_args_test_selection = ['test_it.py']\n"
+    )
+    names = ["m.f__mutmut_1", "m.f__mutmut_2", "m.g__mutmut_1"]
+    done = run(sys.executable, str(mutants.RUNNER), cwd=tmp_path, input=json.dumps(names))
+    assert (tmp_path / CODES).exists(), done.stdout + done.stderr
+    codes = json.loads((tmp_path / CODES).read_text())
+    assert codes == {names[0]: NOTICED, names[1]: 0, names[2]: NOBODY_LOOKED}

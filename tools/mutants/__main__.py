@@ -14,6 +14,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -23,6 +24,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .runner import CODES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -30,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".build" / "mutants"
 PYTHON = WORK / ".venv" / "bin" / "python"
 PACKAGE = "serverless_patterns"
+RUNNER = Path(__file__).with_name("runner.py")
 EXPLAINED = Path(__file__).with_name("survivors.toml")
 PAGE = ROOT / "docs" / "reliability.md"
 SAMPLE = WORK / "sample.txt"  # says which changes the last run tried
@@ -81,7 +85,7 @@ GROUPS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
 }
 # They take seconds, and say what many events cost or how long a call may take.
 SLOW = "not thousand and not hundred and not took_too_long and not largest_size"
-KILLED, TIMED_OUT = (1, 3), (-24, 24, 36, 152, 255)  # mutmut's codes; -24: SIGXCPU
+KILLED, TIMED_OUT = (1,), (-signal.SIGXCPU, -signal.SIGALRM)
 STRING = re.compile(r'f?"((?:[^"\\]|\\.)*)"')
 
 # For the tests: a process that mutmut forks has no thread for what jsii waits for at its
@@ -242,8 +246,9 @@ def share(killed: int, tried: int) -> str:
 def mutants(group: str) -> Iterator[Mutant]:
     """Yield what mutmut has made and run of a group."""
     work = WORK / group
+    ran = json.loads((work / "mutants" / CODES).read_text())
     codes = {
-        meta: json.loads(meta.read_text())["exit_code_by_key"]
+        meta: {name: ran.get(name) for name in json.loads(meta.read_text())["exit_code_by_key"]}
         for meta in sorted(work.glob("mutants/**/*.py.meta"))
     }
     asked = [
@@ -330,9 +335,13 @@ def mutate(groups: Sequence[str], sample: str, seed: int) -> None:
             f"{group}: {len(chosen)} of {len(made[group])} changes; see {log.relative_to(ROOT)}",
             flush=True,
         )
-        with log.open("w") as output:
-            command = [str(PYTHON), "-m", "mutmut", "run", "--max-children", "1", *chosen]
+        with log.open("w") as output:  # mutmut runs every test once, to know what each reaches
+            command = [str(PYTHON), "-m", "mutmut", "run", "--max-children", "1", chosen[0]]
             run(work, *command, stdout=output, stderr=output, env=environment)
+            run(
+                work / "mutants", str(PYTHON), str(RUNNER), input=json.dumps(chosen),
+                stdout=output, stderr=output, env=environment,
+            )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,0 +1,99 @@
+"""Runs the tests that reach each change, in processes forked from one that has collected them.
+
+mutmut collects them again for each change, which takes longer than the tests. It is run where
+mutmut has made and reached the changes; the names come in as JSON, the exit codes go out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CODES = Path("codes.json")  # exit codes by change, as mutmut has them
+NOTICED, NOBODY_LOOKED = 1, 33
+SLACK = 20  # seconds
+
+
+class Runner:
+    """A plugin of pytest: in place of all tests, it runs those of each change.
+
+    Args:
+        names: Of the changes, as mutmut has them.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        stats = json.loads(Path("mutmut-stats.json").read_text())
+        self.names, self.seconds = names, stats["duration_by_test"]
+        self.reaching = stats["tests_by_mangled_function_name"]
+        self.codes: dict[str, int] = {}
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        """Run the tests of each change, the quickest first."""
+        items = {item.nodeid: item for item in session.items}
+        for name in self.names:
+            ids = self.reaching.get(name.rpartition("__mutmut_")[0], ())
+            tests = sorted((it for it in ids if it in items), key=self._took)
+            self.codes[name] = self._try(name, [items[it] for it in tests])
+            CODES.write_text(json.dumps(self.codes))
+        return True
+
+    def _took(self, test: str) -> float:
+        return float(self.seconds.get(test, 0))
+
+    def _try(self, name: str, tests: Sequence[Any]) -> int:
+        """Return how a process ends that has the change."""
+        if not tests:
+            return NOBODY_LOOKED
+        seconds = int(5 * sum(self._took(item.nodeid) for item in tests)) + SLACK
+        pid = os.fork()
+        if pid == 0:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            os.dup2(1, 2)
+            resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+            signal.alarm(4 * seconds)
+            os._exit(_noticed(name, tests))
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def change_to(name: str) -> None:
+    """Let this process run a change, or the code as it is for no name."""
+    import_module("mutmut.mutation.trampoline").set_mutant_under_test(name)
+
+
+def _noticed(name: str, tests: Sequence[Any]) -> int:
+    from _pytest.runner import runtestprotocol
+
+    change_to(name)
+    try:
+        for item, following in zip(tests, [*tests[1:], None], strict=True):
+            reports = runtestprotocol(item, log=False, nextitem=following)
+            if any(report.failed for report in reports):
+                return NOTICED
+    except BaseException:
+        return NOTICED
+    return 0
+
+
+def main() -> int:
+    """Run the tests of the changes that standard input names."""
+    import pytest
+
+    settings = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["mutmut"]
+    arguments = settings["pytest_add_cli_args"] + settings["pytest_add_cli_args_test_selection"]
+    sys.path.insert(0, "")
+    change_to("")
+    return int(pytest.main(["-q", "-s", *arguments], plugins=[Runner(json.load(sys.stdin))]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
