@@ -238,6 +238,7 @@ def test_a_correction_is_read_once_and_every_failure_is_raised(cloud: Cloud) -> 
     good, bad = records(event(**put("corrections/a+b.csv"))), records(event(**put("x.csv", BAD)))
     answers = [call(good) for _ in range(2)]
     assert answers == ["stored", "duplicate"]
+    assert cloud.calls["TransactWriteItems"] == 3, "one, and two for a duplicate"
     assert states(cloud, "corrections/a+b.csv")["current"] == "read"
     with pytest.raises(RefusedError, match="amount"):
         call(bad)
