@@ -245,9 +245,8 @@ def swept(drive: Driver, catalogs: Catalogs) -> None:
     rows = drive.rows("TableName", "begins_with(pk, :text)", marks)
     done = {row["pk"].removeprefix("payload#") for row in rows}
     # Consumers crashed when they had deleted the message, senders before they had sent the pointer.
-    orphans = sorted(done)[:ORPHANS]
-    orphans += [f"{QUEUED}{catalogs.shop.run}-{number}" for number in range(ORPHANS)]
-    for key in orphans:
+    of_senders = [f"{QUEUED}{catalogs.shop.run}-{number}" for number in range(ORPHANS)]
+    for key in [*sorted(done)[:ORPHANS], *of_senders]:
         drive.client("s3").put_object(Bucket=catalogs.bucket, Key=key, Body=b"x")
     there = {*catalogs.keys(QUEUED)}
     found = sweep(drive, **any_age)
