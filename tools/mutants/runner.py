@@ -16,8 +16,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+from _pytest.runner import runtestprotocol
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
 CODES = Path("codes.json")  # exit codes by change, as mutmut has them
 NOTICED, NOBODY_LOOKED = 1, 33
@@ -40,12 +43,18 @@ class Runner:
     def pytest_runtestloop(self, session: Any) -> bool:
         """Run the tests of each change, the quickest first."""
         items = {item.nodeid: item for item in session.items}
+        tests = {name: [items[it] for it in self._tests(name, items)] for name in self.names}
+        every = {item.nodeid: item for each in tests.values() for item in each}
+        if self._try("", [*every.values()]) not in (0, NOBODY_LOOKED):
+            raise pytest.UsageError("A test fails without a change: no change can be judged.")
         for name in self.names:
-            ids = self.reaching.get(name.rpartition("__mutmut_")[0], ())
-            tests = sorted((it for it in ids if it in items), key=self._took)
-            self.codes[name] = self._try(name, [items[it] for it in tests])
+            self.codes[name] = self._try(name, tests[name])
             CODES.write_text(json.dumps(self.codes))
         return True
+
+    def _tests(self, name: str, items: Container[str]) -> list[str]:
+        ids = self.reaching.get(name.rpartition("__mutmut_")[0], ())
+        return sorted((it for it in ids if it in items), key=self._took)
 
     def _took(self, test: str) -> float:
         return float(self.seconds.get(test, 0))
@@ -71,8 +80,6 @@ def change_to(name: str) -> None:
 
 
 def _noticed(name: str, tests: Sequence[Any]) -> int:
-    from _pytest.runner import runtestprotocol
-
     change_to(name)
     try:
         for item, following in zip(tests, [*tests[1:], None], strict=True):
@@ -86,8 +93,6 @@ def _noticed(name: str, tests: Sequence[Any]) -> int:
 
 def main() -> int:
     """Run the tests of the changes that standard input names."""
-    import pytest
-
     settings = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["mutmut"]
     arguments = settings["pytest_add_cli_args"] + settings["pytest_add_cli_args_test_selection"]
     sys.path.insert(0, "")
