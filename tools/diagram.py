@@ -39,6 +39,7 @@ INK, GREY, RED, PINK = "#232f3e", "#5a6472", "#b3261e", "#e7157b"
 FLOWS = (INK, "#0972d3", "#037f0c")  # where several resources fan out to the same ones
 FONT = "Amazon Ember, Helvetica Neue, Helvetica, Arial, sans-serif"
 CLIENT = "client"  # no logical id: those have no lower-case start
+ANSWERED = "answered"  # the same client, where the flow ends
 LAYOUT = {
     "elk.algorithm": "layered",
     "elk.direction": "RIGHT",
@@ -121,8 +122,10 @@ class _Drawing:
         entered = {edge.target for edge in drawn.edges if edge not in self.back}
         entries = [n for n, what in drawn.nodes.items() if what.needs_event and n not in entered]
         client = {CLIENT: Node("Client", _client(title, drawn), "", "")}
-        self.nodes = (client if entries else {}) | drawn.nodes
-        self.edges = [*(Edge(CLIENT, node, FLOW) for node in entries), *drawn.edges]
+        again = {ANSWERED: client[CLIENT]} if drawn.answers else {}
+        self.nodes = (client if entries else {}) | drawn.nodes | again
+        told = [Edge(node, ANSWERED, FLOW) for node in drawn.answers]
+        self.edges = [*(Edge(CLIENT, node, FLOW) for node in entries), *drawn.edges, *told]
         self.alarms, self.told = drawn.alarms, drawn.told
         self.below = self._below()
         # Icons are as far from the left of their boxes everywhere: so they align in a column.

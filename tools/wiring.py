@@ -119,6 +119,7 @@ WRITES = re.compile(
     r"|execute-api:Invoke|scheduler:CreateSchedule|appsync:|dynamodb:\*|s3:\*)"
 )
 DELETES = re.compile(r"s3:DeleteObject")
+MAKES = re.compile("sqs:CreateQueue")
 METRIC = "MetricStat.Metric"
 READS = re.compile(r"dynamodb:(Get|BatchGet|Query|Scan)|s3:GetObject")
 
@@ -151,12 +152,16 @@ class Edge:
 
 @dataclass(frozen=True)
 class Graph:
-    """What to draw: nodes by logical id, arrows, alarms per node, the topics that they notify."""
+    """What to draw: nodes by logical id, arrows, alarms per node, the topics that they notify.
+
+    ``answers``: queues of which the client receives.
+    """
 
     nodes: dict[str, Node]
     edges: list[Edge]
     alarms: dict[str, int]
     told: str
+    answers: Sequence[str] = ()
 
 
 def refs(value: Any) -> Iterator[str]:
@@ -221,6 +226,7 @@ class _Template:
         }
         self.edges: dict[tuple[str, str, bool], Edge] = {}
         self.guesses: list[tuple[str, Edge]] = []
+        self.answers: list[str] = []
 
     def of(self, *types: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """Resources of these types, with their properties."""
@@ -295,20 +301,39 @@ class _Template:
                 return f"{self.path(properties['ParentId'])}/{properties['PathPart']}"
         return ""
 
-    def read_permissions(self) -> None:
-        """Read what code may write and read, where no wiring says it already."""
-        callers = {
+    def callers(self) -> dict[str, str]:
+        """The code of each role."""
+        return {
             role: node
             for node, properties in self.of(*CALLERS)
             for role in refs([properties.get(key) for key in ("Role", "RoleArn", "TaskRoleArn")])
         }
-        failures = {edge.target for edge in self.edges.values() if edge.kind == FAILURE}
-        allowed = [
+
+    def allowed(self) -> list[tuple[str, dict[str, Any]]]:
+        """What each role may do, statement by statement."""
+        return [
             (role, statement)
             for node, policy in self.of(*POLICIES)
             for role in (node, *refs(policy.get("Roles")))
             for statement in _statements(policy)
         ]
+
+    def read_answers(self) -> None:
+        """Read where code sends to queues that are made when who asks runs: in no template."""
+        allowed, callers = self.allowed(), self.callers()
+        made = [arn for _, one in allowed if MAKES.search(str(one)) for arn in _arns(one)]
+        for role, statement in allowed:
+            sends = "sqs:SendMessage" in str(statement.get("Action"))
+            if sends and role in callers and any(arn in made for arn in _arns(statement)):
+                name = f"{''.join(words(callers[role]))}Answers"
+                self.resources[name] = {"Type": "AWS::SQS::Queue", "Properties": {}}
+                self.connect(callers[role], name, FLOW)
+                self.answers.append(name)
+
+    def read_permissions(self) -> None:
+        """Read what code may write and read, where no wiring says it already."""
+        callers, allowed = self.callers(), self.allowed()
+        failures = {edge.target for edge in self.edges.values() if edge.kind == FAILURE}
         found = [
             (callers[role], target, str(statement.get("Action")))
             for role, statement in allowed
@@ -322,6 +347,9 @@ class _Template:
             for caller, target, actions in found:
                 if pattern.search(actions) and (caller, target) not in wired:
                     self.connect(caller, target, FAILURE if target in failures else FLOW, label)
+        for caller, queue, actions in found:
+            if "sqs:ReceiveMessage" in actions and (queue, caller, False) not in self.edges:
+                self.connect(queue, caller, FAILURE if queue in failures else FLOW)
         # Code that passes a role to Scheduler makes schedules of what the role may start.
         for caller, passed in [
             (callers[role], refs(statement.get("Resource")))
@@ -373,6 +401,7 @@ def graph(template: dict[str, Any]) -> Graph:
     read = _Template(template)
     read.read_wiring()
     read.read_permissions()
+    read.read_answers()
     read.read_alarms()
     edges = read.drawn()
     nodes = {node: _node(node, read.resources[node]) for node in _along(edges, read.resources)}
@@ -388,7 +417,8 @@ def graph(template: dict[str, Any]) -> Graph:
         if number > 1:
             what = replace(what, service=f"{number} {what.service}", kind=f"{what.kind}s")
         nodes[node] = replace(what, name=readable(names[node]))
-    return Graph(nodes, [e for e in edges if e.target not in alike], +Counter(alarms), told)
+    edges = [edge for edge in edges if edge.target not in alike]
+    return Graph(nodes, edges, +Counter(alarms), told, read.answers)
 
 
 def _alike(edges: Sequence[Edge], nodes: Mapping[str, Node]) -> dict[str, str]:
@@ -485,6 +515,12 @@ def _alarms(read: _Template, nodes: Mapping[str, Node]) -> tuple[dict[str, int],
 def _is_fifo(resource: dict[str, Any]) -> bool:
     properties = resource.get("Properties", {})
     return bool(properties.get("FifoQueue") or properties.get("FifoTopic"))
+
+
+def _arns(statement: dict[str, Any]) -> list[Any]:
+    """The resources of a statement."""
+    found = statement.get("Resource")
+    return found if isinstance(found, list) else [found]
 
 
 def _statements(value: Any) -> Iterator[dict[str, Any]]:

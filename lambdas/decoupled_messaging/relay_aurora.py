@@ -14,7 +14,9 @@ from . import aurora
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-ENOUGH = 20_000  # milliseconds for a last batch, whose calls may each take seconds
+ENOUGH = 20_000  # milliseconds for one more batch, whose calls may each take seconds
+
+_make_tables = cache(aurora.make_tables)
 
 
 class UnsentError(Exception):
@@ -29,21 +31,17 @@ def handler(_: Any, context: LambdaContext) -> None:
         UnsentError: the queue did not take all, so that Errors shows an outage.
     """
     _make_tables()
-    sent, failed = 0, dict[str, str]()
-    while not failed and context.get_remaining_time_in_millis() > ENOUGH:
+    sent = 0
+    while True:  # a function whose time is short sends one batch
         found, failed = aurora.relay()
         sent += found - len(failed)
-        if found < aurora.BATCH:
+        little = context.get_remaining_time_in_millis() < ENOUGH
+        if failed or little or found < aurora.BATCH:
             break
     _measure(aurora.age(), context.function_name)
     logger.info("Relayed", sent=sent, failed=len(failed), codes=sorted({*failed.values()}))
     if failed:
         raise UnsentError(f"{len(failed)} orders are still in the outbox.")
-
-
-@cache
-def _make_tables() -> None:
-    aurora.make_tables()
 
 
 def _measure(age: int, function: str) -> None:

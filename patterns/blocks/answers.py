@@ -52,16 +52,7 @@ class AnswerQueues:
     """
 
     def __init__(self, scope: Construct, requests: sqs.IQueue, timeout: float, idle: float) -> None:
-        if not 1 <= timeout <= SQS_MAX_RETENTION:
-            raise ValueError(
-                f"timeout is {period(timeout)}; it must be 1 s to {period(SQS_MAX_RETENTION)}, for "
-                "which SQS keeps an answer."
-            )
-        if idle < SHORTEST_IDLE:
-            raise ValueError(
-                f"idle is {period(idle)}; it must be {period(SHORTEST_IDLE)} or more: a heartbeat "
-                "is a tag, and SQS throttles tagging for the whole account."
-            )
+        _check_times(timeout, idle)
         self._scope, self._stack, self._timeout, self._idle = scope, stack_of(scope), timeout, idle
         self._key = keys.key_of(requests)
         self.prefix = f"{name_known_before_creation(scope, longest_path=PATH_IN_NAME)}-"
@@ -147,3 +138,16 @@ def check_times(queue: sqs.IQueue, consumer: Consumer | None, waits: float) -> N
         reject(checks.retried_too_late(path, hidden, waits, delayed, window))
     if kept is not None:
         reject(checks.expires_while_awaited(path, kept, waits))
+
+
+def _check_times(timeout: float, idle: float) -> None:
+    if not 1 <= timeout <= SQS_MAX_RETENTION:
+        raise ValueError(
+            f"timeout is {period(timeout)}; it must be 1 s to {period(SQS_MAX_RETENTION)}, for "
+            "which SQS keeps an answer."
+        )
+    if idle < SHORTEST_IDLE:
+        raise ValueError(
+            f"idle is {period(idle)}; it must be {period(SHORTEST_IDLE)} or more: a heartbeat "
+            "is a tag, and SQS throttles tagging for the whole account."
+        )

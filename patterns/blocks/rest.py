@@ -171,47 +171,55 @@ class RestEntry(Construct):
     ) -> None:
         expect("endpoint", endpoint, Endpoint)
         super().__init__(scope, construct_id)
-        self._endpoint = endpoint
-        self.alarms: list[cloudwatch.Alarm] = []
-        if isinstance(endpoint.api, NewApi):
-            api = new_api(self, endpoint.api)
-            metric = api.metric_server_error(period=seconds(60), statistic="Average")
-            self.alarms.append(
-                alarms.above(
-                    self,
-                    "ServerErrorAlarm",
-                    metric,
-                    SERVER_ERRORS,
-                    threshold=ERROR_RATE,
-                    evaluation_periods=3,
-                )
-            )
-            self.api: apigateway.IRestApi = api
-            self._scope: Construct = self
-        else:
-            check_own_api(endpoint.api)
-            check_environment(self, Path(endpoint.api, "The API "), endpoint.api, needed=False)
-            self.api = endpoint.api
-            self._scope = beside(self, self.api)
-        keep_text(self.api, endpoint.content_types)
+        self._endpoint, given = endpoint, endpoint.api
         self._methods: list[apigateway.Method] = []
+        self.alarms: list[cloudwatch.Alarm] = []
+        self.api = self._new(given, alarms) if isinstance(given, NewApi) else self._own(given)
+        self._scope = self if isinstance(given, NewApi) else beside(self, given)
+        keep_text(self.api, endpoint.content_types)
         with _in_own_words(lambda: f"The API {Path(self.api)} has no resource {endpoint.path!r}"):
             self._resource = self.api.root.resource_for_path(endpoint.path)
         self._authorizer, self._keyed = endpoint.authorizer, endpoint.usage_plan is not None
-        if isinstance(endpoint.api, NewApi):
-            self._cors = Cors(endpoint.api.cors)
-        else:
-            self._cors = Cors(self._resource.default_cors_preflight_options)
-            defaults = self._resource.default_method_options or apigateway.MethodOptions()
-            self._authorizer = endpoint.authorizer or defaults.authorizer
-            self._keyed = self._keyed or bool(defaults.api_key_required)
-            warn_of_cors(self.api, self._resource, self._cors)
+        self._cors = Cors(given.cors) if isinstance(given, NewApi) else self._inherited()
         if endpoint.authorizer:
             check_authorizer(endpoint.authorizer, self.api)
         if endpoint.usage_plan:
-            _join(endpoint.usage_plan, self._stage("usage_plan"))
-            if not self._authorizer:
-                _warn_of_key_alone(self)
+            self._join(endpoint.usage_plan)
+
+    def _new(self, settings: NewApi, alarms: Alarms) -> apigateway.IRestApi:
+        """Make an API with its alarm."""
+        api = new_api(self, settings)
+        alarm = alarms.above(
+            self,
+            "ServerErrorAlarm",
+            api.metric_server_error(period=seconds(60), statistic="Average"),
+            SERVER_ERRORS,
+            threshold=ERROR_RATE,
+            evaluation_periods=3,
+        )
+        self.alarms.append(alarm)
+        return api
+
+    def _own(self, api: apigateway.IRestApi) -> apigateway.IRestApi:
+        """Check your own API, whose alarms are yours."""
+        check_own_api(api)
+        check_environment(self, Path(api, "The API "), api, needed=False)
+        return api
+
+    def _inherited(self) -> Cors:
+        """Take over what your own API says of all its methods."""
+        cors = Cors(self._resource.default_cors_preflight_options)
+        defaults = self._resource.default_method_options or apigateway.MethodOptions()
+        self._authorizer = self._authorizer or defaults.authorizer
+        self._keyed = self._keyed or bool(defaults.api_key_required)
+        warn_of_cors(self.api, self._resource, cors)
+        return cors
+
+    def _join(self, plan: apigateway.UsagePlan) -> None:
+        """Add the stage to a usage plan; its key may be all that a client needs."""
+        _join(plan, self._stage("usage_plan"))
+        if not self._authorizer:
+            _warn_of_key_alone(self)
 
     @functools.cached_property
     def role(self) -> iam.Role:

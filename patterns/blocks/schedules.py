@@ -261,26 +261,31 @@ class QueueSchedules(Schedules):
     ) -> None:
         super().__init__(scope, construct_id)
         check_given(self, "queue", queue, Retries(), None, encryption_key, alarms)
-        made = resource_of(queue)
-        if queue.fifo and made is not None:
-            by_content = made.content_based_deduplication is True
-            fix = "Set content_based_deduplication on the queue"
-            problem = sqs_checks.fifo_message(
-                Path(self), Path(queue),
-                group=True, deduplication=False, by_content=by_content, fix=fix,
-            )  # fmt: skip
-            reject(problem)
-        elif queue.fifo:
-            Annotations.of(queue).add_warning_v2(
-                "serverless-patterns:imported-fifo-queue-of-schedules",
-                "This FIFO queue is imported, so it cannot be checked: it must deduplicate by "
-                "content, since Scheduler gives no deduplication id.",
-            )
+        if queue.fifo:
+            _check_deduplication(self, queue)
         self._hand_over_to(queue, Retries(), None, encryption_key, removal_policy)
         self.alarms: list[cloudwatch.Alarm] = [
             *on_group(self, alarms, self.schedule_group),
             on_undelivered(self, alarms, self.dead_letter_queue, SENT_AGAIN),
         ]
+
+
+def _check_deduplication(scope: Construct, queue: sqs.IQueue) -> None:
+    """Reject a FIFO queue that takes no message of Scheduler; warn of one that is imported."""
+    made = resource_of(queue)
+    if made is None:
+        Annotations.of(queue).add_warning_v2(
+            "serverless-patterns:imported-fifo-queue-of-schedules",
+            "This FIFO queue is imported, so it cannot be checked: it must deduplicate by "
+            "content, since Scheduler gives no deduplication id.",
+        )
+        return
+    by_content = made.content_based_deduplication is True
+    fix = "Set content_based_deduplication on the queue"
+    problem = sqs_checks.fifo_message(
+        Path(scope), Path(queue), group=True, deduplication=False, by_content=by_content, fix=fix
+    )
+    reject(problem)
 
 
 def check_given(

@@ -27,15 +27,9 @@ if TYPE_CHECKING:
     from constructs import Construct
 
 __all__ = [
-    "Alarms",
-    "Consumer",
-    "DecoupledMessaging",
-    "Endpoint",
-    "NewApi",
-    "NewQueue",
-    "StreamConsumer",
+    "Alarms", "Consumer", "DecoupledMessaging", "Endpoint", "NewApi", "NewQueue", "StreamConsumer",
     "TableSettings",
-]
+]  # fmt: skip
 
 QUARTER = seconds(900)
 NEW_IMAGE = dynamodb.StreamViewType.NEW_IMAGE

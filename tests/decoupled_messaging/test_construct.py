@@ -102,7 +102,7 @@ def test_your_own_table_queue_and_settings_are_used(stack: Stack) -> None:
 
 
 def test_every_part_goes_off_before_an_order_is_lost(stack: Stack) -> None:
-    for one, own in zip(BUILDS, ({"IteratorAge", None}, {"OutboxAge", "Invocations"}), strict=True):
+    for one, own in zip(BUILDS, (("IteratorAge", None), ("OutboxAge", "Invocations")), strict=True):
         it = Stack(App(), "Stack")
         one(it)
         found = {it.get("MetricName") for it in properties(it, "CloudWatch::Alarm")}

@@ -207,6 +207,13 @@ def test_rows_that_the_queue_does_not_take_do_not_hold_up_those_behind_them(
     assert counts(database) == (0, 12), "and those stay, counted by attempts"
 
 
+def test_a_relay_that_has_little_time_sends_one_batch(cloud: Cloud, database: DataApi) -> None:
+    assert {post(key=f"order-{number}") for number in range(15)} == {202}
+    cloud.monkeypatch.setattr(Context, "get_remaining_time_in_millis", lambda _: 3000)
+    relay()
+    assert (len(sent(cloud)), counts(database)) == (10, (15, 5)), "Lambda's default is 3 s"
+
+
 def test_an_outage_of_the_queue_keeps_every_order_and_says_how_long_they_wait(
     cloud: Cloud, database: DataApi, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,8 @@ A log group is in place of what this engine cannot make (``UNKNOWN``); the other
 time does not pass: data have the timestamps of the periods before now, and the engine is asked to
 look at its alarms as of now, and as of an hour later, when the data are too old.
 
+An alarm on an expression is left out: no engine evaluates one, so tests of its template are all.
+
 The messages in a queue are the engine's own metric. All other data are put, under the dimensions
 that the service gives them in its user guide (``WATCHED``), which are taken from the resource, and
 not from its alarm: an alarm on another name or value hears nothing.
@@ -51,6 +53,7 @@ PASS = {"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}
 ROLE = "arn:aws:iam::000000000000:role/any"
 BUCKET = {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::any"}
 HOUR = 3600
+ALARMS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
 LATER = 20  # seconds, so that what the engine reports meanwhile is of the last period
 OF_CHANNELS = ("EventAPIId", "ChannelNamespaceName")
 WAITING = ("AWS/SQS", "ApproximateNumberOfMessagesVisible")  # the engine reports it itself
@@ -166,9 +169,9 @@ def names_in(value: Any) -> Iterator[str]:
 
 
 def alarms_of(resources: Json) -> Json:
-    """Properties of the alarms of a template, by logical id."""
-    kinds = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
-    return {name: r["Properties"] for name, r in resources.items() if r["Type"] in kinds}
+    """Properties of the alarms of a template, by logical id, but those on an expression."""
+    alarms = {n: r["Properties"] for n, r in resources.items() if r["Type"] in ALARMS}
+    return {name: alarm for name, alarm in alarms.items() if "Metrics" not in alarm}
 
 
 def watched_by(alarm: Json, resources: Json) -> list[str]:

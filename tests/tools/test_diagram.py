@@ -288,6 +288,20 @@ def test_an_event_in_a_queue_is_a_failure_where_the_queue_should_be_empty(
     assert f"Saga {sign} Parked" in wired({"Saga": machine, "Parked": QUEUE} | more)
 
 
+def test_code_that_empties_a_dead_letter_queue_is_behind_it() -> None:
+    parts = lane("Orders", "Table", "dynamodb:PutItem") | {
+        "Table": TABLE,
+        "Role": resource("IAM::Role"),
+        "Redriver": resource("Lambda::Function", Role=arn("Role")),
+        "Moves": allow("Role", "OrdersDeadLetterQueue", "sqs:ReceiveMessage"),
+        "Sends": allow("Role", "OrdersQueue", "sqs:SendMessage"),
+    }
+    kinds = {(edge.source, edge.target): edge.kind for edge in graph(template(**parts)).edges}
+    assert kinds["OrdersDeadLetterQueue", "Redriver"] == FAILURE
+    assert kinds["Redriver", "OrdersQueue"] != FAILURE
+    assert ("OrdersQueue", "OrdersWork") in kinds
+
+
 def test_alarms_are_a_badge_on_what_they_watch(drawn: str) -> None:
     assert graph(shop()).alarms == {"OrdersDeadLetterQueue": 1, "ChangesDeadLetterQueue": 1}
     assert "CloudWatch alarm, sent to Topic of alarms" in drawn
@@ -413,6 +427,25 @@ def test_lines_of_two_sources_that_fan_out_stay_apart_and_differ_in_colour() -> 
     assert len(set(lines)) == len(lines) == 2 + 4
     colours = [colour for _, colour in lines]
     assert sorted(map(colours.count, set(colours))) == [2, 4]
+
+
+def test_answers_reach_who_asked_in_a_queue_that_it_makes_when_it_runs() -> None:
+    made = {"Fn::Sub": "arn:aws:sqs:${AWS::Region}:${AWS::AccountId}:answers-*"}
+    allowed = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": [made]}
+    makes = allowed | {"Action": ["sqs:CreateQueue", "sqs:ReceiveMessage"]}
+    parts = lane("Orders", "Stored", "dynamodb:PutItem") | {
+        "Stored": TABLE,
+        "Answer": resource(
+            "IAM::Policy", PolicyDocument=document(allowed), Roles=[ref("OrdersRole")]
+        ),
+    }
+    title = "requester → SQS → responder → SQS → requester"
+    assert render(template(**parts), title).count(">Requester</text>") == 1
+    asker = resource("IAM::Policy", PolicyDocument=document(makes), Roles=["any"])
+    drawn = render(template(**parts, Asker=asker), title)
+    assert drawn.count(">Requester</text>") == 2
+    assert "; Orders work → Work answers; " in drawn
+    assert "; Work answers → Requester<" in drawn
 
 
 @pytest.mark.parametrize("sender", ["client", "publisher"])
