@@ -20,7 +20,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
 CODES = Path("codes.json")  # exit codes by change, as mutmut has them
 NOTICED, NOBODY_LOOKED = 1, 33
@@ -43,7 +43,10 @@ class Runner:
     def pytest_runtestloop(self, session: Any) -> bool:
         """Run the tests of each change, the quickest first."""
         items = {item.nodeid: item for item in session.items}
-        tests = {name: [items[it] for it in self._tests(name, items)] for name in self.names}
+        sharing = _sharing(session.items)
+        tests = {
+            name: [items[it] for it in self._tests(name, items, sharing)] for name in self.names
+        }
         every = {item.nodeid: item for each in tests.values() for item in each}
         if self._try("", [*every.values()]) not in (0, NOBODY_LOOKED):
             raise pytest.UsageError("A test fails without a change: no change can be judged.")
@@ -52,9 +55,11 @@ class Runner:
             CODES.write_text(json.dumps(self.codes))
         return True
 
-    def _tests(self, name: str, items: Container[str]) -> list[str]:
-        ids = self.reaching.get(name.rpartition("__mutmut_")[0], ())
-        return sorted((it for it in ids if it in items), key=self._took)
+    def _tests(
+        self, name: str, items: Container[str], sharing: Mapping[str, set[str]]
+    ) -> list[str]:
+        ids = {it for it in self.reaching.get(name.rpartition("__mutmut_")[0], ()) if it in items}
+        return sorted(ids.union(*(sharing.get(it, ()) for it in ids)), key=self._took)
 
     def _took(self, test: str) -> float:
         return float(self.seconds.get(test, 0))
@@ -72,6 +77,20 @@ class Runner:
             signal.alarm(4 * seconds)
             os._exit(_noticed(name, tests))
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _sharing(items: Sequence[Any]) -> dict[str, set[str]]:
+    """Return, by test, those that share a module's fixture: mutmut tells of the first one only."""
+    users: dict[tuple[str, str], set[str]] = {}
+    for item in items:
+        for name, found in item._fixtureinfo.name2fixturedefs.items():
+            if found[-1].scope == "module":
+                users.setdefault((found[-1].baseid, name), set()).add(item.nodeid)
+    shared: dict[str, set[str]] = {}
+    for them in users.values():
+        for test in them:
+            shared[test] = shared.get(test, set()) | them
+    return shared
 
 
 def change_to(name: str) -> None:
