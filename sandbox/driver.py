@@ -145,6 +145,20 @@ class Driver:
         ]
         self.check(promise, not wrong, some(wrong))
 
+    def in_turn(self, at: Mapping[str, Any]) -> None:
+        """Book the events that took effect before one that was sent before them in their group.
+
+        ``at`` is when they did, or their place, by their ids; events that are not in it count not.
+        """
+        last: dict[str, Any] = {}
+        for event in self.sender.events.values():
+            if not event.group or event.id not in at:
+                continue
+            if event.group in last and at[event.id] <= last[event.group]:
+                self.ledger.out_of_order.update([event.id])
+            else:
+                last[event.group] = at[event.id]
+
     def compare(self, promise: str, found: Iterable[Any], wanted: Iterable[Any]) -> None:
         """Check that these are found, as many times as they are wanted, and no others."""
         differ = Counter(found)

@@ -347,6 +347,9 @@ class _Template:
             for caller, target, actions in found:
                 if pattern.search(actions) and (caller, target) not in wired:
                     self.connect(caller, target, FAILURE if target in failures else FLOW, label)
+        for caller, queue, actions in found:
+            if "sqs:ReceiveMessage" in actions and (queue, caller, False) not in self.edges:
+                self.connect(queue, caller, FAILURE if queue in failures else FLOW)
         # Code that passes a role to Scheduler makes schedules of what the role may start.
         for caller, passed in [
             (callers[role], refs(statement.get("Resource")))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ..foundation import batch, claims, orders
@@ -42,9 +44,12 @@ def write(parsed: Sequence[tuple[Said, Message]]) -> dict[str, Outcome]:
 
 
 def work(said: Said, message: Message) -> Outcome:
-    """Read one body and store what is kept of it, for a queue that keeps an order."""
-    found = read(said)
-    return orders.store([(found, message)])[message.id] if found else DUPLICATE
+    """Read one body and store what is kept of it, and when, for a queue that keeps an order."""
+    if not (found := read(said)):
+        return DUPLICATE
+    at = {"read_at": datetime.now(UTC).isoformat(timespec="microseconds")}
+    kept = replace(found, document={**found.document, **at})
+    return orders.store([(kept, message)])[message.id]
 
 
 def read(said: Said) -> Order | None:

@@ -60,10 +60,11 @@ def run(stack: Deployment, report: Report) -> None:
     drive.check(promise, kept >= SHARED, kept)
     drive.latency("LargeMessages.send", drive.sender.seconds)
     drive.not_proven(
-        ("", "alarms, and the metric of the sweep", "metrics and dimensions: tests/contracts"),
-        ("", "a presigned URL takes no other size or type", "its signature: tests/lambdas"),
-        ("", "bodies expire", "lifecycle rules: tests/claim_check/test_construct.py"),
-    )
+        ("sqs-metrics-and-alarms", "alarms, and the metric of the sweep",
+         "metrics and dimensions: tests/contracts"),
+        ("", "a presigned URL takes no other size or type", "no engine compares it: tests/lambdas"),
+        ("", "bodies expire", "no engine applies lifecycle rules: test_construct.py"),
+    )  # fmt: skip
 
 
 class Catalogs:
@@ -131,6 +132,7 @@ class Catalogs:
             wrong = [id_ for id_, said in found if self._said.get(id_) != said]
             promise = f"each catalog was read as it was sent{', by ' * bool(by)}{by}"
             drive.check(promise, not wrong, wrong[:6])
+        drive.in_turn({row["pk"]: row["read_at"] for row in tables[""] if "read_at" in row})
 
 
 def of_all_sizes(drive: Driver, catalogs: Catalogs) -> None:
@@ -212,7 +214,7 @@ def refused(drive: Driver, catalogs: Catalogs) -> None:
     s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in victims]})
     known = catalogs.pointers()
     expected = reasons | {event.id: "parts" for event in wrong}
-    kept = {*known.values()} == expected.keys() - reasons.keys()
+    kept = {*known.values()} >= expected.keys() - reasons.keys()
     drive.check("the body of a dead letter is kept with it", kept, len(known))
 
     def name(_: str, letter: dict[str, Any]) -> str:
@@ -239,19 +241,21 @@ def outage(drive: Driver, catalogs: Catalogs) -> None:
 def swept(drive: Driver, catalogs: Catalogs) -> None:
     """Leave bodies as crashes do, and sweep them."""
     drive.drain(*QUEUES)
-    left, any_age = len(catalogs.keys(QUEUED)), {"older_than_seconds": -60}
-    done = drive.rows("TableName", "begins_with(pk, :text)", f"payload#{QUEUED}")[:ORPHANS]
+    any_age, marks = {"older_than_seconds": -60}, f"payload#{QUEUED}"
+    rows = drive.rows("TableName", "begins_with(pk, :text)", marks)
+    done = {row["pk"].removeprefix("payload#") for row in rows}
     # Consumers crashed when they had deleted the message, senders before they had sent the pointer.
-    orphans = [row["pk"].removeprefix("payload#") for row in done]
-    orphans += [f"{QUEUED}{catalogs.shop.run}-{number}" for number in range(ORPHANS)]
-    for key in orphans:
+    of_senders = [f"{QUEUED}{catalogs.shop.run}-{number}" for number in range(ORPHANS)]
+    for key in [*sorted(done)[:ORPHANS], *of_senders]:
         drive.client("s3").put_object(Bucket=catalogs.bucket, Key=key, Body=b"x")
+    there = {*catalogs.keys(QUEUED)}
     found = sweep(drive, **any_age)
     promise = "the sweep deletes the bodies whose work is done, and no other"
-    drive.check(promise, found == ORPHANS == len(catalogs.keys(QUEUED)) - left, found)
+    right = found == len(there & done) >= ORPHANS and {*catalogs.keys(QUEUED)} == there - done
+    drive.check(promise, right, found)
     found = sweep(drive, **any_age, kept_seconds=-60)
     promise = "the sweep deletes the bodies that are older than any message"
-    drive.check(promise, found == ORPHANS + left and not catalogs.keys(QUEUED), found)
+    drive.check(promise, found == len(there - done) and not catalogs.keys(QUEUED), found)
     again = sweep(drive, **any_age, kept_seconds=-60)
     drive.check("a second sweep finds nothing", again == 0, again)
 

@@ -87,10 +87,8 @@ class DemoStack(ShopStack):
         table.grant(function, "dynamodb:PutItem", "dynamodb:GetItem")
         return function
 
-    def _tell(
-        self, function: lambda_.Function, variables: dict[str, str], queue: Any = None
-    ) -> None:
-        for name, value in variables.items():
+    def _tell(self, function: lambda_.Function, told: dict[str, str], queue: Any = None) -> None:
+        for name, value in told.items():
             function.add_environment(name, value)
         if queue:
             self.keep_refused(function, queue.dead_letter_queue)
@@ -113,10 +111,8 @@ class DemoStack(ShopStack):
         front, announcer = self.function("Front", "uploads"), self.function("Announce", "announce")
         called_by(front, "An API calls it, and its client is told what fails.")
         api, kind = NewApi(cloud_watch_role=self.sets_cloud_watch_role), JsonSchemaType
-        fields = {
-            "content_type": JsonSchema(type=kind.STRING),
-            "size": JsonSchema(type=kind.INTEGER, minimum=1),
-        }
+        fields = {"content_type": JsonSchema(type=kind.STRING)}
+        fields["size"] = JsonSchema(type=kind.INTEGER, minimum=1)
         schema = JsonSchema(title="Upload", type=kind.OBJECT, required=[*fields], properties=fields)
         uploads = claims.add_uploads(
             front=front,

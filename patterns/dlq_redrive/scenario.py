@@ -15,7 +15,6 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +108,7 @@ def run(stack: Deployment, report: Report) -> None:
 
     drive.title("Where is every order now?")
     rows = {name: drive.rows(name, "begins_with(pk, :text)", shop.run) for name in TABLES}
-    drive.judge(partial(judge_rows, turns=turns), rows)
+    drive.judge(judge_rows, rows)
     left = drive.backlog(*LETTERS, FAILURES, UNDELIVERED)
     drive.check("after the redrives nothing is left", left == 0, left)
     names = {order["customer_id"] for orders in turns for order in orders} | {shop.run}
@@ -273,16 +272,9 @@ def leave(drive: Driver, orders: Sequence[Document]) -> None:
     drive.send("Orders that SNS could not deliver", put, [*map(receipt, orders)], batch=10)
 
 
-def judge_rows(
-    drive: Driver, turns: Sequence[Sequence[Document]], **found: Sequence[Document]
-) -> None:
+def judge_rows(drive: Driver, **found: Sequence[Document]) -> None:
     """Book every order, and compare the places of a customer's orders with how they were sent."""
     rows = [row for name in TABLES for row in found[name]]
     drive.ledger.processed.update(row["pk"] for row in rows)
     drive.as_sent("what is stored is what was sent", ((row["pk"], row) for row in rows))
-    places = {row["pk"]: int(row["place"]) for row in rows if row.get("place")}
-    for orders in turns:
-        ids = [order["order_id"] for order in orders if order["order_id"] in places]
-        drive.ledger.out_of_order.update(
-            late for early, late in pairwise(ids) if places[late] <= places[early]
-        )
+    drive.in_turn({row["pk"]: int(row["place"]) for row in rows if row.get("place")})

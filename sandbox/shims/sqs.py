@@ -11,6 +11,8 @@ GAPS = {
     "sqs-eventual-consistency": "A queue's counts are exact, and its messages can be received at "
     "once.",
     "sqs-metrics-and-alarms": "SQS emits no CloudWatch metrics, so alarms on them never change.",
+    "sqs-receipt-handles": "Receipt handles have hyphens, at which AWS's extended client for "
+    "Python cuts them off.",
     "sqs-redrive-task": "StartMessageMoveTask is rejected with InvalidAction.",
     "sqs-source-queues": "ListDeadLetterSourceQueues is rejected with InvalidAction.",
 }
@@ -32,4 +34,18 @@ def source_queues() -> None:
     sqs._HANDLERS["ListDeadLetterSourceQueues"] = sources
 
 
-SHIMS = {"sqs-source-queues": source_queues}
+def receipt_handles() -> None:
+    """Name receipt handles as AWS does, without hyphens."""
+    sqs = ministack("services.sqs")
+    collect = sqs._collect_msgs
+
+    def collected(*given: Any) -> Any:
+        found = collect(*given)
+        for message in found:
+            message["receipt_handle"] = message["receipt_handle"].replace("-", "")
+        return found
+
+    sqs._collect_msgs = collected
+
+
+SHIMS = {"sqs-receipt-handles": receipt_handles, "sqs-source-queues": source_queues}

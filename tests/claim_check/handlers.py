@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.lambdas.claim_check import announce, catalogs, catalogs_in_order
@@ -42,7 +43,8 @@ def _good(number: int, place: int) -> str:
 
 def _applied(cloud: Cloud, number: int) -> list[int]:
     """Return the places of a group's catalogs, in the order in which they were stored."""
-    found = [item["pk"].split("-") for item in cloud.items()]
+    items = [item for item in cloud.items() if "read_at" in item]
+    found = [item["pk"].split("-") for item in sorted(items, key=itemgetter("read_at"))]
     return [int(place) for _, group, place in found if group == str(number)]
 
 

@@ -37,8 +37,7 @@ BY_BODY = {"a": sns.FilterOrPolicy.filter(ONE)}
 
 def rules(stack: Stack) -> list[dict[str, Any]]:
     (bucket,) = properties(stack, "S3::Bucket")
-    found: list[dict[str, Any]] = bucket["LifecycleConfiguration"]["Rules"]
-    return found
+    return list(bucket["LifecycleConfiguration"]["Rules"])
 
 
 def expiring(prefix: str, own: str) -> Payloads:

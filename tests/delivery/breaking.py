@@ -542,6 +542,9 @@ def main(slug: str, *names: str) -> int:
                 if "task_token" in one.consumer.good(1, 1):
                     print(f"{one.name}: only a running execution has tokens: see its scenario")
                     continue
+                if one.consumer.work == "SendMessageBatch":
+                    print(f"{one.name}: another consumer takes what it sends: see its scenario")
+                    continue
                 for name, fault in FAULTS.items():
                     if not name.startswith(names or ("",)):
                         continue

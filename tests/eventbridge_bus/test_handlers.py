@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from serverless_patterns.lambdas.eventbridge_bus import express, publish
+from serverless_patterns.lambdas.eventbridge_bus import express, orders, publish
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from tests.lambdas.orders import order
-from tests.moto_cloud import Context, fixture
+from tests.moto_cloud import Context, fixture, record
 
 from . import handlers
 
@@ -29,6 +29,20 @@ def test_an_express_order_is_stored_once_however_often_it_comes(cloud: Cloud) ->
     assert [call(express.handler, order())["status"] for _ in range(2)] == ["stored", "duplicate"]
     (item,) = cloud.items()
     assert (item["pk"], item["message_id"]) == ("ord-1", "request")
+
+
+def test_a_hundred_orders_of_the_queue_cost_two_calls_and_one_by_one_or_express_a_hundred(
+    cloud: Cloud,
+) -> None:
+    everything = [order(number) for number in range(100)]
+    for size, calls in ((50, 2), (1, 100)):
+        cloud.calls.clear()
+        for first in range(0, 100, size):
+            assert cloud.run(orders.handler, *map(record, everything[first : first + size])) == []
+        assert cloud.calls.total() == calls
+    cloud.calls.clear()
+    assert {call(express.handler, one)["status"] for one in everything} == {"duplicate"}
+    assert cloud.calls.total() == 100
 
 
 @pytest.mark.parametrize("wrong", [order(customer_id="customer-8"), order(total="1.00"), {}, []])

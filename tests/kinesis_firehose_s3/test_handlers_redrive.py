@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -169,8 +170,10 @@ def test_a_run_that_died_before_it_wrote_the_rest_sends_nothing_twice(
 
 
 def test_an_event_that_fails_once_more_is_recognized(cloud: Cloud, tmp_path: Path) -> None:
-    for key in ("one", "two"):
-        cloud.keep(f"{PREFIX}{key}", kpl.aggregate("k", [good(1), good(2)]))
+    raw = base64.b64encode(kpl.aggregate("k", [good(1), good(2)])).decode()
+    for at in (1, 2):
+        document = {"attemptsMade": at, "arrivalTimestamp": at, "rawData": raw}
+        cloud.s3.put_object(Bucket=BUCKET, Key=f"{PREFIX}{at}", Body=json.dumps(document))
         done = run(cloud, journal=Journal(tmp_path / "j"))
     assert (done.accepted, done.kept) == (0, {RETURNED: 2})
 

@@ -102,3 +102,15 @@ def deliver(cloud: Cloud, handler: Any) -> list[str]:
         if one["messageId"] not in failed:
             client("sqs").delete_message(QueueUrl=url, ReceiptHandle=one["receiptHandle"])
     return failed
+
+
+def extended_sessions() -> dict[str, Any]:
+    """Return the sessions of AWS's extended clients, which replace boto3's own one."""
+    session, default = boto3.session.Session, boto3.DEFAULT_SESSION
+    try:
+        from sns_extended_client.session import SNSExtendedClientSession
+        from sqs_extended_client.client import SQSExtendedClientSession
+    finally:
+        boto3.session.Session = boto3.Session = session  # type: ignore[misc]
+        boto3.DEFAULT_SESSION = default
+    return {"sqs": SQSExtendedClientSession, "sns": SNSExtendedClientSession}

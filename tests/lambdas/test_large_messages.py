@@ -41,17 +41,10 @@ HERE = {"s3BucketName": BUCKET, "s3Key": f"{PREFIX}x"}
 @pytest.fixture
 def peer(cloud: Cloud) -> Any:
     """Return what makes clients of the extended libraries, which replace boto3's own session."""
-    session, default, name = boto3.session.Session, boto3.DEFAULT_SESSION, "made-up"
-    try:
-        from sns_extended_client.session import SNSExtendedClientSession
-        from sqs_extended_client.client import SQSExtendedClientSession
-    finally:
-        boto3.session.Session = boto3.Session = session  # type: ignore[misc]
-        boto3.DEFAULT_SESSION = default
+    kinds, name = large.extended_sessions(), "made-up"
 
     def make(service: str, **settings: Any) -> Any:
-        kind = SQSExtendedClientSession if service == "sqs" else SNSExtendedClientSession
-        opened: Any = kind(name, name, region_name=REGION)
+        opened: Any = kinds[service](name, name, region_name=REGION)
         made = opened.client(service)
         made.large_payload_support = BUCKET
         for setting, value in settings.items():

@@ -52,6 +52,7 @@ def make_direct(
     if key is not None:
         given |= {"bucket": NewBucket(encryption_key=key), "encryption_key": key}
     given.setdefault("function", function(stack, f"{construct_id}Function"))
+    given.setdefault("sweep", Sweep(function(stack, f"{construct_id}Sweep")))
     return S3EventsToLambda(stack, construct_id, **given)
 
 

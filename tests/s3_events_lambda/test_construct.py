@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def test_s3_invokes_a_function_for_one_bucket_of_this_account(stack: Stack) -> None:
     alias = function(stack).add_alias("live")
-    made = make_direct(stack, function=alias, watch=[Watch("lists/", ".csv")])
+    made = make_direct(stack, function=alias, watch=[Watch("lists/", ".csv")], sweep=None)
     [bucket] = properties(stack, "S3::Bucket")
     [told] = bucket["NotificationConfiguration"]["LambdaConfigurations"]
     assert told["Function"] == stack.resolve(alias.function_arn)
@@ -46,7 +46,7 @@ def test_the_function_of_a_bucket_can_know_its_name(stack: Stack) -> None:
 def test_async_lambda_keeps_the_failures_of_a_function_that_it_was_given(stack: Stack) -> None:
     invoked = function(stack, "Invoked")
     AsyncLambda(stack, "Async", function=invoked, retries=Retries(max_event_age=Duration.hours(1)))
-    made = make_direct(stack, function=invoked)
+    made = make_direct(stack, function=invoked, sweep=None)
     assert (made.failure_queue, made.alarms) == (None, [])
     [config] = properties(stack, "Lambda::EventInvokeConfig")
     assert config["MaximumEventAgeInSeconds"] == 3600

@@ -215,16 +215,18 @@ def test_what_is_no_price_list_is_refused(content: bytes) -> None:
         logic.read(b"A,1.50,EUR\nA,1.60,EUR\n")
 
 
-def test_a_thousand_events_take_few_calls(cloud: Cloud) -> None:
-    """One by one they would take 1,000 of GetObject and PutObject each, and 2,000 of PutItem."""
+@pytest.mark.parametrize(("size", "writes"), [(50, 20), (1, 1_000)])
+def test_a_thousand_events_take_twenty_writes_and_one_by_one_a_thousand(
+    cloud: Cloud, size: int, writes: int
+) -> None:
     messages = [
         records(event(**put(f"price-lists/{number}.csv", f"S-{number},1.50,EUR\n".encode())))
         for number in range(100)
     ]
-    for first in range(0, 100, 50):
-        assert run(cloud, *messages[first : first + 50]) == []
+    for first in range(0, 100, size):
+        assert run(cloud, *messages[first : first + size]) == []
     each_thousand = {operation: 10 * calls for operation, calls in cloud.calls.items()}
-    assert each_thousand == {"GetObject": 1_000, "PutObject": 1_000, "TransactWriteItems": 20}
+    assert each_thousand == {"GetObject": 1_000, "PutObject": 1_000, "TransactWriteItems": writes}
 
 
 def call(event: Any) -> str:
@@ -236,6 +238,7 @@ def test_a_correction_is_read_once_and_every_failure_is_raised(cloud: Cloud) -> 
     good, bad = records(event(**put("corrections/a+b.csv"))), records(event(**put("x.csv", BAD)))
     answers = [call(good) for _ in range(2)]
     assert answers == ["stored", "duplicate"]
+    assert cloud.calls["TransactWriteItems"] == 3, "one, and two for a duplicate"
     assert states(cloud, "corrections/a+b.csv")["current"] == "read"
     with pytest.raises(RefusedError, match="amount"):
         call(bad)

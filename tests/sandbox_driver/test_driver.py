@@ -11,6 +11,7 @@ from unittest.mock import Mock
 import pytest
 
 from serverless_patterns.sandbox import queues
+from serverless_patterns.sandbox.sender import Event
 
 from .fakes import driver
 
@@ -127,3 +128,11 @@ def test_a_record_of_failure_is_as_lambda_writes_it() -> None:
     context = record["requestContext"]
     arn = "arn:aws:lambda:eu-west-1:123456789012:function:function:$LATEST"
     assert (context["functionArn"], context["condition"]) == (arn, "EventAgeExceeded")
+
+
+def test_what_took_effect_before_an_earlier_one_of_its_group_is_out_of_order() -> None:
+    drive = driver()
+    groups = {"a": "g", "b": "g", "c": "h", "d": "g", "e": "", "f": "g"}
+    drive.sender.events = {id_: Event(id_, b"", group) for id_, group in groups.items()}
+    drive.in_turn({"a": 3, "b": 1, "c": 0, "d": 2, "e": 0})  # f did not take effect
+    assert drive.ledger.out_of_order == {"b": 1, "d": 1}

@@ -119,6 +119,12 @@ def test_a_tick_that_comes_twice_takes_effect_once(cloud: Cloud) -> None:
     assert (item["pk"], item["execution"]) == (f"{STOCK}#{AT}", "execution-1")
 
 
+def test_a_tick_costs_one_call_as_scheduler_hands_over_one_at_a_time(cloud: Cloud) -> None:
+    for number in range(10):
+        assert run(tick(schedule=f"ord-{number}"))["status"] == "done"
+    assert cloud.calls == {"PutItem": 10}
+
+
 def test_each_time_and_each_schedule_has_its_own_effect(cloud: Cloud) -> None:
     for event in (tick(), tick(scheduled_at="2099-01-01T09:01:00Z"), tick(schedule="ord-1")):
         assert run(event)["status"] == "done"

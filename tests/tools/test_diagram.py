@@ -288,6 +288,20 @@ def test_an_event_in_a_queue_is_a_failure_where_the_queue_should_be_empty(
     assert f"Saga {sign} Parked" in wired({"Saga": machine, "Parked": QUEUE} | more)
 
 
+def test_code_that_empties_a_dead_letter_queue_is_behind_it() -> None:
+    parts = lane("Orders", "Table", "dynamodb:PutItem") | {
+        "Table": TABLE,
+        "Role": resource("IAM::Role"),
+        "Redriver": resource("Lambda::Function", Role=arn("Role")),
+        "Moves": allow("Role", "OrdersDeadLetterQueue", "sqs:ReceiveMessage"),
+        "Sends": allow("Role", "OrdersQueue", "sqs:SendMessage"),
+    }
+    kinds = {(edge.source, edge.target): edge.kind for edge in graph(template(**parts)).edges}
+    assert kinds["OrdersDeadLetterQueue", "Redriver"] == FAILURE
+    assert kinds["Redriver", "OrdersQueue"] != FAILURE
+    assert ("OrdersQueue", "OrdersWork") in kinds
+
+
 def test_alarms_are_a_badge_on_what_they_watch(drawn: str) -> None:
     assert graph(shop()).alarms == {"OrdersDeadLetterQueue": 1, "ChangesDeadLetterQueue": 1}
     assert "CloudWatch alarm, sent to Topic of alarms" in drawn

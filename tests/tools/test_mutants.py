@@ -115,7 +115,10 @@ def test_a_change_is_noticed_by_the_tests_that_reach_it_and_by_no_other(tmp_path
     )
     (tmp_path / "test_it.py").write_text(
         "from mutmut.mutation.trampoline import now\n"
-        "def test_reaches():\n    assert now[0] != 'm.f__mutmut_1'\n"
+        "import pytest\n"
+        "@pytest.fixture(scope='module')\ndef shared():\n    return now[0]\n"
+        "def test_reaches(shared):\n    pass\n"
+        "def test_shares(shared):\n    assert shared != 'm.f__mutmut_1'\n"
         "def test_reaches_nothing():\n    assert False\n"
     )
     stats = {

@@ -80,7 +80,7 @@ GROUPS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     ),
     "rule_pack": (
         ["lint/checks/*.py", "patterns/*/rules.py"],
-        ["tests/lint", "tests/*/test_construct.py"],
+        ["tests/lint/test_rules.py", "tests/lint/test_shared.py", "tests/*/test_construct.py"],
     ),
 }
 # They take seconds, and say what many events cost or how long a call may take.

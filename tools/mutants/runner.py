@@ -16,8 +16,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+from _pytest.runner import runtestprotocol
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Mapping, Sequence
 
 CODES = Path("codes.json")  # exit codes by change, as mutmut has them
 NOTICED, NOBODY_LOOKED = 1, 33
@@ -40,12 +43,23 @@ class Runner:
     def pytest_runtestloop(self, session: Any) -> bool:
         """Run the tests of each change, the quickest first."""
         items = {item.nodeid: item for item in session.items}
+        sharing = _sharing(session.items)
+        tests = {
+            name: [items[it] for it in self._tests(name, items, sharing)] for name in self.names
+        }
+        every = {item.nodeid: item for each in tests.values() for item in each}
+        if self._try("", [*every.values()]) not in (0, NOBODY_LOOKED):
+            raise pytest.UsageError("A test fails without a change: no change can be judged.")
         for name in self.names:
-            ids = self.reaching.get(name.rpartition("__mutmut_")[0], ())
-            tests = sorted((it for it in ids if it in items), key=self._took)
-            self.codes[name] = self._try(name, [items[it] for it in tests])
+            self.codes[name] = self._try(name, tests[name])
             CODES.write_text(json.dumps(self.codes))
         return True
+
+    def _tests(
+        self, name: str, items: Container[str], sharing: Mapping[str, set[str]]
+    ) -> list[str]:
+        ids = {it for it in self.reaching.get(name.rpartition("__mutmut_")[0], ()) if it in items}
+        return sorted(ids.union(*(sharing.get(it, ()) for it in ids)), key=self._took)
 
     def _took(self, test: str) -> float:
         return float(self.seconds.get(test, 0))
@@ -65,14 +79,26 @@ class Runner:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+def _sharing(items: Sequence[Any]) -> dict[str, set[str]]:
+    """Return, by test, those that share a module's fixture: mutmut tells of the first one only."""
+    users: dict[tuple[str, str], set[str]] = {}
+    for item in items:
+        for name, found in item._fixtureinfo.name2fixturedefs.items():
+            if found[-1].scope == "module":
+                users.setdefault((found[-1].baseid, name), set()).add(item.nodeid)
+    shared: dict[str, set[str]] = {}
+    for them in users.values():
+        for test in them:
+            shared[test] = shared.get(test, set()) | them
+    return shared
+
+
 def change_to(name: str) -> None:
     """Let this process run a change, or the code as it is for no name."""
     import_module("mutmut.mutation.trampoline").set_mutant_under_test(name)
 
 
 def _noticed(name: str, tests: Sequence[Any]) -> int:
-    from _pytest.runner import runtestprotocol
-
     change_to(name)
     try:
         for item, following in zip(tests, [*tests[1:], None], strict=True):
@@ -86,8 +112,6 @@ def _noticed(name: str, tests: Sequence[Any]) -> int:
 
 def main() -> int:
     """Run the tests of the changes that standard input names."""
-    import pytest
-
     settings = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["mutmut"]
     arguments = settings["pytest_add_cli_args"] + settings["pytest_add_cli_args_test_selection"]
     sys.path.insert(0, "")
