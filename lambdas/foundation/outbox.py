@@ -23,7 +23,7 @@ _NOT_TAKEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 def check(body: str, most: int) -> None:
-    """Reject a body that would stay in an outbox for ever.
+    """Reject a body that would stay in an outbox permanently.
 
     Raises:
         RefusedError: it has more than ``most`` bytes, or a character that SQS does not take.

@@ -89,9 +89,9 @@ class DecoupledMessaging(Decoupled):
 
     POST answers 202 with the order's request id, ``Location`` and ``Retry-After``; GET of that
     location tells the state: ``accepted``, ``done`` with its result, or ``failed`` with the reason,
-    at the ``deadline`` at the latest. The header ``Idempotency-Key`` names the request, and for
-    ever: the same request again is the same order, another one under its key is a 409. A request
-    belongs to who signed it, or whom the authorizer named; others get 404.
+    at the ``deadline`` at the latest. The header ``Idempotency-Key`` names the request permanently:
+    the same request again is the same order, another one under its key is a 409. A request belongs
+    to who signed it, or whom the authorizer named; others get 404.
 
     The front has no permission to send, and the relay none to write.
 

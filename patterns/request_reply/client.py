@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import queue
 import secrets
@@ -237,7 +238,7 @@ class Requester(AbstractContextManager["Requester"]):
     # The queues of SQS: each method runs in threads of its own
 
     def _open(self) -> None:
-        """Make an answer queue of a new name: one that was deleted is taken for a minute."""
+        """Make an answer queue of a new name: SQS reserves a deleted one for a minute."""
         name = self._told["prefix"] + secrets.token_hex(replies.NAME_LENGTH // 2)
         made = self._sqs.create_queue(
             QueueName=name, Attributes=self._told["attributes"], tags=_alive()
@@ -323,6 +324,7 @@ class Requester(AbstractContextManager["Requester"]):
 
     def _recover(self, url: str, error: Exception) -> None:
         """Wait for SQS to be back; make a new queue if this one is gone."""
+        logging.getLogger(__name__).warning("Answers are not received: %r", error)
         code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
         if code not in replies.GONE:
             self._closed.wait(PAUSE)
