@@ -32,6 +32,7 @@ def test_every_limit_is_used() -> None:
             "patterns/**/*.py",
             "patterns/*/README.md",
             "lint/**/*.py",
+            "redrive/*.py",
             "tests/lambdas/*.py",
             "tests/*/handlers.py",
         )
