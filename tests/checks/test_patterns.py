@@ -129,6 +129,11 @@ def test_a_value_without_an_opposite_counts_as_matched(value: Any) -> None:
     assert patterns.others([{"detail": {"total": [value]}}]) is None
 
 
+def test_a_backslash_in_a_value_stays_one() -> None:
+    rest = patterns.others([{"source": ["a\\b"]}])
+    assert rest == {"source": [{"anything-but": {"wildcard": ["a\\\\b"]}}]}
+
+
 def test_a_star_in_a_value_is_no_wildcard() -> None:
     rest = patterns.others([{"source": ["a*b", {"prefix": "c"}, {"wildcard": "b*d"}]}])
     assert rest == {"source": [{"anything-but": {"wildcard": ["a\\*b", "b*d", "c*"]}}]}

@@ -96,6 +96,7 @@ def test_a_one_time_schedule_is_at_a_time_that_there_is_once(at: str, problem: s
         ("30 2 ? * MON-FRI *", None),  # clocks change on Sundays
         ("30 2 * 4-9 ? *", None),
         ("0 3 * * ? *", None),
+        ("30 0-1 * * ? *", None),
         ("0 * * * ? *", None),  # the next hour comes at once
         ("0 99 * * ? *", None),  # no hour: Scheduler says so
         ("0 24 * * ? *", None),

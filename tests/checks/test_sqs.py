@@ -103,6 +103,13 @@ def test_a_consumer_without_a_batching_window_needs_6_timeouts() -> None:
                 "Orders dead-letters to Letters, whose redrive allow policy denies all",
             ),
         ],
+        "a queue keeps a message until its last delayed retry has ended": [
+            (sqs.expires_between_retries("Orders", 5, 100, 60, kept), expected)
+            for kept, expected in (
+                (400, "5 receives of 60 s and the delays between them, 100 s, take 400 s"),
+                (401, None),
+            )
+        ],
         "a queue keeps a message until it is dead-lettered": [
             (sqs.expires_before_dead_lettering("Orders", receives, hidden, kept), expected)
             for receives, hidden, kept, expected in (
