@@ -66,6 +66,12 @@ def test_a_crash_at_any_place_has_one_effect_and_the_same_answer(
     assert queues.queues[REQUESTS] == []
 
 
+def test_a_request_whose_deadline_is_an_hour_away_is_worked_on(queues: Queues) -> None:
+    queues.put(asked("customer-1"), deadline=int(time.time() + 3_600) * 1_000)
+    assert work() == []
+    assert queues.bodies(ANSWERS) == [{"result": QUOTE}]
+
+
 def test_poison_is_answered_with_the_reason_and_kept_with_it(queues: Queues) -> None:
     queues.put(asked("customer-1", sku="NO-PART"))
     queues.put("{", id_="id-2")

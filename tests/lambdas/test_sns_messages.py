@@ -113,6 +113,13 @@ def test_a_certificate_is_fetched_from_sns_in_the_topics_region_only(url: str) -
     assert refusal(body, certificate=lambda _: pytest.fail("fetched")) == "certificate_url"
 
 
+def test_a_topic_that_keeps_an_order_posts_to_no_endpoint() -> None:
+    fifo = Verifier(frozenset({f"{TOPIC}.fifo"}), lambda _: pytest.fail("fetched"), DAY)
+    with pytest.raises(RefusedError) as error:
+        fifo.verify(message("text", TopicArn=f"{TOPIC}.fifo"), NOW.timestamp())
+    assert error.value.reason == "topic"
+
+
 def test_nothing_is_fetched_for_a_stranger_s_topic() -> None:
     body = message("text", TopicArn=f"{TOPIC}-of-a-stranger")
     assert refusal(body, certificate=lambda _: pytest.fail("fetched")) == "topic"

@@ -109,17 +109,16 @@ def pytest_make_parametrize_id(val):
         return re.sub(r"[^ -Z^-~]", "_", text)
 
 def forget(package):
-    names = [it for it in sys.modules if it.startswith(package) and it != "tests.moto_cloud"]
-    ours = [sys.modules[name] for name in names]
+    ours = [it for name, it in sys.modules.items() if re.match(package, name)]
     for made in [made for module in ours for made in vars(module).values()]:
         if hasattr(made, "cache_clear"):
             made.cache_clear()
 
 def pytest_runtest_setup(item):  # or only the first test that needs a template reaches its code
-    forget("tests.")
+    forget(r"tests\.(contracts\.|.*test_construct)")
 
 def pytest_collection_modifyitems(items):
-    forget("serverless_patterns.")
+    forget(r"serverless_patterns\.")
     stats = Path("mutmut-stats.json")
     seconds = json.loads(stats.read_text())["duration_by_test"] if stats.exists() else {}
     items.sort(key=lambda item: seconds.get(item.nodeid, 0))
