@@ -16,6 +16,8 @@ from tests.queues_in_memory import ANSWERS, REQUESTS, work
 from tests.request_reply import handlers
 from tests.request_reply.handlers import QUOTE, asked
 
+from . import signals
+
 if TYPE_CHECKING:
     from tests.moto_cloud import Cloud
     from tests.queues_in_memory import Queues
@@ -80,7 +82,7 @@ def test_a_loop_says_what_it_could_not_delete(cloud: Cloud, queues: Queues) -> N
     assert line["codes"] == ["EndpointConnectionError"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", signals.ENDS)
 def test_a_loop_ends_when_its_container_is_told_to(
     cloud: Cloud, queues: Queues, number: signal.Signals
 ) -> None:
@@ -90,12 +92,8 @@ def test_a_loop_ends_when_its_container_is_told_to(
         signal.raise_signal(number)
         return {"batchItemFailures": []}
 
-    before = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)]
-    try:
+    with signals.kept():
         loops.main(handler)
-    finally:
-        for one, how in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
-            signal.signal(one, how)
     queues.show()
     assert queues.queues[REQUESTS] == []
     assert [line["pid"] for line in cloud.log_lines("Loop")] == [os.getpid()]

@@ -19,6 +19,8 @@ from serverless_patterns.lambdas.foundation.visibility import LONGEST_SECONDS, B
 from tests import moto_cloud
 from tests.moto_cloud import UNREACHABLE, Cloud, client, client_error, fixture, record
 
+from . import signals
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -244,24 +246,20 @@ def test_a_message_is_read_as_lambda_would_deliver_it() -> None:
     }
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", signals.ENDS)
 def test_a_worker_ends_when_its_container_is_told_to(cloud: Cloud, number: signal.Signals) -> None:
     for name, value in TOLD.items():
         cloud.monkeypatch.setenv(name, value)
     url = sent(cloud, WANTED)
     cloud.monkeypatch.setenv("QUEUE_URL", url)
-    before = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)]
 
     def told(one: workers.Job) -> Outcome:
         signal.raise_signal(number)
         one.check()
         return STORED
 
-    try:
+    with signals.kept():
         workers.main(told)
-    finally:
-        for one, how in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
-            signal.signal(one, how)
     assert left(url) == {"shown": 1}
 
 
