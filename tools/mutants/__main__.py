@@ -86,6 +86,7 @@ GROUPS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
         [
             "tests/contracts/test_places.py",
             "tests/lint/test_messages.py",
+            "tests/lint/test_robustness.py",
             "tests/lint/test_rules.py",
             "tests/lint/test_shared.py",
             *(f"tests/{path.parent.name}/test_construct.py" for path in RULES),
