@@ -5,23 +5,18 @@ from __future__ import annotations
 import copy
 import functools
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cfnlint.decode import decode
 from cfnlint.template import Template
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serverless_patterns.lint.__main__ import rules
+from tests.lint.decoded import DECODED, FILES, RULES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FILES = sorted((Path(__file__).parent / "templates").glob("*/*"))
-DECODED: list[Any] = [decode(str(file))[0] for file in FILES]
-RULES = rules()
 ODD: list[Any] = [
     None,
     True,
@@ -70,11 +65,11 @@ def test_no_rule_breaks_on_what_yaml_reads_as_a_number_a_date_or_nothing(
     kind: str, properties: dict[str, Any]
 ) -> None:
     cfn = Template("odd.yaml", {"Resources": {"Odd": {"Type": kind, "Properties": properties}}})
-    for rule in RULES:
+    for rule in RULES.values():
         rule.match(cfn)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule.id))
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_what_only_deployment_knows_of_a_good_template_is_no_finding(rule: Any) -> None:
     """Each value of the templates that are about the rule is imported, one at a time."""
     for file, template in zip(FILES, DECODED, strict=True):
@@ -103,5 +98,5 @@ def test_no_rule_breaks_on_an_odd_template(data: st.DataObject) -> None:
         cfn = Template("odd.yaml", template)
     except Exception:  # cfn-lint itself cannot read it
         return
-    for rule in RULES:
+    for rule in RULES.values():
         rule.match(cfn)
