@@ -67,10 +67,10 @@ def pipe(parameters: dict[str, Any]) -> dict[str, Any]:
     return resource("Pipes::Pipe", Target=arn("Fifo"), TargetParameters=parameters)
 
 
-def alarm(name: Any) -> dict[str, Any]:
+def alarm(name: Any, **settings: Any) -> dict[str, Any]:
     dimensions = [{"Name": "QueueName", "Value": name}]
     metric = {"Namespace": "AWS/SQS", "MetricName": "ApproximateNumberOfMessagesVisible"}
-    return resource("CloudWatch::Alarm", Dimensions=dimensions, **metric)
+    return resource("CloudWatch::Alarm", Dimensions=dimensions, **metric | settings)
 
 
 FIFO = resource("SQS::Queue", FifoQueue=True)
@@ -188,6 +188,29 @@ def test_a_message_asks_for_what_is_missing_only(
 ) -> None:
     (message,) = said(rule_id, Queue=QUEUE, Stream=STREAM, **resources)
     assert asks in message
+
+
+IMPORTED = {"Fn::ImportValue": "name"}
+LATE = {"Threshold": 5, "ComparisonOperator": "GreaterThanThreshold"}
+DEAD = resource("SQS::Queue", RedrivePolicy={"deadLetterTargetArn": arn("Other")})
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "resources", "known"),
+    [
+        ("I9186", {"Alarm": alarm(IMPORTED, **LATE)}, {"Alarm": alarm(arn("Other"), **LATE)}),
+        (
+            "W9185",
+            {"Alarm": alarm(IMPORTED, MetricName="NumberOfMessagesSent")},
+            {"Alarm": alarm(arn("Other"), MetricName="NumberOfMessagesSent")},
+        ),
+    ],
+)
+def test_what_may_be_of_any_resource_is_no_finding_about_one(
+    rule_id: str, resources: Resources, known: Resources
+) -> None:
+    assert said(rule_id, Queue=DEAD, Other=OTHER, **resources) == []
+    assert len(said(rule_id, Queue=DEAD, Other=OTHER, **known)) == 1
 
 
 @pytest.mark.parametrize("service", ["lambda", "scheduler", "pipes"])
