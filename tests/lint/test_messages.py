@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cfnlint.template import Template
 
+from serverless_patterns.lint.template import scenarios
 from tests.lint.decoded import DECODED, FILES, RULES
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def pipe(parameters: dict[str, Any]) -> dict[str, Any]:
 def alarm(name: Any, **settings: Any) -> dict[str, Any]:
     dimensions = [{"Name": "QueueName", "Value": name}]
     metric = {"Namespace": "AWS/SQS", "MetricName": "ApproximateNumberOfMessagesVisible"}
-    return resource("CloudWatch::Alarm", Dimensions=dimensions, **metric | settings)
+    return resource("CloudWatch::Alarm", **{"Dimensions": dimensions} | metric | settings)
 
 
 FIFO = resource("SQS::Queue", FifoQueue=True)
@@ -188,6 +189,15 @@ def test_a_message_asks_for_what_is_missing_only(
 ) -> None:
     (message,) = said(rule_id, Queue=QUEUE, Stream=STREAM, **resources)
     assert asks in message
+
+
+def test_a_rule_that_ignores_the_first_messages_says_how_many() -> None:
+    resources = {"Queue": DEAD, "Other": OTHER, "Alarm": alarm(arn("Other"), **LATE)}
+    (scenario,) = scenarios(Template("a", {"Resources": resources}))
+    check: Any = RULES["I9186"]
+    (found,) = check.check(scenario, ignored=4)
+    assert "does not fire for 5 messages in the dead-letter queue Other" in found.message
+    assert list(check.check(scenario, ignored=5)) == []
 
 
 IMPORTED = {"Fn::ImportValue": "name"}
