@@ -13,6 +13,7 @@ from aws_cdk import aws_cognito as cognito
 from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns.blocks.event_apis import (
+    NewEventApi,
     Viewers,
     event_api_of,
     metric,
@@ -38,10 +39,13 @@ console.log(JSON.stringify(JSON.parse(readFileSync('given.json')).map(may)));
 
 
 def make(
-    stack: Stack, viewers: Viewers | None = None, api: Any = None, namespace: Any = "orders"
+    stack: Stack,
+    viewers: Viewers | None = None,
+    api: Any = None,
+    namespace: Any = "orders",
 ) -> appsync.IEventApi:
     viewers = viewers or Viewers(provider=provider(Kind.USER_POOL, stack))
-    found = event_api_of(stack, api, viewers)
+    found = event_api_of(stack, api or NewEventApi(), viewers)
     new_channels(stack, found, namespace, viewers)
     return found
 

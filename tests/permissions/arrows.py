@@ -153,6 +153,7 @@ def arrows(cloud: Cloud) -> list[Request]:
         _workers,
         _requests,
         _channels,
+        _graphql,
         _routes,
         _alarms,
         _deliveries,
@@ -191,6 +192,7 @@ def _trusts(cloud: Cloud) -> Iterator[Request]:
             "AWS::Lambda::Function": ("lambda", False),
             "AWS::ApiGateway::Method": ("apigateway", False),
             "AWS::ApiGateway::Account": ("apigateway", False),
+            "AWS::AppSync::GraphQLApi": ("appsync", False),
             "AWS::KinesisFirehose::DeliveryStream": ("firehose", True),
             "AWS::StepFunctions::StateMachine": ("states", True),
             "AWS::CodeDeploy::DeploymentGroup": ("codedeploy", False),
@@ -413,6 +415,25 @@ def _channels(cloud: Cloud) -> Iterator[Request]:
             yield Request(
                 role, "appsync:EventPublish", f"{api}/channelNamespace/{channels['Name']}"
             )
+
+
+def _graphql(cloud: Cloud) -> Iterator[Request]:
+    """What reads a stream calls the mutations of the stack's GraphQL APIs, which write logs."""
+    for field in cloud.of("AWS::AppSync::Resolver").values():
+        api = f"arn:aws:appsync:{REGION}:{ACCOUNT}:apis/{field['ApiId']}"
+        for mapping in cloud.of("AWS::Lambda::EventSourceMapping").values():
+            if field["TypeName"] == "Mutation":
+                role = _role(cloud, mapping["FunctionName"])
+                on = f"{api}/types/Mutation/fields/{field['FieldName']}"
+                yield Request(role, "appsync:GraphQL", on)
+    for name, group in cloud.of("AWS::Logs::LogGroup").items():
+        for api in cloud.of("AWS::AppSync::GraphQLApi").values():
+            if str(group.get("LogGroupName")).startswith("/aws/appsync/apis/"):
+                role, stream = (
+                    api["LogConfig"]["CloudWatchLogsRoleArn"],
+                    f"{cloud.arn(name)}:log-stream:x",
+                )
+                yield from _all(role, ("logs:CreateLogStream", "logs:PutLogEvents"), stream)
 
 
 def _routes(cloud: Cloud) -> Iterator[Request]:
