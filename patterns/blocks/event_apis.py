@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +95,7 @@ class Viewers:
             raise ValueError("owner is empty, so no channel would be anybody's. Name a claim.")
 
 
-class Channels:
+class Channels(ABC):
     """Where the events of a namespace are published, each for its owner alone.
 
     Attributes:
@@ -110,13 +111,13 @@ class Channels:
     _broadcasts = "BroadcastEvent"  # what became of events, by how their metrics begin
     _rejections = True  # whether 4XXError counts publications, and nothing else
 
+    @abstractmethod
     def grant_publish(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` publish to the namespace; no more."""
-        raise NotImplementedError
 
+    @abstractmethod
     def metric(self, name: str, **options: Any) -> cloudwatch.Metric:
         """Return a metric of the API or of the namespace, such as ``ActiveConnections``."""
-        raise NotImplementedError
 
     def alarms(self, scope: Construct, alarms: Alarms) -> list[cloudwatch.Alarm]:
         """Make alarms on publications that AppSync rejects, or does not hand to clients."""

@@ -62,6 +62,7 @@ DELIVER_LOGS = (
     *(f"logs:{what}" for what in ("ListLogDeliveries", "PutResourcePolicy")),
     *(f"logs:Describe{what}" for what in ("ResourcePolicies", "LogGroups")),
 )
+WRITE_LOGS = ("logs:CreateLogStream", "logs:PutLogEvents")
 TRACE = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-xray-tracing.html
 SAMPLE = (*TRACE, "xray:GetSamplingRules", "xray:GetSamplingTargets")
@@ -215,7 +216,7 @@ def _functions(cloud: Cloud) -> Iterator[Request]:
         role = str(properties["Role"])
         if group := properties.get("LoggingConfig", {}).get("LogGroup"):
             stream = f"{cloud.arn(cloud.named(group) or '')}:log-stream:2026/11/26/[1]"
-            yield from _all(role, ("logs:CreateLogStream", "logs:PutLogEvents"), stream)
+            yield from _all(role, WRITE_LOGS, stream)
         if properties.get("TracingConfig"):
             yield from _all(role, TRACE, "*")
         yield from _calls(cloud, properties)
@@ -420,20 +421,16 @@ def _channels(cloud: Cloud) -> Iterator[Request]:
 def _graphql(cloud: Cloud) -> Iterator[Request]:
     """What reads a stream calls the mutations of the stack's GraphQL APIs, which write logs."""
     for field in cloud.of("AWS::AppSync::Resolver").values():
-        api = f"arn:aws:appsync:{REGION}:{ACCOUNT}:apis/{field['ApiId']}"
+        fields = f"arn:aws:appsync:{REGION}:{ACCOUNT}:apis/{field['ApiId']}/types/Mutation/fields"
         for mapping in cloud.of("AWS::Lambda::EventSourceMapping").values():
             if field["TypeName"] == "Mutation":
                 role = _role(cloud, mapping["FunctionName"])
-                on = f"{api}/types/Mutation/fields/{field['FieldName']}"
-                yield Request(role, "appsync:GraphQL", on)
+                yield Request(role, "appsync:GraphQL", f"{fields}/{field['FieldName']}")
     for name, group in cloud.of("AWS::Logs::LogGroup").items():
         for api in cloud.of("AWS::AppSync::GraphQLApi").values():
             if str(group.get("LogGroupName")).startswith("/aws/appsync/apis/"):
-                role, stream = (
-                    api["LogConfig"]["CloudWatchLogsRoleArn"],
-                    f"{cloud.arn(name)}:log-stream:x",
-                )
-                yield from _all(role, ("logs:CreateLogStream", "logs:PutLogEvents"), stream)
+                role = api["LogConfig"]["CloudWatchLogsRoleArn"]
+                yield from _all(role, WRITE_LOGS, f"{cloud.arn(name)}:log-stream:x")
 
 
 def _routes(cloud: Cloud) -> Iterator[Request]:

@@ -19,11 +19,11 @@ from serverless_patterns.patterns.appsync_live.construct import NewGraphqlApi
 from serverless_patterns.patterns.appsync_live.scenario import record
 from tests import moto_cloud
 from tests.appsync import until
-from tests.graphql_api import GraphqlApi
+from tests.appsync_live.builds import make
 from tests.lambdas.orders import order
 from tests.moto_cloud import TABLE, Context, client
 
-from .builds import make
+from .graphql_api import GraphqlApi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
 
 from serverless_patterns.sandbox.runtime import node_folder
+from tests.appsync_code import give_utils
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -40,11 +41,7 @@ OF_MODE = {
     "OPENID_CONNECT": "aws_oidc",
     "AWS_LAMBDA": "aws_lambda",
 }
-# The module that AppSync gives to code, and a process that runs code against a NONE data source.
-UTILS = """export const util = {
-  unauthorized() { throw Object.assign(new Error('Not Authorized'), { kind: 'Unauthorized' }); },
-};
-"""
+# A process that runs code with a NONE data source.
 RUN = """import { createInterface } from 'node:readline';
 for await (const line of createInterface({ input: process.stdin })) {
   const { code, ctx } = JSON.parse(line);
@@ -94,10 +91,7 @@ class GraphqlApi:
         self._default = OF_MODE[api["AuthenticationType"]]
         self._schema = build_schema(f"{DIRECTIVES}\n{schema['Definition']}")
         assert [one["Type"] for one in of["DataSource"]] == ["NONE"]
-        module = self.folder / "node_modules" / "@aws-appsync" / "utils"
-        module.mkdir(parents=True)
-        (module / "package.json").write_text('{"type": "module", "main": "index.js"}')
-        (module / "index.js").write_text(UTILS)
+        give_utils(self.folder)
         (self.folder / "run.mjs").write_text(RUN)
         self._coded = set[str]()
         for one in of["Resolver"]:
