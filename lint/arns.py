@@ -197,13 +197,16 @@ def _same_version(scenario: Scenario, pattern: str, used: Any) -> bool:
 
 
 def qualifier(scenario: Scenario, value: Any) -> str:
-    """Return the alias or version that a value names; nothing for the function itself."""
+    """Return the alias or version that a value names; nothing for the function itself.
+
+    One whose name only deployment knows is ``${Alias}``, which may be any.
+    """
     if not isinstance(value, str):
         return ""
     found = scenario.find(value, "AWS::Lambda::Alias", "AWS::Lambda::Version")
     if found:
         name = found.get("Name")
-        return name if isinstance(name, str) and "${" not in name else found.id
+        return name if isinstance(name, str) and "${" not in name else f"${{{found.id}}}"
     match = QUALIFIED.search(value)
     return (match.group(1) or match.group(2) or "") if match else ""
 

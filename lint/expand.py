@@ -106,8 +106,9 @@ def _event(
             rule = {**given, "EventPattern": given.get("Pattern"), "Targets": [target]}
             if kind == "Schedule":
                 rule["ScheduleExpression"] = given.get("Schedule") or HOLE
-                off = str(given.get("Enabled")).lower() == "false"
-                rule |= {"State": "DISABLED"} if off else {}
+                enabled = str(given.get("Enabled", "true")).lower()
+                state = {"true": given.get("State"), "false": "DISABLED"}
+                rule["State"] = state.get(enabled, HOLE)
             yield _part(there, made, "AWS::Events::Rule", rule)
         case "ScheduleV2":
             target["RoleArn"] = given.get("RoleArn") or HOLE

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from . import policies
+from .template import is_unknown
 
 if TYPE_CHECKING:
     from .template import At, Resource, Scenario
@@ -129,7 +130,8 @@ def functions_of_events(
     ):
         function = scenario.function(target)
         here.add(function)
-        on = source.get("State") != "DISABLED"
+        state = source.get("State")
+        on = state != "DISABLED" and not is_unknown(state)
         if function and on and (planned or not repeats(source)):
             yield function, source.id
     for permission in scenario.of("AWS::Lambda::Permission"):

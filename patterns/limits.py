@@ -196,13 +196,20 @@ FIREHOSE_MAX_INTERVAL = Limit(900, "s", _FIREHOSE + "APIReference/API_BufferingH
 FIREHOSE_MIN_PARTITIONING_INTERVAL = Limit(
     60, "s", _FIREHOSE + "dev/dynamic-partitioning-enable.html"
 )
-# An id of a bucket's request metrics.
 CLOUDWATCH_ALARM_ACTIONS = Limit(
     5,
     "actions",
     _AWS + "AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html",
     "2026-11-26",
 )
+# How far back an alarm looks whose period is shorter than an hour.
+CLOUDWATCH_ALARM_WINDOW = Limit(
+    86_400,
+    "s",
+    _AWS + "AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html",
+    "2026-11-27",
+)
+# An id of a bucket's request metrics.
 S3_METRICS_ID = Limit(
     64, "characters", _AWS + "AmazonS3/latest/API/API_MetricsConfiguration.html", "2026-11-26"
 )

@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -185,12 +186,13 @@ def modules(root: Path, file: Path) -> tuple[str, ...]:
     return tuple(copy_advice.imported(file.read_bytes(), file.relative_to(root).parent.parts))
 
 
-def sources(root: Path, module: str) -> list[Path]:
-    """The files of this project that an import of the module runs."""
+@cache
+def sources(root: Path, module: str) -> tuple[Path, ...]:
+    """The files of this project that an import of the module runs; each suite asks for the same."""
     parts = [part for part in module.split(".") if part]
     packages = [root.joinpath(*parts[:end], "__init__.py") for end in range(1, len(parts) + 1)]
     own = root.joinpath(*parts[:-1], f"{parts[-1]}.py") if parts else root
-    return [file.resolve() for file in (*packages, own) if file.is_file()]
+    return tuple(file.resolve() for file in (*packages, own) if file.is_file())
 
 
 def keeps(target: Target, file: Path, content: Content) -> bool:

@@ -1,8 +1,9 @@
 """The handler of a stream's reader: each record once in effect, in order within its partition key.
 
 A record that no retry can help is named in the failure queue at once, and its shard goes on. One
-that failed holds up those behind it of its partition key; Lambda continues from it. If it is the
-first of its batch the call fails as a whole, so that Lambda halves the batch until it is alone:
+that failed holds up those behind it of its partition key; Lambda continues from it, so a refused
+record behind it is named when it comes again. If it is the first of its batch the call fails as a
+whole, so that Lambda halves the batch until it is alone:
 "Configuring partial batch response with Kinesis Data Streams and Lambda" (developer guide).
 """
 
@@ -12,6 +13,7 @@ import base64
 import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import dropwhile
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.batch import (
@@ -23,7 +25,7 @@ from aws_lambda_powertools.utilities.batch import (
 from . import batch, dead_letters, kpl
 from .logs import logger
 from .messages import Message
-from .outcomes import Outcome
+from .outcomes import BEHIND_A_FAILURE, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -136,14 +138,29 @@ def handler(parse: Callable[[Message], T], write: Write[T]) -> Handler:
     def handle(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
         records = [Record.of(record) for record in event["Records"]]
         events = [message for record in records for message in record.events]
-        # A refused event behind a failure of its key waits for its turn, too.
         outcomes = batch.hold_back(events, batch.process(events, parse, write))
+        outcomes |= _refused_behind_a_failure(records, outcomes)
         outcomes |= _record_refused(records, outcomes, context.invoked_function_arn)
         outcomes = batch.hold_back(events, outcomes)
         batch.log_summary(outcomes)
         return _answer(event, records, outcomes)
 
     return handle
+
+
+def _refused_behind_a_failure(
+    records: Sequence[Record], outcomes: Mapping[str, Outcome]
+) -> dict[str, Outcome]:
+    """Let what is refused from the first failure on wait, or it would be named again."""
+    come_again = dropwhile(
+        lambda record: all(outcomes[event.id].kind != "failed" for event in record.events), records
+    )
+    return {
+        event.id: BEHIND_A_FAILURE
+        for record in come_again
+        for event in record.events
+        if outcomes[event.id].kind == "refused"
+    }
 
 
 def _record_refused(

@@ -131,21 +131,13 @@ def announce(missing: Iterable[Any], listed: float) -> None:
                 Payload=json.dumps({"Records": [_record(one, listed)]}),
             )
         return
-    for some in aws.batches(missing, most=dead_letters.MAX_ENTRIES):
-        entries = [
-            {"Id": str(number), "MessageBody": json.dumps({"Records": [_record(one, listed)]})}
-            for number, one in enumerate(some)
-        ]
-        for _ in range(ATTEMPTS):
-            answer = aws.client("sqs").send_message_batch(
-                QueueUrl=os.environ["QUEUE_URL"], Entries=entries
-            )
-            failed = {failure["Id"] for failure in answer.get("Failed", ())}
-            entries = [entry for entry in entries if entry["Id"] in failed]
-            if not entries:
-                break
-        else:
-            raise UnfinishedError("The queue did not take every event.")
+    entries = (
+        {"Id": str(number), "MessageBody": json.dumps({"Records": [_record(one, listed)]})}
+        for number, one in enumerate(missing)
+    )
+    if failed := dead_letters.send_all(os.environ["QUEUE_URL"], entries):
+        codes = ", ".join(sorted({*failed.values()}))
+        raise UnfinishedError(f"The queue did not take {len(failed)} events: {codes}.")
 
 
 def _record(one: Mapping[str, Any], listed: float) -> dict[str, Any]:

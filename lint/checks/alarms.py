@@ -11,7 +11,17 @@ from serverless_patterns.patterns.checks import sqs
 from serverless_patterns.patterns.limits import SQS_DEFAULT_RETENTION
 
 from .. import wiring
-from ..template import REFERENCE, At, Finding, Findings, Resource, Scenario, is_unknown, rule
+from ..template import (
+    REFERENCE,
+    UNKNOWN,
+    At,
+    Finding,
+    Findings,
+    Resource,
+    Scenario,
+    is_unknown,
+    rule,
+)
 
 # Namespace → metric prefixes → dimensions of which each of these metrics has one, the usual one
 # first. Lambda, EventBridge and Scheduler publish totals without a dimension: they are not here.
@@ -126,26 +136,38 @@ def dimension_is_not_the_name(scenario: Scenario) -> Findings:
             )
 
 
-def _watched(scenario: Scenario) -> dict[str, dict[str, Resource]] | None:
-    """Return queues with the alarms on each, by metric; None when one may watch any queue."""
+def _queues(scenario: Scenario, metric: Mapping[str, Any]) -> Iterator[tuple[Resource, bool]]:
+    """Yield the queues that a metric may be of, and whether it certainly is."""
+    namespace, given = metric.get("Namespace"), _dimensions(metric)
+    name = UNKNOWN if given is None else given.get("QueueName")
+    if name is None or (namespace != "AWS/SQS" and not is_unknown(namespace)):
+        return
+    found = scenario.queue(name)
+    if found:
+        yield found, namespace == "AWS/SQS"
+        return
+    for queue in scenario.of("AWS::SQS::Queue"):
+        if is_unknown([name, queue.get("QueueName")]):
+            yield queue, False
+
+
+def _watched(scenario: Scenario) -> dict[str, dict[str, Resource]]:
+    """Return queues with the alarms that may be on each, by metric, or UNKNOWN."""
     watched: dict[str, dict[str, Resource]] = {}
-    if any(_asks_for_all(alarm) for alarm in scenario.of("AWS::CloudWatch::Alarm")):
-        return None
+    for alarm in filter(_asks_for_all, scenario.of("AWS::CloudWatch::Alarm")):
+        for queue in scenario.of("AWS::SQS::Queue"):
+            watched.setdefault(queue.id, {})[UNKNOWN] = alarm
     for alarm, metric, _ in _metrics(scenario):
-        if metric.get("Namespace") == "AWS/SQS":
-            name = (_dimensions(metric) or {}).get("QueueName")
-            queue = scenario.queue(name)
-            if not queue and (name is None or is_unknown(name)):
-                return None
-            if queue:
-                watched.setdefault(queue.id, {})[str(metric.get("MetricName"))] = alarm
+        for queue, certain in _queues(scenario, metric):
+            name = str(metric.get("MetricName")) if certain else UNKNOWN
+            watched.setdefault(queue.id, {})[name] = alarm
     return watched
 
 
 def _asks_for_all(alarm: Resource) -> bool:
-    """Tell whether an alarm searches, or queries, the metrics of all queues."""
-    asked = [str(query.get("Expression")) for query in alarm.parts("Metrics")]
-    return any(re.search(r"\b(SELECT|SEARCH)\b", text) for text in asked)
+    """Tell whether an alarm may search, or query, the metrics of all queues."""
+    asked = [query.get("Expression") for query in alarm.parts("Metrics")]
+    return is_unknown(asked) or bool(re.search(r"\b(SELECT|SEARCH)\b", str(asked)))
 
 
 @rule("W9185", "cloudwatch", "sqs")
@@ -159,7 +181,7 @@ def alarm_on_sent_dead_letters(scenario: Scenario) -> Findings:
     Source:
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
     """
-    watched = _watched(scenario) or {}
+    watched = _watched(scenario)
     others = {q.id for source, q in scenario.dead_letters if source.type != "AWS::SQS::Queue"}
     for name, alarms in watched.items():
         blind = IDLE if name in others else IDLE | SENT
@@ -185,7 +207,7 @@ def unwatched_dead_letter_queue(scenario: Scenario) -> Findings:
     """
     watched = _watched(scenario)
     for queue in scenario.dead_letter_queues.values():
-        if watched is not None and queue.id not in watched:
+        if queue.id not in watched:
             yield Finding(
                 queue,
                 f"No alarm watches the dead-letter queue {queue}: messages there expire "
@@ -205,9 +227,8 @@ def alarm_ignores_the_first(scenario: Scenario, *, ignored: int = 0) -> Findings
     """
     alarms: dict[str, list[Resource]] = {}
     for alarm, metric, where in _metrics(scenario):
-        queue = scenario.queue((_dimensions(metric) or {}).get("QueueName"))
-        if queue and metric.get("Namespace") == "AWS/SQS":
-            counts = _counts(alarm, metric, where)
+        for queue, certain in _queues(scenario, metric):
+            counts = certain and _counts(alarm, metric, where)
             alarms.setdefault(queue.id, []).append(alarm if counts else OTHER)
     for name, watching in alarms.items():
         late = all(_ignores(alarm, ignored + 1) for alarm in watching)
@@ -221,12 +242,13 @@ def alarm_ignores_the_first(scenario: Scenario, *, ignored: int = 0) -> Findings
 
 
 def parked(scenario: Scenario) -> set[str]:
-    """Return the queues whose first message raises an alarm."""
+    """Return the queues whose first message may raise an alarm."""
     return {
         queue.id
         for alarm, metric, where in _metrics(scenario)
-        if _counts(alarm, metric, where) and not _ignores(alarm, 1)
-        if (queue := scenario.queue((_dimensions(metric) or {}).get("QueueName")))
+        if is_unknown(metric.get("MetricName")) or _counts(alarm, metric, where)
+        if not _ignores(alarm, 1)
+        for queue, _ in _queues(scenario, metric)
     }
 
 
@@ -262,8 +284,8 @@ def rule_without_error_action(scenario: Scenario) -> Findings:
     for item in scenario.of("AWS::IoT::TopicRule"):
         payload = item.get("TopicRulePayload")
         acts = isinstance(payload, Mapping) and payload.get("Actions")
-        disabled = item.flag("TopicRulePayload.RuleDisabled")
-        if acts and not disabled and item.get("TopicRulePayload.ErrorAction") is None:
+        enabled = item.flag("TopicRulePayload.RuleDisabled") is False
+        if acts and enabled and item.get("TopicRulePayload.ErrorAction") is None:
             yield Finding(
                 item,
                 f"{item} has no error action: a message whose action fails is lost. Add an "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.patterns.checks import s3
 from serverless_patterns.patterns.limits import SQS_DEFAULT_RETENTION
@@ -106,11 +106,12 @@ def _filters(bucket: Resource) -> Iterator[tuple[s3.Filter, At]]:
 def _filter(item: Resource) -> s3.Filter | None:
     """Return what a notification is about; None where only deployment knows."""
     events = tuple(as_list(item.get("Event") or item.get("Events") or []))
-    ends = {"prefix": "", "suffix": ""}
+    ends, names = {"prefix": "", "suffix": ""}, list[Any]()
     for place in ("Filter.S3Key.Rules", "Filter.Key.FilterRules"):
         for rule_ in item.parts(place):
-            ends[str(rule_.get("Name")).lower()] = rule_.get("Value")
-    known = [*events, *ends.values()]
+            names.append(rule_.get("Name"))
+            ends[str(names[-1]).lower()] = rule_.get("Value")
+    known = [*events, *ends.values(), *names]
     if not events or any(not isinstance(one, str) or is_unknown(one) for one in known):
         return None
     return s3.Filter(events, ends["prefix"], ends["suffix"])

@@ -90,7 +90,7 @@ def _envelope(pattern: Mapping[str, Any]) -> str | None:
     """Return why no event's envelope fits a pattern."""
     for name, wanted in {str(key): value for key, value in pattern.items()}.items():
         if name != "$or" and name not in ENVELOPE and not is_unknown(name):
-            if wanted == [{"exists": False}]:
+            if wanted == [{"exists": False}] or is_unknown(wanted):
                 continue
             near = [field for field in ENVELOPE if _plain(field) == _plain(name)]
             hint = f"write it {near[0]}" if near else "put fields of your own below detail"

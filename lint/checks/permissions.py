@@ -198,11 +198,12 @@ def not_allowed_to_invoke(scenario: Scenario) -> Findings:
         return  # it may be for any function
     for delivery in wiring.deliveries(scenario):
         function = scenario.function(delivery.target)
-        own = [item for other, item in permissions if other is function]
+        unnamed = function and is_unknown(function.get("FunctionName"))
+        own = [item for other, item in permissions if other is function or (unnamed and not other)]
         if wiring.is_permitted_by_sam(delivery) or scenario.hides_permissions(function):
             continue
         if function and not any(_permits(scenario, item, delivery) for item in own):
-            version = arns.qualifier(scenario, delivery.target)
+            version = arns.qualifier(scenario, delivery.target).strip("${}")
             of = f"{version} of {function}" if version else str(function)
             yield Finding(
                 delivery.source,
@@ -299,8 +300,9 @@ def _parsed(document: Any) -> Any:
 
 def _custom(resource: Resource) -> bool:
     """Tell whether a custom resource may put a policy, as the CDK's does."""
-    calls = str([resource.get("Create"), resource.get("Update")])
-    return resource.type.startswith("Custom::") and "utResourcePolicy" in calls
+    calls = [resource.get("Create"), resource.get("Update")]
+    puts = is_unknown(calls) or "utResourcePolicy" in str(calls)
+    return resource.type.startswith("Custom::") and puts
 
 
 @rule("W9165", "sqs", "events", "sns")

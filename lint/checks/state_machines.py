@@ -9,8 +9,9 @@ from serverless_patterns.patterns.checks import sqs, stepfunctions
 from serverless_patterns.patterns.limits import SQS_DEFAULT_VISIBILITY
 
 from .. import roles
+from ..conditions import pairs
 from ..definitions import definition, tasks
-from ..template import Finding, Findings, Resource, Scenario, rule
+from ..template import Finding, Findings, Resource, Scenario, is_unknown, rule
 
 TYPES = {
     "AWS::StepFunctions::StateMachine": ("StateMachineType", "LoggingConfiguration"),
@@ -114,13 +115,18 @@ def task_ignores_failed_entries(scenario: Scenario) -> Findings:
         for name, task in tasks(found):
             called = SDK.search(str(task.get("Resource")))
             reports = REPORTS.get(called.group(1).lower()) if called else None
-            if called and reports and reports not in str(found):
+            if called and reports and reports not in str(found) and not _chooses_unknown(found):
                 yield Finding(
                     machine,
                     f"{name} of {machine} calls {called.group(1)}, which succeeds when some "
                     f"entries failed, and no state looks at {reports}: they are lost. Compare it "
                     "in a Choice state.",
                 )
+
+
+def _chooses_unknown(found: object) -> bool:
+    """Tell whether a state of a definition chooses by what only deployment knows."""
+    return any(name == "Choices" and is_unknown(asked) for name, asked in pairs(found))
 
 
 @rule("I9198", "stepfunctions", shared=stepfunctions.has_timeout)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
 
+from ..limits import CLOUDWATCH_ALARM_WINDOW
 from .alarms import MINUTE, Alarms, Runbook
 from .consumers import check_has_role, check_may_run
 from .sweeps import NAMESPACE, check_rate, rule_of
@@ -45,7 +46,6 @@ RELAY_STOPPED = Runbook(
     verify="Invocations of the relay rises, and orders end.",
 )
 QUARTER = seconds(900)
-A_DAY = 1440  # minutes: an alarm looks at no more
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,9 @@ def run_relay(
         ("RelayErrorsAlarm", errors, RELAY_FAILS, 0.0, 3),
     ]
     calls = relay.function.metric_invocations(period=EVERY_MINUTE, statistic="Sum")
-    minutes = min(max(15, int(relay.every.to_minutes()) * 3), A_DAY)
+    window = min(max(QUARTER.to_seconds(), 3 * relay.every.to_seconds()), CLOUDWATCH_ALARM_WINDOW)
     silent = alarms.silent(
-        scope, "RelayStoppedAlarm", calls, RELAY_STOPPED, evaluation_periods=minutes
+        scope, "RelayStoppedAlarm", calls, RELAY_STOPPED, evaluation_periods=int(window // MINUTE)
     )
     return rule, [*alarms.each(scope, rows), silent]
 

@@ -83,7 +83,7 @@ def _problem(pattern: str | None, service: str) -> str | None:
     if service == "dynamodb" and isinstance(changes, list) and changes:
         texts = [change for change in changes if isinstance(change, str)]
         if len(texts) == len(changes) and not set(texts) & {*CHANGES}:
-            return f"by eventName {texts[0]}, which is one of {', '.join(CHANGES)}"
+            return f"by eventName {texts[0]}, but a change is one of {', '.join(CHANGES)}"
     change = fields.get("dynamodb")
     if isinstance(change, Mapping) and (why := _of_change(change)):
         return why

@@ -33,6 +33,13 @@ def missing(view: str, *patterns: str) -> str | None:
             (missing("NEW_IMAGE", NEW, OLD), "filters by OldImage, but the stream of Orders has"),
             (missing("OLD_IMAGE", NEW), "has OLD_IMAGE: no change matches"),
         ],
+        "a stream says what a changed item is now": [
+            (dynamodb.no_new_image("Orders", "NEW_IMAGE"), None),
+            (dynamodb.no_new_image("Orders", "NEW_AND_OLD_IMAGES"), None),
+            (dynamodb.no_new_image("Orders", "${View}"), None),
+            (dynamodb.no_new_image("Orders", "OLD_IMAGE"), "stream of Orders has OLD_IMAGE, so"),
+            (dynamodb.no_new_image("Orders", "KEYS_ONLY"), "stream of Orders has KEYS_ONLY, so"),
+        ],
         "two readers read a stream, or one of a global table": [
             (dynamodb.too_many_readers("Orders", 2), None),
             (dynamodb.too_many_readers("Orders", 3), "3 readers read the stream of Orders, but"),

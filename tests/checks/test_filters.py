@@ -40,7 +40,7 @@ def of(**change: Any) -> dict[str, Any]:
             (filters.matches_nothing("It", "sqs", ["[]"]), None),
         ],
         "a change is one of three": [
-            (said("dynamodb", {"eventName": ["UPDATE"]}), "eventName UPDATE, which is one of"),
+            (said("dynamodb", {"eventName": ["UPDATE"]}), "UPDATE, but a change is one of INSERT"),
             (said("dynamodb", {"eventName": ["UPDATE", "MODIFY"]}), None),
             (said("dynamodb", {"eventName": [{"prefix": "UP"}]}), None),
             (said("dynamodb", {"userIdentity": {"type": ["Service"]}}), None),

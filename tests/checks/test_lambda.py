@@ -61,6 +61,13 @@ def test_a_window_is_recommended_for_a_larger_batch_where_one_helps(
             (lambda_.polls_above_reserved("Store", 3, 2), "calls of Store, but it reserves only 2"),
             (lambda_.polls_above_reserved("Store", 30, 2, pollers=3), "3 pollers make 30 concurr"),
         ],
+        "a window is a shard's, so its batches run one after another": [
+            (lambda_.parallel_windows(2), "with a parallelization_factor of 2, but the state of"),
+        ],
+        "a function reads a source by one mapping": [
+            (lambda_.one_mapping("Map", "Store", "Orders"), "Map is a second mapping of Orders to"),
+            (lambda_.one_mapping("Map", "Store", "Orders"), "to Store, and Lambda rejects it"),
+        ],
         "a function that never runs says what to reserve": [
             (lambda_.never_runs("Store", 0, "none is kept"), "it: none is kept. Reserve 1 or more"),
             (lambda_.never_runs("Store", 0, "none is kept", least=2), "Reserve 2 or more"),

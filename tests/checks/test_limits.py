@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,14 @@ def test_a_check_imports_the_limits_and_the_standard_library_alone() -> None:
             if isinstance(node, ast.ImportFrom):
                 root = str(node.module).partition(".")[0]
                 assert node.level or root in standard, f"{file.name}: {node.module}"
+
+
+def test_every_check_is_judged_by_a_test_of_its_own() -> None:
+    tests = "".join(file.read_text(encoding="utf-8") for file in Path(__file__).parent.glob("*.py"))
+    for file in (ROOT / "patterns" / "checks").glob("*.py"):
+        for check in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(check, ast.FunctionDef) and "Source:" in (ast.get_docstring(check) or ""):
+                assert re.search(rf"\b{file.stem}\.{check.name}\b", tests), check.name
 
 
 def test_a_limit_counts_as_its_number() -> None:

@@ -69,6 +69,16 @@ TWO = "Lake has two notifications for the same event of the same object, for "
                 ("", "Write the results below another prefix, or to another bucket."),
             )
         ],
+        "objects outlive the messages about them": [
+            (s3.expires_before_read("Lists", 18 * s3.DAY, "Read", 18 * s3.DAY - 1), None),
+            (
+                s3.expires_before_read("Lists", 18 * s3.DAY, "Read", 19 * s3.DAY),
+                "Lists expire after 18 days, but a message about one may wait for 19 days in Read "
+                "and its dead-letter queue: its object would be gone. Keep objects for more than "
+                "19 days.",
+            ),
+            (s3.expires_before_read("Lists", 60, "Read", 60), "for more than 60 s."),
+        ],
     }
 )
 def test_a_rule_says_what_is_wrong(said: Callable[[], str | None], expected: str | None) -> None:

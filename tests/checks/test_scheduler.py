@@ -100,6 +100,8 @@ def test_a_one_time_schedule_is_at_a_time_that_there_is_once(at: str, problem: s
         ("0 * * * ? *", None),  # the next hour comes at once
         ("0 99 * * ? *", None),  # no hour: Scheduler says so
         ("0 24 * * ? *", None),
+        ("59 2 * * ? *", "02:59"),
+        ("60 2 * * ? *", "02:00"),
         ("75 2 * * ? *", "02:00"),  # no minute: so nobody knows which
     ],
 )
@@ -117,8 +119,12 @@ def test_a_schedule_of_an_hour_that_is_skipped_is_found(cron: str, lost: str | N
         ("rate(1 hour)", None),
         ("rate(15 minutes)", None),
         ("at(2027-03-28T02:00:00)", None),
+        ("at(1970-01-01T00:00:00)", None),
+        ("at(2199-12-31T23:59:59)", None),
         ("cron(0 6 * * ? *)", None),
         ("cron(0/5 8-17 ? * MON-FRI 2027-2030)", None),
+        ("at(1969-12-31T23:59:59)", "is no expression of"),
+        ("at(2200-01-01T00:00:00)", "is no expression of"),
         ("rate(90 seconds)", "is no expression of"),
         ("rate(0 hours)", "is no expression of"),
         ("at(2027-03-28 02:00)", "is no expression of"),

@@ -100,6 +100,9 @@ def protecting(length: int) -> dict[str, list[str]]:
                 (60, (60, 60), (0, 0, 0), None),
                 (61, (1, 60), (0, 0, 60), "It takes 1 hour 1 s or more, but SNS retries for 1"),
                 (61, (60, 60), (0, 1, 0), "It takes 1 hour 1 minute or more, but SNS"),
+                (61, (10, 3000), (0, 0, 0), None),  # of which the last waits for the longest
+                (61, (10, 3001), (0, 0, 0), "It takes 1 hour 1 s or more"),
+                (2, (1, 3600), (0, 1, 0), None),  # one has the shortest delay
                 (101, (1, 1), (0, 0, 0), "It has 101 retries; they must be 0 to 100."),
                 (3, (21, 20), (0, 0, 0), "It has delays from 21 s to 20 s; they must be 1 s to 1"),
                 (3, (0, 20), (0, 0, 0), "It has delays from 0 s to 20 s"),

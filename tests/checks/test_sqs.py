@@ -134,6 +134,103 @@ def test_a_consumer_without_a_batching_window_needs_6_timeouts() -> None:
                 (600, "max_age is 10 minutes, but Orders keeps messages for 10 m"),
             )
         ],
+        "a queue delays its messages by 15 minutes at most": within(
+            partial(sqs.delay, "delay"), 0, 900, "; it must be 0 s to 15 minutes. For a longer"
+        ),
+        "a queue keeps a message for longer than it delays it": [
+            (sqs.expires_while_delayed("Orders", 899, 900), None),
+            (
+                sqs.expires_while_delayed("Orders", 900, 660),
+                "Orders delays messages by 15 minutes, but keeps them for 11 minutes only: each is",
+            ),
+            (sqs.expires_while_delayed("Orders", 60, 60), "retention period above 60 s, or lower"),
+        ],
+        "a message of its own delay is in a standard queue, and due within 15 minutes": [
+            (sqs.message_delay("Step", "Kept", seconds, fifo=fifo), expected)
+            for seconds, fifo, expected in (
+                (0, True, None),
+                (1, True, "Step gives messages to the FIFO queue Kept a delay of their own: SQS"),
+                (None, True, "SQS rejects DelaySeconds there."),
+                (900, False, None),
+                (901, False, "Step to Kept: DelaySeconds is 15 minutes 1 s; it must be 0 s to 15"),
+                (901, None, "Step to Kept: DelaySeconds is 15 minutes 1 s"),
+                (None, None, None),  # only deployment knows
+            )
+        ],
+        "a message that fails stays hidden for 12 hours at most since it was received": [
+            (sqs.backoff_beyond_visibility("longest", 43_100, 100), None),
+            (
+                sqs.backoff_beyond_visibility("longest", 43_101, 100),
+                "longest is 11 hours 58 minutes 21 s, but a message may have been hidden for 100 s",
+            ),
+            (
+                sqs.backoff_beyond_visibility("longest", 43_200, 3_600),
+                "hides it for 12 hours at most since it was received. Lower it to 11 hours or less",
+            ),
+        ],
+        "a FIFO queue with growing delays hands over one message at a time": [
+            (sqs.uses_up_receives("Orders", 1, fifo=True), None),
+            (sqs.uses_up_receives("Orders", 10, fifo=False), None),
+            (
+                sqs.uses_up_receives("Orders", 2, fifo=True),
+                "Orders is a FIFO queue with batch_size=2: messages behind one that fails",
+            ),
+        ],
+        "a request is delivered while its requester waits": [
+            (sqs.asked_in_vain("Asked", 59, 60), None),
+            (
+                sqs.asked_in_vain("Asked", 61, 60),
+                "Asked delays a request by 61 s, but its requester waits for 60 s: none is",
+            ),
+            (sqs.asked_in_vain("Asked", 60, 60), "or raise the timeout above 60 s."),
+        ],
+        "a request is delivered again while its requester waits": [
+            (sqs.retried_too_late("Asked", *given), expected)
+            for given, expected in (
+                ((59, 60), None),
+                ((60, 60), "Asked hides a request for 60 s, but its requester waits for 60 s:"),
+                ((30, 60, 29), None),
+                ((30, 60, 30), "for 30 s (with 30 s of delay, 60 s), but its requester waits for"),
+                ((30, 60, 0, 29), None),
+                ((30, 60, 0, 30), "for 30 s (with 30 s of batching window, 60 s), but its"),
+                (
+                    (30, 60, 20, 11),
+                    "(with 20 s of delay and 11 s of batching window, 61 s), but its requester",
+                ),
+                ((30, 60, 20, 11), "the timeout of the requester above 61 s, or lower"),
+            )
+        ],
+        "a request is kept for as long as its requester waits": [
+            (sqs.expires_while_awaited("Asked", 60, 60), None),
+            (
+                sqs.expires_while_awaited("Asked", 60, 61),
+                "Asked keeps a request for 60 s, but its requester waits for 61 s: in a backlog",
+            ),
+            (sqs.expires_while_awaited("Asked", 60, 61), "the retention period to 61 s or more"),
+        ],
+        "a warning of dead letters comes after they are there": [
+            (sqs.warning_before_expiry("Orders", DAY, DAY - 1), None),
+            (
+                sqs.warning_before_expiry("Orders", DAY, 2 * DAY),
+                "warning is 2 days, but a dead letter of Orders may be deleted 1 day after it was",
+            ),
+            (sqs.warning_before_expiry("Orders", DAY, DAY), "it would warn of each at once"),
+        ],
+        "an alarm on old dead letters goes off before they are gone": [
+            (sqs.alarm_after_dead_letters("Orders", DAY - 1, DAY), None),
+            (
+                sqs.alarm_after_dead_letters("Orders", 2 * DAY, DAY),
+                "warning has the alarm go off 2 days after a message was dead-lettered, but a dead",
+            ),
+            (
+                sqs.alarm_after_dead_letters("Orders", DAY, DAY, "The threshold of Old"),
+                "The threshold of Old has the alarm go off 1 day after",
+            ),
+            (
+                sqs.alarm_after_dead_letters("Orders", 2 * DAY, DAY),
+                "letter of Orders may be deleted after 1 day, as its retention",
+            ),
+        ],
         "a message to a FIFO queue has a group and a deduplication id": [
             (
                 sqs.fifo_message(

@@ -54,6 +54,11 @@ WAIT: dict[str, Any] = {"Type": "Wait"}
                 ),
             )
         ],
+        "a step that waits for an answer has a timeout": [
+            (stepfunctions.has_timeout("Ask", 5), None),
+            (stepfunctions.has_timeout("Ask", None), "Ask has no TimeoutSeconds: an answer that"),
+            (stepfunctions.has_timeout("Ask", "5"), "Ask has no TimeoutSeconds"),
+        ],
         "a step without any retry is found": [
             (stepfunctions.step("Charge", {"TimeoutSeconds": 5}), "has no Retry for States.ALL"),
         ],

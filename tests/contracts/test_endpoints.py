@@ -100,14 +100,20 @@ def test_an_authorizer_replaces_iam(build: Build, stack: Stack, kind: str) -> No
 
 
 @every_build("endpoint")
-def test_two_methods_of_an_api_join_its_stage_to_a_usage_plan_once(
+def test_two_methods_of_an_api_join_its_stage_to_a_usage_plan_once_beside_others(
     build: Build, stack: Stack
 ) -> None:
     api, plan = apigateway.RestApi(stack, "Api"), apigateway.UsagePlan(stack, "Plan")
+    other = apigateway.RestApi(stack, "Other")
+    other.root.add_method("GET")
+    plan.add_api_stage(stage=other.deployment_stage)
     for path in ("one", "two"):
         build.make(stack, path, endpoint=Endpoint(path, api=api, usage_plan=plan))
     (made,) = properties(stack, "ApiGateway::UsagePlan")
-    assert len(made["ApiStages"]) == 1
+    stages = [other.deployment_stage, api.deployment_stage]
+    assert [one["Stage"] for one in made["ApiStages"]] == stack.resolve(
+        [one.stage_name for one in stages]
+    )
 
 
 @every_build("endpoint")
@@ -158,6 +164,7 @@ def test_more_than_5_percent_of_server_errors_raise_an_alarm_on_this_api_alone(
     (alarm,) = [alarm for alarm in alarms if alarm["MetricName"] == "5XXError"]
     assert alarm["Dimensions"] == [{"Name": "ApiName", "Value": api["Name"]}]
     assert (alarm["Threshold"], alarm["EvaluationPeriods"]) == (0.05, 3)
+    assert (alarm["Statistic"], alarm["Period"]) == ("Average", 60)
 
 
 @every_build("endpoint")

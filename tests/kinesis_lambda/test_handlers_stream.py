@@ -186,6 +186,20 @@ def test_a_refused_record_is_named_once_with_its_range_and_without_its_content(
     assert line["detail"].startswith("direction ")
 
 
+def test_a_refused_record_behind_a_failure_is_named_once_when_lambda_delivers_it_again(
+    cloud: Cloud,
+) -> None:
+    good, bad = sent(1), Sent(movement(direction="?"), "part-9")
+    batch = records(*good[:2], bad, *good[2:], bad)
+    cloud.fail_all_about("part-1")
+    failed = [item["itemIdentifier"] for item in invoke(batch)["batchItemFailures"]]
+    assert (failed[0], cloud.letters()) == ("1", [])
+    cloud.faults.clear()
+    again = {"Records": batch["Records"][int(failed[0]) :]}
+    assert invoke(again) == {"batchItemFailures": []}
+    assert len(cloud.letters()) == 2
+
+
 def test_a_record_is_refused_only_when_its_failure_queue_has_its_name(cloud: Cloud) -> None:
     cloud.fail("SendMessageBatch", _error())
     bad = Sent(movement(direction="?"), "part-0")

@@ -9,6 +9,7 @@ import pytest
 
 from serverless_patterns.lambdas.async_lambda import logic as invoices
 from serverless_patterns.lambdas.async_lambda import rendering
+from serverless_patterns.lambdas.claim_check import logic as catalogs
 from serverless_patterns.lambdas.foundation.messages import Message
 from serverless_patterns.lambdas.foundation.outcomes import (
     DUPLICATE,
@@ -194,3 +195,20 @@ def test_an_invoice_is_a_line_for_each_part_and_one_for_each_sum(
     assert not any(waited), "only a demonstration waits"
     rendering.render(invoice, 3)
     assert waited[len(lines) :] == [3] * len(lines)
+
+
+@pytest.mark.parametrize("chunk", [1_000_000, catalogs.MAX_LINE + 1, 1_000])
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_line_is_too_long_or_is_not_however_its_catalog_is_cut_into_chunks(
+    chunk: int, end: str
+) -> None:
+    line = '{"catalog_id": "c", "supplier": "s", "parts": 0}'
+    for size, fits in ((catalogs.MAX_LINE, True), (catalogs.MAX_LINE + 1, False)):
+        body = (line.ljust(size) + end).encode()
+        chunks = [body[start : start + chunk] for start in range(0, len(body), chunk)]
+        if fits:
+            assert catalogs.read(chunks).id == "c"
+            continue
+        with pytest.raises(RefusedError) as refused:
+            catalogs.read(chunks)
+        assert refused.value.reason == "line"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from serverless_patterns.lambdas.foundation import batch, tables
+from serverless_patterns.lambdas.foundation import aws, batch, tables
 from serverless_patterns.lambdas.foundation.messages import Message
 from serverless_patterns.lambdas.foundation.outcomes import STORED, Outcome, RefusedError
 from tests.moto_cloud import Context, record
@@ -189,3 +189,18 @@ def test_a_message_behind_a_failure_waits_only_where_the_queue_keeps_an_order(fi
     answer = handle({"Records": records}, context)
     reported = [it["itemIdentifier"] for it in answer["batchItemFailures"]]
     assert reported == [it["messageId"] for it in (records[1:] if fifo else records[1:2])]
+
+
+def test_a_call_is_attempted_three_times_or_as_often_as_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = list[Any]()
+    monkeypatch.setattr(aws, "client", lambda service, **options: made.append((service, options)))
+    tables.client()
+    tables.client(attempts=1)
+    assert made == [("dynamodb", {"attempts": 3}), ("dynamodb", {"attempts": 1})]
+
+
+def test_an_item_of_somebody_elses_has_no_fingerprint() -> None:
+    assert tables.fingerprint({"fingerprint": {"S": "ours"}}) == "ours"
+    assert tables.fingerprint({"pk": {"S": "theirs"}}) == ""

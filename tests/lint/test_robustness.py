@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,22 @@ def test_no_rule_breaks_on_what_yaml_reads_as_a_number_a_date_or_nothing(
     cfn = Template("odd.yaml", {"Resources": {"Odd": {"Type": kind, "Properties": properties}}})
     for rule in RULES:
         rule.match(cfn)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule.id))
+def test_what_only_deployment_knows_of_a_good_template_is_no_finding(rule: Any) -> None:
+    """Each value of the templates that are about the rule is imported, one at a time."""
+    for file, template in zip(FILES, DECODED, strict=True):
+        if file.parent.name != "good" or not file.name.startswith(f"{rule.id}-"):
+            continue
+        for *above, last in places(template["Resources"]):
+            one = copy.deepcopy(template)
+            parent = functools.reduce(lambda value, key: value[key], above, one["Resources"])
+            refers = any(str(key).startswith(("Ref", "Fn::")) for key in [*above, last])
+            if "Properties" in above and not (refers or isinstance(parent[last], dict | list)):
+                parent[last] = {"Fn::ImportValue": "name"}
+                found = [match.message for match in rule.match(Template("a", one))]
+                assert found == [], (file.name, *above, last)
 
 
 @settings(max_examples=200, deadline=None)

@@ -86,6 +86,9 @@ def test_a_moment_of_any_time_zone_is_a_one_time_schedule_in_utc(stack: Stack) -
         ("rate(1 hour)", {}, "schedule is 'rate.1 hour.'; it must be of type ScheduleExpression"),
         (HOURLY, {"time_window": 15}, "time_window is 15; it must be of type TimeWindow"),
         (HOURLY, {"start": datetime(2099, 1, 1)}, "start of Wrong is .* without"),
+        (HOURLY, {"end": datetime(2099, 1, 1)}, "end of Wrong is 2099-01-01T00:00:00 without"),
+        (HOURLY, {"end": "2099-01-01"}, "end is '2099-01-01'; it must be of type datetime"),
+        (HOURLY, {"description": 7}, "description is 7; it must be of type str"),
         (
             HOURLY,
             {name: datetime(2099, 1, 1, tzinfo=UTC) for name in ("start", "end")},

@@ -107,6 +107,13 @@ def test_every_handlers_rules_are_mutated() -> None:
     assert {*ROOT.glob("lambdas/*/logic.py")} <= covered
 
 
+def test_a_rule_is_changed_as_well_though_it_is_decorated() -> None:
+    source = '@rule("E1",\n    "sqs")\ndef one(scenario):\n    return 1\n\n@cache\ndef two(): ...\n'
+    made = mutants.decorated_last(source).splitlines()
+    assert made[-1] == "rule('E1', 'sqs')(one)"
+    assert made[:-1] == ["", "", *source.splitlines()[2:]]
+
+
 def test_a_change_is_noticed_by_the_tests_that_reach_it_and_by_no_other(tmp_path: Path) -> None:
     module = tmp_path / "mutmut" / "mutation"
     module.mkdir(parents=True)
