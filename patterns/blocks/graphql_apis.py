@@ -228,11 +228,11 @@ def _own_api(
     kinds = [mode.value for mode in api.modes]
     check_kinds(api, kinds, viewers, "authorization_config")
     wanted = schema(namespace, viewers)
-    types = re.findall(r"type .+?\}", wanted, re.DOTALL)
+    types = re.findall(r"type .+?\}", " ".join(wanted.split()))
     if lacking := [text for text in types if not _has(definition, text)]:
         raise ValueError(
-            f"The schema of {Path(api)} lacks, word for word:\n{chr(10).join(lacking)}\nAdd it; "
-            "what is for Mutation and Subscription belongs into your types of these names."
+            f"The schema of {Path(api)} lacks what publishes, or what clients subscribe to. Add to "
+            f"the types of these names, word for word: {' '.join(lacking)}"
         )
     return api
 

@@ -48,7 +48,7 @@ def namespace(name: object) -> str | None:
 def field_name(namespace: str) -> str | None:
     """The name of a namespace, below which a GraphQL API has fields, is of letters and digits.
 
-    Source: https://spec.graphql.org/October2021/#Name
+    Source: https://docs.aws.amazon.com/appsync/latest/APIReference/API_CreateResolver.html
     """
     if re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", namespace):
         return None
