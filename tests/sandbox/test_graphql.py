@@ -96,21 +96,21 @@ def test_by_graphql_every_customer_sees_every_change_of_its_own_whatever_fails_o
     dice, written = random.Random(seed), Counter[str]()  # noqa: S311 - test data
     monkeypatch.setattr(random, "random", lambda: 0.0)  # no jitter, so no waiting
     api.fails, api.loses = (lambda _: dice.random() < 0.2), (lambda _: dice.random() < 0.1)
-    with Clients("ws", rechecks=[300], longestPause=50) as clients:
+    with Clients("ws", rechecks=[2_000], longestPause=50) as clients:
         seen = {name: watch(clients, api, name, name) for name in CUSTOMERS}
         until(lambda: all(one.states[-1] == "live" for one in seen.values()))
-        for burst in range(6):
-            owners = [dice.choice(CUSTOMERS) for _ in range(60)]
-            if burst in (2, 4):
-                clients.tell("stop" if burst == 2 else "watch", "one-one-")
+        for burst in range(30):
+            owners = [dice.choice(CUSTOMERS) for _ in range(12)]
+            if burst in (10, 20):
+                clients.tell("stop" if burst == 10 else "watch", "one-one-")
             deliver([write(name, dice.randrange(9), f"at {burst}") for name in owners])
             written.update(owners)
         until(lambda: all(one.version == written[name] for name, one in seen.items()))
     for name, one in seen.items():
         assert one.orders == {it["order_id"]: it for it in since(name, 0)["orders"]}
         assert sorted([*one.shown, *one.late]) == list(range(1, written[name] + 1))
-        assert one.shown
-    assert len(seen["one"].late) > 30  # of the two bursts that it was offline in
+        assert len(one.shown) > 5
+    assert len(seen["one"].late) > 30  # of the ten bursts that it was offline in
 
 
 def test_by_graphql_a_customer_sees_nothing_of_others_and_publishes_nothing(
