@@ -331,7 +331,7 @@ SCHEDULER_INPUT_BYTES = Limit(
     256 * 1024, "bytes", _SCHEDULER + "APIReference/API_Target.html", "2026-11-26"
 )
 
-# AWS AppSync Events
+# AWS AppSync
 
 _CHANNELS = _AWS + "appsync/latest/eventapi/"
 APPSYNC_EVENTS_A_PUBLISH = Limit(5, "events", _CHANNELS + "publish-http.html", "2026-11-27")
@@ -339,6 +339,7 @@ APPSYNC_EVENT_KB = Limit(240, "KB", _CHANNELS + "event-api-concepts.html", "2026
 APPSYNC_CHANNEL_SEGMENT = Limit(
     50, "characters", _AWS + "appsync/latest/APIReference/API_ChannelNamespace.html", "2026-11-27"
 )
+APPSYNC_SUBSCRIPTION_KB = Limit(240, "KB", _AWS + "general/latest/gr/appsync.html", "2026-11-27")
 APPSYNC_API_KEY_DAYS = Limit(
     365, "days", _AWS + "appsync/latest/APIReference/API_CreateApiKey.html", "2026-11-27"
 )

@@ -29,6 +29,7 @@ RUNS = (
     ("tests/sandbox/test_localstack", "LocalStack"),
     ("tests/sandbox/test_alarms", "LocalStack"),
     ("tests/sandbox/test_redrive_task", "LocalStack"),
+    ("tests/sandbox/test_graphql", "graphql-core and Node"),
     ("tests/sandbox/", "MiniStack"),
     ("tests/contracts/test_mapping_templates", "Velocity"),
     ("tests/contracts/test_permissions", "policy simulator"),

@@ -53,6 +53,6 @@ def event(message: Message) -> tuple[str, str] | None:
     seen, owner = view(change.after), change.keys["pk"]["S"]
     channels.channel("any", owner)
     text = json.dumps(seen, ensure_ascii=False)
-    if len(text.encode()) > channels.MAX_EVENT_BYTES:
+    if channels.size(text) > channels.MAX_EVENT_BYTES:
         text = json.dumps({"version": seen["version"], "fetch": True})
     return owner, text

@@ -1,4 +1,4 @@
-"""Table → stream → AppSync Events: each change of an order, to the channel of its customer.
+"""Table → stream → AppSync: each change of an order, to the channel of its customer.
 
 At least once, and not always in order: a client tells both by the version.
 """
@@ -9,7 +9,7 @@ import os
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from ..foundation import channels, shards
+from ..foundation import channels, mutations, shards
 from ..foundation.outcomes import Outcome
 from . import logic
 
@@ -29,7 +29,10 @@ def publish(changes: Sequence[tuple[tuple[str, str] | None, Message]]) -> dict[s
         if change:
             channel = channels.channel(os.environ["NAMESPACE"], change[0])
             events[channel].append((message.id, change[1]))
-    failed = channels.publish(os.environ["EVENTS_HOST"], events)
+    if graphql := os.environ.get("GRAPHQL_HOST"):
+        failed = mutations.publish(graphql, events)
+    else:
+        failed = channels.publish(os.environ["EVENTS_HOST"], events)
     outcomes = {it.id: PUBLISHED if change else IGNORED for change, it in changes}
     return outcomes | {id_: Outcome.failed(why) for id_, why in failed.items()}
 

@@ -24,12 +24,16 @@ from . import aws
 from .outcomes import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     # An event's name, which the caller knows it by, and its JSON.
     Event = tuple[str, str]
-    # Sends a body to a host; returns status and answer.
+    # The same, with its channel in between.
+    Addressed = tuple[str, str, str]
+    # Sends a body to a host and path; returns status and answer.
     Post = Callable[[str, bytes], tuple[int, bytes]]
+    # Returns of so many events, from the answer of a 200, the error code of each; None: it is done.
+    Read = Callable[[Any, int], Mapping[int, str | None]]
 
 MAX_EVENTS = 5
 MAX_EVENT_BYTES = 240_000  # "240 KB": what is larger is dropped without an error
@@ -47,6 +51,11 @@ def channel(namespace: str, owner: str) -> str:
     if not _SEGMENT.fullmatch(owner):
         raise RefusedError("channel", "The owner must be 1 to 50 letters, digits or inner dashes.")
     return f"{namespace}/{owner}"
+
+
+def size(text: str) -> int:
+    """Return the bytes of an event as AppSync carries it: as a string in JSON."""
+    return len(json.dumps(text, ensure_ascii=False).encode())
 
 
 def publish(
@@ -67,54 +76,77 @@ def publish(
         post: Sends a signed request. Default: with the function's own role.
         sleep: Waits before the next attempt. Default: ``time.sleep``.
     """
-    send = functools.partial(_publish, post or signed_post, sleep, host)
+    in_turn = [[(name, to, text) for name, text in own] for to, own in events.items()]
+    return send(in_turn, MAX_EVENTS, functools.partial(_call, post or signed_post, host), sleep)
+
+
+def send(
+    in_turn: Iterable[Sequence[Addressed]],
+    most: int,
+    call: Callable[[Sequence[Addressed]], dict[str, str]],
+    sleep: Callable[[float], None],
+) -> dict[str, str]:
+    """Send events, up to ``most`` a call; return the error code of those that failed."""
     failed: dict[str, str] = {}
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for codes in pool.map(send, events, events.values()):
+        for codes in pool.map(functools.partial(_send, most, call, sleep), in_turn):
             failed |= codes
     return failed
 
 
-def _publish(
-    post: Post, sleep: Callable[[float], None], host: str, path: str, events: Sequence[Event]
+def _send(
+    most: int,
+    call: Callable[[Sequence[Addressed]], dict[str, str]],
+    sleep: Callable[[float], None],
+    events: Sequence[Addressed],
 ) -> dict[str, str]:
-    """Publish the events of one channel until a call fails: the function's time is short."""
+    """Send events in turn until a call fails as a whole: the function's time is short."""
     failed: dict[str, str] = {}
     done = 0
     # A call has the bytes of one event at most: no quota tells how many more it may have.
     for batch in aws.batches(
-        events, most=MAX_EVENTS, largest=MAX_EVENT_BYTES, size=lambda event: len(event[1].encode())
+        events, most=most, largest=MAX_EVENT_BYTES, size=lambda event: size(event[2])
     ):
         done += len(batch)
-        codes = _call(post, host, path, batch)
+        codes = call(batch)
         for attempt in range(1, ATTEMPTS):
             if codes:
                 sleep(0.1 * 2**attempt * random.random())  # noqa: S311 - jitter
-                codes = _call(post, host, path, [event for event in batch if event[0] in codes])
+                codes = call([event for event in batch if event[0] in codes])
         failed |= codes
         if len(codes) == len(batch):
-            return failed | dict.fromkeys((name for name, _ in events[done:]), "BehindAFailure")
+            return failed | dict.fromkeys((name for name, *_ in events[done:]), "BehindAFailure")
     return failed
 
 
-def _call(post: Post, host: str, path: str, events: Sequence[Event]) -> dict[str, str]:
-    """Publish up to five events; return the error code of those that failed, by their names."""
-    body = json.dumps({"channel": path, "events": [text for _, text in events]})
+def _call(post: Post, host: str, events: Sequence[Addressed]) -> dict[str, str]:
+    """Publish up to five events of a channel; return the error code of those that failed."""
+    body = {"channel": events[0][1], "events": [text for *_, text in events]}
+    return ask(post, f"{host}/event", body, events, _read)
+
+
+def _read(said: Any, _: int) -> dict[int, str | None]:
+    failed = {entry["index"]: str(entry.get("code", "Failed")) for entry in said["failed"]}
+    return {**failed, **{entry["index"]: None for entry in said["successful"]}}
+
+
+def ask(
+    post: Post, address: str, body: Any, events: Sequence[Addressed], read: Read
+) -> dict[str, str]:
+    """Send a request for some events; return the error code of those that failed."""
+    names = [name for name, *_ in events]
     try:
-        status, answer = post(host, body.encode())
+        status, answer = post(address, json.dumps(body).encode())
     except BotoCoreError as error:
-        return dict.fromkeys((name for name, _ in events), aws.code(error))
+        return dict.fromkeys(names, aws.code(error))
     if status != 200:
-        return dict.fromkeys((name for name, _ in events), _error(status, answer))
+        return dict.fromkeys(names, _error(status, answer))
     try:
-        said = json.loads(answer)
-        done = {entry["index"] for entry in said["successful"]}
-        codes = {entry["index"]: str(entry.get("code", "Failed")) for entry in said["failed"]}
-    except (ValueError, LookupError, TypeError):
-        return dict.fromkeys((name for name, _ in events), "Unanswered")
-    return {
-        name: codes.get(at, "Unanswered") for at, (name, _) in enumerate(events) if at not in done
-    }
+        codes = read(json.loads(answer), len(names))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return dict.fromkeys(names, "Unanswered")
+    said = {name: codes.get(at, "Unanswered") for at, name in enumerate(names)}
+    return {name: code for name, code in said.items() if code}
 
 
 def _error(status: int, answer: bytes) -> str:
@@ -124,13 +156,14 @@ def _error(status: int, answer: bytes) -> str:
         return f"Http{status}"
 
 
-def signed_post(host: str, body: bytes) -> tuple[int, bytes]:
-    """Send a request that the function's role signs.
+def signed_post(address: str, body: bytes) -> tuple[int, bytes]:
+    """Send a request, to a host and path, that the function's role signs.
 
     ``AWS_ENDPOINT_URL``, which the SDKs read, is where an emulator serves every host.
     """
     credentials, http = _tools()
-    url = f"{os.environ.get('AWS_ENDPOINT_URL', f'https://{host}').rstrip('/')}/event"
+    host, _, path = address.partition("/")
+    url = f"{os.environ.get('AWS_ENDPOINT_URL', f'https://{host}').rstrip('/')}/{path}"
     headers = {"Host": host, "Content-Type": "application/json"}
     request = AWSRequest("POST", url, headers, body)
     SigV4Auth(credentials.get_frozen_credentials(), "appsync", os.environ["AWS_REGION"]).add_auth(

@@ -76,8 +76,8 @@ class Clients(AbstractContextManager["Clients"]):
         self._node.wait()
         self._pool.shutdown(cancel_futures=True)
 
-    def watch(self, name: str, config: Mapping[str, str], client: Client) -> Client:
-        """Start a client. ``config``: ``httpHost``, ``realtimeHost`` and ``channel``."""
+    def watch(self, name: str, config: Mapping[str, object], client: Client) -> Client:
+        """Start a client. ``config``: as ``Live`` takes it."""
         self._clients[name] = client
         self.tell("watch", name, config=config)
         return client

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from constructs import Construct
 
-from ..blocks import event_apis
-from ..blocks.alarms import Alarms, Runbook
-from ..blocks.event_apis import Viewers, event_api_of, new_channels
+from ..blocks.alarms import Alarms
+from ..blocks.event_apis import EventChannels, NewEventApi, Viewers
 from ..blocks.grants import grantee_here, warn_of_fixed
+from ..blocks.graphql_apis import GraphqlChannels, NewGraphqlApi
 from ..blocks.stacks import check_order, role_in
 from ..blocks.stream_consumers import StreamConsumer, StreamReader
 from ..blocks.table_streams import NewTable, check_new_images, check_reader, source_of, table_of
-from ..blocks.values import Path, expect
+from ..blocks.values import Path, expect, has
 
 if TYPE_CHECKING:
     from aws_cdk import aws_appsync as appsync
@@ -22,52 +22,38 @@ if TYPE_CHECKING:
     from aws_cdk import aws_iam as iam
     from aws_cdk import aws_lambda as lambda_
 
-__all__ = ["Alarms", "LiveUpdates", "NewTable", "StreamConsumer", "Viewers"]
-
-RUNBOOKS = {
-    ("RejectedPublicationsAlarm", "4XXError"): Runbook(
-        means="AppSync rejects publications, so clients see changes late, when they fetch them.",
-        see="Read the publisher's log: it has AppSync's error of each batch.",
-        fix="UnauthorizedException: restore the function's permission appsync:EventPublish. "
-        "Throttling: raise the quota. BadRequestException: find the channel that is none.",
-        verify="4XXError falls to 0. Then replay what was given up: see FailureAlarm.",
-    ),
-    ("BroadcastAlarm", "BroadcastEventServerError"): Runbook(
-        means="AppSync took events, and failed to hand them to clients: they see the changes late, "
-        "when they fetch them.",
-        see="Look at AWS Health for AppSync, and compare with BroadcastEventSuccess.",
-        fix="Nothing is lost: clients look for what they lack every five minutes. If it lasts, let "
-        "them look more often (Live.rechecks).",
-        verify="BroadcastEventServerError falls to 0.",
-    ),
-}
+__all__ = ["Alarms", "LiveUpdates", "NewEventApi", "NewGraphqlApi", "NewTable", "StreamConsumer",
+           "Viewers"]  # fmt: skip
 
 
 class LiveUpdates(Construct):
     """Show each client the changes of its own items at once, in a browser as well.
 
     The write is the event: the table's stream hands each change to ``publisher``, which publishes
-    it to the channel ``/<namespace>/<owner>``. Only that function may publish, and a client may
-    subscribe to its own channel only. AppSync keeps nothing: what a client misses while it is
-    offline it fetches from your API, by the version that each event has; ``page/live.js`` does
-    both. What cannot be published is named in the failure queue, which raises an alarm.
+    it to the channel ``/<namespace>/<owner>``, or to the GraphQL subscription of that owner. Only
+    that function may publish, and a client may subscribe to its own only. AppSync keeps nothing:
+    what a client misses while it is offline it fetches from your API, by the version that each
+    event has; ``page/live.js`` does both. What cannot be published is named in the failure queue,
+    which raises an alarm.
 
     Args:
         publisher: Function or alias that publishes the changes, or with its settings.
         viewers: Who may see what.
-        namespace: First segment of every channel: 1 to 50 letters, digits or inner dashes.
-            Default: ``orders``.
+        namespace: First segment of every channel: 1 to 50 letters, digits or inner dashes; for
+            GraphQL, letters and digits, after which the fields are named: ``publishOrders``,
+            ``onOrders``. Default: ``orders``.
         table: Your own table with a stream, of this account and Region, or the settings of a new
             one.
-        api: Your own Event API that authorizes the viewers and IAM. Default: a new one.
+        api: ``NewEventApi()``, ``NewGraphqlApi()``, or your own Event API or GraphQL API that
+            authorizes the viewers and IAM. Default: a new Event API.
         alarms: What the alarms do. ``max_age`` is the age of a change that is not yet published.
             Default: 15 minutes.
 
     Attributes:
         table: Whose changes are published.
-        api: The Event API; ``http_dns`` is where the function publishes, ``realtime_dns`` where
-            clients connect.
-        channel_namespace: The channels.
+        api: The Event API or GraphQL API.
+        channels: Its channels or fields; ``http_dns`` is where the function publishes,
+            ``realtime_dns`` where clients connect.
         reader: The function's place in the stream, with its failure queue.
         alarms: Of the reader, and on publications that AppSync rejects.
 
@@ -85,13 +71,13 @@ class LiveUpdates(Construct):
         viewers: Viewers,
         namespace: str = "orders",
         table: dynamodb.ITable | NewTable = NewTable(),
-        api: appsync.IEventApi | None = None,
+        api: appsync.IEventApi | appsync.GraphqlApi | NewEventApi | NewGraphqlApi = NewEventApi(),
         alarms: Alarms = Alarms(),
     ) -> None:
         super().__init__(scope, construct_id)
         expect("viewers", viewers, Viewers)
         expect("table", table, "ITable", NewTable)
-        expect("api", api, "IEventApi", None)
+        expect("api", api, "IEventApi", "IGraphqlApi", NewEventApi, NewGraphqlApi)
         expect("alarms", alarms, Alarms)
         publisher, alarms = StreamConsumer.of(publisher), alarms.of_pattern(__name__)
         if not isinstance(table, NewTable):
@@ -99,28 +85,26 @@ class LiveUpdates(Construct):
         self.table = table_of(self, "Table", table)
         check_new_images(self.table)
         check_reader(self.table, "The publisher", publisher)
-        self.api = event_api_of(self, api, viewers)
-        self.channel_namespace = new_channels(self, self.api, namespace, viewers)
-        self._namespace = namespace
+        graphql = isinstance(api, NewGraphqlApi) or has(api, "graph_ql_endpoint_arn")
+        kind: Any = GraphqlChannels if graphql else EventChannels
+        self.channels: EventChannels | GraphqlChannels = kind(self, api, namespace, viewers)
+        self.api, self._namespace = self.channels.api, namespace
         self.reader = StreamReader(
             self, "Publisher", source=source_of(self.table), consumer=publisher, alarms=alarms
         )
         role = role_in(self, publisher.function)
         self._grant_publish(role).apply_before(self.reader.event_source_mapping)
         self._given = (self.table, self.api, publisher.function)
-        self.alarms = self.reader.alarms + [
-            alarms.above(self, name, self.metric(metric), runbook, evaluation_periods=5)
-            for (name, metric), runbook in RUNBOOKS.items()
-        ]
+        self.alarms = self.reader.alarms + self.channels.alarms(self, alarms)
 
     def grant_publish(self, grantee: iam.IGrantable) -> iam.Grant:
-        """Let ``grantee`` publish to the channels of the namespace; no more."""
+        """Let ``grantee`` publish to the namespace; no more."""
         return self._grant_publish(grantee_here(self, grantee, self._given))
 
     def _grant_publish(self, grantee: iam.IGrantable) -> iam.Grant:
         warn_of_fixed(grantee, f"publishing to {self._namespace} of {Path(self.api)}")
-        return self.channel_namespace.grant_publish(grantee)
+        return self.channels.grant_publish(grantee)
 
     def metric(self, name: str, **options: Any) -> cloudwatch.Metric:
         """Return a metric of the API or of the namespace, such as ``ActiveConnections``."""
-        return event_apis.metric(self.api, self._namespace, name, **options)
+        return self.channels.metric(name, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,14 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 
 from ..checks import appsync as checks
 from ..checks import reject
-from .alarms import MINUTE
+from .alarms import MINUTE, Alarms, Runbook
 from .places import check_here
 from .stacks import check_order
 from .values import Path, child_of, expect_fields, seconds, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cognito as cognito
+    from aws_cdk import aws_iam as iam
     from constructs import Construct
 
 Kind = appsync.AppSyncAuthorizationType
@@ -42,6 +44,11 @@ export function onSubscribe(ctx) {{
 }}
 """
 OF_API = ("4XXError", "5XXError", "Latency", "Requests", "TokensConsumed")
+
+
+@dataclass(frozen=True)
+class NewEventApi:
+    """A new Event API, which viewers connect to, and IAM alone publishes to. It has no key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,15 +95,93 @@ class Viewers:
             raise ValueError("owner is empty, so no channel would be anybody's. Name a claim.")
 
 
+class Channels(ABC):
+    """Where the events of a namespace are published, each for its owner alone.
+
+    Attributes:
+        api: AppSync's API.
+        http_dns: Domain name at which a function publishes.
+        realtime_dns: Domain name at which clients connect.
+    """
+
+    api: Any
+    http_dns: str
+    realtime_dns: str
+    _permission = "appsync:EventPublish"
+    _broadcasts = "BroadcastEvent"  # what became of events, by how their metrics begin
+    _rejections = True  # whether 4XXError counts publications, and nothing else
+
+    @abstractmethod
+    def grant_publish(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let ``grantee`` publish to the namespace; no more."""
+
+    @abstractmethod
+    def metric(self, name: str, **options: Any) -> cloudwatch.Metric:
+        """Return a metric of the API or of the namespace, such as ``ActiveConnections``."""
+
+    def alarms(self, scope: Construct, alarms: Alarms) -> list[cloudwatch.Alarm]:
+        """Make alarms on publications that AppSync rejects, or does not hand to clients."""
+        rows = [
+            ("RejectedPublicationsAlarm", "4XXError", Runbook(
+                means="AppSync rejects publications, so clients see changes late, when they fetch "
+                "them.",
+                see="Read the publisher's log: it has AppSync's error of each batch.",
+                fix="UnauthorizedException: restore the function's permission "
+                f"{self._permission}. Throttling: raise the quota. BadRequestException: find the "
+                "channel that is none.",
+                verify="4XXError falls to 0. Then replay what was given up: see FailureAlarm.",
+            )),
+            ("BroadcastAlarm", f"{self._broadcasts}ServerError", Runbook(
+                means="AppSync took events, and failed to hand them to clients: they see the "
+                "changes late, when they fetch them.",
+                see="Look at AWS Health for AppSync, and compare with "
+                f"{self._broadcasts}Success.",
+                fix="Nothing is lost: clients look for what they lack every five minutes. If it "
+                "lasts, let them look more often (Live.rechecks).",
+                verify=f"{self._broadcasts}ServerError falls to 0.",
+            )),
+        ]  # fmt: skip
+        return [
+            alarms.above(scope, name, self.metric(metric), runbook, evaluation_periods=5)
+            for name, metric, runbook in rows[not self._rejections :]
+        ]
+
+
+class EventChannels(Channels):
+    """A channel namespace of an Event API, new or yours.
+
+    Attributes:
+        namespace: The channels.
+    """
+
+    def __init__(
+        self, scope: Construct, api: appsync.IEventApi | NewEventApi, name: str, viewers: Viewers
+    ) -> None:
+        self.api = event_api_of(scope, api, viewers)
+        self.http_dns, self.realtime_dns = self.api.http_dns, self.api.realtime_dns
+        self.namespace = new_channels(scope, self.api, name, viewers)
+        self._name = name
+
+    def grant_publish(self, grantee: iam.IGrantable) -> iam.Grant:
+        """Let ``grantee`` publish to the namespace; no more."""
+        return self.namespace.grant_publish(grantee)
+
+    def metric(self, name: str, **options: Any) -> cloudwatch.Metric:
+        """Return a metric: see ``metric`` of this module."""
+        return metric(self.api, self._name, name, **options)
+
+
 def event_api_of(
-    scope: Construct, api: appsync.IEventApi | None, viewers: Viewers
+    scope: Construct, api: appsync.IEventApi | NewEventApi, viewers: Viewers
 ) -> appsync.IEventApi:
     """Make an Event API, or return yours, if viewers connect to it and IAM publishes.
 
     Raises:
         ValueError: yours is elsewhere, lets anybody in, or does not authorize the viewers or IAM.
     """
-    return _new_api(scope, viewers) if api is None else _own_api(scope, api, viewers)
+    if isinstance(api, NewEventApi):
+        return _new_api(scope, viewers)
+    return _own_api(scope, api, viewers)
 
 
 def _new_api(scope: Construct, viewers: Viewers) -> appsync.EventApi:
@@ -121,13 +206,8 @@ def _own_api(scope: Construct, api: appsync.IEventApi, viewers: Viewers) -> apps
     check_order(scope, Path(api, "api "), api)
     kinds, viewer = [kind.value for kind in api.auth_provider_types], viewers.provider
     reject(checks.api_key(Path(api), kinds))
-    for kind in (viewer.authorization_type, Kind.IAM):
-        if kind.value not in kinds:
-            raise ValueError(
-                f"{Path(api)} authorizes by {', '.join(kinds) or 'nothing that is known'}, but "
-                f"{kind.value} is needed: IAM to publish, viewers.provider to subscribe. Add it to "
-                "auth_providers; an imported API says them in auth_provider_types."
-            )
+    where = "auth_providers; an imported API says them in auth_provider_types"
+    check_kinds(api, kinds, viewers, where)
     config: Any = stack_of(api).resolve(getattr(child_of(api), "event_config", None)) or {}
     modes = [mode["authType"] for mode in config.get("connectionAuthModes", ())]
     if config and IDENTITY[viewer.authorization_type][0] not in modes:
@@ -136,6 +216,17 @@ def _own_api(scope: Construct, api: appsync.IEventApi, viewers: Viewers) -> apps
             f"{viewer.authorization_type.value} to its connection_auth_mode_types."
         )
     return api
+
+
+def check_kinds(api: Any, kinds: list[str], viewers: Viewers, where: str) -> None:
+    """Reject an API of yours that viewers cannot subscribe to, or IAM cannot publish to."""
+    for kind in (viewers.provider.authorization_type, Kind.IAM):
+        if kind.value not in kinds:
+            raise ValueError(
+                f"{Path(api)} authorizes by {', '.join(kinds) or 'nothing that is known'}, but "
+                f"{kind.value} is needed: IAM to publish, viewers.provider to subscribe. Add it to "
+                f"{where}."
+            )
 
 
 def new_channels(

@@ -37,6 +37,7 @@ INTERFACES = {
     "IEventBus": ("event_bus_arn", "EventBus.from_event_bus_arn(…)"),
     "IFunction": ("function_arn", "Function.from_function_attributes(…)"),
     "IGrantable": ("grant_principal", "Role.from_role_arn(…)"),
+    "IGraphqlApi": ("graph_ql_endpoint_arn", "GraphqlApi(…)"),
     "IKey": ("key_arn", "Key.from_key_arn(…)"),
     "ILambdaDeploymentConfig": (
         "deployment_config_arn",

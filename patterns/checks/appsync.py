@@ -1,4 +1,4 @@
-"""AWS AppSync Events: APIs that cut clients off, and channels that cannot be."""
+"""AWS AppSync: APIs that cut clients off, and channels that cannot be."""
 
 from __future__ import annotations
 
@@ -42,4 +42,17 @@ def namespace(name: object) -> str | None:
     return (
         f"namespace is {name!r}; it must be 1 to {APPSYNC_CHANNEL_SEGMENT} letters, digits or "
         "dashes, without a dash at either end."
+    )
+
+
+def field_name(namespace: str) -> str | None:
+    """The name of a namespace, below which a GraphQL API has fields, is of letters and digits.
+
+    Source: https://docs.aws.amazon.com/appsync/latest/APIReference/API_CreateResolver.html
+    """
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", namespace):
+        return None
+    return (
+        f"namespace is {namespace!r}; fields of a GraphQL API are named after it, so it must be "
+        "letters and digits, the first of them a letter."
     )

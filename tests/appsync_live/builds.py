@@ -8,6 +8,7 @@ from aws_cdk import aws_cognito as cognito
 
 from serverless_patterns.patterns.appsync_live.construct import (
     LiveUpdates,
+    NewGraphqlApi,
     NewTable,
     StreamConsumer,
     Viewers,
@@ -31,4 +32,11 @@ def make(stack: Stack, construct_id: str = "Pattern", *, key: Any = None,
     return LiveUpdates(stack, construct_id, publisher=consumer, **given)
 
 
-BUILDS = [Build("appsync_live", make, frozenset({"alarms"}))]
+def by_graphql(stack: Stack, construct_id: str = "Pattern", **given: Any) -> LiveUpdates:
+    return make(stack, construct_id, api=NewGraphqlApi(), **given)
+
+
+BUILDS = [
+    Build("appsync_live", make, frozenset({"alarms"})),
+    Build("appsync_live graphql", by_graphql, frozenset({"alarms"})),
+]

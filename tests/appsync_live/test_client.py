@@ -7,21 +7,17 @@ import json
 import random
 import threading
 import time
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from websockets.exceptions import ConnectionClosed
-from websockets.sync.server import serve
 
 from serverless_patterns.patterns.appsync_live import serve as page
 from serverless_patterns.patterns.appsync_live.client import RECHECKS, Client, Clients
+from tests.appsync import AppSync, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from websockets.sync.server import ServerConnection
+    from collections.abc import Iterator
 
 UNAUTHORIZED, LIMIT = "UnauthorizedException", "LimitExceededError"
 
@@ -49,84 +45,30 @@ class Shop:
         return {"version": last, "orders": found, "more": len(found) == self.most}
 
 
-@dataclass
-class AppSync:
-    """AppSync's side of the protocol, as it is documented: what it was told, what it answers."""
-
-    patience: int = 300_000
-    errors: dict[str, list[str]] = field(default_factory=dict)  # by frame, of its next answers
-    mute: bool = False
-    told: list[Any] = field(default_factory=list)
-    headers: list[Any] = field(default_factory=list)
-    sockets: list[ServerConnection] = field(default_factory=list)
-
-    def talk(self, socket: ServerConnection) -> None:
-        assert socket.request
-        self.headers.append(socket.request.headers)
-        try:
-            for text in socket:
-                if not self.mute:
-                    self._answer(socket, json.loads(text))
-        except ConnectionClosed:
-            pass
-
-    def _answer(self, socket: ServerConnection, frame: Any) -> None:
-        self.told.append(frame)
-        if errors := self.errors.get(frame["type"]):
-            kind = frame["type"].removesuffix("_init") + "_error"
-            self.say({"type": kind, "errors": [{"errorType": errors.pop()}]}, socket)
-        elif frame["type"] == "connection_init":
-            self.say({"type": "connection_ack", "connectionTimeoutMs": self.patience}, socket)
-            self.say({"type": "ka"}, socket)
-        else:
-            self.say({"type": "subscribe_success", "id": frame["id"]}, socket)
-            self.sockets.append(socket)
-
-    def say(self, frame: Any, socket: ServerConnection | None = None) -> None:
-        (socket or self.sockets[-1]).send(json.dumps(frame))
-
-    def tell(self, *events: Any) -> None:
-        self.say({"type": "data", "id": "orders", "event": [json.dumps(one) for one in events]})
-
-    def tell_if_there(self, *events: Any) -> Any:
-        """Tell of events, unless the connection is cut."""
-        with suppress(ConnectionClosed):
-            self.tell(*events)
-
-    def cut(self) -> None:
-        """Cut the connection, as a network does."""
-        self.sockets[-1].close_socket()
+@pytest.fixture(params=[False, True], ids=["events", "graphql"])
+def graphql(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
 
 
 @contextmanager
 def connected(made: AppSync, shop: Shop, **settings: Any) -> Iterator[Client]:
     """A client of a shop's customer, connected unless it is not let in."""
     tokens = iter(range(10**6))
-    protocols: Any = ["aws-appsync-event-ws"]
     given: dict[str, Any] = {"rechecks": [60_000], "longestPause": 50, **settings}
-    with serve(made.talk, "127.0.0.1", 0, subprotocols=protocols) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        here = f"real.example:{server.socket.getsockname()[1]}"
-        with Clients("ws", **given) as clients:
-            client = Client(lambda: f"token-{next(tokens)}", shop.since)
-            hosts = {"httpHost": "http.example", "realtimeHost": here}
-            clients.watch("one", hosts | {"channel": "/orders/one"}, client)
-            until(lambda: made.mute or {"live", "rejected"} & {*client.states})
-            yield client
-        server.shutdown()
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60  # of a busy machine
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    with made.served() as port, Clients("ws", **given) as clients:
+        client = Client(lambda: f"token-{next(tokens)}", shop.since)
+        hosts = {"httpHost": "http.example", "realtimeHost": f"real.example:{port}"}
+        clients.watch("one", hosts | {"channel": "/orders/one", "graphql": made.graphql}, client)
+        until(lambda: made.mute or {"live", "rejected"} & {*client.states})
+        yield client
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_client_ends_with_the_state_whatever_is_lost_late_or_twice(seed: int) -> None:
+def test_a_client_ends_with_the_state_whatever_is_lost_late_or_twice(
+    seed: int, graphql: bool
+) -> None:
     """Fetches come in parts, some fail; the connection is cut in the middle of the burst."""
-    dice, shop, made = random.Random(seed), Shop(3), AppSync()  # noqa: S311 - test data
+    dice, shop, made = random.Random(seed), Shop(3), AppSync(graphql)  # noqa: S311 - test data
     held = list[Any]()
     with connected(made, shop) as client:
         for number in range(120):
@@ -174,28 +116,33 @@ def test_events_wait_for_a_fetch_that_is_under_way() -> None:
         assert (client.shown, client.late) == ([3], [1, 2])
 
 
-def test_the_handshake_and_each_frame_are_as_documented() -> None:
-    made = AppSync()
+def test_the_handshake_and_each_frame_are_as_documented(graphql: bool) -> None:
+    made = AppSync(graphql)
     with connected(made, Shop()):
         name, header = made.headers[0]["Sec-WebSocket-Protocol"].replace(" ", "").split(",")
-        assert name == "aws-appsync-event-ws"
+        assert name == ("graphql-ws" if graphql else "aws-appsync-event-ws")
         assert made.headers[0]["Host"].startswith("real.example:")
         said = header.removeprefix("header-")
         assert "=" not in said
         authorization = {"host": "http.example", "Authorization": "token-0"}
         assert json.loads(base64.urlsafe_b64decode(said + "=" * (-len(said) % 4))) == authorization
-        assert made.told == [
-            {"type": "connection_init"},
-            {"type": "subscribe", "id": "orders", "channel": "/orders/one",
-             "authorization": authorization},
-        ]  # fmt: skip
+        init, subscribe = made.told
+        assert (init, subscribe.pop("id")) == ({"type": "connection_init"}, "orders")
+        if graphql:
+            data = json.loads(subscribe["payload"].pop("data"))
+            assert data["variables"] == {"owner": "one"}
+            extensions = {"extensions": {"authorization": authorization}}
+            assert subscribe == {"type": "start", "payload": extensions}
+        else:
+            rest = {"channel": "/orders/one", "authorization": authorization}
+            assert subscribe == {"type": "subscribe", **rest}
 
 
 def test_events_are_shown_as_they_happen_in_either_form() -> None:
     shop, made = Shop(), AppSync()
     with connected(made, shop) as client:
         made.tell(shop.change("a"))
-        made.say({"type": "data", "id": "orders", "event": json.dumps(shop.change("b"))})
+        made.say("data", event=json.dumps(shop.change("b")))
         until(lambda: client.version == 2)
         assert (client.shown, client.late) == ([1, 2], [])
 
@@ -207,19 +154,25 @@ def test_a_gap_is_fetched_at_once_and_so_is_what_could_not_be_handed_on() -> Non
         made.tell(shop.change("b"))
         until(lambda: client.version == 2)
         shop.change("c")
-        made.say({"type": "broadcast_error", "id": "orders", "errors": []})
+        made.say("broadcast_error", errors=[])
         until(lambda: client.version == 3)
         assert client.late == [1, 2, 3]
 
 
-def test_a_client_that_was_cut_off_connects_again_with_a_new_token_and_fetches() -> None:
-    shop, made = Shop(), AppSync()
+@pytest.mark.parametrize("end", ["cut", "complete", "no data"])
+def test_a_client_that_was_cut_off_connects_again_with_a_new_token_and_fetches(end: str) -> None:
+    shop, made = Shop(), AppSync(graphql=end != "cut")
     with connected(made, shop) as client:
-        made.cut()
+        if end == "cut":
+            made.cut()
+        elif end == "complete":
+            made.say("complete")
+        else:
+            made.say("data", data={"onOrders": None}, errors=[{"message": "Internal"}])
         shop.change("a")
         until(lambda: client.version == 1)
         assert len(made.sockets) == 2
-        assert made.told[-1]["authorization"]["Authorization"] == "token-1"
+        assert '"token-1"' in json.dumps(made.told[-1])
 
 
 @pytest.mark.parametrize("when", ["live", "at once"])
@@ -239,15 +192,17 @@ def test_what_no_event_told_is_found_by_looking_again() -> None:
 
 @pytest.mark.parametrize("frame", ["connection_init", "subscribe"])
 @pytest.mark.parametrize("error", [UNAUTHORIZED, "Unauthorized", "BadRequestException"])
-def test_a_client_that_is_not_let_in_ends_and_says_so(frame: str, error: str) -> None:
-    made = AppSync(errors={frame: [error]})
+def test_a_client_that_is_not_let_in_ends_and_says_so(
+    frame: str, error: str, graphql: bool
+) -> None:
+    made = AppSync(graphql, errors={frame: [error]})
     with connected(made, Shop()) as client:
         assert client.states == ["", "connecting", "rejected"]
 
 
 @pytest.mark.parametrize("frame", ["connection_init", "subscribe"])
-def test_a_limit_or_a_fault_of_appsync_passes(frame: str) -> None:
-    made = AppSync(errors={frame: [LIMIT, "InternalFailure"]})
+def test_a_limit_or_a_fault_of_appsync_passes(frame: str, graphql: bool) -> None:
+    made = AppSync(graphql, errors={frame: [LIMIT, "InternalFailure"]})
     with connected(made, Shop()) as client:
         assert client.states.count("offline") == 2
 

@@ -10,7 +10,7 @@ from aws_cdk.aws_cognito import UserPool
 from aws_cdk.aws_dynamodb import StreamViewType
 
 from serverless_patterns.patterns.appsync_live.construct import NewTable
-from serverless_patterns.patterns.blocks.event_apis import Viewers, event_api_of
+from serverless_patterns.patterns.blocks.event_apis import NewEventApi, Viewers, event_api_of
 from tests.inline import function, granted, only, properties, rejected
 
 from .builds import make
@@ -58,7 +58,7 @@ def test_a_stream_without_new_images_is_rejected(stack: Stack) -> None:
 
 def test_your_own_api_gets_the_namespace(stack: Stack) -> None:
     viewers = Viewers.of_user_pool(UserPool(stack, "Users"))
-    api = event_api_of(stack, None, viewers)
+    api = event_api_of(stack, NewEventApi(), viewers)
     assert make(stack, viewers=viewers, api=api).api is api
     assert len(properties(stack, "AppSync::Api")) == 1
     channels = only(Template.from_stack(stack), "AWS::AppSync::ChannelNamespace")

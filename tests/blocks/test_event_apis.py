@@ -13,12 +13,14 @@ from aws_cdk import aws_cognito as cognito
 from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns.blocks.event_apis import (
+    NewEventApi,
     Viewers,
     event_api_of,
     metric,
     new_channels,
 )
 from serverless_patterns.sandbox.runtime import node_folder
+from tests.appsync_code import give_utils
 from tests.inline import function, only, rejected
 
 if TYPE_CHECKING:
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
 
 Kind = appsync.AppSyncAuthorizationType
 OIDC = appsync.AppSyncOpenIdConnectConfig(oidc_provider="https://id.example")
-# The module that AppSync gives to handlers.
-UTILS = "export const util = { unauthorized() { throw new Error('Unauthorized'); } };"
 ASK = """import { readFileSync } from 'node:fs';
 import { onSubscribe } from './code.mjs';
 const may = (ctx) => {
@@ -38,10 +38,13 @@ console.log(JSON.stringify(JSON.parse(readFileSync('given.json')).map(may)));
 
 
 def make(
-    stack: Stack, viewers: Viewers | None = None, api: Any = None, namespace: Any = "orders"
+    stack: Stack,
+    viewers: Viewers | None = None,
+    api: Any = None,
+    namespace: Any = "orders",
 ) -> appsync.IEventApi:
     viewers = viewers or Viewers(provider=provider(Kind.USER_POOL, stack))
-    found = event_api_of(stack, api, viewers)
+    found = event_api_of(stack, api or NewEventApi(), viewers)
     new_channels(stack, found, namespace, viewers)
     return found
 
@@ -68,10 +71,7 @@ def test_a_client_may_subscribe_to_its_own_channel_only(
     """Node runs the code of the namespace."""
     make(stack, viewers=Viewers(provider=provider(kind, stack), owner="tenant"))
     code = only(Template.from_stack(stack), "AWS::AppSync::ChannelNamespace")["CodeHandlers"]
-    module = tmp_path / "node_modules" / "@aws-appsync" / "utils"
-    module.mkdir(parents=True)
-    (module / "package.json").write_text('{"type": "module", "main": "index.js"}')
-    (module / "index.js").write_text(UTILS)
+    give_utils(tmp_path)
     (tmp_path / "code.mjs").write_text(code)
     where = "handlerContext" if kind is Kind.LAMBDA else "claims"
 

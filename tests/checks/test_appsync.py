@@ -34,6 +34,15 @@ WRONG = "it must be 1 to 50 letters, digits or dashes, without a dash at either 
                 (7, f"namespace is 7; {WRONG}"),
             )
         ],
+        "fields are named after letters and digits, the first a letter": [
+            (appsync.field_name(name), expected)
+            for name, expected in (
+                ("a", None),
+                ("Orders2", None),
+                ("2orders", "namespace is '2orders'; fields of a GraphQL API are named after it"),
+                ("or-ders", "must be letters and digits, the first of them a letter."),
+            )
+        ],
     }
 )
 def test_a_rule_says_what_is_wrong(said: Callable[[], str | None], expected: str | None) -> None:

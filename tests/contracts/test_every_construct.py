@@ -67,6 +67,7 @@ STATISTICS = {
     "NumberOfNotificationsRedrivenToDlq": "Sum",
     "ObjectsFound": "Sum",  # by a sweep: the events of each were lost
     "OutboxAge": "Maximum",
+    "PublishDataMessageServerError": "Sum",
     "PutRecords.FailedRecords": "Sum",
     "PutRequests": "Sum",
     "ReadProvisionedThroughputExceeded": "Sum",

@@ -62,6 +62,7 @@ DELIVER_LOGS = (
     *(f"logs:{what}" for what in ("ListLogDeliveries", "PutResourcePolicy")),
     *(f"logs:Describe{what}" for what in ("ResourcePolicies", "LogGroups")),
 )
+WRITE_LOGS = ("logs:CreateLogStream", "logs:PutLogEvents")
 TRACE = ("xray:PutTraceSegments", "xray:PutTelemetryRecords")
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-xray-tracing.html
 SAMPLE = (*TRACE, "xray:GetSamplingRules", "xray:GetSamplingTargets")
@@ -153,6 +154,7 @@ def arrows(cloud: Cloud) -> list[Request]:
         _workers,
         _requests,
         _channels,
+        _graphql,
         _routes,
         _alarms,
         _deliveries,
@@ -191,6 +193,7 @@ def _trusts(cloud: Cloud) -> Iterator[Request]:
             "AWS::Lambda::Function": ("lambda", False),
             "AWS::ApiGateway::Method": ("apigateway", False),
             "AWS::ApiGateway::Account": ("apigateway", False),
+            "AWS::AppSync::GraphQLApi": ("appsync", False),
             "AWS::KinesisFirehose::DeliveryStream": ("firehose", True),
             "AWS::StepFunctions::StateMachine": ("states", True),
             "AWS::CodeDeploy::DeploymentGroup": ("codedeploy", False),
@@ -213,7 +216,7 @@ def _functions(cloud: Cloud) -> Iterator[Request]:
         role = str(properties["Role"])
         if group := properties.get("LoggingConfig", {}).get("LogGroup"):
             stream = f"{cloud.arn(cloud.named(group) or '')}:log-stream:2026/11/26/[1]"
-            yield from _all(role, ("logs:CreateLogStream", "logs:PutLogEvents"), stream)
+            yield from _all(role, WRITE_LOGS, stream)
         if properties.get("TracingConfig"):
             yield from _all(role, TRACE, "*")
         yield from _calls(cloud, properties)
@@ -413,6 +416,21 @@ def _channels(cloud: Cloud) -> Iterator[Request]:
             yield Request(
                 role, "appsync:EventPublish", f"{api}/channelNamespace/{channels['Name']}"
             )
+
+
+def _graphql(cloud: Cloud) -> Iterator[Request]:
+    """What reads a stream calls the mutations of the stack's GraphQL APIs, which write logs."""
+    for field in cloud.of("AWS::AppSync::Resolver").values():
+        fields = f"arn:aws:appsync:{REGION}:{ACCOUNT}:apis/{field['ApiId']}/types/Mutation/fields"
+        for mapping in cloud.of("AWS::Lambda::EventSourceMapping").values():
+            if field["TypeName"] == "Mutation":
+                role = _role(cloud, mapping["FunctionName"])
+                yield Request(role, "appsync:GraphQL", f"{fields}/{field['FieldName']}")
+    for name, group in cloud.of("AWS::Logs::LogGroup").items():
+        for api in cloud.of("AWS::AppSync::GraphQLApi").values():
+            if str(group.get("LogGroupName")).startswith("/aws/appsync/apis/"):
+                role = api["LogConfig"]["CloudWatchLogsRoleArn"]
+                yield from _all(role, WRITE_LOGS, f"{cloud.arn(name)}:log-stream:x")
 
 
 def _routes(cloud: Cloud) -> Iterator[Request]:

@@ -97,7 +97,7 @@ def test_a_function_publishes_only_where_its_policy_lets_it(
             iam.put_user_policy(
                 UserName="publisher", PolicyName="own", PolicyDocument=json.dumps(policy)
             )
-            statuses.append(channels.signed_post(stack["HttpHost"], body)[0])
+            statuses.append(channels.signed_post(f"{stack['HttpHost']}/event", body)[0])
         assert statuses == [403, 200]
     finally:
         channels._tools.cache_clear()

@@ -1,5 +1,6 @@
 // Shows a customer's orders as they change, and misses nothing while it is offline.
 // https://docs.aws.amazon.com/appsync/latest/eventapi/event-api-websocket-protocol.html
+// https://docs.aws.amazon.com/appsync/latest/devguide/real-time-websocket-client.html
 
 /** What a client knows: the newest state of each order, and up to which change. No network. */
 export class Feed {
@@ -28,10 +29,29 @@ export class Feed {
   }
 }
 
+const EVENTS = {
+  protocol: "aws-appsync-event-ws",
+  path: "/event/realtime",
+  subscribe: (channel, authorization) => ({ type: "subscribe", channel, authorization }),
+  texts: ({ event }) => [event].flat(), // a list; one as text has been seen, too
+};
+const GRAPHQL = {
+  protocol: "graphql-ws",
+  path: "/graphql",
+  subscribe: (channel, authorization) => {
+    const [, name, ...owner] = channel.split("/");
+    const field = `on${name[0].toUpperCase()}${name.slice(1)}`;
+    const query = `subscription ($owner: ID!) { ${field}(owner: $owner) { owner event } }`;
+    const data = JSON.stringify({ query, variables: { owner: owner.join("/") } });
+    return { type: "start", payload: { data, extensions: { authorization } } };
+  },
+  texts: ({ data }) => Object.values(data).map(({ event }) => event),
+};
+
 /**
  * Keeps a Feed up to date. Events that arrive during a fetch wait for it, in their order.
- * config: httpHost, realtimeHost, channel; token(): a token that is valid now, asked for at each
- * connection; fetchSince(version): the answer of GET /orders?since=; onChange(feed, state).
+ * config: httpHost, realtimeHost, channel, and graphql: true for an API of GraphQL; token(): a
+ * token that is valid now, asked for at each connection; fetchSince(version): the answer of GET /orders?since=; onChange(feed, state).
  */
 export class Live {
   // A subscription may miss events right after it is confirmed: look again soon, then now and then.
@@ -67,10 +87,11 @@ export class Live {
   }
 
   #open(token) {
-    const { httpHost: host, realtimeHost, channel } = this.config;
+    const { httpHost: host, realtimeHost, channel, graphql } = this.config;
+    const { protocol, path, subscribe, texts } = graphql ? GRAPHQL : EVENTS;
     const said = { host, Authorization: token };
-    const protocols = ["aws-appsync-event-ws", `header-${base64url(JSON.stringify(said))}`];
-    const socket = new WebSocket(`wss://${realtimeHost}/event/realtime`, protocols);
+    const protocols = [protocol, `header-${base64url(JSON.stringify(said))}`];
+    const socket = new WebSocket(`wss://${realtimeHost}${path}`, protocols);
     const send = (frame) => socket.send(JSON.stringify(frame));
     // The work of a connection waits for its turn; if it fails, as a fetch may, all is done again.
     const later = (work) => {
@@ -99,20 +120,21 @@ export class Live {
     socket.onmessage = ({ data }) => {
       heard();
       const frame = JSON.parse(data);
+      Object.assign(frame, frame.payload); // where GraphQL has the rest
       if (frame.type === "connection_ack") {
         patience = frame.connectionTimeoutMs;
-        send({ type: "subscribe", id: "orders", channel, authorization: said });
-      } else if (frame.type === "subscribe_success") {
+        send({ id: "orders", ...subscribe(channel, said) });
+      } else if (/^(subscribe_success|start_ack)$/.test(frame.type)) {
         later(async () => {
           await this.#catchUp();
           this.#attempt = 0;
         });
         recheck(...Live.rechecks);
       } else if (frame.type === "data") {
-        later(() => this.#take([frame.event].flat())); // a list; one as text has been seen, too
+        later(() => this.#take(texts(frame)));
       } else if (frame.type === "broadcast_error") {
         later(() => this.#catchUp());
-      } else if (frame.type.endsWith("error")) {
+      } else if (/error$|^complete$/.test(frame.type)) {
         if (!frame.errors?.some((error) => Live.final.test(error.errorType))) return socket.close();
         this.stop();
         this.#tell("rejected");
