@@ -92,6 +92,17 @@ def pattern(**fields: Any) -> dict[str, Any]:
     return resource("Events::Rule", EventPattern=given)
 
 
+def key(**limits: Any) -> dict[str, Any]:
+    """A key that EventBridge may use."""
+    use = {"Effect": "Allow", "Action": "kms:*", "Resource": "*"}
+    statement = use | {"Principal": {"Service": "events.amazonaws.com"}} | limits
+    return resource("KMS::Key", KeyPolicy={"Statement": [statement]})
+
+
+def called(how: str) -> dict[str, Any]:
+    return {"LambdaFunctionParameters": {"InvocationType": how}}
+
+
 def open_policy(*services: str) -> dict[str, Any]:
     statement = {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}
     principal = {"Service": [f"{name}.amazonaws.com" for name in services]}
@@ -108,6 +119,7 @@ WAITS = resource(
     EventPattern={"source": ["aws.s3"], "detail": {"bucket": {"name": [{"Ref": "Bucket"}]}}},
 )
 SLOW, QUICK = resource("SQS::Queue", DelaySeconds=5), {"DelaySeconds": 2, "VisibilityTimeout": 3}
+OF_TABLES = "arn:aws:dynamodb:eu-west-1:123456789012"
 LAYERS = ["arn:aws:lambda:eu-west-1:123456789012:layer:shared:1"]
 ELSEWHERE = "arn:aws:sqs:us-east-1:123456789012:failed"
 OF_ANOTHER_ACCOUNT = {"deadLetterTargetArn": "arn:aws:sqs:eu-west-1:210987654321:failed"}
@@ -124,6 +136,7 @@ FROM_KAFKA = {
     "DeliveryStreamEncryptionConfigurationInput": {"KeyType": "AWS_OWNED_CMK"},
 }
 STREAM_ELSEWHERE = {"Fn::Sub": "arn:aws:kinesis:${AWS::Region}:${AWS::AccountId}:stream/${Name}"}
+FIFO_LETTERS = {"deadLetterTargetArn": arn("Fifo"), "maxReceiveCount": 5}
 DEAD_LETTERS = {"deadLetterTargetArn": arn("Other"), "maxReceiveCount": 5}
 ONCE = {"MaximumRetryAttempts": 0, "FunctionName": {"Ref": "Run"}}
 OF_URL = {"FunctionName": {"Ref": "Run"}, "Action": "lambda:InvokeFunctionUrl", "Principal": "*"}
@@ -253,6 +266,140 @@ REPORT = {
             "Pipe filters by NewImage, but the stream of Table has KEYS_ONLY",
         ),
         ("W9161", {"Open": resource("Lambda::Permission", **OPEN)}, "Open lets everyone invoke"),
+        (
+            "E9172",
+            {"Post": post(NOWHERE, "Action=SendMessage&a=$util.urlEncode('a')$input.body")},
+            "Post puts $input.body into",
+        ),
+        (
+            "W9173",
+            {"Post": post("sns:path//", "Action=Publish&Message=a")},
+            "Post has the PassthroughBehavior WHEN_NO_MATCH: a body of another content type "
+            "reaches sns",
+        ),
+        (
+            "E9152",
+            {
+                "Rule": rule(arn("Kept")),
+                "Another": rule(arn("Other")),
+                "Kept": resource("SQS::Queue", KmsMasterKeyId={"Ref": "Key"}),
+                "Key": key(Condition={"ArnEquals": {"aws:SourceArn": arn("Another")}}),
+            },
+            "Rule sends to Kept, which Key encrypts, and the key's policy does not",
+        ),
+        (
+            "W9195",
+            {
+                "Nightly": resource(
+                    "Events::Rule",
+                    ScheduleExpression="rate(1 day)",
+                    Targets=[{"Id": "1", "Arn": arn("Run")}],
+                ),
+                "Run": function(ReservedConcurrentExecutions=0),
+            },
+            "Run, which gets events from Nightly, reserves 0 concurrent executions",
+        ),
+        (
+            "W9112",
+            {
+                "Pipe": resource(
+                    "Pipes::Pipe", **PIPE, TargetParameters=called("REQUEST_RESPONSE")
+                ),
+                "Run": function(),
+                "Queue": resource("SQS::Queue", VisibilityTimeout=35),
+            },
+            "Pipe (timeout 6 s,",
+        ),
+        (
+            "W9112",
+            {
+                "Pipe": resource("Pipes::Pipe", **PIPE, TargetParameters=called("FIRE_AND_FORGET")),
+                "Run": function(Timeout=6),
+                "Queue": QUEUE,
+            },
+            "Queue hides a message for 30 s, but Pipe (timeout 6 s,",
+        ),
+        (
+            "W9112",
+            {"Map": mapping(arn("Other")), "Run": function(Timeout=30)},
+            "Run (timeout 30 s, batching window 0 s) needs 180 s",
+        ),
+        (
+            "E9232",
+            {
+                "Saga": machine(
+                    {
+                        "Resource": "arn:aws:states:::sqs:sendMessage",
+                        "Arguments": {"QueueUrl": {"Ref": "Fifo"}, "DelaySeconds": 5},
+                    }
+                ),
+                "Fifo": FIFO,
+            },
+            "Ask of Saga gives messages to the FIFO queue Fifo",
+        ),
+        (
+            "W9121",
+            {"Map": mapping(f"{OF_TABLES}:table/t/stream/1", StartingPosition="TRIM_HORIZON")},
+            "Map retries a failing batch until its records expire",
+        ),
+        (
+            "W9121",
+            {"Map": mapping(IMPORTED, Topics=["a"], StartingPosition="TRIM_HORIZON")},
+            "Set DestinationConfig.OnFailure.Destination.",
+        ),
+        (
+            "I9209",
+            {"Once": resource("Scheduler::Schedule", ScheduleExpression="at(2020-01-01T08:00:00)")},
+            "Once is at 2020-01-01 08:00 in UTC, which is over",
+        ),
+        (
+            "E9115",
+            {
+                "Map": mapping(
+                    f"{OF_TABLES}:table/t/stream/1",
+                    FilterCriteria={"Filters": [{"Pattern": '{"status": ["a"]}'}]},
+                )
+            },
+            "Map filters by status, which no record of dynamodb has: every record is skipped",
+        ),
+        (
+            "E9115",
+            {
+                "Map": mapping(
+                    {"Fn::GetAtt": ["Table", "StreamArn"]},
+                    FilterCriteria={"Filters": [{"Pattern": '{"status": ["a"]}'}]},
+                ),
+                "Table": TABLE,
+            },
+            "Map filters by status, which no record of dynamodb has",
+        ),
+        (
+            "E9115",
+            {
+                "Pipe": resource(
+                    "Pipes::Pipe",
+                    Source=arn("Queue"),
+                    SourceParameters={
+                        "FilterCriteria": {"Filters": [{"Pattern": '{"status": ["a"]}'}]}
+                    },
+                )
+            },
+            "Pipe filters by status, which no record of sqs has: every record is deleted",
+        ),
+        (
+            "E9115",
+            {
+                "Map": mapping(
+                    IMPORTED, FilterCriteria={"Filters": [{"Pattern": '{"status": ["a"]}'}]}
+                )
+            },
+            "Map filters by status, which no record of sqs has",
+        ),
+        (
+            "E9231",
+            {"Slow": resource("SQS::Queue", DelaySeconds=900, MessageRetentionPeriod=60)},
+            "Slow delays messages by 15 minutes, but keeps them for 60 s only",
+        ),
         (
             "E9109",
             {"Run": function(Layers=LAYERS), "Rule": sent_to(arn("Run"), Arn=ELSEWHERE)},
@@ -607,6 +754,127 @@ def test_a_fault_is_found_in_this_form_too(rule_id: str, resources: Resources, s
             {"Map": mapping(arn("Queue"), FunctionResponseTypes=["ReportBatchItemFailures"])},
         ),
         ("W9102", {"Map": mapping(arn("Queue"))}),
+        (
+            "E9172",
+            {"Post": post(NOWHERE, f"{SEND}$util.urlEncode(\"$context.a('b') $input.body\")")},
+        ),
+        (
+            "E9171",
+            {
+                "Post": post(
+                    NOWHERE,
+                    SEND,
+                    IntegrationResponses=[
+                        {"SelectionPattern": "4..", "StatusCode": IMPORTED},
+                        {"StatusCode": "200"},
+                    ],
+                )
+            },
+        ),
+        (
+            "W9218",
+            {
+                "Bucket": resource(
+                    "S3::Bucket",
+                    NotificationConfiguration={
+                        "QueueConfigurations": [
+                            {"Event": "s3:ObjectCreated:*", "Queue": arn("Queue")}
+                        ]
+                    },
+                    LifecycleConfiguration={
+                        "Rules": [{"Status": "Enabled", "ExpirationInDays": 4}]
+                    },
+                ),
+                "Queue": resource(
+                    "SQS::Queue", RedrivePolicy=DEAD_LETTERS, MessageRetentionPeriod=IMPORTED
+                ),
+            },
+        ),
+        (
+            "E9153",
+            {
+                "Kept": resource("SQS::Queue", KmsMasterKeyId={"Ref": "Key"}),
+                "Key": resource("KMS::Key", KeySpec=IMPORTED),
+            },
+        ),
+        *(
+            ("W9161", {"Open": resource("Lambda::Permission", **OPEN, **{limit: "a"})})
+            for limit in ("SourceArn", "SourceAccount", "PrincipalOrgID")
+        ),
+        (
+            "E9162",
+            {
+                "Rule": rule(arn("Other")),
+                "Policy": {
+                    "Type": "AWS::SQS::QueueInlinePolicy",
+                    "Properties": {
+                        "Queue": {"Ref": "Other"},
+                        "PolicyDocument": open_policy("events")["Properties"]["PolicyDocument"],
+                    },
+                },
+            },
+        ),
+        (
+            "E9164",
+            {
+                "Rule": rule({"Ref": "Topic"}),
+                "Topic": resource("SNS::Topic"),
+                "Policy": resource(
+                    "SNS::TopicInlinePolicy",
+                    TopicArn={"Ref": "Topic"},
+                    PolicyDocument={
+                        "Statement": [
+                            {
+                                "Effect": "Allow",
+                                "Action": "sns:Publish",
+                                "Resource": "*",
+                                "Principal": {"Service": "events.amazonaws.com"},
+                            }
+                        ]
+                    },
+                ),
+            },
+        ),
+        (
+            "E9163",
+            {
+                "Rule": rule(arn("Run")),
+                "Run": function(),
+                "Open": resource("Lambda::Permission", **OPEN, SourceArn=arn("Rule")),
+            },
+        ),
+        (
+            "E9160",
+            {
+                "Rule": rule(arn("Log")),
+                "Log": resource("Logs::LogGroup"),
+                "Put": {
+                    "Type": "Custom::CloudwatchLogResourcePolicy",
+                    "Properties": {"Update": '{"action": "putResourcePolicy"}'},
+                },
+            },
+        ),
+        (
+            "E9169",
+            {
+                "Errors": resource(
+                    "Logs::SubscriptionFilter", DestinationArn=arn("Stream"), RoleArn=IMPORTED
+                )
+            },
+        ),
+        ("E9169", {"Errors": resource("Logs::SubscriptionFilter", DestinationArn=arn("Run"))}),
+        (
+            "W9121",
+            {"Map": mapping(IMPORTED, DocumentDBEventSourceConfig={}, StartingPosition="LATEST")},
+        ),
+        (
+            "W9222",
+            {
+                "Old": alarm(arn("Fifo"), MetricName=AGE, **LATE),
+                "Fifo": FIFO,
+                "Source": resource("SQS::Queue", FifoQueue=True, RedrivePolicy=FIFO_LETTERS),
+            },
+        ),
         ("W9102", {"Map": mapping(arn("Other"))}),
         (
             "W9113",
