@@ -84,7 +84,8 @@ class GraphqlChannels(Channels):
             self.api = _own_api(scope, api, name, viewers)
         resource = child_of(self.api)
         self.http_dns, self.realtime_dns = resource.attr_graph_ql_dns, resource.attr_realtime_dns
-        nowhere = appsync.NoneDataSource(scope, "Nowhere", api=self.api)
+        # Its name is of the API, which may have a source for another namespace.
+        nowhere = appsync.NoneDataSource(scope, "Nowhere", api=self.api, name=self._mutation)
         kind, key = viewers.provider.authorization_type, json.dumps(viewers.owner)
         subscribe = SUBSCRIBE.format(where=BY[kind][1], key=key)
         for type_name, field, code in (

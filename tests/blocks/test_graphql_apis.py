@@ -7,14 +7,17 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_cdk import App, Environment, Stack
+from aws_cdk import App, Duration, Environment, Stack
 from aws_cdk import aws_appsync as appsync
 from aws_cdk.assertions import Template
+from aws_cdk.aws_cognito import UserPool
+from constructs import Construct
 from graphql import build_schema
 
 from serverless_patterns.patterns.blocks.alarms import Alarms
 from serverless_patterns.patterns.blocks.event_apis import Viewers
 from serverless_patterns.patterns.blocks.graphql_apis import GraphqlChannels, NewGraphqlApi, schema
+from serverless_patterns.patterns.blocks.stacks import check_order
 from serverless_patterns.sandbox.runtime import node_folder
 from tests.appsync_code import give_utils
 from tests.inline import function, granted, only, properties, rejected
@@ -101,20 +104,31 @@ def test_all_is_for_iam_but_the_subscription_and_there_is_no_key(kind: Kind, sta
 
 
 def test_the_settings_of_a_provider_are_those_of_the_api(stack: Stack) -> None:
-    config = appsync.AppSyncOpenIdConnectConfig(
-        oidc_provider="https://id.example", client_id="page", token_expiry_from_auth=60_000
+    users = appsync.AppSyncCognitoConfig(user_pool=UserPool(stack, "U"), app_id_client_regex="p.*")
+    oidc = appsync.AppSyncOpenIdConnectConfig(
+        oidc_provider="https://id.example", client_id="page",
+        token_expiry_from_auth=60_000, token_expiry_from_issue=90_000,
+    )  # fmt: skip
+    asked = appsync.AppSyncLambdaAuthorizerConfig(
+        handler=function(stack), results_cache_ttl=Duration.seconds(7), validation_regex="a.*"
     )
-    oidc = appsync.AppSyncAuthProvider(authorization_type=Kind.OIDC, open_id_connect_config=config)
-    GraphqlChannels(stack, NewGraphqlApi(), "orders", Viewers(provider=oidc))
-    api = only(Template.from_stack(stack), "AWS::AppSync::GraphQLApi")
-    assert api["AdditionalAuthenticationProviders"] == [
-        {
-            "AuthenticationType": "OPENID_CONNECT",
-            "OpenIDConnectConfig": {
-                "AuthTTL": 60_000, "ClientId": "page", "Issuer": "https://id.example",
-            },
-        }
-    ]  # fmt: skip
+    for kind, given in (
+        (Kind.USER_POOL, {"cognito_config": users}),
+        (Kind.OIDC, {"open_id_connect_config": oidc}),
+        (Kind.LAMBDA, {"lambda_authorizer_config": asked}),
+    ):
+        of: Any = appsync.AppSyncAuthProvider(authorization_type=kind, **given)
+        viewers = Viewers(provider=of)
+        GraphqlChannels(Construct(stack, kind.name), NewGraphqlApi(), "orders", viewers)
+    found: dict[str, Any] = {}
+    for api in properties(stack, "AppSync::GraphQLApi"):
+        found |= api["AdditionalAuthenticationProviders"][0]
+    assert found["UserPoolConfig"]["AppIdClientRegex"] == "p.*"
+    assert found["OpenIDConnectConfig"] == {
+        "AuthTTL": 60_000, "ClientId": "page", "IatTTL": 90_000, "Issuer": "https://id.example",
+    }  # fmt: skip
+    assert found["LambdaAuthorizerConfig"]["AuthorizerResultTtlInSeconds"] == 7
+    assert found["LambdaAuthorizerConfig"]["IdentityValidationExpression"] == "a.*"
 
 
 def test_a_publisher_may_call_the_mutation_alone(stack: Stack) -> None:
@@ -222,6 +236,18 @@ def test_your_own_api_gets_the_code_and_no_alarm_on_what_its_other_clients_do(
     assert alarm.node.id == "BroadcastAlarm"
 
 
+def test_two_namespaces_fit_into_an_api_of_yours(stack: Stack, tmp_path: Path) -> None:
+    users = viewers_of(stack)
+    wanted = [schema(name, users) for name in ("orders", "seats")]
+    extended = wanted[1].replace("type Mutation", "extend type Mutation")
+    extended = extended.replace("type Subscription", "extend type Subscription")
+    api = own_api(stack, tmp_path, f"type Query {{ a: Int }} {wanted[0]} {extended}")
+    for name in ("orders", "seats"):
+        GraphqlChannels(Construct(stack, name), api, name, users)
+    names = [one["Name"] for one in properties(stack, "AppSync::DataSource")]
+    assert sorted(names) == ["publishOrders", "publishSeats"]  # unique in an API
+
+
 def test_what_a_new_api_has_is_what_your_own_must_have(stack: Stack, tmp_path: Path) -> None:
     make(
         stack,
@@ -280,4 +306,12 @@ def test_an_own_api_of_another_account_is_rejected(tmp_path: Path) -> None:
         for n, name in enumerate(("Here", "There"), 1)
     )
     with rejected("api There/Mine .*resolvers are made beside their API"):
+        make(here, own_api(there, tmp_path))
+
+
+def test_an_own_api_of_a_stack_that_waits_for_this_one_is_rejected(tmp_path: Path) -> None:
+    app = App()
+    here, there = Stack(app, "Here"), Stack(app, "There")
+    check_order(there, "bus", Construct(here, "Bus"))
+    with rejected("api There/Mine is in stack There, which needs Here already, for bus"):
         make(here, own_api(there, tmp_path))
