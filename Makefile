@@ -14,7 +14,7 @@ NPM := npm --no-fund --no-audit --no-update-notifier --silent
 # The tests that hold a generated file; a copied pattern has some of them.
 GENERATED = $(wildcard tests/test_templates.py tests/test_pages.py tests/test_benchmarks.py \
 	tests/test_catalog.py tests/tools/test_refusals.py tests/tools/test_reference.py \
-	tests/lint/test_rules.py)
+	tests/lint/test_messages.py)
 # Of them, those that list every pattern.
 LISTS := the_readme_lists or the_page_lists or the_reference_says
 

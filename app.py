@@ -2,21 +2,27 @@
 
 ``cdk deploy api-sqs-lambda --exclusively`` builds that stack alone, which is quicker.
 """
+# ruff: noqa: E402 - garbage would be collected while the CDK is imported
 
 import gc
 import os
 import sys
 from fnmatch import fnmatch
+from importlib import import_module
+from threading import Thread
+
+gc.disable()  # the app ends in seconds, and until then it needs what the CDK has loaded
 
 from serverless_patterns import environment
 
 os.environ.update(environment.for_jsii())
+# jsii imports it for its first check of a type; here, while the CDK's Node process starts.
+Thread(target=import_module, args=("typeguard",)).start()
 
 from aws_cdk import App
 
 from serverless_patterns.patterns import catalog
 
-gc.disable()  # the app ends in seconds, and until then it needs what the CDK has loaded
 app = App()
 slug = app.node.try_get_context("pattern")
 # With --exclusively the CLI says here which stacks it wants; without, it says "**".

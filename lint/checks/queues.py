@@ -162,7 +162,7 @@ def expires_while_delayed(scenario: Scenario) -> Findings:
     """
     for queue in scenario.of("AWS::SQS::Queue"):
         kept = queue.number("MessageRetentionPeriod", SQS_DEFAULT_RETENTION)
-        delayed = queue.number("DelaySeconds", 0)
+        delayed = queue.number("DelaySeconds")
         if kept is not None and delayed is not None:
             problem = sqs.expires_while_delayed(queue, delayed, kept)
             yield Finding(queue, problem, ("DelaySeconds",))

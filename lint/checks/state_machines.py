@@ -154,7 +154,7 @@ def task_asks_in_vain(scenario: Scenario) -> Findings:
     DelaySeconds of the queue, or raise TimeoutSeconds of the task.
     """
     for machine, name, queue, seconds in _asks(scenario):
-        delay = queue.number("DelaySeconds", 0)
+        delay = queue.number("DelaySeconds")
         if delay is not None:
             problem = sqs.asked_in_vain(f"{queue}, which {name} asks,", delay, seconds)
             yield Finding(machine, problem, ("DefinitionString",))

@@ -27,7 +27,17 @@ from .findings import acknowledge
 from .grants import warn_of_fixed
 from .places import check_environment, check_here
 from .stacks import role_in
-from .values import Path, child_of, expect, expect_fields, in_seconds, number, place_of, stack_of
+from .values import (
+    Path,
+    arn_of_queue,
+    child_of,
+    expect,
+    expect_fields,
+    in_seconds,
+    number,
+    place_of,
+    stack_of,
+)
 
 if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
@@ -242,7 +252,7 @@ def consume(
         scope,
         construct_id,
         target=consumer.function,
-        event_source_arn=queue.queue_arn,
+        event_source_arn=arn_of_queue(queue),
         batch_size=consumer.batch_size,
         max_batching_window=consumer.max_batching_window,
         max_concurrency=max_concurrency,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from aws_cdk import IgnoreMode, RemovalPolicy
 from aws_cdk import aws_iam as iam
@@ -12,13 +13,16 @@ from aws_cdk import aws_logs as logs
 from .findings import acknowledge
 from .grants import service_principal
 from .layer import ARCHITECTURE, LAMBDAS, RUNTIME
-from .values import made_in
+from .values import made_in, remember_role, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aws_cdk import Duration
+    from aws_cdk import Duration, Stack
     from constructs import Construct
+
+# The code of each package that a stack has: its functions share one asset.
+_CODE: WeakKeyDictionary[Stack, dict[str, lambda_.Code]] = WeakKeyDictionary()
 
 
 def python_function(
@@ -66,7 +70,24 @@ def python_function(
         runtime=RUNTIME,
         architecture=ARCHITECTURE,
         handler=f"lambdas.{handler}",
-        code=lambda_.Code.from_asset(
+        code=_code_of(scope, package),
+        layers=[layer],
+        timeout=timeout,
+        memory_size=memory_size,
+        environment={"POWERTOOLS_SERVICE_NAME": package, **(environment or {})},
+        role=role,
+        log_group=log_group,
+        tracing=lambda_.Tracing.ACTIVE,
+    )
+    made_in(scope, role, function)
+    remember_role(function, role)
+    return function
+
+
+def _code_of(scope: Construct, package: str) -> lambda_.Code:
+    known = _CODE.setdefault(stack_of(scope), {})
+    if package not in known:
+        known[package] = lambda_.Code.from_asset(
             str(LAMBDAS.parent),
             exclude=[
                 "/*",
@@ -78,14 +99,5 @@ def python_function(
                 "__pycache__",
             ],
             ignore_mode=IgnoreMode.GIT,
-        ),
-        layers=[layer],
-        timeout=timeout,
-        memory_size=memory_size,
-        environment={"POWERTOOLS_SERVICE_NAME": package, **(environment or {})},
-        role=role,
-        log_group=log_group,
-        tracing=lambda_.Tracing.ACTIVE,
-    )
-    made_in(scope, role, function)
-    return function
+        )
+    return known[package]

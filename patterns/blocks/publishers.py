@@ -12,6 +12,7 @@ from ..checks import kms as kms_checks
 from ..checks import reject
 from ..checks import sns as checks
 from . import keys
+from .grants import service_principal
 from .values import Path, child_of, expect, is_token, stack_of
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def grant_publish(topic: sns.ITopic, grantee: iam.IGrantable) -> iam.Grant:
         _warn_of_imported_key(key, [*services, *others])
         if EVENTBRIDGE in services:
             # Its requests to AWS KMS name no source, so that a condition on one is never met.
-            key.grant(iam.ServicePrincipal(EVENTBRIDGE), *KEY_ACTIONS)
+            key.grant(service_principal(EVENTBRIDGE), *KEY_ACTIONS)
     return topic.grant_publish(grantee)
 
 

@@ -186,6 +186,7 @@ class QueueWithDeadLetterQueue(Construct):
         expect("queue", queue, "IQueue", NewQueue)
         expect("alarms", alarms, Alarms)
         super().__init__(scope, construct_id)
+        made_in(scope, self)
         self.queue: sqs.IQueue
         self._dead_letter_queue: sqs.IQueue | None
         if isinstance(queue, NewQueue):

@@ -291,7 +291,7 @@ class Rule:
             )
         if topic.master_key is not None:
             # Its requests to AWS KMS name no source, so that a condition on one is never met.
-            topic.master_key.grant(iam.ServicePrincipal(EVENTBRIDGE), *publishers.KEY_ACTIONS)
+            topic.master_key.grant(service_principal(EVENTBRIDGE), *publishers.KEY_ACTIONS)
         return [added.policy_dependable] if added.policy_dependable is not None else []
 
     def role_for(self, action: str, arn: str) -> iam.Role:

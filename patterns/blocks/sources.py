@@ -10,8 +10,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 
 from . import keys, places
-from .grants import allow_service
-from .values import child_of, is_token, place_of, stack_of
+from .grants import allow_service, service_principal
+from .values import arn_of_queue, child_of, is_token, place_of, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ class Source:
     def allow_queue(self, queue: sqs.IQueue) -> list[IDependable]:
         """Let SNS deliver from the topic into a queue; return what the subscription waits for."""
         arn, actions = self._arn_for(queue), ["sqs:SendMessage"]
-        added = allow_service(queue, SNS, self._statement(queue, arn, actions, queue.queue_arn))
+        added = allow_service(queue, SNS, self._statement(queue, arn, actions, arn_of_queue(queue)))
         if not isinstance(queue, sqs.Queue):
             Annotations.of(queue).add_warning_v2(
                 "serverless-patterns:imported-queue-policy",
@@ -157,7 +157,7 @@ class Source:
         """
         there, here = self._region, place_of_endpoint(resource)[1]
         if there is None or here is None or there == here:
-            yield iam.ServicePrincipal(SNS)
+            yield service_principal(SNS)
         if there is None or there == here:
             return
         from aws_cdk.region_info import RegionInfo  # few topics are in another Region
@@ -168,7 +168,7 @@ class Source:
                 f"sns.{opt_in[0]}.amazonaws.com"
             )
         elif here:
-            yield iam.ServicePrincipal(SNS)
+            yield service_principal(SNS)
 
 
 def place_of_endpoint(resource: IResource) -> tuple[str | None, str | None]:

@@ -14,7 +14,7 @@ from ..checks import reject
 from ..checks import sns as checks
 from . import places
 from .consumers import check_may_run
-from .grants import permission
+from .grants import permission, service_principal
 from .sources import SNS
 from .subscriptions import Delivery, Subscription, deliver
 from .values import Path, expect, in_seconds, is_token, number, seconds
@@ -198,7 +198,7 @@ def deliver_to_firehose(
     size = number(getattr(resource, "maximum_message_size", None))
     reject(checks.record_size(Path(source.topic, "topic "), size or 0))
     arn = delivery_stream.attr_arn
-    role = iam.Role(scope, "SubscriptionRole", assumed_by=iam.ServicePrincipal(SNS))
+    role = iam.Role(scope, "SubscriptionRole", assumed_by=service_principal(SNS))
     actions = [f"firehose:{action}" for action in PUT]
     role.add_to_policy(iam.PolicyStatement(actions=actions, resources=[arn]))
     delivery = deliver(

@@ -25,7 +25,17 @@ from .alarms import Alarms, Runbook
 from .queues import ask_for_key, queue_for_failures, resource_of
 from .sources import SNS, place_of_endpoint
 from .stacks import check_order
-from .values import Path, child_of, expect, expect_fields, is_token, number, place_of, stack_of
+from .values import (
+    Path,
+    arn_of_queue,
+    child_of,
+    expect,
+    expect_fields,
+    is_token,
+    number,
+    place_of,
+    stack_of,
+)
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -180,7 +190,7 @@ def deliver_to_queue(
         source,
         settings,
         protocol=sns.SubscriptionProtocol.SQS,
-        endpoint=queue.queue_arn,
+        endpoint=arn_of_queue(queue),
         encryption_key=keys.key_of(queue),
         alarms=alarms,
         # SNS does not deliver an event that comes before its permission.
@@ -258,7 +268,7 @@ def deliver(
     node = subscription.node
     resource: Any = node.default_child
     # The CDK's own dead_letter_queue would let anybody's topic send to it.
-    resource.redrive_policy = {"deadLetterTargetArn": kept.queue_arn}
+    resource.redrive_policy = {"deadLetterTargetArn": arn_of_queue(kept)}
     if settings.replay_from is not None:
         resource.replay_policy = _replay(settings.replay_from)
         if source.topic.master_key is not None:

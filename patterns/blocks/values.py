@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _TOKEN_NUMBERS = -1e280
 _T = TypeVar("_T")
 _STACKS: WeakKeyDictionary[IConstruct, Stack] = WeakKeyDictionary()
+_ROLES: WeakKeyDictionary[IConstruct, Any] = WeakKeyDictionary()
 # Interfaces of the CDK: the attribute that each one's classes have, and how to get one. An object
 # is recognized by the attribute, so that no module is imported only to ask.
 INTERFACES = {
@@ -259,10 +260,23 @@ def child_of(construct: IConstruct) -> Any:
     return node_of(construct).default_child
 
 
-@asked_once
 def role_of(function: Any) -> Any:
     """Return the role of a function, asked for once; None of one that is imported without."""
-    return function.role
+    if function not in _ROLES:
+        _ROLES[function] = function.role
+    return _ROLES[function]
+
+
+def remember_role(function: Any, role: Any) -> None:
+    """Remember the role of a function that was made with it, so that nobody asks for it."""
+    _ROLES[function] = role
+
+
+@asked_once
+def arn_of_queue(queue: Any) -> str:
+    """Return the ARN of a queue, asked for once."""
+    arn: str = queue.queue_arn
+    return arn
 
 
 def arn_in(stack: Stack, service: str, resource: str) -> str:

@@ -16,6 +16,7 @@ from constructs import Construct
 
 from ..blocks.alarms import CLOUDWATCH, MINUTE, Alarms, Runbook, allow_cloudwatch
 from ..blocks.bucket_events import send_to_event_bridge
+from ..blocks.grants import service_principal
 from ..blocks.routes import Delivery, Routed, route
 from ..blocks.subscriptions import Subscription, deliver
 from ..blocks.topics import TopicSettings, new_source
@@ -221,7 +222,7 @@ def _alarms_may_publish(scope: Construct, topic: sns.Topic) -> iam.PolicyStateme
         arn_format=ArnFormat.COLON_RESOURCE_NAME,
     )
     return iam.PolicyStatement(
-        principals=[iam.ServicePrincipal(CLOUDWATCH)],
+        principals=[service_principal(CLOUDWATCH)],
         actions=["sns:Publish"],
         resources=[topic.topic_arn],
         conditions={

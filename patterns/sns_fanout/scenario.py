@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,13 +23,13 @@ from serverless_patterns.sandbox.sender import Event, Reply
 from ..shop import Document, Shop, as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from serverless_patterns.sandbox import Deployment
     from serverless_patterns.sandbox.report import Report
 
 ORDERS = 400
-STORES = ("Fulfilment", "Express", "Finance", "Test")  # each has a queue and a table
+STORES = ("Fulfilment", "Finance")  # each has a queue and a table
 QUEUES = [f"{name}QueueUrl" for name in STORES]
 DEAD_LETTERS = [f"{name}DeadLetterQueueUrl" for name in STORES]
 FAILURES, UNDELIVERED = "ReplicaFailureQueueUrl", "PartnerDeliveryDeadLetterQueueUrl"
@@ -38,8 +39,9 @@ PROMPT = 30  # seconds
 def run(stack: Deployment, report: Report) -> None:
     """Drive every promise of the page through the deployed stack."""
     drive = Driver(stack, report)
-    with listening() as endpoint, drive.calm_retries(*QUEUES):
-        orders = Orders(drive, endpoint)
+    tests = subscribed(drive, "TestTopicArn")
+    with listening() as endpoint, drive.calm_retries(*QUEUES), tests as queue:
+        orders = Orders(drive, endpoint, queue)
         drive.title("The partner's endpoint confirms its subscription")
         orders.confirm()
 
@@ -52,7 +54,7 @@ def run(stack: Deployment, report: Report) -> None:
         wrong = [
             order | {"total": f"1{order['total']}"}
             for order in orders.shop.orders(20)
-            if order["currency"] != "GBP"
+            if service(order["order_id"]) == "standard"
         ]
         orders.publish("Orders whose total is wrong", wrong)
         orders.settled()
@@ -77,6 +79,7 @@ def run(stack: Deployment, report: Report) -> None:
         found = {name: orders.stored(name) for name in STORES}
         drive.judge(judge_what_is_stored, found)
         drive.judge(judge_the_archive, {"documents": orders.archived()}, at_least_once=True)
+        drive.judge(judge_the_tests, {"documents": orders.tested()}, at_least_once=True)
         taken = [order_of(body) for body in endpoint.taken]
         drive.judge(judge_the_partner, {"documents": taken}, at_least_once=True)
     left = drive.backlog(*DEAD_LETTERS, FAILURES)
@@ -97,8 +100,9 @@ def run(stack: Deployment, report: Report) -> None:
 class Orders:
     """Publishes orders, and knows whose they are and who has them."""
 
-    def __init__(self, drive: Driver, endpoint: Endpoint) -> None:
+    def __init__(self, drive: Driver, endpoint: Endpoint, tests: str) -> None:
         self.drive, self.endpoint, self.shop = drive, endpoint, Shop("plc")
+        self._tests, self._tested = tests, list[Document]()
         self.sns = outages.FailsInPart(drive.client("sns"))
         self.partner = ""  # the subscription of the endpoint, once it has confirmed
 
@@ -147,9 +151,8 @@ class Orders:
         express = service(order["order_id"]) == "express"
         meant = {
             "Fulfilment": True,
-            "Express": express,
             "Finance": order["currency"] == "EUR",
-            "Test": order["currency"] == "GBP",
+            "Test": express,
             "Archive": True,
             "Partner": express and bool(self.partner),
         }
@@ -165,10 +168,17 @@ class Orders:
         lines = buckets.json_lines(self.drive.stack, *place)
         return [order for _, order in lines if order["order_id"].startswith(self.shop.run)]
 
+    def tested(self) -> list[Document]:
+        """Return this run's orders that the tests have got so far."""
+        found = [order_of(one["Body"]) for one in queues.take(self.drive.stack, self._tests)]
+        self._tested += [one for one in found if one["order_id"].startswith(self.shop.run)]
+        return self._tested
+
     def has(self) -> list[str]:
         """Return the ledger's ids of all that subscribers have, dead letters among them."""
         rows = [f"{name}: {row['order_id']}" for name in STORES for row in self.stored(name)]
         rows += [f"Archive: {order['order_id']}" for order in self.archived()]
+        rows += [f"Test: {order['order_id']}" for order in self.tested()]
         rows += [f"Partner: {order_of(body)['order_id']}" for body in [*self.endpoint.taken]]
         return [*rows, *self.drive.ledger.dead_lettered]
 
@@ -235,7 +245,7 @@ def table_unavailable(drive: Driver, orders: Orders) -> None:
 def function_fails(drive: Driver, orders: Orders) -> None:
     """Let the function fail until its retries end, and run again what it failed."""
     drive.title("The function cannot publish, then can again")
-    unlucky = [order for order in orders.shop.orders(40) if order["currency"] == "GBP"]
+    unlucky = [one for one in orders.shop.orders(40) if service(one["order_id"]) == "express"]
     with drive.table_unavailable("ReplicaFunctionName", "TOPIC_ARN"):
         orders.publish("Orders during the outage", unlucky)
         failed = drive.wait_for_messages("the retries are used up", FAILURES, len(unlucky), 120)
@@ -246,10 +256,26 @@ def function_fails(drive: Driver, orders: Orders) -> None:
 
 def upload(drive: Driver) -> None:
     """Upload an object whose key names somebody, and read what people are told."""
-    sqs, sns = drive.client("sqs"), drive.client("sns")
-    queue = sqs.create_queue(QueueName=f"{drive.stack.stack_name}-told")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
-    topic = drive["AlertTopicArn"]
+    key = {"Bucket": drive["BucketName"], "Key": "errors/jane.doe@example.com"}
+    with subscribed(drive, "AlertTopicArn") as queue:
+        try:
+            drive.client("s3").put_object(**key, Body=b"not an order")
+            drive.wait("somebody is told", lambda: queues.backlog(drive.stack, queue) > 0)
+            texts = [one["Body"] for one in queues.take(drive.stack, queue)]
+        finally:
+            drive.client("s3").delete_object(**key)
+    name = f"An object was uploaded to {drive['BucketName']}."
+    right = any(name in text for text in texts) and "jane.doe" not in str(texts)
+    drive.check("people are told of an upload, and not of whom it is about", right, texts)
+
+
+@contextmanager
+def subscribed(drive: Driver, output: str) -> Iterator[str]:
+    """Subscribe a queue to a topic for a while, as somebody does who listens to it."""
+    sqs, sns, topic = drive.client("sqs"), drive.client("sns"), drive[output]
+    queue = sqs.create_queue(QueueName=f"{topic.rpartition(':')[2]}-{time.time_ns()}"[-80:])
+    url = queue["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
     allow = {
         "Effect": "Allow",
         "Principal": {"Service": "sns.amazonaws.com"},
@@ -258,22 +284,15 @@ def upload(drive: Driver) -> None:
         "Condition": {"ArnLike": {"aws:SourceArn": topic}},
     }
     policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
-    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
-    told = sns.subscribe(
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    made = sns.subscribe(
         TopicArn=topic, Protocol="sqs", Endpoint=arn["QueueArn"], ReturnSubscriptionArn=True
-    )["SubscriptionArn"]
-    key = {"Bucket": drive["BucketName"], "Key": "errors/jane.doe@example.com"}
+    )
     try:
-        drive.client("s3").put_object(**key, Body=b"not an order")
-        drive.wait("somebody is told", lambda: queues.backlog(drive.stack, queue) > 0)
-        texts = [one["Body"] for one in queues.take(drive.stack, queue)]
+        yield url
     finally:
-        drive.client("s3").delete_object(**key)
-        sns.unsubscribe(SubscriptionArn=told)
-        sqs.delete_queue(QueueUrl=queue)
-    name = f"An object was uploaded to {drive['BucketName']}."
-    right = any(name in text for text in texts) and "jane.doe" not in str(texts)
-    drive.check("people are told of an upload, and not of whom it is about", right, texts)
+        sns.unsubscribe(SubscriptionArn=made["SubscriptionArn"])
+        sqs.delete_queue(QueueUrl=url)
 
 
 def service(order_id: str) -> str:
@@ -296,13 +315,17 @@ def judge_what_is_stored(drive: Driver, **orders: Sequence[Document]) -> None:
     """Book every order that each subscriber has."""
     for name, rows in orders.items():
         drive.ledger.processed.update(f"{name}: {row['order_id']}" for row in rows)
-        if name == "Test":
-            persons = [row["order_id"] for row in rows if row["customer_id"] != NOBODY]
-            drive.check("no order of the tests is about a person", not persons, persons[:6])
-            sent = drive.sender.events
-            whole = {row["order_id"]: sent.get(row["order_id"]) for row in rows}
-            rows = [row | customer(whole[row["order_id"]]) for row in rows]
         drive.as_sent(f"{name} has what was sent", ((row["order_id"], row) for row in rows))
+
+
+def judge_the_tests(drive: Driver, documents: Sequence[Document]) -> None:
+    """Book every order that the tests got, at least once; none is about a person."""
+    drive.ledger.processed.update({f"Test: {order['order_id']}" for order in documents})
+    persons = [order["order_id"] for order in documents if order["customer_id"] != NOBODY]
+    drive.check("no order of the tests is about a person", not persons, persons[:6])
+    sent = drive.sender.events
+    whole = [order | customer(sent.get(order["order_id"])) for order in documents]
+    drive.as_sent("Test has what was sent", ((order["order_id"], order) for order in whole))
 
 
 def customer(sent: Event | None) -> Document:

@@ -42,8 +42,9 @@ def found(*addresses: str) -> Any:
      "https://127.0.0.1.", "https://[fd00:ec2::254]/", "https://1.2.3.4.5/"],
 )  # fmt: skip
 def test_what_is_no_public_url_with_tls_is_refused(url: Any) -> None:
-    with pytest.raises(RefusedError):
+    with pytest.raises(RefusedError) as refused:
         endpoints.check(url)
+    assert refused.value.reason in ("url", "host")
 
 
 @pytest.mark.parametrize(
@@ -65,8 +66,16 @@ def test_an_address_that_is_not_on_the_internet_is_refused_beside_a_public_one_t
 def test_a_public_address_is_taken() -> None:
     target = endpoints.check("https://partner.example.com/hook?a=b")
     assert (target.host, target.port, target.path) == ("partner.example.com", 443, "/hook?a=b")
-    for address in ("93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946"):
+    for address in (
+        "93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "::ffff:93.184.216.34",
+    ):  # fmt: skip
         assert endpoints.resolve(target, found(address)) == address
+
+
+def test_a_name_without_an_address_is_unreachable() -> None:
+    target = endpoints.check("https://partner.example.com/")
+    with pytest.raises(endpoints.UnreachableError, match=r"^no_address$"):
+        endpoints.resolve(target, found())
 
 
 def test_a_name_is_resolved_once_and_the_address_that_was_checked_is_connected_to(

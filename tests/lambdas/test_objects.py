@@ -156,10 +156,11 @@ def test_what_a_sweep_sends_is_read_as_an_event_of_s3(
 
 
 class Aws:
-    """A bucket with pages of versions, and a queue that fails some entries of its first call."""
+    """A bucket with pages of versions, and a queue that fails some entries of its first calls."""
 
     def __init__(self, pages: list[dict[str, Any]], failing: list[str]) -> None:
         self.pages, self.failing, self.calls = pages, failing, list[list[str]]()
+        self.failures = 1
 
     def get_paginator(self, _: str) -> Aws:
         return self
@@ -169,8 +170,8 @@ class Aws:
 
     def send_message_batch(self, QueueUrl: str, Entries: list[Any]) -> dict[str, Any]:  # noqa: N803
         self.calls.append([entry["Id"] for entry in Entries])
-        failed = self.failing if len(self.calls) == 1 else []
-        return {"Failed": [{"Id": one} for one in failed]} if failed else {}
+        failed = self.failing if len(self.calls) <= self.failures else []
+        return {"Failed": [{"Id": one, "Code": "Busy"} for one in failed]} if failed else {}
 
 
 @pytest.fixture
@@ -201,9 +202,16 @@ def test_events_are_announced_ten_a_call_and_what_failed_again(bucket: Aws) -> N
     assert bucket.calls == [
         [*map(str, range(10))],
         ["3"],
-        [*map(str, range(10))],
-        [*map(str, range(5))],
+        [*map(str, range(10, 20))],
+        [*map(str, range(20, 25))],
     ]
+
+
+def test_what_the_queue_does_not_take_is_counted_with_its_codes(bucket: Aws) -> None:
+    bucket.failing, bucket.failures = ["0", "1"], 2
+    missing = [{"Key": f"{n}.csv", "VersionId": "v"} for n in range(3)]
+    with pytest.raises(sweeps.UnfinishedError, match="did not take 2 events: Busy"):
+        sweeps.announce(missing, 0)
 
 
 def test_items_are_read_until_the_table_has_answered_for_every_key(

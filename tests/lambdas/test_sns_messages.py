@@ -134,6 +134,7 @@ def test_nothing_is_fetched_for_a_stranger_s_topic() -> None:
         (pem(days=-1), "certificate"),
         (pem(of="weak"), "certificate"),
     ],
+    ids=["none", "of a stranger", "of another region", "over", "weak"],
 )
 def test_a_certificate_that_is_not_of_sns_or_is_over_is_refused(
     certificate: bytes, reason: str
@@ -195,6 +196,7 @@ def test_a_certificate_is_valid_from_its_first_second_to_its_last() -> None:
         (b"", "not_json"), (b"[]", "type"), (b"\xff", "not_json"), (b"{" * 100_000, "not_json"),
         (b'{"Type": "Notification", "Type": "Other"}', "duplicate_key"),
         (b" " * (sns_messages.MAX_BODY + 1), "too_large"),
+        (b" " * sns_messages.MAX_BODY, "not_json"),
     ],
 )  # fmt: skip
 def test_what_is_no_message_is_refused_before_anything_is_asked(body: bytes, reason: str) -> None:

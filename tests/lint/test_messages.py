@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cfnlint.template import Template
 
-from serverless_patterns.lint.__main__ import rules
+from serverless_patterns.lint.template import scenarios
+from tests.lint.decoded import DECODED, FILES, RULES
 
-RULES = {str(rule.id): rule for rule in rules()}
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 Resources = dict[str, dict[str, Any]]
 
 
@@ -64,10 +68,10 @@ def pipe(parameters: dict[str, Any]) -> dict[str, Any]:
     return resource("Pipes::Pipe", Target=arn("Fifo"), TargetParameters=parameters)
 
 
-def alarm(name: Any) -> dict[str, Any]:
+def alarm(name: Any, **settings: Any) -> dict[str, Any]:
     dimensions = [{"Name": "QueueName", "Value": name}]
     metric = {"Namespace": "AWS/SQS", "MetricName": "ApproximateNumberOfMessagesVisible"}
-    return resource("CloudWatch::Alarm", Dimensions=dimensions, **metric)
+    return resource("CloudWatch::Alarm", **{"Dimensions": dimensions} | metric | settings)
 
 
 FIFO = resource("SQS::Queue", FifoQueue=True)
@@ -85,9 +89,49 @@ FOR_S3 = resource("Lambda::Permission", FunctionName={"Ref": "Run"}, Principal="
 INVOKE = {**FOR_S3, "Properties": {**FOR_S3["Properties"], "Action": "lambda:InvokeFunction"}}
 
 
+def post(uri: str, template: str, *statuses: str, **more: Any) -> dict[str, Any]:
+    """A method that hands its body to a service, which answers these statuses whatever it is."""
+    integration = {
+        "Type": "AWS",
+        "Uri": f"arn:aws:apigateway:eu-west-1:{uri}",
+        "RequestTemplates": {"application/json": template},
+        "IntegrationResponses": [{"StatusCode": status} for status in statuses],
+    }
+    return resource("ApiGateway::Method", Integration=integration | more)
+
+
+BY_HEADER = {"integration.request.header.X-Amz-Target": "'AmazonSQS.SendMessage'"}
+TO_FIFO = "sqs:path/123456789012/orders.fifo"
+
+
 @pytest.mark.parametrize(
     ("rule_id", "resources", "asks"),
     [
+        (
+            "E9171",
+            {"Post": post("sns:action/Publish", "", "200")},
+            "with 400 or 403 or 500 or 503: the client believes that it was accepted. Give the 2xx "
+            "the SelectionPattern 2\\d{2}, and map 4xx and 5xx to failures.",
+        ),
+        (
+            "E9171",
+            {"Post": post(TO_FIFO, "{}", "200", RequestParameters=BY_HEADER)},
+            "Post answers 2xx when sqs rejects an event with 400",
+        ),
+        (
+            "E9174",
+            {"Post": post(TO_FIFO, "Action=SendMessage&MessageBody=a")},
+            "Post sends to the FIFO queue orders.fifo without MessageGroupId: SQS",
+        ),
+        (
+            "I9183",
+            {
+                "Sub": resource(
+                    "SNS::Subscription", TopicArn="a", Protocol="sqs", Endpoint=arn("Queue")
+                )
+            },
+            "Sub delivers to Queue without a dead-letter queue",
+        ),
         ("W9121", {"Map": reader()}, ", and DestinationConfig.OnFailure.Destination."),
         ("W9121", {"Map": reader(**LETTERS)}, "or MaximumRecordAgeInSeconds."),
         ("E9162", {"Rule": rule({"Arn": arn("Queue")})}, "Add an AWS::SQS::QueuePolicy that"),
@@ -147,6 +191,38 @@ def test_a_message_asks_for_what_is_missing_only(
     assert asks in message
 
 
+def test_a_rule_that_ignores_the_first_messages_says_how_many() -> None:
+    resources = {"Queue": DEAD, "Other": OTHER, "Alarm": alarm(arn("Other"), **LATE)}
+    (scenario,) = scenarios(Template("a", {"Resources": resources}))
+    check: Any = RULES["I9186"]
+    (found,) = check.check(scenario, ignored=4)
+    assert "does not fire for 5 messages in the dead-letter queue Other" in found.message
+    assert list(check.check(scenario, ignored=5)) == []
+
+
+IMPORTED = {"Fn::ImportValue": "name"}
+LATE = {"Threshold": 5, "ComparisonOperator": "GreaterThanThreshold"}
+DEAD = resource("SQS::Queue", RedrivePolicy={"deadLetterTargetArn": arn("Other")})
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "resources", "known"),
+    [
+        ("I9186", {"Alarm": alarm(IMPORTED, **LATE)}, {"Alarm": alarm(arn("Other"), **LATE)}),
+        (
+            "W9185",
+            {"Alarm": alarm(IMPORTED, MetricName="NumberOfMessagesSent")},
+            {"Alarm": alarm(arn("Other"), MetricName="NumberOfMessagesSent")},
+        ),
+    ],
+)
+def test_what_may_be_of_any_resource_is_no_finding_about_one(
+    rule_id: str, resources: Resources, known: Resources
+) -> None:
+    assert said(rule_id, Queue=DEAD, Other=OTHER, **resources) == []
+    assert len(said(rule_id, Queue=DEAD, Other=OTHER, **known)) == 1
+
+
 @pytest.mark.parametrize("service", ["lambda", "scheduler", "pipes"])
 def test_a_statement_for_a_service_that_sends_as_a_role_is_to_be_removed(service: str) -> None:
     name = f"{service}.amazonaws.com"
@@ -195,6 +271,19 @@ def test_a_message_names_the_target_it_is_about(
 def test_a_sentence_that_is_true_of_several_says_where(rule_id: str, more: dict[str, Any]) -> None:
     found = said(rule_id, Fifo=FIFO, Rule=rule(*(target | more for target in UNKNOWN)))
     assert [message.rpartition(" (at ")[2] for message in found] == ["Targets.0)", "Targets.1)"]
+
+
+def test_a_finding_keeps_its_place_and_its_values(
+    check_generated: Callable[[Path, str], None],
+) -> None:
+    """A baseline knows a finding by its place. All were read; a change is to be read again."""
+    told = [
+        f"{file.name}: {'/'.join(map(str, match.path))}\n    {match.message}\n"
+        for file, template in zip(FILES, DECODED, strict=True)
+        if file.parent.name == "bad"
+        for match in RULES[file.name.partition("-")[0]].match(Template(str(file), template))
+    ]
+    check_generated(Path(__file__).with_name("findings.txt"), "".join(told))
 
 
 def test_a_message_about_a_cdk_template_names_the_construct() -> None:

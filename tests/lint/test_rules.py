@@ -16,8 +16,6 @@ import pytest
 from serverless_patterns.lint.__main__ import main, rules, runner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cfnlint.match import Match
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -46,19 +44,6 @@ def test_a_bad_template_is_flagged_for_its_fault_only_and_a_good_one_for_nothing
     if rule_of(file)[0] != "I":  # informational ones only in a template that is about one
         found = {rule for rule in found if rule[0] != "I"}
     assert found == ({rule_of(file)} if file in BAD else set())
-
-
-def test_a_finding_keeps_its_place_and_its_values(
-    findings: dict[str, list[Match]], check_generated: Callable[[Path, str], None]
-) -> None:
-    """A baseline knows a finding by its place. All were read; a change is to be read again."""
-    told = [
-        f"{file.name}: {'/'.join(map(str, getattr(match, 'path', ())))}\n    {match.message}\n"
-        for file in BAD
-        for match in findings[str(file)]
-        if match.rule.id == rule_of(file)
-    ]
-    check_generated(Path(__file__).with_name("findings.txt"), "".join(told))
 
 
 @pytest.mark.parametrize("rule", IDS)

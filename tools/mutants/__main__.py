@@ -85,6 +85,7 @@ GROUPS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
         ["lint/checks/*.py", "patterns/*/rules.py"],
         [
             "tests/contracts/test_places.py",
+            "tests/lint/test_forms.py",
             "tests/lint/test_messages.py",
             "tests/lint/test_robustness.py",
             "tests/lint/test_rules.py",
