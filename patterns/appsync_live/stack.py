@@ -54,7 +54,7 @@ class DemoStack(ShopStack):
                 filters=[lambda_.FilterCriteria.filter(OF_ORDERS)],
             ),
         )
-        publish.add_environment("EVENTS_HOST", live.api.http_dns)
+        publish.add_environment("EVENTS_HOST", live.channels.http_dns)
         self.keep_refused(publish, live.reader.failure_queue)
         called_by(publish, "What it fails is named in its reader's failure queue.")
 
@@ -66,8 +66,8 @@ class DemoStack(ShopStack):
         client = users.add_client("Page", auth_flows=cognito.AuthFlow(user_password=True))
         self.outputs(
             TableName=table.table_name,
-            HttpHost=live.api.http_dns,
-            RealtimeHost=live.api.realtime_dns,
+            HttpHost=live.channels.http_dns,
+            RealtimeHost=live.channels.realtime_dns,
             OrdersUrl=api_for_users(
                 self, "/orders", fetch, users=users, client=client, origins=[PAGE]
             ),

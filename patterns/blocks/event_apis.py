@@ -6,6 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from aws_cdk import Names
 from aws_cdk import aws_appsync as appsync
@@ -43,6 +44,8 @@ export function onSubscribe(ctx) {{
   }}
 }}
 """
+# What the constructs made here have added to an API.
+_TAKEN: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 OF_API = ("4XXError", "5XXError", "Latency", "Requests", "TokensConsumed")
 
 
@@ -219,14 +222,39 @@ def _own_api(scope: Construct, api: appsync.IEventApi, viewers: Viewers) -> apps
 
 
 def check_kinds(api: Any, kinds: list[str], viewers: Viewers, where: str) -> None:
-    """Reject an API of yours that viewers cannot subscribe to, or IAM cannot publish to."""
-    for kind in (viewers.provider.authorization_type, Kind.IAM):
-        if kind.value not in kinds:
+    """Reject an API of yours that viewers cannot subscribe to, or IAM cannot publish to.
+
+    Several user pools, or providers of OpenID Connect, would each name owners: code cannot tell
+    which of them AppSync asked.
+
+    Raises:
+        ValueError: there is none that is needed, or several.
+    """
+    if kinds.count(theirs := viewers.provider.authorization_type.value) > 1:
+        raise ValueError(
+            f"{Path(api)} authorizes by several {theirs}, so a client of one could be taken for an "
+            f"owner that another names. Leave one in {where}, or give the viewers a new API."
+        )
+    for kind in (theirs, Kind.IAM.value):
+        if kind not in kinds:
             raise ValueError(
                 f"{Path(api)} authorizes by {', '.join(kinds) or 'nothing that is known'}, but "
-                f"{kind.value} is needed: IAM to publish, viewers.provider to subscribe. Add it to "
+                f"{kind} is needed: IAM to publish, viewers.provider to subscribe. Add it to "
                 f"{where}."
             )
+
+
+def take(api: Any, name: str) -> None:
+    """Reject a second construct that would add the same to an API, as CloudFormation would.
+
+    Raises:
+        ValueError: another has added it.
+    """
+    if name in (taken := _TAKEN.setdefault(api, set())):
+        raise ValueError(
+            f"{Path(api)} has {name} of another construct already. Give each its own namespace."
+        )
+    taken.add(name)
 
 
 def new_channels(
@@ -237,6 +265,7 @@ def new_channels(
     Source: https://docs.aws.amazon.com/appsync/latest/eventapi/channel-namespace-handlers.html
     """
     reject(checks.namespace(namespace))
+    take(api, namespace)
     kind, key = viewers.provider.authorization_type, json.dumps(viewers.owner)
     code = ON_SUBSCRIBE.format(namespace=namespace, where=IDENTITY[kind][1], key=key)
     return appsync.ChannelNamespace(

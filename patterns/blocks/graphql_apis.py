@@ -18,7 +18,7 @@ from aws_cdk import aws_logs as logs
 from ..checks import appsync as checks
 from ..checks import reject
 from .alarms import MINUTE
-from .event_apis import Channels, Kind, Viewers, check_kinds
+from .event_apis import Channels, Kind, Viewers, check_kinds, take
 from .findings import acknowledge
 from .grants import service_principal
 from .places import check_here
@@ -58,7 +58,8 @@ export function response() {{
 }}
 """
 WHY_NOT_VERBOSE = "Requests are logged without their content, which is the customers'."
-WORD = re.compile(r"#.*|(@?\w+|[^\s,])")
+# Strings other than names say nothing here: they describe, or are defaults.
+WORD = re.compile(r'"""[\s\S]*?"""|#.*|("\w+"|@?\w+|[^\s,"])|"(?:\\.|[^"\\\n])*"')
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class GraphqlChannels(Channels):
             self.api = _new_api(scope, schema(name, viewers), viewers)
         else:
             self.api = _own_api(scope, api, name, viewers)
+        take(self.api, self._mutation)
         resource = child_of(self.api)
         self.http_dns, self.realtime_dns = resource.attr_graph_ql_dns, resource.attr_realtime_dns
         # Its name is of the API, which may have a source for another namespace.
@@ -215,7 +217,8 @@ def _own_api(
     """Return your API, if its schema has what is needed, and nobody but IAM may publish.
 
     Raises:
-        ValueError: yours is elsewhere or imported, or lacks a field or an authorization.
+        ValueError: yours is elsewhere or imported, lacks a field or an authorization, or has
+            another subscription to the same events.
     """
     here = "resolvers are made beside their API. Make this construct there."
     check_here(scope, Path(api, "api "), api, here)
@@ -234,6 +237,12 @@ def _own_api(
         raise ValueError(
             f"The schema of {Path(api)} lacks what publishes, or what clients subscribe to. Add to "
             f"the types of these names, word for word: {' '.join(lacking)}"
+        )
+    name = _capital(namespace)
+    if _words(definition).split(" ").count(f'"publish{name}"') > 1:
+        raise ValueError(
+            f"The schema of {Path(api)} has a subscription besides on{name} to publish{name}, by "
+            "which a client would see the events of every owner. Remove it."
         )
     return api
 

@@ -134,6 +134,7 @@ def own_api(stack: Stack, *kinds: Kind, connect: Kind | None = None) -> appsync.
     [
         ([Kind.USER_POOL], None, "Stack/Mine.*IAM is needed"),
         ([Kind.OIDC, Kind.IAM], None, "Stack/Mine.*USER_POOL is needed"),
+        ([Kind.USER_POOL, Kind.USER_POOL, Kind.IAM], None, "Stack/Mine.* by several USER_POOL"),
         ([Kind.USER_POOL, Kind.IAM, Kind.API_KEY], None, "Stack/Mine.*authorizes by an API key"),
         ([Kind.USER_POOL, Kind.IAM], Kind.IAM, "No viewer can connect to Stack/Mine: it lets AWS_"),
     ],
@@ -143,6 +144,12 @@ def test_an_api_that_does_not_authorize_viewers_and_iam_is_rejected(
 ) -> None:
     with rejected(problem):
         make(stack, api=own_api(stack, *kinds, connect=connect))
+
+
+def test_the_second_construct_of_a_namespace_is_rejected(stack: Stack) -> None:
+    api = make(stack, api=own_api(stack, Kind.USER_POOL, Kind.IAM))
+    with rejected("Stack/Mine has orders of another construct already"):
+        make(stack, api=api)
 
 
 def test_an_api_of_another_account_is_rejected() -> None:

@@ -236,18 +236,6 @@ def test_your_own_api_gets_the_code_and_no_alarm_on_what_its_other_clients_do(
     assert alarm.node.id == "BroadcastAlarm"
 
 
-def test_two_namespaces_fit_into_an_api_of_yours(stack: Stack, tmp_path: Path) -> None:
-    users = viewers_of(stack)
-    wanted = [schema(name, users) for name in ("orders", "seats")]
-    extended = wanted[1].replace("type Mutation", "extend type Mutation")
-    extended = extended.replace("type Subscription", "extend type Subscription")
-    api = own_api(stack, tmp_path, f"type Query {{ a: Int }} {wanted[0]} {extended}")
-    for name in ("orders", "seats"):
-        GraphqlChannels(Construct(stack, name), api, name, users)
-    names = [one["Name"] for one in properties(stack, "AppSync::DataSource")]
-    assert sorted(names) == ["publishOrders", "publishSeats"]  # unique in an API
-
-
 def test_what_a_new_api_has_is_what_your_own_must_have(stack: Stack, tmp_path: Path) -> None:
     make(
         stack,
@@ -280,8 +268,42 @@ def test_a_schema_by_which_viewers_publish_or_miss_events_is_rejected(
 
 
 @pytest.mark.parametrize(
+    "spy",
+    [
+        'all: OrdersEvent @aws_subscribe(mutations: ["publishOrders"])',
+        'all(of: String = "#"): OrdersEvent @aws_subscribe(mutations: ["rename" "publishOrders"])',
+    ],
+)
+def test_a_schema_with_another_subscription_to_the_events_is_rejected(
+    spy: str, stack: Stack, tmp_path: Path
+) -> None:
+    """It would have no code of this library, so whoever may subscribe would see all owners'."""
+    schema = OWN.replace("onShops: String", f"onShops: String\n  {spy}\n")
+    with rejected("of Stack/Mine has a subscription besides onOrders to publishOrders"):
+        make(stack, own_api(stack, tmp_path, schema))
+
+
+def test_a_schema_may_describe_what_is_needed(stack: Stack, tmp_path: Path) -> None:
+    described = OWN.replace("{ owner: ID!,", '{ """Whose {#1}""" owner: ID! "What happened" ')
+    described = described.replace("onShops: String", 'onShops(of: String = "}{"): String')
+    make(stack, own_api(stack, tmp_path, described))
+
+
+def test_two_namespaces_fit_in_an_api_of_yours(stack: Stack, tmp_path: Path) -> None:
+    viewers = viewers_of(stack)
+    bills = schema("bills", viewers).replace("type Mutation {", "extend type Mutation {")
+    bills = bills.replace("type Subscription {", "extend type Subscription {")
+    api = own_api(stack, tmp_path, OWN + bills)
+    for namespace in ("orders", "bills"):
+        GraphqlChannels(Construct(stack, namespace), api, namespace, viewers)
+    names = [one["Name"] for one in properties(stack, "AppSync::DataSource")]
+    assert len({*names}) == len(names) == 2
+
+
+@pytest.mark.parametrize(
     ("kinds", "problem"),
     [
+        ([Kind.USER_POOL, Kind.IAM, Kind.USER_POOL], "Stack/Mine authorizes by several USER_POOL"),
         ([Kind.USER_POOL], "Stack/Mine authorizes by USER_POOL, but IAM is needed"),
         ([Kind.IAM], "Stack/Mine authorizes by IAM, but USER_POOL is needed"),
     ],
@@ -291,6 +313,13 @@ def test_an_own_api_that_does_not_authorize_viewers_and_iam_is_rejected(
 ) -> None:
     with rejected(problem):
         make(stack, own_api(stack, tmp_path, OWN, *kinds))
+
+
+def test_the_second_construct_of_a_namespace_is_rejected(stack: Stack, tmp_path: Path) -> None:
+    api = own_api(stack, tmp_path)
+    make(stack, api)
+    with rejected("Stack/Mine has publishOrders of another construct already"):
+        make(stack, api, namespace="Orders")
 
 
 def test_an_imported_api_whose_schema_nobody_knows_is_rejected(stack: Stack) -> None:

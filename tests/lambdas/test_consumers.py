@@ -412,6 +412,7 @@ def test_no_customer_data_is_logged_or_in_a_reason(
     assert not [word for word in consumer.secrets if word in output]
 
 
+@pytest.mark.hypothesis  # generated examples, which the inner loop leaves out
 def test_no_event_makes_a_handler_raise(cloud: Cloud, consumer: Consumer) -> None:
     """Each is processed, or kept in the dead-letter queue: one bad event never fails a batch."""
     event = consumer.good(1, 1)

@@ -14,7 +14,6 @@ SAME = {
     "foundation.bodies.MAX_KEYS": limits.S3_DELETE_KEYS,
     "foundation.buses.MAX_ENTRIES": limits.EVENTS_BATCH_ENTRIES,
     "foundation.channels.MAX_EVENTS": limits.APPSYNC_EVENTS_A_PUBLISH,
-    "foundation.channels.MAX_EVENT_BYTES": 1000 * limits.APPSYNC_EVENT_KB,
     "foundation.dead_letters.MAX_ENTRIES": limits.SQS_BATCH_ENTRIES,
     "foundation.dead_letters.MAX_BYTES": limits.SQS_MESSAGE_BYTES,
     "foundation.dead_letters.MAX_ATTRIBUTES": limits.SQS_MESSAGE_ATTRIBUTES,
@@ -33,6 +32,7 @@ SAME = {
     **dict(consumers.limits()),
 }
 BELOW = {
+    "foundation.channels.MAX_EVENT_BYTES": 1000 * limits.APPSYNC_EVENT_KB,
     "foundation.buses.MAX_BYTES": limits.EVENTS_BATCH_BYTES,
     "foundation.tables.MAX_BYTES": limits.DYNAMODB_TRANSACTION_BYTES,
 }

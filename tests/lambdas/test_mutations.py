@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from serverless_patterns.lambdas.foundation import channels, mutations
+from serverless_patterns.patterns import limits
 from tests.moto_cloud import UNREACHABLE
 
 if TYPE_CHECKING:
@@ -120,6 +121,15 @@ def test_an_unreachable_api_fails_every_event(appsync: AppSync) -> None:
     assert publish(appsync, one=[1], two=[2]) == dict.fromkeys(
         ("one-0", "two-0"), "EndpointConnectionError"
     )
+
+
+def test_what_a_client_is_sent_of_the_largest_event_is_within_appsyncs_limit() -> None:
+    """AppSync's limit is of a message: the event, in JSON, with its owner and the names."""
+    text = '"' * ((channels.MAX_EVENT_BYTES - 2) // 2)
+    assert channels.size(text) == channels.MAX_EVENT_BYTES
+    data = {"onX".ljust(52, "x"): {"owner": "x" * 50, "event": text}}
+    frame = {"id": "orders", "type": "data", "payload": {"data": data}}
+    assert len(json.dumps(frame)) <= 1000 * limits.APPSYNC_SUBSCRIPTION_KB
 
 
 def test_events_that_are_large_together_are_sent_in_several_requests(appsync: AppSync) -> None:
