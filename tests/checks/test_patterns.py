@@ -135,8 +135,9 @@ def test_a_backslash_in_a_value_stays_one() -> None:
 
 
 def test_a_star_in_a_value_is_no_wildcard() -> None:
-    rest = patterns.others([{"source": ["a*b", {"prefix": "c"}, {"wildcard": "b*d"}]}])
-    assert rest == {"source": [{"anything-but": {"wildcard": ["a\\*b", "b*d", "c*"]}}]}
+    values = ["a*b", {"prefix": "c"}, {"wildcard": "b*d"}, {"suffix": "e"}]
+    rest = patterns.others([{"source": values}])
+    assert rest == {"source": [{"anything-but": {"wildcard": ["*e", "a\\*b", "b*d", "c*"]}}]}
 
 
 @pytest.mark.parametrize(

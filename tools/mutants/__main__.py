@@ -79,6 +79,7 @@ GROUPS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
             "tests/blocks/test_executions.py",
             "tests/contracts/test_endpoints.py",
             "tests/contracts/test_mapping_templates.py",
+            "tests/contracts/test_places.py",
         ],
     ),
     "rule_pack": (

@@ -39,11 +39,14 @@ class Runner:
         self.names, self.seconds = names, stats["duration_by_test"]
         self.reaching = stats["tests_by_mangled_function_name"]
         self.codes: dict[str, int] = {}
+        self.first: dict[str, float] = {}
 
     def pytest_runtestloop(self, session: Any) -> bool:
         """Run the tests of each change, the quickest first."""
         items = {item.nodeid: item for item in session.items}
         sharing = _sharing(session.items)
+        # The first of those that share a fixture makes it, whichever that is.
+        self.first = {test: max(map(self._took, them)) for test, them in sharing.items()}
         tests = {
             name: [items[it] for it in self._tests(name, items, sharing)] for name in self.names
         }
@@ -59,7 +62,8 @@ class Runner:
         self, name: str, items: Container[str], sharing: Mapping[str, set[str]]
     ) -> list[str]:
         ids = {it for it in self.reaching.get(name.rpartition("__mutmut_")[0], ()) if it in items}
-        return sorted(ids.union(*(sharing.get(it, ()) for it in ids)), key=self._took)
+        ids = ids.union(*(sharing.get(it, ()) for it in ids))
+        return sorted(ids, key=lambda test: self.first.get(test, self._took(test)))
 
     def _took(self, test: str) -> float:
         return float(self.seconds.get(test, 0))
