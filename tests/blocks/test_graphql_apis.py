@@ -103,6 +103,21 @@ def test_all_is_for_iam_but_the_subscription_and_there_is_no_key(kind: Kind, sta
     assert not template.find_resources("AWS::AppSync::ApiKey")
 
 
+def test_a_function_may_authorize_the_clients_of_two_apis(stack: Stack) -> None:
+    """And of no other, such as one of another account."""
+    viewers = viewers_of(stack, Kind.LAMBDA)
+    for name in ("One", "Two"):
+        GraphqlChannels(Construct(stack, name), NewGraphqlApi(), "orders", viewers)
+    allowed = [one["SourceArn"]["Fn::GetAtt"][0] for one in properties(stack, "Lambda::Permission")]
+    assert {*allowed} == {*Template.from_stack(stack).find_resources("AWS::AppSync::GraphQLApi")}
+
+
+def test_a_function_of_another_stack_may_authorize(stack: Stack) -> None:
+    viewers = viewers_of(Stack(stack.node.root, "Theirs"), Kind.LAMBDA)
+    GraphqlChannels(stack, NewGraphqlApi(), "orders", viewers)
+    Template.from_stack(stack)
+
+
 def test_the_settings_of_a_provider_are_those_of_the_api(stack: Stack) -> None:
     users = appsync.AppSyncCognitoConfig(user_pool=UserPool(stack, "U"), app_id_client_regex="p.*")
     oidc = appsync.AppSyncOpenIdConnectConfig(
