@@ -113,7 +113,8 @@ def test_a_function_may_authorize_the_clients_of_two_apis(stack: Stack) -> None:
 
 
 def test_a_function_of_another_stack_may_authorize(stack: Stack) -> None:
-    viewers = viewers_of(Stack(stack.node.root, "Theirs"), Kind.LAMBDA)
+    app: Any = stack.node.root
+    viewers = viewers_of(Stack(app, "Theirs"), Kind.LAMBDA)
     GraphqlChannels(stack, NewGraphqlApi(), "orders", viewers)
     Template.from_stack(stack)
 
