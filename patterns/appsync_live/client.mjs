@@ -45,7 +45,7 @@ for await (const line of createInterface({ input: process.stdin })) {
     const old = clients.get(name); // one that comes back knows what it knew
     const feed = old?.feed ?? new Feed();
     const asks = [() => ask(name, "token"), (version) => ask(name, "since", version)];
-    const live = new Live(config ?? old.config, ...asks, tell(name, feed));
+    const live = new Live(config ?? old.config, ...asks, old?.onChange ?? tell(name, feed));
     clients.set(name, Object.assign(live, { feed }));
     live.start();
   } else if (command === "answer") {

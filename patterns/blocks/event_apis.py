@@ -190,10 +190,11 @@ def event_api_of(
 def _new_api(scope: Construct, viewers: Viewers) -> appsync.EventApi:
     """Make an API that viewers connect to, and that IAM alone publishes to. It has no key."""
     kind = viewers.provider.authorization_type
+    construct_id, name = names_of_api(scope, viewers)
     return appsync.EventApi(
         scope,
-        "Api",
-        api_name=Names.unique_resource_name(scope, max_length=50, separator="-"),
+        construct_id,
+        api_name=name,
         authorization_config=appsync.EventApiAuthConfig(
             auth_providers=[viewers.provider, IAM],
             connection_auth_mode_types=[kind],
@@ -201,6 +202,15 @@ def _new_api(scope: Construct, viewers: Viewers) -> appsync.EventApi:
             default_subscribe_auth_mode_types=[kind],
         ),
     )
+
+
+def names_of_api(scope: Construct, viewers: Viewers) -> tuple[str, str]:
+    """Return the id and the name of a new API.
+
+    By the id the CDK names the permission below a function that authorizes: two APIs may have one.
+    """
+    name = Names.unique_resource_name(scope, max_length=50, separator="-")
+    return name if viewers.provider.authorization_type is Kind.LAMBDA else "Api", name
 
 
 def _own_api(scope: Construct, api: appsync.IEventApi, viewers: Viewers) -> appsync.IEventApi:

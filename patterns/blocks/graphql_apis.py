@@ -9,7 +9,7 @@ from pathlib import Path as File
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Names, RemovalPolicy
+from aws_cdk import RemovalPolicy
 from aws_cdk import aws_appsync as appsync
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
@@ -18,11 +18,11 @@ from aws_cdk import aws_logs as logs
 from ..checks import appsync as checks
 from ..checks import reject
 from .alarms import MINUTE
-from .event_apis import Channels, Kind, Viewers, check_kinds, take
+from .event_apis import Channels, Kind, Viewers, check_kinds, names_of_api, take
 from .findings import acknowledge
 from .grants import service_principal
 from .places import check_here
-from .stacks import check_order
+from .stacks import check_order, same_stack
 from .values import Path, child_of, seconds
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class GraphqlChannels(Channels):
         take(self.api, self._mutation)
         resource = child_of(self.api)
         self.http_dns, self.realtime_dns = resource.attr_graph_ql_dns, resource.attr_realtime_dns
+        # Its name is of the API, which may have a source for another namespace.
         nowhere = appsync.NoneDataSource(scope, "Nowhere", api=self.api, name=self._mutation)
         kind, key = viewers.provider.authorization_type, json.dumps(viewers.owner)
         subscribe = SUBSCRIBE.format(where=BY[kind][1], key=key)
@@ -154,13 +155,14 @@ def _new_api(scope: Construct, definition: str, viewers: Viewers) -> appsync.Gra
     """
     by_iam = appsync.AuthorizationMode(authorization_type=appsync.AuthorizationType.IAM)
     role = iam.Role(scope, "LogRole", assumed_by=service_principal("appsync.amazonaws.com"))
+    construct_id, name = names_of_api(scope, viewers)
     with TemporaryDirectory() as folder:
         file = File(folder, "schema.graphql")
         file.write_text(f"{definition}type Query {{\n  nothing: String\n}}\n", encoding="utf-8")
         api = appsync.GraphqlApi(
             scope,
-            "Api",
-            name=Names.unique_resource_name(scope, max_length=50, separator="-"),
+            construct_id,
+            name=name,
             definition=appsync.Definition.from_file(str(file)),
             authorization_config=appsync.AuthorizationConfig(
                 default_authorization=by_iam,
@@ -168,6 +170,10 @@ def _new_api(scope: Construct, definition: str, viewers: Viewers) -> appsync.Gra
             ),
             xray_enabled=True,
         )
+    authorizer: Any = viewers.provider.lambda_authorizer_config
+    allowed = authorizer and authorizer.handler.node.try_find_child(f"{construct_id}-appsync")
+    if allowed and same_stack(api, allowed):  # with the CDK's feature flag off, any API might call
+        allowed.source_arn = api.arn
     group = logs.LogGroup(
         scope,
         "ApiLogs",

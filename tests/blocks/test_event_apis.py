@@ -11,6 +11,7 @@ from aws_cdk import App, Environment, Stack
 from aws_cdk import aws_appsync as appsync
 from aws_cdk import aws_cognito as cognito
 from aws_cdk.assertions import Template
+from constructs import Construct
 
 from serverless_patterns.patterns.blocks.event_apis import (
     NewEventApi,
@@ -21,7 +22,7 @@ from serverless_patterns.patterns.blocks.event_apis import (
 )
 from serverless_patterns.sandbox.runtime import node_folder
 from tests.appsync_code import give_utils
-from tests.inline import function, only, rejected
+from tests.inline import function, only, properties, rejected
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,6 +105,14 @@ def test_metrics_have_the_dimensions_by_which_appsync_emits_them(stack: Stack) -
     assert set(metric(api, "orders", "4XXError").dimensions or {}) == {"EventAPIId"}
     of_channels = metric(api, "orders", "ActiveConnections").dimensions or {}
     assert of_channels["ChannelNamespaceName"] == "orders"
+
+
+def test_a_function_may_authorize_the_clients_of_two_apis(stack: Stack) -> None:
+    viewers = Viewers(provider=provider(Kind.LAMBDA, stack))
+    for name in ("One", "Two"):
+        event_api_of(Construct(stack, name), NewEventApi(), viewers)
+    allowed = [one["SourceArn"]["Fn::GetAtt"][0] for one in properties(stack, "Lambda::Permission")]
+    assert {*allowed} == {*Template.from_stack(stack).find_resources("AWS::AppSync::Api")}
 
 
 def test_what_lets_everybody_see_everything_is_rejected(stack: Stack) -> None:

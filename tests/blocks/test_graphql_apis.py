@@ -7,15 +7,17 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_cdk import App, Environment, Stack
+from aws_cdk import App, Duration, Environment, Stack
 from aws_cdk import aws_appsync as appsync
 from aws_cdk.assertions import Template
+from aws_cdk.aws_cognito import UserPool
 from constructs import Construct
 from graphql import build_schema
 
 from serverless_patterns.patterns.blocks.alarms import Alarms
 from serverless_patterns.patterns.blocks.event_apis import Viewers
 from serverless_patterns.patterns.blocks.graphql_apis import GraphqlChannels, NewGraphqlApi, schema
+from serverless_patterns.patterns.blocks.stacks import check_order
 from serverless_patterns.sandbox.runtime import node_folder
 from tests.appsync_code import give_utils
 from tests.inline import function, granted, only, properties, rejected
@@ -101,21 +103,48 @@ def test_all_is_for_iam_but_the_subscription_and_there_is_no_key(kind: Kind, sta
     assert not template.find_resources("AWS::AppSync::ApiKey")
 
 
+def test_a_function_may_authorize_the_clients_of_two_apis(stack: Stack) -> None:
+    """And of no other, such as one of another account."""
+    viewers = viewers_of(stack, Kind.LAMBDA)
+    for name in ("One", "Two"):
+        GraphqlChannels(Construct(stack, name), NewGraphqlApi(), "orders", viewers)
+    allowed = [one["SourceArn"]["Fn::GetAtt"][0] for one in properties(stack, "Lambda::Permission")]
+    assert {*allowed} == {*Template.from_stack(stack).find_resources("AWS::AppSync::GraphQLApi")}
+
+
+def test_a_function_of_another_stack_may_authorize(stack: Stack) -> None:
+    app: Any = stack.node.root
+    viewers = viewers_of(Stack(app, "Theirs"), Kind.LAMBDA)
+    GraphqlChannels(stack, NewGraphqlApi(), "orders", viewers)
+    Template.from_stack(stack)
+
+
 def test_the_settings_of_a_provider_are_those_of_the_api(stack: Stack) -> None:
-    config = appsync.AppSyncOpenIdConnectConfig(
-        oidc_provider="https://id.example", client_id="page", token_expiry_from_auth=60_000
+    users = appsync.AppSyncCognitoConfig(user_pool=UserPool(stack, "U"), app_id_client_regex="p.*")
+    oidc = appsync.AppSyncOpenIdConnectConfig(
+        oidc_provider="https://id.example", client_id="page",
+        token_expiry_from_auth=60_000, token_expiry_from_issue=90_000,
+    )  # fmt: skip
+    asked = appsync.AppSyncLambdaAuthorizerConfig(
+        handler=function(stack), results_cache_ttl=Duration.seconds(7), validation_regex="a.*"
     )
-    oidc = appsync.AppSyncAuthProvider(authorization_type=Kind.OIDC, open_id_connect_config=config)
-    GraphqlChannels(stack, NewGraphqlApi(), "orders", Viewers(provider=oidc))
-    api = only(Template.from_stack(stack), "AWS::AppSync::GraphQLApi")
-    assert api["AdditionalAuthenticationProviders"] == [
-        {
-            "AuthenticationType": "OPENID_CONNECT",
-            "OpenIDConnectConfig": {
-                "AuthTTL": 60_000, "ClientId": "page", "Issuer": "https://id.example",
-            },
-        }
-    ]  # fmt: skip
+    for kind, given in (
+        (Kind.USER_POOL, {"cognito_config": users}),
+        (Kind.OIDC, {"open_id_connect_config": oidc}),
+        (Kind.LAMBDA, {"lambda_authorizer_config": asked}),
+    ):
+        of: Any = appsync.AppSyncAuthProvider(authorization_type=kind, **given)
+        viewers = Viewers(provider=of)
+        GraphqlChannels(Construct(stack, kind.name), NewGraphqlApi(), "orders", viewers)
+    found: dict[str, Any] = {}
+    for api in properties(stack, "AppSync::GraphQLApi"):
+        found |= api["AdditionalAuthenticationProviders"][0]
+    assert found["UserPoolConfig"]["AppIdClientRegex"] == "p.*"
+    assert found["OpenIDConnectConfig"] == {
+        "AuthTTL": 60_000, "ClientId": "page", "IatTTL": 90_000, "Issuer": "https://id.example",
+    }  # fmt: skip
+    assert found["LambdaAuthorizerConfig"]["AuthorizerResultTtlInSeconds"] == 7
+    assert found["LambdaAuthorizerConfig"]["IdentityValidationExpression"] == "a.*"
 
 
 def test_a_publisher_may_call_the_mutation_alone(stack: Stack) -> None:
@@ -322,4 +351,12 @@ def test_an_own_api_of_another_account_is_rejected(tmp_path: Path) -> None:
         for n, name in enumerate(("Here", "There"), 1)
     )
     with rejected("api There/Mine .*resolvers are made beside their API"):
+        make(here, own_api(there, tmp_path))
+
+
+def test_an_own_api_of_a_stack_that_waits_for_this_one_is_rejected(tmp_path: Path) -> None:
+    app = App()
+    here, there = Stack(app, "Here"), Stack(app, "There")
+    check_order(there, "bus", Construct(here, "Bus"))
+    with rejected("api There/Mine is in stack There, which needs Here already, for bus"):
         make(here, own_api(there, tmp_path))

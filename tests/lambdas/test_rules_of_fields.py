@@ -140,6 +140,18 @@ def test_what_no_event_can_hold_is_counted_in_bytes_of_utf_8() -> None:
     assert json.loads(text)["order"] == {"note": "é" * 100_000}
 
 
+def test_what_no_event_can_hold_is_counted_as_a_string_in_json() -> None:
+    """AppSync sends an event as text within JSON, so its quotes have backslashes."""
+    item = {"pk": "one", "sk": "ORDER#1", "version": 1, "status": "placed", "changed_at": 1}
+    for quotes, fetched in ((59_000, False), (61_000, True)):  # four bytes each
+        item["order"] = json.dumps({"note": '"' * quotes})
+        keys = {name: item[name] for name in ("pk", "sk")}
+        said = {"Keys": serialize(keys), "NewImage": serialize(item), "SequenceNumber": "1"}
+        (message,) = Record.of({"eventName": "INSERT", "dynamodb": said}).events
+        _, text = feed.event(message) or ("", "")
+        assert ("fetch" in json.loads(text)) is fetched
+
+
 def test_a_catalog_that_is_not_utf_8_is_refused() -> None:
     with pytest.raises(RefusedError, match=r"^text: A line is not UTF-8\.$"):
         catalogs.read([b"\xff"])

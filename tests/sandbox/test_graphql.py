@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 from collections import Counter
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -130,3 +131,31 @@ def test_by_graphql_a_customer_sees_nothing_of_others_and_publishes_nothing(
     for token, said in (("token-two", (200, "Unauthorized")), ("", (401, "UnauthorizedException"))):
         status, answer = api.post(token, published)
         assert (status, {one["errorType"] for one in answer["errors"]}) == (said[0], {said[1]})
+
+
+def test_a_client_that_is_stopped_while_it_fetches_tells_what_it_fetched_when_it_is_back(
+    api: GraphqlApi,
+) -> None:
+    """Else the count of what each customer saw would lack it."""
+    asked, go = threading.Event(), threading.Event()
+    with Clients("ws", rechecks=[60_000], longestPause=50) as clients:
+        one = watch(clients, api, "one", "one")
+        until(lambda: one.states[-1] == "live")
+        fetch = one.since
+
+        def slowly(version: int) -> Any:
+            asked.set()
+            go.wait(60)
+            return fetch(version)
+
+        one.since = slowly
+        write("one", 1, "placed")
+        deliver([write("one", 2, "placed")])  # the second alone: a gap
+        assert asked.wait(60)
+        clients.tell("stop", "one-one-")
+        go.set()
+        other = watch(clients, api, "two", "two")
+        until(lambda: other.states[-1] == "live")  # by then the answer has arrived
+        clients.tell("watch", "one-one-")
+        until(lambda: one.version == 2)
+        assert sorted([*one.shown, *one.late]) == [1, 2]

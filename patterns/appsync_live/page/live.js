@@ -39,10 +39,10 @@ const GRAPHQL = {
   protocol: "graphql-ws",
   path: "/graphql",
   subscribe: (channel, authorization) => {
-    const [, name, ...owner] = channel.split("/");
+    const [, name, owner] = channel.split("/");
     const field = `on${name[0].toUpperCase()}${name.slice(1)}`;
     const query = `subscription ($owner: ID!) { ${field}(owner: $owner) { owner event } }`;
-    const data = JSON.stringify({ query, variables: { owner: owner.join("/") } });
+    const data = JSON.stringify({ query, variables: { owner } });
     return { type: "start", payload: { data, extensions: { authorization } } };
   },
   texts: ({ data }) => Object.values(data).map(({ event }) => event),
