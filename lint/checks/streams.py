@@ -156,7 +156,7 @@ def gives_up_what_is_gone(scenario: Scenario) -> Findings:
             source = consumer.get("StreamARN")
         stream = scenario.find(source, "AWS::Kinesis::Stream", *TABLES)
         kept = _kept(stream) if stream else None
-        age = mapping.number(place, ENDLESS)
+        age = mapping.number(place)
         if age in (None, ENDLESS) or not kept:
             continue
         if problem := lambda_.record_age(mapping, age, stream, kept):

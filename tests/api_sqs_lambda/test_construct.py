@@ -168,6 +168,10 @@ def test_a_group_on_a_standard_queue_shares_the_consumer_fairly(stack: Stack) ->
 def test_ids_that_do_not_fit_the_queue_are_rejected(stack: Stack) -> None:
     with pytest.raises(ValueError, match=r"without MessageGroupId: .* Give message_group_id"):
         make(stack, queue=FIFO)
+    for name in ("message_group_id", "deduplication_id"):
+        given: Any = {name: "order_id"}
+        with pytest.raises(ValueError, match=f"{name} is 'order_id'; it must be of type"):
+            make(stack, f"Wrong{name}", queue=FIFO, **given)
     with pytest.raises(ValueError, match="a standard queue does not deduplicate"):
         make(stack, "Standard", deduplication_id=KEY)
 

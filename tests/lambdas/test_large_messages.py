@@ -368,3 +368,8 @@ def test_a_body_that_is_no_pointer_as_its_attribute_says_is_refused(body: str, s
     with pytest.raises(RefusedError, match="pointer: "):
         pointers.find(body, {SIZE: string(str(size))})
     assert pointers.find(body, {}) is None, "without the attribute it is a body"
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_queue_that_is_empty_has_no_messages() -> None:
+    assert messages().receive(wait_seconds=0) == []

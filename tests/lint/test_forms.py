@@ -267,6 +267,11 @@ REPORT = {
         ),
         ("W9161", {"Open": resource("Lambda::Permission", **OPEN)}, "Open lets everyone invoke"),
         (
+            "E9138",
+            {"First": rule(arn("Other")), "Second": rule(arn("Fifo")), "Fifo": FIFO},
+            "Second sends to the FIFO queue Fifo",
+        ),
+        (
             "E9172",
             {"Post": post(NOWHERE, "Action=SendMessage&a=$util.urlEncode('a')$input.body")},
             "Post puts $input.body into",
@@ -754,6 +759,7 @@ def test_a_fault_is_found_in_this_form_too(rule_id: str, resources: Resources, s
             {"Map": mapping(arn("Queue"), FunctionResponseTypes=["ReportBatchItemFailures"])},
         ),
         ("W9102", {"Map": mapping(arn("Queue"))}),
+        ("W9127", {name: mapping(arn("Stream")) for name in ("One", "Two", "Three")}),
         (
             "E9172",
             {"Post": post(NOWHERE, f"{SEND}$util.urlEncode(\"$context.a('b') $input.body\")")},

@@ -102,7 +102,11 @@ def test_a_moment_of_any_time_zone_is_a_one_time_schedule_in_utc(stack: Stack) -
         ),
         (HOURLY, {"enabled": "no"}, "enabled is 'no'; it must be of type bool"),
         (HOURLY, {"description": "x" * 513}, "has a description of 513 characters, .* 512"),
-        (datetime(2099, 1, 1, tzinfo=UTC), {"end": datetime(2099, 2, 1, tzinfo=UTC)}, "runs once"),
+        (
+            datetime(2099, 1, 1, tzinfo=UTC),
+            {"end": datetime(2099, 2, 1, tzinfo=UTC)},
+            "Schedule Wrong runs once",
+        ),
         (ScheduleExpression.expression("cron(0 6 * * * *)"), {}, "one of them must be [?]"),
     ],
 )
