@@ -183,7 +183,8 @@ class _Connection(http.client.HTTPConnection):
     def __init__(self, target: Target, address: str, seconds: float) -> None:
         super().__init__(target.host, target.port, timeout=seconds)
         self._tls, self._address, self.is_cut = target.tls, address, False
-        self.default_port = HTTPS_PORT if target.tls else 80  # else Host would name the port
+        if target.tls:
+            self.default_port = HTTPS_PORT  # else Host would name it
 
     def connect(self) -> None:
         self.sock = socket.create_connection((self._address, self.port), self.timeout)

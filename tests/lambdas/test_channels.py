@@ -163,7 +163,7 @@ def test_a_publication_is_signed_by_the_functions_role_for_appsync(
     assert channels.signed_post(f"{HOST}/event", b"{}") == (200, b"{}")
     [request] = sent
     assert request.url == f"{endpoint or f'https://{HOST}/'}event"
-    assert request.method == "POST"
+    assert (request.method, request.body) == ("POST", b"{}")
     assert request.headers["Host"] == HOST
     assert request.headers["Content-Type"] == "application/json"
     assert f"/{REGION}/appsync/aws4_request" in str(request.headers["Authorization"])

@@ -37,6 +37,21 @@ def test_a_loop_ends_after_its_batch_and_shows_what_came_meanwhile(
     assert cloud.items() == []
 
 
+def test_a_loop_asks_an_empty_queue_again(cloud: Cloud) -> None:
+    loop, asked_for = loops.Loop(quotes.handler, REQUESTS), 0
+
+    def nothing(*_: Any) -> tuple[int, dict[str, Any]]:
+        nonlocal asked_for
+        asked_for += 1
+        if asked_for == 2:
+            loop.stop.set()
+        return 200, {}
+
+    cloud.fakes["sqs"] = nothing
+    loop.run()
+    assert asked_for == 2
+
+
 @pytest.mark.parametrize("error", [ValueError("a bug"), client_error("Throttled")])
 def test_a_loop_outlives_errors_of_its_handler_and_of_sqs(
     cloud: Cloud, queues: Queues, error: Exception, monkeypatch: pytest.MonkeyPatch

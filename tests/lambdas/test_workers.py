@@ -177,6 +177,8 @@ def test_a_job_that_fails_is_hidden_for_its_delay(cloud: Cloud) -> None:
 
     assert run(cloud, fails, WANTED) == {"hidden": 1}
     assert 15 <= asked(cloud)[-1] <= 30
+    [done] = cloud.log_lines("Done")
+    assert (done["status"], done["reason"]) == ("failed", "OSError")
 
 
 def test_the_delay_of_a_job_that_fails_late_ends_within_the_twelve_hours(cloud: Cloud) -> None:

@@ -55,7 +55,7 @@ def test_hourly_within_fifteen_minutes_in_a_period_and_not_enabled_yet(stack: St
     period = {"start": start, "end": end, "enabled": False}
     make(stack).add_schedule("Hourly", HOURLY, time_window=window, **period)  # type: ignore[arg-type]
     made = only(Template.from_stack(stack), SCHEDULE)
-    assert made["State"] == "DISABLED"
+    assert (made["State"], made["ScheduleExpressionTimezone"]) == ("DISABLED", "Etc/UTC")
     assert made["FlexibleTimeWindow"] == {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15}
     assert (made["StartDate"], made["EndDate"]) == (start.isoformat(), end.isoformat())
 
