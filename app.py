@@ -8,16 +8,12 @@ import gc
 import os
 import sys
 from fnmatch import fnmatch
-from importlib import import_module
-from threading import Thread
 
 gc.disable()  # the app ends in seconds, and until then it needs what the CDK has loaded
 
 from serverless_patterns import environment
 
 os.environ.update(environment.for_jsii())
-# jsii imports it for its first check of a type; here, while the CDK's Node process starts.
-Thread(target=import_module, args=("typeguard",)).start()
 
 from aws_cdk import App
 
