@@ -51,10 +51,9 @@ def _lines(chunks: Iterable[bytes], see: Any) -> Iterator[bytes]:
     left = b""
     for chunk in chunks:
         see(chunk)
-        lines = (left + chunk).split(b"\n")
-        if max(map(len, lines)) > MAX_LINE:  # however S3 cuts it into chunks
+        *lines, left = (left + chunk).split(b"\n")
+        if max(map(len, [*lines, left])) > MAX_LINE:  # however S3 cuts it into chunks
             raise RefusedError("line", f"A line has more than {MAX_LINE} bytes.")
-        *lines, left = lines
         yield from lines
     if left:
         yield left
