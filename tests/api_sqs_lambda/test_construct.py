@@ -193,6 +193,6 @@ def test_an_imported_fifo_queue_must_deduplicate_unless_messages_name_an_id(
 ) -> None:
     arn = "arn:aws:sqs:us-east-1:111111111111:orders.fifo"
     rules.check_message(sqs.Queue.from_queue_arn(stack, "Theirs", arn), GROUP, key)
-    told = Match.string_like_regexp("needs ContentBasedDeduplication")
+    told = Match.string_like_regexp("needs ContentBasedDedup.*:imported-fifo-queue]")
     found = Annotations.from_stack(stack).find_warning("/Stack/Theirs", told)
     assert bool(found) is not bool(key)

@@ -72,6 +72,7 @@ def test_a_loop_outlives_errors_of_its_handler_and_of_sqs(
     loop.run()
     lines = [(line["level"], line["message"]) for line in cloud.log_lines()][:2]
     assert lines == [("WARNING", "NotReceived"), ("ERROR", "Failed")]
+    assert cloud.log_lines("NotReceived")[0]["reason"] == "EndpointConnectionError"
     assert queues.bodies(ANSWERS) == [{"result": QUOTE}]
     assert queues.queues[REQUESTS] == []
 

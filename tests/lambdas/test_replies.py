@@ -180,6 +180,12 @@ def test_a_request_without_a_valid_id_or_deadline_is_refused(
     assert letter["MessageAttributes"]["Reason"]["StringValue"] == reason
 
 
+def test_an_answer_that_just_fits_is_sent_as_it_is() -> None:
+    just = "x" * (replies.MAX_BYTES - replies.OVERHEAD)
+    assert replies.fitting(just) == just
+    assert "answer_size" in replies.fitting(f"{just}x")
+
+
 def test_an_answer_that_is_larger_than_sqs_takes_says_so(cloud: Cloud, queues: Queues) -> None:
     large = replies.result("x" * replies.MAX_BYTES)
     handler = responding.handler(

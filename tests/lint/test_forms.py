@@ -650,6 +650,15 @@ REPORT = {
             "Bucket: objects of '*' expire after 4 days, but a message about one may wait for 4",
         ),
         (
+            "E9189",
+            {
+                "Run": resource("Serverless::Function", AutoPublishAlias="live"),
+                "First": invoking(),
+                "Second": invoking(Qualifier="live"),
+            },
+            "Run (live)",
+        ),
+        (
             "E9203",
             {
                 "Rule": resource(
@@ -757,6 +766,10 @@ def test_a_fault_is_found_in_this_form_too(rule_id: str, resources: Resources, s
         (
             "W9114",
             {"Map": mapping(arn("Queue"), FunctionResponseTypes=["ReportBatchItemFailures"])},
+        ),
+        (
+            "W9114",
+            {"Map": mapping({"Fn::Sub": "arn:aws:kafka:${AWS::Region}:123456789012:cluster/a/b"})},
         ),
         ("W9102", {"Map": mapping(arn("Queue"))}),
         ("W9127", {name: mapping(arn("Stream")) for name in ("One", "Two", "Three")}),
