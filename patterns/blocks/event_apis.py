@@ -146,7 +146,7 @@ class Channels(ABC):
         ]  # fmt: skip
         return [
             alarms.above(scope, name, self.metric(metric), runbook, evaluation_periods=5)
-            for name, metric, runbook in rows[not self._rejections :]
+            for name, metric, runbook in (rows if self._rejections else rows[1:])
         ]
 
 

@@ -50,8 +50,8 @@ const GRAPHQL = {
 
 /**
  * Keeps a Feed up to date. Events that arrive during a fetch wait for it, in their order.
- * config: httpHost, realtimeHost, channel, and graphql: true for an API of GraphQL; token(): a
- * token that is valid now, asked for at each connection; fetchSince(version): the answer of GET /orders?since=; onChange(feed, state).
+ * config: httpHost, realtimeHost, channel, graphql (true for GraphQL); token(): valid now, asked for
+ * at each connection; fetchSince(version): answer of GET /orders?since=; onChange(feed, state).
  */
 export class Live {
   // A subscription may miss events right after it is confirmed: look again soon, then now and then.
