@@ -22,6 +22,7 @@ from ..blocks.queues import (
     grant_send,
     retention_of,
 )
+from ..blocks.sweeps import check_rate
 from ..blocks.values import Path, child_of, expect, expect_fields, in_seconds, seconds
 from ..checks import reject
 from ..checks import sqs as checks
@@ -72,10 +73,10 @@ class Redriver:
     Attributes:
         function: Your function. It gets ``dead_letter_queue_url`` and ``queue_url``; it may serve
             several queues. ``lambdas/dlq_redrive/redriver.py`` is one.
-        every: How often it runs. Default: every hour.
+        every: How often it runs, in whole minutes. Default: every hour.
 
     Raises:
-        ValueError: a value of the wrong type.
+        ValueError: a value of the wrong type, or a rate that EventBridge does not know.
     """
 
     function: lambda_.IFunction
@@ -84,6 +85,7 @@ class Redriver:
     def __post_init__(self) -> None:
         """Reject what cannot run."""
         expect_fields(self, function=("IFunction",), every=(Duration,))
+        check_rate("every", self.every)
 
 
 class RedrivenQueue(Construct):

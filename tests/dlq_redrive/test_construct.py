@@ -113,6 +113,12 @@ def test_the_redriver_runs_on_a_schedule_with_both_queues_and_may_move_messages_
     )
 
 
+@pytest.mark.parametrize("every", [Duration.seconds(90), Duration.minutes(0)])
+def test_a_rate_that_eventbridge_does_not_know_is_rejected(every: Duration) -> None:
+    with pytest.raises(ValueError, match=r"every is .* s; EventBridge runs a function every so"):
+        Redriver(function(Stack(App(), "stack")), every)
+
+
 def test_without_a_redriver_a_person_redrives() -> None:
     made, stack = built()
     assert made.schedule is None
