@@ -92,7 +92,7 @@ class AnswerQueues:
     @property
     def told_to_sweep(self) -> dict[str, str]:
         """The variables that the sweep needs."""
-        return {"ANSWERS_URL": self.url, "IDLE_SECONDS": f"{self._idle:g}"}
+        return {"ANSWERS_URL": self.url, "IDLE_SECONDS": f"{self._idle:.0f}"}
 
     def grant_have(self, to: iam.IGrantable) -> iam.Grant:
         """Let a requester make a queue, receive from it, and delete it."""

@@ -38,9 +38,8 @@ __all__ = ["Alarms", "Consumer", "NewQueue", "RedrivenQueue", "Redriver"]
 LONGEST_DEFAULT_WARNING = 2 * 86_400
 EVERY = Duration.hours(1)
 # What the redriver does with a dead-letter queue, and what the command does besides.
-MOVE = ("sqs:ReceiveMessage", "sqs:DeleteMessage")
+MOVE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility")
 BY_A_PERSON = (
-    "sqs:ChangeMessageVisibility",
     "sqs:GetQueueAttributes",
     "sqs:GetQueueUrl",
     "sqs:ListDeadLetterSourceQueues",

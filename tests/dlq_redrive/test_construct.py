@@ -104,6 +104,7 @@ def test_the_redriver_runs_on_a_schedule_with_both_queues_and_may_move_messages_
     assert {one for one in actions if one.startswith("sqs:")} == {
         "sqs:ReceiveMessage",
         "sqs:DeleteMessage",
+        "sqs:ChangeMessageVisibility",
         "sqs:SendMessage",
     }
     template.has_resource_properties(
