@@ -32,7 +32,7 @@ PATIENCE = 15  # seconds for an answer of an endpoint, as SNS has
 # What SNS adds to a message that it could not deliver.
 OF_SNS = ("RequestID", "ErrorCode", "ErrorMessage")
 CALL_RECORDS = 100  # of a stream, in a call of its function
-RECORD_BYTES = 1_000  # of such a record beside its data in base64
+RECORD_BYTES = 1_000  # of such a record besides its data in base64
 GONE = "gone from the stream: LOST, unless its sender sends it again"
 
 

@@ -31,7 +31,7 @@ class NewBucket:
 
     Attributes:
         lifecycle_rules: When objects move or expire. Default: objects move to Intelligent-Tiering
-            after 30 days, and incomplete uploads expire after 7, beside what a construct says.
+            after 30 days, and incomplete uploads expire after 7, besides what a construct says.
         encryption_key: Customer managed key. Default: S3-managed encryption.
         removal_policy: What happens to the bucket when the stack is deleted; DESTROY empties it
             too. Default: RETAIN.
