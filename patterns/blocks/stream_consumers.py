@@ -37,7 +37,17 @@ from .destinations import Target, check_key_of_new_queues, deliver, deliver_to_n
 from .grants import grantee_here, warn_of_fixed
 from .places import check_here
 from .stacks import check_order, role_in
-from .values import Path, child_of, expect, expect_fields, in_seconds, is_token, number, seconds
+from .values import (
+    DAY,
+    Path,
+    child_of,
+    expect,
+    expect_fields,
+    in_seconds,
+    is_token,
+    number,
+    seconds,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +57,6 @@ if TYPE_CHECKING:
     from aws_cdk import aws_sns as sns
     from aws_cdk import aws_sqs as sqs
 
-DAY = 24 * 3600
 TRIM_HORIZON = lambda_.StartingPosition.TRIM_HORIZON
 RETRIES = 10
 DESTINATIONS = ("queue", "topic", "bucket")

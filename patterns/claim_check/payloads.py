@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -12,11 +12,11 @@ from aws_cdk import Annotations, Duration
 from aws_cdk import aws_s3 as s3
 
 from ..blocks import keys
-from ..blocks.buckets import DAY, NewBucket, check_no_versions, check_rules_outlast, make_bucket
+from ..blocks.buckets import NewBucket, check_no_versions, check_rules_outlast, make_bucket
 from ..blocks.grants import grantee_here
 from ..blocks.names import bucket_name_known_before_creation
 from ..blocks.places import check_here
-from ..blocks.values import Path, expect_fields, in_seconds, is_token, stack_of
+from ..blocks.values import DAY, Path, expect_fields, in_seconds, is_token, stack_of
 from ..blocks.watched import grant_here
 from ..checks import reject
 from ..checks import s3 as checks
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from constructs import Construct, IConstruct
 
 _PREFIX = re.compile(r"([A-Za-z0-9][\w.-]*/)*", re.ASCII)
-NEW = NewBucket()
 _PREFIXES: WeakKeyDictionary[IConstruct, dict[str, list[str]]] = WeakKeyDictionary()
 
 
@@ -48,7 +47,7 @@ class Payloads:
         ValueError: a prefix that is no folder, or a value of the wrong type.
     """
 
-    bucket: s3.IBucket | NewBucket = NEW
+    bucket: s3.IBucket | NewBucket = field(default_factory=NewBucket)
     prefix: str = ""
     kept: Duration | None = None
 
