@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from aws_cdk import Fn, Names, ScopedAws
+from aws_cdk import Fn, Names
 
 from .values import stack_of
 
@@ -50,7 +50,7 @@ def _path_in_bucket_name(scope: Construct) -> str:
 def _id_of_stack(scope: Construct) -> str:
     stack = stack_of(scope)
     if stack not in _UNIQUE:
-        _UNIQUE[stack] = Fn.select(2, Fn.split("/", ScopedAws(stack).stack_id))
+        _UNIQUE[stack] = Fn.select(2, Fn.split("/", stack.stack_id))
     return _UNIQUE[stack]
 
 

@@ -37,7 +37,17 @@ from .destinations import Target, check_key_of_new_queues, deliver, deliver_to_n
 from .grants import grantee_here, warn_of_fixed
 from .places import check_here
 from .stacks import check_order, role_in
-from .values import Path, child_of, expect, expect_fields, in_seconds, is_token, number, seconds
+from .values import (
+    Path,
+    child_of,
+    expect,
+    expect_fields,
+    in_seconds,
+    is_token,
+    made_in,
+    number,
+    seconds,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -237,6 +247,7 @@ class StreamReader(Construct):
         alarms: Alarms,
     ) -> None:
         super().__init__(scope, construct_id)
+        made_in(scope, self)
         consumer = StreamConsumer.of(consumer)
         expect("alarms", alarms, Alarms)
         self._source, self.function = source, consumer.function
