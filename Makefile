@@ -58,7 +58,7 @@ checkov: setup checkov-venv ## Check the stacks with checkov; make test does, to
 checkov-venv:
 	@$(PYTHON) tools/setup.py --checkov
 
-prove: setup ## Run what proves the promises, and write it into the pages: PATTERN=<slug>, or all
+prove: setup test-venvs ## Run what proves the promises, and write it into the pages: PATTERN=<slug>, or all
 	@$(RUN); python -m tools.proofs $(NAMED) | xargs -0 $(PYTEST) --prove
 
 torture: setup ## A million events through every handler, with faults: EVENTS=, PATTERN=, SEED=, SCHEDULE=

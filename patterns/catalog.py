@@ -86,7 +86,7 @@ def patterns() -> list[Pattern]:
 
 
 def find(slug: str) -> Pattern:
-    """Return the pattern with this slug; dashes are taken for underscores.
+    """Return the pattern with this slug; dashes count as underscores.
 
     Raises:
         ValueError: there is none; the message lists those there are.

@@ -88,6 +88,10 @@ API_REQUESTS_IN_NEWER_REGIONS = Limit(2_500, "requests/s", _API, "2026-11-26")
 API_BURST_IN_NEWER_REGIONS = Limit(1_250, "requests", _API, "2026-11-26")
 API_PAYLOAD = Limit(10, "MB", _API, "2026-11-26")
 API_TIMEOUT = Limit(29, "s", _API, "2026-11-26")  # by default
+# An HTTP API's. Of a REST API's name AWS documents no length.
+API_NAME = Limit(
+    128, "characters", _AWS + "apigatewayv2/latest/api-reference/apis.html", "2026-11-27"
+)
 
 # AWS Lambda
 
@@ -127,6 +131,8 @@ SNS_HTTP_RETRY_TIME = Limit(3600, "s", _SNS_RETRIES, "2026-11-27")
 SNS_HTTP_TIMEOUT = Limit(
     15, "s", _AWS + "sns/latest/dg/SendMessageToHttp.prepare.html", "2026-11-27"
 )
+SNS_HTTP_DEFAULT_RETRIES = Limit(3, "retries", _SNS_RETRIES, "2026-11-27")
+SNS_HTTP_DEFAULT_DELAY = Limit(20, "s", _SNS_RETRIES, "2026-11-27")  # before each of them
 SNS_CONFIRMATION = Limit(2, "days", _AWS + "sns/latest/api/API_Subscribe.html", "2026-11-27")
 _SNS_CREATE = _AWS + "sns/latest/api/API_CreateTopic.html"
 SNS_TOPICS = Limit(100_000, "standard topics", _SNS_CREATE, "2026-11-26")
@@ -193,6 +199,12 @@ FIREHOSE_MIN_BUFFER = Limit(1, "MiB", _FIREHOSE + "APIReference/API_BufferingHin
 FIREHOSE_MIN_LARGE_BUFFER = Limit(64, "MiB", _FIREHOSE + "dev/enable-record-format-conversion.html")
 FIREHOSE_MAX_BUFFER = Limit(128, "MiB", _FIREHOSE + "APIReference/API_BufferingHints.html")
 FIREHOSE_MAX_INTERVAL = Limit(900, "s", _FIREHOSE + "APIReference/API_BufferingHints.html")
+FIREHOSE_FILE_EXTENSION = Limit(
+    128,
+    "characters",
+    _FIREHOSE + "APIReference/API_ExtendedS3DestinationConfiguration.html",
+    "2026-11-27",
+)
 FIREHOSE_MIN_PARTITIONING_INTERVAL = Limit(
     60, "s", _FIREHOSE + "dev/dynamic-partitioning-enable.html"
 )
@@ -218,6 +230,9 @@ DYNAMODB_BATCH_KEYS = Limit(
 )
 S3_KEY_BYTES = Limit(
     1024, "bytes", _AWS + "AmazonS3/latest/userguide/object-keys.html", "2026-11-26"
+)
+S3_BUCKET_NAME = Limit(
+    63, "characters", _AWS + "AmazonS3/latest/userguide/bucketnamingrules.html", "2026-11-27"
 )
 S3_DELETE_KEYS = Limit(
     1000, "objects", _AWS + "AmazonS3/latest/API/API_DeleteObjects.html", "2026-11-27"
@@ -284,6 +299,14 @@ STATES_MAX_DURATION = Limit(
     365 * 24 * 3600, "s", _STATES + "choosing-workflow-type.html", "2026-11-26"
 )
 STATES_DEFAULT_ATTEMPTS = Limit(3, "retries", _STATES + "concepts-error-handling.html")
+STATES_DEFAULT_INTERVAL = Limit(1, "s", _STATES + "concepts-error-handling.html", "2026-11-27")
+STATES_DEFAULT_BACKOFF = Limit(2, "x", _STATES + "concepts-error-handling.html", "2026-11-27")
+STATES_EXECUTION_NAME = Limit(
+    80,
+    "characters",
+    _AWS + "step-functions/latest/apireference/API_StartExecution.html",
+    "2026-11-27",
+)
 STATES_HISTORY = Limit(25_000, "events", _STATES + "service-quotas.html")
 STATES_PAYLOAD_BYTES = Limit(262_144, "bytes", _STATES + "service-quotas.html")
 
@@ -295,6 +318,7 @@ EVENTS_BATCH_ENTRIES = Limit(
 )
 EVENTS_BATCH_BYTES = Limit(1024**2, "bytes", _EVENTS + "userguide/eb-putevents.html", "2026-11-26")
 EVENTS_RULES = Limit(300, "rules", _EVENTS + "userguide/eb-quota.html", "2026-11-26")
+EVENTS_RULE_NAME = Limit(64, "characters", _EVENTS + "APIReference/API_PutRule.html", "2026-11-27")
 EVENTS_PATTERN_CHARACTERS = Limit(
     2_048, "characters", _EVENTS + "userguide/eb-quota.html", "2026-11-26"
 )
@@ -316,8 +340,16 @@ SCHEDULER_MAX_WINDOW = Limit(
     1_440, "minutes", _SCHEDULER + "APIReference/API_FlexibleTimeWindow.html", "2026-11-26"
 )
 SCHEDULER_PRECISION = Limit(60, "s", _SCHEDULER + "UserGuide/schedule-types.html", "2026-11-26")
+# Of a schedule, and of its group.
 SCHEDULER_NAME = Limit(
     64, "characters", _SCHEDULER + "APIReference/API_CreateSchedule.html", "2026-11-26"
+)
+# Of a cron expression.
+SCHEDULER_FIRST_YEAR = Limit(
+    1970, "year", _SCHEDULER + "UserGuide/schedule-types.html", "2026-11-27"
+)
+SCHEDULER_LAST_YEAR = Limit(
+    2199, "year", _SCHEDULER + "UserGuide/schedule-types.html", "2026-11-27"
 )
 _OF_SCHEDULES = _SCHEDULER + "UserGuide/scheduler-quotas.html"
 SCHEDULER_SCHEDULES = Limit(10_000_000, "schedules", _OF_SCHEDULES, "2026-11-26")
@@ -336,6 +368,9 @@ SCHEDULER_INPUT_BYTES = Limit(
 _CHANNELS = _AWS + "appsync/latest/eventapi/"
 APPSYNC_EVENTS_A_PUBLISH = Limit(5, "events", _CHANNELS + "publish-http.html", "2026-11-27")
 APPSYNC_EVENT_KB = Limit(240, "KB", _CHANNELS + "event-api-concepts.html", "2026-11-27")
+APPSYNC_API_NAME = Limit(
+    50, "characters", _AWS + "appsync/latest/APIReference/API_CreateApi.html", "2026-11-27"
+)
 APPSYNC_CHANNEL_SEGMENT = Limit(
     50, "characters", _AWS + "appsync/latest/APIReference/API_ChannelNamespace.html", "2026-11-27"
 )

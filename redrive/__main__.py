@@ -74,6 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _print(f"{str(error).rstrip('.')}. What was not accepted is still there.")
         _print("Set AWS_REGION and AWS_PROFILE of your shell.")
         return 1
+    except OSError as error:  # of the journal, or of the report
+        _print(f"{error}. What was not accepted is still there.")
+        return 1
     except KeyboardInterrupt:
         _print("Stopped by you. What was not accepted is still there: run it again to resume.")
         return 130
@@ -93,7 +96,10 @@ def _clients() -> Client:
 
 
 def _places(given: argparse.Namespace, client: Client) -> list[Place]:
-    found = owners.places_of(client, given.stack) if given.stack else []
+    try:
+        found = owners.places_of(client, given.stack) if given.stack else []
+    except json.JSONDecodeError:
+        sys.exit(f"The template of {given.stack} is YAML: name its places, --queue or --bucket.")
     urls = [queue_url(client("sqs"), name) for name in given.queue]
     buckets = [Bucket(client("s3"), given.bucket, given.prefix)] if given.bucket else []
     if given.stack and (urls or buckets):  # those of the stack

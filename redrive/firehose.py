@@ -112,11 +112,21 @@ class ToFirehose:
 
     def deliver(self, letters: Sequence[Letter]) -> dict[str, str]:
         """Send the records, many a call."""
-        failed = {one.id: TRANSFORMED for one in letters if is_transformed(json.loads(one.body))}
-        letters = [one for one in letters if one.id not in failed]
-        data = [event_of(json.loads(letter.body)) for letter in letters]
-        whys = self._to_stream(data) if self._stream else self._directly(data)
-        return failed | {letters[number].id: why for number, why in whys.items()}
+        failed: dict[str, str] = {}
+        data: dict[str, bytes] = {}
+        for letter in letters:
+            try:
+                [said] = documents(letter.body)
+            except (UnreadableError, ValueError):
+                failed[letter.id] = "no record of Firehose"
+                continue
+            if is_transformed(said):
+                failed[letter.id] = TRANSFORMED
+            else:
+                data[letter.id] = event_of(said)
+        send = self._to_stream if self._stream else self._directly
+        ids, whys = [*data], send([*data.values()])
+        return failed | {ids[number]: why for number, why in whys.items()}
 
     @property
     def _stream(self) -> str:

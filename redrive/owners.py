@@ -30,6 +30,7 @@ from .ways import (
     ToSubscriber,
     Way,
     queue_url,
+    why_not,
 )
 
 if TYPE_CHECKING:
@@ -83,15 +84,12 @@ class Found:
 
     def deliver(self, letters: Sequence[Letter]) -> dict[str, str]:
         """Hand letters over, those of a way together; return why some were not accepted."""
-        failed: dict[str, str] = {}
         together: dict[tuple[str, str], list[Letter]] = {}
-        for letter in letters:
-            try:
-                together.setdefault(self._key(letter), []).append(letter)
-            except NotTakenError as error:
-                failed[letter.id] = str(error)
-            except (ClientError, BotoCoreError) as error:
-                failed[letter.id] = aws.code(error)
+
+        def sort(letter: Letter) -> None:
+            together.setdefault(self._key(letter), []).append(letter)
+
+        failed = {letter.id: why for letter in letters if (why := why_not(sort, letter))}
         for key, some in together.items():
             way = self.way(*key)
             if isinstance(way, str):
@@ -101,13 +99,16 @@ class Found:
         return failed
 
     def check(self, letters: Sequence[Letter]) -> dict[str, str]:
-        """Return why letters of a stream could not be run again; nothing is run."""
-        failed: dict[str, str] = {}
-        for letter in letters:
-            if records.kind(letter) == records.STREAM:
-                way = self.way(*self._key(letter))
-                failed |= way.check([letter]) if isinstance(way, ToStreamFunction) else {}
-        return failed
+        """Return why letters would stay, as far as that is known before anything is sent."""
+
+        def look(letter: Letter) -> None:
+            way = self.way(*self._key(letter))
+            if isinstance(way, str):
+                raise NotTakenError(way)
+            if isinstance(way, ToStreamFunction | ToTarget):
+                way.look(letter)
+
+        return {letter.id: why for letter in letters if (why := why_not(look, letter))}
 
     def lines(self) -> list[str]:
         """Return what was fetched from streams, as text."""
@@ -185,10 +186,9 @@ class Found:
     def _function_of_record(self, letter: Letter) -> str:
         """Return the function of an invocation record, if its failures come here."""
         arn = records.read(letter.body, letter.attributes).function
-        name, _, qualifier = arn.partition(":function:")[2].partition(":")
-        lambda_ = self._client("lambda")
-        config = lambda_.get_function_event_invoke_config(
-            FunctionName=name, Qualifier=qualifier or "$LATEST"
+        name = ":".join(arn.split(":")[:7])  # with its account: a name is another one's, too
+        config = self._client("lambda").get_function_event_invoke_config(
+            FunctionName=name, Qualifier=arn[len(name) + 1 :] or "$LATEST"
         )
         there = _destination(config)
         self._confirm(there, "function")
@@ -228,9 +228,9 @@ class Found:
         owners = self._owners
         if kind == records.MESSAGE:  # no id of a request: Lambda gives one, SNS does not always
             owners = [one for one in owners if one[0] == "subscription"]
-        topic = (records.document(letter.body) or {}).get("TopicArn") if letter.body else None
-        if topic:
-            owners = [one for one in owners if one[1].startswith(f"{topic}:")] or owners
+        match records.document(letter.body):
+            case {"TopicArn": str(topic)}:
+                owners = [one for one in owners if one[1].startswith(f"{topic}:")] or owners
         if len(owners) != 1:
             which = "several that dead-letter here" if owners else "nobody that the account knows"
             raise NotTakenError(f"of {which}: name where it goes with --to")
@@ -292,7 +292,8 @@ def places_of(client: Callable[[str], Any], stack: str) -> list[Place]:
     }
     template = cloudformation.get_template(StackName=stack)["TemplateBody"]
     template = json.loads(template) if isinstance(template, str) else template
-    resources: dict[str, Any] = template["Resources"]
+    # One whose condition does not hold is in the template only.
+    resources = {name: one for name, one in template["Resources"].items() if physical.get(name)}
     found: dict[str, Place] = {}
 
     def add(source: Queue | Bucket, kind: str, to: str | None = None) -> None:
@@ -309,7 +310,7 @@ def places_of(client: Callable[[str], Any], stack: str) -> list[Place]:
                 prefix = str(part.get("ErrorOutputPrefix", "")).partition("!{")[0]
                 stream = f"arn:aws:firehose:::deliverystream/{physical[name]}"
                 for bucket in _named(part.get("BucketARN")):
-                    if prefix:
+                    if prefix and bucket in resources:
                         source = Bucket(client("s3"), physical[bucket], prefix)
                         add(source, records.FIREHOSE, stream)
         for place, kind in _failures(resource):

@@ -61,7 +61,7 @@ def kind(letter: Letter) -> str:
         return RULE
     if "SCHEDULE_ARN" in letter.attributes:
         return SCHEDULE
-    match document(letter.body.partition("\n")[0]) or document(letter.body):
+    match document(letter.body):
         case {"requestContext": {"functionArn": _}, "KinesisBatchInfo": dict()}:
             return STREAM
         case {"requestContext": {"functionArn": _}, "DDBStreamBatchInfo": dict()}:
@@ -115,7 +115,7 @@ def content(letter: Letter) -> str:
         return str(document(text)["rawData"])
     if kind(letter) == STREAM:
         said = document(text)
-        text = json.dumps(said.get("KinesisBatchInfo") or said["DDBStreamBatchInfo"])
+        text = json.dumps(said.get("KinesisBatchInfo") or said.get("DDBStreamBatchInfo"))
     try:
         return json.dumps(json.loads(text), sort_keys=True)
     except (ValueError, RecursionError):

@@ -94,6 +94,8 @@ class Redrive:
     def run(self, sources: Iterable[Queue | Bucket]) -> Report:
         """Empty one source after the other."""
         for source in sources:
+            if self.journal and not self.dry_run:
+                self.journal.note(source, ())  # to fail before anything is sent
             try:
                 for letters in source.batches():
                     self._batch(source, letters)

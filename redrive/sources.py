@@ -82,9 +82,14 @@ class Queue:
         return found
 
     def batches(self) -> Iterator[list[Letter]]:
-        """Yield the messages, each once, up to ten at a time."""
-        while True:
-            # A long poll asks every server, so one that finds nothing new is the end.
+        """Yield the messages, each once, up to ten at a time.
+
+        What stays may be shown again before all are read: that is not the end, unless as many
+        come again as there are.
+        """
+        again = 0
+        while again <= len(self._handles):
+            # A long poll asks every server, so one that finds nothing is the end.
             answer = self._sqs.receive_message(
                 QueueUrl=self.url,
                 MaxNumberOfMessages=BATCH,
@@ -96,9 +101,11 @@ class Queue:
             found = {message["MessageId"]: message for message in answer.get("Messages", [])}
             new = [_letter(found[id_]) for id_ in found if id_ not in self._handles]
             self._handles |= {id_: found[id_]["ReceiptHandle"] for id_ in found}
-            if not new:
+            again = 0 if new else again + len(found)
+            if not found:
                 return
-            yield new
+            if new:
+                yield new
 
     def delete(self, ids: Sequence[str]) -> int:
         """Delete up to ten; return how many are still there."""

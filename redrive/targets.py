@@ -7,13 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from serverless_patterns.lambdas.foundation import aws
-
 from . import records
-from .records import UnreadableError
-from .ways import NotTakenError, queue_url
+from .ways import NotTakenError, queue_url, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,26 +38,26 @@ class ToTarget:
 
     def deliver(self, letters: Sequence[Letter]) -> dict[str, str]:
         """Send them, one after the other."""
-        found = {letter.id: self._why_not(letter) for letter in letters}
+        found = {letter.id: why_not(self._send, letter) for letter in letters}
         return {id_: why for id_, why in found.items() if why}
 
-    def _why_not(self, letter: Letter) -> str:
-        try:
-            self._send(letter)
-        except (ClientError, BotoCoreError) as error:
-            return aws.code(error)
-        except (NotTakenError, UnreadableError) as error:
-            return str(error)
-        return ""
+    def look(self, letter: Letter) -> dict[str, Any]:
+        """Return the target of a letter.
 
-    def _send(self, letter: Letter) -> None:
+        Raises:
+            NotTakenError: the account does not confirm it.
+        """
         given = letter.attributes
         if arn := given.get("RULE_ARN"):
-            target = self._target_of_rule(arn, given.get("TARGET_ARN", ""))
+            return self._target_of_rule(arn, given.get("TARGET_ARN", ""))
+        return self._target_of_schedule(given["SCHEDULE_ARN"])
+
+    def _send(self, letter: Letter) -> None:
+        target = self.look(letter)
+        if arn := letter.attributes.get("RULE_ARN"):
             event = json.loads(letter.body)
             self._hand_over(target, shaped(target, event, arn), event)
         else:
-            target = self._target_of_schedule(given["SCHEDULE_ARN"])
             self._request(target, letter)
 
     def _target_of_rule(self, arn: str, target_arn: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ PATIENCE = 15  # seconds for an answer of an endpoint, as SNS has
 # What SNS adds to a message that it could not deliver.
 OF_SNS = ("RequestID", "ErrorCode", "ErrorMessage")
 CALL_RECORDS = 100  # of a stream, in a call of its function
-RECORD_BYTES = 1_000  # of such a record beside its data in base64
+RECORD_BYTES = 1_000  # of such a record besides its data in base64
 GONE = "gone from the stream: LOST, unless its sender sends it again"
 
 
@@ -51,17 +51,20 @@ class Way(Protocol):
 def each(letters: Sequence[Letter], deliver: Callable[[Letter], object]) -> dict[str, str]:
     """Deliver letters at the same time; return why some were not accepted."""
     with ThreadPoolExecutor(BATCH) as pool:
-        found = pool.map(lambda letter: (letter.id, _why_not(deliver, letter)), letters)
+        found = pool.map(lambda letter: (letter.id, why_not(deliver, letter)), letters)
     return {id_: why for id_, why in found if why}
 
 
-def _why_not(deliver: Callable[[Letter], object], letter: Letter) -> str:
+def why_not(deliver: Callable[[Letter], object], letter: Letter) -> str:
+    """Return why a letter was not accepted, or "". One that says anything stops no other."""
     try:
         deliver(letter)
     except (ClientError, BotoCoreError) as error:
         return aws.code(error)
     except (NotTakenError, UnreadableError) as error:
         return str(error)
+    except Exception as error:  # its text may be the sender's
+        return f"damaged: {type(error).__name__}"
     return ""
 
 
@@ -182,12 +185,12 @@ class ToStreamFunction:
 
     def deliver(self, letters: Sequence[Letter]) -> dict[str, str]:
         """Run the ranges, the oldest first."""
-        found = {one.id: _why_not(self._run, one) for one in sorted(letters, key=_start)}
+        found = {one.id: why_not(self._run, one) for one in sorted(letters, key=_start)}
         return {id_: why for id_, why in found.items() if why}
 
     def check(self, letters: Sequence[Letter]) -> dict[str, str]:
         """Fetch the ranges and run nothing; return why some could not be run."""
-        found = {one.id: _why_not(self.look, one) for one in letters}
+        found = {one.id: why_not(self.look, one) for one in letters}
         return {id_: why for id_, why in found.items() if why}
 
     def look(self, letter: Letter) -> list[Any]:

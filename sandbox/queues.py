@@ -34,7 +34,7 @@ def until(condition: Callable[[], bool], *, seconds: float, what: str, pause: fl
     while not condition():
         now = time.monotonic()
         if now - started > seconds:
-            raise TimeoutError(f"Waited {seconds:g} s {what}: in vain.")
+            raise TimeoutError(f"Waited {seconds:g} s {what}, without success.")
         time.sleep(max(pause, now - looked, min(LONGEST_PAUSE, (now - started) / 20)))
         looked = time.monotonic()
 

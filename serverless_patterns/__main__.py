@@ -300,5 +300,13 @@ def _drive(pattern: Pattern, deployment: Deployment, console: Console) -> bool:
     return held
 
 
+def _end_as_on_ctrl_c() -> None:
+    """Let a scenario that is terminated, or loses its terminal, restore what it has changed."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # not by nohup
+            signal.signal(number, signal.default_int_handler)
+
+
 if __name__ == "__main__":
+    _end_as_on_ctrl_c()
     sys.exit(main())

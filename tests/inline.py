@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def function(stack: Stack, construct_id: str = "Consumer", **settings: Any) -> lambda_.Function:
-    defaults: dict[str, Any] = {"handler": "index.handler", "timeout": Duration.seconds(10)}
+    defaults: dict[str, Any] = {
+        "code": lambda_.Code.from_inline("def handler(event, context): ..."),
+        "handler": "index.handler",
+        "timeout": Duration.seconds(10),
+    }
     return lambda_.Function(
-        stack,
-        construct_id,
-        runtime=lambda_.Runtime.PYTHON_3_14,
-        code=lambda_.Code.from_inline("def handler(event, context): ..."),
-        **defaults | settings,
+        stack, construct_id, runtime=lambda_.Runtime.PYTHON_3_14, **defaults | settings
     )
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from serverless_patterns.sandbox.report import Report
 
 RESULTS = proofs.Results()
+KEPT: list[str] = []
 DRIFT: list[str] = []
 
 
@@ -43,16 +44,20 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         return
     if session.config.getoption("prove"):
-        proofs.write(RESULTS)
+        KEPT.extend(proofs.write(RESULTS))
     for slug, page in proofs.pages().items():
         if RESULTS.scenarios[slug]:
             DRIFT.extend(proofs.drift(page.read_text("utf-8"), slug, RESULTS))
-    if DRIFT and session.exitstatus == pytest.ExitCode.OK:
+    if (DRIFT or KEPT) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if DRIFT:
-        terminalreporter.section("Pages that do not say what this run proved: make prove")
-        for line in DRIFT:
-            terminalreporter.line(line)
+    for title, lines in (
+        ("Pages that do not say what this run proved: make prove", DRIFT),
+        ("Pages that need a run of all their evidence, on both engines", KEPT),
+    ):
+        if lines:
+            terminalreporter.section(title)
+            for line in lines:
+                terminalreporter.line(line)

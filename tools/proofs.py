@@ -43,6 +43,11 @@ RUNS = (
     ("tests/checks/", "synthesis"),
 )
 ONLY_TEMPLATE = "template"
+NOT_HERE = "not executed here"  # a row that says so counts as proven by the template at most
+
+
+class NotRunError(Exception):
+    """A part of a page's evidence did not run: the message names it."""
 
 
 @dataclass
@@ -60,6 +65,15 @@ class Results:
             if name == "scenario" and outcome == "passed":
                 scenario = json.loads(value)
                 self.scenarios[scenario["slug"]].append(scenario)
+
+    def skipped(self, slug: str) -> list[str]:
+        """Return the tests of a pattern's scenario that were skipped, as an engine is missing."""
+        return [
+            node
+            for nodes in self.tests.values()
+            for node, outcome in nodes.items()
+            if outcome == "skipped" and node.startswith(SCENARIOS) and f"[{slug}]" in node
+        ]
 
     def of(self, evidence: re.Match[str], slug: str) -> dict[str, str] | None:
         """Return what one piece of evidence proved, by what ran; None if it was not run at all.
@@ -181,24 +195,38 @@ def drift(page: str, slug: str, results: Results) -> list[str]:
     return wrong
 
 
+def by_running(page: str) -> list[bool]:
+    """Return for each promise of a page whether its result proves by running all of it."""
+    return [
+        NOT_HERE not in evidence and bool(_hows(said) - {ONLY_TEMPLATE})
+        for _, evidence, said in rows(page)
+    ]
+
+
 def filled(page: str, slug: str, results: Results, today: str) -> str:
-    """Return a page with the results of a run; a row that did not run says so."""
-    lines, running = [], 0
-    every = rows(page)
-    for promise, evidence, _ in every:
+    """Return a page with the results of a run.
+
+    Raises:
+        NotRunError: a part of its evidence did not run.
+    """
+    table, left = HEAD, results.skipped(slug)
+    for promise, evidence, _ in rows(page):
         try:
             proved = result(evidence, slug, results)
+            now = cell(proved or {})
         except LookupError as error:
             proved, now = {}, f"**not proven**: {error}"
-        else:
-            now = cell(proved) if proved else "**not run**"
-        running += bool(set(proved or ()) - {ONLY_TEMPLATE})
-        lines.append(f"| {promise} | {evidence} | {now} |\n")
-    share, by = f"{running} of {len(every)} promises ({running / len(every):.0%})", "by running"
-    if running < len(every):
-        by += ", the others by the template"
+        if proved is None:
+            left.append(promise)
+        table += f"| {promise} | {evidence} | {now} |\n"
+    if left:
+        raise NotRunError(f"not run: {'; '.join(left)}")
+    held = by_running(table)
+    share, by = f"{sum(held)} of {len(held)} promises ({sum(held) / len(held):.0%})", "by running"
+    if not all(held):
+        by += "; the others say why not"
     said = f"{share} are proven {by}. Written by `make prove` on {today}.\n\n"
-    return TABLE.sub(lambda _: said + HEAD + "".join(lines), page)
+    return TABLE.sub(lambda _: said + table, page)
 
 
 def pages() -> dict[str, Path]:
@@ -215,13 +243,19 @@ def defined() -> dict[str, set[str]]:
     return files
 
 
-def write(results: Results) -> None:
-    """Write the pages of the patterns whose scenario ran."""
-    today = datetime.now(UTC).date().isoformat()
+def write(results: Results) -> list[str]:
+    """Write the pages of the patterns whose scenario ran; return a line for each that is not.
+
+    A page has the results of one run, so it keeps those that it has if a part did not run now.
+    """
+    today, kept = datetime.now(UTC).date().isoformat(), []
     for slug, file in pages().items():
         if results.scenarios[slug]:
-            text = file.read_text("utf-8")
-            file.write_text(filled(text, slug, results, today), "utf-8")
+            try:
+                file.write_text(filled(file.read_text("utf-8"), slug, results, today), "utf-8")
+            except NotRunError as error:
+                kept.append(f"{slug} is as it was: {error}")
+    return kept
 
 
 def selection(slugs: list[str]) -> list[str]:

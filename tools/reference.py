@@ -125,7 +125,7 @@ def parsed(file: Path) -> ast.Module:
 
 def find(file: Path, name: str) -> Class | None:
     """Find a class in a module, or in the module of this library that it is imported from."""
-    for node in parsed(file).body:
+    for node in statements(file):
         if isinstance(node, ast.ClassDef) and node.name == name:
             return Class(node, file)
         if not isinstance(node, ast.ImportFrom) or not node.level or not node.module:
@@ -134,6 +134,12 @@ def find(file: Path, name: str) -> Class | None:
             module = file.parents[node.level - 1].joinpath(*node.module.split("."))
             return find(module.with_suffix(".py"), name)
     return None
+
+
+def statements(file: Path) -> Iterator[ast.stmt]:
+    """Yield what a module states, and what it imports for its annotations only."""
+    for node in parsed(file).body:
+        yield from node.body if isinstance(node, ast.If) else [node]
 
 
 def described(each: Class, links: dict[str, str]) -> Iterator[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..foundation.messages import Message
 
 MAX_NOTE = 500
-# The fields of each kind of change, beside those that all have.
+# The fields of each kind of change, besides those that all have.
 KINDS = {"quantity": ("sku", "quantity"), "cancel_line": ("sku",), "note": ("text",)}
 
 

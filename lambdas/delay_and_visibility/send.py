@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..foundation import checks, later
 from ..foundation.logs import logger
+from ..foundation.outcomes import RefusedError
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+MAX_DELAY = 366 * 86_400  # seconds
 
 
 @logger.inject_lambda_context
@@ -22,7 +25,10 @@ def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
     Raises:
         RefusedError: it is no such event.
     """
-    wanted = [_delayed(one) for one in checks.fields(event, "The event", "orders")["orders"]]
+    orders = checks.fields(event, "The event", "orders")["orders"]
+    if not isinstance(orders, list):
+        raise RefusedError("field", "orders must be a list.")
+    wanted = [_delayed(one) for one in orders]
     result = later.send(wanted)
     logger.info("Sent", records=len(wanted), failed=len(wanted) - len(result.accepted))
     return {"results": {one.id: result.result(one.id) for one in wanted}}
@@ -30,6 +36,10 @@ def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
 
 def _delayed(given: Any) -> later.Delayed:
     found = checks.fields(given, "An order", "order", "delay_seconds", "group")
-    id_ = checks.identifier(found["order"]["order_id"], "order_id")
-    body = json.dumps(found["order"], ensure_ascii=False)
-    return later.Delayed(id_, body, found["delay_seconds"], found["group"])
+    order, seconds, group = (found[name] for name in ("order", "delay_seconds", "group"))
+    id_ = checks.identifier(order.get("order_id") if isinstance(order, dict) else "", "order_id")
+    if seconds not in (None, 0):
+        checks.whole(seconds, "delay_seconds", MAX_DELAY)
+    if group is not None:
+        checks.identifier(group, "group")
+    return later.Delayed(id_, json.dumps(order, ensure_ascii=False), seconds, group)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..foundation import aws, redrives
+from ..foundation import aws, redrives, visibility
 from ..foundation.dead_letters import MAX_ENTRIES, REASON
 from ..foundation.logs import logger
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-HIDDEN_SECONDS = 60
-ENDS_BEFORE = 5_000  # milliseconds that are left for the last batch
+ENDS_BEFORE = 5_000  # milliseconds that are left for the last batch, and to show what stays
+SHOWS_BEFORE = 1_000  # milliseconds
 
 
 @logger.inject_lambda_context
@@ -31,12 +31,12 @@ def handler(event: Mapping[str, str], context: LambdaContext) -> dict[str, int]:
         event: ``dead_letter_queue_url`` and ``queue_url``.
         context: How long it may run.
     """
-    moved, kept, stopped, seen = 0, 0, set[str](), set[str]()
-    while context.get_remaining_time_in_millis() > ENDS_BEFORE:
+    gone, stopped, seen = set[str](), set[str](), dict[str, str]()
+    while (left := context.get_remaining_time_in_millis()) > ENDS_BEFORE:
         answer = aws.client("sqs").receive_message(
             QueueUrl=event["dead_letter_queue_url"],
             MaxNumberOfMessages=MAX_ENTRIES,
-            VisibilityTimeout=HIDDEN_SECONDS,
+            VisibilityTimeout=left // 1000 + 1,  # for as long as this run can take
             WaitTimeSeconds=1,  # asks every server of SQS, so none means none
             MessageAttributeNames=["All"],
             MessageSystemAttributeNames=["All"],
@@ -44,15 +44,23 @@ def handler(event: Mapping[str, str], context: LambdaContext) -> dict[str, int]:
         messages = [one for one in answer.get("Messages", []) if one["MessageId"] not in seen]
         if not messages:
             break
-        seen |= {one["MessageId"] for one in messages}
-        gone = _move(event, messages, stopped)
-        moved, kept = moved + gone, kept + len(messages) - gone
-    logger.info("Redrive", moved=moved, kept=kept)
-    return {"moved": moved, "kept": kept}
+        seen |= {one["MessageId"]: one["ReceiptHandle"] for one in messages}
+        gone |= _move(event, messages, stopped)
+    kept = [handle for id_, handle in seen.items() if id_ not in gone]
+    _show(event["dead_letter_queue_url"], kept, context)
+    logger.info("Redrive", moved=len(gone), kept=len(kept))
+    return {"moved": len(gone), "kept": len(kept)}
 
 
-def _move(event: Mapping[str, str], messages: Sequence[Any], stopped: set[str]) -> int:
-    """Move those that may go back, and delete them; return how many are gone."""
+def _show(url: str, handles: Sequence[str], context: LambdaContext) -> None:
+    """Show what stays at once: while it is hidden, its alarm is off, and nobody can redrive it."""
+    for some in aws.batches(handles, most=MAX_ENTRIES):
+        if context.get_remaining_time_in_millis() > SHOWS_BEFORE:
+            visibility.change(url, dict.fromkeys(some, 0))
+
+
+def _move(event: Mapping[str, str], messages: Sequence[Any], stopped: set[str]) -> set[str]:
+    """Move those that may go back, and delete them; return the ids of those that are gone."""
     chosen = []
     for message in messages:
         group = message["Attributes"].get("MessageGroupId", "")
@@ -70,13 +78,14 @@ def _move(event: Mapping[str, str], messages: Sequence[Any], stopped: set[str]) 
         if message["MessageId"] in failed:
             stopped |= {message["Attributes"].get("MessageGroupId", "")} - {""}
     entries = [
-        {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
-        for number, message in enumerate(chosen)
+        {"Id": message["MessageId"], "ReceiptHandle": message["ReceiptHandle"]}
+        for message in chosen
         if message["MessageId"] not in failed
     ]
     if not entries:
-        return 0
+        return set()
     answer = aws.client("sqs").delete_message_batch(
         QueueUrl=event["dead_letter_queue_url"], Entries=entries
     )
-    return len(entries) - len(answer.get("Failed", []))
+    left = {failure["Id"] for failure in answer.get("Failed", [])}
+    return {entry["Id"] for entry in entries} - left

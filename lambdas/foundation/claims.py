@@ -1,4 +1,4 @@
-"""What a consumer of large messages does beside its work: it deletes the message, then its body.
+"""What a consumer of large messages does besides its work: it deletes the message, then its body.
 
 A crash at any place leaves a message with its object, which comes again, or an object without a
 message, which the sweep finds: never a message without its object.

@@ -65,7 +65,7 @@ def handler(store: Store) -> Callable[[Mapping[str, Any], LambdaContext], Any]:
 def _answer(store: Store, event: Mapping[str, Any]) -> dict[str, Any]:
     of, sent = sender(event), headers(event)
     if not of:
-        return _refused(403, "Sign the request, so that nobody else is told of your job.")
+        return _refused(403, "Sign the request, so that nobody else can see your job.")
     try:
         if event["httpMethod"] == "POST":
             return _accept(store, of, sent.get("idempotency-key"), event)

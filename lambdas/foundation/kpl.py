@@ -39,7 +39,7 @@ def aggregate(partition_key: str, events: Iterable[bytes]) -> bytes:
 
 
 def overhead(event: bytes) -> int:
-    """Return the most bytes that an event takes in an aggregated record beside its own."""
+    """Return the most bytes that an event takes in an aggregated record besides its own."""
     return 4 + 2 * len(_varint(len(event) + 8))
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Message = Mapping[str, Any]  # as ReceiveMessage returns it
 
 REDRIVES = "Redrives"  # attribute: how often the message was redriven
+MAX_DIGITS = 9  # of it: a sender may write anything there
 BEHIND = "behind one of its group that was not accepted"
 # What a consumer added when it rejected the message; a new rejection has its own.
 OF_REJECTION = (REASON, REASON_DETAIL, ORIGINAL_MESSAGE_ID)
@@ -32,7 +33,7 @@ OF_REJECTION = (REASON, REASON_DETAIL, ORIGINAL_MESSAGE_ID)
 def times(message: Message) -> int:
     """Return how often a message was redriven."""
     said = message.get("MessageAttributes", {}).get(REDRIVES, {}).get("StringValue", "0")
-    return int(said) if said.isdecimal() else 0
+    return int(said[:MAX_DIGITS]) if said.isdecimal() else 0
 
 
 def move(sqs: Any, url: str, messages: Sequence[Message]) -> dict[str, str]:

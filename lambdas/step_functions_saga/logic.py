@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
     from ..foundation.messages import Message
 
-# AWS Step Functions API reference, "StartExecution": input up to 262,144 bytes, a name up to 80
-# characters.
-MAX_INPUT_BYTES = 262_144
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
+# AWS Step Functions API reference, "StartExecution".
+MAX_INPUT_BYTES, MAX_NAME = 262_144, 80
+_NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_NAME}}}")
 _TOKEN, _PLACE = re.compile(r"[!-~]{1,2048}"), re.compile(r"[ -~]{0,64}")
 
 SERVED = {"AT", "BE", "CH", "CZ", "DE", "DK", "ES", "FR", "IT", "NL", "PL", "SE"}
@@ -49,7 +48,7 @@ def parse_name(message: Message) -> str:
         raise RefusedError("size", f"The order has more than {MAX_INPUT_BYTES} bytes.")
     name = _object(message.body).get("order_id")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise RefusedError("order_id", "order_id must be 1 to 80 letters, digits, _ or -.")
+        raise RefusedError("order_id", f"order_id must be 1 to {MAX_NAME} letters, digits, _ or -.")
     return name
 
 

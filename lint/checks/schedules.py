@@ -1,4 +1,4 @@
-"""Schedules at a time that there is not."""
+"""Schedules at a local time that does not exist."""
 
 from __future__ import annotations
 

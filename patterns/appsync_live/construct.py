@@ -10,7 +10,7 @@ from ..blocks.alarms import Alarms
 from ..blocks.event_apis import EventChannels, NewEventApi, Viewers
 from ..blocks.grants import grantee_here, warn_of_fixed
 from ..blocks.graphql_apis import GraphqlChannels, NewGraphqlApi
-from ..blocks.stacks import check_order, role_in
+from ..blocks.stacks import role_in
 from ..blocks.stream_consumers import StreamConsumer, StreamReader
 from ..blocks.table_streams import NewTable, check_new_images, check_reader, source_of, table_of
 from ..blocks.values import Path, expect, has
@@ -80,8 +80,6 @@ class LiveUpdates(Construct):
         expect("api", api, "IEventApi", "IGraphqlApi", NewEventApi, NewGraphqlApi)
         expect("alarms", alarms, Alarms)
         publisher, alarms = StreamConsumer.of(publisher), alarms.of_pattern(__name__)
-        if not isinstance(table, NewTable):
-            check_order(self, Path(table, "table "), table)
         self.table = table_of(self, "Table", table)
         check_new_images(self.table)
         check_reader(self.table, "The publisher", publisher)

@@ -42,7 +42,7 @@ OF_FUNCTION = {
         "Throttles falls to 0, and AsyncEventAge falls.",
     )),
     "AsyncEventsDropped": ("Sum", 1, Runbook(
-        "Lambda gave up events that were too old or had failed too often.",
+        "Lambda dropped events that were too old or had failed too often.",
         "Read the failure destination and the dead-letter queue; what neither has is LOST.",
         AGAIN,
         "AsyncEventsDropped stays at 0.",

@@ -164,7 +164,7 @@ class AsyncLambda(Construct):
         return self.target.metric("AsyncEventAge", **options)
 
     def metric_async_events_dropped(self, **options: Any) -> cloudwatch.Metric:
-        """Events that Lambda gave up. ``options``: of the metric."""
+        """Events that Lambda dropped. ``options``: of the metric."""
         return self.target.metric("AsyncEventsDropped", **options)
 
     def metric_failed_events(self, **options: Any) -> cloudwatch.Metric:

@@ -14,7 +14,7 @@ from aws_cdk import aws_iam as iam
 
 from ..checks import period, reject
 from ..checks import sqs as checks
-from ..limits import SQS_MAX_RETENTION, SQS_MIN_RETENTION
+from ..limits import SQS_MAX_RETENTION, SQS_MIN_RETENTION, SQS_QUEUE_NAME
 from . import keys
 from .findings import acknowledge_wildcards
 from .grants import principal_of, warn_of_fixed
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 BEATS = 6  # in the time after which a queue is idle: five may fail
 SHORTEST_IDLE = 300  # seconds: tagging is throttled for the whole account
-PATH_IN_NAME = 20  # with the stack's id and 16 of the requester's own, 80 characters hold it
+OF_REQUESTERS = 23  # characters of a name that are left for a requester's own, after a dash
 REQUESTER = ("CreateQueue", "TagQueue", "ReceiveMessage", "DeleteMessage", "DeleteQueue")
 
 
@@ -55,7 +55,8 @@ class AnswerQueues:
         _check_times(timeout, idle)
         self._scope, self._stack, self._timeout, self._idle = scope, stack_of(scope), timeout, idle
         self._key = keys.key_of(requests)
-        self.prefix = f"{name_known_before_creation(scope, longest_path=PATH_IN_NAME)}-"
+        longest = SQS_QUEUE_NAME - OF_REQUESTERS
+        self.prefix = f"{name_known_before_creation(scope, longest=longest)}-"
         self._arn = self._stack.format_arn(service="sqs", resource=f"{self.prefix}*")
 
     @property
@@ -91,7 +92,7 @@ class AnswerQueues:
     @property
     def told_to_sweep(self) -> dict[str, str]:
         """The variables that the sweep needs."""
-        return {"ANSWERS_URL": self.url, "IDLE_SECONDS": f"{self._idle:g}"}
+        return {"ANSWERS_URL": self.url, "IDLE_SECONDS": f"{self._idle:.0f}"}
 
     def grant_have(self, to: iam.IGrantable) -> iam.Grant:
         """Let a requester make a queue, receive from it, and delete it."""

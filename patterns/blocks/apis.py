@@ -13,6 +13,7 @@ from constructs import IValidation
 
 from ..checks import api_gateway as checks
 from ..checks import reject
+from ..limits import API_NAME
 from .endpoints import JSON, Endpoint, NewApi
 from .findings import acknowledge
 from .stacks import apart, check_order
@@ -95,7 +96,7 @@ def new_api(scope: Construct, new: NewApi) -> apigateway.RestApi:
         scope,
         "Api",
         # Metrics are known by this name: another API of the account must not have it.
-        rest_api_name=Names.unique_resource_name(scope, max_length=128),
+        rest_api_name=Names.unique_resource_name(scope, max_length=API_NAME),
         endpoint_types=[apigateway.EndpointType.REGIONAL],
         cloud_watch_role=new.cloud_watch_role,
         default_cors_preflight_options=new.cors,
@@ -132,7 +133,7 @@ def new_api(scope: Construct, new: NewApi) -> apigateway.RestApi:
 
 
 def check_uncached(endpoint: Endpoint) -> None:
-    """Reject a stage that keeps what GET below a path answers, where the answer is of who asks.
+    """Reject a stage that caches what GET below a path answers, which depends on who asks.
 
     The cache's key has neither the path's parameter nor the signature, and headers in it are as the
     client spells them. Source:
@@ -152,7 +153,7 @@ def check_uncached(endpoint: Endpoint) -> None:
             if next((said[it] for it in order if said.get(it) is not None), False):
                 raise ValueError(
                     f"{Path(stage)} caches GET, and its cache does not know who asks: a client "
-                    "would be told what is another one's. Set caching_enabled=False for "
+                    "could get another client's answer. Set caching_enabled=False for "
                     f"{path}/GET in the method_options of the stage."
                 )
 

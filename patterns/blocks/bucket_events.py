@@ -16,7 +16,6 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from constructs import IValidation
 
-from ..checks import kms as kms_checks
 from ..checks import reject
 from ..checks import s3 as checks
 from ..limits import S3_KEY_BYTES
@@ -24,7 +23,6 @@ from . import keys, places
 from .buckets import NewBucket, make_bucket
 from .grants import permission, service_principal
 from .names import bucket_name_known_before_creation, pattern_of_bucket_name
-from .queues import resource_of
 from .routes import route
 from .stacks import same_stack
 from .subscriptions import Subscription, deliver_to_queue
@@ -254,7 +252,8 @@ def connect(
         return None, _through_event_bridge(scope, bucket, watches, queue, alarms)
     name = _name_known_before_creation(scope, bucket)
     if isinstance(way, Notification):
-        _check_encryption(queue)
+        problem = "S3 would reject the notification"
+        keys.check_service(Path(queue, "queue "), queue, S3, problem)
         allowed = _allow(bucket, queue, name, "sqs:SendMessage", queue.queue_arn)
         _notify(bucket, "queue", queue.queue_arn, watches, [allowed])
         return None, []
@@ -367,14 +366,6 @@ def _name_known_before_creation(scope: Construct, bucket: s3.IBucket) -> str:
         "the target first, and that names the bucket. Give the bucket a bucket_name in this stack, "
         "let the construct make it, or use ThroughEventBridge()."
     )
-
-
-def _check_encryption(queue: sqs.IQueue) -> None:
-    key = keys.key_of(queue)
-    key_id = key.key_id if key else getattr(resource_of(queue), "kms_master_key_id", None)
-    if key_id is not None:
-        name = Path(queue, "queue ")
-        reject(kms_checks.service_may_use(name, key_id, S3, "S3 would reject the notification"))
 
 
 def _allow(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from constructs import Construct
 
 DAY = 86_400
+VERSIONS = "versioningConfiguration"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class NewBucket:
 
     Attributes:
         lifecycle_rules: When objects move or expire. Default: objects move to Intelligent-Tiering
-            after 30 days, and incomplete uploads expire after 7, beside what a construct says.
+            after 30 days, and incomplete uploads expire after 7, besides what a construct says.
         encryption_key: Customer managed key. Default: S3-managed encryption.
         removal_policy: What happens to the bucket when the stack is deleted; DESTROY empties it
             too. Default: RETAIN.
@@ -148,12 +149,23 @@ def check_rules_outlast(bucket: s3.IBucket, prefix: str, queue: object, waits: f
     # Of its own property the CDK tells nothing: the rules are added up when it is rendered.
     known = stack_of(resource).resolve(resource._cfn_properties) if resource else {}
     rules = known.get("lifecycleConfiguration", {}).get("rules", ())
-    for one in () if known.get("versioningConfiguration") else rules:
+    for one in () if known.get(VERSIONS) else rules:
         theirs, days = one.get("prefix", ""), one.get("expirationInDays")
         overlap = theirs.startswith(prefix) or prefix.startswith(theirs)
         if days is not None and one.get("status") == "Enabled" and overlap:
             objects = Path(bucket, f"objects of '{theirs}*' in ")
             reject(checks.expires_before_read(objects, days * DAY, queue, waits))
+
+
+def check_no_versions(bucket: s3.IBucket) -> None:
+    """Reject a bucket of yours that keeps what is deleted; nothing is known of an imported one.
+
+    Raises:
+        ValueError: it has versions.
+    """
+    resource: Any = child_of(bucket)
+    if resource and stack_of(resource).resolve(resource._cfn_properties).get(VERSIONS):
+        reject(checks.versions_of_bodies(Path(bucket)))
 
 
 def _default_lifecycle(expires: str) -> list[s3.LifecycleRule]:

@@ -16,14 +16,12 @@ from ..checks import events as checks
 from ..checks import patterns as pattern_checks
 from ..checks import reject
 from . import keys, places
-from .alarms import Alarms, Runbook
-from .consumers import check_has_role, function_of
-from .failures import record_failures
+from .alarms import Runbook
+from .consumers import function_of
 from .grants import allow_service, principal_of, service_principal
-from .invocations import check_only_configuration, is_configured, qualifier_of
 from .names import pattern_of_name
+from .publishers import EVENTBRIDGE
 from .queues import queue_for_failures
-from .routes import EVENTBRIDGE
 from .stacks import same_stack
 from .values import Path, account_of, arn_in, path_of, role_of, stack_of
 
@@ -52,12 +50,6 @@ BUS_FAILED = Runbook(
     fix="Enable the key or fix its policy. Then publish the bodies of the messages again, and "
     "delete the messages.",
     verify="The queue is empty, and stays empty while events are published.",
-)
-FUNCTION_FAILED = Runbook(
-    means="The function failed events after all retries; each is stored in the failure queue.",
-    see="Read responsePayload and requestContext of a message there, and the function's log.",
-    fix="Fix the function, then run `python -m serverless_patterns.redrive run` with this queue.",
-    verify="The failure queue is empty, and the function's Errors stay at 0.",
 )
 # Who is called by which rules; and where each bus forwards events, with the pattern.
 _CALLED: WeakKeyDictionary[Construct, lambda_.IFunction] = WeakKeyDictionary()
@@ -152,29 +144,6 @@ def allow_bus(scope: Construct, key: kms.IKey, name: str) -> None:
         )
 
 
-def keep_failures(
-    scope: Construct, function: lambda_.IFunction, key: kms.IKey | None, alarms: Alarms
-) -> sqs.IQueue | None:
-    """Keep what a function fails: the dead-letter queue of its rule holds what never reached it.
-
-    Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
-
-    Returns the queue; None when the app configures the function's invocation already.
-
-    Raises:
-        ValueError: the function was imported without its role.
-    """
-    own, qualifier = function_of(function), qualifier_of(function)
-    if is_configured(own, qualifier):
-        return None
-    check_has_role("target", function)
-    check_only_configuration(scope, own, qualifier)
-    queue = record_failures(scope, function, key)
-    route: Any = scope
-    route.alarms.append(alarms.on_messages(scope, "FailureAlarm", queue, FUNCTION_FAILED))
-    return queue
-
-
 def warn_of_aws_source(route: Construct, routed: Routed) -> None:
     """Warn of a rule on a bus of its own that waits for events of AWS services.
 
@@ -227,7 +196,7 @@ def check_loop(route: Construct, routed: Routed, published: Published) -> None:
 
 
 def check_ends(routed: Routed, bus: events.IEventBus, target: events.IEventBus) -> None:
-    """Reject buses that forward an event in a circle.
+    """Reject buses that forward an event in a loop.
 
     Raises:
         ValueError: an event that the rules match would come back.

@@ -14,9 +14,9 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 
 from ..checks import appsync as checks
 from ..checks import reject
+from ..limits import APPSYNC_API_NAME
 from .alarms import MINUTE, Alarms, Runbook
 from .places import check_here
-from .stacks import check_order
 from .values import Path, child_of, expect_fields, seconds, stack_of
 
 if TYPE_CHECKING:
@@ -110,7 +110,6 @@ class Channels(ABC):
     api: Any
     http_dns: str
     realtime_dns: str
-    _permission = "appsync:EventPublish"
     _broadcasts = "BroadcastEvent"  # what became of events, by how their metrics begin
     _rejections = True  # whether 4XXError counts publications, and nothing else
 
@@ -129,15 +128,15 @@ class Channels(ABC):
                 means="AppSync rejects publications, so clients see changes late, when they fetch "
                 "them.",
                 see="Read the publisher's log: it has AppSync's error of each batch.",
-                fix="UnauthorizedException: restore the function's permission "
-                f"{self._permission}. Throttling: raise the quota. BadRequestException: find the "
-                "channel that is none.",
-                verify="4XXError falls to 0. Then replay what was given up: see FailureAlarm.",
+                fix="UnauthorizedException: restore the function's permission to publish "
+                "(appsync:EventPublish; of a GraphQL API, appsync:GraphQL). Throttling: raise the "
+                "quota. BadRequestException: find the invalid channel.",
+                verify="4XXError falls to 0. Then replay what was discarded: see FailureAlarm.",
             )),
             ("BroadcastAlarm", f"{self._broadcasts}ServerError", Runbook(
-                means="AppSync took events, and failed to hand them to clients: they see the "
-                "changes late, when they fetch them.",
-                see="Look at AWS Health for AppSync, and compare with "
+                means="AppSync accepted events, but failed to broadcast them to clients, which see "
+                "the changes late, when they fetch them.",
+                see="Check the AWS Health Dashboard for AppSync, and compare with "
                 f"{self._broadcasts}Success.",
                 fix="Nothing is lost: clients look for what they lack every five minutes. If it "
                 "lasts, let them look more often (Live.rechecks).",
@@ -209,14 +208,13 @@ def names_of_api(scope: Construct, viewers: Viewers) -> tuple[str, str]:
 
     By the id the CDK names the permission below a function that authorizes: two APIs may have one.
     """
-    name = Names.unique_resource_name(scope, max_length=50, separator="-")
+    name = Names.unique_resource_name(scope, max_length=APPSYNC_API_NAME, separator="-")
     return name if viewers.provider.authorization_type is Kind.LAMBDA else "Api", name
 
 
 def _own_api(scope: Construct, api: appsync.IEventApi, viewers: Viewers) -> appsync.IEventApi:
     here = "a namespace is made beside its API. Make this construct there."
     check_here(scope, Path(api, "api "), api, here)
-    check_order(scope, Path(api, "api "), api)
     kinds, viewer = [kind.value for kind in api.auth_provider_types], viewers.provider
     reject(checks.api_key(Path(api), kinds))
     where = "auth_providers; an imported API says them in auth_provider_types"
@@ -242,7 +240,7 @@ def check_kinds(api: Any, kinds: list[str], viewers: Viewers, where: str) -> Non
     """
     if kinds.count(theirs := viewers.provider.authorization_type.value) > 1:
         raise ValueError(
-            f"{Path(api)} authorizes by several {theirs}, so a client of one could be taken for an "
+            f"{Path(api)} authorizes by several {theirs}, so a client of one could pass as an "
             f"owner that another names. Leave one in {where}, or give the viewers a new API."
         )
     for kind in (theirs, Kind.IAM.value):

@@ -76,24 +76,6 @@ def configure(
     return config
 
 
-def record_failures(
-    scope: Construct, target: lambda_.IFunction, key: kms.IKey | None
-) -> sqs.IQueue:
-    """Record what a function fails after Lambda's two retries in a new queue, and return it.
-
-    Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
-
-    Args:
-        scope: Where the configuration is made.
-        target: The function, or an alias or a version of it, which has none yet.
-        key: Customer managed key of the queue.
-    """
-    failed = deliver_to_new_queue(scope, "FailureQueue", "on_failure", function_of(target), key)
-    configure(scope, target, failed)
-    queue: sqs.IQueue = failed.resource
-    return queue
-
-
 def keep_failures(
     scope: Construct, target: lambda_.IFunction, key: kms.IKey | None, alarms: Alarms
 ) -> tuple[sqs.IQueue | None, list[cloudwatch.Alarm]]:
@@ -127,7 +109,9 @@ def keep_failures(
     check_has_role("The function", target)
     check_key_of_new_queues(scope, key, function, needed=True)
     check_only_configuration(scope, function, qualifier)
-    queue = record_failures(scope, target, key)
+    failed = deliver_to_new_queue(scope, "FailureQueue", "on_failure", function, key)
+    configure(scope, target, failed)
+    queue: sqs.IQueue = failed.resource
     metric = target.metric("DestinationDeliveryFailures", statistic="Sum", period=seconds(MINUTE))
     return queue, [
         alarms.on_messages(scope, "FailureQueueAlarm", queue, FAILURES),

@@ -233,8 +233,8 @@ ERROR_PREFIX = Runbook(
 
 
 THROTTLED = Runbook(
-    means="Firehose throttles the senders. They have to send again, and lose the records that they "
-    "give up.",
+    means="Firehose throttles the senders. They have to retry, and lose the records that they "
+    "stop retrying.",
     see="Compare IncomingBytes, IncomingRecords and IncomingPutRequests with BytesPerSecondLimit, "
     "RecordsPerSecondLimit and PutRequestsPerSecondLimit of the delivery stream.",
     fix="Let the senders put more records in each call, or ask for a higher quota.",

@@ -42,7 +42,7 @@ def python_function(
         construct_id: Its id there.
         handler: Module and function below ``lambdas/``: ``api_sqs_lambda.orders.handler``. The
             code asset is the first part's folder, and what handlers share.
-        layer: What the handler imports beside boto3.
+        layer: What the handler imports besides boto3.
         timeout: Longest run of one call, at most 15 minutes.
         memory_size: MB; the CPU grows with it. Default: 512.
         environment: Variables. Default: none but the service name in the logs.

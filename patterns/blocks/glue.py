@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Aws, Fn, Names, ScopedAws
+from aws_cdk import Aws, Fn, Names
 from aws_cdk import aws_glue as glue
 from aws_cdk import aws_iam as iam
 from aws_cdk.aws_kinesisfirehose import CfnDeliveryStream
@@ -13,6 +13,7 @@ from constructs import Construct
 
 from .firehose import ACCOUNT, DAY, allow
 from .grants import check_policy
+from .names import id_of_stack
 from .values import stack_of
 
 if TYPE_CHECKING:
@@ -120,8 +121,8 @@ class LakeTable(Construct):
 
     def _own_database_name(self) -> str:
         """Return a name as unique as the stack's id; Athena takes no dashes in it."""
-        stack_uuid = Fn.select(2, Fn.split("/", ScopedAws(self).stack_id))
-        return Fn.join("_", [_name_from_path(self), Fn.select(0, Fn.split("-", stack_uuid))])
+        first = Fn.select(0, Fn.split("-", id_of_stack(self)))
+        return Fn.join("_", [_name_from_path(self), first])
 
     @property
     def arns(self) -> list[str]:

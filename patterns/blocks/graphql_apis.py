@@ -22,7 +22,7 @@ from .event_apis import Channels, Kind, Viewers, check_kinds, names_of_api, take
 from .findings import acknowledge
 from .grants import service_principal
 from .places import check_here
-from .stacks import check_order, same_stack
+from .stacks import same_stack
 from .values import Path, child_of, seconds
 
 if TYPE_CHECKING:
@@ -70,7 +70,6 @@ class NewGraphqlApi:
 class GraphqlChannels(Channels):
     """A mutation that publishes, and the subscription to it, of a GraphQL API, new or yours."""
 
-    _permission = "appsync:GraphQL"
     _broadcasts = "PublishDataMessage"
 
     def __init__(
@@ -233,7 +232,6 @@ def _own_api(
             f"The schema of {Path(api)} is not known here, so neither is who may publish. Make "
             "this construct in the app that makes the API, with a Definition.from_file()."
         )
-    check_order(scope, Path(api, "api "), api)
     kinds = [mode.value for mode in api.modes]
     check_kinds(api, kinds, viewers, "authorization_config")
     wanted = schema(namespace, viewers)

@@ -76,7 +76,7 @@ def check_ends(function: lambda_.IFunction, next_: lambda_.IFunction) -> None:
     Source: https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
 
     Raises:
-        ValueError: the records of success go around in a circle.
+        ValueError: the records of success go around in a loop.
     """
     _ON_SUCCESS[function] = next_
     met, step = [function], next_

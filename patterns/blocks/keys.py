@@ -124,6 +124,24 @@ def remember_key(key: kms.IKey | None, *resources: IConstruct) -> None:
     _KEYS.update(dict.fromkeys(resources, key))
 
 
+def check_service(name: object, resource: Any, service: str, otherwise: str) -> None:
+    """Reject a queue or topic whose key does not let a service of AWS use it.
+
+    Args:
+        name: The resource, for the message.
+        resource: The queue or topic.
+        service: Such as ``sns.amazonaws.com``.
+        otherwise: What happens if it cannot use the key.
+
+    Raises:
+        ValueError: AWS manages the key, so its policy cannot allow the service.
+    """
+    key = key_of(resource)
+    key_id = key.key_id if key else getattr(child_of(resource), "kms_master_key_id", None)
+    if key_id is not None:
+        reject(checks.service_may_use(name, key_id, service, otherwise))
+
+
 def is_aws_managed(key: kms.IKey) -> bool:
     """Whether it is the alias of a key that AWS manages, whose policy nobody can edit."""
     return key.key_id.startswith(checks.AWS_MANAGED)

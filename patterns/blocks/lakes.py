@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from ..checks import firehose as checks
 from ..checks import glue as glue_checks
 from ..checks import period, reject
-from ..limits import GLUE_NAME_LENGTH
+from ..limits import FIREHOSE_FILE_EXTENSION, GLUE_NAME_LENGTH
 from .alarms import LONGEST_DEFAULT_AGE, Alarms
 from .firehose import ARRIVED, DAY, Buffering, in_mebibytes
 from .values import expect, expect_fields, in_seconds, is_token, seconds
@@ -30,8 +30,9 @@ Compression = Literal["GZIP", "HADOOP_SNAPPY", "Snappy", "ZIP", "UNCOMPRESSED"]
 ENDINGS = {"GZIP": ".gz", "HADOOP_SNAPPY": ".snappy", "ZIP": ".zip", "UNCOMPRESSED": ""}
 
 _COLUMN = re.compile(rf"[a-z_][a-z0-9_]{{0,{GLUE_NAME_LENGTH - 1}}}")
-_EXTENSION = re.compile(r"\.[0-9a-z!\-_.*'()]{1,127}")
-_FOLDER = re.compile(r"(?!/)(?!.*//)(?!(.*/)?\.\.?/)[A-Za-z0-9._=/-]{1,200}/")
+_EXTENSION = re.compile(rf"\.[0-9a-z!\-_.*'()]{{1,{FIREHOSE_FILE_EXTENSION - 1}}}")
+LONGEST_FOLDER = 200
+_FOLDER = re.compile(rf"(?!/)(?!.*//)(?!(.*/)?\.\.?/)[A-Za-z0-9._=/-]{{1,{LONGEST_FOLDER}}}/")
 
 
 def _check_choice(argument: str, value: object, *choices: str) -> None:
@@ -130,7 +131,8 @@ class Raw:
         if known and not _EXTENSION.fullmatch(self.file_extension or ""):
             raise ValueError(
                 f"file_extension is {self.file_extension!r}; it must begin with a dot and have "
-                "lower-case letters, digits and !-_.*'() only, such as '.bin'."
+                f"lower-case letters, digits and !-_.*'() only, {FIREHOSE_FILE_EXTENSION} "
+                "characters at most, such as '.bin'."
             )
 
     @property
@@ -272,8 +274,8 @@ class Lake:
             if not _FOLDER.fullmatch(folder):
                 raise ValueError(
                     f"{name} is {folder!r}; it must be a folder such as 'clicks/', of letters, "
-                    "digits, . _ = - and /, with / at its end and not at its start. Leave "
-                    "Firehose's expressions (!{...}) out: they are added here."
+                    f"digits, . _ = - and /, up to {LONGEST_FOLDER}, with / at its end and not at "
+                    "its start. Leave Firehose's expressions (!{...}) out: they are added here."
                 )
         for (name, folder), (other, below) in permutations(known, 2):
             reject(checks.folder_within(name, folder, other, below))

@@ -37,7 +37,7 @@ class Polled(Construct):
         entry: The way in: its API.
         submit_method, status_method: POST and GET.
         environment: The variables that the front needs.
-        report_environment: The variables that who reports how a job ended needs, beside
+        report_environment: The variables that who reports how a job ended needs, in addition to
             ``MAX_RECEIVE_COUNT``.
         alarms: Of the API and of the front.
     """
@@ -122,7 +122,7 @@ def check_front(front: lambda_.IFunction) -> None:
 
 
 def check_endpoint(endpoint: Endpoint) -> None:
-    """Reject an endpoint where nobody knows who asks, or that takes what is no JSON.
+    """Reject an endpoint where nobody knows who asks, or that takes what is not JSON.
 
     Source:
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-api-usage-plans.html
@@ -130,8 +130,8 @@ def check_endpoint(endpoint: Endpoint) -> None:
     expect("endpoint", endpoint, Endpoint)
     if endpoint.usage_plan and not endpoint.authorizer:
         raise ValueError(
-            "endpoint has a usage plan and no authorizer: an API key does not say who asks, so all "
-            "would be told of every job. Give an authorizer, too, or leave usage_plan out."
+            "endpoint has a usage plan and no authorizer: an API key does not say who asks, so "
+            "every client could see every job. Give an authorizer, too, or leave usage_plan out."
         )
     for kind in endpoint.content_types:
         if kind != JSON:

@@ -221,6 +221,13 @@ class QueueWithDeadLetterQueue(Construct):
             )
         return self._dead_letter_queue
 
+    def _consume(
+        self, consumer: Consumer, given: sqs.IQueue | NewQueue
+    ) -> lambda_.EventSourceMapping:
+        """Let a function process the messages. ``given``: the queue, as it was given."""
+        warn_of_imported_consumer(consumer, visibility_given(given))
+        return consume(self, "EventSource", self.queue, consumer, fifo=self._fifo)
+
     def metric_approximate_age_of_oldest_message(self, **options: Any) -> cloudwatch.Metric:
         """Age of the oldest message in the queue, in seconds. ``options``: of the metric."""
         return self.queue.metric_approximate_age_of_oldest_message(**options)
@@ -263,10 +270,7 @@ class SqsToLambda(QueueWithDeadLetterQueue):
     ) -> None:
         consumer = Consumer.of(consumer)
         super().__init__(scope, construct_id, queue=queue, consumer=consumer, alarms=alarms)
-        warn_of_imported_consumer(consumer, visibility_given(queue))
-        self.event_source_mapping = consume(
-            self, "EventSource", self.queue, consumer, fifo=self._fifo
-        )
+        self.event_source_mapping = self._consume(consumer, queue)
 
 
 def queue_for_failures(

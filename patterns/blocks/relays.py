@@ -43,7 +43,7 @@ RELAY_STOPPED = Runbook(
     "that reserves no concurrency; AWS CloudTrail shows who changed it.",
     fix="Enable it: what waits is sent then. If a stream feeds the relay, touch orders that are "
     "more than a day old.",
-    verify="Invocations of the relay rises, and orders end.",
+    verify="Invocations of the relay rise, and orders end.",
 )
 QUARTER = seconds(900)
 

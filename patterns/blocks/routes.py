@@ -13,17 +13,17 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 
 from ..checks import events as checks
-from ..checks import kms as kms_checks
 from ..checks import patterns as pattern_checks
 from ..checks import reject
 from ..checks import sqs as sqs_checks
-from ..limits import EVENTS_MAX_AGE, EVENTS_MAX_RETRIES
+from ..limits import EVENTS_MAX_AGE, EVENTS_MAX_RETRIES, EVENTS_RULE_NAME
 from . import keys, places, publishers
 from .alarms import MINUTE, Alarms, Runbook
 from .consumers import check_may_run
 from .grants import allow_service, permission, service_principal
 from .names import name_known_before_creation
-from .queues import ask_for_key, queue_for_failures, resource_of
+from .publishers import EVENTBRIDGE
+from .queues import ask_for_key, queue_for_failures
 from .stacks import same_stack
 from .values import (
     Path,
@@ -61,8 +61,7 @@ if TYPE_CHECKING:
         | sns.ITopic
     )
 
-EVENTBRIDGE = "events.amazonaws.com"
-LONGEST_NAME = 27  # of the path; a rule's name has 64 characters
+LOST = "every event would be lost"
 FIELDS = (
     "account",
     "detail",
@@ -101,8 +100,8 @@ RULE_ALARMS = (
         "FailedInvocations",
         1,
         Runbook(
-            means="EventBridge has given up deliveries to this rule's target: their retries ended, "
-            "or a permission was missing.",
+            means="EventBridge stopped attempting deliveries to this rule's target: their retries "
+            "ended, or a permission was missing.",
             see="The UndeliveredAlarm of the same rule has the events and the error.",
             fix="Follow the runbook of that alarm.",
             verify="FailedInvocations stays without data while events arrive.",
@@ -250,7 +249,7 @@ class Rule:
         self, scope: Construct, bus: events.IEventBus, bus_name: str | None = None
     ) -> None:
         self._scope, self._known = scope, bus_name is not None
-        self.name = name_known_before_creation(scope, longest_path=LONGEST_NAME)
+        self.name = name_known_before_creation(scope, longest=EVENTS_RULE_NAME)
         own_name = _name_of(bus)
         of_default = own_name == "default"
         in_arn = self.name if of_default else f"{bus_name or own_name}/{self.name}"
@@ -525,11 +524,7 @@ def _check_topic(name: object, topic: sns.ITopic) -> None:
             f"{name} is a FIFO topic, but a rule names no message group: SNS would reject every "
             "event. Use a standard topic."
         )
-    resource: Any = topic.node.default_child
-    key = topic.master_key
-    key_id = key.key_id if key else getattr(resource, "kms_master_key_id", None)
-    if key_id is not None:
-        reject(kms_checks.service_may_use(name, key_id, EVENTBRIDGE, "every event would be lost"))
+    keys.check_service(name, topic, EVENTBRIDGE, LOST)
 
 
 def check_encryption(name: object, queue: sqs.IQueue) -> None:
@@ -539,10 +534,7 @@ def check_encryption(name: object, queue: sqs.IQueue) -> None:
         ValueError: it is encrypted with a key that AWS manages, or that encrypts nothing.
     """
     keys.check_key_of(queue)
-    key = keys.key_of(queue)
-    key_id = key.key_id if key else getattr(resource_of(queue), "kms_master_key_id", None)
-    if key_id is not None:
-        reject(kms_checks.service_may_use(name, key_id, EVENTBRIDGE, "every event would be lost"))
+    keys.check_service(name, queue, EVENTBRIDGE, LOST)
 
 
 def _dead_letter_queue(

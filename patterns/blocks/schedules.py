@@ -13,7 +13,7 @@ from constructs import Construct
 from ..checks import reject
 from ..checks import scheduler as checks
 from ..checks import sqs as sqs_checks
-from ..limits import SCHEDULER_MAX_AGE, SCHEDULER_RETRIES
+from ..limits import SCHEDULER_MAX_AGE, SCHEDULER_NAME, SCHEDULER_RETRIES
 from . import keys
 from .alarms import MINUTE, Alarms, Runbook
 from .findings import acknowledge_wildcards
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
 
 SCHEDULER = "scheduler.amazonaws.com"
-LONGEST_PATH = 27  # so that the name of the group has at most 64 characters
 MANAGES = [f"scheduler:{verb}Schedule" for verb in ("Create", "Get", "Update", "Delete")]
 
 
@@ -51,7 +50,7 @@ class Retries:
 
     Attributes:
         attempts: Retries, 0 to 185, with growing waits. Default: 185.
-        max_event_age: How old a tick may grow before Scheduler gives it up, 1 minute to 24 hours.
+        max_event_age: How old a tick may grow before Scheduler drops it, 1 minute to 24 hours.
             Default: 24 hours.
 
     Raises:
@@ -102,7 +101,7 @@ class Schedules(Construct):
         self.schedule_group = scheduler.ScheduleGroup(
             self,
             "Group",
-            schedule_group_name=name_known_before_creation(self, longest_path=LONGEST_PATH),
+            schedule_group_name=name_known_before_creation(self, longest=SCHEDULER_NAME),
             removal_policy=removal_policy,
         )
         self.dead_letter_queue = dead_letter_queue or queue_for_failures(
@@ -185,7 +184,7 @@ class Schedules(Construct):
         return grant
 
     def metric_dropped(self, **options: Any) -> cloudwatch.Metric:
-        """Ticks that Scheduler gave up. ``options``: of the metric."""
+        """Ticks that Scheduler dropped. ``options``: of the metric."""
         return self.schedule_group.metric_dropped(**options)
 
     def metric_target_errors(self, **options: Any) -> cloudwatch.Metric:
@@ -343,8 +342,8 @@ SENT_AGAIN = "Fix the cause, then send the MessageBody of each to the queue agai
 # By metric: after how many minutes in a row it goes off, and what to do then.
 ON_GROUP = {
     "InvocationDroppedCount": (1, Runbook(
-        "Scheduler gave ticks up after its retries. They are in the dead-letter queue, or LOST.",
-        "Compare InvocationsSentToDeadLetterCount: the dead-letter queue has so many of them.",
+        "Scheduler dropped ticks after its retries. They are in the dead-letter queue, or LOST.",
+        "Compare InvocationsSentToDeadLetterCount: the dead-letter queue has that many of them.",
         "Follow the runbook of UndeliveredAlarm.",
         "InvocationDroppedCount stays at 0.",
     )),
@@ -357,14 +356,14 @@ ON_GROUP = {
         "InvocationsFailedToBeSentToDeadLetterCount stays at 0.",
     )),
     "TargetErrorCount": (3, Runbook(
-        "The target answers Scheduler with errors. Scheduler retries, then gives the tick up.",
+        "The target answers Scheduler with errors. Scheduler retries, then drops the tick.",
         "Read ERROR_CODE of a dead letter; without one, AWS CloudTrail shows who changed the role "
         "or the target.",
         "Allow the role to use the target, or bring the target back.",
         "TargetErrorCount falls to 0.",
     )),
     "TargetErrorThrottledCount": (5, Runbook(
-        "The target throttles Scheduler: too many ticks at the same minute. They come late.",
+        "The target throttles Scheduler: too many ticks in the same minute. They come late.",
         "Compare the schedules of that minute with the account's quota of the target's requests.",
         "Spread the ticks over several minutes, or raise the quota.",
         "TargetErrorThrottledCount falls to 0.",

@@ -59,7 +59,7 @@ def needs(one: IConstruct, other: IConstruct) -> bool:
 
 
 def check_order(scope: IConstruct, name: object, resource: IConstruct) -> None:
-    """Remember that the stack of ``scope`` needs that of a resource; reject a circle of stacks.
+    """Remember that the stack of ``scope`` needs that of a resource; reject circular dependencies.
 
     Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-exports.html
 

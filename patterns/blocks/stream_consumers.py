@@ -74,8 +74,8 @@ NOT_HERE = (
 class StreamConsumer:
     """A function, and how Lambda hands it the records of a stream, shard by shard and in order.
 
-    A batch that fails is halved until the record that fails is alone, retried, and given up; then
-    its shard goes on. What was given up is recorded in the failure destination.
+    A batch that fails is halved until the record that fails is alone, retried, and discarded; then
+    its shard goes on. What was discarded is recorded in the failure destination.
 
     Attributes:
         function: Function or alias. You own its code: it must be idempotent and report partial
@@ -88,11 +88,11 @@ class StreamConsumer:
         retry_attempts: Retries of a batch, 0 to 10,000; -1: until ``max_record_age``. More
             retries bridge longer outages in order, and block the shard longer if nothing helps.
             Default: 10.
-        max_record_age: Age from which a failing record is given up, 60 s to 7 days, and shorter
+        max_record_age: Age from which a failing record is discarded, 60 s to 7 days, and shorter
             than the stream keeps it. Default: 1 day, or half of what the stream keeps if that is
             less.
-        on_failure: Where the record of a batch that was given up is sent: your own standard queue
-            or topic, or a bucket, which gets the events, too. To the others the record names the
+        on_failure: Where the record of a batch that was discarded is sent: your own standard queue
+            or topic, or a bucket, which gets the events, too. For the others, the record names the
             range of the stream. Default: a new queue, which keeps it for 14 days.
         encryption_key: Customer managed key of the new queue. Default: SQS-managed encryption.
         starting_position: Where a new reader starts: ``TRIM_HORIZON``, or a time with its zone,
@@ -173,7 +173,7 @@ class StreamConsumer:
         return consumer if isinstance(consumer, StreamConsumer) else cls(function=consumer)
 
     def age(self, kept: float | None) -> Duration:
-        """Return the age from which a record is given up.
+        """Return the age from which a record is discarded.
 
         The second half of what the stream keeps is for whoever fetches the records back. ``kept``:
         that time in seconds; None when it is not known, so that it may be the shortest there is.
@@ -262,7 +262,7 @@ class StreamReader(Construct):
 
     @property
     def failure_queue(self) -> sqs.IQueue:
-        """Where the records of what was given up are sent.
+        """Where the records of what was discarded are sent.
 
         Raises:
             ValueError: that is a topic or a bucket.
@@ -289,24 +289,33 @@ class StreamReader(Construct):
         return self.function.metric("IteratorAge", **{"statistic": "Maximum"} | options)
 
 
-def check_function(
-    readers: Sequence[StreamReader], construct_id: str, consumer: StreamConsumer, stream: Any
-) -> None:
-    """Reject a function that reads the stream already.
+class StreamReaders(Construct):
+    """The readers of one stream, for a construct to inherit.
 
-    Args:
-        readers: Those that the stream has.
-        construct_id: Id of the next one.
-        consumer: Its function, and how it is called.
-        stream: What they read.
-
-    Raises:
-        ValueError: the function is that of a reader.
+    Attributes:
+        consumers: Those that were added, in that order.
     """
-    function = consumer.function
-    for one in readers:
-        if one.function.function_arn == function.function_arn:
-            raise ValueError(checks.one_mapping(construct_id, Path(function), Path(stream)))
+
+    consumers: list[StreamReader]
+    _alarms: Alarms
+
+    def _read_by(
+        self, construct_id: str, source: StreamSource, consumer: StreamConsumer
+    ) -> StreamReader:
+        """Add a reader.
+
+        Raises:
+            ValueError: its function reads the stream already, or see ``StreamReader``.
+        """
+        function, stream = consumer.function, source.resource
+        for one in self.consumers:
+            if one.function.function_arn == function.function_arn:
+                raise ValueError(checks.one_mapping(construct_id, Path(function), Path(stream)))
+        reader = StreamReader(
+            self, construct_id, source=source, consumer=consumer, alarms=self._alarms
+        )
+        self.consumers.append(reader)
+        return reader
 
 
 def _check(scope: Construct, source: StreamSource, consumer: StreamConsumer) -> None:
@@ -445,9 +454,9 @@ def _read(
 
 
 FAILURES = Runbook(
-    means="Lambda gave up records of the stream, or the function refused them. A record of each "
-    "batch is stored in the failure destination; the events are in the stream until it forgets "
-    "them.",
+    means="Lambda discarded records of the stream after their retries, or the function refused "
+    "them. The failure destination has a record of each batch; the events stay in the stream until "
+    "its retention period ends.",
     see="Run `python -m serverless_patterns.redrive run` with this queue or bucket and --dry-run: "
     "it names the reasons, how many events are still there, and the time of the oldest.",
     fix="Fix the cause, then run it without --dry-run: it fetches the records back and runs them "
@@ -461,7 +470,7 @@ NAMES = {"IteratorAge": "Behind"}
 OF_FUNCTION = {
     "IteratorAge": ("Maximum", 15, Runbook(
         means="The function is behind its stream, or a record that fails blocks a shard. Records "
-        "are lost when the stream forgets them.",
+        "are lost when the stream's retention period ends.",
         see="Read the function's log for errors, and compare its Errors, Throttles and Duration "
         "with the records that arrive.",
         fix="Fix what the log names. If the function only has too much to do, raise its "
@@ -469,11 +478,12 @@ OF_FUNCTION = {
         verify="IteratorAge falls.",
     )),
     "Errors": ("Sum", 3, Runbook(
-        means="Calls of the function fail. Each blocks its shard until it succeeds or is given up.",
+        means="Calls of the function fail. Each blocks its shard until it succeeds, or Lambda "
+        "discards its records.",
         see="Read the function's log; a Duration close to its timeout means that calls are cut "
         "off.",
-        fix="Fix the function, or the dependency that its errors name. Then replay what was given "
-        "up: see FailureAlarm.",
+        fix="Fix the function, or the dependency that its errors name. Then replay what was "
+        "discarded: see FailureAlarm.",
         verify="Errors falls to 0.",
     )),
     "Throttles": ("Sum", 5, Runbook(
@@ -484,13 +494,13 @@ OF_FUNCTION = {
         verify="Throttles falls to 0, and IteratorAge falls.",
     )),
     "DestinationDeliveryFailures": ("Sum", 1, Runbook(
-        means="Lambda gave up records, and could not say so at the failure destination: nothing "
-        "names the events, which are LOST unless you find them.",
+        means="Lambda discarded records, and could not report them to the failure destination: "
+        "nothing names the events, which are LOST unless you find them.",
         see="Look at the destination, its policy and key, and the function's role; AWS CloudTrail "
         "shows who changed them.",
         fix="Fix what blocks the delivery. Then read the stream again: a new reader in place of "
-        "this one starts at the oldest record, or, of a Kinesis stream, at a time before that. "
-        "Effects are idempotent.",
+        "this one starts at the oldest record, or, on a Kinesis stream, at a time that you choose. "
+        "What was processed before changes nothing.",
         verify="DestinationDeliveryFailures stays at 0.",
     )),
 }  # fmt: skip

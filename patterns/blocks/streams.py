@@ -137,7 +137,7 @@ def stream_of(
         ValueError: records would be gone before it goes off, or its key encrypts nothing.
     """
     if not isinstance(stream, NewStream):
-        check_here(scope, Path(stream), stream, here)
+        check_here(scope, Path(stream, "stream "), stream, here)
         _check_own_stream(stream, in_seconds(max_age))
         return stream
     check_retention("the stream", in_seconds(max_age), in_seconds(stream.retention_period))
@@ -266,8 +266,8 @@ ITERATOR_AGE = Runbook(
     verify="GetRecords.IteratorAgeMilliseconds falls.",
 )
 WRITE_THROTTLED = Runbook(
-    means="Kinesis throttles the senders. They have to send again, and lose the records that they "
-    "give up.",
+    means="Kinesis throttles the senders. They have to retry, and lose the records that they "
+    "stop retrying.",
     see="Compare IncomingBytes and IncomingRecords of the stream with its shards; one hot shard "
     "shows in its enhanced (shard-level) metrics.",
     fix="Spread the partition keys, aggregate small records, or add shards.",
@@ -281,10 +281,10 @@ READ_THROTTLED = Runbook(
     verify="ReadProvisionedThroughputExceeded is 0, and the iterator age falls.",
 )
 PUT_FAILED = Runbook(
-    means="Kinesis fails records of PutRecords by an error of its own. A sender that does not send "
-    "them again loses them.",
+    means="Kinesis rejects records of PutRecords because of an internal error. A sender that does "
+    "not retry them loses them.",
     see="Check the AWS Health Dashboard for Kinesis, and the senders' logs for the error code.",
-    fix="Let the senders send the failed records again until the service has recovered.",
+    fix="Let the senders retry the rejected records until the service has recovered.",
     verify="PutRecords.FailedRecords is 0.",
 )
 

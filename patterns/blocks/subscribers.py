@@ -1,4 +1,4 @@
-"""SNS → HTTPS endpoint, function or Firehose: what each subscriber needs beside its subscription.
+"""SNS → HTTPS endpoint, function or Firehose: what each subscriber needs besides its subscription.
 
 Each has a dead-letter queue of its own, and an alarm on it: see ``subscriptions.deliver``.
 """

@@ -13,7 +13,6 @@ from aws_cdk import Annotations
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 
-from ..checks import kms as kms_checks
 from ..checks import patterns as pattern_checks
 from ..checks import reject
 from ..checks import sns as checks
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from .sources import Source
 
 DAY = 86_400
+UNDELIVERABLE = "every delivery would fail"
 # The endpoints that the subscriptions made here deliver to, by topic.
 _ENDPOINTS: WeakKeyDictionary[sns.ITopic, set[str]] = WeakKeyDictionary()
 # How many of them filter.
@@ -90,7 +90,7 @@ class Subscription:
     dead_letter_queue: sqs.IQueue | None = None
 
     def __post_init__(self) -> None:
-        """Reject two filters, and a point in time that is none.
+        """Reject two filters, and a point in time without a time zone.
 
         Source: https://docs.aws.amazon.com/sns/latest/dg/sns-message-filtering-scope.html
 
@@ -155,13 +155,32 @@ class Delivery:
     Attributes:
         subscription: Topic to endpoint.
         dead_letter_queue: What SNS could not deliver.
-        alarm: Rings while that queue holds anything; None when it is in another Region, and so is
-            its metric.
+        alarm: Goes off while that queue holds anything; None when it is in another Region, and so
+            is its metric.
     """
 
     subscription: sns.Subscription
     dead_letter_queue: sqs.IQueue
     alarm: cloudwatch.Alarm | None
+
+
+class Delivered:
+    """What every subscriber has besides its endpoint."""
+
+    subscription: sns.Subscription
+    delivery_dead_letter_queue: sqs.IQueue
+
+    def _delivered(self, delivery: Delivery) -> list[cloudwatch.Alarm]:
+        """Remember the delivery leg; return its alarms."""
+        self.subscription = delivery.subscription
+        self.delivery_dead_letter_queue = delivery.dead_letter_queue
+        return [delivery.alarm] if delivery.alarm else []
+
+    def metric_undelivered(self, **options: Any) -> cloudwatch.Metric:
+        """Messages that SNS could not deliver. ``options``: of the metric."""
+        return self.delivery_dead_letter_queue.metric_approximate_number_of_messages_visible(
+            **options
+        )
 
 
 def deliver_to_queue(
@@ -180,7 +199,7 @@ def deliver_to_queue(
         ValueError: see ``deliver``; or SNS may not use the queue's key, or the queue is its own
             dead-letter queue or of another account.
     """
-    check_encryption(Path(queue, "queue "), queue)
+    keys.check_service(Path(queue, "queue "), queue, SNS, UNDELIVERABLE)
     here, there = place_of(stack_of(scope))[0], place_of_endpoint(queue)[0]
     if here and there:
         reject(checks.queue_of_another_account(Path(queue, "queue "), here, there))
@@ -337,9 +356,8 @@ def check_replay(topic: sns.ITopic, start: datetime) -> None:
             f"replay_from is {start.isoformat()}, but the topic keeps no archive. "
             f"{advice if topic.fifo else 'Leave it out: only a FIFO topic keeps one'}."
         )
-    key_id = topic.master_key.key_id if topic.master_key else resource.kms_master_key_id or ""
     name = f"replay_from is {start.isoformat()}, but the topic's archive"
-    reject(kms_checks.service_may_use(name, key_id, SNS, "nothing could be replayed"))
+    keys.check_service(name, topic, SNS, "nothing could be replayed")
 
 
 def check_dead_letter_queue(queue: sqs.IQueue, *, topic_fifo: bool) -> None:
@@ -357,7 +375,7 @@ def check_dead_letter_queue(queue: sqs.IQueue, *, topic_fifo: bool) -> None:
         fifo = queue.fifo
         reject(checks.dead_letter_queue_type(name, topic_fifo=topic_fifo, dead_letter_fifo=fifo))
     keys.check_key_of(queue)
-    check_encryption(name, queue)
+    keys.check_service(name, queue, SNS, UNDELIVERABLE)
     if imported:
         Annotations.of(queue).add_warning_v2(
             "serverless-patterns:imported-delivery-dead-letter-queue",
@@ -366,19 +384,6 @@ def check_dead_letter_queue(queue: sqs.IQueue, *, topic_fifo: bool) -> None:
             f"which is {SQS_DEFAULT_RETENTION // DAY} days unless it is raised, to "
             f"{SQS_MAX_RETENTION // DAY} at most.{ask_for_key(queue)}",
         )
-
-
-def check_encryption(name: object, queue: sqs.IQueue) -> None:
-    """Reject a queue into which SNS cannot deliver.
-
-    Raises:
-        ValueError: it is encrypted with a key that AWS manages.
-    """
-    key = keys.key_of(queue)
-    key_id = key.key_id if key else getattr(resource_of(queue), "kms_master_key_id", None)
-    if key_id is None:
-        return
-    reject(kms_checks.service_may_use(name, key_id, SNS, "every delivery would fail"))
 
 
 def _check_place(scope: Construct, source: Source, kept: sqs.IQueue | None) -> None:

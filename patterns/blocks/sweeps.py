@@ -15,6 +15,7 @@ from .alarms import MINUTE, Alarms, Runbook
 from .consumers import check_may_run
 from .findings import acknowledge
 from .grants import permission
+from .publishers import EVENTBRIDGE
 from .values import child_of, expect_fields, in_seconds, seconds
 
 if TYPE_CHECKING:
@@ -105,12 +106,14 @@ def run_by_schedule(
     return rule, alarms.each(scope, rows)
 
 
-def rule_of(scope: Construct, function: lambda_.IFunction, every: Duration) -> events.Rule:
-    """Run a function every so often, by a rule that alone may invoke it."""
+def rule_of(
+    scope: Construct, function: lambda_.IFunction, every: Duration, **target: str
+) -> events.Rule:
+    """Run a function at a rate, by a rule that alone may invoke it. ``target``: of the rule."""
     rule = events.Rule(scope, "Schedule", schedule=events.Schedule.rate(every))
     arn, resource = function.function_arn, child_of(rule)
-    permission(rule, arn, "events.amazonaws.com", rule.rule_arn)
-    resource.targets = [{"id": "Sweep", "arn": arn}]
+    permission(rule, arn, EVENTBRIDGE, rule.rule_arn)
+    resource.targets = [{"id": "Sweep", "arn": arn} | target]
     findings = ("Serverless::Serverless-EventBusDLQ", "EventLoss::I9183")
     acknowledge(rule, findings, "A run that could not start is made up for by the next.")
     return rule

@@ -19,6 +19,7 @@ from .firehose import (
     role_of_firehose,
 )
 from .lakes import SOURCE_PREFIX, Lake
+from .subscriptions import Delivered
 from .values import expect
 
 if TYPE_CHECKING:
@@ -31,31 +32,12 @@ if TYPE_CHECKING:
 
     from .alarms import Alarms
     from .sources import Source
-    from .subscriptions import Delivery, Subscription
+    from .subscriptions import Subscription
 
 WATCH = "no alarm goes off when records fail: watch {} yourself, for example with request metrics"
 
 
-class _Subscriber(Construct):
-    """What every subscriber has beside its endpoint."""
-
-    subscription: sns.Subscription
-    delivery_dead_letter_queue: sqs.IQueue
-    alarms: list[cloudwatch.Alarm]
-
-    def _delivered(self, delivery: Delivery) -> None:
-        self.subscription = delivery.subscription
-        self.delivery_dead_letter_queue = delivery.dead_letter_queue
-        self.alarms = [delivery.alarm] if delivery.alarm else []
-
-    def metric_undelivered(self, **options: Any) -> cloudwatch.Metric:
-        """Messages that SNS could not deliver. ``options``: of the metric."""
-        return self.delivery_dead_letter_queue.metric_approximate_number_of_messages_visible(
-            **options
-        )
-
-
-class FunctionSubscriber(_Subscriber):
+class FunctionSubscriber(Construct, Delivered):
     """A function that Lambda runs once for each event, and up to two times more if it fails.
 
     Attributes:
@@ -75,15 +57,13 @@ class FunctionSubscriber(_Subscriber):
     ) -> None:
         """Invoke a function for the events of a topic, and keep what it fails."""
         self.function = function
-        self._delivered(
-            subscribers.deliver_to_function(self, source, function, settings, alarms=alarms)
-        )
+        delivery = subscribers.deliver_to_function(self, source, function, settings, alarms=alarms)
         key = source.encryption_key
         self.failure_queue, on_failures = keep_failures(self, function, key, alarms)
-        self.alarms += on_failures
+        self.alarms: list[cloudwatch.Alarm] = [*self._delivered(delivery), *on_failures]
 
 
-class ArchiveSubscriber(_Subscriber):
+class ArchiveSubscriber(Construct, Delivered):
     """A lake in S3 to which Firehose writes every event, in objects by the day of its arrival.
 
     Attributes:
@@ -131,10 +111,9 @@ class ArchiveSubscriber(_Subscriber):
             log_group=self.log_group,
         )
         stream, name = self.delivery_stream, self.delivery_stream.ref
-        self._delivered(
-            subscribers.deliver_to_firehose(self, source, stream, settings, alarms=alarms)
-        )
-        self.alarms += [
+        delivery = subscribers.deliver_to_firehose(self, source, stream, settings, alarms=alarms)
+        self.alarms: list[cloudwatch.Alarm] = [
+            *self._delivered(delivery),
             *alarms_of_source(self, put, name, max_age, alarms),
             *alarms_of_delivery(self, name, self.bucket, errors, max_age, alarms),
         ]
@@ -144,7 +123,7 @@ class ArchiveSubscriber(_Subscriber):
         return data_freshness(self.delivery_stream.ref, **options)
 
 
-class EndpointSubscriber(_Subscriber):
+class EndpointSubscriber(Construct, Delivered):
     """An HTTPS endpoint, which has to confirm the subscription before it gets any event.
 
     Attributes:
@@ -162,8 +141,7 @@ class EndpointSubscriber(_Subscriber):
         alarms: Alarms,
     ) -> None:
         """Post the events of a topic to an endpoint."""
-        self._delivered(
-            subscribers.deliver_to_endpoint(
-                self, source, url, settings, delivery_policy=delivery_policy, alarms=alarms
-            )
+        delivery = subscribers.deliver_to_endpoint(
+            self, source, url, settings, delivery_policy=delivery_policy, alarms=alarms
         )
+        self.alarms: list[cloudwatch.Alarm] = self._delivered(delivery)

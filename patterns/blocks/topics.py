@@ -22,7 +22,7 @@ from .names import name_known_before_creation, pattern_of_name
 from .queues import NewQueue, SqsToLambda
 from .sources import SNS, Source
 from .stacks import check_order
-from .subscriptions import Subscription, deliver_to_queue
+from .subscriptions import Delivered, Subscription, deliver_to_queue
 from .values import Path, child_of, expect, is_token, made_in, seconds, stack_of
 
 if TYPE_CHECKING:
@@ -141,10 +141,10 @@ def new_source(
     return source
 
 
-def new_standard_source(scope: Construct, settings: TopicSettings) -> Source:
-    """Return a new standard topic as a source of deliveries."""
+def new_standard_source(scope: Construct, settings: TopicSettings, **options: Any) -> Source:
+    """Return a new standard topic as a source of deliveries. ``options``: of the topic."""
     key = settings.encryption_key
-    made = sns.Topic(scope, "Topic", master_key=key, enforce_ssl=True)
+    made = sns.Topic(scope, "Topic", master_key=key, enforce_ssl=True, **options)
     made_in(scope, made)
     return new_source(made, settings)
 
@@ -216,7 +216,7 @@ def _allow_subscribing(scope: Construct, topic: sns.ITopic) -> bool:
     return topic.add_to_resource_policy(allow).statement_added
 
 
-class QueueSubscriber(SqsToLambda):
+class QueueSubscriber(SqsToLambda, Delivered):
     """A subscriber of a topic that takes its events from a queue, at its own pace.
 
     Attributes:
@@ -227,9 +227,6 @@ class QueueSubscriber(SqsToLambda):
         alarms: The subscriber's alarms.
     """
 
-    subscription: sns.Subscription
-    delivery_dead_letter_queue: sqs.IQueue
-
     def subscribe_to(self, source: Source, settings: Subscription, alarms: Alarms) -> None:
         """Take the events of a topic, and keep those that SNS cannot deliver.
 
@@ -237,15 +234,7 @@ class QueueSubscriber(SqsToLambda):
             ValueError: see ``deliver_to_queue``.
         """
         delivery = deliver_to_queue(self, source, self.queue, settings, alarms=alarms)
-        self.subscription = delivery.subscription
-        self.delivery_dead_letter_queue = delivery.dead_letter_queue
-        self.alarms += [delivery.alarm] if delivery.alarm else []
-
-    def metric_undelivered(self, **options: Any) -> cloudwatch.Metric:
-        """Messages that SNS could not deliver. ``options``: of the metric."""
-        return self.delivery_dead_letter_queue.metric_approximate_number_of_messages_visible(
-            **options
-        )
+        self.alarms += self._delivered(delivery)
 
 
 class TopicFanout(Construct):

@@ -168,7 +168,7 @@ TRANSFORM_THROTTLES = Runbook(
 TRANSFORM_DURATION = Runbook(
     means="The transform nears its timeout. A batch that it does not finish goes to the error "
     "prefix.",
-    see="Read the transform's log for what takes its time, and its Duration for when that began.",
+    see="Read the transform's log for what takes so long, and its Duration for when that began.",
     fix="Make the transform faster, raise its memory or its timeout, or lower its batch size.",
     verify="The 90th percentile of the transform's Duration falls.",
 )

@@ -101,7 +101,7 @@ def polls_above_reserved(
     needed = polls + others
     if needed <= reserved:
         return None
-    beside = f" beside the {others:g} of its other mappings" if others else ""
+    beside = f" in addition to the {others:g} of its other mappings" if others else ""
     by = f"{pollers:g} pollers make {polls:g}" if pollers else f"A mapping makes up to {polls:g}"
     return (
         f"{by} concurrent calls of {function}{beside}, but it reserves only {reserved:g} "

@@ -114,6 +114,17 @@ def loop(name: object, results: str, watched: Filter) -> str | None:
     )
 
 
+def versions_of_bodies(bucket: object) -> str:
+    """What is deleted is gone: with versions, S3 only hides it.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectVersions.html
+    """
+    return (
+        f"{bucket} has versions, so S3 would hide each body that is deleted, and keep it. Give a "
+        "bucket without versions."
+    )
+
+
 def expires_before_read(objects: object, kept: float, queue: object, waits: float) -> str | None:
     """Objects outlive the messages about them.
 

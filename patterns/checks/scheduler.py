@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from ..limits import (
     SCHEDULER_DESCRIPTION,
+    SCHEDULER_FIRST_YEAR,
     SCHEDULER_INPUT_BYTES,
+    SCHEDULER_LAST_YEAR,
     SCHEDULER_MAX_AGE,
     SCHEDULER_MIN_AGE,
     SCHEDULER_RETRIES,
@@ -20,7 +22,6 @@ from . import period
 AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)")
 CRON = re.compile(r"cron\((\S+) (\S+) (\S+) (\S+) (\S+) (\S+)\)")
 RATE = re.compile(r"rate\([1-9]\d* (minute|hour|day)s?\)")
-FIRST_YEAR, LAST_YEAR = 1970, 2200  # of a cron expression
 WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 MONTHS = (
     "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
@@ -259,7 +260,7 @@ def _moment(expression: str) -> datetime | None:
         moment = datetime.fromisoformat(at[1]) if at else None
     except ValueError:
         return None
-    return moment if moment and FIRST_YEAR <= moment.year < LAST_YEAR else None
+    return moment if moment and SCHEDULER_FIRST_YEAR <= moment.year <= SCHEDULER_LAST_YEAR else None
 
 
 def _weekday(day: date) -> int:

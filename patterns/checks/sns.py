@@ -14,6 +14,8 @@ from ..limits import (
     SNS_FILTER_COMBINATIONS,
     SNS_FILTER_KEYS,
     SNS_FILTERS,
+    SNS_HTTP_DEFAULT_DELAY,
+    SNS_HTTP_DEFAULT_RETRIES,
     SNS_HTTP_RETRIES,
     SNS_HTTP_RETRY_TIME,
     SNS_LARGE_SUBSCRIPTIONS,
@@ -28,7 +30,11 @@ from .sqs import KIND
 RAW = ("sqs", "firehose", "https", "http")
 TAKE_LARGE = ("sqs", "lambda", "firehose")
 # What a retry policy has that says nothing else: seconds, seconds, retries.
-DEFAULT_RETRIES = {"minDelayTarget": 20, "maxDelayTarget": 20, "numRetries": 3}
+DEFAULT_RETRIES = {
+    "minDelayTarget": SNS_HTTP_DEFAULT_DELAY,
+    "maxDelayTarget": SNS_HTTP_DEFAULT_DELAY,
+    "numRetries": SNS_HTTP_DEFAULT_RETRIES,
+}
 # What SNS sends as the content type of its own JSON.
 CONTENT_TYPES = ("application/json", "text/plain")
 

@@ -10,6 +10,8 @@ from ..limits import (
     EXPRESS_MAX_DURATION,
     SQS_MAX_RETENTION,
     STATES_DEFAULT_ATTEMPTS,
+    STATES_DEFAULT_BACKOFF,
+    STATES_DEFAULT_INTERVAL,
     STATES_DISTRIBUTED_MAP_CONCURRENCY,
     STATES_INLINE_MAP_CONCURRENCY,
     STATES_MAX_DURATION,
@@ -340,7 +342,8 @@ def longest_seconds(state: Mapping[str, Any]) -> float:
 def _with_retries(attempt: float, retry: Mapping[str, Any]) -> float:
     """Return how long a state takes with one of its retriers, as far as an execution may take."""
     total = attempt
-    wait, rate = float(retry.get("IntervalSeconds", 1)), float(retry.get("BackoffRate", 2))
+    wait = float(retry.get("IntervalSeconds", STATES_DEFAULT_INTERVAL))
+    rate = float(retry.get("BackoffRate", STATES_DEFAULT_BACKOFF))
     longest = float(retry.get("MaxDelaySeconds", math.inf))
     for _ in range(int(retry.get("MaxAttempts", STATES_DEFAULT_ATTEMPTS))):
         if total > STATES_MAX_DURATION:

@@ -164,7 +164,7 @@ class ClaimCheck(SqsToLambda):
         announcer: lambda_.IFunction | Consumer,
         endpoint: Endpoint = Endpoint("uploads"),
     ) -> Uploads:
-        """Let clients of an API upload bodies to S3 itself: the API takes 10 MB at the most.
+        """Let clients of an API upload bodies to S3 itself: the API takes at most 10 MB.
 
         POST answers 201 with a presigned URL, whose signature binds the size and the content type
         that were asked for, and that nothing has been uploaded there. S3 then says that the body is

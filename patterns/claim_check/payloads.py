@@ -13,7 +13,7 @@ from aws_cdk import Annotations, Duration
 from aws_cdk import aws_s3 as s3
 
 from ..blocks import keys
-from ..blocks.buckets import DAY, NewBucket, check_rules_outlast, make_bucket
+from ..blocks.buckets import DAY, NewBucket, check_no_versions, check_rules_outlast, make_bucket
 from ..blocks.grants import grantee_here
 from ..blocks.names import bucket_name_known_before_creation
 from ..blocks.places import check_here
@@ -86,6 +86,7 @@ class Store:
             keys.check_key_of(self.bucket)
             reason = "bodies are kept where their queue is. Give a bucket of this place."
             check_here(scope, Path(self.bucket, "bucket "), self.bucket, reason)
+            check_no_versions(self.bucket)
         self._check_alone()
         self._expire(ceil((self._kept + net) / DAY))
 
@@ -126,18 +127,16 @@ class Store:
         why = "Each body has a key of its own, made up."
         return grant_here(self.bucket, grantee, objects, on_object, on_bucket, why)
 
-    def _overlaps(self, prefix: str) -> bool:
-        return prefix.startswith(self.prefix) or self.prefix.startswith(prefix)
-
     def _check_alone(self) -> None:
         """Reject bodies among those of another queue, whose sweep would delete them."""
         others = _PREFIXES.setdefault(self.bucket, [])
-        for other in filter(self._overlaps, others):
-            raise ValueError(
-                f"prefix is {self.prefix!r}, but the bodies of another queue or topic are in "
-                f"{other!r} of {Path(self.bucket)}, and each deletes what is in its own. Give "
-                "each a folder of its own."
-            )
+        for other in others:
+            if other.startswith(self.prefix) or self.prefix.startswith(other):
+                raise ValueError(
+                    f"prefix is {self.prefix!r}, but the bodies of another queue or topic are in "
+                    f"{other!r} of {Path(self.bucket)}, and each deletes what is in its own. Give "
+                    "each a folder of its own."
+                )
         others.append(self.prefix)
 
     def _expire(self, days: int) -> None:

@@ -16,10 +16,10 @@ from ..blocks.endpoints import Endpoint, NewApi
 from ..blocks.polling import HERE, Polled, check_deadline, check_endpoint, check_front, check_queue
 from ..blocks.queues import NewQueue, SqsToLambda, grant_send
 from ..blocks.relays import watch_reader
-from ..blocks.stacks import check_order, role_in
+from ..blocks.stacks import role_in
 from ..blocks.stream_consumers import StreamConsumer, StreamReader
 from ..blocks.tables import TableSettings
-from ..blocks.values import Path, expect, seconds
+from ..blocks.values import expect, seconds
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -197,5 +197,4 @@ def _table(scope: Construct, table: dynamodb.ITable | TableSettings) -> dynamodb
     if not isinstance(table, TableSettings):
         table_streams.table_of(scope, "Orders", made)
         table_streams.check_new_images(made)
-        check_order(scope, Path(made, "table "), made)
     return made

@@ -13,7 +13,7 @@ from aws_cdk import aws_lambda as lambda_
 
 from ..blocks import keys
 from ..blocks.alarms import MINUTE, Alarms, Runbook
-from ..blocks.consumers import Consumer, consume, warn_of_imported_consumer
+from ..blocks.consumers import Consumer
 from ..blocks.grants import check_grantee, grantee_here, warn_of_fixed
 from ..blocks.queues import (
     NewQueue,
@@ -22,7 +22,6 @@ from ..blocks.queues import (
     grant_send,
     receives_of,
     retention_of,
-    visibility_given,
     visibility_of,
 )
 from ..blocks.schedules import QueueSchedules
@@ -78,7 +77,7 @@ class Backoff:
         longest: At most so long. Default: 1 hour.
 
     Raises:
-        ValueError: delays that are none, shrink, or end with the hour in which SQS shows a message.
+        ValueError: delays that are below 1 s, shrink, or are longer than SQS hides a message.
     """
 
     first: Duration = HALF_A_MINUTE
@@ -86,7 +85,7 @@ class Backoff:
     longest: Duration = AN_HOUR
 
     def __post_init__(self) -> None:
-        """Reject delays that are none, that shrink, or that SQS rejects."""
+        """Reject delays that are too short, that shrink, or that SQS rejects."""
         expect_fields(self, factor=(int, float))
         first, longest = self._known
         if not 1 <= first <= longest:
@@ -157,14 +156,14 @@ class Later:
             removed. Default: retain.
 
     Raises:
-        ValueError: a removal policy that there is not, or a key that encrypts nothing.
+        ValueError: a removal policy that is not supported, or a key that encrypts nothing.
     """
 
     encryption_key: kms.IKey | None = None
     removal_policy: RemovalPolicy = RemovalPolicy.RETAIN
 
     def __post_init__(self) -> None:
-        """Reject a removal policy that there is not, or a key that encrypts nothing."""
+        """Reject a removal policy that is not supported, or a key that encrypts nothing."""
         expect_fields(self, encryption_key=("IKey", None))
         check_removal(self.removal_policy)
 
@@ -210,16 +209,9 @@ class DelayedQueue(QueueWithDeadLetterQueue):
         later: Later | None = None,
         alarms: Alarms = Alarms(),
     ) -> None:
-        expect("backoff", backoff, Backoff)
-        expect("later", later, Later, None)
-        expect("alarms", alarms, Alarms)
-        if not isinstance(consumer, Worker):
-            expect("consumer", consumer, "IFunction", Consumer, Worker)
-            consumer = Consumer.of(consumer)
+        _check_given(consumer, queue, backoff, later, alarms)
         worker = consumer if isinstance(consumer, Worker) else None
-        function = consumer if isinstance(consumer, Consumer) else None
-        expect("queue", queue, "IQueue", NewQueue)
-        given = visibility_given(queue)
+        function = None if isinstance(consumer, Worker) else Consumer.of(consumer)
         if worker and isinstance(queue, NewQueue) and queue.visibility_timeout is None:
             queue = replace(queue, visibility_timeout=worker.hidden)
         alarms = _patient(alarms.of_pattern(__name__), queue, backoff, worker, function)
@@ -230,10 +222,7 @@ class DelayedQueue(QueueWithDeadLetterQueue):
         if self.alarms:  # else the queue, and its metrics, are elsewhere
             self.alarms.append(_on_in_flight(self, alarms, self.queue))
         if function:
-            warn_of_imported_consumer(function, given)
-            self.event_source_mapping = consume(
-                self, "EventSource", self.queue, function, fifo=self._fifo
-            )
+            self.event_source_mapping = self._consume(function, queue)
         if later:
             self.schedules = QueueSchedules(
                 self,
@@ -310,6 +299,17 @@ class DelayedQueue(QueueWithDeadLetterQueue):
         if key and not (of_letters and keys.same(key, of_letters)):
             key.grant(to, "kms:Decrypt")
         warn_of_fixed(to, Path(self.queue, "receiving, hiding and deleting messages of "))
+
+
+def _check_given(
+    consumer: object, queue: object, backoff: object, later: object, alarms: object
+) -> None:
+    """Reject arguments of the wrong type."""
+    expect("consumer", consumer, "IFunction", Consumer, Worker)
+    expect("queue", queue, "IQueue", NewQueue)
+    expect("backoff", backoff, Backoff)
+    expect("later", later, Later, None)
+    expect("alarms", alarms, Alarms)
 
 
 def _patient(

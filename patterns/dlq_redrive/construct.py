@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Duration
-from aws_cdk import aws_events as events
 from constructs import Construct
 
 from ..blocks import keys
 from ..blocks.alarms import MINUTE, Alarms, Runbook
 from ..blocks.consumers import Consumer, check_may_run
-from ..blocks.findings import acknowledge
-from ..blocks.grants import grantee_here, permission, warn_of_fixed
+from ..blocks.grants import grantee_here, warn_of_fixed
 from ..blocks.queues import (
     NewQueue,
     QueueWithDeadLetterQueue,
@@ -22,13 +20,15 @@ from ..blocks.queues import (
     grant_send,
     retention_of,
 )
-from ..blocks.values import Path, child_of, expect, expect_fields, in_seconds, seconds
+from ..blocks.sweeps import check_rate, rule_of
+from ..blocks.values import Path, expect, expect_fields, in_seconds, seconds
 from ..checks import reject
 from ..checks import sqs as checks
 from ..limits import SQS_DEFAULT_RETENTION, SQS_MAX_RETENTION
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
+    from aws_cdk import aws_events as events
     from aws_cdk import aws_iam as iam
     from aws_cdk import aws_lambda as lambda_
     from aws_cdk import aws_sqs as sqs
@@ -37,10 +37,9 @@ __all__ = ["Alarms", "Consumer", "NewQueue", "RedrivenQueue", "Redriver"]
 
 LONGEST_DEFAULT_WARNING = 2 * 86_400
 EVERY = Duration.hours(1)
-# What the redriver does with a dead-letter queue, and what the command does beside that.
-MOVE = ("sqs:ReceiveMessage", "sqs:DeleteMessage")
+# What the redriver does with a dead-letter queue, and what the command does besides.
+MOVE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility")
 BY_A_PERSON = (
-    "sqs:ChangeMessageVisibility",
     "sqs:GetQueueAttributes",
     "sqs:GetQueueUrl",
     "sqs:ListDeadLetterSourceQueues",
@@ -54,7 +53,7 @@ EXPIRING = Runbook(
     see="Run `python -m serverless_patterns.redrive inspect` with the dead-letter queue: it says "
     "why and how old each is.",
     fix="Fix the cause, then run `python -m serverless_patterns.redrive run`: what is redriven "
-    "has a new retention period. To win time, redrive to another queue with --to.",
+    "has a new retention period. To gain time, redrive to another queue with --to.",
     verify="ApproximateAgeOfOldestMessage of the dead-letter queue falls.",
 )
 REDRIVER_FAILS = Runbook(
@@ -73,10 +72,10 @@ class Redriver:
     Attributes:
         function: Your function. It gets ``dead_letter_queue_url`` and ``queue_url``; it may serve
             several queues. ``lambdas/dlq_redrive/redriver.py`` is one.
-        every: How often it runs. Default: every hour.
+        every: How often it runs, in whole minutes. Default: every hour.
 
     Raises:
-        ValueError: a value of the wrong type.
+        ValueError: a value of the wrong type, or a rate that EventBridge does not know.
     """
 
     function: lambda_.IFunction
@@ -85,6 +84,7 @@ class Redriver:
     def __post_init__(self) -> None:
         """Reject what cannot run."""
         expect_fields(self, function=("IFunction",), every=(Duration,))
+        check_rate("every", self.every)
 
 
 class RedrivenQueue(Construct):
@@ -190,18 +190,11 @@ class RedrivenQueue(Construct):
         function = redriver.function
         check_may_run("The redriver", function, "no dead letter would be redriven")
         self._grant_moving(function)
-        rule = events.Rule(self, "Schedule", schedule=events.Schedule.rate(redriver.every))
-        permission(rule, function.function_arn, "events.amazonaws.com", rule.rule_arn)
         urls = {
             "dead_letter_queue_url": self.dead_letter_queue.queue_url,
             "queue_url": self.queue.queue_url,
         }
-        resource: Any = child_of(rule)
-        resource.targets = [
-            {"id": "Redriver", "arn": function.function_arn, "input": json.dumps(urls)}
-        ]
-        findings = ("Serverless::Serverless-EventBusDLQ", "EventLoss::I9183")
-        acknowledge(rule, findings, "A run that could not start is made up for by the next.")
+        rule = rule_of(self, function, redriver.every, id="Redriver", input=json.dumps(urls))
         errors = function.metric_errors(period=seconds(MINUTE), statistic="Sum")
         self.alarms.append(alarms.above(self, "RedriverErrorsAlarm", errors, REDRIVER_FAILS))
         return rule

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import aws_lambda as lambda_
-from constructs import Construct
 
 from ..blocks.alarms import Alarms
-from ..blocks.stacks import check_order
-from ..blocks.stream_consumers import StreamConsumer, StreamReader, check_function
+from ..blocks.stream_consumers import StreamConsumer, StreamReaders
 from ..blocks.table_streams import NewTable, check_reader, check_readers, source_of, table_of
-from ..blocks.values import Path, expect
+from ..blocks.values import expect
 
 if TYPE_CHECKING:
     from aws_cdk import aws_dynamodb as dynamodb
+    from constructs import Construct
+
+    from ..blocks.stream_consumers import StreamReader
 
 __all__ = [
     "BY_EXPIRY",
@@ -43,7 +44,7 @@ def operations(*names: str, **where: Any) -> dict[str, Any]:
             because an item's time was over, and ``**BY_USERS`` for those by anybody else.
 
     Raises:
-        ValueError: a kind that there is not, so that nothing would match.
+        ValueError: an unknown kind, which no change would match.
     """
     if not names or not set(names) <= set(OPERATIONS):
         raise ValueError(
@@ -52,7 +53,7 @@ def operations(*names: str, **where: Any) -> dict[str, Any]:
     return dict(lambda_.FilterCriteria.filter({"eventName": [*names], **where}))
 
 
-class DynamoDbStreamsToLambda(Construct):
+class DynamoDbStreamsToLambda(StreamReaders):
     """Work on each change of a table: the write is the event, so neither is lost without the other.
 
     Readers are added by ``add_consumer()``, two at most; each gets the changes that its filters
@@ -89,10 +90,8 @@ class DynamoDbStreamsToLambda(Construct):
         expect("table", table, "ITable", NewTable)
         expect("alarms", alarms, Alarms)
         self._alarms = alarms.of_pattern(__name__)
-        if not isinstance(table, NewTable):
-            check_order(self, Path(table, "table "), table)
         self.table = table_of(self, "Table", table)
-        self.consumers: list[StreamReader] = []
+        self.consumers = []
 
     @property
     def alarms(self) -> list[Any]:
@@ -115,13 +114,4 @@ class DynamoDbStreamsToLambda(Construct):
         consumer = StreamConsumer.of(consumer)
         check_readers(self.table, len(self.consumers) + 1)
         check_reader(self.table, construct_id, consumer)
-        check_function(self.consumers, construct_id, consumer, self.table)
-        reader = StreamReader(
-            self,
-            construct_id,
-            source=source_of(self.table),
-            consumer=consumer,
-            alarms=self._alarms,
-        )
-        self.consumers.append(reader)
-        return reader
+        return self._read_by(construct_id, source_of(self.table), consumer)

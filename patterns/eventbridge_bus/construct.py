@@ -14,6 +14,7 @@ from ..blocks import buses, keys, places
 from ..blocks.alarms import Alarms
 from ..blocks.buses import BUS_FAILED, UNMATCHED, Published
 from ..blocks.consumers import Consumer
+from ..blocks.failures import keep_failures
 from ..blocks.grants import check_policy, grantee_here, warn_of_fixed
 from ..blocks.names import name_known_before_creation
 from ..blocks.queues import NewQueue, SqsToLambda, queue_for_failures
@@ -256,10 +257,11 @@ class EventBridgeBus(Construct):
         its: Any = target
         one = Route(self, construct_id)
         one.routed = self._route(one, pattern, target, delivery, alarms)
-        one.alarms = one.routed.alarms
+        one.alarms = [*one.routed.alarms]
         function = its if kind == "function_arn" else None
         if function is not None:
-            one.failure_queue = buses.keep_failures(one, function, self._key, alarms)
+            one.failure_queue, on_failures = keep_failures(one, function, self._key, alarms)
+            one.alarms += on_failures
         if kind == "event_bus_arn":
             buses.check_ends(one.routed, self.bus, its)
         self._added(one, function)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from constructs import Construct
-
 from ..blocks import streams
 from ..blocks.alarms import Alarms
 from ..blocks.grants import grantee_here, warn_of_fixed
-from ..blocks.stacks import check_order
-from ..blocks.stream_consumers import StreamConsumer, StreamReader, check_function, source_of
+from ..blocks.stream_consumers import StreamConsumer, StreamReaders, source_of
 from ..blocks.streams import NewStream
 from ..blocks.values import Path, expect, seconds
 
@@ -19,11 +16,14 @@ if TYPE_CHECKING:
     from aws_cdk import aws_iam as iam
     from aws_cdk import aws_kinesis as kinesis
     from aws_cdk import aws_lambda as lambda_
+    from constructs import Construct
+
+    from ..blocks.stream_consumers import StreamReader
 
 __all__ = ["Alarms", "KinesisToLambda", "NewStream", "StreamConsumer"]
 
 
-class KinesisToLambda(Construct):
+class KinesisToLambda(StreamReaders):
     """Process a stream of events in order within each partition key, as they arrive.
 
     Readers are added by ``add_consumer()``; each reads every event, at its own pace, and keeps its
@@ -59,12 +59,10 @@ class KinesisToLambda(Construct):
         expect("alarms", alarms, Alarms)
         self._given, self._alarms = stream, alarms.of_pattern(__name__)
         max_age = alarms.max_age or seconds(alarms.age_or_half_of(None))
-        if not isinstance(stream, NewStream):
-            check_order(self, Path(stream, "stream "), stream)
         self.stream = streams.stream_of(
             self, "Stream", stream, max_age, here=streams.LAMBDA_IS_HERE
         )
-        self.consumers: list[StreamReader] = []
+        self.consumers = []
         self.alarms = streams.alarms_of_stream(self, self.stream, max_age, self._alarms)
 
     def add_consumer(
@@ -80,17 +78,7 @@ class KinesisToLambda(Construct):
             ValueError: a configuration that would fail or lose events; the message says what to
                 change.
         """
-        consumer = StreamConsumer.of(consumer)
-        check_function(self.consumers, construct_id, consumer, self.stream)
-        reader = StreamReader(
-            self,
-            construct_id,
-            source=source_of(self.stream),
-            consumer=consumer,
-            alarms=self._alarms,
-        )
-        self.consumers.append(reader)
-        return reader
+        return self._read_by(construct_id, source_of(self.stream), StreamConsumer.of(consumer))
 
     def grant_write(self, grantee: iam.IGrantable) -> iam.Grant:
         """Let ``grantee`` put records into the stream, and use its customer key.

@@ -51,7 +51,7 @@ class PollingStatus(Polled):
 
     The header ``Idempotency-Key`` names the job, so a request that is sent again is the same job. A
     job belongs to who signed its request, or whom the authorizer named: another client that asks
-    for it gets the 404 of a job that there is not. Sessions of one role are one client, so that a
+    for it gets the 404 of a job that does not exist. Sessions of one role are one client, so that a
     new process can go on with a job; give each client a role of its own, or an authorizer.
 
     The client sees 202; 400 for a body that is no JSON or breaks the schema; 403 unsigned; 404; 409
@@ -74,7 +74,7 @@ class PollingStatus(Polled):
         entry: The way in: its API.
         submit_method, status_method: POST and GET.
         environment: The variables that the front needs.
-        report_environment: The variables that who reports how a job ended needs, beside
+        report_environment: The variables that who reports how a job ended needs, in addition to
             ``MAX_RECEIVE_COUNT``.
         alarms: Every alarm of the pattern.
 
@@ -96,15 +96,8 @@ class PollingStatus(Polled):
         alarms: Alarms = Alarms(),
     ) -> None:
         super().__init__(scope, construct_id)
-        expect("work", work, "IQueue", "IStateMachine")
-        expect("statuses", statuses, NewStatuses, "ITable")
-        expect("alarms", alarms, Alarms)
-        _check_work(work)
-        check_endpoint(endpoint)
-        check_deadline(deadline, work)
-        kept = statuses.kept if isinstance(statuses, NewStatuses) else WEEK
-        _check_kept(kept, deadline)
-        check_front(front)
+        _check_given(front, work, endpoint, deadline, alarms)
+        kept = _checked_kept(statuses, deadline)
         alarms = alarms.of_pattern(__name__)
 
         expires = {"time_to_live_attribute": "expires_at"}
@@ -123,6 +116,18 @@ class PollingStatus(Polled):
         return {"STATE_MACHINE_ARN": work.state_machine_arn}
 
 
+def _check_given(
+    front: lambda_.IFunction, work: Work, endpoint: Endpoint, deadline: Duration, alarms: Alarms
+) -> None:
+    """Reject arguments that would fail or lose jobs, or tell others of them."""
+    expect("work", work, "IQueue", "IStateMachine")
+    expect("alarms", alarms, Alarms)
+    _check_work(work)
+    check_endpoint(endpoint)
+    check_deadline(deadline, work)
+    check_front(front)
+
+
 def _check_work(work: Work) -> None:
     """Reject who would not do a job, or could not be asked about it.
 
@@ -136,8 +141,10 @@ def _check_work(work: Work) -> None:
         )
 
 
-def _check_kept(kept: Duration, deadline: Duration) -> None:
-    """Reject statuses that are gone before their job has to end."""
+def _checked_kept(statuses: dynamodb.ITable | NewStatuses, deadline: Duration) -> Duration:
+    """Return how long statuses are kept, if that is until their job has to end."""
+    expect("statuses", statuses, NewStatuses, "ITable")
+    kept = statuses.kept if isinstance(statuses, NewStatuses) else WEEK
     expect("kept", kept, Duration)
     lasts, ends = in_seconds(kept), in_seconds(deadline)
     if ends is not None and lasts is not None and lasts <= ends:
@@ -145,3 +152,4 @@ def _check_kept(kept: Duration, deadline: Duration) -> None:
             f"kept is {lasts:g} s, and a job may take {ends:g} s (deadline): its status would be "
             "gone before a client sees its end. Keep statuses for longer, or end jobs earlier."
         )
+    return kept

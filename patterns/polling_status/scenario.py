@@ -6,7 +6,6 @@ real account. Clients are ``StatusClient``, as a user would run it.
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -111,7 +110,8 @@ def run(stack: Deployment, report: Report) -> None:
                 done, failed = drive.ledger.processed, drive.ledger.dead_lettered
                 (done if it["state"] == "done" else failed).update([it["id"]])
         drive.as_sent("what is stored is what was sent", ((row["order_id"], row) for row in rows))
-        drive.compare("every client was told how its job ended", map(as_text, told), expected)
+        said = [as_json(it, sort_keys=True) for it in told]
+        drive.compare("every client was told how its job ended", said, expected)
 
     drive.judge(judge, {"rows": rows, "told": told})
     left = drive.backlog(LETTERS)
@@ -147,12 +147,7 @@ def _told(drive: Driver, path: str, job_id: str) -> Document:
         return {"id": job_id, "state": "failed", "reason": error.reason}
 
 
-def as_text(told: Document) -> str:
-    """Return what a client was told as a text that can be compared."""
-    return json.dumps(told, sort_keys=True)
-
-
-def _expected(orders: Documents, wrong: Documents, quotes: Documents) -> list[str]:
+def _expected(orders: Documents, wrong: Documents, quotes: Documents) -> list[bytes]:
     """Return what each client has to be told."""
     ends = [{"id": it["order_id"], "result": {"outcome": "stored"}} for it in orders]
     ends += [{"id": it["order_id"], "reason": "total"} for it in wrong]
@@ -160,7 +155,8 @@ def _expected(orders: Documents, wrong: Documents, quotes: Documents) -> list[st
         priced = {"result": {name: it[name] for name in ("order_id", "total")}}
         end = priced if it["currency"] == "EUR" else {"reason": "UnknownCurrency"}
         ends.append({"id": it["order_id"], **end})
-    return [as_text(end | {"state": "done" if "result" in end else "failed"}) for end in ends]
+    ends = [end | {"state": "done" if "result" in end else "failed"} for end in ends]
+    return [as_json(end, sort_keys=True) for end in ends]
 
 
 def _http_of_a_status(drive: Driver, order: Document) -> None:

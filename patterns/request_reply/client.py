@@ -114,7 +114,8 @@ class Requester(AbstractContextManager["Requester"]):
         self._closed.set()
         for _ in range(self._threads):
             self._outbox.put(None)
-        with suppress(ClientError, BotoCoreError):  # else the sweep deletes it
+        # Not while another one is made. What is not deleted here, the sweep deletes.
+        with self._opening, suppress(ClientError, BotoCoreError):
             self._sqs.delete_queue(QueueUrl=self._answers_url)
         self._fail_all("closed", "The requester was closed.")
 
@@ -146,7 +147,7 @@ class Requester(AbstractContextManager["Requester"]):
                 return future.result()
             raise _late(id_, seconds) from None
         finally:
-            self._end(id_)
+            self._end(id_, future)
 
     async def call_async(
         self, document: Any, *, request_id: str = "", timeout: float = 0, group: str = ""
@@ -161,7 +162,7 @@ class Requester(AbstractContextManager["Requester"]):
         except TimeoutError:
             raise _late(id_, seconds) from None
         finally:
-            self._end(id_)
+            self._end(id_, future)
 
     # The virtual queues: who waits
 
@@ -197,10 +198,11 @@ class Requester(AbstractContextManager["Requester"]):
         self._outbox.put(entry)
         return id_, future, seconds
 
-    def _end(self, id_: str) -> None:
-        """Remember a call that is over, whoever ended it."""
+    def _end(self, id_: str, future: Future[Any]) -> None:
+        """Remember a call that is over, whoever ended it; another one may have its id by now."""
         with self._lock:
-            if self._waiting.pop(id_, None):
+            if self._waiting.get(id_) is future:
+                del self._waiting[id_]
                 self._over[id_] = "late"
             while len(self._over) > REMEMBERED:
                 self._over.popitem(last=False)

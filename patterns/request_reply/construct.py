@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..blocks.alarms import LONGEST_DEFAULT_AGE, Alarms, Runbook
 from ..blocks.answers import AnswerQueues, check_times
-from ..blocks.consumers import Consumer, consume, warn_of_imported_consumer
+from ..blocks.consumers import Consumer
 from ..blocks.grants import check_grantee, grantee_here
 from ..blocks.queues import (
     NewQueue,
     QueueWithDeadLetterQueue,
     grant_send,
     retention_of,
-    visibility_given,
 )
 from ..blocks.sweeps import Sweep, run_by_schedule
 from ..blocks.values import expect, known_seconds, seconds
@@ -110,10 +109,7 @@ class RequestReply(QueueWithDeadLetterQueue):
         self._answers = AnswerQueues(self, self.queue, waits, idle_for)
         check_times(self.queue, consumer, waits)
         if consumer:
-            warn_of_imported_consumer(consumer, visibility_given(queue))
-            self.event_source_mapping = consume(
-                self, "EventSource", self.queue, consumer, fifo=self._fifo
-            )
+            self.event_source_mapping = self._consume(consumer, queue)
         self.schedule, on_sweep = run_by_schedule(self, sweep, alarms, SWEEP_FAILS, SWEEP_FINDS)
         self.alarms += on_sweep
 

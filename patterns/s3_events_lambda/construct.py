@@ -108,12 +108,7 @@ class S3EventsToSqsToLambda(WatchesBucket, SqsToLambda):
         alarms: Alarms = Alarms(),
     ) -> None:
         consumer = Consumer.of(consumer)
-        expect("bucket", bucket, "IBucket", NewBucket)
-        expect("through", through, Notification, ThroughTopic, ThroughEventBridge, None)
-        expect("sweep", sweep, Sweep, None)
-        expect("alarms", alarms, Alarms)
-        check_watches(watch)
-        check_results(results_prefix, watch)
+        _check_given(bucket, watch, through, results_prefix, sweep, alarms)
         alarms = alarms.of_pattern(__name__)
         super().__init__(scope, construct_id, consumer=consumer, queue=queue, alarms=alarms)
         self._given = consumer, bucket, queue, sweep
@@ -123,8 +118,7 @@ class S3EventsToSqsToLambda(WatchesBucket, SqsToLambda):
         own = ThroughEventBridge() if bucket is self.bucket else Notification()
         for one in watch:
             if "ObjectCreated" in one.events:
-                name, waits = Path(self.queue), longest_wait(queue)
-                check_rules_outlast(self.bucket, one.prefix, name, waits)
+                check_rules_outlast(self.bucket, one.prefix, Path(self.queue), longest_wait(queue))
         self.topic, on_topic = connect(self, self.bucket, watch, through or own, self.queue, alarms)
         errors = consumer.function.metric_errors(period=seconds(MINUTE), statistic="Sum")
         row = ("ConsumerErrorsAlarm", errors, CONSUMER_FAILS, 0, 3)
@@ -140,3 +134,20 @@ class S3EventsToSqsToLambda(WatchesBucket, SqsToLambda):
         role = grantee_here(self, grantee, self._given)
         grant_send(self.queue, role)
         return self._grant(grantee, (), (), ["s3:ListBucketVersions"])
+
+
+def _check_given(
+    bucket: s3.IBucket | NewBucket,
+    watch: Sequence[Watch],
+    through: Way | None,
+    results_prefix: str | None,
+    sweep: Sweep | None,
+    alarms: Alarms,
+) -> None:
+    """Reject arguments of the wrong type, and results that would be events again."""
+    expect("bucket", bucket, "IBucket", NewBucket)
+    expect("through", through, Notification, ThroughTopic, ThroughEventBridge, None)
+    expect("sweep", sweep, Sweep, None)
+    expect("alarms", alarms, Alarms)
+    check_watches(watch)
+    check_results(results_prefix, watch)

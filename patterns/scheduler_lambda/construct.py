@@ -125,8 +125,8 @@ class SchedulerToLambda(Schedules):
             description: For people. Default: none.
 
         Raises:
-            ValueError: a time that there is not, or not once; an unknown expression or time zone;
-                a period that holds no time; an input or a description that is too long.
+            ValueError: a local time that does not exist, or comes twice; an unknown expression or
+                time zone; a period that holds no time; an input or a description that is too long.
         """
         text, zone = expression_of(construct_id, schedule)
         check_time(self, construct_id, text, zone)

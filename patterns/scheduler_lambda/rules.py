@@ -38,7 +38,7 @@ def expression_of(
 
 
 def check_time(scope: Construct, construct_id: str, text: str, zone: str) -> None:
-    """Reject a time that there is not; warn of ticks that are skipped, or that never come.
+    """Reject a local time that does not exist; warn of ticks that are skipped, or that never come.
 
     Source: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 

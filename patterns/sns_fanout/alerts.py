@@ -19,7 +19,7 @@ from ..blocks.bucket_events import send_to_event_bridge
 from ..blocks.grants import service_principal
 from ..blocks.routes import Delivery, Routed, route
 from ..blocks.subscriptions import Subscription, deliver
-from ..blocks.topics import TopicSettings, new_source
+from ..blocks.topics import TopicSettings, new_standard_source
 from ..blocks.values import Path, expect, is_token, number, place_of, seconds, stack_of
 from ..checks import reject
 from ..checks import sns as checks
@@ -82,7 +82,7 @@ class Alerts(Construct):
         alarms: The construct's own alarms.
 
     Raises:
-        ValueError: nobody to tell, an address that is none, or text messages without a budget or
+        ValueError: nobody to tell, an invalid address, or text messages without a budget or
             where there are none.
     """
 
@@ -106,11 +106,9 @@ class Alerts(Construct):
             self, "Key", enable_key_rotation=True, removal_policy=RemovalPolicy.DESTROY
         )
         self._names: set[str] = set()
-        self.topic = sns.Topic(
-            self, "Topic", master_key=self.encryption_key, enforce_ssl=True, signature_version="2"
-        )
         settings = TopicSettings(encryption_key=self.encryption_key)
-        self._source = new_source(self.topic, settings)
+        self._source = new_standard_source(self, settings, signature_version="2")
+        self.topic = self._source.topic
         allow_cloudwatch(self.encryption_key)
         self.topic.add_to_resource_policy(_alarms_may_publish(self, self.topic))
         self.action: cloudwatch.IAlarmAction = actions.SnsAction(self.topic)
@@ -212,7 +210,7 @@ class Alerts(Construct):
         self.alarms.append(alarm)
 
 
-def _alarms_may_publish(scope: Construct, topic: sns.Topic) -> iam.PolicyStatement:
+def _alarms_may_publish(scope: Construct, topic: sns.ITopic) -> iam.PolicyStatement:
     """Return what lets CloudWatch publish for the alarms of this account and Region."""
     stack = stack_of(scope)
     arn = stack.format_arn(
@@ -235,7 +233,7 @@ def _alarms_may_publish(scope: Construct, topic: sns.Topic) -> iam.PolicyStateme
 def _check(
     scope: Construct, emails: Sequence[str], phones: Sequence[str], budget: float | None
 ) -> None:
-    """Reject nobody, addresses that are none, and text messages without a limit to their cost.
+    """Reject nobody, invalid addresses, and text messages without a limit to their cost.
 
     Source: https://docs.aws.amazon.com/sns/latest/dg/channels-sms-awssmsaccount.html
     """

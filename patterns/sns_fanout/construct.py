@@ -22,8 +22,8 @@ from ..blocks.topic_subscribers import (
     EndpointSubscriber,
     FunctionSubscriber,
 )
-from ..blocks.topics import TopicFanout, TopicSettings, new_source, own_source
-from ..blocks.values import expect, expect_fields
+from ..blocks.topics import TopicFanout, TopicSettings, new_standard_source, own_source
+from ..blocks.values import child_of, expect, expect_fields
 from ..checks import reject
 from ..checks import sns as checks
 from .alerts import Alerts
@@ -230,7 +230,7 @@ def source_of(scope: Construct, topic: sns.ITopic | NewTopic) -> Source:
     """
     expect("topic", topic, NewTopic, "ITopic")
     if isinstance(topic, NewTopic):
-        return new_source(_new_topic(scope, topic), topic)
+        return _new_source(scope, topic)
     if topic.fifo:
         raise ValueError(
             f"topic {topic.node.path} is a FIFO topic, whose order a standard queue loses. Use "
@@ -239,19 +239,17 @@ def source_of(scope: Construct, topic: sns.ITopic | NewTopic) -> Source:
     return own_source(scope, topic, fifo=False)
 
 
-def _new_topic(scope: Construct, new: NewTopic) -> sns.Topic:
+def _new_source(scope: Construct, new: NewTopic) -> Source:
     # Signature version 2 is SHA-256; endpoints verify it.
-    made = sns.Topic(
-        scope, "Topic", master_key=new.encryption_key, enforce_ssl=True, signature_version="2"
-    )
-    resource: Any = made.node.default_child
+    source = new_standard_source(scope, new, signature_version="2")
+    resource: Any = child_of(source.topic)
     if new.max_message_size is not None:
         resource.maximum_message_size = new.max_message_size.to_kibibytes() * 1024
     if new.data_protection_policy is not None:
         resource.data_protection_policy = dict(new.data_protection_policy)
-        Annotations.of(made).add_warning_v2(
+        Annotations.of(source.topic).add_warning_v2(
             "serverless-patterns:data-protection-policy",
             "AWS accepts a data protection policy only from accounts that had one before it closed "
             "the feature. Elsewhere, remove personal data before it is published.",
         )
-    return made
+    return source

@@ -18,7 +18,7 @@ from ..blocks.subscribers import DEFAULT_POLICY
 from ..blocks.subscriptions import Subscription
 from ..blocks.tables import new_table
 from ..blocks.topic_subscribers import EndpointSubscriber
-from ..blocks.topics import TopicFanout, TopicSettings, new_source, own_source
+from ..blocks.topics import TopicFanout, TopicSettings, new_standard_source, own_source
 from ..blocks.values import Path, expect, in_seconds, seconds
 from ..checks import period, reject
 from ..checks import sns as checks
@@ -43,15 +43,15 @@ RECEIVER_ALARMS = {  # by name, metric and minutes
     ("ThrottlesAlarm", "Throttles", 5): Runbook(
         means="Lambda throttles the receiver: SNS attempts deliveries again for an hour.",
         see="Compare the account's ConcurrentExecutions with its quota, and look for requests that "
-        "are not of SNS.",
+        "are not from SNS.",
         fix="Raise the quota, or keep strangers out with a firewall in front of the receiver.",
         verify="Throttles falls to 0.",
     ),
     ("RejectedAlarm", "Url4xxCount", 15): Runbook(
-        means="The receiver keeps rejecting requests: somebody sends what is not of SNS, or "
-        "messages of SNS no longer pass.",
-        see="Read the Reason in the receiver's log: certificate and timestamp are of our side, "
-        "topic and signature of somebody else's.",
+        means="The receiver keeps rejecting requests: they are not from SNS, or messages from SNS "
+        "no longer pass.",
+        see="Read the Reason in the receiver's log: certificate and timestamp point to the "
+        "receiver, topic and signature to the sender.",
         fix="For certificate, renew the trust store; for timestamp, raise max_age. Block senders "
         "that are not SNS. Then ask the sender for a redelivery of the dead letters.",
         verify="Url4xxCount stays at 0 while messages arrive.",
@@ -140,14 +140,7 @@ def source_of(scope: Construct, topic: sns.ITopic | NewTopic) -> Source:
     """
     expect("topic", topic, NewTopic, "ITopic")
     if isinstance(topic, NewTopic):
-        made = sns.Topic(
-            scope,
-            "Topic",
-            master_key=topic.encryption_key,
-            enforce_ssl=True,
-            signature_version="2",
-        )
-        return new_source(made, topic)
+        return new_standard_source(scope, topic, signature_version="2")
     name, source = Path(topic, "topic "), own_source(scope, topic, fifo=False)
     if topic.fifo:
         raise ValueError(
@@ -201,19 +194,8 @@ class WebhookReceiver(Construct):
         alarms: Alarms = Alarms(),
     ) -> None:
         super().__init__(scope, construct_id)
-        expect("function", function, lambda_.Function)
-        expect("max_age", max_age, Duration)
-        expect("alarms", alarms, Alarms)
-        age = in_seconds(max_age)
-        if age is not None and age <= SNS_HTTP_RETRY_TIME:
-            raise ValueError(
-                f"max_age is {period(age)}: SNS retries for {period(SNS_HTTP_RETRY_TIME)}, and the "
-                "receiver would reject what it retries last. Give more, up to the retention of the "
-                "sender's dead-letter queue."
-            )
+        _check_receiver(function, topics, max_age, alarms)
         arns = [one if isinstance(one, str) else one.topic_arn for one in topics]
-        if not arns:
-            raise ValueError("topics is empty, so every message would be rejected. Name one.")
         self.function = function
         self.seen_table = new_table(
             self,
@@ -246,3 +228,25 @@ class WebhookReceiver(Construct):
                 for (name, metric, minutes), runbook in RECEIVER_ALARMS.items()
             ],
         )
+
+
+def _check_receiver(
+    function: lambda_.Function,
+    topics: Sequence[sns.ITopic | str],
+    max_age: Duration,
+    alarms: Alarms,
+) -> None:
+    """Reject a receiver that would reject messages which are good."""
+    expect("function", function, lambda_.Function)
+    expect("topics", topics, list, tuple)
+    expect("max_age", max_age, Duration)
+    expect("alarms", alarms, Alarms)
+    age = in_seconds(max_age)
+    if age is not None and age <= SNS_HTTP_RETRY_TIME:
+        raise ValueError(
+            f"max_age is {period(age)}: SNS retries for {period(SNS_HTTP_RETRY_TIME)}, and the "
+            "receiver would reject what it retries last. Give more, up to the retention of the "
+            "sender's dead-letter queue."
+        )
+    if not topics:
+        raise ValueError("topics is empty, so every message would be rejected. Name one.")

@@ -41,7 +41,7 @@ ENDS_WELL = (
     ("Confirm", ANSWER_LOST),
     ("BeginCancelling", UNAVAILABLE),
 )
-FIRST_COME = "confirmed, or out_of_stock"  # as long as there are parts
+FIRST_COME = ("confirmed", "out_of_stock")  # as long as there are parts
 # What has to be undone of an order that ended so, and of which nothing was held.
 HANDED_OVER = ("ship_failed", "carrier_silent", "confirm_failed")
 PAID = (*HANDED_OVER, "charge_failed", "undeliverable")
@@ -96,7 +96,7 @@ class Sagas:
 
     Attributes:
         made: Every order, by its id.
-        ends: How each must end: confirmed, or the reason why not.
+        ends: How each must end: confirmed, or the reason why not; one of several.
         sold: Those that are sold over the counter, without a carrier.
         runs: The executions.
     """
@@ -104,7 +104,7 @@ class Sagas:
     def __init__(self, drive: Driver, shop: Shop) -> None:
         self.drive, self.shop = drive, shop
         self.made: dict[str, Document] = {}
-        self.ends: dict[str, str] = {}
+        self.ends: dict[str, Sequence[str]] = {}
         self.sold: set[str] = set()
         self.runs = Executions(drive, parked=lambda: drive.backlog("ParkedQueueUrl"))
         self.rare, self.poor = f"{shop.run}-rare", f"{shop.run}-poor"
@@ -116,13 +116,13 @@ class Sagas:
         tables.put_numbers(drive.stack, drive["AccountsTableName"], "balance", accounts)
 
     def orders(
-        self, count: int, end: str = "confirmed", *, counter: bool = False, **fields: Any
+        self, count: int, *ends: str, counter: bool = False, **fields: Any
     ) -> list[Document]:
-        """Return orders that must end so; ``fields`` replace what they say."""
+        """Return orders that must end so, by default well; ``fields`` replace what they say."""
         orders = self.shop.purchases(count, **fields)
         made = {order["order_id"]: order for order in orders}
         self.made |= made
-        self.ends |= dict.fromkeys(made, end)
+        self.ends |= dict.fromkeys(made, ends or ("confirmed",))
         self.sold |= made.keys() if counter else set()
         return orders
 
@@ -152,7 +152,7 @@ def rejected_by_business(sagas: Sagas) -> list[Document]:
     return [
         *sagas.orders(6, "declined", customer_id=sagas.poor),
         *sagas.orders(6, "undeliverable", ship_to="AQ"),
-        *sagas.orders(5, FIRST_COME, lines=[line, other]),
+        *sagas.orders(5, *FIRST_COME, lines=[line, other]),
         *sagas.orders(4, "total", total=1),
         *sagas.orders(2, "lines", lines=[]),
         *sagas.orders(2, ship_to="IS"),
@@ -306,7 +306,7 @@ def judge(sagas: Sagas, drive: Driver, **found: Sequence[Document]) -> None:
     for row in ended:
         ends[row["id"]] = row["reason"] if row["status"] == "cancelled" else "confirmed"
     drive.ledger.processed.update(row["id"] for row in [*found["refused"], *ended])
-    wrong = [it for it in ends.items() if it[1] not in sagas.ends.get(it[0], "")]
+    wrong = [it for it in ends.items() if it[1] not in sagas.ends.get(it[0], ())]
     drive.check("every order ends as it must, for its reason", not wrong, wrong[:5])
     for table, promise, wanted in required(sagas, ends):
         drive.compare(promise, ((row["id"], says(row)) for row in found[table]), wanted.items())

@@ -448,14 +448,15 @@ def unwrap_sqs_errors() -> None:
 def tell_metrics_apart() -> None:
     """Find a metric by exactly its dimensions: LocalStack takes one whose value only begins so.
 
-    And a dimension of another case: SQLite's LIKE ignores case.
+    And a dimension of another case: SQLite's LIKE ignores case. On a busy machine a writer waits
+    for others for longer than SQLite's five seconds, after which a call fails.
     """
     module = localstack("services.cloudwatch.cloudwatch_database_helper")
     database = module.CloudwatchDatabase
     stored, connect = database._get_ordered_dimensions_with_separator, module.sqlite3.connect
 
     def case_sensitive(*args: Any, **more: Any) -> Any:
-        connection = connect(*args, **more)
+        connection = connect(*args, timeout=60, **more)
         connection.execute("PRAGMA case_sensitive_like = ON")
         return connection
 

@@ -60,10 +60,10 @@ def test_sqs_keeps_an_answer_for_a_minute_at_least(stack: Stack) -> None:
 
 
 def test_the_sweep_and_the_responder_know_the_queues_by_their_name(stack: Stack) -> None:
-    made = make(stack, idle=720)
+    made = make(stack, idle=1_209_600)
     url = "https://sqs.<AWS::Region>.<AWS::URLSuffix>/<AWS::AccountId>/"
     assert text(stack.resolve(made.url)) == url + text(stack.resolve(made.prefix))
-    assert made.told_to_sweep == {"ANSWERS_URL": made.url, "IDLE_SECONDS": "720"}
+    assert made.told_to_sweep == {"ANSWERS_URL": made.url, "IDLE_SECONDS": "1209600"}
 
 
 def test_the_names_of_answer_queues_are_short_enough_and_those_of_each_construct_are_its_own(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from constructs import Construct
 
+from serverless_patterns.patterns import limits
 from serverless_patterns.patterns.blocks.names import name_known_before_creation, pattern_of_name
 from tests.contracts.builds import texts
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from aws_cdk import Stack
 
 UUID = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
-# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html
-LONGEST_QUEUE_NAME = 80
 
 
 def below(scope: Construct, levels: int, last: str) -> Construct:
@@ -40,7 +39,7 @@ def test_a_name_fits_a_queue_however_deep_its_construct_is(
 ) -> None:
     queue = below(stack, levels, "Queue")
     name = deployed(stack.resolve(name_known_before_creation(queue, suffix)))
-    assert len(name) <= LONGEST_QUEUE_NAME
+    assert len(name) <= limits.SQS_QUEUE_NAME
     assert name.endswith(f"{UUID}{suffix}"), "it is unique to the stack"
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from aws_cdk import Duration, Stack
+from aws_cdk import CfnParameter, Duration, Stack
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.aws_events import RuleTargetInput
 
 from serverless_patterns.patterns.blocks.queues import NewQueue
-from serverless_patterns.patterns.blocks.values import expect
+from serverless_patterns.patterns.blocks.values import expect, known_seconds
 from serverless_patterns.patterns.checks import period
 from serverless_patterns.patterns.sns_fanout.construct import SnsFanout
 from serverless_patterns.patterns.sns_fifo_fanout.construct import NewTopic as FifoTopic
@@ -61,6 +61,12 @@ def test_a_value_of_a_wrong_type_is_rejected_with_what_it_must_be(
 ) -> None:
     with rejected(problem):
         expect("argument", value, *allowed)
+
+
+def test_a_time_that_only_deployment_knows_is_rejected_where_it_is_checked(stack: Stack) -> None:
+    parameter = CfnParameter(stack, "Given", type="Number").value_as_number
+    with rejected("timeout is known at deployment only"):
+        known_seconds("timeout", Duration.seconds(parameter))
 
 
 def test_a_resource_of_another_kind_is_named(stack: Stack) -> None:

@@ -20,6 +20,9 @@ TWO = "Lake has two notifications for the same event of the same object, for "
         "a bucket notifies standard queues and topics": [
             (s3.fifo_target("Lake", "Told"), "Lake notifies Told, which is FIFO"),
         ],
+        "a bucket of bodies has no versions": [
+            (s3.versions_of_bodies("Lake"), "Lake has versions, so S3 would hide each body"),
+        ],
         "no two notifications are about the same event of the same object": [
             (s3.overlapping("Lake", Filter(*one), Filter(*other)), expected)
             for one, other, expected in (

@@ -26,9 +26,9 @@ class Build:
             it fills in the rest.
         takes: Arguments that it can be given: ``queue``, ``consumer``, ``endpoint``, ``alarms``,
             ``lake`` with ``stream``, ``bucket`` and ``transform``, and ``topic``, or the ``key`` of
-            a new one. ``any body``: an endpoint that accepts what is not JSON. ``mapping``: an
-            endpoint with mapping templates of its own; it is held to their promises alone unless
-            it is an ``endpoint``, too.
+            a new one. ``readers``: it has one, and ``add_consumer``. ``any body``: an endpoint that
+            accepts what is not JSON. ``mapping``: an endpoint with mapping templates of its own; it
+            is held to their promises alone unless it is an ``endpoint``, too.
     """
 
     name: str

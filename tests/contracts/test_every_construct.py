@@ -14,7 +14,7 @@ from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns import catalog
 from serverless_patterns.patterns.blocks.alarms import Alarms
-from tests.contracts.builds import Build, builds, every_build, template_of, texts
+from tests.contracts.builds import Build, builds, every_build, resources_of, template_of, texts
 from tests.inline import properties, rejected
 
 if TYPE_CHECKING:
@@ -233,6 +233,24 @@ def test_every_alarm_goes_off_by_the_statistic_of_its_metric_of_a_minute(build: 
 
 
 @every_build()
+def test_a_failed_event_of_which_lambda_loses_the_record_raises_an_alarm(build: Build) -> None:
+    kinds = ("Lambda::EventInvokeConfig", "Lambda::EventSourceMapping")
+    recorded = [
+        one["FunctionName"]
+        for kind in kinds
+        for one in resources_of(build, kind)
+        if "OnFailure" in one.get("DestinationConfig", {})
+    ]
+    watched = [
+        dimension["Value"]
+        for alarm in resources_of(build, "CloudWatch::Alarm")
+        if alarm.get("MetricName") == "DestinationDeliveryFailures"
+        for dimension in alarm["Dimensions"]
+    ]
+    assert [name for name in recorded if name not in watched] == []
+
+
+@every_build()
 def test_every_alarm_says_how_to_fix_it_and_links_to_its_runbook_entry(build: Build) -> None:
     for logical_id, alarm in of(of_build(build), "AWS::CloudWatch::Alarm").items():
         text = alarm["AlarmDescription"]
@@ -241,11 +259,14 @@ def test_every_alarm_says_how_to_fix_it_and_links_to_its_runbook_entry(build: Bu
         if build.slug not in {pattern.slug for pattern in catalog.patterns()}:
             assert "Runbook: " not in text, "a block alone has no page"
             continue
-        page, anchor = text.rsplit("\nRunbook: ", 1)[1].split("#")
+        text, link = text.rsplit("\nRunbook: ", 1)
+        page, anchor = link.split("#")
         assert page == f"patterns/{build.slug}/README.md", logical_id
         readme = (catalog.find(build.slug).folder / "README.md").read_text(encoding="utf-8")
         headings = re.findall(r"(?m)^### (\w+)$", readme)
         assert anchor in [heading.lower() for heading in headings], "Run `make snapshot`."
+        said = [line.removeprefix(f"{line.split(':')[0]}: ") for line in text.splitlines()[1:]]
+        assert [one for one in (text.splitlines()[0], *said) if one not in readme] == [], logical_id
 
 
 @every_build("alarms")

@@ -176,6 +176,25 @@ def test_the_sender_says_what_became_of_each_order(cloud: Cloud) -> None:
     assert "customer-7" not in cloud.log.getvalue()
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"delay_seconds": "5"}, {"delay_seconds": -1}, {"delay_seconds": 1e300},
+        {"delay_seconds": float("nan")}, {"delay_seconds": True}, {"group": 7}, {"order": 7},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_nothing_is_sent_of_an_event_with_an_order_that_could_not_be(
+    cloud: Cloud, change: dict[str, Any]
+) -> None:
+    good = {"order": order(1), "delay_seconds": 0, "group": None}
+    with pytest.raises(RefusedError):
+        send.handler({"orders": [good, good | change]}, Context())  # type: ignore[arg-type]
+    with pytest.raises(RefusedError):
+        send.handler({"orders": 7}, Context())  # type: ignore[arg-type]
+    assert not cloud.calls
+
+
 # A worker's jobs
 
 

@@ -321,16 +321,13 @@ class Stream(Source):
             self._go_on(end)
             return
         lowest = first if whole else min(numbers[id_] for id_ in ids)
-        if lowest > first:  # what is ahead of it is done with
-            self._go_on(lowest)
-            self._end = end
-        elif self.bisects and whole and end - first > 1:
+        if self.bisects and whole and end - first > 1:
             self._end = (first + end) // 2
-        elif self._attempts < self.retries:
+        elif self._attempts < self.retries:  # what is ahead of the lowest is done with
+            self.checkpoint, self._end = lowest, end
             self._attempts += 1
-            self._end = end
         else:
-            self.dead += self.shard[first:end]
+            self.dead += self.shard[lowest:end]
             self._go_on(end)
 
     def _go_on(self, place: int) -> None:

@@ -11,7 +11,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Match, Template
 
 from serverless_patterns.patterns.dlq_redrive.construct import NewQueue, RedrivenQueue, Redriver
-from tests.inline import function
+from tests.inline import function, rejected
 
 DAYS = 86_400
 
@@ -104,12 +104,19 @@ def test_the_redriver_runs_on_a_schedule_with_both_queues_and_may_move_messages_
     assert {one for one in actions if one.startswith("sqs:")} == {
         "sqs:ReceiveMessage",
         "sqs:DeleteMessage",
+        "sqs:ChangeMessageVisibility",
         "sqs:SendMessage",
     }
     template.has_resource_properties(
         "AWS::CloudWatch::Alarm",
         {"MetricName": "Errors", "AlarmDescription": Match.string_like_regexp("redriver fails")},
     )
+
+
+@pytest.mark.parametrize("every", [0, 30, 90])
+def test_a_rate_that_is_not_of_whole_minutes_is_rejected(stack: Stack, every: int) -> None:
+    with rejected(f"every is {every} s; EventBridge runs a function every so many whole minutes"):
+        Redriver(function(stack), Duration.seconds(every))
 
 
 def test_without_a_redriver_a_person_redrives() -> None:

@@ -84,6 +84,23 @@ def test_poison_that_returned_and_what_was_rejected_wait_for_a_person(cloud: Clo
     assert [one["Body"] for one in queues.there(queues.queue)] == ["outage"]
 
 
+def test_what_stays_is_shown_again_at_once_ten_a_call(cloud: Cloud) -> None:
+    queues = Queues()
+    queues.fail(*map(str, range(20)), attributes=ONCE)
+    cloud.calls.clear()
+    assert queues.redrive() == {"moved": 0, "kept": 20}
+    assert cloud.calls == {"ReceiveMessage": 3, "ChangeMessageVisibilityBatch": 2}
+    assert len(queues.there(queues.letters)) == 20
+
+
+def test_a_count_that_nobody_could_have_counted_stops_no_other(cloud: Cloud) -> None:
+    queues = Queues()
+    forged = {"DataType": "String", "StringValue": "9" * 5000}
+    queues.fail("forged", attributes={redrives.REDRIVES: forged})
+    queues.fail("outage")
+    assert queues.redrive() == {"moved": 1, "kept": 1}
+
+
 def test_nothing_of_a_group_moves_past_a_message_that_stays(cloud: Cloud) -> None:
     queues = Queues(fifo=True)
     queues.fail("a1", group="a")

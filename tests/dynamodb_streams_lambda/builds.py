@@ -35,4 +35,4 @@ def make(
     return changes
 
 
-BUILDS = [Build("dynamodb_streams_lambda", make, frozenset({"alarms"}))]
+BUILDS = [Build("dynamodb_streams_lambda", make, frozenset({"alarms", "readers"}))]

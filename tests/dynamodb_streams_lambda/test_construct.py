@@ -70,13 +70,6 @@ def test_every_setting_reaches_the_new_table(stack: Stack) -> None:
     assert made["SSESpecification"]["KMSMasterKeyId"] == stack.resolve(key.key_arn)
 
 
-def test_a_function_reads_the_stream_once(stack: Stack) -> None:
-    changes, one = DynamoDbStreamsToLambda(stack, "Pattern"), function(stack)
-    changes.add_consumer("Reader", one)
-    with rejected("Again is a second mapping of Stack/Pattern/Table to Stack/Consumer"):
-        changes.add_consumer("Again", one)
-
-
 def test_a_reader_may_read_the_stream_and_report_failures_and_no_more(stack: Stack) -> None:
     key = kms.Key(stack, "Key")
     read(stack, table=NewTable(encryption_key=key))

@@ -38,6 +38,6 @@ def make_reader(
 
 
 BUILDS = [
-    Build("kinesis_lambda", make, frozenset({"alarms"})),
+    Build("kinesis_lambda", make, frozenset({"alarms", "readers"})),
     Build("kinesis_lambda reader", make_reader, frozenset({"alarms"})),
 ]

@@ -30,13 +30,6 @@ def test_each_reader_has_its_own_place_failure_queue_and_alarms(stack: Stack) ->
     assert [reader.node.id for reader in movements.consumers] == ["Stock", "Sales"]
 
 
-def test_a_function_reads_the_stream_once(stack: Stack) -> None:
-    movements, stock = KinesisToLambda(stack, "Movements"), function(stack)
-    movements.add_consumer("Stock", stock)
-    with rejected("Again is a second mapping of Stack/Movements/Stream to Stack/Consumer"):
-        movements.add_consumer("Again", stock)
-
-
 def test_your_own_stream_is_read_from_its_oldest_record(stack: Stack) -> None:
     own = kinesis.Stream(stack, "Own", retention_period=Duration.hours(24))
     movements = KinesisToLambda(stack, "Movements", stream=own)

@@ -234,7 +234,7 @@ REPORT = {
                 },
                 "Run": function(ReservedConcurrentExecutions=12),
             },
-            "Run beside the 10 of its other mappings",
+            "Run in addition to the 10 of its other mappings",
         ),
         (
             "E9231",

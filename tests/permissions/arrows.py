@@ -491,7 +491,7 @@ def _moves(cloud: Cloud, target: Any) -> Iterator[Request]:
     urls = json.loads(target["Input"])
     letters, queue = (urls[name] for name in ("dead_letter_queue_url", "queue_url"))
     role = _role(cloud, target["Arn"])
-    take = ("sqs:ReceiveMessage", "sqs:DeleteMessage")
+    take = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility")
     yield from _all(role, take, cloud.arn(cloud.named(letters) or ""))
     yield Request(role, "sqs:SendMessage", cloud.arn(cloud.named(queue) or ""))
 

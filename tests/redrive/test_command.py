@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
 import boto3
 import pytest
-from botocore.exceptions import NoRegionError
+from botocore.exceptions import ClientError, NoRegionError
 
 from serverless_patterns.lambdas.foundation.pointers import Pointer
 from serverless_patterns.redrive import __main__ as command
@@ -21,8 +23,6 @@ from tests.moto_cloud import client_error
 from tests.redrive.test_redrive import ARN, LETTER, record
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.moto_cloud import Cloud
 
 cloud = moto_cloud.fixture(moto_cloud.cloud)
@@ -403,6 +403,62 @@ def test_what_a_stopped_run_still_hides_is_told(
     assert "1  hidden, by a run that was stopped" in capsys.readouterr().out
 
 
+def test_what_is_shown_again_before_all_are_read_does_not_end_the_run(account: Account) -> None:
+    orders = account.serves()
+    account.leave(*(f"poison {number}" for number in range(20)), Redrives="1")
+    account.leave("good")
+    sqs = account.sqs
+
+    class ShownAgain:
+        """Shows what stays again, once, when twenty have been read."""
+
+        def __init__(self) -> None:
+            self.read: dict[str, str] = {}
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(sqs, name)
+
+        def receive_message(self, **given: Any) -> Any:
+            if len(self.read) == 20:
+                for handle in self.read.values():
+                    self.show(handle)
+                self.read["once"] = ""
+            found = sqs.receive_message(**given)
+            for one in found.get("Messages", []):
+                self.read[one["MessageId"]] = one["ReceiptHandle"]
+            return found
+
+        def show(self, handle: str) -> None:
+            with suppress(ClientError):
+                sqs.change_message_visibility(
+                    QueueUrl=account.dead, ReceiptHandle=handle, VisibilityTimeout=0
+                )
+
+    account.fakes["sqs"] = ShownAgain()
+    assert account.run("run") == 1
+    assert account.bodies(orders) == ["good"]
+
+
+def test_nothing_is_sent_if_the_journal_cannot_be_written(
+    account: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
+    orders = account.serves()
+    account.leave("one")
+    account.journal = Path("/proc/nowhere/journal")
+    assert account.run("run") == 1
+    assert "nowhere" in capsys.readouterr().out
+    assert (account.bodies(orders), account.left()) == ([], 1)
+    assert account.run("run", "--dry-run") == 0
+
+
+def test_a_dry_run_says_what_would_stay(
+    account: Account, capsys: pytest.CaptureFixture[str]
+) -> None:
+    account.leave("text")
+    assert account.run("run", "--dry-run") == 1
+    assert "nobody that the account knows" in capsys.readouterr().out
+
+
 def test_a_run_that_a_person_stops_says_so(
     account: Account, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -486,6 +542,36 @@ def test_a_stack_has_the_places_that_its_template_names(account: Account) -> Non
         "D4": ["saga"],
         "B/errors/": ["firehose"],
     }
+
+
+def test_what_the_condition_of_a_template_leaves_out_and_a_bucket_of_a_parameter_are_no_places(
+    account: Account,
+) -> None:
+    policy = {"RedrivePolicy": {"deadLetterTargetArn": {"Fn::GetAtt": ["Letters", "Arn"]}}}
+    lake = {"BucketARN": {"Ref": "Given"}, "ErrorOutputPrefix": "errors/"}
+    template = {
+        "Left": {"Type": "AWS::SQS::Queue", "Condition": "Never", "Properties": policy},
+        "Made": {"Type": "AWS::SQS::Queue", "Properties": policy},
+        "Letters": {"Type": "AWS::SQS::Queue", "Condition": "Never"},
+        "Nested": {"Type": "AWS::CloudFormation::Stack", "Condition": "Never"},
+        "Lake": {
+            "Type": "AWS::KinesisFirehose::DeliveryStream",
+            "Properties": {"ExtendedS3DestinationConfiguration": lake},
+        },
+    }
+    fake = account.fakes["cloudformation"] = Mock()
+    made = [{"LogicalResourceId": n, "PhysicalResourceId": n} for n in ("Made", "Lake")]
+    account.pages("cloudformation", list_stack_resources={"StackResourceSummaries": made})
+    fake.get_template.return_value = {"TemplateBody": {"Resources": template}}
+    assert owners.places_of(account.client, "shop") == []
+
+
+def test_a_template_in_yaml_is_told_of(account: Account) -> None:
+    fake = account.fakes["cloudformation"] = Mock()
+    account.pages("cloudformation", list_stack_resources={"StackResourceSummaries": []})
+    fake.get_template.return_value = {"TemplateBody": "Resources:\n  Q: {Type: AWS::SQS::Queue}"}
+    with pytest.raises(SystemExit, match="shop is YAML: name its places"):
+        command.main(["list", "--stack", "shop"])
 
 
 def test_of_a_stack_one_bucket_is_redriven_to_what_the_stack_says(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,7 +23,6 @@ from serverless_patterns.patterns.request_reply.client import (
     RejectedError,
     Requester,
 )
-from tests.conftest import ROOT
 from tests.moto_cloud import UNREACHABLE
 from tests.queues_in_memory import BASE, PREFIX, REQUESTS, work
 from tests.request_reply.handlers import asked
@@ -159,9 +156,7 @@ def one_queue_a_call(queues: Queues, name: str) -> None:
 # Answers that do not come, or that nobody waits for
 
 
-def test_a_call_without_an_answer_ends_in_time_and_names_its_id(
-    make: Make,
-) -> None:
+def test_a_call_without_an_answer_ends_in_time_and_names_its_id(make: Make) -> None:
     by, started = make(), time.monotonic()
     error = given_up(by, "mine")
     assert (error.request_id, error.reason) == ("mine", "timeout")
@@ -272,6 +267,25 @@ def test_an_id_is_waited_for_once_at_a_time(queues: Queues, make: Make) -> None:
         assert call.result(5) == 1
 
 
+def test_a_call_under_the_id_of_one_that_is_just_over_is_told_its_own_answer(
+    queues: Queues, make: Make
+) -> None:
+    by = make()
+
+    async def both() -> tuple[Any, Any]:
+        first, second = (by.call_async({}, request_id="mine", timeout=5) for _ in range(2))
+        first_is = asyncio.create_task(first)
+        await asyncio.sleep(0)
+        answer(queues, by, "mine", {"result": 1})
+        until(lambda: by.counts["answered"] == 1)  # the first has not heard of it yet
+        second_is = asyncio.create_task(second)
+        told = await first_is
+        answer(queues, by, "mine", {"result": 2})
+        return told, await second_is
+
+    assert asyncio.run(both()) == (1, 2)
+
+
 def test_no_group_is_shared_between_requesters_and_by_default_none_between_calls(
     queues: Queues, make: Make
 ) -> None:
@@ -319,6 +333,18 @@ def test_a_call_that_waits_when_its_requester_is_closed_is_told(queues: Queues, 
             call.result(5)
 
 
+def test_a_requester_that_is_closed_while_it_makes_another_queue_leaves_none(
+    queues: Queues, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, by = {*queues.queues}, make()
+    monkeypatch.setattr(client, "USABLE_AFTER", 0.2)
+    del queues.queues[f"{BASE}/{by.name}"]
+    until(lambda: queues.calls["CreateQueue"] == 2)
+    by.close()
+    time.sleep(0.3)
+    assert {*queues.queues} == there
+
+
 def test_heartbeats_keep_the_queue_from_the_sweep(queues: Queues, make: Make) -> None:
     by = make(heartbeat=0.01)
     until(lambda: queues.calls["TagQueue"] > 2)
@@ -363,8 +389,3 @@ def test_answers_come_when_sqs_is_back(
     with calling(queues, by) as call:
         answer(queues, by, "mine", {"result": 1})
         assert call.result(5) == 1
-
-
-def test_the_client_needs_boto3_and_nothing_else_of_the_handlers() -> None:
-    code = f"import sys; sys.modules['aws_lambda_powertools'] = None; import {client.__name__}"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from aws_cdk import App, CfnParameter, Duration, Environment, Stack
+from aws_cdk import App, Duration, Environment, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
 
 from serverless_patterns.patterns.blocks.alarms import Alarms
 from serverless_patterns.patterns.request_reply.construct import RequestReply, Sweep
-from tests.inline import function, granted, only, rejected, text
+from tests.inline import function, granted, rejected, text
 from tests.request_reply.builds import make as make_patient
 from tests.request_reply.builds import make_for_a_process
 
@@ -100,12 +100,6 @@ def test_the_alarm_on_old_requests_goes_off_when_their_requesters_give_up(stack:
     assert {it["Properties"]["Threshold"] for it in found.values()} == {77, 9}
 
 
-def test_the_sweep_runs_every_hour(stack: Stack) -> None:
-    make(stack)
-    rule = only(Template.from_stack(stack), "AWS::Events::Rule")
-    assert rule["ScheduleExpression"] == "rate(1 hour)"
-
-
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
@@ -120,12 +114,6 @@ def test_a_value_of_a_wrong_type_is_rejected(
     sweep = Sweep(function(stack))
     with rejected(problem):
         RequestReply(stack, "Pattern", **{"responder": None, "sweep": sweep, **given})
-
-
-def test_a_time_that_only_deployment_knows_is_rejected(stack: Stack) -> None:
-    parameter = CfnParameter(stack, "Given", type="Number").value_as_number
-    with rejected("timeout is known at deployment only"):
-        make(stack, timeout=SECONDS(parameter))
 
 
 def test_a_responder_of_an_imported_queue_needs_its_dead_letter_queue(stack: Stack) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import base64
 import json
 import random
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 
 from serverless_patterns.sandbox import queues
-from tests.delivery.sources import Asynchronous, FifoQueue, Queue, Sent
+from tests.delivery.shards import delivered
+from tests.delivery.sources import Asynchronous, FifoQueue, Queue, Sent, Stream
 from tests.delivery.trouble import Trouble
 from tests.sandbox.helpers import arn, create_stack, function, ref, resource, template
 from tests.sandbox.test_localstack import pytestmark as needs_the_second
@@ -29,7 +33,19 @@ def handler(event, context):
     failed = [id_ for id_, body in bodies.items() if "poison" in body]
     return {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
 """
+OF_A_STREAM = """
+import base64
+def handler(event, context):
+    records = [record["kinesis"] for record in event["Records"]]
+    bodies = {it["sequenceNumber"]: base64.b64decode(it["data"]).decode() for it in records}
+    print("got", list(bodies.values()))
+    if "deadly" in bodies.values():
+        raise ValueError("no retry helps")
+    failed = [id_ for id_, body in bodies.items() if body == "poison"]
+    return {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
+"""
 RECEIVES = 2
+RETRIES = 2
 STANDARD = [f"event {number}" for number in range(9)] + ["poison"]
 GROUPS = [("deadly", "one"), ("1", "one"), ("2", "one"), ("3", "two")]
 
@@ -133,3 +149,64 @@ def test_an_event_that_fails_is_run_three_times(stack: Deployment) -> None:
     assert found["requestPayload"] == expected["requestPayload"]
     for key in ("condition", "approximateInvokeCount"):
         assert found["requestContext"][key] == expected["requestContext"][key]
+
+
+def batches(stack: Deployment) -> list[list[str]]:
+    """What a function was given, call by call."""
+    lines = stack.log_lines(stack["Function"], limit=500)
+    return [ast.literal_eval(line.removeprefix("got ")) for line in lines if line[:4] == "got "]
+
+
+@needs_the_second
+@pytest.mark.parametrize(
+    ("size", "bodies"),
+    [(1, ["a", "deadly", "b"]), (4, ["a", "b", "poison", "c"]), (3, ["a", "deadly", "b"])],
+    ids=["a record that fails alone", "a part of a batch", "a batch as a whole"],
+)
+def test_a_shard_goes_on_from_what_failed_and_gives_up_after_its_retries(
+    second: Target, size: int, bodies: list[str]
+) -> None:
+    made = {
+        "Stream": resource("Kinesis::Stream", ShardCount=1),
+        "Failed": resource("SQS::Queue"),
+        "Function": function(OF_A_STREAM, Timeout=3),
+        "Mapping": resource(
+            "Lambda::EventSourceMapping",
+            FunctionName=ref("Function"),
+            EventSourceArn=arn("Stream"),
+            StartingPosition="TRIM_HORIZON",
+            BatchSize=size,
+            MaximumRetryAttempts=RETRIES,
+            DestinationConfig={"OnFailure": {"Destination": arn("Failed")}},
+            FunctionResponseTypes=["ReportBatchItemFailures"],
+        ),
+    }
+    names = {name: ref(name) for name in ("Stream", "Failed", "Function")}
+    stack = create_stack(second, f"shard-of-{size}", template(made, **names))
+    records = [{"Data": body.encode(), "PartitionKey": "one"} for body in bodies]
+    stack.client("kinesis").put_records(StreamName=stack["Stream"], Records=records)
+
+    place: dict[str, Any] = {}
+    exec(OF_A_STREAM, place)  # noqa: S102 - the very function that the engine runs
+    expected: list[list[str]] = []
+
+    def invoke(event: Any, _: str) -> Any:
+        coded = (record["kinesis"]["data"] for record in event["Records"])
+        expected.append([base64.b64decode(data).decode() for data in coded])
+        return place["handler"](event, None)
+
+    full = Mock(wraps=random.Random(1), randint=lambda _, most: most)  # noqa: S311 - full batches
+    trouble = Trouble(full, left=0)
+    settings: dict[str, Any] = {"bisects": False, "retries": RETRIES, "batch": size}
+    model = Stream(trouble, invoke, make=delivered, **settings)
+    for body in bodies:
+        model.send(Sent(body.encode()))
+    while not model.idle:
+        model.step()
+    failed = stack["Failed"]
+    queues.until(lambda: queues.backlog(stack, failed) > 0, seconds=60, what="until it is given up")
+    # The log may come after the record.
+    queues.until(lambda: len(batches(stack)) >= len(expected), seconds=20, what="for the log")
+    assert batches(stack) == expected
+    [record] = [json.loads(one["Body"]) for one in queues.take(stack, failed)]
+    assert record["KinesisBatchInfo"]["batchSize"] == len(model.dead)

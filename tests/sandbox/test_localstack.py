@@ -72,6 +72,12 @@ for host in ("example.com", "192.0.2.1"):
     except OSError as error:
         print(error)
 """
+METRICS = """
+from engine import changes
+changes.tell_metrics_apart()
+helper = changes.localstack("services.cloudwatch.cloudwatch_database_helper")
+print(*helper.sqlite3.connect(":memory:").execute("PRAGMA busy_timeout").fetchone())
+"""
 STATES = {
     "StartAt": "Reserve",
     "States": {
@@ -526,6 +532,12 @@ def test_it_reaches_nobody_outside_this_machine(second: Target) -> None:
     code = _as_engine() + PROBE
     done = run(str(PYTHON), "-P", "-c", code)
     assert done.stdout.count("is not this machine") == 2, done
+
+
+def test_who_writes_a_metric_waits_for_the_others_for_a_minute() -> None:
+    """SQLite's five seconds are over on a busy machine: "database is locked"."""
+    done = run(str(PYTHON), "-P", "-c", _as_engine() + METRICS)
+    assert done.stdout == "60000\n", done
 
 
 def _as_engine() -> str:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from serverless_patterns.sandbox import outages, queues
+from tests.conftest import ROOT
 from tests.sandbox.helpers import arn, create_stack, function, ref, resource, template
 
 if TYPE_CHECKING:
@@ -170,6 +173,37 @@ def test_what_a_killed_run_left_changed_is_reverted_by_the_next_one(stack: Deplo
     assert outages.restore(stack) == 3
     assert settings(stack) == before
     assert outages.restore(stack) == 0
+
+
+# A scenario that changes something and restores it, in place of a pattern's.
+DRIVE = """
+import runpy, sys, time
+from serverless_patterns.patterns import catalog
+
+def drive(_):
+    try:
+        print("changed", flush=True)
+        time.sleep(60)
+    finally:
+        print("restored", flush=True)
+
+catalog.find = drive
+sys.argv[1:] = ["scenario", "any"]
+runpy.run_module("serverless_patterns", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_scenario_that_is_terminated_or_loses_its_terminal_restores_what_it_changed(
+    number: int,
+) -> None:
+    command = [sys.executable, "-c", DRIVE]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "changed\n"
+        process.send_signal(number)
+        assert process.communicate(timeout=30)[0].startswith("restored\n")
+    assert process.returncode == 130
 
 
 def test_messages_are_taken_from_every_queue_once_and_are_gone_then(stack: Deployment) -> None:

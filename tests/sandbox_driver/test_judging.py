@@ -104,5 +104,5 @@ def test_things_are_compared_as_often_as_they_are_there(found: str, *, holds: bo
 def test_a_wait_for_events_in_vain_names_those_that_are_missing() -> None:
     drive = driver(patience=0)
     drive.wait_for("they are there", {"a"}, lambda: "ab")
-    with pytest.raises(TimeoutError, match=r"until they are there: .* Missing are 1: b\."):
+    with pytest.raises(TimeoutError, match=r"until they are there, .* Missing are 1: b\."):
         drive.wait_for("they are there", {"a", "b"}, lambda: "a")

@@ -70,6 +70,10 @@ RAW = Subscription(raw_message_delivery=True)
             lambda it: make_receiver(it, topics=[]),
             "topics is empty, so every message would be rejected",
         ),
+        (
+            lambda it: make_receiver(it, topics="arn:aws:sns:eu-west-1:111111111111:Orders"),
+            "topics is 'arn:aws:sns:.*'; it must be of type list or tuple",
+        ),
     ],
 )
 def test_a_configuration_that_would_lose_or_reject_events_is_rejected(

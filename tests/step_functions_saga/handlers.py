@@ -85,6 +85,7 @@ def cancel(name: str = "order-1") -> dict[str, str]:
 
 LIMITS = {
     "logic.MAX_INPUT_BYTES": limits.STATES_PAYLOAD_BYTES,
+    "logic.MAX_NAME": limits.STATES_EXECUTION_NAME,
     "store.MAX_PUTS": limits.DYNAMODB_BATCH_PUTS,
 }
 CONSUMERS = {

@@ -1,0 +1,22 @@
+"""What a bucket of yours must not do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_cdk import aws_s3 as s3
+
+from serverless_patterns.patterns.blocks.buckets import check_no_versions
+from serverless_patterns.patterns.claim_check.construct import Payloads
+from tests.claim_check.builds import make
+from tests.inline import rejected
+
+if TYPE_CHECKING:
+    from aws_cdk import Stack
+
+
+def test_a_bucket_that_keeps_what_is_deleted_is_rejected_for_bodies(stack: Stack) -> None:
+    with rejected("Stack/Kept has versions, so S3 would hide each body that is deleted"):
+        make(stack, payloads=Payloads(bucket=s3.Bucket(stack, "Kept", versioned=True)))
+    check_no_versions(s3.Bucket(stack, "Gone"))
+    check_no_versions(s3.Bucket.from_bucket_name(stack, "Theirs", "theirs"))
