@@ -20,6 +20,7 @@ from rich.console import Console
 from serverless_patterns import __main__ as command_line
 from serverless_patterns.patterns import catalog
 from tests.conftest import ROOT, page_of, run
+from tools import proofs
 
 if TYPE_CHECKING:
     import subprocess
@@ -171,11 +172,12 @@ def test_a_page_starts_with_the_flow_line_and_has_every_heading(pattern: Pattern
 
 
 def test_every_test_that_a_page_names_is_there(pattern: Pattern) -> None:
-    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
-    named = set(re.findall(r"`(test_[a-z0-9_]+)`", page_of(pattern)))
-    unknown = [name for name in named if not any(f"def {name}(" in text for text in sources)]
+    text, there = page_of(pattern), proofs.defined()
+    assert all(proofs.EVIDENCE.search(evidence) for _, evidence, _ in proofs.rows(text))
+    named = proofs.names(text) | set(re.findall(r"`(test_[a-z0-9_]+)`", text))
     assert named
-    assert not unknown
+    gone = [name for name in named if name not in there and not (ROOT / name).exists()]
+    assert gone == []
 
 
 def test_a_pattern_imports_no_other_pattern(pattern: Pattern) -> None:

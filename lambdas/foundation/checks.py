@@ -1,4 +1,4 @@
-"""Checks of a document's fields. Each names the field that breaks a rule, never its value.
+"""Checks of a document's fields. Each raises RefusedError, which names the field, never its value.
 
 Pure: no AWS, no environment, no clock.
 """

@@ -103,6 +103,9 @@ def sequence(text: str | None) -> str | None:
     """Return a sequencer so that text compares as S3 says: filled up with zeros at its right.
 
     Source: https://repost.aws/knowledge-center/s3-duplicate-sqs-messages
+
+    Raises:
+        ValueError: it is not hexadecimal.
     """
     if text is None:
         return None

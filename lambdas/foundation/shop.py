@@ -24,14 +24,22 @@ MAX_NAME = 128
 
 
 def digits(currency: Any) -> int:
-    """Return the decimal places of a currency."""
+    """Return the decimal places of a currency.
+
+    Raises:
+        RefusedError: the shop does not have it.
+    """
     if not isinstance(currency, str) or currency not in CURRENCIES:
         raise RefusedError("currency", f"currency must be one of {', '.join(CURRENCIES)}.")
     return CURRENCIES[currency]
 
 
 def total(order: Mapping[str, Any], most_lines: int) -> Decimal:
-    """Check an order's lines and return their sum, which must be its ``total``."""
+    """Check an order's lines and return their sum, which must be its ``total``.
+
+    Raises:
+        RefusedError: a line is not valid, or the sum is another.
+    """
     places = digits(order["currency"])
     lines = order["lines"]
     if not isinstance(lines, list) or not 1 <= len(lines) <= most_lines:

@@ -33,6 +33,9 @@ def sign(id_: str, timestamp: int, body: bytes, secrets: Sequence[str]) -> dict[
         timestamp: Of this attempt, in Unix seconds.
         body: As it is sent.
         secrets: In base64, with or without ``whsec_`` before it.
+
+    Raises:
+        ValueError: there is no secret, or one is not base64 of enough bytes.
     """
     if not secrets:
         raise ValueError("No secret was given: nobody could verify the webhook.")
@@ -61,6 +64,7 @@ def verify(
 
     Raises:
         RefusedError: it is not signed with one of the secrets, or is of another time.
+        ValueError: a secret is not base64 of enough bytes.
     """
     given = {name.lower(): value for name, value in headers.items()}
     id_, timestamp = given.get("webhook-id", ""), given.get("webhook-timestamp", "")

@@ -28,6 +28,7 @@ from .stacks import same_stack
 from .subscriptions import Subscription, deliver_to_queue
 from .topics import TopicSettings, new_standard_source
 from .values import (
+    DAY,
     Path,
     account_of,
     asked_once,
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from .alarms import Alarms
 
 S3 = "s3.amazonaws.com"
-DAY = 86_400
 Kind = Literal["ObjectCreated", "ObjectRemoved", "ObjectRestored"]
 # S3's own name of each. ObjectRemoved has none of the objects that a lifecycle rule expires.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html

@@ -13,7 +13,7 @@ from ..checks import s3 as checks
 from . import keys
 from .findings import acknowledge
 from .places import check_here, check_key_here, elsewhere
-from .values import Path, check_removal, child_of, expect, expect_fields, seconds, stack_of
+from .values import DAY, Path, check_removal, child_of, expect, expect_fields, seconds, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from aws_cdk import aws_kms as kms
     from constructs import Construct
 
-DAY = 86_400
 VERSIONS = "versioningConfiguration"
 
 

@@ -38,6 +38,7 @@ from .grants import grantee_here, warn_of_fixed
 from .places import check_here
 from .stacks import check_order, role_in
 from .values import (
+    DAY,
     Path,
     child_of,
     expect,
@@ -57,7 +58,6 @@ if TYPE_CHECKING:
     from aws_cdk import aws_sns as sns
     from aws_cdk import aws_sqs as sqs
 
-DAY = 24 * 3600
 TRIM_HORIZON = lambda_.StartingPosition.TRIM_HORIZON
 RETRIES = 10
 DESTINATIONS = ("queue", "topic", "bucket")

@@ -25,6 +25,7 @@ from .queues import ask_for_key, queue_for_failures, resource_of
 from .sources import SNS, place_of_endpoint
 from .stacks import check_order
 from .values import (
+    DAY,
     Path,
     arn_of_queue,
     child_of,
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
     from .sources import Source
 
-DAY = 86_400
 UNDELIVERABLE = "every delivery would fail"
 # The endpoints that the subscriptions made here deliver to, by topic.
 _ENDPOINTS: WeakKeyDictionary[sns.ITopic, set[str]] = WeakKeyDictionary()

@@ -59,6 +59,7 @@ MADE_BY = {
     "TimeWindow": ".flexible",
 }
 Kind = type | str | None
+DAY = 86_400  # seconds
 BUILTIN = (None, bool, int, float, str, list, tuple, dict)
 
 

@@ -11,7 +11,7 @@ from constructs import Construct
 from ..blocks import sweeps, topics
 from ..blocks.alarms import Alarms, Runbook
 from ..blocks.bucket_events import Notification, ThroughEventBridge, Watch, connect
-from ..blocks.buckets import DAY, NewBucket
+from ..blocks.buckets import NewBucket
 from ..blocks.consumers import Consumer, check_has_role, check_may_run
 from ..blocks.endpoints import Endpoint, NewApi
 from ..blocks.fronts import alarms_of_front
@@ -21,7 +21,7 @@ from ..blocks.rest import RestEntry
 from ..blocks.subscriptions import Subscription
 from ..blocks.sweeps import Sweep, run_by_schedule
 from ..blocks.topics import QueueSubscriber, TopicFanout, TopicSettings
-from ..blocks.values import Path, child_of, expect
+from ..blocks.values import DAY, Path, child_of, expect
 from ..limits import SNS_RETRIES_TO_SQS, SQS_DEFAULT_RETENTION, SQS_MAX_RETENTION
 from .payloads import Payloads, Store
 

@@ -13,11 +13,11 @@ from aws_cdk import Annotations, Duration
 from aws_cdk import aws_s3 as s3
 
 from ..blocks import keys
-from ..blocks.buckets import DAY, NewBucket, check_no_versions, check_rules_outlast, make_bucket
+from ..blocks.buckets import NewBucket, check_no_versions, check_rules_outlast, make_bucket
 from ..blocks.grants import grantee_here
 from ..blocks.names import bucket_name_known_before_creation
 from ..blocks.places import check_here
-from ..blocks.values import Path, expect_fields, in_seconds, is_token
+from ..blocks.values import DAY, Path, expect_fields, in_seconds, is_token
 from ..blocks.watched import grant_here
 from ..checks import reject
 from ..checks import s3 as checks

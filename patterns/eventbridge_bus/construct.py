@@ -19,7 +19,7 @@ from ..blocks.grants import check_policy, grantee_here, warn_of_fixed
 from ..blocks.names import name_known_before_creation
 from ..blocks.queues import NewQueue, SqsToLambda, queue_for_failures
 from ..blocks.routes import Delivery, Routed, kind_of, metric_of, route
-from ..blocks.values import Path, child_of, expect, expect_fields, in_seconds, made_in
+from ..blocks.values import DAY, Path, child_of, expect, expect_fields, in_seconds, made_in
 from ..checks import period
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Alarms", "Consumer", "Delivery", "EventBridgeBus", "NewBus", "NewQueue"]
 
-DAY = 86_400
 DAYS_ARCHIVED = 30
 
 

@@ -192,5 +192,9 @@ class KinesisToFirehoseToS3(Construct):
         return data_freshness(self.delivery_stream.ref, **options)
 
     def metric_iterator_age(self, **options: Any) -> cloudwatch.Metric:
-        """How far the stream is read behind, in milliseconds. ``options``: of the metric."""
+        """How far the stream is read behind, in milliseconds. ``options``: of the metric.
+
+        Raises:
+            ValueError: there is no stream.
+        """
         return self.stream.metric_get_records_iterator_age_milliseconds(**options)

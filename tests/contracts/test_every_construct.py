@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -230,6 +231,24 @@ def test_every_alarm_goes_off_by_the_statistic_of_its_metric_of_a_minute(build: 
             below = it is alarm and metric in NEEDED
             compares = "LessThanThreshold" if below else "GreaterThanThreshold"
             assert alarm["ComparisonOperator"] == compares, metric
+
+
+@every_build()
+def test_every_metric_that_a_construct_offers_is_of_what_it_has(build: Build, stack: Stack) -> None:
+    build.make(stack, "Pattern")
+    for one in stack.node.find_all():
+        for name, method in inspect.getmembers(type(one), inspect.isfunction):
+            if not (name.startswith("metric_") and method.__module__.startswith("serverless_")):
+                continue
+            try:
+                metric = getattr(one, name)(label="Ours")
+            except ValueError:
+                assert name == "metric_iterator_age"  # senders put records into Firehose itself
+                continue
+            assert metric.label == "Ours", name
+            named = stack.resolve(metric.dimensions)
+            assert named, name
+            assert [key for key, value in named.items() if not isinstance(value, dict)] == [], name
 
 
 @every_build()

@@ -40,14 +40,6 @@ def result(evidence: str, results: proofs.Results) -> str:
     return proofs.rows(proofs.filled(page(evidence), "shop", results, DAY))[0][2]
 
 
-def test_every_test_that_a_page_names_is_there(pattern: Pattern) -> None:
-    text, there = page_of(pattern), proofs.defined()
-    assert all(proofs.EVIDENCE.search(evidence) for _, evidence, _ in proofs.rows(text))
-    gone = [name for name in proofs.names(text)
-            if name not in there and not (ROOT / name).exists()]  # fmt: skip
-    assert gone == []
-
-
 def test_every_page_says_what_the_last_run_proved(pattern: Pattern) -> None:
     file = pattern.folder.relative_to(ROOT)
     unproven = [promise for promise, _, result in proofs.rows(page_of(pattern))
