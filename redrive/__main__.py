@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         good = given.run(given, client, _places(given, client))
     except (BotoCoreError, ClientError) as error:  # no Region, no credentials, no such queue
         _print(f"{str(error).rstrip('.')}. What was not accepted is still there.")
-        _print("Set AWS_REGION and AWS_PROFILE of your shell.")
+        _print("AWS_PROFILE and AWS_REGION of your shell say in which account and Region it looks.")
         return 1
     except OSError as error:  # of the journal, or of the report
         _print(f"{error}. What was not accepted is still there.")
@@ -325,7 +325,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--would-fail", type=_function, metavar="M:F", help=f"leave what would fail: {said}")
     how = parser.add_argument_group("how")
     add = how.add_argument
-    add("--to", help="elsewhere: a queue, function, subscription or delivery stream (ARN)")
+    add("--to", help="elsewhere: a queue, function, subscription or delivery stream, by its ARN")
     add("--rate", type=float, default=DEFAULT_RATE, help="letters a second (default: %(default)g)")
     said = "an event's fields with its group and its turn: a group's letters go in turn, or stay"
     add("--order-by", nargs=2, metavar=("GROUP", "TURN"), help=said)
@@ -347,6 +347,8 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error(
             "--order-by is for queues, and SQS keeps no order: leave out --bucket and --task"
         )
+    if given.to and not given.to.startswith(("arn:", "https:", "http:")):
+        parser.error("--to is an ARN, or the URL of a queue")
     if given.json and not given.json.parent.is_dir():
         parser.error(f"--json: there is no folder {given.json.parent}")
     return given

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from ..blocks.buckets import NewBucket, check_no_versions, check_rules_outlast, 
 from ..blocks.grants import grantee_here
 from ..blocks.names import bucket_name_known_before_creation
 from ..blocks.places import check_here
-from ..blocks.values import DAY, Path, expect_fields, in_seconds, is_token
+from ..blocks.values import DAY, Path, expect_fields, in_seconds, is_token, stack_of
 from ..blocks.watched import grant_here
 from ..checks import reject
 from ..checks import s3 as checks
@@ -26,11 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aws_cdk import aws_iam as iam
-    from constructs import Construct
+    from constructs import Construct, IConstruct
 
 _PREFIX = re.compile(r"([A-Za-z0-9][\w.-]*/)*", re.ASCII)
-NEW = NewBucket()
-_PREFIXES: WeakKeyDictionary[s3.IBucket, list[str]] = WeakKeyDictionary()
+_PREFIXES: WeakKeyDictionary[IConstruct, dict[str, list[str]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +48,7 @@ class Payloads:
         ValueError: a prefix that is no folder, or a value of the wrong type.
     """
 
-    bucket: s3.IBucket | NewBucket = NEW
+    bucket: s3.IBucket | NewBucket = field(default_factory=NewBucket)
     prefix: str = ""
     kept: Duration | None = None
 
@@ -128,8 +127,9 @@ class Store:
         return grant_here(self.bucket, grantee, objects, on_object, on_bucket, why)
 
     def _check_alone(self) -> None:
-        """Reject bodies among those of another queue, whose sweep would delete them."""
-        others = _PREFIXES.setdefault(self.bucket, [])
+        """Reject bodies among those of another queue, which deletes them; imports may be one."""
+        own = self.bucket if isinstance(self.bucket, s3.Bucket) else stack_of(self._scope)
+        others = _PREFIXES.setdefault(own, {}).setdefault(self.bucket.bucket_name, [])
         for other in others:
             if other.startswith(self.prefix) or self.prefix.startswith(other):
                 raise ValueError(

@@ -93,8 +93,8 @@ class Backoff:
                 f"first is {period(first)} and longest {period(longest)}; first must be 1 s or "
                 "more, and longest no less than first."
             )
-        if self.factor < 1:
-            raise ValueError(f"factor is {self.factor:g}, so delays would shrink. Give 1 or more.")
+        if not 1 <= self.factor < math.inf:
+            raise ValueError(f"factor is {self.factor:g}; it must be a number of 1 or more.")
         reject(checks.visibility_range("longest", longest))
 
     @cached_property

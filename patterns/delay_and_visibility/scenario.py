@@ -60,10 +60,8 @@ def run(stack: Deployment, report: Report) -> None:
 
     drive.title("The British warehouse closes, then opens again")
     growing(drive, shop)
-    drive.title("It stays closed until the receives are used up")
-    used_up(drive, shop)
-    drive.title("A FIFO queue: a group waits behind its first message, the others do not")
-    fifo(drive, shop)
+    drive.title("It stays closed; in a FIFO queue a group waits behind its first message")
+    used_up(drive, shop, meanwhile=fifo)
     drive.title("Jobs of forty minutes, in workers that are killed and stopped")
     workers(drive, shop)
 
@@ -142,15 +140,14 @@ def ids(documents: Iterable[Document]) -> set[str]:
     return {one["order_id"] for one in documents}
 
 
-def arrivals(
-    drive: Driver, shop: Shop, table: str, wanted: set[str], since: float
-) -> dict[str, float]:
+def arrivals(drive: Driver, shop: Shop, wanted: set[str], since: float) -> dict[str, float]:
     """Wait for orders; return how many seconds after ``since`` each was stored."""
     found: dict[str, float] = {}
 
     def all_there() -> bool:
-        for id_ in ids(stored(drive, shop, table)) & wanted:
-            found.setdefault(id_, time.time() - since)
+        for table in ("TableName", "FifoTableName"):
+            for id_ in ids(stored(drive, shop, table)) & wanted:
+                found.setdefault(id_, time.time() - since)
         return set(found) == wanted
 
     wait(drive, "they are stored", all_there)
@@ -159,30 +156,27 @@ def arrivals(
 
 def delays(drive: Driver, shop: Shop) -> None:
     """Send an order with the queue's delay, one with none, one with its own, one by a schedule."""
-    plain, at_once, longer = shop.orders(3)
+    plain, at_once, longer, now, later = shop.orders(5)
     since = time.time()
+    send_later(drive, "Fifo", [(later, LATER), (later, LATER), (now, 0)])
     send_later(drive, "", [(longer, LONGER), (plain, None), (at_once, 0)])
-    came = arrivals(drive, shop, "TableName", ids([plain, at_once, longer]), since)
+    came = arrivals(drive, shop, ids([plain, at_once, longer, later]), since)
     by_queue, by_own = came[plain["order_id"]], came[longer["order_id"]]
     promise = "a message waits for the delay of its queue"
     drive.check(promise, by_queue >= DELAY, f"{by_queue:.1f} s")
     holds = came[at_once["order_id"]] < by_queue and by_own >= LONGER
     drive.check("a delay of the message's own wins over the queue's", holds, came)
+    promise = "a schedule sends a message when it is due, once"
+    drive.check(promise, came[later["order_id"]] >= LATER - 1, came)
 
-    sqs, [refused, later] = drive.client("sqs"), shop.orders(2)
     code = ""
     try:
-        sqs.send_message(
+        drive.client("sqs").send_message(
             QueueUrl=drive[f"Fifo{QUEUE}"], MessageBody="{}", MessageGroupId="g", DelaySeconds=5
         )
     except ClientError as error:
         code = error.response["Error"]["Code"]
     drive.check("a FIFO queue rejects a delay of a message's own", "Invalid" in code, code)
-    since = time.time()
-    send_later(drive, "Fifo", [(later, LATER), (later, LATER), (refused, 0)])
-    came = arrivals(drive, shop, "FifoTableName", ids([later]), since)
-    promise = "a schedule sends a message when it is due, once"
-    drive.check(promise, came[later["order_id"]] >= LATER - 1, came)
 
 
 def retries(drive: Driver, function: str) -> dict[str, list[Document]]:
@@ -242,7 +236,7 @@ def moment(line: Document) -> float:
     return datetime.strptime(line["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z").timestamp()
 
 
-def used_up(drive: Driver, shop: Shop) -> None:
+def used_up(drive: Driver, shop: Shop, meanwhile: Callable[[Driver, Shop], None]) -> None:
     """Keep a warehouse closed for all attempts, then redrive its orders."""
     unlucky = in_currency(shop, 8, "GBP")
     with (
@@ -251,6 +245,7 @@ def used_up(drive: Driver, shop: Shop) -> None:
     ):
         use(CLOSED="GBP")
         place(drive, "Orders of the closed warehouse", QUEUE, unlucky)
+        meanwhile(drive, shop)
         letters = drive.wait_for_messages("their receives are used up", LETTERS, len(unlucky))
     promise = "a message that fails in every attempt is dead-lettered"
     drive.check(promise, letters >= len(unlucky), letters)

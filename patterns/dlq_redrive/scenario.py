@@ -119,7 +119,7 @@ def run(stack: Deployment, report: Report) -> None:
          "the second engine: test_redrive_task.py"),
         ("", "SNS and EventBridge leave what they cannot deliver", "here the scenario leaves it"),
         ("sqs-metrics-and-alarms", "a dead letter raises the alarm, and one that expires another",
-         "metric and threshold: test_construct.py"),
+         "the second engine: test_alarms.py; the threshold: test_construct.py"),
         ("service-roles", "the mappings have the permissions that they need", "test_security"),
     )  # fmt: skip
 

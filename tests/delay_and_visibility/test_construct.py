@@ -229,7 +229,9 @@ def test_a_delay_of_your_queue_that_outlasts_a_message_is_rejected(stack: Stack)
         ({"first": Duration.millis(500)}, "first is 500 ms; it must be whole seconds"),
         ({"first": seconds(0)}, "first is 0 s"),
         ({"first": seconds(90), "longest": seconds(60)}, "longest no less than first"),
-        ({"factor": 0.5}, "factor is 0.5, so delays would shrink"),
+        ({"factor": 0.5}, "factor is 0.5; it must be a number of 1 or more"),
+        ({"factor": float("nan")}, "factor is nan; it must be"),
+        ({"factor": float("inf")}, "factor is inf; it must be"),
         ({"longest": Duration.hours(13)}, "longest is 13 hours.*0 s to 12 hours"),
     ],
 )

@@ -486,6 +486,7 @@ WRONG = (
     "limit x",
     "error (",
     "json nowhere/r.json",
+    "to orders-dlq",
     "task --limit 1",
     "task --order-by order turn",
     "order-by order",
