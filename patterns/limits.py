@@ -49,6 +49,12 @@ SQS_LIST_QUEUES = Limit(
     "2026-11-27",
 )  # fmt: skip
 SQS_QUEUE_NAME = Limit(80, "characters", _SQS + "quotas-queues.html", "2026-11-27")
+SQS_MOVES = Limit(
+    500,
+    "messages/s",
+    _AWS + "AWSSimpleQueueService/latest/APIReference/API_StartMessageMoveTask.html",
+    "2026-11-27",
+)
 SQS_MAX_RECEIVES = Limit(1_000, "receives", _SQS + "sqs-dead-letter-queues.html")
 # Of the extended client libraries; a Java array, which they fill, has 2 GiB.
 EXTENDED_CLIENT_GB = Limit(2, "GB", _SQS + "sqs-managing-large-messages.html", "2026-11-27")

@@ -10,13 +10,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from serverless_patterns.patterns.limits import SQS_MOVES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .sources import Queue
 
 LOOK_SECONDS = 1.0
-MOST_A_SECOND = 500
 
 
 def move(
@@ -39,7 +40,7 @@ def move(
     if not running(sqs, queue):
         more: dict[str, Any] = {"DestinationArn": to} if to else {}
         if rate is not None:
-            more["MaxNumberOfMessagesPerSecond"] = max(1, min(MOST_A_SECOND, int(rate)))
+            more["MaxNumberOfMessagesPerSecond"] = max(1, min(SQS_MOVES, int(rate)))
         sqs.start_message_move_task(SourceArn=queue.arn, **more)
     while True:
         task = _last(sqs, queue)

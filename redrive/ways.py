@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from serverless_patterns.lambdas.foundation import aws, redrives
-from serverless_patterns.patterns.limits import LAMBDA_PAYLOAD_BYTES
+from serverless_patterns.patterns.limits import LAMBDA_PAYLOAD_BYTES, SNS_HTTP_TIMEOUT
 
 from . import records
 from .ranges import GoneError, fetch, fetch_changes
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from .records import FailedEvent
     from .sources import Letter
 
-PATIENCE = 15  # seconds for an answer of an endpoint, as SNS has
 # What SNS adds to a message that it could not deliver.
 OF_SNS = ("RequestID", "ErrorCode", "ErrorMessage")
 CALL_RECORDS = 100  # of a stream, in a call of its function
@@ -352,7 +351,7 @@ def post(url: str, body: str, subscription: str) -> None:
             headers["x-amz-sns-rawdelivery"] = "true"
     request = urllib.request.Request(url, body.encode(), headers)  # noqa: S310 - SNS's own endpoint
     try:
-        with urllib.request.build_opener(_Final).open(request, timeout=PATIENCE):
+        with urllib.request.build_opener(_Final).open(request, timeout=SNS_HTTP_TIMEOUT):
             pass
     except urllib.error.HTTPError as error:
         raise NotTakenError(f"HTTP {error.code}") from None

@@ -174,7 +174,7 @@ def _packages(root: Path, folder: Path, imported: Iterable[str]) -> Iterator[str
     needed += [line for line in development if canonicalize_name(Requirement(line).name) in used]
     files = ("requirements*", "pyproject.toml", "setup.py", "setup.cfg", "Pipfile")
     own = "\n".join(text(path) for name in files for path in folder.glob(name))
-    for line in needed:
+    for line in dict.fromkeys(needed):
         requirement = Requirement(line)
         name = requirement.name.replace("-", "[-_.]")
         there = re.search(rf"(?im)(?:^|[\s\"']){name}(?![\w.-])(?: *== *([\w.]+))?", own)

@@ -165,8 +165,8 @@ def task_is_retried_too_late(scenario: Scenario) -> Findings:
     """A task that waits for an answer should wait for a second attempt.
 
     When a consumer crashes, the request is delivered again after the queue's visibility timeout; if
-    the task has timed out by then, the second attempt is in vain. Raise TimeoutSeconds of the task,
-    or lower VisibilityTimeout of the queue and the Timeout of the function with it.
+    the task has timed out by then, the second attempt is too late. Raise TimeoutSeconds of the
+    task, or lower VisibilityTimeout of the queue and the Timeout of the function with it.
     """
     for machine, name, queue, seconds in _asks(scenario):
         delay = queue.number("DelaySeconds", 0)

@@ -99,11 +99,7 @@ class RequestReply(QueueWithDeadLetterQueue):
         expect("alarms", alarms, Alarms)
         consumer = None if responder is None else Consumer.of(responder)
         waits, idle_for = known_seconds("timeout", timeout), known_seconds("idle", idle)
-        alarms = alarms.of_pattern(__name__)
-        if alarms.max_age is None:
-            kept = queue.retention if isinstance(queue, NewQueue) else retention_of(queue)
-            age = min(waits, LONGEST_DEFAULT_AGE, (kept or SQS_MAX_RETENTION) // 2)
-            alarms = replace(alarms, max_age=seconds(age))
+        alarms = _in_time(alarms.of_pattern(__name__), queue, waits)
         super().__init__(scope, construct_id, queue=queue, consumer=consumer, alarms=alarms)
         self._given: list[Any] = [consumer, queue, sweep]
         self._answers = AnswerQueues(self, self.queue, waits, idle_for)
@@ -180,3 +176,12 @@ class RequestReply(QueueWithDeadLetterQueue):
         to = grantee_here(self, grantee, self._given)
         check_grantee(self, to)
         return to
+
+
+def _in_time(alarms: Alarms, queue: sqs.IQueue | NewQueue, waits: float) -> Alarms:
+    """Return the alarms with an age at which a requester stops waiting, unless they have one."""
+    if alarms.max_age is not None:
+        return alarms
+    kept = queue.retention if isinstance(queue, NewQueue) else retention_of(queue)
+    age = min(waits, LONGEST_DEFAULT_AGE, (kept or SQS_MAX_RETENTION) // 2)
+    return replace(alarms, max_age=seconds(age))

@@ -20,7 +20,7 @@ from serverless_patterns.lambdas.foundation.outcomes import (
     RefusedError,
 )
 from serverless_patterns.patterns.delay_and_visibility import construct
-from serverless_patterns.patterns.limits import SQS_MAX_RECEIVES, SQS_MAX_VISIBILITY
+from serverless_patterns.patterns.limits import SQS_MAX_RECEIVES
 from tests.lambdas.orders import order
 from tests.moto_cloud import Cloud, Context, client, client_error, fixture, ids, record
 
@@ -134,10 +134,6 @@ def test_the_construct_counts_with_the_delays_of_the_code(factor: float) -> None
             <= of_code.delay(receives, lambda: 1)
             < (promised.delay(receives) + 1.1)
         )
-
-
-def test_the_code_knows_the_longest_visibility_of_sqs() -> None:
-    assert visibility.LONGEST_SECONDS == SQS_MAX_VISIBILITY
 
 
 def test_a_thousand_failures_cost_a_hundred_calls_and_one_by_one_a_thousand(cloud: Cloud) -> None:

@@ -27,11 +27,14 @@ SAME = {
     "foundation.streams.MAX_RECORDS": limits.KINESIS_BATCH_RECORDS,
     "foundation.streams.MAX_RECORD_BYTES": limits.FIREHOSE_RECORD_BYTES,
     "foundation.streams.MAX_KEY": limits.KINESIS_PARTITION_KEY,
+    "foundation.visibility.LONGEST_SECONDS": limits.SQS_MAX_VISIBILITY,
+    "foundation.workers.LONG_POLL": limits.SQS_LONG_POLL,
     "foundation.topics.MAX_ENTRIES": limits.SNS_BATCH_ENTRIES,
     "foundation.topics.MAX_BYTES": limits.SNS_MESSAGE_BYTES,
     **dict(consumers.limits()),
 }
 BELOW = {
+    "decoupled_messaging.logic.MAX_BYTES": limits.DYNAMODB_ITEM_BYTES,
     "foundation.channels.MAX_EVENT_BYTES": 1000 * limits.APPSYNC_EVENT_KB,
     "foundation.buses.MAX_BYTES": limits.EVENTS_BATCH_BYTES,
     "foundation.tables.MAX_BYTES": limits.DYNAMODB_TRANSACTION_BYTES,
