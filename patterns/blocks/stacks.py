@@ -9,7 +9,7 @@ from aws_cdk import FeatureFlags, Names
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from .values import child_of, is_token, path_of, role_of, stack_of
+from .values import asked_once, child_of, is_token, made_in, node_of, path_of, role_of, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import Stack
@@ -138,12 +138,18 @@ def role_apart(scope: Construct, role: iam.IRole) -> iam.IRole:
         return known
     made = iam.Role.from_role_name(
         scope,
-        Names.node_unique_id(role.node),
+        Names.node_unique_id(node_of(role)),
         role.role_name,
         # A role has one policy of a name, whichever of the stacks that share it made it.
-        default_policy_name=Names.unique_resource_name(scope, max_length=100),
+        default_policy_name=_name_of_policy(scope),
     )
+    made_in(scope, made)
     return _APART.setdefault(scope, {}).setdefault(path_of(role), made)
+
+
+@asked_once
+def _name_of_policy(scope: Construct) -> str:
+    return Names.unique_resource_name(scope, max_length=100)
 
 
 def made_apart(scope: Construct, role: iam.IRole) -> iam.IRole | None:
@@ -157,7 +163,7 @@ def is_apart(role: object) -> bool:
 
 
 def _role_in(scope: Construct, role: iam.IRole) -> iam.IRole:
-    if child_of(role) is None:
+    if not isinstance(role, iam.Role) and child_of(role) is None:
         _check_policy_of_import(role)
         return role
     if same_stack(scope, role):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import ceil
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -88,10 +89,14 @@ class Store:
         self._check_alone()
         self._expire(ceil((self._kept + net) / DAY))
 
+    @cached_property
+    def _bucket_name(self) -> str:
+        return self.bucket.bucket_name
+
     @property
     def environment(self) -> dict[str, str]:
         """The variables that tell a function where bodies are, and for how long."""
-        place = {"BUCKET_NAME": self.bucket.bucket_name, "PREFIX": self.prefix}
+        place = {"BUCKET_NAME": self._bucket_name, "PREFIX": self.prefix}
         return place | {"KEPT_SECONDS": str(int(self._kept))}
 
     def check(self, queue: object, longest: float) -> None:
