@@ -10,7 +10,7 @@ from aws_cdk import aws_iam as iam
 
 from .partitions import check_partition
 from .places import elsewhere
-from .stacks import MADE_APART, check_order, needs, role_apart, same_stack
+from .stacks import check_order, is_apart, needs, role_apart, same_stack
 from .values import (
     Path,
     asked_once,
@@ -151,7 +151,7 @@ def warn_of_fixed(grantee: iam.IGrantable, what: object) -> None:
     """
     role: Any = principal_of(grantee)
     changeable = isinstance(role, iam.Role | iam.User | iam.Group | iam.PrincipalBase)
-    if changeable or role in MADE_APART or not has(role, "node") or role.node.children:
+    if changeable or is_apart(role) or not has(role, "node") or role.node.children:
         return
     Annotations.of(role).add_warning_v2(
         "serverless-patterns:fixed-role",

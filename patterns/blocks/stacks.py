@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 from aws_cdk import FeatureFlags, Names
 from aws_cdk import aws_iam as iam
@@ -21,7 +21,6 @@ SAFE_NAMES = "@aws-cdk/aws-iam:importedRoleStackSafeDefaultPolicyName"
 _IMPORTS: WeakKeyDictionary[IConstruct, dict[tuple[str, str], Stack]] = WeakKeyDictionary()
 # The roles that are imported so that their policies are a construct's own, by the roles' paths.
 _APART: WeakKeyDictionary[IConstruct, dict[str, iam.IRole]] = WeakKeyDictionary()
-MADE_APART: WeakSet[iam.IRole] = WeakSet()  # the same, which take every permission
 # The stacks that a stack needs by what a construct in it was given, each with a name of that.
 _NEEDS: WeakKeyDictionary[Stack, WeakKeyDictionary[Stack, str]] = WeakKeyDictionary()
 
@@ -145,7 +144,6 @@ def role_apart(scope: Construct, role: iam.IRole) -> iam.IRole:
         default_policy_name=_name_of_policy(scope),
     )
     made_in(scope, made)
-    MADE_APART.add(made)
     return _APART.setdefault(scope, {}).setdefault(path_of(role), made)
 
 
@@ -157,6 +155,11 @@ def _name_of_policy(scope: Construct) -> str:
 def made_apart(scope: Construct, role: iam.IRole) -> iam.IRole | None:
     """Return what ``role_apart`` has returned; None if it was not asked."""
     return _APART.get(scope, {}).get(path_of(role))
+
+
+def is_apart(role: object) -> bool:
+    """Whether ``role_apart`` made a role, which then takes every permission."""
+    return any(role is made for roles in _APART.values() for made in roles.values())
 
 
 def _role_in(scope: Construct, role: iam.IRole) -> iam.IRole:

@@ -76,13 +76,29 @@ def apply_all() -> None:
 
 def stay_on_this_machine() -> None:
     """Let LocalStack reach nobody else: no telemetry, no licence, no catalogue, no download."""
-    connect, bind, look_up = socket.socket.connect, socket.socket.bind, socket.getaddrinfo
+    bind = socket.socket.bind
 
-    @wraps(connect)
-    def local_connect(self: socket.socket, address: Any) -> None:
-        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_local(address[0]):
-            raise ConnectionRefusedError(f"{address[0]} is not this machine")
-        return connect(self, address)
+    def to_this_machine(send: Any) -> Any:
+        """A method of a socket whose last argument is an address."""
+
+        @wraps(send)
+        def checked(self: socket.socket, *args: Any) -> Any:
+            if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_local(args[-1][0]):
+                raise ConnectionRefusedError(f"{args[-1][0]} is not this machine")
+            return send(self, *args)
+
+        return checked
+
+    def of_this_machine(look_up: Any) -> Any:
+        """A function that would ask a name server."""
+
+        @wraps(look_up)
+        def checked(host: Any, *args: Any, **more: Any) -> Any:
+            if host is not None and not _is_local(host):
+                raise socket.gaierror(socket.EAI_NONAME, f"{host} is not this machine")
+            return look_up(host, *args, **more)
+
+        return checked
 
     @wraps(bind)
     def local_bind(self: socket.socket, address: Any) -> None:
@@ -92,15 +108,11 @@ def stay_on_this_machine() -> None:
             address = (this, *address[1:])
         return bind(self, address)
 
-    @wraps(look_up)
-    def local_look_up(host: Any, *args: Any, **more: Any) -> Any:
-        if host is not None and not _is_local(host):
-            raise socket.gaierror(socket.EAI_NONAME, f"{host} is not this machine")
-        return look_up(host, *args, **more)
-
-    socket.socket.connect = local_connect  # type: ignore[method-assign, assignment]
+    for name in ("connect", "connect_ex", "sendto"):
+        setattr(socket.socket, name, to_this_machine(getattr(socket.socket, name)))
+    for name in ("getaddrinfo", "gethostbyname", "gethostbyname_ex"):
+        setattr(socket, name, of_this_machine(getattr(socket, name)))
     socket.socket.bind = local_bind  # type: ignore[method-assign, assignment]
-    socket.getaddrinfo = local_look_up
 
 
 def _is_local(host: Any) -> bool:

@@ -172,8 +172,8 @@ def test_group_and_key_reach_sqs_as_they_are(
     body = json.dumps({"group": group, "extra": extra}).encode()
     query = "?Idempotency-Key=evil&idempotency-key=evil"
     status, answer = post(stack, "FifoUrl", body, {"Idempotency-Key": key}, query)
+    assert status == (202 if len(key) <= 128 else 422), answer
     if status != 202:
-        assert status in (400, 422), answer
         return
     (message,) = take(stack, "FifoQueueUrl")
     assert message["Body"].encode() == body
@@ -201,8 +201,8 @@ def test_path_and_query_reach_the_message_as_they_are(
     headers = {"Content-Type": "text/plain"}
     query = f"?colour={quote(colour, safe='')}&shop=evil"
     status, answer = post(stack, url, body.encode(), headers, query)
-    if status != 202:
-        assert status in (400, 422), answer
+    assert status == (202 if body else 422), answer
+    if not body:
         return
     (message,) = take(stack, "ShopsQueueUrl")
     assert message["Body"] == body

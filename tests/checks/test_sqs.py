@@ -294,7 +294,7 @@ def test_a_consumer_without_a_batching_window_needs_6_timeouts() -> None:
                 (3, 2, {}, "Lower the maximum concurrency to 2, or reserve 3."),
                 (2, 1, {}, "concurrency below 2, so use another function, or"),
                 (5, 10, {"others": 5}, None),
-                (6, 10, {"others": 5}, "Store beside the 5 of its other mappings, but"),
+                (6, 10, {"others": 5}, "Store in addition to the 5 of its other mappings, but"),
                 (6, 10, {"others": 5}, "Lower the maximum concurrency to 5, or reserve 11."),
                 (30, 30, {"pollers": 3}, None),
                 (30, 29, {"pollers": 3}, "maximum of pollers to 2, or reserve 30"),

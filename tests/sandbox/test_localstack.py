@@ -66,11 +66,20 @@ PROBE = """
 import socket
 from engine.changes import stay_on_this_machine
 stay_on_this_machine()
-for host in ("example.com", "192.0.2.1"):
+datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for reach in (
+    lambda: socket.create_connection(("example.com", 80), 1),
+    lambda: socket.create_connection(("192.0.2.1", 80), 1),
+    lambda: socket.socket().connect_ex(("192.0.2.1", 80)),
+    lambda: datagrams.sendto(b"", ("192.0.2.1", 53)),
+    lambda: socket.gethostbyname("s3.127.0.0.1"),
+    lambda: socket.gethostbyname_ex("example.com"),
+):
     try:
-        socket.create_connection((host, 80), 1)
+        reach()
     except OSError as error:
         print(error)
+datagrams.sendto(b"", ("127.0.0.1", 9))
 """
 METRICS = """
 from engine import changes
@@ -531,7 +540,8 @@ def test_it_reaches_nobody_outside_this_machine(second: Target) -> None:
     assert "Ready." in log
     code = _as_engine() + PROBE
     done = run(str(PYTHON), "-P", "-c", code)
-    assert done.stdout.count("is not this machine") == 2, done
+    assert done.stdout.count("is not this machine") == 6, done
+    assert done.returncode == 0, done
 
 
 def test_who_writes_a_metric_waits_for_the_others_for_a_minute() -> None:

@@ -21,7 +21,7 @@ def test_the_page_counts_what_was_noticed_and_explains_what_was_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reasons = tmp_path / "survivors.toml"
-    reasons.write_text("\"logger.info\" = 'The wording of a log.'\n")
+    reasons.write_text("\"logger.info(2)\" = 'The wording of a log.'\n")
     monkeypatch.setattr(mutants, "EXPLAINED", reasons)
     found = [
         Mutant("a.py", "f", (), 1),
@@ -41,6 +41,21 @@ def test_the_page_counts_what_was_noticed_and_explains_what_was_not(
     assert "Set it" not in page
     assert "- `a.py` g: `logger.info(1)` → `logger.info(2)`. The wording of a log.\n" in page
     assert "- `b.py` h: `return 1` → `return 2`. Not explained yet.\n" in page
+
+
+@pytest.mark.parametrize(
+    ("text", "change", "explained"),
+    [
+        ("strict=None", ("-zip(a, strict=True)", "+zip(a, strict=None)"), True),
+        ("zip(a, ", ("-zip(a, strict=True)", "+zip(a, strict=None)"), False),
+        ("zip(a, ", ("-zip(a, strict=True)", "+zip(b, strict=True)"), False),
+        ("strict=True", ("-    strict=True,",), True),
+    ],
+)
+def test_an_explanation_is_of_what_a_change_puts_in_and_not_of_its_whole_line(
+    text: str, change: tuple[str, ...], *, explained: bool
+) -> None:
+    assert Mutant("a.py", "f", change, 0).puts_in(text) is explained
 
 
 @pytest.mark.parametrize(

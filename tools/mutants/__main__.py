@@ -180,6 +180,11 @@ class Mutant:
         """Whether a test noticed it, or ran without end."""
         return self.code in (*KILLED, *TIMED_OUT)
 
+    def puts_in(self, text: str) -> bool:
+        """Whether the change puts a text in, or, if it puts nothing in, takes it out."""
+        old, new = ("\n".join(it[1:] for it in self.change if it[0] == way) for way in "-+")
+        return text in new and text not in old if new else text in old
+
     @property
     def is_wording(self) -> bool:
         """Whether nothing but the words of a sentence are others: no name, no figure, no value."""
@@ -323,7 +328,7 @@ def page(found: Sequence[Mutant], day: str, sample: str) -> str:
     lines += ["", "No test noticed these:", ""]
     for it in ran:
         if not it.is_killed and it not in wording:
-            why = next((why for text, why in reasons.items() if text in "\n".join(it.change)), None)
+            why = next((why for text, why in reasons.items() if it.puts_in(text)), None)
             shown = " → ".join(f"`{line[1:].strip()}`" for line in it.change)
             lines.append(f"- `{it.file}` {it.function}: {shown}. {why or 'Not explained yet.'}")
     return "\n".join(lines) + "\n"
