@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
 from math import ceil
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -86,12 +85,9 @@ class Store:
             reason = "bodies are kept where their queue is. Give a bucket of this place."
             check_here(scope, Path(self.bucket, "bucket "), self.bucket, reason)
             check_no_versions(self.bucket)
+        self._bucket_name = self.bucket.bucket_name
         self._check_alone()
         self._expire(ceil((self._kept + net) / DAY))
-
-    @cached_property
-    def _bucket_name(self) -> str:
-        return self.bucket.bucket_name
 
     @property
     def environment(self) -> dict[str, str]:
@@ -129,7 +125,7 @@ class Store:
     def _check_alone(self) -> None:
         """Reject bodies among those of another queue, which deletes them; imports may be one."""
         own = self.bucket if isinstance(self.bucket, s3.Bucket) else stack_of(self._scope)
-        others = _PREFIXES.setdefault(own, {}).setdefault(self.bucket.bucket_name, [])
+        others = _PREFIXES.setdefault(own, {}).setdefault(self._bucket_name, [])
         for other in others:
             if other.startswith(self.prefix) or self.prefix.startswith(other):
                 raise ValueError(

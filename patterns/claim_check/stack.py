@@ -95,8 +95,7 @@ class DemoStack(ShopStack):
 
     def _subscribe(self, name: str, fanout: ClaimCheckFanout) -> None:
         table = self.table(f"{name}Catalogs", "pk")
-        told = fanout.environment
-        function = self._reader(f"ReadFor{name}", "catalogs_shared", table, **told)
+        function = self._reader(f"ReadFor{name}", "catalogs_shared", table, **fanout.environment)
         subscriber = fanout.add_queue(name, consumer=_consumer(function))
         fanout.grant_read(function)
         self.keep_refused(function, subscriber.dead_letter_queue)
