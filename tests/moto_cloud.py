@@ -10,6 +10,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
@@ -357,7 +358,7 @@ _current: list[Cloud] = []
 @functools.cache
 def _handlers_session() -> boto3.Session:
     """The session of the handlers' clients: the current cloud sees each of their calls."""
-    session = boto3.Session("made-up", "made-up", region_name=REGION)
+    session, one_call = boto3.Session("made-up", "made-up", region_name=REGION), RLock()
 
     def before(model: Any, params: dict[str, Any], context: dict[str, Any], **_: Any) -> Any:
         body: Any = params["body"]
@@ -393,7 +394,8 @@ def _handlers_session() -> boto3.Session:
             arguments = json.loads(request.body) if is_json else {}
             status, found = now.fakes[service](operation, arguments)
             return _response(request, status, json.dumps(found) if found else "")
-        return botocore_stubber(event_name, request)
+        with one_call:  # moto's transaction that fails undoes what another thread has written since
+            return botocore_stubber(event_name, request)
 
     session.events.register("before-call", before)
     session.events.register("after-call", after)

@@ -1,6 +1,7 @@
 """Schedule → DLQ → SQS: dead letters go back to their queue, each once.
 
 What was redriven before, and what its consumer rejected, waits for a person: it would fail again.
+So does what has no room for the count of its redrives: it would be moved each time.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ def _move(event: Mapping[str, str], messages: Sequence[Any], stopped: set[str]) 
             group in stopped
             or redrives.times(message)
             or REASON in message.get("MessageAttributes", {})
+            or not redrives.has_room(message)
         ):
             stopped |= {group} - {""}
         else:

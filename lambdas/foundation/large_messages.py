@@ -34,7 +34,10 @@ class _Sender:
 
     _most: int
 
-    def __init__(self, bucket: str, prefix: str, threshold: int | None, session: Any) -> None:
+    def __init__(
+        self, to: str, bucket: str, prefix: str, threshold: int | None, session: Any
+    ) -> None:
+        self._fifo = to.endswith(".fifo")
         self._threshold = self._most if threshold is None else threshold
         if not 0 <= self._threshold <= self._most:
             raise ValueError(
@@ -68,9 +71,10 @@ class _Sender:
             text, attributes = stored.body, attributes | stored.attributes
         given: dict[str, Any] = {name: text, "MessageAttributes": attributes}
         if group_id is not None:
+            given["MessageGroupId"] = group_id
+        if self._fifo:
             # Not by content: each pointer is to a key of its own, also that of an equal body.
-            id_ = deduplication_id or digest.hexdigest()
-            given |= {"MessageGroupId": group_id, "MessageDeduplicationId": id_}
+            given["MessageDeduplicationId"] = deduplication_id or digest.hexdigest()
         try:
             return str(call(**given)["MessageId"])
         except ClientError as error:
@@ -118,7 +122,7 @@ class LargeMessages(_Sender):
         shared: bool = False,
         session: Any = boto3,
     ) -> None:
-        super().__init__(bucket, prefix, threshold, session)
+        super().__init__(queue_url, bucket, prefix, threshold, session)
         self._url, self._sqs, self._shared = queue_url, session.client("sqs"), shared
 
     def send(
@@ -134,7 +138,7 @@ class LargeMessages(_Sender):
         Args:
             body: Text, bytes, a file that is open for reading bytes, or chunks.
             attributes: As boto3 takes them; up to 9 if the body goes to S3.
-            group_id: Its message group, of a FIFO queue.
+            group_id: Its message group, of a FIFO queue, or of a standard one that is to be fair.
             deduplication_id: Of a FIFO queue. Default: the SHA-256 of the body.
 
         Raises:
@@ -230,7 +234,7 @@ class LargeNotifications(_Sender):
         threshold: int | None = None,
         session: Any = boto3,
     ) -> None:
-        super().__init__(bucket, prefix, threshold, session)
+        super().__init__(topic_arn, bucket, prefix, threshold, session)
         self._publish = partial(session.client("sns").publish, TopicArn=topic_arn)
 
     def publish(

@@ -36,6 +36,12 @@ def times(message: Message) -> int:
     return int(said[:MAX_DIGITS]) if said.isdecimal() else 0
 
 
+def has_room(message: Message) -> bool:
+    """Whether SQS's limits leave a message room for the count of its redrives."""
+    more = _counted(message)
+    return len(more) <= MAX_ATTRIBUTES and size_of(message["Body"], more) <= MAX_BYTES
+
+
 def move(sqs: Any, url: str, messages: Sequence[Message]) -> dict[str, str]:
     """Send messages to a queue; return why some were not accepted, by message id.
 
@@ -84,12 +90,7 @@ def _send(sqs: Any, url: str, entries: Sequence[Mapping[str, Any]]) -> dict[int,
 
 
 def _entry(id_: str, message: Message, url: str) -> dict[str, Any]:
-    given = message.get("MessageAttributes", {})
-    kept = {name: value for name, value in given.items() if name not in OF_REJECTION}
-    count = {"DataType": "Number", "StringValue": str(times(message) + 1)}
-    more = kept | {REDRIVES: count}
-    if len(more) <= MAX_ATTRIBUTES and size_of(message["Body"], more) <= MAX_BYTES:
-        kept = more
+    kept = _counted(message) if has_room(message) else _kept(message)
     system = message["Attributes"]
     entry = {"Id": id_, "MessageBody": message["Body"], "MessageAttributes": kept}
     if trace := system.get("AWSTraceHeader"):
@@ -104,6 +105,16 @@ def _entry(id_: str, message: Message, url: str) -> dict[str, Any]:
     elif group := system.get("MessageGroupId"):
         entry["MessageGroupId"] = group
     return entry
+
+
+def _kept(message: Message) -> dict[str, Any]:
+    given = message.get("MessageAttributes", {})
+    return {name: value for name, value in given.items() if name not in OF_REJECTION}
+
+
+def _counted(message: Message) -> dict[str, Any]:
+    count = {"DataType": "Number", "StringValue": str(times(message) + 1)}
+    return _kept(message) | {REDRIVES: count}
 
 
 def _size(entry: Mapping[str, Any]) -> int:

@@ -172,13 +172,13 @@ class Alarms:
     ) -> cloudwatch.Alarm:
         description = runbook.text(self.runbook_url, construct_id)
         alarm = cloudwatch.Alarm(scope, construct_id, alarm_description=description, **settings)
-        made_in(scope, alarm)
-        checked = _CHECKED.setdefault(stack_of(scope), WeakSet())
-        for action in self.actions:
-            if action not in checked:
-                _check_action(action, alarm)
-                checked.add(action)
         if self.actions:
+            made_in(scope, alarm)
+            checked = _CHECKED.setdefault(stack_of(scope), WeakSet())
+            for action in self.actions:
+                if action not in checked:
+                    _check_action(action, alarm)
+                    checked.add(action)
             alarm.add_alarm_action(*self.actions)
         return alarm
 

@@ -19,7 +19,7 @@ from .grants import warn_of_fixed
 from .places import check_here, check_key_here
 from .queues import grant_send, queue_for_failures
 from .stacks import beside, grantee_in, made_apart, role_apart, role_in, same_stack
-from .values import Path, child_of, expect
+from .values import Path, arn_of_queue, child_of, expect, has
 
 if TYPE_CHECKING:
     from aws_cdk import aws_events as events
@@ -86,6 +86,8 @@ class Target:
         Raises:
             ValueError: Lambda sends no record to such a resource.
         """
+        if has(resource, "queue_arn"):
+            return cls(name, resource, "queue", arn_of_queue(resource), records)
         known = ((kind, getattr(resource, of[0], None)) for kind, of in KINDS.items())
         kind, arn = next((found for found in known if found[1] is not None), (None, None))
         if kind is None or (kind == "bucket" and name != "on_failure"):

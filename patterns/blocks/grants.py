@@ -10,8 +10,19 @@ from aws_cdk import aws_iam as iam
 
 from .partitions import check_partition
 from .places import elsewhere
-from .stacks import MADE_APART, check_order, needs, role_apart, same_stack
-from .values import Path, asked_once, child_of, expect, has, is_token, path_of, role_of, stack_of
+from .stacks import check_order, is_apart, needs, role_apart, same_stack
+from .values import (
+    Path,
+    asked_once,
+    child_of,
+    expect,
+    has,
+    is_token,
+    known_role,
+    path_of,
+    role_of,
+    stack_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,8 +57,7 @@ def grantee_here(
     found = [getattr(it, name, None) for it in given for name in ("function", "encryption_key")]
     known_here = [it for it in (*given, *found) if has(it, "node")]
     if same_stack(role, scope):  # a function waits for the policy of its role
-        path = path_of(role)
-        waits = apart or any(path == path_of(own) for it in known_here if (own := _role_of(it)))
+        waits = apart or _is_of(role, known_here)
     else:
         waits = needs(scope, role) or any(same_stack(it, role) for it in known_here)
     if waits:
@@ -59,7 +69,9 @@ def grantee_here(
 @asked_once
 def principal_of(grantee: iam.IGrantable) -> Any:
     """Return who gets what a grantee is granted: a role itself, of a function its role."""
-    return grantee if has(grantee, "role_arn") else grantee.grant_principal
+    if has(grantee, "role_arn"):
+        return grantee
+    return known_role(grantee) or grantee.grant_principal
 
 
 def _check_known(scope: Construct, principal: Any) -> None:
@@ -75,8 +87,11 @@ def _check_known(scope: Construct, principal: Any) -> None:
         check_partition(scope, "The grantee", arn)
 
 
-def _role_of(it: Any) -> Any:
-    return role_of(it) if has(it, "function_arn") and has(it, "role") else None
+def _is_of(role: Any, known_here: Iterable[Any]) -> bool:
+    """Whether a role is that of a function which a construct was given."""
+    functions = (it for it in known_here if has(it, "function_arn") and has(it, "role"))
+    own = [found for it in functions if (found := role_of(it))]
+    return role in own or any(path_of(role) == path_of(one) for one in own)
 
 
 @functools.cache
@@ -136,7 +151,7 @@ def warn_of_fixed(grantee: iam.IGrantable, what: object) -> None:
     """
     role: Any = principal_of(grantee)
     changeable = isinstance(role, iam.Role | iam.User | iam.Group | iam.PrincipalBase)
-    if changeable or role in MADE_APART or not has(role, "node") or role.node.children:
+    if changeable or is_apart(role) or not has(role, "node") or role.node.children:
         return
     Annotations.of(role).add_warning_v2(
         "serverless-patterns:fixed-role",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from aws_cdk import Fn, Names, ScopedAws
+from aws_cdk import Fn, Names
 
 from ..limits import S3_BUCKET_NAME, SQS_QUEUE_NAME
 from .values import stack_of
@@ -55,7 +55,7 @@ def id_of_stack(scope: Construct) -> str:
     """Return the id that CloudFormation gives a stack, another one each time it is created."""
     stack = stack_of(scope)
     if stack not in _UNIQUE:
-        _UNIQUE[stack] = Fn.select(2, Fn.split("/", ScopedAws(stack).stack_id))
+        _UNIQUE[stack] = Fn.select(2, Fn.split("/", stack.stack_id))
     return _UNIQUE[stack]
 
 

@@ -18,7 +18,7 @@ from .endpoints import JSON, Endpoint, NewApi, RequestField, check_fields
 from .grants import check_grantee, service_principal, warn_of_fixed
 from .places import check_environment
 from .stacks import beside, grantee_in, same_stack
-from .values import Path, child_of, expect, seconds, stack_of
+from .values import Path, child_of, expect, made_in, seconds, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -171,6 +171,7 @@ class RestEntry(Construct):
     ) -> None:
         expect("endpoint", endpoint, Endpoint)
         super().__init__(scope, construct_id)
+        made_in(scope, self)
         self._endpoint, given = endpoint, endpoint.api
         self._methods: list[apigateway.Method] = []
         self.alarms: list[cloudwatch.Alarm] = []

@@ -29,6 +29,7 @@ from .values import (
     Path,
     account_of,
     arn_in,
+    arn_of_queue,
     asked_once,
     child_of,
     expect,
@@ -386,7 +387,8 @@ def route(
         raise ValueError(checks.sends_to_its_own_bus(Path(scope), Path(bus)))
     allowed = Rule(scope, bus, bus_name)
     kept = _dead_letter_queue(scope, target, delivery, encryption_key)
-    kept_arn, arn, role = kept.queue_arn, str(getattr(target, kind)), None
+    kept_arn, role = arn_of_queue(kept), None
+    arn = arn_of_queue(target) if kind == "queue_arn" else str(getattr(target, kind))
     waits_for = allowed.allow_queue(kept, kept_arn)
     if kind == "queue_arn" and places.elsewhere(scope, target):
         role = allowed.role_for("sqs:SendMessage", arn)

@@ -11,7 +11,7 @@ from aws_cdk import aws_sqs as sqs
 
 from . import keys, places
 from .grants import allow_service, service_principal
-from .values import arn_of_queue, child_of, is_token, place_of, stack_of
+from .values import account_of, arn_of_queue, child_of, is_token, place_of, stack_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,9 @@ class Source:
         self._known_pattern = pattern
         self._stack = stack_of(topic)
         self._subscribes_in = stack_of(scope) if scope else self._stack
-        self._account, self._region = topic.env.account, place_of(topic)[1]
+        here = child_of(topic) is not None  # of this app, so in the place of its stack
+        self._account = account_of(self._stack) if here else topic.env.account
+        self._region = place_of(self._stack if here else topic)[1]
         self._keys: set[kms.IKey] = set()
 
     @property

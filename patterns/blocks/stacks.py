@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 from aws_cdk import FeatureFlags, Names
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from .values import child_of, is_token, path_of, role_of, stack_of
+from .values import asked_once, child_of, is_token, made_in, node_of, path_of, role_of, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import Stack
@@ -21,7 +21,6 @@ SAFE_NAMES = "@aws-cdk/aws-iam:importedRoleStackSafeDefaultPolicyName"
 _IMPORTS: WeakKeyDictionary[IConstruct, dict[tuple[str, str], Stack]] = WeakKeyDictionary()
 # The roles that are imported so that their policies are a construct's own, by the roles' paths.
 _APART: WeakKeyDictionary[IConstruct, dict[str, iam.IRole]] = WeakKeyDictionary()
-MADE_APART: WeakSet[iam.IRole] = WeakSet()  # the same, which take every permission
 # The stacks that a stack needs by what a construct in it was given, each with a name of that.
 _NEEDS: WeakKeyDictionary[Stack, WeakKeyDictionary[Stack, str]] = WeakKeyDictionary()
 
@@ -139,13 +138,18 @@ def role_apart(scope: Construct, role: iam.IRole) -> iam.IRole:
         return known
     made = iam.Role.from_role_name(
         scope,
-        Names.node_unique_id(role.node),
+        Names.node_unique_id(node_of(role)),
         role.role_name,
         # A role has one policy of a name, whichever of the stacks that share it made it.
-        default_policy_name=Names.unique_resource_name(scope, max_length=100),
+        default_policy_name=_name_of_policy(scope),
     )
-    MADE_APART.add(made)
+    made_in(scope, made)
     return _APART.setdefault(scope, {}).setdefault(path_of(role), made)
+
+
+@asked_once
+def _name_of_policy(scope: Construct) -> str:
+    return Names.unique_resource_name(scope, max_length=100)
 
 
 def made_apart(scope: Construct, role: iam.IRole) -> iam.IRole | None:
@@ -153,8 +157,13 @@ def made_apart(scope: Construct, role: iam.IRole) -> iam.IRole | None:
     return _APART.get(scope, {}).get(path_of(role))
 
 
+def is_apart(role: object) -> bool:
+    """Whether ``role_apart`` made a role, which then takes every permission."""
+    return any(role is made for roles in _APART.values() for made in roles.values())
+
+
 def _role_in(scope: Construct, role: iam.IRole) -> iam.IRole:
-    if child_of(role) is None:
+    if not isinstance(role, iam.Role) and child_of(role) is None:
         _check_policy_of_import(role)
         return role
     if same_stack(scope, role):

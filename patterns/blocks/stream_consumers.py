@@ -45,6 +45,7 @@ from .values import (
     expect_fields,
     in_seconds,
     is_token,
+    made_in,
     number,
     seconds,
 )
@@ -246,6 +247,7 @@ class StreamReader(Construct):
         alarms: Alarms,
     ) -> None:
         super().__init__(scope, construct_id)
+        made_in(scope, self)
         consumer = StreamConsumer.of(consumer)
         expect("alarms", alarms, Alarms)
         self._source, self.function = source, consumer.function

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import Annotations, Stack
+from aws_cdk import Annotations
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from constructs import Construct
@@ -23,7 +23,7 @@ from .queues import NewQueue, SqsToLambda
 from .sources import SNS, Source
 from .stacks import check_order
 from .subscriptions import Delivered, Subscription, deliver_to_queue
-from .values import Path, expect, is_token, seconds
+from .values import Path, child_of, expect, is_token, made_in, seconds, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import aws_cloudwatch as cloudwatch
@@ -136,7 +136,7 @@ def new_source(
         places.check_key_here(topic, key)
         source.allow_key(key)
     else:
-        resource: Any = topic.node.default_child
+        resource: Any = child_of(topic)
         resource.kms_master_key_id = AWS_MANAGED_KEY
     return source
 
@@ -145,6 +145,7 @@ def new_standard_source(scope: Construct, settings: TopicSettings, **options: An
     """Return a new standard topic as a source of deliveries. ``options``: of the topic."""
     key = settings.encryption_key
     made = sns.Topic(scope, "Topic", master_key=key, enforce_ssl=True, **options)
+    made_in(scope, made)
     return new_source(made, settings)
 
 
@@ -157,9 +158,10 @@ def new_fifo_source(
     made = kind(
         scope, "Topic", fifo=True, topic_name=name, master_key=key, enforce_ssl=True, **options
     )
+    made_in(scope, made)
     # The ARN is made of the name: the policy of the topic's key cannot refer to the topic itself.
     arn, pattern = (
-        Stack.of(scope).format_arn(service="sns", resource=resource)
+        stack_of(scope).format_arn(service="sns", resource=resource)
         for resource in (name, pattern_of_name(scope, ".fifo"))
     )
     return new_source(made, settings, arn=arn, pattern=pattern)
@@ -207,7 +209,7 @@ def own_source(scope: Construct, topic: sns.ITopic, *, fifo: bool) -> Source:
 
 def _allow_subscribing(scope: Construct, topic: sns.ITopic) -> bool:
     """Let this account subscribe to a topic of another one; return whether its policy is known."""
-    account = iam.AccountPrincipal(Stack.of(scope).account)
+    account = iam.AccountPrincipal(stack_of(scope).account)
     allow = iam.PolicyStatement(
         actions=["sns:Subscribe"], principals=[account], resources=[topic.topic_arn]
     )

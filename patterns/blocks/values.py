@@ -23,6 +23,7 @@ _TOKEN_NUMBERS = -1e280
 _T = TypeVar("_T")
 _STACKS: WeakKeyDictionary[IConstruct, Stack] = WeakKeyDictionary()
 _ROLES: WeakKeyDictionary[IConstruct, Any] = WeakKeyDictionary()
+_SECONDS: dict[Duration, float] = {}  # what the durations that were made here are
 # Interfaces of the CDK: the attribute that each one's classes have, and how to get one. An object
 # is recognized by the attribute, so that no module is imported only to ask.
 INTERFACES = {
@@ -204,6 +205,8 @@ def in_seconds(duration: Duration | None) -> float | None:
     """Return a duration in seconds; None for a token, and for none."""
     if duration is None:
         return None
+    if duration in _SECONDS:
+        return number(_SECONDS[duration])
     try:
         return number(duration.to_seconds(integral=False))
     except RuntimeError:  # a token in another unit
@@ -226,7 +229,9 @@ def known_seconds(name: str, duration: Duration) -> float:
 @functools.cache
 def seconds(count: float) -> Duration:
     """Return a duration of that many seconds; one object serves every construct."""
-    return Duration.seconds(count)
+    made = Duration.seconds(count)
+    _SECONDS[made] = count if count % 1 else int(count)
+    return made
 
 
 def stack_of(construct: IConstruct) -> Stack:
@@ -268,6 +273,11 @@ def role_of(function: Any) -> Any:
     return _ROLES[function]
 
 
+def known_role(function: Any) -> Any:
+    """Return the role of a function if it is known without asking; else None."""
+    return _ROLES.get(function)
+
+
 def remember_role(function: Any, role: Any) -> None:
     """Remember the role of a function that was made with it, so that nobody asks for it."""
     _ROLES[function] = role
@@ -282,13 +292,18 @@ def arn_of_queue(queue: Any) -> str:
 
 def arn_in(stack: Stack, service: str, resource: str) -> str:
     """Return the ARN of a resource of a stack's place, as ``Stack.format_arn`` does."""
-    partition, region = _names_of_place(stack)
+    partition, region = _partition_of(stack), _region_of(stack)
     return f"arn:{partition}:{service}:{region}:{account_of(stack)}:{resource}"
 
 
 @asked_once
-def _names_of_place(stack: Stack) -> tuple[str, str]:
-    return stack.partition, stack.region
+def _partition_of(stack: Stack) -> str:
+    return stack.partition
+
+
+@asked_once
+def _region_of(stack: Stack) -> str:
+    return stack.region
 
 
 @asked_once
@@ -303,8 +318,11 @@ def place_of(where: IResource | Stack) -> tuple[str | None, str | None]:
 
     None for each that only deployment knows.
     """
-    place = where if isinstance(where, Stack) else where.env
-    account, region = place.account, place.region
+    if isinstance(where, Stack):
+        account, region = account_of(where), _region_of(where)
+    else:
+        place = where.env
+        account, region = place.account, place.region
     return None if is_token(account) else account, None if is_token(region) else region
 
 

@@ -85,13 +85,14 @@ class Store:
             reason = "bodies are kept where their queue is. Give a bucket of this place."
             check_here(scope, Path(self.bucket, "bucket "), self.bucket, reason)
             check_no_versions(self.bucket)
+        self._bucket_name = self.bucket.bucket_name
         self._check_alone()
         self._expire(ceil((self._kept + net) / DAY))
 
     @property
     def environment(self) -> dict[str, str]:
         """The variables that tell a function where bodies are, and for how long."""
-        place = {"BUCKET_NAME": self.bucket.bucket_name, "PREFIX": self.prefix}
+        place = {"BUCKET_NAME": self._bucket_name, "PREFIX": self.prefix}
         return place | {"KEPT_SECONDS": str(int(self._kept))}
 
     def check(self, queue: object, longest: float) -> None:
@@ -124,7 +125,7 @@ class Store:
     def _check_alone(self) -> None:
         """Reject bodies among those of another queue, which deletes them; imports may be one."""
         own = self.bucket if isinstance(self.bucket, s3.Bucket) else stack_of(self._scope)
-        others = _PREFIXES.setdefault(own, {}).setdefault(self.bucket.bucket_name, [])
+        others = _PREFIXES.setdefault(own, {}).setdefault(self._bucket_name, [])
         for other in others:
             if other.startswith(self.prefix) or self.prefix.startswith(other):
                 raise ValueError(

@@ -82,8 +82,8 @@ class DemoStack(ShopStack):
             TableName=table.table_name,
         )
 
-    def _reader(self, name: str, module: str, table: Any) -> lambda_.Function:
-        function = self.function(name, module, timeout=120, TABLE_NAME=table.table_name)
+    def _reader(self, name: str, module: str, table: Any, **told: str) -> lambda_.Function:
+        function = self.function(name, module, timeout=120, TABLE_NAME=table.table_name, **told)
         table.grant(function, "dynamodb:PutItem", "dynamodb:GetItem")
         return function
 
@@ -95,10 +95,10 @@ class DemoStack(ShopStack):
 
     def _subscribe(self, name: str, fanout: ClaimCheckFanout) -> None:
         table = self.table(f"{name}Catalogs", "pk")
-        function = self._reader(f"ReadFor{name}", "catalogs_shared", table)
+        function = self._reader(f"ReadFor{name}", "catalogs_shared", table, **fanout.environment)
         subscriber = fanout.add_queue(name, consumer=_consumer(function))
         fanout.grant_read(function)
-        self._tell(function, fanout.environment, subscriber)
+        self.keep_refused(function, subscriber.dead_letter_queue)
         outputs = {
             "QueueUrl": subscriber.queue.queue_url,
             "DeadLetterQueueUrl": subscriber.dead_letter_queue.queue_url,

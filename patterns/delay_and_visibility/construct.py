@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from aws_cdk import Duration, RemovalPolicy
@@ -86,7 +87,7 @@ class Backoff:
     def __post_init__(self) -> None:
         """Reject delays that are too short, that shrink, or that SQS rejects."""
         expect_fields(self, factor=(int, float))
-        first, longest = known_seconds("first", self.first), known_seconds("longest", self.longest)
+        first, longest = self._known
         if not 1 <= first <= longest:
             raise ValueError(
                 f"first is {period(first)} and longest {period(longest)}; first must be 1 s or "
@@ -96,9 +97,13 @@ class Backoff:
             raise ValueError(f"factor is {self.factor:g}; it must be a number of 1 or more.")
         reject(checks.visibility_range("longest", longest))
 
+    @cached_property
+    def _known(self) -> tuple[float, float]:
+        return known_seconds("first", self.first), known_seconds("longest", self.longest)
+
     def delay(self, receives: int) -> float:
         """Return the longest delay after so many receives, in seconds."""
-        first, longest = self.first.to_seconds(), self.longest.to_seconds()
+        first, longest = self._known
         growth = (receives - 1) * math.log(self.factor)  # a power could overflow
         return first * math.exp(growth) if growth < math.log(longest / first) else longest
 

@@ -45,9 +45,7 @@ class DemoStack(ShopStack):
         for variable, value in made.environment.items():
             store.add_environment(variable, value)
         self.keep_refused(store, made.dead_letter_queue)
-        send = self.function(f"{name}Send", "send")
-        for variable, value in made.sender_environment.items():
-            send.add_environment(variable, value)
+        send = self.function(f"{name}Send", "send", timeout=30, **made.sender_environment)
         called_by(send, "A program calls it, waits for the answer, and sends again what failed.")
         made.grant_send_messages(send)
         self.outputs(

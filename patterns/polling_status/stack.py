@@ -52,7 +52,10 @@ class DemoStack(ShopStack):
     def __init__(self, scope: Construct, construct_id: str, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, **kwargs)
         table = self.table("Orders", "pk")
-        store = self.function("StoreOrders", "orders", TABLE_NAME=table.table_name)
+        receives = str(RECEIVES)
+        store = self.function(
+            "StoreOrders", "orders", TABLE_NAME=table.table_name, MAX_RECEIVE_COUNT=receives
+        )
         settings: dict[str, Any] = {"batch_size": 50, "max_batching_window": seconds(1)}
         queue = SqsToLambda(
             self,
@@ -71,7 +74,7 @@ class DemoStack(ShopStack):
         table.grant(store, "dynamodb:PutItem")
         self.keep_refused(store, queue.dead_letter_queue)
         orders.grant_report(store)
-        _set(store, {**orders.report_environment, "MAX_RECEIVE_COUNT": str(RECEIVES)})
+        _set(store, orders.report_environment)
         customer = iam.Role(self, "Customer", assumed_by=iam.AccountRootPrincipal())
         for jobs in (orders, quotes):
             jobs.grant_execute(customer)

@@ -23,6 +23,7 @@ from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from serverless_patterns.lambdas.foundation import checks, replies
@@ -89,7 +90,9 @@ class Requester(AbstractContextManager["Requester"]):
     ) -> None:
         told = json.loads(answers) if isinstance(answers, str) else answers
         self._url, self._told, self._fifo = queue_url, told, queue_url.endswith(".fifo")
-        self._sqs, self._threads = session.client("sqs"), threads
+        # Each thread has a connection of its own; a client keeps ten unless it is told more.
+        more = {"config": Config(max_pool_connections=2 * threads + 1)} if threads > 4 else {}
+        self._sqs, self._threads = session.client("sqs", **more), threads
         self._lock, self._opening = threading.Lock(), threading.Lock()
         self._closed = threading.Event()
         self._waiting: dict[str, Future[Any]] = {}

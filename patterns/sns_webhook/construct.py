@@ -121,11 +121,8 @@ class SnsWebhook(TopicFanout):
                 has no signature; the message says what to change.
         """
         alarms = self._to_add(construct_id, subscription, alarms)
-        name, raw = (
-            Path(self, f"The endpoint {construct_id} of "),
-            subscription.raw_message_delivery,
-        )
-        reject(checks.unsigned(name, raw=bool(raw)))
+        name = Path(self, f"The endpoint {construct_id} of ")
+        reject(checks.unsigned(name, raw=bool(subscription.raw_message_delivery)))
         one = EndpointSubscriber(self, construct_id)
         one.subscribe_to(self._source, url, delivery_policy, subscription, alarms)
         self._added(one, construct_id)

@@ -12,11 +12,12 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk.aws_events import RuleTargetInput
 
 from serverless_patterns.patterns.blocks.queues import NewQueue
-from serverless_patterns.patterns.blocks.values import expect, known_seconds
+from serverless_patterns.patterns.blocks.values import expect, in_seconds, known_seconds, seconds
 from serverless_patterns.patterns.checks import period
 from serverless_patterns.patterns.sns_fanout.construct import SnsFanout
 from serverless_patterns.patterns.sns_fifo_fanout.construct import NewTopic as FifoTopic
 from tests.inline import function, rejected
+from tests.stacks import counted_calls
 
 ARN = "arn:aws:lambda:us-east-1:111111111111:function:theirs:1"
 
@@ -89,3 +90,11 @@ def test_settings_of_the_same_name_say_of_which_pattern_they_are(stack: Stack) -
 )
 def test_a_time_is_said_in_natural_units(seconds: float, said: str) -> None:
     assert period(seconds) == said
+
+
+def test_a_duration_that_was_made_here_is_known_without_asking(stack: Stack) -> None:
+    token = CfnParameter(stack, "Wait", type="Number").value_as_number
+    made = [seconds(count) for count in (61, 62.5, token)]
+    with counted_calls() as calls:
+        assert [in_seconds(one) for one in made] == [61, 62.5, None]
+    assert not calls

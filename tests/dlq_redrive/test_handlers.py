@@ -11,6 +11,7 @@ import pytest
 from serverless_patterns.lambdas.dlq_redrive import receipts, redriver, store
 from serverless_patterns.lambdas.dlq_redrive.receipts import NotStoredError
 from serverless_patterns.lambdas.foundation import redrives, tables
+from serverless_patterns.lambdas.foundation.dead_letters import MAX_ATTRIBUTES
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from tests.dlq_redrive.handlers import cloud as account
 from tests.lambdas.orders import order
@@ -99,6 +100,15 @@ def test_a_count_that_nobody_could_have_counted_stops_no_other(cloud: Cloud) -> 
     queues.fail("forged", attributes={redrives.REDRIVES: forged})
     queues.fail("outage")
     assert queues.redrive() == {"moved": 1, "kept": 1}
+
+
+def test_a_message_without_room_for_its_count_waits_for_a_person(cloud: Cloud) -> None:
+    queues = Queues()
+    full = {f"A{n}": {"DataType": "String", "StringValue": "x"} for n in range(MAX_ATTRIBUTES)}
+    queues.fail("full", attributes=full)
+    queues.fail("long", attributes={"A": {"DataType": "String", "StringValue": "x" * 200}})
+    assert queues.redrive() == {"moved": 1, "kept": 1}
+    assert [one["Body"] for one in queues.there(queues.letters)] == ["full"]
 
 
 def test_nothing_of_a_group_moves_past_a_message_that_stays(cloud: Cloud) -> None:

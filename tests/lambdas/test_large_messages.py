@@ -147,6 +147,16 @@ def test_a_fifo_topic_and_a_fifo_queue_take_one_message_of_two_equal_ones(cloud:
     assert len(keys()) == 3, "each body is in S3, that of the message not taken, too"
 
 
+def test_a_standard_queue_or_topic_gets_a_group_and_no_deduplication_id(cloud: Cloud) -> None:
+    for threshold in (0, None):
+        messages(threshold=threshold).send("of the queue", group_id="a")
+        arn = topic_for("claims")
+        LargeNotifications(arn, threshold=threshold, **where()).publish("of it", group_id="b")
+    sent = [json.loads(body) for name, body in cloud.requests if name == "SendMessage"]
+    assert [one["MessageGroupId"] for one in sent] == ["a", "a"]
+    assert not any("MessageDeduplicationId" in one for one in sent)
+
+
 # Sizes
 
 
