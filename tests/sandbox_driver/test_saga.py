@@ -1,4 +1,4 @@
-"""What the scenario's judge looks at beyond the faults that every scenario is tried with."""
+"""What the judge of the saga looks at beyond the faults that every scenario is tried with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 from serverless_patterns.patterns.shop import Shop
 from serverless_patterns.patterns.step_functions_saga.scenario import FIRST_COME, Sagas, judge
-from tests.sandbox_driver.fakes import driver
+
+from .fakes import driver
 
 
 @pytest.mark.parametrize("reason", ["", "out", "declined"])
