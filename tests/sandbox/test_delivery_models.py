@@ -65,7 +65,10 @@ def stack_of(target: Target) -> Deployment:
             FunctionResponseTypes=["ReportBatchItemFailures"],
         )
     names = [name for name in made if not name.endswith("Mapping")]
-    return create_stack(target, "delivery-models", template(made, **{n: ref(n) for n in names}))
+    stack = create_stack(target, "delivery-models", template(made, **{n: ref(n) for n in names}))
+    nothing = json.dumps({"Records": []})  # its first start may take longer than messages hide
+    stack.client("lambda").invoke(FunctionName=stack["Function"], Payload=nothing)
+    return stack
 
 
 @pytest.fixture(scope="module", params=["shared", pytest.param("second", marks=needs_the_second)])
