@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 NAMESPACE, BY_VERSION = "orders", "by-version"
 PAGE = "http://127.0.0.1:8000"  # where `python -m …appsync_live.serve` shows it
-OF_ORDERS = {"eventName": ["INSERT", "MODIFY"]} | {
-    "dynamodb": {"Keys": {"sk": {"S": [{"prefix": "ORDER#"}]}}}
-}
+ORDER = {"sk": {"S": [{"prefix": "ORDER#"}]}}
+OF_ORDERS = {"eventName": ["INSERT", "MODIFY"], "dynamodb": {"Keys": ORDER}}
 
 
 class DemoStack(ShopStack):
@@ -31,14 +30,8 @@ class DemoStack(ShopStack):
     def __init__(self, scope: Construct, construct_id: str, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, **kwargs)
         users = demo_users(self, "Customers")
-        table = new_table(
-            self,
-            "Orders",
-            "pk",
-            "sk",
-            stream=dynamodb.StreamViewType.NEW_IMAGE,
-            removal_policy=RemovalPolicy.DESTROY,
-        )
+        images, removal = dynamodb.StreamViewType.NEW_IMAGE, RemovalPolicy.DESTROY
+        table = new_table(self, "Orders", "pk", "sk", stream=images, removal_policy=removal)
         version = dynamodb.Attribute(name="version", type=dynamodb.AttributeType.NUMBER)
         table.add_local_secondary_index(index_name=BY_VERSION, sort_key=version)
         publish = self.function("Publish", "publisher", NAMESPACE=NAMESPACE)
@@ -64,13 +57,12 @@ class DemoStack(ShopStack):
         fetch.add_to_role_policy(query)
         called_by(fetch, "An API calls it, and its caller asks again.")
         client = users.add_client("Page", auth_flows=cognito.AuthFlow(user_password=True))
+        url = api_for_users(self, "/orders", fetch, users=users, client=client, origins=[PAGE])
         self.outputs(
             TableName=table.table_name,
             HttpHost=live.channels.http_dns,
             RealtimeHost=live.channels.realtime_dns,
-            OrdersUrl=api_for_users(
-                self, "/orders", fetch, users=users, client=client, origins=[PAGE]
-            ),
+            OrdersUrl=url,
             UserPoolId=users.user_pool_id,
             ClientId=client.user_pool_client_id,
             FunctionName=publish.function_name,

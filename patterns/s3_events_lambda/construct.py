@@ -108,7 +108,12 @@ class S3EventsToSqsToLambda(WatchesBucket, SqsToLambda):
         alarms: Alarms = Alarms(),
     ) -> None:
         consumer = Consumer.of(consumer)
-        _check_given(bucket, watch, through, results_prefix, sweep, alarms)
+        expect("bucket", bucket, "IBucket", NewBucket)
+        expect("through", through, Notification, ThroughTopic, ThroughEventBridge, None)
+        expect("sweep", sweep, Sweep, None)
+        expect("alarms", alarms, Alarms)
+        check_watches(watch)
+        check_results(results_prefix, watch)
         alarms = alarms.of_pattern(__name__)
         super().__init__(scope, construct_id, consumer=consumer, queue=queue, alarms=alarms)
         self._given = consumer, bucket, queue, sweep
@@ -134,20 +139,3 @@ class S3EventsToSqsToLambda(WatchesBucket, SqsToLambda):
         role = grantee_here(self, grantee, self._given)
         grant_send(self.queue, role)
         return self._grant(grantee, (), (), ["s3:ListBucketVersions"])
-
-
-def _check_given(
-    bucket: s3.IBucket | NewBucket,
-    watch: Sequence[Watch],
-    through: Way | None,
-    results_prefix: str | None,
-    sweep: Sweep | None,
-    alarms: Alarms,
-) -> None:
-    """Reject arguments of the wrong type, and results that would be events again."""
-    expect("bucket", bucket, "IBucket", NewBucket)
-    expect("through", through, Notification, ThroughTopic, ThroughEventBridge, None)
-    expect("sweep", sweep, Sweep, None)
-    expect("alarms", alarms, Alarms)
-    check_watches(watch)
-    check_results(results_prefix, watch)

@@ -41,12 +41,8 @@ class DemoStack(ShopStack):
         sweep = self._sweeps("Sweep", LISTS)
         new = NewBucket(removal_policy=RemovalPolicy.DESTROY)
         lists, read = self._read("PriceLists", bucket=new, watch=[LISTS], sweep=Sweep(sweep))
-        offers, _ = self._read(
-            "Offers",
-            bucket=lists.bucket,
-            watch=[Watch("offers/", ".csv")],
-            through=ThroughEventBridge(),
-        )
+        watch, way = [Watch("offers/", ".csv")], ThroughEventBridge()
+        offers, _ = self._read("Offers", bucket=lists.bucket, watch=watch, through=way)
         correct = self.function("Correct", "corrections", TABLE_NAME=name)
         sweep_corrections = self._sweeps("SweepCorrections", CORRECTIONS)
         corrections = S3EventsToLambda(
@@ -89,10 +85,7 @@ class DemoStack(ShopStack):
     def _read(self, name: str, **given: Any) -> tuple[S3EventsToSqsToLambda, lambda_.Function]:
         function = self.function(f"Read{name}", "price_lists", TABLE_NAME=self.results.table_name)
         consumer = Consumer(
-            function,
-            batch_size=50,
-            max_batching_window=seconds(1),
-            max_concurrency=MAX_CONCURRENCY,
+            function, batch_size=50, max_batching_window=seconds(1), max_concurrency=MAX_CONCURRENCY
         )
         made = S3EventsToSqsToLambda(self, name, consumer=consumer, results_prefix=REPORTS, **given)
         self._may_read(function, made, made.bucket.bucket_name)
