@@ -85,8 +85,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One worker for each core, and, in a whole run, one for the scenarios: they mostly wait."""
-    return (os.cpu_count() or 1) + (not config.option.keyword)
+    """One worker for each core, and, in a whole run, two more: tests with an engine mostly wait."""
+    return (os.cpu_count() or 1) + 2 * (not config.option.keyword)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
