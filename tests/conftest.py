@@ -55,6 +55,7 @@ LONG = (  # the longest first
     "tests/tools/test_new.py",
     "tests/lambdas/test_consumers.py",
     "tests/test_templates.py",
+    "tests/sandbox/",  # these wait, so they go while others compute
 )
 
 
