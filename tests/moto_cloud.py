@@ -106,6 +106,10 @@ class Cloud:
         found = [item.to_json()["Attributes"] for item in _tables()[table].all_items()]
         return [{name: next(iter(value.values())) for name, value in i.items()} for i in found]
 
+    def stored(self) -> list[str]:
+        """Return the keys of the table's items in the order in which they were stored."""
+        return [getattr(key, "value", key) for key in _tables()[TABLE].items]  # a scan sorts them
+
     def files(self, bucket: str) -> list[bytes]:
         """Return every file of a bucket."""
         s3 = client("s3")

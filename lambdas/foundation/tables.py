@@ -9,6 +9,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from . import aws
+from .outcomes import BEHIND_A_FAILURE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,19 +69,22 @@ def new(table: str, item: Mapping[str, Any], key: str = "pk") -> Any:
     }
 
 
-def put_new(puts: Mapping[str, Any]) -> Puts:
+def put_new(puts: Mapping[str, Any], groups: Mapping[str, str | None] | None = None) -> Puts:
     """Put every item whose key is free, in one transaction; without the others, in a second.
 
     A transaction is the only conditional write of many items.
 
     Args:
         puts: Made by ``new``, by a name of yours; no two of one key.
+        groups: The group of each, by the same name: behind a failure of its group nothing is put,
+            and all of that has failed. Default: no order is kept.
     """
-    result = Puts()
+    result, groups = Puts(), groups or {}
     for part in aws.batches(
         puts.items(), most=MAX_ACTIONS, largest=MAX_BYTES, size=lambda put: len(str(put).encode())
     ):
-        _put_together(dict(part), result)
+        if now := _in_turn(dict(part), groups, result):
+            _put_together(now, groups, result)
     return result
 
 
@@ -96,7 +100,15 @@ def fingerprint(item: Mapping[str, Any]) -> str:
     return found
 
 
-def _put_together(puts: dict[str, Any], result: Puts) -> None:
+def _in_turn(puts: Mapping[str, Any], groups: Mapping[str, Any], result: Puts) -> dict[str, Any]:
+    """Return the puts that are not behind a failure of their group; the others have failed."""
+    stopped = {groups.get(name) for name in result.failed} - {None}
+    behind = [name for name in puts if groups.get(name) in stopped]
+    result.failed |= dict.fromkeys(behind, BEHIND_A_FAILURE.reason)
+    return {name: put for name, put in puts.items() if name not in behind}
+
+
+def _put_together(puts: dict[str, Any], groups: Mapping[str, Any], result: Puts) -> None:
     for _ in range(2):
         try:
             client().transact_write_items(TransactItems=[{"Put": put} for put in puts.values()])
@@ -118,10 +130,10 @@ def _put_together(puts: dict[str, Any], result: Puts) -> None:
                 break
             result.failed |= dict.fromkeys(puts, aws.code(error))
             return
-    _put_each(puts, result)
+    _put_each(puts, groups, result)
 
 
-def _put_each(puts: dict[str, Any], result: Puts) -> None:
+def _put_each(puts: dict[str, Any], groups: Mapping[str, Any], result: Puts) -> None:
     """Put item by item, so that the one that cancels a transaction fails alone.
 
     One attempt each: SQS delivers failed messages again, and the function's time is short.
@@ -129,6 +141,8 @@ def _put_each(puts: dict[str, Any], result: Puts) -> None:
     single = client(attempts=1)
     left = dict(puts)
     for name, put in puts.items():
+        if not _in_turn({name: put}, groups, result):
+            continue
         try:
             single.put_item(**put)
         except single.exceptions.ConditionalCheckFailedException as error:

@@ -24,7 +24,7 @@ def keep(received: Sequence[tuple[Quote, Message]]) -> dict[str, Outcome]:
     first: dict[str, tuple[Quote, Message]] = {}
     for quote, message in received:
         first.setdefault(quote.id, (quote, message))
-    table = os.environ["TABLE_NAME"]
+    table, groups = os.environ["TABLE_NAME"], {id_: it.group_id for id_, (_, it) in first.items()}
     items = {
         id_: {
             "pk": id_,
@@ -34,7 +34,7 @@ def keep(received: Sequence[tuple[Quote, Message]]) -> dict[str, Outcome]:
         }
         for id_, (quote, _) in first.items()
     }
-    puts = tables.put_new({id_: tables.new(table, item) for id_, item in items.items()})
+    puts = tables.put_new({id_: tables.new(table, item) for id_, item in items.items()}, groups)
 
     def outcome(quote: Quote, message: Message) -> Outcome:
         if quote.id in puts.failed:

@@ -83,6 +83,10 @@ class Running:
             for item in page["Items"]
         ]
 
+    def stored(self) -> list[str]:
+        """Return the keys of the table's items in the order in which the engine has them."""
+        return [item["pk"] for item in self.items()]
+
     def files(self, _: str) -> list[bytes]:
         """Return every file of the bucket."""
         s3, bucket = self.stack.client("s3"), self.variables["BUCKET_NAME"]

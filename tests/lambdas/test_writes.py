@@ -72,6 +72,20 @@ TOO_LARGE = error("ValidationException")
 FAILED: Any = {"Error": {"Code": "ConditionalCheckFailedException"}}
 
 
+@pytest.mark.parametrize("most", [tables.MAX_ACTIONS, 1], ids=["a transaction", "several"])
+def test_what_is_behind_a_failure_of_its_group_is_not_put(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    few = [TOO_LARGE, error("Throttled"), None]
+    table = Table(*(few if most > 1 else [error("Throttled"), None]))
+    monkeypatch.setattr(tables, "client", table.client)
+    monkeypatch.setattr(tables, "MAX_ACTIONS", most)
+    groups = {"a1": "a", "a2": "a", "b1": "b"}
+    puts = tables.put_new({name: {"Item": name} for name in groups}, groups)
+    assert puts.failed == {"a1": "Throttled", "a2": "BehindAFailure"}
+    assert table.put[most > 1 :] == (["a1", "b1"] if most > 1 else [["a1"], ["b1"]])
+
+
 def test_items_that_no_transaction_holds_are_put_one_by_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

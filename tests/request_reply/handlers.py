@@ -56,7 +56,7 @@ def _good(number: int, place: int) -> dict[str, Any]:
 
 def _applied(cloud: Cloud, number: int) -> list[int]:
     """Return the places of a group's requests, in the order in which they took effect."""
-    found = [item["pk"].split("-") for item in cloud.items()]
+    found = [key.split("-") for key in cloud.stored()]
     return [int(place) for _, group, place in found if group == str(number)]
 
 
