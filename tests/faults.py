@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from copy import deepcopy
 from dataclasses import replace
-from itertools import combinations
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -90,15 +90,17 @@ def _changed(judgement: Judgement, record: Any) -> Iterator[Any]:
 
 
 def _in_turn(group: str, turn: str, records: Sequence[Any]) -> tuple[Any, Any]:
-    """Return two records of one group, in turn."""
+    """Return two neighbors, in turn, of a group that is in turn: a verdict names one of them."""
     groups: dict[Any, list[Any]] = {}
-    for record in records:
-        groups.setdefault((record.get(group), frozenset(record)), []).append(record)
+    for record in sorted(records, key=lambda it: str(it.get("sk"))):
+        if turn in record:
+            groups.setdefault((record.get(group), frozenset(record)), []).append(record)
     return next(
-        (one, other)
+        pair
         for every in groups.values()
-        for one, other in combinations(sorted(every, key=lambda it: str(it.get("sk"))), 2)
-        if turn in one and one[turn] < other[turn]
+        if all(one[turn] <= other[turn] for one, other in pairwise(every))
+        for pair in pairwise(every)
+        if pair[0][turn] < pair[1][turn]
     )
 
 

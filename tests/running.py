@@ -76,5 +76,5 @@ def it_names_every_fault(run: Run) -> None:
         failures = "\n".join(judging.again(fault.judgements).failures)
         if not any(name in failures for name in fault.names):
             missed.append((fault.what, failures))
-    assert missed == []
+    assert not missed, missed
     assert seen >= {"dropped", "doubled", "changed"}

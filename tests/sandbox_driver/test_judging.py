@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -71,6 +72,24 @@ def test_every_fault_in_a_store_is_found_by_a_strict_verdict(drive: Driver) -> N
     for fault in made:
         assert judging.again(fault.judgements).failures, fault.what
         assert fault.names <= {"event-1", "event-2"}
+
+
+def test_two_that_change_places_are_two_of_which_a_verdict_names_one() -> None:
+    def judge(drive: Driver, rows: Sequence[Any]) -> None:
+        drive.ledger.processed.update(each["id"] for each in rows)
+        in_turn = [each for each in rows if each["id"] != "event-2"]
+        late = [two["id"] for one, two in pairwise(in_turn) if one["turn"] > two["turn"]]
+        drive.ledger.out_of_order.update(late)
+
+    drive, north, south = driver(), {"shop": "north"}, {"shop": "south"}
+    drive.send("events", lambda call: [Reply() for _ in call], [*map(event, range(1, 7))])
+    superseded = [row(1) | south, row(2) | south | {"turn": 9}, row(3) | south]
+    at_once = [row(4) | north, row(5) | north | {"turn": 4}, row(6) | north]
+    drive.judge(judge, {"rows": [*superseded, *at_once]}, order=("shop", "turn"))
+    assert drive.report.failures == []
+    [swapped] = (it for it in faults(drive.report.judgements) if it.what.startswith("swapped"))
+    failures = "".join(judging.again(swapped.judgements).failures)
+    assert any(name in failures for name in swapped.names)
 
 
 def test_a_store_that_delivers_at_least_once_may_have_a_record_twice(drive: Driver) -> None:
