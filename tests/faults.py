@@ -58,7 +58,7 @@ def _faults(
         for changed in _changed(judgement, record):
             yield "changed", [record], [*before, changed, *after]
     if judgement.order:
-        one, other = _in_turn(*judgement.order, records)
+        one, other = _in_turn(judgement, records)
         turn = judgement.order[1]
         swapped = {id(one): one | {turn: other[turn]}, id(other): other | {turn: one[turn]}}
         yield "swapped", [one, other], [swapped.get(id(it), it) for it in records]
@@ -89,19 +89,26 @@ def _changed(judgement: Judgement, record: Any) -> Iterator[Any]:
                 yield changed
 
 
-def _in_turn(group: str, turn: str, records: Sequence[Any]) -> tuple[Any, Any]:
-    """Return two neighbors, in turn, of a group that is in turn: a verdict names one of them."""
+def _in_turn(judgement: Judgement, records: Sequence[Any]) -> tuple[Any, Any]:
+    """Return two neighbors of a group, in turn as all there: a verdict must name one of them."""
+    group, turn = judgement.order or ("", "")
+    sent = {name: number for number, name in enumerate(judgement.drive.sender.events)}
     groups: dict[Any, list[Any]] = {}
-    for record in sorted(records, key=lambda it: str(it.get("sk"))):
-        if turn in record:
+    for record in records:
+        if turn in record and _names(judgement, record) <= sent.keys():
             groups.setdefault((record.get(group), frozenset(record)), []).append(record)
-    return next(
-        pair
-        for every in groups.values()
-        if all(one[turn] <= other[turn] for one, other in pairwise(every))
-        for pair in pairwise(every)
-        if pair[0][turn] < pair[1][turn]
-    )
+    for every in groups.values():
+        every.sort(key=lambda record: min(sent[name] for name in _names(judgement, record)))
+        turns = [record[turn] for record in every]
+        in_turn = [
+            record
+            for number, record in enumerate(every)
+            if max(turns[: number + 1]) == record[turn] == min(turns[number:])
+        ]
+        for one, other in pairwise(in_turn):
+            if one[turn] < other[turn]:
+                return one, other
+    raise LookupError(f"Nothing is in turn by {turn} in {group}.")
 
 
 def _names(judgement: Judgement, record: Any) -> set[str]:
