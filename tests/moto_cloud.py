@@ -9,22 +9,27 @@ import uuid
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import count
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
+import botocore.session
 import pytest
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
+from botocore import UNSIGNED
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
+from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 from moto import mock_aws
-from moto.core import models
+from moto.core import models, responses, utils
 from moto.core.botocore_stubber import MockRawResponse
 from moto.core.models import botocore_stubber
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import Table
+from moto.sqs import models as sqs_models
 from moto.sqs.models import sqs_backends
 
 from serverless_patterns.lambdas.foundation import tables as tables_
@@ -375,13 +380,21 @@ def _tables() -> dict[str, Any]:
     return dynamodb_backends[ACCOUNT][REGION].tables
 
 
+# moto asks for the time for each message in a queue, and for the names of methods in each call.
+vars(sqs_models)["unix_time_millis"] = lambda: datetime.now(UTC).timestamp() * 1000
+vars(responses)["method_names_from_class"] = functools.cache(utils.method_names_from_class)
+for module in (sqs_models, responses):
+    vars(module)["camelcase_to_underscores"] = functools.cache(utils.camelcase_to_underscores)
+
 _current: list[Cloud] = []
 
 
 @functools.cache
 def _handlers_session() -> boto3.Session:
     """The session of the handlers' clients: the current cloud sees each of their calls."""
-    session, one_call = boto3.Session("made-up", "made-up", region_name=REGION), RLock()
+    core, one_call = botocore.session.get_session(), RLock()
+    core.set_default_client_config(Config(user_agent=f"region/{REGION}"))
+    session = boto3.Session("made-up", "made-up", region_name=REGION, botocore_session=core)
 
     def before(model: Any, params: dict[str, Any], context: dict[str, Any], **_: Any) -> Any:
         body: Any = params["body"]
@@ -422,6 +435,8 @@ def _handlers_session() -> boto3.Session:
 
     session.events.register("before-call", before)
     session.events.register("after-call", after)
+    for service in ("dynamodb", "sqs"):  # a signature, which moto ignores, is a tenth of a call
+        session.events.register(f"choose-signer.{service}", lambda **_: UNSIGNED)
     moto: Any = botocore_stubber  # ``answer`` asks it
     session.events.unregister("before-send", moto)
     session.events.register("before-send", answer)
