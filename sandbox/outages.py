@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 
     from .target import Deployment
 
+NOTES = Path(".build", "outages")
+
 
 def restore(stack: Deployment) -> int:
     """Revert what a run that was killed left changed, newest first; return how many changes.
 
-    Each change is noted below ``.build/outages`` of the current folder before it is made.
+    Each change is noted below ``NOTES`` of the current folder before it is made.
     """
     notes = sorted(_notes(stack).glob("*.json"), reverse=True)
     for note in notes:
@@ -44,7 +46,7 @@ def restore(stack: Deployment) -> int:
 def _notes(stack: Deployment) -> Path:
     # A run of an emulator has keys of its own: nobody reverts there what is gone with another run.
     key = stack.target.keys.access_key if stack.target.endpoint_url else stack.account
-    return Path(".build", "outages", f"{key}-{stack.region}-{stack.stack_name}").resolve()
+    return (NOTES / f"{key}-{stack.region}-{stack.stack_name}").resolve()
 
 
 @contextmanager

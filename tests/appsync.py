@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from websockets.sync.server import ServerConnection
 
@@ -92,11 +91,3 @@ class AppSync:
     def cut(self) -> None:
         """Cut the connection, as a network does."""
         self.sockets[-1].close_socket()
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait, on a busy machine too."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

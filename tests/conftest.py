@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import json
 import os
@@ -137,6 +138,23 @@ def stacks(tmp_path_factory: pytest.TempPathFactory, cdk_context: dict[str, Any]
     folder = tmp_path_factory.getbasetemp()
     kept = (folder.parent if WORKER else folder) / "stacks"
     return Stacks(kept, cdk_context, quick=bool(declared.ONLY))
+
+
+@pytest.fixture(scope="session")
+def demo_app(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole app as the CDK CLI synthesizes it, once a run, whatever the number of workers."""
+    from serverless_patterns.sandbox import process, runtime  # loads what most tests do without
+
+    folder = tmp_path_factory.getbasetemp()
+    folder, found = folder.parent if WORKER else folder, runtime.find(ROOT)
+    outdir, environment = folder / "demo_app", process.without_aws(os.environ)
+    command = [*found.cdk, "synth", "--quiet", "--no-notices", "--output", str(outdir)]
+    with (folder / "demo_app.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (outdir / "manifest.json").exists():
+            done = run(*command, cwd=ROOT, env=environment | {"PATH": found.path})
+            assert done.returncode == 0, done.stderr
+    return outdir
 
 
 @pytest.fixture(params=catalog.patterns(), ids=lambda pattern: pattern.slug)

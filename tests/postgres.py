@@ -12,6 +12,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -56,7 +57,7 @@ class Postgres:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.kill()  # what it stored is not needed
+        self._server.send_signal(signal.SIGQUIT)  # at once; SIGKILL would leave its shared memory
         self._server.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 

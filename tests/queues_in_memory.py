@@ -43,10 +43,13 @@ class Queues:
         with self._changed:
             self.calls[operation] += 1
             url = sent.get("QueueUrl", "")
+            gone = {"__type": "com.amazonaws.sqs#QueueDoesNotExist", "message": "gone"}
             if url and url not in self.queues:
-                return 400, {"__type": "com.amazonaws.sqs#QueueDoesNotExist", "message": "gone"}
+                return 400, gone
             answer: dict[str, Any] = getattr(self, operation)(url, sent) or {}
             self._changed.notify_all()
+            if operation == "ReceiveMessage" and url not in self.queues:  # deleted meanwhile
+                return 400, gone
             return 200, answer
 
     def CreateQueue(self, _: str, sent: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802

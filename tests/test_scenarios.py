@@ -17,18 +17,19 @@ from tests.running import AT_ONCE, Run, every_promise_holds, it_names_every_faul
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 HERE = [pattern for pattern in catalog.patterns() if pattern.engine == "ministack"]
 of_each_pattern = pytest.mark.parametrize("pattern", HERE, ids=lambda pattern: pattern.slug)
 
 
 @pytest.fixture(scope="module")
-def runs(request: pytest.FixtureRequest) -> Iterator[dict[str, Run]]:
+def runs(request: pytest.FixtureRequest, demo_app: Path) -> Iterator[dict[str, Run]]:
     """The selected scenarios in one embedded AWS, some at the same time: they mostly wait."""
     patterns = selected(request, HERE)
     pool = ThreadPoolExecutor(AT_ONCE)
     with embedded(cwd=ROOT) as target:
-        stacks = target.deploy(stacks=[pattern.stack_name for pattern in patterns], cwd=ROOT)
+        stacks = target.deploy(demo_app, [pattern.stack_name for pattern in patterns], cwd=ROOT)
         yield {p.slug: start(pool, p, stacks[p.stack_name]) for p in patterns}
 
 

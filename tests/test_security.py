@@ -26,6 +26,8 @@ NEED_ALL_RESOURCES = {
     "logs:PutResourcePolicy",
     "logs:UpdateLogDelivery",
 }
+# As AWS documents them for an archive of EventBridge that is encrypted with a key of yours.
+WILDCARDS = {"kms:ReEncrypt*"}
 # Written by the CDK for its own custom resources, which only run at deployment.
 CDK_PROVIDERS = ("CustomS3AutoDeleteObjects", "CustomResourceProvider")
 
@@ -41,6 +43,9 @@ def allowed(template: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for logical_id, resource in template["Resources"].items():
         if logical_id.startswith(CDK_PROVIDERS):
             continue
+        if resource["Type"] == "AWS::Lambda::Permission":
+            action = resource["Properties"]["Action"]
+            yield f"{logical_id}.Action", {"Effect": "Allow", "Action": action}
         for name, document in _documents(resource.get("Properties", {})):
             for statement in document["Statement"]:
                 if statement["Effect"] == "Allow" and not _is_for_a_provider(statement):
@@ -67,27 +72,34 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def test_no_policy_allows_a_wildcard_action(template: dict[str, Any]) -> None:
-    found = [
-        (where, action)
-        for where, statement in allowed(template)
-        if not where.endswith(".KeyPolicy")  # a key's owner: kms:*
+def too_wide(where: str, statement: dict[str, Any]) -> list[str]:
+    """What a statement that allows does not name: its actions, or the resource if it has one."""
+    of_a_key = where.endswith(".KeyPolicy")  # there, * is the key itself
+    of_its_owner = of_a_key and ':root"' in json.dumps(statement["Principal"])
+    everywhere = "*" in listed(statement.get("Resource", [])) and not of_a_key
+    return [
+        action
         for action in listed(statement["Action"])
-        if "*" in action
-    ]
+        if ("*" in action and action not in WILDCARDS and not of_its_owner)
+        or (everywhere and action not in NEED_ALL_RESOURCES)
+    ] + [key for key in statement if key.startswith("Not")]
+
+
+def test_a_policy_names_what_it_allows_and_with_which_resource(template: dict[str, Any]) -> None:
+    found = {where: wide for where, one in allowed(template) if (wide := too_wide(where, one))}
     assert not found
 
 
-def test_no_policy_allows_all_resources_where_one_can_be_named(template: dict[str, Any]) -> None:
-    found = [
-        (where, action)
-        for where, statement in allowed(template)
-        if "*" in listed(statement.get("Resource", []))
-        if not where.endswith(".KeyPolicy")  # there, * is the key itself
-        for action in listed(statement["Action"])
-        if action not in NEED_ALL_RESOURCES
-    ]
-    assert not found
+def test_each_statement_that_allows_more_is_noticed(template: dict[str, Any]) -> None:
+    statements = [*allowed(template)]
+    assert statements
+    for where, one in statements:
+        service = listed(one["Action"])[0].partition(":")[0]
+        if not too_wide(where, {**one, "Principal": ""}):  # else it is the owner of a key
+            assert too_wide(where, {**one, "Action": [*listed(one["Action"]), f"{service}:*"]})
+        if "*" not in listed(one.get("Resource", "*")):
+            assert too_wide(where, {**one, "Resource": "*"})
+            assert too_wide(where, {**one, "Resource": [*listed(one["Resource"]), "*"]})
 
 
 # What Lambda does with the function's role (AWS Lambda developer guide, "Using Lambda with SQS").

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from serverless_patterns.sandbox import outages
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
@@ -48,3 +49,7 @@ def test_a_message_on_the_page_is_one_that_a_user_meets(message: str, said: str)
 
 def test_the_page_quotes_messages() -> None:
     assert len(QUOTED) > 20
+
+
+def test_the_page_says_where_it_is_noted_what_a_killed_scenario_left_changed() -> None:
+    assert f"`{outages.NOTES}`" in PAGE

@@ -329,7 +329,8 @@ class Requester(AbstractContextManager["Requester"]):
 
     def _recover(self, url: str, error: Exception) -> None:
         """Wait for SQS to be back; make a new queue if this one is gone."""
-        logging.getLogger(__name__).warning("Answers are not received: %r", error)
+        if not self._closed.is_set():  # else it is a poll that was under way
+            logging.getLogger(__name__).warning("Answers are not received: %r", error)
         code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
         if code not in replies.GONE:
             self._closed.wait(PAUSE)

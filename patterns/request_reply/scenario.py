@@ -22,6 +22,7 @@ from serverless_patterns.lambdas.foundation import replies
 from serverless_patterns.lambdas.request_reply import logic, quotes
 from serverless_patterns.sandbox import programs
 from serverless_patterns.sandbox.driver import Driver
+from serverless_patterns.sandbox.report import some
 from serverless_patterns.sandbox.sender import Event, Reply, single
 
 from ..shop import Document, Shop, as_json
@@ -162,7 +163,7 @@ class Calls:
             for one, it in zip(events, told, strict=True)
             if not isinstance(it, dict)
             or not json.loads(one.body).items() <= it.items()
-            or it["quote_id"] != one.id
+            or [it["quote_id"], it["unit_price"], it["total"]] != [one.id, *costs(it)]
         ]
         self.drive.check(promise, not wrong, wrong[:6])
 
@@ -302,3 +303,11 @@ def judge(drive: Driver, **tables: Sequence[Document]) -> None:
     rows = [row for table in tables.values() for row in table]
     drive.ledger.processed.update(row["pk"] for row in rows)
     drive.as_sent("each quote is what was asked for", [(row["pk"], row) for row in rows])
+    wrong = [row["pk"] for row in rows if [row["unit_price"], row["total"]] != costs(row)]
+    drive.check("each quote costs what its parts cost", not wrong, some(wrong))
+
+
+def costs(asked: Document) -> list[str]:
+    """Return the price of a part and of all that are asked for, counted in cents."""
+    price = logic.PRICES.get(asked["sku"], "0")
+    return [price, f"{int(price.replace('.', '')) * int(asked['quantity']) / 100:.2f}"]

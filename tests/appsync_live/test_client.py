@@ -14,7 +14,8 @@ import pytest
 
 from serverless_patterns.patterns.appsync_live import serve as page
 from serverless_patterns.patterns.appsync_live.client import RECHECKS, Client, Clients
-from tests.appsync import AppSync, until
+from tests.appsync import AppSync
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

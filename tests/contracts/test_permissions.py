@@ -2,6 +2,7 @@
 
 The arrows follow from the template (``tests/permissions/arrows.py``): API → queue, topic → queue,
 delivery stream → bucket, state machine → service, function → what its code calls, key on the way.
+A statement that allows more than what it names is no arrow's: see ``too_wide``.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from tests.inline import function
 from tests.permissions.checked import EXPLAINED, HINT, OF_YOUR_CODE, Checked
 from tests.permissions.cloud import ACCOUNT, OTHER_ACCOUNT, Cloud
 from tests.permissions.judge import ADMIN, NOBODY, STRANGER, Request, allowed
+from tests.test_security import allowed as allowed_by
+from tests.test_security import too_wide
 
 
 @cache
@@ -59,6 +62,13 @@ def test_a_construct_without_any_one_of_its_permissions_and_conditions_is_broken
     build: Build,
 ) -> None:
     assert not checked(build).survivors(EXPLAINED | OF_YOUR_CODE), HINT
+
+
+@every_build()
+def test_a_policy_of_a_construct_names_what_it_allows_and_with_which_resource(build: Build) -> None:
+    statements = allowed_by(template_of(build))
+    found = {where: wide for where, one in statements if (wide := too_wide(where, one))}
+    assert not found
 
 
 # The judge, on what no pattern has yet, as the CDK makes it

@@ -33,7 +33,7 @@ def make(
     patient = getattr(given.get("queue"), "retention_period", None) or PATIENT
     made = _make(stack, construct_id, **{"timeout": patient, "responder": responder} | given)
     if consumer is None:
-        made.grant_request(_role(stack, f"{construct_id}RequesterRole"))
+        made.grant_request(role(stack, f"{construct_id}RequesterRole"))
     if consumer is None and "queue" not in given:
         responder.add_environment("ANSWERS_URL", made.responder_environment["ANSWERS_URL"])
         made.grant_respond(responder)
@@ -45,8 +45,8 @@ def make_for_a_process(stack: Stack, construct_id: str = "Pattern", /, **given: 
     if key := given.pop("key", None):
         given["queue"] = NewQueue(encryption_key=key)
     made = _make(stack, construct_id, responder=None, **given)
-    made.grant_respond(_role(stack, f"{construct_id}ResponderRole"))
-    made.grant_request(_role(stack, f"{construct_id}RequesterRole"))
+    made.grant_respond(role(stack, f"{construct_id}ResponderRole"))
+    made.grant_request(role(stack, f"{construct_id}RequesterRole"))
     return made
 
 
@@ -63,7 +63,7 @@ def _make(stack: Stack, construct_id: str, **given: Any) -> RequestReply:
     return made
 
 
-def _role(stack: Stack, construct_id: str) -> iam.Role:
+def role(stack: Stack, construct_id: str) -> iam.Role:
     return iam.Role(stack, construct_id, assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"))
 
 

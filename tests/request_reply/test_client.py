@@ -18,14 +18,11 @@ from serverless_patterns.lambdas.foundation import loops, replies
 from serverless_patterns.lambdas.request_reply import quotes
 from serverless_patterns.patterns.limits import SQS_MESSAGE_BYTES
 from serverless_patterns.patterns.request_reply import client
-from serverless_patterns.patterns.request_reply.client import (
-    NoAnswerError,
-    RejectedError,
-    Requester,
-)
+from serverless_patterns.patterns.request_reply.client import NoAnswerError, Requester
 from tests.moto_cloud import UNREACHABLE
 from tests.queues_in_memory import BASE, PREFIX, REQUESTS, work
 from tests.request_reply.handlers import asked
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,6 +50,11 @@ def make(queues: Queues, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
     yield make
     for one in made:
         one.close()
+    ended()
+
+
+def ended() -> None:
+    """Wait until the threads of closed requesters have ended."""
     for thread in threading.enumerate():
         if thread.name in ("_send", "_receive", "_beat"):
             thread.join(5)
@@ -76,13 +78,6 @@ def calling(queues: Queues, by: Requester, document: Any = None) -> Iterator[Fut
         call = pool.submit(by.call, document or {}, request_id="mine")
         until(lambda: bool(queues.queues[REQUESTS]))
         yield call
-
-
-def until(condition: Callable[[], bool]) -> None:
-    ends = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < ends
-        time.sleep(0.005)
 
 
 def answer(queues: Queues, of: Requester, id_: str, body: Any) -> None:
@@ -112,10 +107,10 @@ def test_a_call_returns_its_answer_as_a_function_does(make: Make) -> None:
 @pytest.mark.usefixtures("responder")
 def test_a_rejected_call_raises_with_the_reason(make: Make) -> None:
     by, wrong = make(), asked("customer-1", sku="NO-PART")
-    with pytest.raises(RejectedError, match="no part of this number") as raised:
+    with pytest.raises(client.RejectedError, match="no part of this number") as raised:
         by.call(wrong)
     assert raised.value.reason == "sku"
-    with pytest.raises(RejectedError):
+    with pytest.raises(client.RejectedError):
         asyncio.run(by.call_async(wrong))
 
 
@@ -292,8 +287,9 @@ def test_no_group_is_shared_between_requesters_and_by_default_none_between_calls
     queues.queues[FIFO] = []
     for by in (make(FIFO), make(FIFO)):
         for id_, group in (("a", "g"), ("b", "g"), ("c", ""), ("d", "")):
-            given_up(by, id_, group=group, timeout=0.05)
+            given_up(by, id_, group=group)
     sent = queues.queues[FIFO]
+    until(lambda: len(sent) == 8)
     groups = [one["MessageGroupId"] for one in sent]
     assert len({*groups}) == 6
     assert max(map(len, groups)) <= 128
@@ -304,6 +300,7 @@ def test_a_standard_queue_is_fair_to_each_requester(queues: Queues, make: Make) 
     for by in (make(), make()):
         for id_ in "ab":
             given_up(by, id_)
+    until(lambda: len(queues.queues[REQUESTS]) == 4)
     groups = [one["MessageGroupId"] for one in queues.queues[REQUESTS]]
     assert [groups.count(one) for one in dict.fromkeys(groups)] == [2, 2]
 
@@ -343,6 +340,14 @@ def test_a_requester_that_is_closed_while_it_makes_another_queue_leaves_none(
     by.close()
     time.sleep(0.3)
     assert {*queues.queues} == there
+
+
+def test_a_requester_that_was_closed_warns_of_nothing(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    make().close()
+    ended()
+    assert not caplog.records
 
 
 def test_heartbeats_keep_the_queue_from_the_sweep(queues: Queues, make: Make) -> None:

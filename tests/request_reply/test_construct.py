@@ -14,7 +14,7 @@ from serverless_patterns.patterns.blocks.alarms import Alarms
 from serverless_patterns.patterns.request_reply.construct import RequestReply, Sweep
 from tests.inline import function, granted, rejected, text
 from tests.request_reply.builds import make as make_patient
-from tests.request_reply.builds import make_for_a_process
+from tests.request_reply.builds import make_for_a_process, role
 
 SECONDS = Duration.seconds
 ROLE = "arn:aws:iam::222222222222:role/theirs"
@@ -25,8 +25,7 @@ def make(stack: Stack, construct_id: str = "Pattern", **given: Any) -> RequestRe
     short = function(stack, f"{construct_id}Fast", timeout=SECONDS(5))
     defaults = {"consumer": short, "timeout": SECONDS(60)}
     made = make_patient(stack, construct_id, **defaults | given)
-    service = iam.ServicePrincipal("ecs-tasks.amazonaws.com")
-    made.grant_request(iam.Role(stack, f"{construct_id}RequesterRole", assumed_by=service))
+    made.grant_request(role(stack, f"{construct_id}RequesterRole"))
     return made
 
 
@@ -36,9 +35,9 @@ def answers_of(stack: Stack, made: RequestReply) -> str:
     return f"{where}:{text(stack.resolve(made.answers_prefix))}*"
 
 
-def of_queues(stack: Stack, role: str) -> set[tuple[str, str]]:
+def of_queues(stack: Stack, its: str) -> set[tuple[str, str]]:
     """Return what a role may do with queues, and with which."""
-    every = granted(Template.from_stack(stack), role)
+    every = granted(Template.from_stack(stack), its)
     return {(action[4:], on) for action, on in every if action.startswith("sqs:")}
 
 
@@ -54,18 +53,15 @@ def test_a_requester_may_send_requests_and_have_answer_queues_of_its_own(stack: 
 
 def test_a_responder_may_answer_to_queues_of_requesters_and_to_no_other(stack: Stack) -> None:
     made = make(stack)
-    answers = answers_of(stack, made)
-    role = iam.Role(stack, "Answers", assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"))
-    made.grant_respond(role)
-    assert of_queues(stack, "Answers") == {("SendMessage", answers)}
+    made.grant_respond(role(stack, "Answers"))
+    assert of_queues(stack, "Answers") == {("SendMessage", answers_of(stack, made))}
     assert made.responder_environment.keys() == {"ANSWERS_URL", "DEAD_LETTER_QUEUE_URL"}
 
 
 def test_a_process_may_also_consume_the_requests_and_dead_letter_them(stack: Stack) -> None:
     made = make_for_a_process(stack)
-    answers = answers_of(stack, made)
     assert of_queues(stack, "PatternResponderRole") == {
-        ("SendMessage", answers),
+        ("SendMessage", answers_of(stack, made)),
         ("SendMessage", "<PatternDeadLetterQueue>"),
         *((f"{verb}Message", "<PatternQueue>") for verb in ("Receive", "Delete")),
         ("ChangeMessageVisibility", "<PatternQueue>"),
@@ -100,20 +96,11 @@ def test_the_alarm_on_old_requests_goes_off_when_their_requesters_give_up(stack:
     assert {it["Properties"]["Threshold"] for it in found.values()} == {77, 9}
 
 
-@pytest.mark.parametrize(
-    ("given", "problem"),
-    [
-        ({"timeout": 60}, "timeout is 60; it must be of type Duration"),
-        ({"idle": None}, "idle is None; it must be of type Duration"),
-        ({"sweep": None}, "sweep is None; it must be of type Sweep"),
-    ],
-)
-def test_a_value_of_a_wrong_type_is_rejected(
-    stack: Stack, given: dict[str, Any], problem: str
-) -> None:
-    sweep = Sweep(function(stack))
-    with rejected(problem):
-        RequestReply(stack, "Pattern", **{"responder": None, "sweep": sweep, **given})
+@pytest.mark.parametrize("name", ["timeout", "idle", "sweep"])
+def test_a_value_of_a_wrong_type_is_rejected(stack: Stack, name: str) -> None:
+    given: dict[str, Any] = {"responder": None, "sweep": Sweep(function(stack)), name: 60}
+    with rejected(f"{name} is 60; it must be of type "):
+        RequestReply(stack, "Pattern", **given)
 
 
 def test_a_responder_of_an_imported_queue_needs_its_dead_letter_queue(stack: Stack) -> None:

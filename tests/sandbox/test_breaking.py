@@ -17,6 +17,7 @@ from tests.delivery import breaking
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from serverless_patterns.sandbox import Deployment
     from tests.delivery.breaking import Running
@@ -25,9 +26,9 @@ INVOICES = 20
 
 
 @pytest.fixture(scope="module")
-def deployed() -> Iterator[Mapping[str, Deployment]]:
+def deployed(demo_app: Path) -> Iterator[Mapping[str, Deployment]]:
     with embedded(cwd=ROOT) as target:
-        yield target.deploy(stacks=["api-sqs-lambda", "async-lambda"], cwd=ROOT)
+        yield target.deploy(demo_app, ["api-sqs-lambda", "async-lambda"], cwd=ROOT)
 
 
 @pytest.fixture(scope="module")

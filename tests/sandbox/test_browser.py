@@ -48,8 +48,8 @@ pytestmark = pytest.mark.skipif(not BROWSER, reason="no browser: apt-get install
 
 
 @pytest.fixture(scope="module")
-def stack(shared: Target) -> Deployment:
-    return shared.deploy(stacks=["appsync-live"], cwd=ROOT)["appsync-live"]
+def stack(shared: Target, demo_app: Path) -> Deployment:
+    return shared.deploy(demo_app, ["appsync-live"], cwd=ROOT)["appsync-live"]
 
 
 @pytest.fixture

@@ -19,10 +19,10 @@ from serverless_patterns.patterns.appsync_live.client import Client, Clients
 from serverless_patterns.patterns.appsync_live.construct import NewGraphqlApi
 from serverless_patterns.patterns.appsync_live.scenario import record
 from tests import moto_cloud
-from tests.appsync import until
 from tests.appsync_live.builds import make
 from tests.lambdas.orders import order
 from tests.moto_cloud import TABLE, Context, client
+from tests.waiting import until
 
 from .graphql_api import GraphqlApi
 

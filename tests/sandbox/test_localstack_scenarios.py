@@ -37,6 +37,7 @@ from tests.sandbox.test_localstack import pytestmark as pytestmark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from serverless_patterns.sandbox import Deployment, Target
 
@@ -63,7 +64,7 @@ class Runs(NamedTuple):
 
 @pytest.fixture(scope="module")
 def runs(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, demo_app: Path
 ) -> Iterator[Runs]:
     logs, pool = tmp_path_factory.mktemp("logs"), ThreadPoolExecutor(AT_ONCE)
     patterns = selected(request, [catalog.find(slug) for slug in (*ONLY_HERE, *SCENARIOS)])
@@ -75,7 +76,7 @@ def runs(
             for name, count in counts.items():
                 fewer.setattr(f"serverless_patterns.patterns.{slug}.scenario.{name}", count)
         names = {*(pattern.stack_name for pattern in patterns), SAGA, FIFO}
-        stacks = target.deploy(stacks=sorted(names), cwd=ROOT)
+        stacks = target.deploy(demo_app, sorted(names), cwd=ROOT)
         started = {p.slug: start(pool, p, stacks[p.stack_name]) for p in patterns}
         yield Runs(started, stacks, let_an_event_grow_old(target))
         pool.shutdown(cancel_futures=True)
