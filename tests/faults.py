@@ -88,9 +88,10 @@ def _changed(judgement: Judgement, record: Any) -> Iterator[Any]:
     events = judgement.drive.sender.events
     said = {text for name in _names(judgement, record) if name in events
             for text in _texts(_parsed(events[name].body))}  # fmt: skip
+    passed_over = {*OF_SQS, *(judgement.order or ())[1:]}  # a turn is swapped
     for number, (key, value, _) in enumerate(_leaves(record)):
         is_meant = value == record["Body"] if "Body" in record else value in said
-        if is_meant or ("Body" not in record and _is_amount(value) and key not in OF_SQS):
+        if is_meant or ("Body" not in record and _is_amount(value) and key not in passed_over):
             changed = deepcopy(record)
             place = [*_leaves(changed)][number][2]
             place(value[:-1] + chr(ord(value[-1]) ^ 1) if isinstance(value, str) else value + 1)
