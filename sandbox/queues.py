@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from serverless_patterns.redrive.run import Redrive
@@ -116,6 +117,34 @@ def reason(message: dict[str, Any]) -> str:
     """Return why a message was dead-lettered by its consumer; empty if SQS did it."""
     attribute = message.get("MessageAttributes", {}).get("Reason", {})
     return str(attribute.get("StringValue", ""))
+
+
+@contextmanager
+def subscribed(stack: Deployment, topic: str, **attributes: str) -> Iterator[str]:
+    """Subscribe a new queue to a topic for a while, as somebody does who listens; yield its URL.
+
+    ``attributes`` are of the subscription.
+    """
+    sqs, sns = stack.client("sqs"), stack.client("sns")
+    name = f"{topic.rpartition(':')[2]}-{time.time_ns()}"[-80:]
+    with ExitStack() as undo:
+        url = sqs.create_queue(QueueName=name)["QueueUrl"]
+        undo.callback(sqs.delete_queue, QueueUrl=url)
+        of_queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        arn = of_queue["Attributes"]["QueueArn"]
+        allow = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+            "Condition": {"ArnLike": {"aws:SourceArn": topic}},
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+        ours: Any = {"TopicArn": topic, "Protocol": "sqs", "Endpoint": arn}
+        made = sns.subscribe(**ours, Attributes=attributes, ReturnSubscriptionArn=True)
+        undo.callback(sns.unsubscribe, SubscriptionArn=made["SubscriptionArn"])
+        yield url
 
 
 def delete(stack: Deployment, queue_url: str, messages: list[dict[str, Any]]) -> None:

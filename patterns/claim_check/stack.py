@@ -26,11 +26,9 @@ if TYPE_CHECKING:
     from aws_cdk import aws_lambda as lambda_
     from constructs import Construct
 
-READERS = ("Search", "Prices")
-
 
 class DemoStack(ShopStack):
-    """A queue with uploads and a sweep, a FIFO queue, and a topic for two; one bucket for all."""
+    """A queue with uploads and a sweep, a FIFO queue, and a topic; one bucket for all."""
 
     def __init__(self, scope: Construct, construct_id: str, **kwargs: Any) -> None:
         super().__init__(scope, construct_id, **kwargs)
@@ -66,18 +64,23 @@ class DemoStack(ShopStack):
         fanout = ClaimCheckFanout(
             self, "Fanout", payloads=Payloads(bucket=claims.bucket, prefix="shared/")
         )
-        for name in READERS:
-            self._subscribe(name, fanout)
+        searched = self.table("SearchCatalogs", "pk")
+        search = self._reader("ReadForSearch", "catalogs_shared", searched, **fanout.environment)
+        of_search = fanout.add_queue("Search", consumer=_consumer(search))
+        fanout.grant_read(search)
+        self.keep_refused(search, of_search.dead_letter_queue)
         self._upload(claims)
         self.outputs(
             BucketName=claims.bucket.bucket_name,
             QueueUrl=claims.queue.queue_url,
             DeadLetterQueueUrl=claims.dead_letter_queue.queue_url,
-            MappingId=claims.event_source_mapping.event_source_mapping_id,
             FunctionName=read.function_name,
             FifoQueueUrl=in_order.queue.queue_url,
             FifoDeadLetterQueueUrl=in_order.dead_letter_queue.queue_url,
             TopicArn=fanout.topic.topic_arn,
+            SearchQueueUrl=of_search.queue.queue_url,
+            SearchDeadLetterQueueUrl=of_search.dead_letter_queue.queue_url,
+            SearchTableName=searched.table_name,
             SweepFunctionName=sweep.function_name,
             TableName=table.table_name,
         )
@@ -92,20 +95,6 @@ class DemoStack(ShopStack):
             function.add_environment(name, value)
         if queue:
             self.keep_refused(function, queue.dead_letter_queue)
-
-    def _subscribe(self, name: str, fanout: ClaimCheckFanout) -> None:
-        table = self.table(f"{name}Catalogs", "pk")
-        function = self._reader(f"ReadFor{name}", "catalogs_shared", table, **fanout.environment)
-        subscriber = fanout.add_queue(name, consumer=_consumer(function))
-        fanout.grant_read(function)
-        self.keep_refused(function, subscriber.dead_letter_queue)
-        outputs = {
-            "QueueUrl": subscriber.queue.queue_url,
-            "DeadLetterQueueUrl": subscriber.dead_letter_queue.queue_url,
-            "FunctionName": function.function_name,
-            "TableName": table.table_name,
-        }
-        self.outputs(**{f"{name}{output}": value for output, value in outputs.items()})
 
     def _upload(self, claims: ClaimCheck) -> None:
         front, announcer = self.function("Front", "uploads"), self.function("Announce", "announce")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,7 @@ from serverless_patterns.sandbox.sender import Event, Reply
 from ..shop import Document, Shop, as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from serverless_patterns.sandbox import Deployment
     from serverless_patterns.sandbox.report import Report
@@ -39,7 +38,7 @@ PROMPT = 30  # seconds
 def run(stack: Deployment, report: Report) -> None:
     """Drive every promise of the page through the deployed stack."""
     drive = Driver(stack, report)
-    tests = subscribed(drive, "TestTopicArn")
+    tests = queues.subscribed(stack, drive["TestTopicArn"])
     with listening() as endpoint, drive.calm_retries(*QUEUES), tests as queue:
         orders = Orders(drive, endpoint, queue)
         drive.title("The partner's endpoint confirms its subscription")
@@ -257,7 +256,7 @@ def function_fails(drive: Driver, orders: Orders) -> None:
 def upload(drive: Driver) -> None:
     """Upload an object whose key names somebody, and read what people are told."""
     key = {"Bucket": drive["BucketName"], "Key": "errors/jane.doe@example.com"}
-    with subscribed(drive, "AlertTopicArn") as queue:
+    with queues.subscribed(drive.stack, drive["AlertTopicArn"]) as queue:
         try:
             drive.client("s3").put_object(**key, Body=b"not an order")
             drive.wait("somebody is told", lambda: queues.backlog(drive.stack, queue) > 0)
@@ -267,32 +266,6 @@ def upload(drive: Driver) -> None:
     name = f"An object was uploaded to {drive['BucketName']}."
     right = any(name in text for text in texts) and "jane.doe" not in str(texts)
     drive.check("people are told of an upload, and not of whom it is about", right, texts)
-
-
-@contextmanager
-def subscribed(drive: Driver, output: str) -> Iterator[str]:
-    """Subscribe a queue to a topic for a while, as somebody does who listens to it."""
-    sqs, sns, topic = drive.client("sqs"), drive.client("sns"), drive[output]
-    queue = sqs.create_queue(QueueName=f"{topic.rpartition(':')[2]}-{time.time_ns()}"[-80:])
-    url = queue["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
-    allow = {
-        "Effect": "Allow",
-        "Principal": {"Service": "sns.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": arn["QueueArn"],
-        "Condition": {"ArnLike": {"aws:SourceArn": topic}},
-    }
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
-    made = sns.subscribe(
-        TopicArn=topic, Protocol="sqs", Endpoint=arn["QueueArn"], ReturnSubscriptionArn=True
-    )
-    try:
-        yield url
-    finally:
-        sns.unsubscribe(SubscriptionArn=made["SubscriptionArn"])
-        sqs.delete_queue(QueueUrl=url)
 
 
 def service(order_id: str) -> str:
