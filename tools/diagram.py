@@ -12,12 +12,14 @@ allows its icons in architecture diagrams: https://aws.amazon.com/architecture/i
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 import textwrap
 from collections import Counter
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -77,8 +79,9 @@ FORMS = (
 )
 RUN_ELK = """
 const ELK = require("elkjs/lib/elk.bundled.js");
-const graph = JSON.parse(require("fs").readFileSync(0, "utf8"));
-new ELK().layout(graph).then((layout) => process.stdout.write(JSON.stringify(layout)));
+require("readline").createInterface({ input: process.stdin }).on("line", async (graph) => {
+  console.log(JSON.stringify(await new ELK().layout(JSON.parse(graph))));
+});
 """
 
 
@@ -420,21 +423,25 @@ class _Drawing:
             yield _text(x + 28, y + 4, [text], size=TERM, colour=GREY, anchor="start")
 
 
-def _elk(request: dict[str, Any]) -> dict[str, Any]:
-    """The request, with a place for everything."""
+@cache
+def _engine(root: Path, _process: int) -> Any:
+    """ELK, which answers a line with a line. It lasts as long as we do: to start it takes long."""
     # The project's own Node is beside its Python.
     node = shutil.which("node", path=str(Path(sys.executable).parent)) or "node"
-    run = subprocess.run(
-        [node, "-e", RUN_ELK],
-        input=json.dumps(request),
-        cwd=ROOT,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [node, "-e", RUN_ELK], cwd=root, stdin=pipe, stdout=pipe, stderr=pipe, encoding="utf-8"
     )
-    if run.returncode:
-        raise RuntimeError(f"The layout failed; is `npm ci` done?\n{run.stderr}")
-    result: dict[str, Any] = json.loads(run.stdout)
+
+
+def _elk(request: dict[str, Any]) -> dict[str, Any]:
+    """The request, with a place for everything."""
+    engine = _engine(ROOT, os.getpid())  # a fork has none
+    print(json.dumps(request), file=engine.stdin, flush=True)
+    if not (answer := engine.stdout.readline()):
+        _engine.cache_clear()
+        raise RuntimeError(f"The layout failed; is `npm ci` done?\n{engine.stderr.read()}")
+    result: dict[str, Any] = json.loads(answer)
     return result
 
 
