@@ -1,14 +1,16 @@
 """Faults in what a scenario found in the stores: each must make its report red and be named there.
 
-A record is dropped, doubled, changed in one byte, or has changed places with another one.
+A record is dropped, doubled, changed in one byte or amount, or has changed places with another one.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from copy import deepcopy
 from dataclasses import replace
+from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from serverless_patterns.sandbox.judging import Judgement
 
 KEYS = ("pk", "sk")  # of tables whose documents say it all without them
+AMOUNT = re.compile(r"\d+\.\d+|\d{2,9}")
+MOMENT = 10**9  # seconds since 1970, and more: no amount of the shop's
+OF_SQS = ("attempts",)  # how often it has delivered a message: no promise of a pattern's
 
 
 class Fault(NamedTuple):
@@ -73,20 +78,31 @@ def _copies(record: Any) -> Iterator[Any]:
 
 
 def _changed(judgement: Judgement, record: Any) -> Iterator[Any]:
-    """Yield the record with one byte changed, in each place that the event itself says."""
+    """Yield the record with one change, in each place that the event itself says or has an amount.
+
+    Amounts are those that a function computes, too.
+    """
     if isinstance(record, bytes):
         yield record[:-1] + bytes([record[-1] ^ 1])
         return
     events = judgement.drive.sender.events
     said = {text for name in _names(judgement, record) if name in events
-            for text, _ in _texts(_parsed(events[name].body))}  # fmt: skip
-    for number, (text, _) in enumerate(_texts(record)):
-        if text == record.get("Body") or ("Body" not in record and text in said):
+            for text in _texts(_parsed(events[name].body))}  # fmt: skip
+    passed_over = {*OF_SQS, *(judgement.order or ())[1:]}  # a turn is swapped
+    for number, (key, value, _) in enumerate(_leaves(record)):
+        is_meant = value == record["Body"] if "Body" in record else value in said
+        if is_meant or ("Body" not in record and _is_amount(value) and key not in passed_over):
             changed = deepcopy(record)
-            place = [*_texts(changed)][number][1]
-            place(text[:-1] + chr(ord(text[-1]) ^ 1))
+            place = [*_leaves(changed)][number][2]
+            place(value[:-1] + chr(ord(value[-1]) ^ 1) if isinstance(value, str) else value + 1)
             if all(changed.get(key) == record.get(key) for key in KEYS):
                 yield changed
+
+
+def _is_amount(value: Any) -> bool:
+    if isinstance(value, str):
+        return bool(AMOUNT.fullmatch(value))
+    return not isinstance(value, bool) and value < MOMENT
 
 
 def _in_turn(judgement: Judgement, records: Sequence[Any]) -> tuple[Any, Any]:
@@ -116,9 +132,9 @@ def _names(judgement: Judgement, record: Any) -> set[str]:
     sender = judgement.drive.sender
     if isinstance(record, bytes):
         return {name for body, name in sender.sent.items() if body in record}
-    texts = {text for text, _ in _texts(record)}
+    texts = {*_texts(record)}
     texts |= {part for text in texts for part in text.split("#")}
-    texts |= {inner for text in texts for inner, _ in _texts(_parsed(text.encode()))}
+    texts |= {inner for text in texts for inner in _texts(_parsed(text.encode()))}
     keys = [part for key in ("pk", "id") for part in str(record.get(key, "")).split("#")[1:]]
     return (texts & sender.events.keys()) or set(keys)
 
@@ -130,11 +146,16 @@ def _parsed(body: bytes) -> Any:
         return []
 
 
-def _texts(value: Any) -> Iterator[tuple[str, Callable[[str], None]]]:
-    """Yield every text in a document that is not empty, with what replaces it."""
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text in a document that is not empty."""
+    yield from (inner for _, inner, _ in _leaves(value) if isinstance(inner, str) and inner)
+
+
+def _leaves(value: Any) -> Iterator[tuple[Any, Any, Callable[[Any], None]]]:
+    """Yield every text and number in a document, with its key and what replaces it."""
     places = value.items() if isinstance(value, dict) else enumerate(value)
     for key, inner in places:
-        if isinstance(inner, str) and inner:
-            yield inner, lambda text, key=key: value.__setitem__(key, text)  # type: ignore[misc]
+        if isinstance(inner, str | int | float | Decimal):
+            yield key, inner, lambda other, key=key: value.__setitem__(key, other)  # type: ignore[misc]
         elif isinstance(inner, dict | list):
-            yield from _texts(inner)
+            yield from _leaves(inner)

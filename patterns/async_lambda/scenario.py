@@ -10,6 +10,7 @@ import json
 import re
 import time
 from contextlib import suppress
+from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from serverless_patterns.sandbox.driver import Driver
 from serverless_patterns.sandbox.report import some
 from serverless_patterns.sandbox.sender import Event, batch, in_waves, invoke
 
-from ..shop import Document, Shop, as_json
+from ..shop import DIGITS, Document, Shop, as_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,8 +54,8 @@ def run(stack: Deployment, report: Report) -> None:
         drive.title("What no retry can fix")
         reasons = rejected(drive, at_once, shop, requests)
         drive.title("The table is unavailable and the renderer is slow, until both are repaired")
-        rates = json.loads(variables["VAT_RATES"])
-        outage(drive, at_once, shop, use, json.dumps(rates | {NEW_COUNTRY: NEW_RATE}))
+        rates = json.loads(variables["VAT_RATES"]) | {NEW_COUNTRY: NEW_RATE}
+        outage(drive, at_once, shop, use, json.dumps(rates))
         drive.title("The function is switched off, and has no failure destination")
         switched_off(drive, at_once, shop)
         drive.title("Events past their maximum age")
@@ -64,7 +65,9 @@ def run(stack: Deployment, report: Report) -> None:
 
     drive.title("Where is every event now?")
     items = invoices(drive, shop)
-    drive.judge(partial(judge_invoices, first=first), {"items": items})
+    drive.judge(partial(judge_invoices, rates=rates), {"items": items})
+    changed = [order_of(invoice) for invoice in first if invoice not in items]
+    drive.check("a duplicate changes nothing", not changed, some(changed))
     promise = "what the shop rejects is kept with its reason"
     drive.dead_letters(promise, reasons, drive.sent_content, LETTERS)
     successes_are_recorded(drive, items)
@@ -223,16 +226,27 @@ def order_of(invoice: Document) -> str:
     return str(invoice["request"]["order_id"])
 
 
-def judge_invoices(drive: Driver, items: Sequence[Document], first: Sequence[Document]) -> None:
-    """Book every invoice, and compare those of the beginning with what they were."""
+def judge_invoices(drive: Driver, items: Sequence[Document], rates: dict[str, str]) -> None:
+    """Book every invoice, and compare it with what was sent, and its amounts with those of that."""
     drive.ledger.processed.update(map(order_of, items))
-    drive.as_sent(
-        "an invoice is for what was sent", ((order_of(it), it["request"]) for it in items)
-    )
-    wrong = [order_of(it) for it in items if it["net"] != it["request"]["total"]]
-    drive.check("an invoice has the total of its order", not wrong, some(wrong))
-    changed = [order_of(invoice) for invoice in first if invoice not in items]
-    drive.check("a duplicate changes nothing", not changed, some(changed))
+    requests = ((order_of(it), it["request"]) for it in items)
+    drive.as_sent("an invoice is for what was sent", requests)
+    wrong = [
+        order_of(it)
+        for it in items
+        if (wanted := amounts(it["request"], rates)) != [it["net"], it["vat"], it["gross"]]
+        or wanted != re.findall(r"^(?:Net|VAT|Total) +(\S+)", it["text"], re.MULTILINE)
+    ]
+    drive.check("an invoice has the amounts of its order, with VAT", not wrong, some(wrong))
+
+
+def amounts(request: Document, rates: dict[str, str]) -> list[str]:
+    """Return net, VAT and total of an order, counted in its currency's smallest unit."""
+    digits, rate = DIGITS.get(request["currency"], 0), Fraction(rates.get(request["country"], 0))
+    lines = [int(it["quantity"]) * Fraction(it["unit_price"]) for it in request["lines"]]
+    net = int(sum(lines) * 10**digits)
+    vat = int(net * rate + Fraction(1, 2))
+    return [f"{each / 10**digits:.{digits}f}" for each in (net, vat, net + vat)]
 
 
 def successes_are_recorded(drive: Driver, items: Sequence[Document]) -> None:

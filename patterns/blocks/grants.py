@@ -32,7 +32,12 @@ if TYPE_CHECKING:
 
 
 def grantee_here(
-    scope: Construct, grantee: iam.IGrantable, given: Iterable[Any] = (), *, apart: bool = False
+    scope: Construct,
+    grantee: iam.IGrantable,
+    given: Iterable[Any] = (),
+    *,
+    apart: bool = False,
+    told: bool = False,
 ) -> iam.IGrantable:
     """Return a grantee so that its permissions are made by ``scope``, if need be.
 
@@ -45,6 +50,8 @@ def grantee_here(
         given: What the construct was given: resources, or settings with a function or a key.
         apart: Whether what is granted is a function, which waits for the policies of its own role:
             two that are granted each other would wait for each other. Default: False.
+        told: Whether a function that was given has the name of what is granted in its variables, so
+            that it waits for that anyway if it is of the same stack. Default: False.
 
     Raises:
         ValueError: it is nobody who can be granted anything, or is of another partition.
@@ -57,7 +64,7 @@ def grantee_here(
     found = [getattr(it, name, None) for it in given for name in ("function", "encryption_key")]
     known_here = [it for it in (*given, *found) if has(it, "node")]
     if same_stack(role, scope):  # a function waits for the policy of its role
-        waits = apart or _is_of(role, known_here)
+        waits = apart or (not told and _is_of(role, known_here))
     else:
         waits = needs(scope, role) or any(same_stack(it, role) for it in known_here)
     if waits:

@@ -118,8 +118,8 @@ class Store:
         Raises:
             ValueError: ``grantee`` cannot be granted it.
         """
-        grantee, objects = grantee_here(self._scope, grantee, given), [f"{self.prefix}{below}*"]
-        why = "Each body has a key of its own, made up."
+        grantee = grantee_here(self._scope, grantee, given, told=True)
+        objects, why = [f"{self.prefix}{below}*"], "Each body has a key of its own, made up."
         return grant_here(self.bucket, grantee, objects, on_object, on_bucket, why)
 
     def _check_alone(self) -> None:

@@ -73,7 +73,7 @@ class Catalogs:
 
     def __init__(self, drive: Driver, shop: Shop, prices: str) -> None:
         self.drive, self.shop, self.bucket = drive, shop, drive["BucketName"]
-        self._said: dict[str, tuple[str, str]] = {}  # fingerprint and supplier, by the id
+        self._said: dict[str, tuple[str, str, int]] = {}  # fingerprint and supplier, by the id
         self.queue = self._messages("QueueUrl", QUEUED)
         self.always = self._messages("QueueUrl", QUEUED, threshold=0)
         self.in_order = self._messages("FifoQueueUrl", IN_ORDER, threshold=0)
@@ -97,7 +97,7 @@ class Catalogs:
         parts = 2 + size // len(line) if size else 0  # of one line, it is JSON as a whole
         head = {"catalog_id": id_, "supplier": supplier, "parts": said or parts}
         body = "\n".join([json.dumps(head), *[line] * parts]).encode()
-        self._said[id_] = hashlib.sha256(body).hexdigest(), supplier
+        self._said[id_] = hashlib.sha256(body).hexdigest(), supplier, parts
         return Event(id_, body)
 
     def send(self, title: str, call: Callable[..., str], events: list[Event]) -> None:
@@ -138,7 +138,7 @@ class Catalogs:
         for by, rows in tables.items():
             ids = [row["catalog_id"] for row in rows]
             drive.ledger.processed.update(f"{by}: {id_}" if by else id_ for id_ in ids)
-            read = [(row["fingerprint"], row["supplier"]) for row in rows]
+            read = [(row["fingerprint"], row["supplier"], row["parts"]) for row in rows]
             found = zip(ids, read, strict=True)
             wrong = [id_ for id_, said in found if self._said.get(id_) != said]
             promise = f"each catalog was read as it was sent{', by ' * bool(by)}{by}"

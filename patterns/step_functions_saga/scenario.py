@@ -26,7 +26,7 @@ from serverless_patterns.sandbox.sender import Event, Reply, http, sqs
 from ..shop import Document, Shop, as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
     from serverless_patterns.sandbox import Deployment
     from serverless_patterns.sandbox.report import Report
@@ -46,6 +46,7 @@ FIRST_COME = ("confirmed", "out_of_stock")  # as long as there are parts
 HANDED_OVER = ("ship_failed", "carrier_silent", "confirm_failed")
 PAID = (*HANDED_OVER, "charge_failed", "undeliverable")
 NOT_HELD = ("open", "open_failed", "lines", "total")
+BARRED = "refunded 0"  # before anything was charged: a charge that comes late finds it
 # A line whose release took effect is found released by the next attempt.
 HEALS = ("ReleaseLine", ANSWER_LOST)
 
@@ -308,7 +309,8 @@ def judge(sagas: Sagas, drive: Driver, **found: Sequence[Document]) -> None:
     drive.ledger.processed.update(row["id"] for row in [*found["refused"], *ended])
     wrong = [it for it in ends.items() if it[1] not in sagas.ends.get(it[0], ())]
     drive.check("every order ends as it must, for its reason", not wrong, wrong[:5])
-    for table, promise, wanted in required(sagas, ends):
+    barred = {row["id"] for row in found["accounts"] if says(row) == BARRED}
+    for table, promise, wanted in required(sagas, ends, barred):
         drive.compare(promise, ((row["id"], says(row)) for row in found[table]), wanted.items())
     left = {row["id"]: row["available"] for row in found["stock"] if "available" in row}
     below = [part for part, number in left.items() if number < 0]
@@ -318,27 +320,32 @@ def judge(sagas: Sagas, drive: Driver, **found: Sequence[Document]) -> None:
 
 
 def says(row: Document) -> str:
-    """Return what a row says, but for what is of no account once it is given back."""
+    """Return what a row says."""
     names = ("state", "amount", "quantity", "available", "balance", "customer_id")
-    said = [str(row[name]) for name in names if name in row]
-    return said[0] if said[0] in ("refunded", "released") else " ".join(said)
+    return " ".join(str(row[name]) for name in names if name in row)
 
 
-def required(sagas: Sagas, ends: Mapping[str, str]) -> list[tuple[str, str, dict[str, str]]]:
-    """Return what the rows of each table must say, by their ids, with the promise."""
+def required(
+    sagas: Sagas, ends: Mapping[str, str], barred: Set[str]
+) -> list[tuple[str, str, dict[str, str]]]:
+    """Return what the rows of each table must say, by their ids, with the promise.
+
+    ``barred`` are payments that were refunded before anything was charged.
+    """
     money, stock = Counter(sagas.balances), Counter(sagas.stock)
     payments, lines, parcels = {}, {}, {}
     for id_, order in sagas.made.items():
         end, done = ends.get(id_, "open"), ends.get(id_) == "confirmed"
         if done or end in PAID:
-            paid = f"charged {order['total']} {order['customer_id']}"
-            payments[f"PAYMENT#{id_}"] = paid if done else "refunded"
+            payment, paid = f"PAYMENT#{id_}", f"{order['total']} {order['customer_id']}"
+            back = BARRED if payment in barred else f"refunded {paid}"
+            payments[payment] = f"charged {paid}" if done else back
             money[order["customer_id"]] -= order["total"] * done
         if id_ not in sagas.sold and (done or end in HANDED_OVER):
             parcels[id_] = "shipped" if done else "cancelled"
         for line in order["lines"] if end not in NOT_HELD else ():
-            held = f"held {line['quantity']}" if done else "released"
-            lines[f"HELD#{id_}#{line['sku']}"] = held
+            held = "held" if done else "released"
+            lines[f"HELD#{id_}#{line['sku']}"] = f"{held} {line['quantity']}"
             stock[line["sku"]] -= line["quantity"] * done
     payments |= {f"CUSTOMER#{name}": str(cents) for name, cents in money.items()}
     lines |= {f"PART#{sku}": str(number) for sku, number in stock.items()}
