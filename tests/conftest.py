@@ -53,10 +53,10 @@ LONG = (  # the longest first
     "tests/test_types.py",
     "tests/test_wheel.py",
     "tests/tools/test_copy.py",
-    "tests/tools/test_new.py",
     "tests/lambdas/test_consumers.py",
     "tests/test_templates.py",
     "tests/sandbox/",  # these wait, so they go while others compute
+    "tests/tools/test_new.py",  # copies the cache of tests/test_types.py, so that has to have ended
 )
 
 
