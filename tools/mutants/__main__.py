@@ -338,7 +338,7 @@ def main() -> int:
     """Mutate the groups named, or all, and write the page; with ``--page`` only write it."""
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(GROUPS))
-    parser.add_argument("--sample", type=number, default=600, help="how many changes to try, or all")
+    parser.add_argument("--sample", type=number, default=600, help="how many changes, or all")
     parser.add_argument("--seed", type=int, default=1, help="another one draws another sample")
     parser.add_argument("--page", action="store_true", help="write the page from the last run")
     asked = parser.parse_args()
