@@ -106,7 +106,7 @@ class SnsWebhook(TopicFanout):
         """Add an HTTPS endpoint that verifies signatures of SNS, such as a ``WebhookReceiver``.
 
         SNS posts to it at the deployment, which fails with "Unreachable Endpoint" if it is not up,
-        and forgets it if it does not confirm within two days. SNS retries an endpoint that is slow or
+        and forgets it if it does not confirm in two days. SNS retries an endpoint that is slow or
         down; one that redirects or answers 4xx, 410 too, has its messages dead-lettered at once.
 
         Args:
