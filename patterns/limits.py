@@ -270,6 +270,7 @@ DYNAMODB_ITEM_BYTES = Limit(
     _AWS + "amazondynamodb/latest/developerguide/Constraints.html",
     "2026-11-26",
 )
+DYNAMODB_KEY_NAME = Limit(255, "characters", _DYNAMODB + "API_KeySchemaElement.html", "2026-11-28")
 
 # DynamoDB Streams
 
