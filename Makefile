@@ -22,6 +22,7 @@ LISTS := the_readme_lists or the_page_lists or the_reference_says
 PYTEST := pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 # A PATTERN that you name; the default above is for the commands that need one.
 NAMED := $(if $(filter-out file,$(origin PATTERN)),$(subst -,_,$(filter-out all,$(PATTERN))))
+KNOWN = $(if $(NAMED),python -m serverless_patterns list "$(NAMED)" &&)
 QUICK = --dist worksteal --pattern $(NAMED) tests/$(NAMED) $(wildcard tests/contracts \
 	tests/lambdas/test_consumers.py tests/lambdas/test_foundation.py tests/lambdas/test_limits.py \
 	tests/test_catalog.py tests/test_pages.py tests/test_security.py tests/test_templates.py) \
@@ -47,7 +48,7 @@ down: setup ## Stop what make up started
 	@$(RUN); python -m serverless_patterns down
 
 test: setup ## Lint, types, and every test, on the embedded AWS too; PATTERN=<slug>: the quick ones
-	@$(RUN); $(if $(NAMED),python -m serverless_patterns list "$(NAMED)" &&) ruff check && \
+	@$(RUN); $(KNOWN) ruff check && \
 		ruff format --check && $(PYTEST) $(if $(NAMED),$(QUICK))
 
 test: $(if $(NAMED),,test-venvs)
@@ -59,10 +60,10 @@ checkov-venv:
 	@$(PYTHON) tools/setup.py --checkov
 
 prove: setup test-venvs ## Run what proves the promises, and write it into the pages: PATTERN=<slug>, or all
-	@$(RUN); python -m tools.proofs $(NAMED) | xargs -0 $(PYTEST) --prove
+	@$(RUN); $(KNOWN) python -m tools.proofs $(NAMED) | xargs -0 $(PYTEST) --prove
 
 torture: setup ## A million events through every handler, with faults: EVENTS=, PATTERN=, SEED=, SCHEDULE=
-	@$(RUN); python -m tests.delivery.torture $(if $(EVENTS),--events $(EVENTS)) \
+	@$(RUN); $(KNOWN) python -m tests.delivery.torture $(if $(EVENTS),--events $(EVENTS)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(SCHEDULE),--schedule $(SCHEDULE)) \
 		$(if $(NAMED),--pattern $(NAMED))
 
@@ -71,7 +72,7 @@ mutants: setup ## Change the code in small ways; which changes does a test notic
 		$(if $(SEED),--seed $(SEED))
 
 break: setup ## Break a pattern's running stack on purpose, while events flow: PATTERN=<slug>, or all
-	@$(RUN); python -m tests.delivery.breaking "$(PATTERN)"
+	@$(RUN); $(KNOWN) python -m tests.delivery.breaking "$(PATTERN)"
 
 lint: setup ## Lint and types only
 	@$(RUN); ruff check && ruff format --check && mypy
@@ -95,7 +96,7 @@ scenario: setup ## Drive the stack you deployed into your AWS account: PATTERN=<
 	@$(RUN); python -m serverless_patterns scenario "$(PATTERN)"
 
 redrive: setup ## Look into the dead-letter places of a pattern you deployed: PATTERN=<slug> DO="run --dry-run"
-	@$(RUN); python -m serverless_patterns.redrive $(or $(DO),list) --stack "$(subst _,-,$(PATTERN))"
+	@$(RUN); $(KNOWN) python -m serverless_patterns.redrive $(or $(DO),list) --stack "$(subst _,-,$(PATTERN))"
 
 copy: setup ## Copy a pattern into your project: PATTERN=<slug> TO=<folder>
 	@$(RUN); python -m serverless_patterns copy "$(PATTERN)" "$$TO"

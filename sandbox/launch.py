@@ -30,5 +30,6 @@ shims = sys.modules["shims"] = module_from_spec(spec)
 spec.loader.exec_module(shims)
 shims.apply_all()
 import_module("shims._lock").lock()
+import_module("shims._unpack").once()
 sys.argv = ["ministack"]
 runpy.run_module("ministack", run_name="__main__")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,3 +36,11 @@ def test_a_development_container_is_set_up_by_the_projects_own_command() -> None
     assert settings["postCreateCommand"] == "make setup"
     interpreter = settings["customizations"]["vscode"]["settings"]["python.defaultInterpreterPath"]
     assert interpreter.endswith("/.venv/bin/python")
+
+
+@pytest.mark.parametrize("command", ["test", "prove", "torture", "break", "redrive"])
+def test_make_rejects_an_unknown_pattern_before_it_runs_anything(command: str) -> None:
+    done = run("make", "-o", "setup", "-o", "test-venvs", command, "PATTERN=nope", cwd=ROOT)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stdout.startswith("There is no pattern 'nope'. There are: api_sqs_lambda, ")
+    assert done.stdout.count("\n") == 1

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 # Sending it again would be rejected again.
 REFUSED = {"AccessDeniedException", "ValidationException"}
+# AWS does not say that a schedule runs whose time is over when it is created. Longer than all
+# attempts of the call take.
+EARLIEST = timedelta(seconds=15)
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,15 @@ def _entry(id_: str, message: Delayed) -> dict[str, Any]:
     return entry
 
 
+def once(at: datetime) -> dict[str, str]:
+    """Return when a one-time schedule runs: not before ``at``, and never in the past."""
+    due = max(at, datetime.now(UTC) + EARLIEST) + timedelta(microseconds=999_999)
+    return {
+        "ScheduleExpression": f"at({due:%Y-%m-%dT%H:%M:%S})",  # whole seconds
+        "ScheduleExpressionTimezone": "UTC",
+    }
+
+
 def _schedule(message: Delayed, result: Published) -> None:
     """Make the schedule that sends a message; one that is there already is not made again."""
     request = json.loads(os.environ["SCHEDULE_REQUEST"])
@@ -78,15 +90,7 @@ def _schedule(message: Delayed, result: Published) -> None:
         target["SqsParameters"] = {"MessageGroupId": message.group}
     scheduler = aws.client("scheduler")
     try:
-        scheduler.create_schedule(
-            **request
-            | {
-                "Name": message.id,
-                "ScheduleExpression": f"at({due:%Y-%m-%dT%H:%M:%S})",
-                "ScheduleExpressionTimezone": "UTC",
-                "Target": target,
-            }
-        )
+        scheduler.create_schedule(**request | once(due) | {"Name": message.id, "Target": target})
     except scheduler.exceptions.ConflictException:
         pass
     except (ClientError, BotoCoreError) as error:

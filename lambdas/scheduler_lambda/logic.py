@@ -1,4 +1,4 @@
-"""The rules of a reminder: what may be asked for, when it is due, which tick is which.
+"""The rules of a reminder: what may be asked for, which tick is which.
 
 Pure: no AWS, no environment, no clock.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..foundation import checks, strict_json
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 _TIME = re.compile(r"2[01]\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 MAX_VERSION = 10**9
-# AWS does not say that a schedule runs whose time is over when it is created. Longer than all
-# attempts of the call take.
-EARLIEST = timedelta(seconds=15)
 
 
 @dataclass(frozen=True)
@@ -33,11 +30,6 @@ class Change:
     customer_id: str
     version: int
     remind_at: datetime | None
-
-
-def due(remind_at: datetime, now: datetime) -> datetime:
-    """Return when the schedule runs: one that is overdue soon, and in the future."""
-    return max(remind_at, now + EARLIEST)
 
 
 def tick(change: Change, remind_at: datetime) -> dict[str, Any]:

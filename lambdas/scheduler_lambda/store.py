@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ..foundation import aws, tables
+from ..foundation import aws, later, tables
 from ..foundation.outcomes import DUPLICATE, STORED, Outcome
 from . import logic
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from .logic import Change, Tick
 
 MOVED, CANCELED = Outcome("moved"), Outcome("canceled")
@@ -53,12 +54,8 @@ def remind(change: Change) -> Outcome:
 
 
 def _times(base: dict[str, Any], change: Change, remind_at: datetime) -> dict[str, Any]:
-    at, tick = logic.due(remind_at, datetime.now(UTC)), logic.tick(change, remind_at)
-    return {
-        "ScheduleExpression": f"at({at:%Y-%m-%dT%H:%M:%S})",
-        "ScheduleExpressionTimezone": "UTC",
-        "Target": {**base["Target"], "Input": json.dumps(tick)},
-    }
+    tick = json.dumps(logic.tick(change, remind_at))
+    return {**later.once(remind_at), "Target": {**base["Target"], "Input": tick}}
 
 
 def put_tick(tick: Tick, late: int) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from aws_cdk import Duration
 
 from serverless_patterns.lambdas.delay_and_visibility import importer, orders, send
-from serverless_patterns.lambdas.foundation import aws, visibility, workers
+from serverless_patterns.lambdas.foundation import aws, later, visibility, workers
 from serverless_patterns.lambdas.foundation.messages import Message
 from serverless_patterns.lambdas.foundation.outcomes import (
     DUPLICATE,
@@ -155,21 +156,40 @@ def test_a_thousand_failures_cost_a_hundred_calls_and_one_by_one_a_thousand(clou
 # Later
 
 
-def test_the_sender_says_what_became_of_each_order(cloud: Cloud) -> None:
+def sent_later(cloud: Cloud, by_sqs: str, *delays: int | None) -> dict[str, Any]:
+    """Send an order after each delay; return the schedule of the last one."""
     client("scheduler").create_schedule_group(Name="later")
     target = {"Arn": "arn:aws:sqs:eu-central-1:123456789012:dead", "RoleArn": ROLE}
     request = {"GroupName": "later", "FlexibleTimeWindow": {"Mode": "OFF"}, "Target": target}
     cloud.monkeypatch.setenv("SCHEDULE_REQUEST", json.dumps(request))
-    cloud.monkeypatch.setenv("MESSAGE_DELAY_SECONDS", "900")
+    cloud.monkeypatch.setenv("MESSAGE_DELAY_SECONDS", by_sqs)
     given = [
         {"order": order(number), "delay_seconds": seconds, "group": None}
-        for number, seconds in enumerate((None, 3600))
+        for number, seconds in enumerate(delays)
     ]
     told = send.handler({"orders": given}, Context())  # type: ignore[arg-type]
-    assert told == {"results": {f"ord-{n}": {"status": "published"} for n in range(2)}}
-    made = client("scheduler").get_schedule(GroupName="later", Name="ord-1")
+    assert told == {"results": {f"ord-{n}": {"status": "published"} for n in range(len(delays))}}
+    found: dict[str, Any] = client("scheduler").get_schedule(
+        GroupName="later", Name=f"ord-{len(delays) - 1}"
+    )
+    return found
+
+
+def test_the_sender_says_what_became_of_each_order(cloud: Cloud) -> None:
+    made = sent_later(cloud, "900", None, 3600)
     assert json.loads(made["Target"]["Input"]) == order(1)
     assert "customer-7" not in cloud.log.getvalue()
+
+
+@pytest.mark.parametrize("seconds", [1, 3600])
+def test_a_schedule_is_never_in_the_past_and_never_before_its_delay_is_over(
+    cloud: Cloud, seconds: int
+) -> None:
+    asked = datetime.now(UTC)
+    at = sent_later(cloud, "0", seconds)["ScheduleExpression"]
+    due = datetime.fromisoformat(at.removeprefix("at(").removesuffix(")")).replace(tzinfo=UTC)
+    wait = max(timedelta(seconds=seconds), later.EARLIEST)
+    assert asked + wait <= due < asked + wait + timedelta(seconds=60)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -38,6 +40,13 @@ def handler(event, context):
         sys.exit(1)
     sys.stderr.write(event)
 """
+# Tells its process, where its code is really, and whether Python keeps it compiled.
+TELLS = """
+import os
+said = "old"
+def handler(event, context):
+    return os.getpid(), os.path.realpath(__file__), os.path.exists(__cached__), said
+"""
 BAD = {"Variables": {"MODE": "bad"}}
 STACK = template(
     {
@@ -49,11 +58,13 @@ STACK = template(
         "Reserved": function(ReservedConcurrentExecutions=0),
         "Says": function(SAYS),
         "Unloadable": function("import missing_package"),
+        "Tells": function(TELLS),
     },
     FunctionName=ref("Function"),
     Reserved=ref("Reserved"),
     Says=ref("Says"),
     Unloadable=ref("Unloadable"),
+    Tells=ref("Tells"),
     DeadLettersUrl=ref("DeadLetters"),
     FailuresArn=arn("Failures"),
     FailuresUrl=ref("Failures"),
@@ -179,3 +190,22 @@ def test_reserved_concurrency_of_a_template_throttles(plain: Function, shimmed: 
 
     with pytest.raises(shimmed.lambda_.exceptions.TooManyRequestsException):
         shimmed.lambda_.invoke(FunctionName=shimmed.stack["Reserved"])
+
+
+def test_the_processes_of_a_function_share_its_unpacked_code_until_it_is_updated(
+    shimmed: Function,
+) -> None:
+    lambda_, name = shimmed.lambda_, {"FunctionName": shimmed.stack["Tells"]}
+    updated = io.BytesIO()
+    with zipfile.ZipFile(updated, "w") as archive:
+        archive.writestr("index.py", TELLS.replace("old", "new"))
+    tell = [json.load(lambda_.invoke(**name)["Payload"])]
+    lambda_.update_function_configuration(**name, Environment=BAD)
+    tell.append(json.load(lambda_.invoke(**name)["Payload"]))
+    lambda_.update_function_code(**name, ZipFile=updated.getvalue())
+    tell.append(json.load(lambda_.invoke(**name)["Payload"]))
+    processes, files, compiled, words = zip(*tell, strict=True)
+    assert len({*processes}) == 3
+    assert files[0] == files[1] != files[2]
+    assert compiled[1], "by the process before"
+    assert words == ("old", "old", "new")

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from serverless_patterns.lambdas.foundation import aws
+from serverless_patterns.lambdas.foundation import aws, later
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
-from serverless_patterns.lambdas.scheduler_lambda import logic, plan, ticks
+from serverless_patterns.lambdas.scheduler_lambda import plan, ticks
 from tests.moto_cloud import Context, client_error, fixture, ids, record
 
 from .handlers import FUNCTION, GROUP, ROLE, Cloud, change
@@ -71,7 +71,7 @@ def test_a_reminder_whose_time_is_over_runs_soon_under_its_own_name(cloud: Cloud
     before = datetime.now(UTC)
     (at,) = planned(cloud, change(remind_at="2020-01-01T08:00:00Z"))
     soon = datetime.fromisoformat(at[3:-1]).replace(tzinfo=UTC)
-    assert logic.EARLIEST - timedelta(seconds=1) <= soon - before < timedelta(seconds=60)
+    assert later.EARLIEST - timedelta(seconds=1) <= soon - before < timedelta(seconds=60)
     assert cloud.made[0]["scheduled_at"] == "2020-01-01T08:00:00Z"
 
 

@@ -338,7 +338,7 @@ def main() -> int:
     """Mutate the groups named, or all, and write the page; with ``--page`` only write it."""
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(GROUPS))
-    parser.add_argument("--sample", default="600", help="how many changes to try, or all")
+    parser.add_argument("--sample", type=number, default=600, help="how many changes, or all")
     parser.add_argument("--seed", type=int, default=1, help="another one draws another sample")
     parser.add_argument("--page", action="store_true", help="write the page from the last run")
     asked = parser.parse_args()
@@ -354,12 +354,16 @@ def main() -> int:
     return int(100 * sum(it.is_killed for it in judged) < GOAL * len(judged))
 
 
-def mutate(groups: Sequence[str], sample: str, seed: int) -> None:
+def number(text: str) -> int | None:
+    """Return how many changes to try; None for all."""
+    return None if text == "all" else int(text)
+
+
+def mutate(groups: Sequence[str], size: int | None, seed: int) -> None:
     """Make the changes of some groups, and try a sample of them, one at a time."""
     for group in GROUPS:
         shutil.rmtree(WORK / group, ignore_errors=True)
     made = {prepare(group).name: names(group) for group in groups}
-    size = None if sample == "all" else int(sample)
     SAMPLE.write_text(f"a random sample (`SEED={seed}`)" if size else "all", encoding="utf-8")
     for group, chosen in drawn(made, size, seed).items():
         if not chosen:
