@@ -85,6 +85,13 @@ class Executions:
         """Return what the executions with these names returned: nothing, if one has not ended."""
         return {name: json.loads(self.find(machine, name).get("output") or "{}") for name in names}
 
+    def ends(self, machine: str, names: Collection[str]) -> list[tuple[str, ...]]:
+        """Return name, status, error and cause of the executions with these names."""
+        found = [
+            self.find(machine, it["name"]) for it in self._list(machine) if it["name"] in names
+        ]
+        return [tuple(it.get(f, "") for f in ("name", "status", "error", "cause")) for it in found]
+
     def seconds(self, machine: str, names: Collection[str]) -> list[float]:
         """Return how long the executions with these names took."""
         return [

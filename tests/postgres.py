@@ -58,7 +58,7 @@ class Postgres:
 
     def __exit__(self, *_: object) -> None:
         self._server.send_signal(signal.SIGQUIT)  # at once; SIGKILL would leave its shared memory
-        self._server.wait()
+        self._server.wait(timeout=30)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def connect(self) -> Connection:

@@ -28,6 +28,8 @@ NEED_ALL_RESOURCES = {
 }
 # As AWS documents them for an archive of EventBridge that is encrypted with a key of yours.
 WILDCARDS = {"kms:ReEncrypt*"}
+# Part of what has a name, such as the objects below a prefix, or the executions of one machine.
+PART_OF_ONE = re.compile(r"[^*]*<>[/:-][\w/-]*\*(\.\w+)?")
 # Written by the CDK for its own custom resources, which only run at deployment.
 CDK_PROVIDERS = ("CustomS3AutoDeleteObjects", "CustomResourceProvider")
 
@@ -72,16 +74,32 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+def shown(resource: Any) -> str:
+    """An ARN in a template, with <> in place of each resource that it names."""
+    if isinstance(resource, str):
+        return resource
+    parts = resource["Fn::Join"][1] if "Fn::Join" in resource else [resource]
+    return "".join(
+        part if isinstance(part, str) else "" if "AWS::" in str(part.get("Ref")) else "<>"
+        for part in parts
+    )
+
+
+def is_named(resource: Any) -> bool:
+    text = shown(resource)
+    return "*" not in text or bool(PART_OF_ONE.fullmatch(text))
+
+
 def too_wide(where: str, statement: dict[str, Any]) -> list[str]:
     """What a statement that allows does not name: its actions, or the resource if it has one."""
     of_a_key = where.endswith(".KeyPolicy")  # there, * is the key itself
     of_its_owner = of_a_key and ':root"' in json.dumps(statement["Principal"])
-    everywhere = "*" in listed(statement.get("Resource", [])) and not of_a_key
+    named = of_a_key or all(is_named(it) for it in listed(statement.get("Resource", [])))
     return [
         action
         for action in listed(statement["Action"])
         if ("*" in action and action not in WILDCARDS and not of_its_owner)
-        or (everywhere and action not in NEED_ALL_RESOURCES)
+        or (not named and action not in NEED_ALL_RESOURCES)
     ] + [key for key in statement if key.startswith("Not")]
 
 
@@ -100,6 +118,10 @@ def test_each_statement_that_allows_more_is_noticed(template: dict[str, Any]) ->
         if "*" not in listed(one.get("Resource", "*")):
             assert too_wide(where, {**one, "Resource": "*"})
             assert too_wide(where, {**one, "Resource": [*listed(one["Resource"]), "*"]})
+        for resource in listed(one.get("Resource", [])):
+            if "*" not in shown(resource):  # else that is part of one resource
+                others = {"Fn::Join": ["", [resource, "*"]]}  # those whose names begin so
+                assert too_wide(where, {**one, "Resource": others})
 
 
 # What Lambda does with the function's role (AWS Lambda developer guide, "Using Lambda with SQS").
@@ -211,3 +233,10 @@ def test_no_variable_of_a_function_holds_a_secret(template: dict[str, Any]) -> N
     for name, properties in resources(template, "AWS::Lambda::Function"):
         variables = properties.get("Environment", {}).get("Variables", {})
         assert not [key for key in variables if suspicious.search(key)], name
+
+
+def test_no_client_of_a_user_pool_uses_oauth(template: dict[str, Any]) -> None:
+    # By default the CDK allows every flow, the implicit one too, and redirects to example.com.
+    for logical_id, client in resources(template, "AWS::Cognito::UserPoolClient"):
+        assert client["AllowedOAuthFlowsUserPoolClient"] is False, logical_id
+        assert "CallbackURLs" not in client, logical_id

@@ -21,11 +21,6 @@ def put(first: Mapping[str, tuple[Order, Message]]) -> tables.Puts:
     )
 
 
-def put_one(order: Order) -> tables.Puts:
-    """Store an order, if its id is free."""
-    return tables.put_new({order.id: _new(order)})
-
-
-def _new(order: Order, place: str = "") -> object:
+def _new(order: Order, place: str) -> object:
     item = {"pk": order.id, **order.document, "fingerprint": order.fingerprint, "place": place}
     return tables.new(os.environ["TABLE_NAME"], item)

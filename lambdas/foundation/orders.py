@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import checks, shop, strict_json, tables
-from .outcomes import STORED, Outcome, compare
+from .outcomes import CONFLICT, STORED, Outcome, RefusedError, compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from .messages import Message
 
 MAX_LINES = 100
+
+
+class NotStoredError(Exception):
+    """The table did not take an order; the message is the error's code."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,26 @@ def put_in(table: str, received: Mapping[str, tuple[Order, str]]) -> tables.Puts
         for id_, (order, message) in received.items()
     }
     return tables.put_new({id_: tables.new(table, item) for id_, item in items.items()})
+
+
+def store_one(order: Order, message: str) -> Outcome:
+    """Put an order into the table ``TABLE_NAME``, with the id of the message that it came in.
+
+    Returns whether it is new.
+
+    Raises:
+        RefusedError: another order has its id.
+        NotStoredError: the table is unavailable.
+    """
+    puts = put_in(os.environ["TABLE_NAME"], {order.id: (order, message)})
+    if order.id in puts.failed:
+        raise NotStoredError(puts.failed[order.id])
+    if order.id not in puts.found:
+        return STORED
+    outcome = compare(order.fingerprint, tables.fingerprint(puts.found[order.id]))
+    if outcome is CONFLICT:
+        raise RefusedError(outcome.reason, outcome.detail)
+    return outcome
 
 
 def store(

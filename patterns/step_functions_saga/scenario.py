@@ -88,6 +88,8 @@ def run(stack: Deployment, report: Report) -> None:
     ends = sagas.runs.outputs(machine, [order["order_id"] for order in rejected])
     refused = [{"id": it} | end for it, end in ends.items() if end.get("outcome") == "refused"]
     drive.judge(partial(judge, sagas), found | {"refused": refused})
+    lost = drive.ledger.lost
+    drive.check("every accepted order came to an end", not lost, sagas.runs.ends(machine, lost))
     ids = {order["order_id"] for order in good}
     drive.latency("start to end, Standard", sagas.runs.seconds(machine, ids))
 

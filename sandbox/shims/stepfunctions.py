@@ -1,13 +1,17 @@
-"""Step Functions: which state machine a task token is of."""
+"""Step Functions: which state machine a task token is of, and how long an expression may take."""
 
 from __future__ import annotations
 
+import time
 from contextvars import ContextVar
+from importlib import import_module
 from typing import Any
 
 from ._forward import around, ministack
 
 GAPS = {
+    "step-functions-expression-time": "A JSONata expression that waits for others for a second "
+    "fails, and with it the execution: its limit counts the time of the clock.",
     "step-functions-heartbeat": "A task that gives no sign of life within HeartbeatSeconds is not "
     "failed; only TimeoutSeconds counts.",
     "step-functions-metrics-and-alarms": "Step Functions emits no CloudWatch metrics, so alarms on "
@@ -15,6 +19,21 @@ GAPS = {
     "step-functions-token-permissions": "An answer to a task is authorized on all resources, not "
     "on its token's state machine.",
 }
+
+
+def expression_time() -> None:
+    """Forward to an expression's limit how long it ran, without what a busy machine let it wait."""
+    limit = import_module("jsonata.timebox").Timebox
+
+    @around(limit, "__init__")
+    def start(original: Any, box: Any, *args: Any) -> None:
+        box.started = time.thread_time()
+        original(box, *args)
+
+    @around(limit, "check_runaway")
+    def check(original: Any, box: Any) -> None:
+        if 1000 * (time.thread_time() - box.started) > box.timeout:
+            original(box)
 
 
 def token_permissions() -> None:
@@ -47,4 +66,7 @@ def token_permissions() -> None:
         return found
 
 
-SHIMS = {"step-functions-token-permissions": token_permissions}
+SHIMS = {
+    "step-functions-expression-time": expression_time,
+    "step-functions-token-permissions": token_permissions,
+}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from serverless_patterns.lambdas.delay_and_visibility import orders
 from tests import moto_cloud
-from tests.lambdas.orders import stores_orders
+from tests.delivery.schedules import Delivered
+from tests.delivery.sources import FifoQueue
+from tests.lambdas.orders import order, stores_orders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,4 +31,23 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[moto_cloud.Cloud]:
         yield made
 
 
+def applied(cloud: moto_cloud.Cloud, number: int) -> list[int]:
+    """Return the places of a group's orders, in the order in which they took effect."""
+    found = [key.split("-") for key in cloud.stored()]
+    return [int(place) for _, group, place in found if group == str(number)]
+
+
 CONSUMERS = {"orders": stores_orders(orders.handler, cloud)}
+DELIVERED = {
+    "orders in order": Delivered(
+        stores_orders(
+            orders.handler,
+            cloud,
+            good=lambda number, place: order(order_id=f"ord-{number}-{place}"),
+            other=lambda number, place: order(order_id=f"ord-{number}-{place}", customer_id="c-8"),
+            applied=applied,
+            untried="the table does not say in which order",
+        ),
+        partial(FifoQueue, batch=1),
+    )
+}

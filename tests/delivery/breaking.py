@@ -38,8 +38,7 @@ from serverless_patterns.sandbox import embedded, outages, queues
 from tests.lambdas import consumers
 from tests.moto_cloud import text
 
-from . import reliability
-from .sources import Asynchronous
+from . import reliability, schedules, sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -58,6 +57,8 @@ STORES = {
     "BUCKET_NAME": "S3",
     "STATE_MACHINE_ARN": "SFN",
 }
+# The operations whose effects are read here: in a table, a bucket or a state machine.
+READ = ("PutItem", "PutObject", "StartExecution", "TransactWriteItems")
 _RUNS = count(1)
 
 
@@ -229,9 +230,11 @@ class Invoked(Running):
 def running(stack: Deployment, slug: str) -> Iterator[Running]:
     """Yield every consumer of a pattern that its stack runs: its name is its module's."""
     sqs = stack.client("sqs")
-    for name, consumer in consumers.found():
+    for name, delivered in schedules.found():
         of, _, module = name.partition(".")
-        read = _read(stack, module) if of == slug else ()
+        if of != slug or not issubclass(delivered.kind, sources.Queue):
+            continue
+        consumer, read = delivered.consumer, _read(stack, module.partition(" ")[0])
         for configuration, mapping, queue in read:
             if queue.endswith(".fifo") != consumer.fifo:  # a module may read both
                 continue
@@ -267,7 +270,7 @@ def invoked(stack: Deployment, slug: str) -> Iterator[Invoked]:
     """Yield every function of a pattern that is invoked asynchronously."""
     lambda_, sqs = stack.client("lambda"), stack.client("sqs")
     for of, module, delivered in consumers.declared("DELIVERED"):
-        if of != slug or delivered.source is not Asynchronous:
+        if of != slug or delivered.kind is not sources.Asynchronous:
             continue
         for function in sorted(stack.functions.values()):
             configuration = lambda_.get_function_configuration(FunctionName=function)
@@ -478,6 +481,12 @@ def _store(
             server.shutdown()
 
 
+def untried(consumer: Consumer) -> str:
+    """Return why no fault is tried on a consumer here; empty if each is."""
+    unread = "" if consumer.work in READ else f"nothing here reads what {consumer.work} did"
+    return consumer.untried or unread
+
+
 @dataclass
 class Found:
     """What a fault left behind: how many events there were, and what is wrong."""
@@ -548,11 +557,8 @@ def main(slug: str, *names: str) -> int:
         for pattern in chosen:
             stack = stacks[pattern.stack_name]
             for one in (*running(stack, pattern.slug), *invoked(stack, pattern.slug)):
-                if "task_token" in one.consumer.good(1, 1):
-                    print(f"{one.name}: only a running execution has tokens: see its scenario")
-                    continue
-                if one.consumer.work == "SendMessageBatch":
-                    print(f"{one.name}: another consumer takes what it sends: see its scenario")
+                if why := untried(one.consumer):
+                    print(f"{one.name}: {why}: see its scenario")
                     continue
                 for name, fault in FAULTS.items():
                     if not name.startswith(names or ("",)):

@@ -42,6 +42,11 @@ class Delivered:
     consumer: Consumer
     source: Callable[..., Any]
 
+    @property
+    def kind(self) -> Any:
+        """The class of the source."""
+        return getattr(self.source, "func", self.source)
+
 
 def found() -> Iterator[tuple[str, Delivered]]:
     """Yield every handler with its name: queues' consumers, and what ``DELIVERED`` lists."""
@@ -129,7 +134,7 @@ class Schedule:
             answer = self.consumer.handler(event, Context(request_id))
         finally:
             self.running -= 1
-        batch = self.delivered.source is not Asynchronous
+        batch = self.delivered.kind is not Asynchronous
         if batch and isinstance(event, dict) and "Records" in event:
             self._check_answer(event["Records"], answer)
         return answer

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from serverless_patterns.lambdas.dlq_redrive import customer_orders, orders
+from serverless_patterns.lambdas.dlq_redrive import customer_orders, orders, receipts
 from tests import moto_cloud
+from tests.delivery.schedules import Delivered
+from tests.delivery.sources import Asynchronous
 from tests.lambdas.orders import order, stores_orders
 
 cloud = partial(
@@ -39,3 +41,4 @@ CONSUMERS = {
         applied=applied,
     ),
 }
+DELIVERED = {"receipts": Delivered(stores_orders(receipts.handler, cloud), Asynchronous)}

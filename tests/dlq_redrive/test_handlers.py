@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from serverless_patterns.lambdas.dlq_redrive import receipts, redriver, store
-from serverless_patterns.lambdas.dlq_redrive.receipts import NotStoredError
-from serverless_patterns.lambdas.foundation import redrives, tables
+from serverless_patterns.lambdas.dlq_redrive import receipts, redriver
+from serverless_patterns.lambdas.foundation import redrives
 from serverless_patterns.lambdas.foundation.dead_letters import MAX_ATTRIBUTES
+from serverless_patterns.lambdas.foundation.orders import NotStoredError
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from tests.dlq_redrive.handlers import cloud as account
 from tests.lambdas.orders import order
@@ -159,9 +159,10 @@ def test_a_receipt_is_stored_once_called_by_a_topic_or_directly(cloud: Cloud) ->
 def test_a_receipt_that_cannot_be_stored_is_raised_so_that_lambda_keeps_it(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(RefusedError):
-        receipts.handler(order(total="1.00"), CONTEXT)
-    puts = tables.Puts(failed={"ord-1": "Unavailable"})
-    monkeypatch.setattr(store, "put_one", lambda _: puts)
-    with pytest.raises(NotStoredError, match="Unavailable"):
+    receipts.handler(order(), CONTEXT)
+    for refused in (order(total="1.00"), order(currency="USD")):
+        with pytest.raises(RefusedError):
+            receipts.handler(refused, CONTEXT)
+    monkeypatch.setenv("TABLE_NAME", "unknown")
+    with pytest.raises(NotStoredError, match="ResourceNotFoundException"):
         receipts.handler(order(), CONTEXT)

@@ -9,6 +9,7 @@ import boto3
 import pytest
 
 from serverless_patterns.lambdas.eventbridge_bus import express, orders, publish
+from serverless_patterns.lambdas.foundation.orders import NotStoredError
 from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from tests.lambdas.orders import order
 from tests.moto_cloud import Context, fixture, record
@@ -57,7 +58,7 @@ def test_an_express_order_fails_while_the_table_is_unavailable(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TABLE_NAME", "gone")
-    with pytest.raises(express.NotStoredError, match="ResourceNotFoundException"):
+    with pytest.raises(NotStoredError, match="ResourceNotFoundException"):
         call(express.handler, order())
     assert "customer-7" not in cloud.log.getvalue()
 

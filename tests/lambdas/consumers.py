@@ -53,6 +53,7 @@ class Consumer:
             there twice. Default: the fingerprints in the table.
         attributes: Returns the attributes of an event's message, of it and the variables of the
             function that runs. Default: none.
+        untried: Why no fault is tried on a running stack by ``make break``. Default: each is.
         identity: Returns what makes an event the same one in its effects. Default: all that it
             says.
     """
@@ -72,6 +73,7 @@ class Consumer:
     identity: Callable[[Any], str] = strict_json.fingerprint
     newest_counts: bool = False
     alone: bool = False
+    untried: str = ""
 
     @property
     def fifo(self) -> bool:

@@ -97,6 +97,7 @@ CONSUMERS = {
         work="TransactWriteItems",
         secrets=("Geheimnis", "49.9"),
         effects=read_versions,
+        untried="what it reads is in the bucket",
     )
 }
 DELIVERED = {

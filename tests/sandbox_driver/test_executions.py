@@ -33,6 +33,10 @@ class StepFunctions:
     def get_paginator(self, _: str) -> StepFunctions:
         return self
 
+    def describe_execution(self, **arguments: str) -> dict[str, Any]:
+        name = arguments["executionArn"].rsplit(":", 1)[1]
+        return {"name": name, "status": "FAILED", "error": "bad", "startDate": 0}
+
     def paginate(self, **_: str) -> list[dict[str, Any]]:
         found = [*self.running()]
         for name in found:
@@ -64,3 +68,9 @@ def test_parked_executions_are_not_waited_for(sfn: StepFunctions) -> None:
     runs.start("orders", starts)
     runs.wait("all have ended or are parked")
     assert [*sfn.running()] == ["parked-1", "parked-2"]
+
+
+def test_the_ends_of_executions_say_why(sfn: StepFunctions) -> None:
+    runs = Executions(driver(sfn))
+    runs.start("orders", [("a:stateMachine:m", Event(name, b"{}")) for name in ("a", "b")])
+    assert runs.ends("a:stateMachine:m", {"b", "elsewhere"}) == [("b", "FAILED", "bad", "")]

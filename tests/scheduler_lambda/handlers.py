@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from moto.scheduler.models import EventBridgeSchedulerBackend
 
-from serverless_patterns.lambdas.scheduler_lambda import plan
+from serverless_patterns.lambdas.scheduler_lambda import plan, ticks
 from tests import moto_cloud
+from tests.delivery.schedules import Delivered
+from tests.delivery.sources import Asynchronous
 from tests.lambdas.consumers import Consumer
 
 if TYPE_CHECKING:
@@ -78,6 +80,31 @@ def _noted(cloud: Cloud, method: str) -> Any:
     return call
 
 
+def tick(number: int = 1, **fields: Any) -> dict[str, Any]:
+    """Return a valid tick; ``fields`` replace its own."""
+    return {
+        "schedule": f"ord-{number}",
+        "scheduled_at": "2026-09-21T08:00:00Z",
+        "execution": "e-1",
+        "attempt": "1",
+        "input": {"customer_id": "customer-7"},
+    } | fields
+
+
+def done(cloud: Any) -> list[dict[str, Any]]:
+    """Return the ticks that took effect."""
+    return [
+        {
+            "schedule": item["schedule"],
+            "scheduled_at": item["pk"].partition("#")[2],
+            "execution": item["execution"],
+            "attempt": "1",
+            "input": json.loads(item["input"]),
+        }
+        for item in cloud.items()
+    ]
+
+
 def effects(cloud: Any) -> list[dict[str, Any]]:
     """Return the changes that took effect."""
     return [
@@ -111,5 +138,21 @@ CONSUMERS = {
         effects=effects,
         newest_counts=True,
         alone=True,
+    )
+}
+DELIVERED = {
+    "ticks": Delivered(
+        Consumer(
+            ticks.handler,
+            cloud,
+            good=lambda number, _: tick(number),
+            name=lambda number: f"ord-{number}",
+            bad=tick(scheduled_at="morgen"),
+            reason="time",
+            work="PutItem",
+            secrets=("customer-7", "morgen"),
+            effects=done,
+        ),
+        Asynchronous,
     )
 }

@@ -109,6 +109,7 @@ CONSUMERS = {
         bad={"action": "burn", "ship_to": "Geheimnis"},
         reason="instruction",
         work="TransactWriteItems",
+        untried="only a running task has tokens",
         secrets=("Geheimnis", "token"),
         effects=lambda cloud: [ship(row["id"]) for row in cloud.items(SHIPMENTS)],
     ),
