@@ -233,3 +233,10 @@ def test_no_variable_of_a_function_holds_a_secret(template: dict[str, Any]) -> N
     for name, properties in resources(template, "AWS::Lambda::Function"):
         variables = properties.get("Environment", {}).get("Variables", {})
         assert not [key for key in variables if suspicious.search(key)], name
+
+
+def test_no_client_of_a_user_pool_uses_oauth(template: dict[str, Any]) -> None:
+    # By default the CDK allows every flow, the implicit one too, and redirects to example.com.
+    for logical_id, client in resources(template, "AWS::Cognito::UserPoolClient"):
+        assert client["AllowedOAuthFlowsUserPoolClient"] is False, logical_id
+        assert "CallbackURLs" not in client, logical_id

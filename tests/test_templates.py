@@ -101,3 +101,12 @@ def test_cfn_lint_has_no_error_and_no_warning(cfn_lint: Runner, template: dict[s
 
 def test_the_projects_own_rules_find_nothing(own_rules: Runner, template: dict[str, Any]) -> None:
     assert [str(match) for match in own_rules.validate_template(template)] == []
+
+
+def test_no_stack_subscribes_an_endpoint_that_may_not_answer(template: dict[str, Any]) -> None:
+    """SNS posts to it at the deployment, and rejects one that it cannot reach."""
+    for logical_id, resource in template["Resources"].items():
+        is_subscribed = resource["Type"] == "AWS::SNS::Subscription" and "Condition" not in resource
+        if is_subscribed and resource["Properties"]["Protocol"] in ("http", "https"):
+            endpoint = resource["Properties"]["Endpoint"]
+            assert not isinstance(endpoint, str), f"{logical_id}: nobody of the stack is {endpoint}"

@@ -56,7 +56,8 @@ class DemoStack(ShopStack):
         query = iam.PolicyStatement(actions=["dynamodb:Query"], resources=[index])
         fetch.add_to_role_policy(query)
         called_by(fetch, "An API calls it, and its caller asks again.")
-        client = users.add_client("Page", auth_flows=cognito.AuthFlow(user_password=True))
+        by_password = cognito.AuthFlow(user_password=True)
+        client = users.add_client("Page", auth_flows=by_password, disable_o_auth=True)
         url = api_for_users(self, "/orders", fetch, users=users, client=client, origins=[PAGE])
         self.outputs(
             TableName=table.table_name,

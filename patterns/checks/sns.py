@@ -202,6 +202,9 @@ def https_endpoint(name: object, url: str) -> str | None:
             f"{name} has a user name or a password in its URL, which everybody sees who may read "
             "the template. Leave them out: the endpoint verifies the signature of SNS."
         )
+    # https://repost.aws/knowledge-center/sns-topic-https-endpoints-notification
+    if "_" in host:
+        return f"{name} has the host {host}; SNS accepts no underscore there. Give another name."
     if not _is_public(host):
         return (
             f"{name} has the host {host or 'of no name'}, which SNS cannot reach or verify: an "

@@ -197,9 +197,10 @@ class SnsFanout(TopicFanout):
     ) -> EndpointSubscriber:
         """Add an HTTPS endpoint, which gets events once it has confirmed the subscription.
 
-        SNS asks it at the deployment, and forgets the subscription if it does not confirm within
-        two days. It should confirm with ``AuthenticateOnUnsubscribe``, or anybody who has seen a
-        message can end the subscription by its ``UnsubscribeURL``.
+        SNS posts to it at the deployment, which fails with "Unreachable Endpoint" if it is not up,
+        and forgets the subscription if it does not confirm within two days. It should confirm with
+        ``AuthenticateOnUnsubscribe``, or anybody who has seen a message can end the subscription by
+        its ``UnsubscribeURL``.
 
         Args:
             construct_id: Its id below the fan-out.

@@ -106,21 +106,23 @@ class Orders:
         self.partner = ""  # the subscription of the endpoint, once it has confirmed
 
     def confirm(self) -> None:
-        """Subscribe the endpoint as the template's is, and confirm as an endpoint does."""
+        """Subscribe the endpoint, as the template would, and confirm as an endpoint does."""
         if not self.drive.stack.target.endpoint_url:
             self.drive.report.not_proven(
                 "an endpoint gets orders", "AWS does not reach one on this machine"
             )
             return
-        sns, of_template = self.drive.client("sns"), self.drive["PartnerSubscriptionArn"]
-        given = sns.get_subscription_attributes(SubscriptionArn=of_template)["Attributes"]
-        kept = ("DeliveryPolicy", "FilterPolicy", "FilterPolicyScope", "RawMessageDelivery")
-        topic = {"TopicArn": self.drive["TopicArn"]}
+        sns, topic = self.drive.client("sns"), {"TopicArn": self.drive["TopicArn"]}
+        asked = {"QueueUrl": self.drive[UNDELIVERED], "AttributeNames": ["QueueArn"]}
+        undelivered = self.drive.client("sqs").get_queue_attributes(**asked)["Attributes"]
         sns.subscribe(
             **topic,
             Protocol="http",  # it has no certificate that the engine trusts
             Endpoint=self.endpoint.url,
-            Attributes={name: given[name] for name in (*kept, "RedrivePolicy") if given.get(name)},
+            Attributes={
+                "FilterPolicy": json.dumps({"service": ["express"]}),
+                "RedrivePolicy": json.dumps({"deadLetterTargetArn": undelivered["QueueArn"]}),
+            },
         )
         self.drive.wait("the endpoint is asked to confirm", lambda: bool(self.endpoint.tokens))
         self.partner = sns.confirm_subscription(**topic, Token=self.endpoint.tokens[0])[

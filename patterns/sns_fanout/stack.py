@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import CfnCondition, CfnParameter, Fn, RemovalPolicy
 from aws_cdk import aws_sns as sns
 
 from ..blocks.demo import MAX_CONCURRENCY, ShopStack, called_by
@@ -28,14 +28,15 @@ EXPRESS = Subscription(
 )
 EUR = sns.FilterOrPolicy.filter(sns.SubscriptionFilter.string_filter(allowlist=["EUR"]))
 PAID_IN_EUR = Subscription(filter_policy_with_message_body={"currency": EUR})
-PARTNER = "https://partner.example.com/orders"
 ON_CALL = "on-call@example.com"
 
 
 class DemoStack(ShopStack):
     """Queues for fulfilment and finance; an archive; a partner; a function for tests.
 
-    Context ``partner-endpoint`` is the partner's URL, and ``alert-email`` who is told of alarms.
+    Parameter ``PartnerEndpoint`` is the partner's URL, and context ``alert-email`` who is told of
+    alarms. Without the URL nothing is subscribed: SNS posts to an endpoint when it is deployed, and
+    rejects one that it cannot reach.
     """
 
     def __init__(self, scope: Construct, construct_id: str, **kwargs: Any) -> None:
@@ -48,15 +49,24 @@ class DemoStack(ShopStack):
         self._store("Finance", orders, PAID_IN_EUR)
         self._replicate(orders, SnsFanout(self, "TestOrderPlaced", alarms=alarms))
         self._archive(orders, alerts)
-        url = self.node.try_get_context("partner-endpoint") or PARTNER
+        self._tell_the_partner(orders)
+        self.outputs(TopicArn=orders.topic.topic_arn, AlertTopicArn=alerts.topic.topic_arn)
+
+    def _tell_the_partner(self, orders: SnsFanout) -> None:
+        given = CfnParameter(
+            self,
+            "PartnerEndpoint",
+            default="",
+            allowed_pattern="(https://.+)?",
+            description="URL of the partner; it must be reachable. Without it there is no partner.",
+        )
+        url = given.value_as_string
         partner = orders.add_endpoint("Partner", url=url, subscription=EXPRESS)
         of_partner: Any = partner.subscription.node.default_child
-        self.outputs(
-            TopicArn=orders.topic.topic_arn,
-            AlertTopicArn=alerts.topic.topic_arn,
-            PartnerSubscriptionArn=of_partner.ref,
-            PartnerDeliveryDeadLetterQueueUrl=partner.delivery_dead_letter_queue.queue_url,
-        )
+        there = Fn.condition_not(Fn.condition_equals(url, ""))
+        of_partner.cfn_options.condition = CfnCondition(self, "HasPartner", expression=there)
+        undelivered = partner.delivery_dead_letter_queue
+        self.outputs(PartnerDeliveryDeadLetterQueueUrl=undelivered.queue_url)
 
     def _store(self, name: str, orders: SnsFanout, subscription: Subscription) -> None:
         table = self.table(f"{name}Orders", "pk")

@@ -105,9 +105,9 @@ class SnsWebhook(TopicFanout):
     ) -> EndpointSubscriber:
         """Add an HTTPS endpoint that verifies signatures of SNS, such as a ``WebhookReceiver``.
 
-        SNS asks the endpoint to confirm when the subscription is deployed, and forgets it if it
-        does not within two days. SNS retries an endpoint that is slow or down; one that redirects
-        or answers 4xx, 410 too, has its messages dead-lettered at once.
+        SNS posts to it at the deployment, which fails with "Unreachable Endpoint" if it is not up,
+        and forgets it if it does not confirm in two days. SNS retries an endpoint that is slow or
+        down; one that redirects or answers 4xx, 410 too, has its messages dead-lettered at once.
 
         Args:
             construct_id: Its id below the topic.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextvars import ContextVar
+from queue import Empty
 from threading import BoundedSemaphore
 from typing import Any
 
@@ -19,6 +20,8 @@ GAPS = {
     "lambda-failed-process": "A Python function that raises loses its process, and what its module "
     "keeps between calls; the next call waits for a new process.",
     "lambda-load-errors": "A function's log does not say why its module could not be loaded.",
+    "lambda-log-ends": "What a Python function says just before its answer may be missing in its "
+    "log, as is a last line without its end.",
     "lambda-on-success": "Records of successful asynchronous invocations are not sent.",
     "lambda-payload-checks": "An invocation takes any payload: not JSON, or larger than 1 MB.",
     "lambda-reserved-concurrency": "A function's reserved concurrency in a template is ignored.",
@@ -109,6 +112,32 @@ def load_errors() -> None:
         return result
 
 
+def log_ends() -> None:
+    """Forward all that a Python function says until it answers to its log.
+
+    Upstream takes what is read within some milliseconds of the answer. Here the function's process
+    says where the invocation ends, so there is nothing to wait for when it is silent either.
+    """
+    runtime, end = ministack("core.lambda_runtime"), "\0"
+    answered = "        _real_stdout.flush()\n\nrun()"
+    say_end = f"        print({end!r}, file=sys.__stderr__, flush=True)\n"
+    before, after = runtime._PYTHON_WORKER_SCRIPT.split(answered)  # or it would be waited for
+    runtime._PYTHON_WORKER_SCRIPT = before + say_end + answered + after
+
+    @around(runtime.Worker, "_drain_stderr_bounded")
+    def drain(original: Any, worker: Any) -> str:
+        if not worker.config.get("Runtime", "python").startswith("python"):
+            return str(original(worker))
+        lines: list[str] = []
+        while not lines or not lines[-1].endswith(end):
+            try:
+                lines.append(worker._stderr_queue.get(timeout=0.05))
+            except Empty:
+                if worker._proc is None or worker._proc.poll() is not None:
+                    break  # it has ended, and says no more
+        return "\n".join(lines).removesuffix(end).removesuffix("\n")
+
+
 def reserved_concurrency() -> None:
     """Forward reserved concurrency to Lambda's own control plane, which enforces it."""
     functions = ministack(SERVICE)
@@ -144,6 +173,7 @@ SHIMS = {
     "lambda-dead-letter-queue": dead_letter_queue,
     "lambda-failed-process": failed_process,
     "lambda-load-errors": load_errors,
+    "lambda-log-ends": log_ends,
     "lambda-reserved-concurrency": reserved_concurrency,
     "lambda-retry-settings": retry_settings,
 }

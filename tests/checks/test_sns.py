@@ -70,6 +70,8 @@ def protecting(length: int) -> dict[str, list[str]]:
                 ("https://[partner", "It is no URL."),
                 ("https://shop:secret@partner.example.com/", "It has a user name or a password"),
                 ("https://shop@partner.example.com/", "It has a user name or a password"),
+                ("https://part_ner.example.com/a_b", "It has the host part_ner.example.com; SNS"),
+                ("https://partner.example.com/a_b", None),
                 ("https://10.0.0.7/", "It has the host 10.0.0.7, which SNS cannot reach"),
                 ("https://[::1]/", "It has the host ::1, which SNS cannot reach"),
                 ("https://localhost/", "It has the host localhost, which SNS cannot reach"),

@@ -32,6 +32,14 @@ def handler(event, context):
         raise ValueError("bad")
     return os.environ["MODE"]
 """
+SAYS = """
+import sys
+def handler(event, context):
+    if event == "exit":
+        print("exits")
+        sys.exit(1)
+    sys.stderr.write(event)
+"""
 # Tells its process, where its code is really, and whether Python keeps it compiled.
 TELLS = """
 import os
@@ -48,11 +56,13 @@ STACK = template(
             FAILS, Environment=BAD, DeadLetterConfig={"TargetArn": arn("DeadLetters")}
         ),
         "Reserved": function(ReservedConcurrentExecutions=0),
+        "Says": function(SAYS),
         "Unloadable": function("import missing_package"),
         "Tells": function(TELLS),
     },
     FunctionName=ref("Function"),
     Reserved=ref("Reserved"),
+    Says=ref("Says"),
     Unloadable=ref("Unloadable"),
     Tells=ref("Tells"),
     DeadLettersUrl=ref("DeadLetters"),
@@ -131,6 +141,22 @@ def test_a_function_that_raises_keeps_its_process(plain: Function, shimmed: Func
         runs[name] = its.run("count")
     assert runs["plain"] == 1, "upstream keeps it now: remove the shim"
     assert runs["shimmed"] == 3
+
+
+def test_a_log_has_all_that_a_function_says_until_it_answers(
+    plain: Function, shimmed: Function
+) -> None:
+    def log(its: Function, event: str) -> list[str]:
+        given = {"FunctionName": its.stack["Says"], "Payload": json.dumps(event)}
+        answer = its.lambda_.invoke(**given, LogType="Tail")
+        return base64.b64decode(answer.get("LogResult", "")).decode().splitlines()
+
+    assert log(plain, "no end of line") == [], "upstream logs it now: remove the shim"
+    assert log(shimmed, "no end of line") == ["no end of line"]
+    assert log(shimmed, "two\n\nlines\n") == ["two", "", "lines"]
+    assert log(shimmed, "") == []
+    assert log(shimmed, "exit")[:1] == ["exits"]
+    assert log(shimmed, "again") == ["again"]
 
 
 def test_a_function_that_cannot_be_loaded_says_why_in_its_log(
