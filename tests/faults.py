@@ -118,7 +118,12 @@ def _is_amount(value: Any) -> bool:
 def turns(judgement: Judgement) -> dict[str, Any]:
     """Return what a verdict compares by ``in_turn``: when events took effect, by their ids."""
     at: dict[str, Any] = {}
-    drive = judgement.drive.reporting_to(Report(Console(file=io.StringIO())))
+    report = Report(Console(file=io.StringIO()))
+    nothing: dict[str, Any] = {
+        name: Counter() for name in ("processed", "dead_lettered", "out_of_order")
+    }
+    report.ledger = replace(judgement.drive.ledger, **nothing)
+    drive = judgement.drive.reporting_to(report)
     with patch.object(drive, "in_turn", at.update):
         judgement.verdict(drive, **judgement.found)
     return at
