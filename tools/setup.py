@@ -298,12 +298,16 @@ def python_3_13() -> str:
     return str(pythons[-1]) if pythons else shutil.which("python3.13") or own
 
 
-def for_tests() -> list[str]:
-    """What ``make test`` needs of the optional environments; says what it does without."""
+def for_tests(root: Path) -> list[str]:
+    """What ``make test`` needs of the optional environments; says what it does without.
+
+    A copied pattern comes without checkov.
+    """
+    also = ["tests", *(["checkov"] if (root / "tools" / "checkov").is_dir() else [])]
     if python_3_13():
-        return ["tests", "checkov", "localstack"]
+        return [*also, "localstack"]
     print("No Python 3.13 here: the tests on the second embedded AWS are skipped.", flush=True)
-    return ["tests", "checkov"]
+    return also
 
 
 def uv_sync(uv: str, venv: Path, lock: Path) -> list[str]:
@@ -397,7 +401,7 @@ def main() -> int:
     options = sys.argv[1:]
     try:
         also = [name for name in OPTIONAL if f"--{name}" in options]
-        also += for_tests() if "--tests" in options else []
+        also += for_tests(ROOT) if "--tests" in options else []
         if "--clean" in options:
             clean(ROOT)
         else:

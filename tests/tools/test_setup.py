@@ -179,7 +179,7 @@ def test_bytecode_is_left_on_disk_whatever_the_environment_and_code_that_is_brok
 
 
 def test_make_test_compiles_its_tests_before_its_workers_would_all_do_so() -> None:
-    names = [step.name for step in setup.steps(ROOT, also=setup.for_tests())]
+    names = [step.name for step in setup.steps(ROOT, also=setup.for_tests(ROOT))]
     assert "bytecode of the tests" in names
     assert "bytecode of the CDK" not in names
 
@@ -209,9 +209,9 @@ def test_make_test_has_the_second_embedded_aws_where_there_is_a_python_for_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(setup, "python_3_13", lambda: "/python")
-    assert setup.for_tests() == ["tests", "checkov", "localstack"]
+    assert setup.for_tests(ROOT) == ["tests", "checkov", "localstack"]
     monkeypatch.setattr(setup, "python_3_13", lambda: "")
-    assert setup.for_tests() == ["tests", "checkov"]
+    assert setup.for_tests(ROOT) == ["tests", "checkov"]
     assert "No Python 3.13 here: the tests on the second embedded AWS" in capsys.readouterr().out
     makefile = (ROOT / "Makefile").read_text()
     assert (
