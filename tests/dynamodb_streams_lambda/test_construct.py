@@ -185,6 +185,10 @@ def test_an_operation_that_there_is_not_is_rejected(names: tuple[str, ...]) -> N
     ("settings", "problem"),
     [
         ({"sort_key": "pk"}, "sort_key is pk, as partition_key is"),
+        ({"partition_key": ""}, "partition_key is ''; it must be 1 to 255 characters"),
+        ({"sort_key": 256 * "k"}, "kk'; it must be 1 to 255 characters"),
+        ({"time_to_live_attribute": ""}, "time_to_live_attribute is ''; it must be 1"),
+        ({"time_to_live_attribute": "pk"}, "time_to_live_attribute is pk, a key"),
         ({"stream": "NEW_IMAGE"}, "stream is 'NEW_IMAGE'; it must be of type StreamViewType"),
         ({"removal_policy": RemovalPolicy.SNAPSHOT}, "removal_policy is SNAPSHOT"),
     ],

@@ -171,7 +171,7 @@ class Aws:
     def send_message_batch(self, QueueUrl: str, Entries: list[Any]) -> dict[str, Any]:  # noqa: N803
         self.calls.append([entry["Id"] for entry in Entries])
         failed = self.failing if len(self.calls) <= self.failures else []
-        return {"Failed": [{"Id": one, "Code": "Busy"} for one in failed]} if failed else {}
+        return {"Failed": [{"Id": one, "Code": f"Busy{one}"} for one in failed]} if failed else {}
 
 
 @pytest.fixture
@@ -210,7 +210,7 @@ def test_events_are_announced_ten_a_call_and_what_failed_again(bucket: Aws) -> N
 def test_what_the_queue_does_not_take_is_counted_with_its_codes(bucket: Aws) -> None:
     bucket.failing, bucket.failures = ["0", "1"], 2
     missing = [{"Key": f"{n}.csv", "VersionId": "v"} for n in range(3)]
-    with pytest.raises(sweeps.UnfinishedError, match="did not take 2 events: Busy"):
+    with pytest.raises(sweeps.UnfinishedError, match=r"did not take 2 events: Busy0, Busy1\."):
         sweeps.announce(missing, 0)
 
 

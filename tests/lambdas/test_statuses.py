@@ -7,6 +7,7 @@ from typing import Any
 
 from serverless_patterns.lambdas.foundation import statuses
 from serverless_patterns.lambdas.foundation.messages import Message
+from serverless_patterns.lambdas.foundation.outcomes import POSTPONED
 from serverless_patterns.lambdas.foundation.statuses import DONE, End
 from serverless_patterns.lambdas.polling_status import orders
 from tests import moto_cloud
@@ -62,6 +63,12 @@ def test_only_the_last_attempt_of_a_message_ends_its_job(cloud: Cloud) -> None:
     assert ends(cloud)[1]["sk"] == "failed-7"
     assert "Throttling" in ends(cloud)[1]["reason"]
     assert ends(cloud)[1]["detail"].startswith("The last attempt failed.")
+
+
+def test_a_job_whose_message_is_postponed_has_not_ended(cloud: Cloud) -> None:
+    message = Message.of(job(1, receive_count=9))
+    assert statuses.report([message], {message.id: POSTPONED}) == {}
+    assert ends(cloud) == {}
 
 
 def test_a_job_whose_end_is_not_written_is_delivered_again_and_not_dead_lettered(

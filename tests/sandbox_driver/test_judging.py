@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,22 @@ def test_two_that_change_places_are_two_of_which_a_verdict_names_one() -> None:
     [swapped] = (it for it in faults(drive.report.judgements) if it.what.startswith("swapped"))
     failures = "".join(judging.again(swapped.judgements).failures)
     assert any(name in failures for name in swapped.names)
+
+
+def test_two_of_a_group_change_places_where_a_verdict_compares_their_turns() -> None:
+    def judge(drive: Driver, rows: Sequence[Any]) -> None:
+        drive.ledger.processed.update(each["id"] for each in rows)
+        drive.in_turn({each["id"]: int(each["place"]) for each in rows})
+
+    drive, groups = driver(), {1: "a", 2: "b", 3: "a", 4: "", 5: ""}
+    events = [replace(event(number), group=group) for number, group in groups.items()]
+    drive.send("events", lambda call: [Reply() for _ in call], events)
+    rows = [row(number) | {"place": f"{10**6 + number:09}"} for number in groups]
+    drive.judge(judge, {"rows": rows})
+    assert drive.report.failures == []
+    [swapped] = (it for it in faults(drive.report.judgements) if it.what.startswith("swapped"))
+    assert swapped.names == {"event-1", "event-3"}
+    assert judging.again(swapped.judgements).failures == ["no event is out of order: 1: event-3"]
 
 
 def test_a_store_that_delivers_at_least_once_may_have_a_record_twice(drive: Driver) -> None:

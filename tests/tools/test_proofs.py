@@ -158,3 +158,13 @@ def test_a_promise_of_all_constructs_counts_for_this_one_alone() -> None:
     others = NODE.replace("kinesis_lambda", "shop"), NODE
     results = run(*((node, "passed") for node in others))
     assert result("`test_it_keeps_all`", results) == "template: 1 test"
+
+
+def test_a_page_names_only_tests_and_files_that_there_are(pattern: Pattern) -> None:
+    tests = proofs.defined()
+    missing = {
+        name
+        for name in proofs.names(page_of(pattern))
+        if not (tests[name] if name.startswith("test_") else (ROOT / name).exists())
+    }
+    assert missing == set()

@@ -161,15 +161,28 @@ def test_another_place_another_python_or_another_lock_redo_the_environment(tmp_p
     assert same == ["cdk CLI (node_modules)"], "it may be moved"
 
 
-def test_bytecode_is_left_on_disk_whatever_the_environment_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("code", "file"),
+    [
+        (setup.WRITE_BYTECODE, "serverless_patterns/patterns/catalog.py"),
+        (setup.COLLECT, "tests/test_mine.py"),
+    ],
+)
+def test_bytecode_is_left_on_disk_whatever_the_environment_and_code_that_is_broken_say(
+    code: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-    patterns = tmp_path / "serverless_patterns" / "patterns"
-    patterns.mkdir(parents=True)
-    (patterns / "catalog.py").write_text("raise SyntaxError('half written')\n")
-    make_step(tmp_path, setup.WRITE_BYTECODE).run(tmp_path, setup.environment_for(tmp_path))
-    assert list(patterns.glob("__pycache__/catalog.*.pyc"))
+    module = tmp_path / file
+    module.parent.mkdir(parents=True)
+    module.write_text("raise SyntaxError('half written')\n")
+    make_step(tmp_path, code).run(tmp_path, setup.environment_for(tmp_path))
+    assert list(module.parent.glob(f"__pycache__/{module.stem}.*.pyc"))
+
+
+def test_make_test_compiles_its_tests_before_its_workers_would_all_do_so() -> None:
+    names = [step.name for step in setup.steps(ROOT, also=setup.for_tests(ROOT))]
+    assert "bytecode of the tests" in names
+    assert "bytecode of the CDK" not in names
 
 
 @pytest.mark.parametrize("name", setup.OPTIONAL)
@@ -197,9 +210,9 @@ def test_make_test_has_the_second_embedded_aws_where_there_is_a_python_for_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(setup, "python_3_13", lambda: "/python")
-    assert setup.for_tests() == ["checkov", "localstack"]
+    assert setup.for_tests(ROOT) == ["tests", "checkov", "localstack"]
     monkeypatch.setattr(setup, "python_3_13", lambda: "")
-    assert setup.for_tests() == ["checkov"]
+    assert setup.for_tests(ROOT) == ["tests", "checkov"]
     assert "No Python 3.13 here: the tests on the second embedded AWS" in capsys.readouterr().out
     makefile = (ROOT / "Makefile").read_text()
     assert (
