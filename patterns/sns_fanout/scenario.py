@@ -214,9 +214,9 @@ def while_it_fails(drive: Driver, orders: Orders, endpoint: Endpoint, title: str
     drive.wait_for("everybody else has the orders", meant - of_partner, orders.has)
     # One that hangs still holds them all: whoever waited for it would not have got theirs.
     held = partial(getattr, endpoint, "refused" if endpoint.status else "busy")
-    promise = f"an endpoint that {title} delays nobody else"
-    drive.eventually(promise, lambda: held() >= len(of_partner))
-    return len(of_partner)
+    count, promise = len(of_partner), f"an endpoint that {title} delays nobody else"
+    drive.eventually(promise, lambda: held() >= count)
+    return count
 
 
 def table_unavailable(drive: Driver, orders: Orders) -> None:
@@ -228,12 +228,8 @@ def table_unavailable(drive: Driver, orders: Orders) -> None:
         drive.table_unavailable("FulfilmentFunctionName"),
     ):
         orders.publish("Orders during the outage", unlucky)
-        wanted = {
-            delivery
-            for order in unlucky
-            for delivery in orders.deliveries(order)
-            if not delivery.startswith("Fulfilment")
-        }
+        wanted = {one for order in unlucky for one in orders.deliveries(order)}
+        wanted -= {one for one in wanted if one.startswith("Fulfilment")}
         drive.wait_for("everybody else has the orders", wanted, orders.has)
         letters = drive.wait_for_messages(
             "the attempts of fulfilment are used up", DEAD_LETTERS[0], len(unlucky)
