@@ -16,7 +16,7 @@ import time
 from collections import defaultdict
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from functools import wraps
+from functools import lru_cache, wraps
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -52,6 +52,7 @@ def apply_all() -> None:
     keep_tables_and_streams_in_moto()
     name_operations_of_tables()
     copy_tables_quickly()
+    parse_paths_once()
     forget_canceled_changes()
     read_streams_as_asked()
     rest_when_streams_are_idle()
@@ -219,6 +220,13 @@ def copy_tables_quickly() -> None:
 
     models.Table.__deepcopy__ = snapshot
     models.DynamoDBBackend.update_item = update_a_copy
+
+
+def parse_paths_once() -> None:
+    """Keep what a path such as ``$.order`` is parsed to: each parse would make its grammar anew."""
+    for name in ("jsonpath_ng", "jsonpath_ng.ext", "jsonpath_rw"):
+        module = import_module(name)
+        module.parse = lru_cache(module.parse)  # type: ignore[attr-defined]
 
 
 def forget_canceled_changes() -> None:

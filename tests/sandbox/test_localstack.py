@@ -87,6 +87,20 @@ changes.tell_metrics_apart()
 helper = changes.localstack("services.cloudwatch.cloudwatch_database_helper")
 print(*helper.sqlite3.connect(":memory:").execute("PRAGMA busy_timeout").fetchone())
 """
+PATHS = """
+from engine import changes
+changes.parse_paths_once()
+states = "services.stepfunctions.asl"
+for user in (
+    f"{states}.utils.json_path",
+    f"{states}.component.common.path.result_path",
+    "services.apigateway.next_gen.execute_api.template_mapping",
+):
+    parse = changes.localstack(user).parse
+    path = parse("$.order.lines[0]")
+    found = [match.value for match in path.find({"order": {"lines": [1, 2]}})]
+    print(path is parse("$.order.lines[0]"), found)
+"""
 STATES = {
     "StartAt": "Reserve",
     "States": {
@@ -548,6 +562,11 @@ def test_who_writes_a_metric_waits_for_the_others_for_a_minute() -> None:
     """SQLite's five seconds are over on a busy machine: "database is locked"."""
     done = run(str(PYTHON), "-P", "-c", _as_engine() + METRICS)
     assert done.stdout == "60000\n", done
+
+
+def test_a_path_is_parsed_once_wherever_it_is_used() -> None:
+    done = run(str(PYTHON), "-P", "-c", _as_engine() + PATHS)
+    assert done.stdout == "True [1]\n" * 3, done
 
 
 def _as_engine() -> str:
