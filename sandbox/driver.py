@@ -41,11 +41,12 @@ class Driver:
         stack: What is driven.
         report: Where every step and every promise is reported.
         workers: Calls at the same time. Default: 16.
-        patience: Seconds that the stack may take for an event. Default: 120.
+        patience: Seconds that the stack may take for an event, on a busy machine too. A wait
+            ends as soon as what it waits for is there. Default: 300.
     """
 
     def __init__(
-        self, stack: Deployment, report: Report, workers: int = WORKERS, patience: float = 120
+        self, stack: Deployment, report: Report, workers: int = WORKERS, patience: float = 300
     ) -> None:
         self.stack, self.client = stack, stack.client
         self._patience, self._health = patience, Health(stack)
@@ -75,13 +76,20 @@ class Driver:
         Raises TimeoutError with the title, such as "the orders are stored", if it does not.
         """
         with self.report.step(f"Waiting until {title}"):
-            most = self._patience if seconds is None else seconds
-            self.until(condition, seconds=most, what=f"until {title}", pause=0.05)
+            self.until(condition, seconds=seconds, what=f"until {title}", pause=0.05)
 
     def until(
-        self, condition: Callable[[], bool], *, seconds: float, what: str, pause: float = 0.2
+        self,
+        condition: Callable[[], bool],
+        *,
+        seconds: float | None = None,
+        what: str,
+        pause: float = 0.2,
     ) -> None:
-        """Wait as ``queues.until`` does. Raises BrokenError as soon as a function is broken."""
+        """Wait as ``queues.until`` does, else as long as the patience lasts.
+
+        Raises BrokenError as soon as a function is broken.
+        """
 
         def held() -> bool:
             if condition():
@@ -89,13 +97,14 @@ class Driver:
             self._health.look()
             return False
 
-        queues.until(held, seconds=seconds, what=what, pause=pause)
+        most = self._patience if seconds is None else seconds
+        queues.until(held, seconds=most, what=what, pause=pause)
 
     def eventually(self, promise: str, condition: Callable[[], bool]) -> None:
         """Check a promise that takes its time to come true, as long as the patience lasts."""
         try:
             with self.report.step("Waiting"):
-                self.until(condition, seconds=self._patience, what=promise, pause=0.3)
+                self.until(condition, what=promise, pause=0.3)
             self.check(promise, holds=True)
         except TimeoutError:
             self.check(promise, holds=False)

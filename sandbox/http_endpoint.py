@@ -6,7 +6,7 @@ import json
 import select
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-# Seconds that an answer takes while the endpoint hangs: longer than who waits for it has patience.
-HANGS = 30
+# Seconds that an answer takes while the endpoint hangs: longer than the patience of a scenario; and
+# between its signs of life.
+HANGS, SIGNS = 400, 0.5
 PATH = "/orders"
 
 
@@ -36,7 +37,9 @@ class Endpoint:
         works: Takes a post while ``status`` is 200, and returns the status of the answer. Default:
             it confirms nothing, and takes every notification.
         url: Where it listens.
-        status: What it answers, unless it is 200; 0: it hangs. With 3xx it points elsewhere.
+        status: What it answers, unless it is 200; 0: it hangs until it is released, and gives
+            signs of life, so that only who limits the whole call gives up before. With 3xx it
+            points elsewhere.
         delay: Seconds before each answer.
         tokens: Of the subscriptions that it was asked to confirm.
         posts: The posts that it has answered in time and with success, as they came.
@@ -80,8 +83,19 @@ class Endpoint:
             self.status = 200
             self.released.set()
 
-    def answer(self, post: Post, gone: Callable[[], bool] = lambda: False) -> int:
-        """Take a request, and return the status of its answer. ``gone``: nobody waits for it."""
+    def answer(
+        self,
+        post: Post,
+        gone: Callable[[], bool] = lambda: False,
+        goes_on: Callable[[], None] = lambda: None,
+    ) -> int:
+        """Take a request, and return the status of its answer.
+
+        Args:
+            post: The request.
+            gone: Whether nobody waits for the answer any more.
+            goes_on: Gives a sign of life. Raises OSError if nobody waits any more.
+        """
         if post.path != PATH:
             self.followed += 1
             return 200
@@ -101,7 +115,11 @@ class Endpoint:
             return status
         self.refused += 1
         if not status:
-            self.released.wait(HANGS)
+            with suppress(OSError):
+                for _ in range(round(HANGS / SIGNS)):
+                    if self.released.wait(SIGNS):
+                        break
+                    goes_on()
         return status or 503
 
 
@@ -117,7 +135,9 @@ def listening(works: Callable[[Post], int] | None = None) -> Iterator[Endpoint]:
             with counting:
                 endpoint.busy += 1
             try:
-                status = endpoint.answer(Post(self.path, headers, body), self.has_gone)
+                status = endpoint.answer(
+                    Post(self.path, headers, body), self.has_gone, self.goes_on
+                )
             finally:
                 with counting:
                     endpoint.busy -= 1
@@ -135,6 +155,10 @@ def listening(works: Callable[[Post], int] | None = None) -> Iterator[Endpoint]:
             poll = select.poll()  # select() has a limit of file descriptors
             poll.register(self.connection, select.POLLIN)
             return bool(poll.poll(0))
+
+        def goes_on(self) -> None:
+            self.send_response_only(100)
+            self.end_headers()
 
         do_GET = do_POST  # noqa: N815 - what follows a redirect asks so
 

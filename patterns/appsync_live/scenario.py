@@ -203,7 +203,7 @@ def unreadable(screens: Screens, customer: User) -> None:
 
     where = drive.client("dynamodb"), drive["TableName"]
     drive.send("An order that is not JSON", put, [broken])
-    drive.wait_for_messages("it is named", "FailureQueueUrl", 1, seconds=60)
+    drive.wait_for_messages("it is named", "FailureQueueUrl", 1)
     promise = "what cannot be read is kept with its reason, and holds up nothing"
     drive.dead_letters(promise, {broken.id: "not_json"}, in_failure, "FailureQueueUrl")
     screens.write("Another order", [screens.event(customer, shop.orders(1)[0], "placed")])

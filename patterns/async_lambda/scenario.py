@@ -105,7 +105,7 @@ def rejected(
         drive.send(f"Events to be rejected: {reason}", entry, events, batch=WAVE)
     reasons = {event.id: reason for reason, events in expected.items() for event in events}
     wanted = reasons.keys() | {event.id for event in abroad}
-    drive.wait_for_messages("all are dead letters", LETTERS, len(wanted), seconds=60)
+    drive.wait_for_messages("all are dead letters", LETTERS, len(wanted))
     found = {drive.sent_content("", it) for it in queues.peek(drive.stack, drive[LETTERS])}
     drive.check("what no retry can fix is a dead letter at once", found == wanted, found ^ wanted)
     return reasons
@@ -119,11 +119,11 @@ def outage(
     lucky, events = [*map(event, shop.invoice_requests(3, lines=1))], [*map(event, unlucky + long)]
     use(timeout=2, TABLE_NAME=f"{drive['TableName']}-unavailable", SECONDS_PER_LINE="0.1")
     drive.send("Orders that fail, and a long one that times out", entry, events, batch=WAVE)
-    records = drive.wait_for_messages("each has failed three times", FAILURES, 4, seconds=400)
+    records = drive.wait_for_messages("each has failed three times", FAILURES, 4)
     drive.check("what fails in every attempt is recorded", records == 4, records)
     drive.send("More orders", entry, lucky, batch=WAVE)
     failed = partial(drive.logged, "FunctionName", "Not issued", [event.id for event in lucky])
-    drive.wait("their first attempt fails", failed, seconds=55)
+    drive.wait("their first attempt fails", failed)
     use(VAT_RATES=all_rates)
     with drive.report.step("Repaired: waiting until the retries succeed"):
         until_issued(drive, lucky)
@@ -137,7 +137,7 @@ def switched_off(drive: Driver, entry: Entry, shop: Shop) -> None:
     expected, which = drive.backlog(LETTERS) + len(events), (drive.stack, drive["FunctionName"])
     with outages.no_failure_destination(*which), outages.no_concurrency(*which):
         drive.send("Orders while it is off", entry, events, batch=WAVE)
-        letters = drive.wait_for_messages("they are dead letters", LETTERS, expected, seconds=60)
+        letters = drive.wait_for_messages("they are dead letters", LETTERS, expected)
     drive.check("an event without a destination is a dead letter", letters == expected, letters)
     drive.not_proven(
         ("service-roles", "Lambda may send records with the function's role",
@@ -213,7 +213,7 @@ def until_issued(drive: Driver, events: Sequence[Event]) -> None:
     keys = [f"INVOICE#{event.id}" for event in events]
     issued = partial(tables.count, drive.stack, drive["TableName"], keys)
     what = f"until the invoices are issued of {', '.join(event.id for event in events)}"
-    drive.until(lambda: issued() == len(keys), seconds=240, what=what, pause=0.05)
+    drive.until(lambda: issued() == len(keys), what=what, pause=0.05)
 
 
 def invoices(drive: Driver, shop: Shop) -> list[Document]:

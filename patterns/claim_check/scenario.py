@@ -217,7 +217,7 @@ def refused(drive: Driver, catalogs: Catalogs) -> None:
     told = {"QueueUrl": drive["QueueUrl"], "MessageAttributes": Pointer("", "", 7).attributes}
     send = single(sqs.send_message, lambda event: told | {"MessageBody": event.body.decode()})
     drive.send("Forged pointers", send, events)
-    drive.wait_for_messages("they are dead-lettered", LETTERS, len(events) + POISON, seconds=120)
+    drive.wait_for_messages("they are dead-lettered", LETTERS, len(events) + POISON)
     drive.drain(*QUEUES)
     there = catalogs.keys(IN_ORDER) + catalogs.keys(QUEUED)
     promise = "what a forged pointer names is neither read nor deleted"

@@ -206,7 +206,7 @@ def is_killed(drive: Driver, command: Command, orders: Sequence[Document], kept:
 
 def until_below(drive: Driver, output: str, most: int) -> None:
     """Wait until a queue has no more than so many messages, hidden ones among them."""
-    drive.until(lambda: drive.backlog(output) <= most, seconds=60, what="until it runs", pause=0.05)
+    drive.until(lambda: drive.backlog(output) <= most, what="until it runs", pause=0.05)
 
 
 def in_turn(drive: Driver, command: Command, shop: Shop) -> list[list[Document]]:
@@ -234,7 +234,7 @@ def called(drive: Driver, command: Command, shop: Shop) -> None:
     with drive.table_unavailable("FunctionName"):
         call = invoke(drive.stack, "FunctionName")
         drive.send("Receipts during the outage", call, [*map(receipt, orders)])
-        count = drive.wait_for_messages("the retries are used up", FAILURES, len(orders), 120)
+        count = drive.wait_for_messages("the retries are used up", FAILURES, len(orders))
     drive.check("what a function fails is recorded", count >= len(orders), count)
     done = command.redrive(FAILURES, "--rate", "100")
     drive.check("a record goes to its function again", done["accepted"] >= len(orders), done)

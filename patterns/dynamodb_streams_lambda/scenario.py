@@ -63,7 +63,7 @@ def run(stack: Deployment, report: Report) -> None:
     poison = [changes.event(order, "placed") for order in wrong]
     changes.write("Orders whose total is wrong", poison)
     changes.wait({event.id for event in [*lasting, *at_once, *canceled]})
-    drive.wait_for_messages("refused events are named", FAILURES[1], len(poison), seconds=60)
+    drive.wait_for_messages("refused events are named", FAILURES[1], len(poison))
     promise = "what no retry can help is kept at once with its reason, and holds up nothing"
     drive.dead_letters(promise, {event.id: "total" for event in poison}, in_failure, *FAILURES)
 
@@ -85,7 +85,7 @@ def run(stack: Deployment, report: Report) -> None:
         drive.check("nothing is published while the publisher is down", not published, published)
         if limited := stack.executes("lambda-stream-limits"):
             what = "until all are given up"
-            drive.until(lambda: given_up(drive) >= len(down), seconds=120, what=what)
+            drive.until(lambda: given_up(drive) >= len(down), what=what)
     if limited:
         publish_given_up(drive)
     changes.wait(ids(down))

@@ -100,7 +100,7 @@ class Bus:
         ledger = self.drive.ledger
         wanted = {*ledger.accepted} - {*without} - {*ledger.dead_lettered}
         title = "every target has its orders"
-        self.drive.wait_for(title, wanted, lambda: self.kept(shop), seconds=300)
+        self.drive.wait_for(title, wanted, lambda: self.kept(shop))
 
 
 def run(stack: Deployment, report: Report) -> None:
@@ -126,7 +126,7 @@ def run(stack: Deployment, report: Report) -> None:
 
         drive.title("Events that no rule matches")
         bus.publish_unmatched("Events of a type that nobody consumes", shop.orders(15))
-        drive.wait_for_messages("what no rule matches is kept", UNMATCHED, 15, seconds=60)
+        drive.wait_for_messages("what no rule matches is kept", UNMATCHED, 15)
         events = [json.loads(one["Body"]) for one in queues.take(stack, stack[UNMATCHED])]
         events = [one for one in events if is_of(shop, one)]
         drive.judge(judge_unmatched, {"events": events}, at_least_once=True)
@@ -135,7 +135,7 @@ def run(stack: Deployment, report: Report) -> None:
         late = shop.orders(4)
         with drive.table_unavailable("ExpressFunctionName"):
             bus.publish("Express orders during the outage", late, "express", batch=1)
-            failed = drive.wait_for_messages("the retries are used up", FAILURES, len(late), 300)
+            failed = drive.wait_for_messages("the retries are used up", FAILURES, len(late))
         promise = "what a function fails is kept after its retries"
         drive.check(promise, failed >= len(late), failed)
         redrive(drive)

@@ -83,8 +83,8 @@ def outage(drive: Driver, shop: Shop) -> None:
     unlucky = events_of(shop.movements(PARTS, UNLUCKY), late=True)
     with drive.table_unavailable("FunctionName"):
         put(drive, "Movements during the outage", unlucky, drive.client("kinesis"))
-        given_up = drive.wait_for_messages("the retries are used up", "FailureQueueUrl", 1, 60)
-        drive.until(lambda: named(drive) >= len(unlucky), seconds=60, what="until all are given up")
+        given_up = drive.wait_for_messages("the retries are used up", "FailureQueueUrl", 1)
+        drive.until(lambda: named(drive) >= len(unlucky), what="until all are given up")
     drive.check("an outage longer than the retries is named in the failure queue", given_up > 0)
     lucky = events_of(shop.movements(PARTS, 1))
     put(drive, "Movements after the outage", lucky, drive.client("kinesis"))

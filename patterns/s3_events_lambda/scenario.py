@@ -202,12 +202,12 @@ def corrections(drive: Driver, uploads: Uploads) -> None:
     good, versions = put("Corrections with strange keys", STRANGE)
     uploads.wait_for("all of them are read", good, versions)
     wrong, _ = put("Corrections with a wrong price", range(5), body=b"SKU-1,1.2.3,EUR\n")
-    drive.wait_for_messages("they are recorded", "FailureQueueUrl", 5, seconds=300)
+    drive.wait_for_messages("they are recorded", "FailureQueueUrl", 5)
     promise = "what the function fails is recorded after its retries"
     drive.dead_letters(promise, dict.fromkeys(wrong, ""), event_of, "FailureQueueUrl")
     with drive.table_unavailable("CorrectionsFunctionName"):
         late, versions = put("Corrections during an outage", range(10, 15))
-        drive.wait_for_messages("the retries are used up", "FailureQueueUrl", 5, seconds=300)
+        drive.wait_for_messages("the retries are used up", "FailureQueueUrl", 5)
     done = drive.redrive_letters("FailureQueueUrl")
     uploads.wait_for("after the redrive they are read", late, versions)
     promise = "an outage longer than the retries loses no event: the redrive sends each again"
@@ -282,7 +282,7 @@ def poison(drive: Driver, uploads: Uploads) -> None:
     """Upload what is no price list."""
     keys = [uploads.key("wrong", number) for number in range(POISON)]
     uploads.send("Lists with a wrong price", keys, body=b"SKU-1,1.2.3,EUR\n")
-    drive.wait_for_messages("they are dead-lettered", "DeadLetterQueueUrl", POISON, seconds=120)
+    drive.wait_for_messages("they are dead-lettered", "DeadLetterQueueUrl", POISON)
     drive.drain("QueueUrl")
     promise = "a list that breaks a rule is kept as its event, with the reason"
     drive.dead_letters(promise, dict.fromkeys(keys, "amount"), event_of, "DeadLetterQueueUrl")

@@ -65,7 +65,7 @@ def run(stack: Deployment, report: Report) -> None:
         with drive.table_unavailable("FunctionName"):
             plan(drive, "Reminders that are due during the outage", unlucky)
             title = "each has failed three times"
-            drive.wait(title, lambda: len(failures(drive)) >= UNLUCKY, seconds=400)
+            drive.wait(title, lambda: len(failures(drive)) >= UNLUCKY, seconds=600)
         kept = len(failures(drive))
         promise = "a tick that fails in every attempt is recorded in the failure queue"
         drive.check(promise, kept == UNLUCKY, kept)

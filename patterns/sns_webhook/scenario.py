@@ -333,7 +333,7 @@ def carrier_out_of_order(drive: Driver, shop: Shop, clients: Clients, restart: A
     with carrier.failing(410):
         publish(drive, "Changes while it answers 410", shop.state_changes(4, 1))
         drive.drain(QUEUE)
-        kept = drive.wait_for_messages("they are dead letters", DEAD_LETTERS, 4, 60)
+        kept = drive.wait_for_messages("they are dead letters", DEAD_LETTERS, 4)
     why = [queues.reason(one) for one in queues.peek(drive.stack, drive[DEAD_LETTERS])]
     known = set(why) <= {"gone", "no_endpoint"}
     drive.check("410 ends the deliveries, and keeps the changes", kept >= 4 and known, why)
@@ -353,7 +353,7 @@ def settled(drive: Driver, shop: Shop, clients: Clients) -> None:
         posts = [f"Carrier: {json.loads(body)['change_id']}" for body in clients.carrier.taken]
         return posts + [f"Garage: {row['change_id']}" for row in rows(drive, shop)]
 
-    drive.wait_for("each client has the changes", wanted, found, seconds=120)
+    drive.wait_for("each client has the changes", wanted, found)
 
 
 def rows(drive: Driver, shop: Shop) -> list[Document]:

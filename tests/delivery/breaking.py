@@ -304,7 +304,7 @@ def killed(one: Running) -> Iterator[None]:
     seen: set[int] = set()
     with _again_and_again(lambda: seen.update(_kill(one.function))):
         yield
-        queues.until(lambda: bool(seen), seconds=20, what="for a process of the function")
+        queues.until(lambda: bool(seen), seconds=60, what="for a process of the function")
 
 
 def _kill(function: str) -> Iterator[int]:
@@ -476,7 +476,7 @@ def _store(
                 there = {f"AWS_ENDPOINT_URL_{one.store}": url}
                 use(timeout, **there) if timeout else use(**there)
                 yield
-                queues.until(lambda: len(seen) > 1, seconds=20, what="for calls of the store")
+                queues.until(lambda: len(seen) > 1, seconds=60, what="for calls of the store")
         finally:
             server.shutdown()
 

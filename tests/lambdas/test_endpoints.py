@@ -145,10 +145,8 @@ def test_a_connection_that_took_all_the_time_is_not_used(monkeypatch: pytest.Mon
 
 
 def test_an_endpoint_that_hangs_is_cut_off() -> None:
-    started = time.monotonic()
     with pytest.raises(endpoints.UnreachableError, match="timeout"):
         post(lambda _: 0, seconds=0.2)
-    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -167,10 +165,9 @@ def test_an_endpoint_that_answers_a_byte_now_and_then_is_cut_off(scheme: str) ->
 
         thread = threading.Thread(target=drip)
         thread.start()
-        started = time.monotonic()
         with pytest.raises(endpoints.UnreachableError, match="timeout"):
             endpoints.post(target, b"", {}, seconds=0.3)
-        assert time.monotonic() - started < 5
+        assert thread.is_alive(), "it was still answering"
         thread.join()
 
 

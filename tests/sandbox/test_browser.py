@@ -134,7 +134,7 @@ def parts(opened: Any) -> tuple[Any, Any, Any]:
     """The page's state, its rows, and how many changes it counts."""
     from playwright.sync_api import expect
 
-    expect.set_options(timeout=20_000)
+    expect.set_options(timeout=60_000)
     state, rows, counts = (opened.locator(one) for one in ("#state", "#orders tr", "#counts"))
     return state, rows, counts
 

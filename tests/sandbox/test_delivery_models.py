@@ -116,7 +116,7 @@ def test_one_poison_of_ten_is_dead_lettered_alone(stack: Deployment) -> None:
     assert run(stack, "Queue", STANDARD) == [(sent.event, sent.receives) for sent in source.dead]
     assert seen.count("poison") == RECEIVES
     # The log may come after the queue's count.
-    queues.until(lambda: got(stack, "poison") == RECEIVES, seconds=20, what="for the log")
+    queues.until(lambda: got(stack, "poison") == RECEIVES, seconds=60, what="for the log")
     assert [got(stack, body) for body in STANDARD[:-1]] == [1] * 9
 
 
@@ -209,7 +209,7 @@ def test_a_shard_goes_on_from_what_failed_and_gives_up_after_its_retries(
     failed = stack["Failed"]
     queues.until(lambda: queues.backlog(stack, failed) > 0, seconds=60, what="until it is given up")
     # The log may come after the record.
-    queues.until(lambda: len(batches(stack)) >= len(expected), seconds=20, what="for the log")
+    queues.until(lambda: len(batches(stack)) >= len(expected), seconds=60, what="for the log")
     assert batches(stack) == expected
     [record] = [json.loads(one["Body"]) for one in queues.take(stack, failed)]
     assert record["KinesisBatchInfo"]["batchSize"] == len(model.dead)

@@ -77,7 +77,7 @@ def wait_until_gone(pids: Iterable[int]) -> None:
         states = run(*command).stdout.split()
         return all(state.startswith("Z") for state in states)
 
-    until(gone, seconds=10, what="until all processes are gone")
+    until(gone, seconds=60, what="until all processes are gone")
 
 
 @pytest.fixture(scope="module")

@@ -290,7 +290,7 @@ def test_what_a_function_logs_can_be_read(shop: Deployment) -> None:
             for line in shop.log_lines(shop["Shop"], None)
         )
 
-    until(logged, seconds=10, what="until the line is in the log")
+    until(logged, seconds=60, what="until the line is in the log")
 
 
 def test_a_queue_hands_a_body_over_byte_for_byte(second: Target) -> None:
@@ -308,7 +308,7 @@ def test_a_queue_hands_a_body_over_byte_for_byte(second: Target) -> None:
     def handed_over() -> bool:
         return ascii(body) in stack.log_lines(stack["Name"])
 
-    until(handed_over, seconds=20, what="until the function has it")
+    until(handed_over, seconds=60, what="until the function has it")
 
 
 def test_a_named_error_matches_a_catch(shop: Deployment) -> None:
@@ -318,7 +318,7 @@ def test_a_named_error_matches_a_catch(shop: Deployment) -> None:
     def status() -> str:
         return str(states.describe_execution(executionArn=started)["status"])
 
-    until(lambda: status() != "RUNNING", seconds=20, what="until the execution ends")
+    until(lambda: status() != "RUNNING", seconds=60, what="until the execution ends")
     assert status() == "SUCCEEDED"
 
 
@@ -441,14 +441,14 @@ def test_dead_letters_are_redriven_by_sqs_itself(
         found = sqs.get_queue_attributes(QueueUrl=dead_url, AttributeNames=[name])
         return bool(found["Attributes"][name] == "1")
 
-    until(dead_lettered, seconds=10, what="until it is dead-lettered")
+    until(dead_lettered, seconds=60, what="until it is dead-lettered")
     sqs.start_message_move_task(SourceArn=dead)
 
     def ended() -> bool:
         tasks = sqs.list_message_move_tasks(SourceArn=dead)["Results"]
         return bool(tasks and tasks[0]["Status"] == "COMPLETED")
 
-    until(ended, seconds=20, what="until the task ends")
+    until(ended, seconds=60, what="until the task ends")
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     left = sqs.get_queue_attributes(QueueUrl=dead_url, AttributeNames=names)["Attributes"]
     assert set(left.values()) == {"0"}

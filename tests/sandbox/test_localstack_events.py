@@ -73,7 +73,7 @@ def test_an_api_destination_gets_the_events_of_its_rule_and_the_key_of_its_conne
             Name=run["Name"], InvocationEndpoint=f"http://127.0.0.1:{port}/orders"
         )
         publish(run)
-        queues.until(lambda: bool(got), seconds=20, what="until the partner has an event")
+        queues.until(lambda: bool(got), seconds=60, what="until the partner has an event")
     (sent_key, event), *more = got
     assert not more
     assert sent_key == "a key of the test"
@@ -107,6 +107,6 @@ def test_the_bus_of_another_account_gets_the_events_of_its_rule(second: Target) 
         taken.extend(sqs.receive_message(QueueUrl=url).get("Messages", []))
         return bool(taken)
 
-    queues.until(arrived, seconds=20, what="until finance has an event")
+    queues.until(arrived, seconds=60, what="until finance has an event")
     (event,) = (json.loads(message["Body"]) for message in taken)
     assert (event["account"], event["detail"]) == (second.account, {"order": "A-1"})

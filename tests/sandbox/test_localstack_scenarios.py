@@ -198,7 +198,7 @@ def test_what_sns_cannot_deliver_is_kept_for_each_subscriber_alone(runs: Runs) -
     def keeping() -> list[str]:
         return [name for name, url in kept.items() if queues.backlog(stack, url)]
 
-    until(lambda: bool(keeping()), seconds=30, what="until it is kept")
+    until(lambda: bool(keeping()), seconds=60, what="until it is kept")
     assert keeping() == ["Wholesale"]
     [message] = sqs.receive_message(QueueUrl=kept["Wholesale"])["Messages"]
     assert change["event_id"] in message["Body"]

@@ -51,7 +51,7 @@ def topic(second: Target, endpoint: Endpoint) -> str:
     policy = json.dumps({"deadLetterTargetArn": letters})
     attributes = {"RedrivePolicy": policy}
     sns.subscribe(TopicArn=made, Protocol="http", Endpoint=endpoint.url, Attributes=attributes)
-    queues.until(lambda: bool(endpoint.tokens), seconds=20, what="until it is asked to confirm")
+    queues.until(lambda: bool(endpoint.tokens), seconds=60, what="until it is asked to confirm")
     sns.confirm_subscription(TopicArn=made, Token=endpoint.tokens[0])
     return made
 
@@ -68,7 +68,7 @@ def test_messages_and_batches_are_signed_as_sns_signs_them(
     sns.publish(TopicArn=topic, Message="one", Subject="Subject")
     batch: Any = [{"Id": "1", "Message": "two"}]
     sns.publish_batch(TopicArn=topic, PublishBatchRequestEntries=batch)
-    queues.until(lambda: len(endpoint.posts) == 2, seconds=20, what="until both are there")
+    queues.until(lambda: len(endpoint.posts) == 2, seconds=60, what="until both are there")
     believes = Verifier(topics={topic}, certificate=certificate, max_age=60)
     taken = [believes.verify(post.body, time.time()) for post in endpoint.posts]
     assert sorted(one.body for one in taken) == ["one", "two"]

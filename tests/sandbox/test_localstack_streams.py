@@ -91,7 +91,7 @@ def test_a_reader_with_enhanced_fan_out_gets_every_record_and_what_it_gave_up_is
     replay = Redrive(way, 100)
     report = replay.run([Queue(stack.client("sqs"), url)])
     assert (way.records, report.accepted, report.kept) == (1, 1, {})
-    until(lambda: "bad" in read(stack, "Fast"), seconds=20, what="until it is read")
+    until(lambda: "bad" in read(stack, "Fast"), seconds=60, what="until it is read")
     assert backlog(stack, url) == 0
 
 

@@ -62,7 +62,7 @@ def test_a_topic_of_1_mib_delivers_such_messages_and_another_one_rejects_them(
         return {line for line in run.log_lines(run["FunctionName"]) if line.startswith("got")}
 
     both = {f"got {len(text)} queued", f"got {len(text)} called"}
-    queues.until(lambda: got() == both, seconds=40, what="until the queue and the function have it")
+    queues.until(lambda: got() == both, seconds=60, what="until the queue and the function have it")
 
 
 def test_what_an_endpoint_does_not_take_is_kept_by_the_second_engine(second: Target) -> None:

@@ -202,7 +202,7 @@ def test_a_scenario_that_is_terminated_or_loses_its_terminal_restores_what_it_ch
         assert process.stdout
         assert process.stdout.readline() == "changed\n"
         process.send_signal(number)
-        assert process.communicate(timeout=30)[0].startswith("restored\n")
+        assert process.communicate(timeout=60)[0].startswith("restored\n")
     assert process.returncode == 130
 
 

@@ -36,14 +36,14 @@ def test_thousands_are_redriven_with_a_rate_cancelled_and_resumed_and_each_is_th
     where = {"SourceArn": stack["DeadArn"], "DestinationArn": stack["QueueArn"]}
     began = time.monotonic()
     task = sqs.start_message_move_task(**where, MaxNumberOfMessagesPerSecond=RATE)
-    queues.until(lambda: queues.backlog(stack, queue) > 0, seconds=30, what="for the first")
+    queues.until(lambda: queues.backlog(stack, queue) > 0, seconds=60, what="for the first")
     sqs.cancel_message_move_task(TaskHandle=task["TaskHandle"])
 
     def state() -> str:
         tasks = sqs.list_message_move_tasks(SourceArn=stack["DeadArn"])["Results"]
         return str(tasks[0]["Status"])
 
-    queues.until(lambda: state() == "CANCELLED", seconds=30, what="until it is cancelled")
+    queues.until(lambda: state() == "CANCELLED", seconds=60, what="until it is cancelled")
     moved = queues.backlog(stack, queue)
     assert 0 < moved < min(LETTERS, RATE * (time.monotonic() - began + 1))
     assert queues.backlog(stack, dead) == LETTERS - moved

@@ -147,7 +147,7 @@ def leave_all(stack: Deployment) -> None:
     leave(stack, "OfStream", {"requestContext": context, "KinesisBatchInfo": batch})
     start = stack.client("stepfunctions").start_execution(stateMachineArn=stack["Saga"])
     until(
-        lambda: queues.backlog(stack, stack["Parked"]) == 1, seconds=30, what="until it is parked"
+        lambda: queues.backlog(stack, stack["Parked"]) == 1, seconds=60, what="until it is parked"
     )
     assert start["executionArn"]
     failed = {"attemptsMade": 4, "rawData": "Y2xpY2s=", "errorCode": "Lambda.FunctionError"}
@@ -172,7 +172,7 @@ def redriven(shared: Target) -> tuple[Deployment, dict[str, Report]]:
 def taken(stack: Deployment, output: str, count: int) -> list[Any]:
     """Return the bodies in a queue, once they are that many."""
     url = stack[output]
-    until(lambda: queues.backlog(stack, url) >= count, seconds=30, what=f"for {count} in {output}")
+    until(lambda: queues.backlog(stack, url) >= count, seconds=60, what=f"for {count} in {output}")
     return sorted(message["Body"] for message in queues.peek(stack, url))
 
 
@@ -220,7 +220,7 @@ def test_a_parked_saga_goes_on(redriven: Redriven) -> None:
         [run] = list_(stateMachineArn=stack["Saga"])["executions"]
         return str(run["status"])
 
-    until(lambda: state() == "SUCCEEDED", seconds=30, what="until it has ended")
+    until(lambda: state() == "SUCCEEDED", seconds=60, what="until it has ended")
 
 
 def test_a_stream_and_a_lake_get_records(redriven: Redriven) -> None:
@@ -232,6 +232,6 @@ def test_a_stream_and_a_lake_get_records(redriven: Redriven) -> None:
     [record] = kinesis.get_records(ShardIterator=iterator)["Records"]
     assert (json.loads(record["Data"]), record["PartitionKey"]) == (EVENT, "e-1")
     s3, where = stack.client("s3"), {"Bucket": stack["Bucket"], "Prefix": "lake/"}
-    until(lambda: s3.list_objects_v2(**where)["KeyCount"] > 0, seconds=30, what="until it is there")
+    until(lambda: s3.list_objects_v2(**where)["KeyCount"] > 0, seconds=60, what="until it is there")
     [found] = s3.list_objects_v2(**where)["Contents"]
     assert s3.get_object(Bucket=stack["Bucket"], Key=found["Key"])["Body"].read() == b"click"

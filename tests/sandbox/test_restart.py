@@ -76,11 +76,11 @@ def test_events_that_wait_when_the_engine_ends_are_processed_when_it_is_back(
         before = create_stack(target, "restart", stack())
         for body in sorted(wanted):
             before.client("sqs").send_message(QueueUrl=before["Queue"], MessageBody=body)
-        queues.until(lambda: len(stored(before)) > 1, seconds=30, what="for the first events")
+        queues.until(lambda: len(stored(before)) > 1, seconds=60, what="for the first events")
         done = stored(before)
     with embedded(log_dir=tmp_path, environment=kept) as target:
         after = target.deployed("restart")
         assert done <= stored(after) < wanted
-        queues.until(lambda: stored(after) == wanted, seconds=30, what="for the others")
+        queues.until(lambda: stored(after) == wanted, seconds=60, what="for the others")
         queues.wait_until_empty(after, after["Queue"])
         assert queues.backlog(after, after["Dead"]) == 0

@@ -119,7 +119,7 @@ def test_an_event_goes_through(name: str, deployed: dict[str, Deployment]) -> No
     def logged() -> bool:
         return any(mark in line for line in stack.log_lines(stack["FunctionName"]))
 
-    until(logged, seconds=30, what=f"until the function of {name} has logged its event")
+    until(logged, seconds=60, what=f"until the function of {name} has logged its event")
 
 
 def test_an_http_api_answers_without_a_signature_what_no_route_of_it_matches(

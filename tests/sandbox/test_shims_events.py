@@ -75,7 +75,7 @@ def test_an_archive_of_a_template_replays_its_events(shared: Target, without_shi
         bodies.extend(json.loads(m["Body"]) for m in queues.take(stack, stack["QueueUrl"]))
         return len(bodies) == 2
 
-    queues.until(twice, seconds=10, what="until the event is replayed", pause=0.05)
+    queues.until(twice, seconds=60, what="until the event is replayed", pause=0.05)
     assert [body.get("replay-name") for body in bodies] == [None, "again"]
     shared.client("cloudformation").delete_stack(StackName="archived")
     deleted = shared.client("cloudformation").get_waiter("stack_delete_complete")
@@ -106,7 +106,7 @@ def failed(target: Target) -> int:
     stack = cfn.create_stack(target, "failing", made)
     put(target, "failing")
     ran = "until the function has run"
-    queues.until(lambda: bool(stack.log_lines(stack["FunctionName"])), seconds=20, what=ran)
+    queues.until(lambda: bool(stack.log_lines(stack["FunctionName"])), seconds=60, what=ran)
     time.sleep(0.5)
     return queues.backlog(stack, stack["QueueUrl"])
 

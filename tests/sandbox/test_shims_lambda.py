@@ -108,7 +108,7 @@ def test_the_dead_letter_queue_of_a_template_is_the_functions(
     assert configuration["DeadLetterConfig"]["TargetArn"].endswith(queue)
     shimmed.send()
     what = "until it is a dead letter"
-    queues.until(lambda: shimmed.count("DeadLettersUrl") == 1, seconds=20, what=what)
+    queues.until(lambda: shimmed.count("DeadLettersUrl") == 1, seconds=60, what=what)
 
 
 def test_a_retry_runs_with_the_settings_of_its_time(plain: Function, shimmed: Function) -> None:
@@ -121,10 +121,10 @@ def test_a_retry_runs_with_the_settings_of_its_time(plain: Function, shimmed: Fu
         assert its.run() == {"errorMessage": "bad", "errorType": "Runtime.HandlerError"}
         its.set_mode("good")
     what = "until retries fail (upstream retries with the current settings now: remove the shim)"
-    queues.until(lambda: plain.count("FailuresUrl") == 1, seconds=20, what=what)
+    queues.until(lambda: plain.count("FailuresUrl") == 1, seconds=60, what=what)
     what = "until a retry runs with the settings of its time"
     log_lines, name = shimmed.stack.log_lines, shimmed.stack["FunctionName"]
-    queues.until(lambda: "mode good" in log_lines(name), seconds=20, what=what)
+    queues.until(lambda: "mode good" in log_lines(name), seconds=60, what=what)
     assert shimmed.count("FailuresUrl") == 0
     assert shimmed.run() == "good"
 

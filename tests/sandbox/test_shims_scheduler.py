@@ -118,7 +118,7 @@ def test_what_a_scheduled_function_fails_is_recorded(plain: Schedules, shimmed: 
     failures = {its: its.stack["FailuresUrl"] for its in (plain, shimmed)}
     what = "until the failure is recorded"
     backlog = queues.backlog
-    queues.until(lambda: backlog(shimmed.stack, failures[shimmed]) == 1, seconds=40, what=what)
+    queues.until(lambda: backlog(shimmed.stack, failures[shimmed]) == 1, seconds=60, what=what)
     assert backlog(plain.stack, failures[plain]) == 0, "upstream records it now: remove the shim"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
@@ -42,13 +43,14 @@ def echo() -> Iterator[str]:
 
 
 def test_a_request_is_signed_with_its_headers(echo: str) -> None:
+    started = time.monotonic()
     answer = SignedHttp(lambda: KEYS, "eu-west-1").post(f"{echo}/a?b=c", b"{}", {"X-Key": "1"})
     got = answer.headers["x-got"]
     assert got.startswith("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/")
     assert "/eu-west-1/execute-api/aws4_request" in got
     assert "x-key" in got
     assert answer.body == b"{}"
-    assert 0 < answer.seconds < 5
+    assert 0 < answer.seconds < time.monotonic() - started
 
 
 def test_an_unsigned_request_has_no_signature_and_redirects_are_not_followed(echo: str) -> None:

@@ -73,18 +73,18 @@ def deliver(stack: Deployment, endpoint: Endpoint) -> None:
         Endpoint=endpoint.url,
         Attributes={"RedrivePolicy": json.dumps({"deadLetterTargetArn": stack["QueueArn"]})},
     )
-    queues.until(lambda: bool(endpoint.tokens), seconds=20, what="until it is asked to confirm")
+    queues.until(lambda: bool(endpoint.tokens), seconds=60, what="until it is asked to confirm")
     sns.confirm_subscription(**topic, Token=endpoint.tokens[0])
     endpoint.status = 503
     sns.publish(**topic, Message='{"kept": true}')
     sns.publish(**topic, Message='{"kept": false}')
-    queues.until(lambda: endpoint.refused == 2, seconds=20, what="until the endpoint has failed")
+    queues.until(lambda: endpoint.refused == 2, seconds=60, what="until the endpoint has failed")
 
 
 def kept(stack: Deployment, count: int) -> list[dict[str, Any]]:
     """The messages in the queue, once there are so many."""
     backlog = lambda: queues.backlog(stack, stack["QueueUrl"]) >= count  # noqa: E731
-    queues.until(backlog, seconds=30, what=f"until {count} messages are kept")
+    queues.until(backlog, seconds=60, what=f"until {count} messages are kept")
     return [json.loads(one["Body"]) for one in queues.take(stack, stack["QueueUrl"])]
 
 

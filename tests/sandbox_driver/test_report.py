@@ -341,5 +341,7 @@ def test_without_a_terminal_a_long_step_says_how_far_it_is(
     monkeypatch.setattr(console, "TELL_EVERY_SECONDS", 0.05)
     with report.step("Orders [all]", 1_000) as advance:
         advance(400)
-        until(lambda: "so far" in output.getvalue(), seconds=5, what="until it says so", pause=0.01)
+        until(
+            lambda: "so far" in output.getvalue(), seconds=60, what="until it says so", pause=0.01
+        )
     assert "· Orders [all] 400, 0 s so far" in output.getvalue()

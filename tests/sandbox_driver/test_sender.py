@@ -71,7 +71,7 @@ def test_events_of_a_group_are_sent_one_after_the_other_and_others_side_by_side(
     drive: Driver,
 ) -> None:
     order: list[str] = []
-    both = threading.Barrier(2, timeout=5)  # passes only when two groups are sent at a time
+    both = threading.Barrier(2, timeout=60)  # passes only when two groups are sent at a time
 
     def entry(call: Sequence[Event]) -> list[Reply]:
         [event] = call
