@@ -35,8 +35,7 @@ class DemoStack(ShopStack):
     """Queues for fulfilment and finance; an archive; a partner; a function for tests.
 
     Parameter ``PartnerEndpoint`` is the partner's URL, and context ``alert-email`` who is told of
-    alarms. Without the URL nothing is subscribed: SNS posts to an endpoint when it is deployed, and
-    rejects one that it cannot reach.
+    alarms. Without the URL nothing is subscribed: SNS rejects an endpoint that it cannot reach.
     """
 
     def __init__(self, scope: Construct, construct_id: str, **kwargs: Any) -> None:
@@ -82,14 +81,13 @@ class DemoStack(ShopStack):
             ),
             subscription=subscription,
         )
+        undelivered = subscriber.delivery_dead_letter_queue
         self.keep_refused(function, subscriber.dead_letter_queue)
         self.outputs(
             **{
                 f"{name}QueueUrl": subscriber.queue.queue_url,
                 f"{name}DeadLetterQueueUrl": subscriber.dead_letter_queue.queue_url,
-                f"{name}DeliveryDeadLetterQueueUrl": (
-                    subscriber.delivery_dead_letter_queue.queue_url
-                ),
+                f"{name}DeliveryDeadLetterQueueUrl": undelivered.queue_url,
                 f"{name}FunctionName": function.function_name,
                 f"{name}TableName": table.table_name,
             }

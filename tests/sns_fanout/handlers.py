@@ -15,7 +15,6 @@ from tests.delivery.schedules import Delivered
 from tests.delivery.sources import Asynchronous
 from tests.lambdas.consumers import Consumer
 from tests.lambdas.orders import order, stores_orders
-from tests.moto_cloud import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,18 +42,13 @@ def with_topic(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 
 def notification(document: Any) -> dict[str, Any]:
     """Return what SNS invokes a function with."""
-    return {"Records": [{"Sns": {"Message": text(document)}}]}
+    return {"Records": [{"Sns": {"Message": moto_cloud.text(document)}}]}
 
 
 def replicated(_: Cloud) -> set[str]:
     """Return the orders that were published: twice is once to who stores them."""
-    topics = sns_backends[moto_cloud.ACCOUNT][moto_cloud.REGION].topics.values()
-    sent = [message for topic in topics for _, message, *_ in topic.sent_notifications]
-    return {json.loads(message)["order_id"] for message in sent}
-
-
-def _order_of(event: Any) -> str:
-    return str(json.loads(event["Records"][0]["Sns"]["Message"])["order_id"])
+    (topic,) = sns_backends[moto_cloud.ACCOUNT][moto_cloud.REGION].topics.values()
+    return {json.loads(message)["order_id"] for _, message, *_ in topic.sent_notifications}
 
 
 DELIVERED = {
@@ -69,7 +63,7 @@ DELIVERED = {
             work="Publish",
             secrets=("Geheimnis", "customer-7", "49.90", "Bremsbelag"),
             effects=replicated,
-            identity=_order_of,
+            identity=lambda event: json.loads(event["Records"][0]["Sns"]["Message"])["order_id"],
         ),
         Asynchronous,
     )

@@ -6,7 +6,6 @@ import json
 from ast import literal_eval
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -20,7 +19,7 @@ from . import handlers
 if TYPE_CHECKING:
     from tests.moto_cloud import Cloud
 
-cloud = fixture(handlers.cloud)
+cloud, with_topic = fixture(handlers.cloud), fixture(handlers.with_topic)
 
 
 def test_another_order_under_a_known_id_is_rejected(cloud: Cloud) -> None:
@@ -37,33 +36,30 @@ def test_an_order_that_is_sent_twice_in_a_batch_is_stored_once(cloud: Cloud) -> 
     assert cloud.letters() == []
 
 
-def replicated(cloud: Cloud, *messages: Any) -> list[Any]:
-    """Run the function with notifications; return what it publishes."""
-    topic = boto3.client("sns").create_topic(Name="tests")["TopicArn"]
-    cloud.monkeypatch.setenv("TOPIC_ARN", topic)
-    texts = [one if isinstance(one, str) else json.dumps(one) for one in messages]
-    replicate.handler({"Records": [{"Sns": {"Message": text}} for text in texts]}, Context())  # type: ignore[arg-type]
+def replicated(cloud: Cloud, message: Any) -> list[Any]:
+    """Run the function with a notification; return what it publishes."""
+    replicate.handler(handlers.notification(message), Context())  # type: ignore[arg-type]
     bodies = [body for operation, body in cloud.requests if operation == "Publish"]
     return [literal_eval(body)["Message"] for body in bodies]
 
 
-def test_tests_get_an_order_without_what_is_about_a_person_in_one_call(cloud: Cloud) -> None:
+def test_tests_get_an_order_without_what_is_about_a_person_in_one_call(with_topic: Cloud) -> None:
     secret: Any = {"email": "jane@example.com", "note": "Geheimnis"}
     line = order()["lines"][0] | {"gift_for": "Jane"}
-    [text] = replicated(cloud, order(lines=[line], **secret))
+    [text] = replicated(with_topic, order(lines=[line], **secret))
     assert json.loads(text) == order(lines=order()["lines"][:1], customer_id="somebody")
-    assert not any(word in cloud.log.getvalue() for word in ("Geheimnis", "customer-7", "Jane"))
+    said = with_topic.log.getvalue()
+    assert not any(word in said for word in ("Geheimnis", "customer-7", "Jane"))
 
 
 @pytest.mark.parametrize("wrong", ["no JSON", "[]", '{"lines": 1}', '{"lines": [1]}'])
-def test_what_is_no_order_fails_and_is_not_published(cloud: Cloud, wrong: str) -> None:
+def test_what_is_no_order_fails_and_is_not_published(with_topic: Cloud, wrong: str) -> None:
     with pytest.raises(RefusedError, match=r"not_json|field"):
-        replicated(cloud, wrong)
-    assert "Publish" not in cloud.calls
+        replicated(with_topic, wrong)
+    assert "Publish" not in with_topic.calls
 
 
-def test_an_order_that_sns_does_not_take_fails(cloud: Cloud) -> None:
-    cloud.monkeypatch.setenv("TOPIC_ARN", "arn:aws:sns:eu-central-1:123456789012:gone")
-    event = {"Records": [{"Sns": {"Message": json.dumps(order())}}]}
+def test_an_order_that_sns_does_not_take_fails(with_topic: Cloud) -> None:
+    with_topic.monkeypatch.setenv("TOPIC_ARN", "arn:aws:sns:eu-central-1:123456789012:gone")
     with pytest.raises(ClientError, match="NotFound"):
-        replicate.handler(event, Context())  # type: ignore[arg-type]
+        replicated(with_topic, order())
