@@ -94,21 +94,22 @@ def load_errors() -> None:
 
     On AWS the log has it: https://docs.aws.amazon.com/lambda/latest/dg/python-exceptions.html.
     """
-    causes: dict[str, str] = {}  # by the function's name
+    causes: dict[str, str] = {}  # by the function's revision
 
     @around(ministack(SERVICE), "_execute_function_warm")
     def execute(original: Any, function: dict[str, Any], *args: Any) -> Any:
-        name = (function.get("config") or function)["FunctionName"]
+        revision = (function.get("config") or function)["RevisionId"]
         result = original(function, *args)
         body = result["body"]
         if not result.get("error"):
-            causes.pop(name, None)
+            causes.pop(revision, None)
         elif not result["log"] and "errorType" in body:
             said = f"[ERROR] {body['errorType']}: {body['errorMessage']}"
-            # One that cannot be loaded ends all that start meanwhile, which say that they ended.
+            # One that cannot be loaded ends all that start meanwhile and removes their code: these
+            # say that they ended, or that their module is not there.
             if "init failed" in said:
-                causes[name] = said
-            result["log"] = causes.get(name, said)
+                causes.setdefault(revision, said)
+            result["log"] = causes.get(revision, said)
         return result
 
 
