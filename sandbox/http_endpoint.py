@@ -37,9 +37,10 @@ class Endpoint:
         works: Takes a post while ``status`` is 200, and returns the status of the answer. Default:
             it confirms nothing, and takes every notification.
         url: Where it listens.
-        status: What it answers, unless it is 200; 0: it hangs until it is released, and gives
-            signs of life, so that only who limits the whole call gives up before. With 3xx it
+        status: What it answers, unless it is 200; 0: it hangs until it is released. With 3xx it
             points elsewhere.
+        alive: While it hangs, it gives signs of life, so that only who limits the whole call gives
+            up before.
         delay: Seconds before each answer.
         tokens: Of the subscriptions that it was asked to confirm.
         posts: The posts that it has answered in time and with success, as they came.
@@ -53,6 +54,7 @@ class Endpoint:
     works: Callable[[Post], int] | None = None
     url: str = ""
     status: int = 200
+    alive: bool = False
     delay: float = 0
     tokens: list[str] = field(default_factory=list)
     posts: list[Post] = field(default_factory=list)
@@ -73,9 +75,9 @@ class Endpoint:
         return [post.body.decode() for post in self.posts]
 
     @contextmanager
-    def failing(self, status: int) -> Iterator[None]:
+    def failing(self, status: int, *, alive: bool = False) -> Iterator[None]:
         """Let it answer otherwise for a while; what hangs then is released at the end."""
-        self.status, self.refused = status, 0
+        self.status, self.alive, self.refused = status, alive, 0
         self.released.clear()
         try:
             yield
@@ -119,7 +121,8 @@ class Endpoint:
                 for _ in range(round(HANGS / SIGNS)):
                     if self.released.wait(SIGNS):
                         break
-                    goes_on()
+                    if self.alive:
+                        goes_on()
         return status or 503
 
 

@@ -195,7 +195,7 @@ def endpoint_fails(drive: Driver, orders: Orders, endpoint: Endpoint) -> None:
     count = 0
     for title, status in (("fails", 503), ("hangs", 0)):
         drive.title(f"The partner's endpoint {title}")
-        with endpoint.failing(status):
+        with endpoint.failing(status, alive=True):
             count += while_it_fails(drive, orders, endpoint, title)
         letters = drive.wait_for_messages("its orders are kept", UNDELIVERED, count)
         drive.check(f"orders for an endpoint that {title} are kept", letters >= count, letters)

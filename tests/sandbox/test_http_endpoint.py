@@ -51,7 +51,7 @@ def test_a_post_that_hangs_is_held_with_signs_of_life_until_it_is_released(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(http_endpoint, "SIGNS", 0.01)
-    with listening() as endpoint, endpoint.failing(0):
+    with listening() as endpoint, endpoint.failing(0, alive=True):
         port = int(endpoint.origin.rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port)) as client, client.makefile("rb") as said:
             client.sendall(f"POST {PATH} HTTP/1.0\r\nContent-Length: 4\r\n\r\nbody".encode())
@@ -61,6 +61,17 @@ def test_a_post_that_hangs_is_held_with_signs_of_life_until_it_is_released(
             endpoint.released.set()
             assert b"503" in said.read()
     assert not endpoint.posts
+
+
+def test_an_endpoint_that_hangs_says_nothing_unless_it_is_to_give_signs_of_life(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_endpoint, "SIGNS", 0.01)
+    with listening() as endpoint, endpoint.failing(0):
+        connection = HTTPConnection(endpoint.origin.removeprefix("http://"), timeout=0.3)
+        connection.request("POST", PATH, b"body")
+        with pytest.raises(TimeoutError):
+            connection.getresponse()
 
 
 def test_what_fails_on_purpose_or_is_rejected_is_not_to_be_posted_again() -> None:
