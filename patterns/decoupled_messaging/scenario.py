@@ -61,7 +61,8 @@ def run(stack: Deployment, report: Report) -> None:
         unlucky = shop.orders(DURING)
         with drive.quick_retries(QUEUE), drive.table_unavailable("FunctionName"):
             clients.submit("Orders during the outage", unlucky)
-            answered = {*drive.ledger.accepted} & (ids := {it["order_id"] for it in unlucky})
+            ids = {it["order_id"] for it in unlucky}
+            answered = {*drive.ledger.accepted} & ids
             sold = {row["pk"] for row in drive.rows("TableName", "pk <> :text", "")} & ids
             promise = "customers are answered as before, while sales can store nothing"
             drive.check(promise, answered == ids and not sold, (len(answered), len(sold)))

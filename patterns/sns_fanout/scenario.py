@@ -213,9 +213,9 @@ def while_it_fails(drive: Driver, orders: Orders, endpoint: Endpoint, title: str
     of_partner = {one for one in meant if one.startswith("Partner")}
     drive.wait_for("everybody else has the orders", meant - of_partner, orders.has)
     # One that hangs still holds them all: whoever waited for it would not have got theirs.
-    held = partial(getattr, endpoint, "refused" if endpoint.status else "busy")
     count, promise = len(of_partner), f"an endpoint that {title} delays nobody else"
-    drive.eventually(promise, lambda: held() >= count)
+    hangs = not endpoint.status
+    drive.eventually(promise, lambda: (endpoint.busy if hangs else endpoint.refused) >= count)
     return count
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,12 +14,20 @@ from serverless_patterns.lambdas.foundation.outcomes import RefusedError
 from serverless_patterns.lambdas.scheduler_lambda import plan, ticks
 from tests.moto_cloud import Context, client_error, fixture, ids, record
 
+from . import handlers
 from .handlers import FUNCTION, GROUP, ROLE, Cloud, change
 from .handlers import cloud as account
 
 cloud = fixture(account)
 AT = "2099-01-01T08:01:00Z"
 STOCK = "arn:aws:scheduler:eu-central-1:123456789012:schedule/shop/StockReport"
+tick = partial(
+    handlers.tick,
+    schedule=STOCK,
+    scheduled_at=AT,
+    execution="execution-1",
+    input={"kind": "stock-report"},
+)
 
 
 def planned(cloud: Cloud, *changes: dict[str, Any]) -> list[str]:
@@ -26,16 +35,6 @@ def planned(cloud: Cloud, *changes: dict[str, Any]) -> list[str]:
     for one in changes:
         assert cloud.run(plan.handler, record(one, one["order_id"])) == []
     return [found["ScheduleExpression"] for found in cloud.schedules()]
-
-
-def tick(**fields: Any) -> dict[str, Any]:
-    return {
-        "schedule": STOCK,
-        "scheduled_at": AT,
-        "execution": "execution-1",
-        "attempt": "1",
-        "input": {"kind": "stock-report"},
-    } | fields
 
 
 def run(event: Any) -> Any:
